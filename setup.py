@@ -1,0 +1,57 @@
+"""Install `edge` (the daemon) and `edge-tools` (the offline half)."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "edge/__init__.py").read_text()).group(1)
+
+# Ranges, because JetPack 5 (Python 3.8) stops at NumPy 1.24, paho 2.1 and ONNX Runtime 1.19.
+DEVICE = [
+    "numpy>=1.23,<3",
+    "paho-mqtt>=2.0,<3",
+    "cbor2>=5.6,<7",
+    "cryptography>=41",
+    'tomli>=2.0; python_version < "3.11"',
+]
+# JetPack brings its own OpenCV; everywhere else the build without a window system.
+LAPTOP = ["onnxruntime>=1.16,<2", "opencv-python-headless>=4.5,<6"]
+JETSON = ["pycuda>=2022.1", "jetson-stats>=4.3,<8"]
+TOOLS = [
+    "onnx>=1.15,<2",
+    "tflite>=2.10",
+    "tqdm>=4.60",
+    "matplotlib>=3.5",
+    "scipy>=1.8,<2",
+]
+TORCH = ["torch>=2.0"]
+DEV = [
+    "pytest>=7",
+    "hypothesis>=6.100",
+    "jsonschema>=4.20",
+    "mypy==1.16.1; python_version >= '3.9'",
+    "ruff>=0.8",
+]
+
+setup(
+    name="edge-pose",
+    version=VERSION,
+    description="Cameras in, whole-body poses and events out over MQTT",
+    license="Apache-2.0",
+    packages=find_packages(include=["edge", "edge.*", "tools", "tools.*"]),
+    package_data={"edge": ["runtime/kernels/*", "publish/contract/*"]},
+    python_requires=">=3.8",
+    install_requires=DEVICE,
+    extras_require={
+        "laptop": LAPTOP,
+        "jetson": JETSON,
+        "tools": LAPTOP + TOOLS,
+        "torch": TORCH,
+        "dev": LAPTOP + TOOLS + DEV,
+    },
+    entry_points={
+        "console_scripts": ["edge = edge.__main__:main", "edge-tools = tools.__main__:main"]
+    },
+)

@@ -1,0 +1,1 @@
+"""Offline half: models in, proven engines out."""
