@@ -1,0 +1,239 @@
+"""The one configuration file: every key, its default, its range, its meaning."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+from edge.errors import ConfigError, NoInputError
+from edge.schema import build, key, name_problem
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Config", "build", "load", "read_toml", "show"]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One source of frames."""
+
+    source: str = key(help="URI: file:// rtsp:// v4l2:// csi:// synthetic://")
+    name: str = key("", "topic name; empty = cam0, cam1, ... in this order",
+                    check=lambda v: name_problem(v) if v else None)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """How cameras are supervised."""
+
+    buffers: int = key(5, "frames in each camera's ring", 4, 16)
+    stall_s: float = key(3.0, "no frame for so long = stalled", 0.2, 60)
+    timeout_s: float = key(5.0, "give up opening or reading after this", 0.5, 60)
+    backoff_max_s: float = key(30.0, "longest wait between two tries to reconnect", 0.1, 600)
+    max_megapixels: float = key(64.0, "larger pictures are refused", 0.1, 256)
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where networks are."""
+
+    dir: str = key("", "folder of models; empty = /var/lib/edge/engines, else ./engines")
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Who is in view."""
+
+    model: str = key("yolov4-tiny", "a folder of the models folder, or none for one-stage poses",
+                     check=name_problem)
+    min_score: float = key(0.35, "weaker boxes are dropped", 0, 1)
+    nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
+    every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
+    max_people: int = key(50, "per frame, best first", 1, 1000)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What skeleton they have."""
+
+    model: str = key("blazepose", "a folder of the models folder", check=name_problem)
+    min_score: float = key(0.3, "a person below this is not published", 0, 1)
+    skeleton: str = key("", "convert to this skeleton; empty = the model's own")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What executes the networks."""
+
+    prefer: str = key("auto", "auto = an engine that fits this machine, else ONNX",
+                      choices=("auto", "engine", "onnx"))
+    precision: str = key("fp32", "which file of a model to load", choices=("fp32", "fp16", "int8"))
+    threads: int = key(0, "CPU threads per network; 0 = all cores", 0, 256)
+    max_batch: int = key(32, "larger batches run in chunks", 1, 256)
+
+
+@dataclass(frozen=True)
+class Track:
+    """How people keep their number."""
+
+    high_score: float = key(0.6, "boxes above it are matched first", 0, 1)
+    low_score: float = key(0.1, "boxes below it are ignored", 0, 1)
+    new_score: float = key(0.4, "a new person starts above it", 0, 1)
+    min_hits: int = key(2, "frames seen before a person is published", 1, 100)
+    max_gap_s: float = key(1.0, "an unseen person is forgotten after this", 0.05, 60)
+    oks_weight: float = key(0.6, "share of keypoint similarity against box overlap", 0, 1)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """How keypoints stop trembling. Units are person heights (H) and seconds."""
+
+    enabled: bool = key(True, "off = raw keypoints")
+    q: float = key(8.0, "acceleration, H per s^2 per sqrt(Hz): larger follows faster", 1e-3, 1e3)
+    r: float = key(0.008, "measurement noise at score 1, in H", 1e-5, 1)
+    gate: float = key(25.0, "chi-square (2 dof) above which a measurement is refused", 1, 1e6)
+    min_score: float = key(0.3, "weaker keypoints are not believed", 0, 1)
+    coast_frames: int = key(8, "frames a lost keypoint is carried on", 0, 100)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Where results go."""
+
+    sinks: List[str] = key(["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = standard output)")
+    codec: str = key("json", "of frame messages", choices=("json", "cbor"))
+    metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
+    frame_expiry_s: int = key(2, "a broker drops live frames older than this", 1, 3600)
+
+
+@dataclass(frozen=True)
+class Mqtt:
+    """The broker connection; host, port and user stand in the sink's URI."""
+
+    protocol: str = key("5", "5 or 3.1.1", choices=("5", "3.1.1"))
+    keepalive_s: int = key(15, "", 2, 3600)
+    password_file: str = key("", "file with the password (never in this file)")
+    ca_file: str = key("", "authority that signed the broker's certificate; empty = the system's")
+    cert_file: str = key("", "this device's certificate")
+    key_file: str = key("", "its key")
+    reconnect_max_s: float = key(30.0, "longest wait between two tries", 0.1, 600)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file."""
+
+    device: str = key("edge", "name of this box in topics", check=name_problem)
+    cameras: List[Camera] = key([], "one [[cameras]] table each")
+    capture: Capture = key(Capture)
+    models: Models = key(Models)
+    detect: Detect = key(Detect)
+    pose: Pose = key(Pose)
+    runtime: Runtime = key(Runtime)
+    track: Track = key(Track)
+    smooth: Smooth = key(Smooth)
+    rules: List[Dict[str, Any]] = key([], "one [[rules]] table each: kind, cameras, its options")
+    publish: Publish = key(Publish)
+    mqtt: Mqtt = key(Mqtt)
+
+
+def read_toml(path: Path) -> Dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        NoInputError: there is no such file. ConfigError: it is not TOML; names the line.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not a text file in UTF-8") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+
+
+def load(path: Path) -> Config:
+    """Read, check and complete a configuration file.
+
+    Raises:
+        NoInputError, ConfigError: one line that starts with the file.
+    """
+    table = read_toml(path)
+    try:
+        return complete(build(Config, table))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def complete(config: Config) -> Config:
+    """Give every camera a name and check what crosses sections.
+
+    Raises:
+        ConfigError: two cameras of one name, or a rule for a camera that is not there.
+    """
+    cameras = [
+        dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
+    ]
+    names = [c.name for c in cameras]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ConfigError(f"cameras[{i}].name: {name!r} is taken by an earlier camera")
+    for i, rule in enumerate(config.rules):
+        for name in rule.get("cameras", []) if isinstance(rule.get("cameras", []), list) else []:
+            if name not in names:
+                raise ConfigError(
+                    f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
+                )
+    return dataclasses.replace(config, cameras=cameras)
+
+
+def show(config: Config) -> str:
+    """The merged configuration as TOML, every key with its meaning."""
+    lines = list(_section(config, ""))
+    return "\n".join(lines).strip() + "\n"
+
+
+def _section(table: Any, path: str) -> Iterator[str]:
+    """Own keys first: in TOML a table's keys end where the next table begins."""
+    inner: List[Tuple[str, Any]] = []
+    for field in dataclasses.fields(table):
+        value = getattr(table, field.name)
+        name = f"{path}.{field.name}" if path else field.name
+        if dataclasses.is_dataclass(value) or (isinstance(value, list) and _is_tables(value)):
+            inner.append((name, value))
+        else:
+            note = field.metadata.get("help", "")
+            yield f"{field.name} = {_toml(value)}" + (f"  # {note}" if note else "")
+    for name, value in inner:
+        for one in value if isinstance(value, list) else [value]:
+            yield f"\n[[{name}]]" if isinstance(value, list) else f"\n[{name}]"
+            if isinstance(one, dict):
+                yield from (f"{k} = {_toml(v)}" for k, v in one.items())
+            else:
+                yield from _section(one, name)
+
+
+def _is_tables(value: List[Any]) -> bool:
+    return bool(value) and all(isinstance(v, dict) or dataclasses.is_dataclass(v) for v in value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted) + '"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+    return repr(value)

@@ -1,0 +1,61 @@
+"""What a network means. One file per family, each with `load(recipe, runners, options)`.
+
+A family turns frames into network inputs (preprocess) and outputs into records (decode). It never
+executes a network itself: it fills `runner.feed(n)` and reads `runner.run()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Protocol, Sequence, Union
+
+from edge import plug
+from edge.recipe import Recipe
+from edge.runtime import Runner
+from edge.structures import Detections, Frame, Poses
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What the operator may tune."""
+
+    min_score: float = 0.3  # below this a box or a person is dropped
+    nms_iou: float = 0.45  # boxes that overlap more are one person
+    max_people: int = 100  # per frame, best scores first
+
+
+class Detector(Protocol):
+    """Frames to boxes: one execution for all frames."""
+
+    def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
+        """One Detections for each frame, boxes clipped to it, best score first."""
+
+
+class PoseModel(Protocol):
+    """Frames and candidates to skeletons: each network executed once for all people."""
+
+    skeleton: str
+    one_stage: bool  # finds the people itself: candidates are ignored, no detector needed
+
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """One Poses for each frame.
+
+        Top-down models give rows for a subset of `people[i]`, in their order, with their ids;
+        one-stage models give whoever they find with ids -1.
+        """
+
+
+Model = Union[Detector, PoseModel]
+
+
+def load_model(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> Model:
+    """Join a recipe and its opened networks (by their names in the recipe) into a model."""
+    model: Model = plug.load("models", recipe.family).load(recipe, dict(runners), options)
+    return model
+
+
+def input_shapes(recipe: Recipe) -> Dict[str, Dict[str, tuple]]:
+    """For each network of a recipe the shape of one sample of its input, as runtimes want it."""
+    return {
+        name: {net.input: net.sample_shape} for name, net in recipe.networks.items()
+    }

@@ -1,0 +1,36 @@
+"""Find a plug by its file name.
+
+A room is a package of edge/; each file in it without a leading underscore is a plug, and its file
+name is its name in the configuration. Only the chosen file is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import List
+
+from edge.errors import ConfigError
+
+
+def names(room: str) -> List[str]:
+    """The plugs of a room, sorted."""
+    package = importlib.import_module(f"edge.{room}")
+    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    return sorted(n for n in found if not n.startswith("_"))
+
+
+def load(room: str, name: str) -> ModuleType:
+    """Import one plug.
+
+    Raises:
+        ConfigError: there is no plug of that name; the message lists those there are.
+    """
+    known = names(room)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"no {room} plug called {name!r}; {hint}there are: {', '.join(known)}")
+    return importlib.import_module(f"edge.{room}.{name}")

@@ -1,0 +1,73 @@
+"""What executes a network: arrays in, arrays out. The engine file's suffix chooses the plug."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Mapping, Protocol, Tuple
+
+import numpy as np
+
+from edge import plug
+from edge.errors import ConfigError
+
+SUFFIXES = {".onnx": "ort", ".engine": "trt"}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and type of one input or output."""
+
+    shape: Tuple[int, ...]  # -1 = known only at run time; the first is the batch
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class RunnerOptions:
+    """What a runner may use."""
+
+    threads: int = 0  # 0 = the runtime's choice
+    max_batch: int = 32  # larger batches run in chunks of this size
+
+
+class Runner(Protocol):
+    """One loaded network.
+
+    Use: `x = runner.feed(n)`, fill `x["input"]` in place, `y = runner.run()`. Both dicts hold views
+    into buffers of the runner: borrowed until the next `feed`. A batch of 0 runs nothing and gives
+    empty outputs. A batch above `max_batch` is executed in chunks, invisibly.
+    """
+
+    inputs: Dict[str, TensorSpec]
+    outputs: Dict[str, TensorSpec]
+    runs: int  # executions of the network so far
+
+    def feed(self, batch: int) -> Dict[str, np.ndarray]:
+        """Input buffers for `batch` samples, [batch, ...] each, to be filled in place."""
+
+    def run(self) -> Dict[str, np.ndarray]:
+        """Execute what was fed; outputs are [batch, ...] each, borrowed until the next feed."""
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+
+
+def open_runner(
+    path: Path, shapes: Mapping[str, Tuple[int, ...]], options: RunnerOptions
+) -> Runner:
+    """Load an engine file.
+
+    Args:
+        path: the file; its suffix names the runtime.
+        shapes: the shape of one sample of each input, without the batch: fixes what the file
+            leaves open and must agree with what it does not.
+        options: threads and batch limit.
+
+    Raises:
+        NoInputError: no such file. DataError: not a network. ConfigError: wrong shapes.
+    """
+    name = SUFFIXES.get(path.suffix)
+    if name is None:
+        raise ConfigError(f"{path}: no runtime for {path.suffix!r}; known: {', '.join(SUFFIXES)}")
+    runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options)
+    return runner

@@ -1,0 +1,153 @@
+"""Every record that crosses a file border.
+
+Letters: N people, K keypoints, H and W image rows and columns. Pixels of the full frame, origin at
+the top-left corner, x right, y down; boxes are x1 y1 x2 y2; scores 0..1; ids -1 = none; times are
+monotonic nanoseconds. N = 0 is legal everywhere. Arrays are borrowed until the next call that gives
+the same kind of record: copy what you keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Tuple, Union
+
+import numpy as np
+
+LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
+
+
+def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
+    ok = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
+    if not ok or any(want is not None and want != n for want, n in zip(shape, array.shape)):
+        got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array)
+        raise ValueError(f"{name}: expected {np.dtype(dtype)} {list(shape)}, got {got}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and its time."""
+
+    image: np.ndarray  # [H,W,3] u8 BGR (layout bgr); borrowed until the frame is released
+    index: int  # rises by one for each frame of the camera; a gap = dropped frames
+    t_ns: int  # monotonic, at capture; for a recording its own clock laid onto the monotonic one
+    camera: str
+    arrival_ns: int = 0  # monotonic, when the buffer was full: latency counts from here
+    device_ptr: int = 0  # the same bytes as the GPU sees them; 0 = host only
+    layout: str = "bgr"  # one of LAYOUTS; nv12 images are [H*3/2,W], yuyv [H,W,2]
+    slot: Any = None  # the ring's own mark, untouched by stages
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"Frame.layout: {self.layout!r} is none of {', '.join(LAYOUTS)}")
+        if self.layout in ("bgr", "rgb"):
+            _check("Frame.image", self.image, np.uint8, None, None, 3)
+
+    @property
+    def size(self) -> Tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        rows = self.image.shape[0]
+        return int(self.image.shape[1]), rows * 2 // 3 if self.layout == "nv12" else rows
+
+
+@dataclass(frozen=True)
+class Detections:
+    """People boxes of one frame."""
+
+    boxes: np.ndarray  # [N,4] f32 px
+    scores: np.ndarray  # [N] f32 0..1
+
+    def __post_init__(self) -> None:
+        _check("Detections.boxes", self.boxes, np.float32, None, 4)
+        _check("Detections.scores", self.scores, np.float32, len(self.boxes))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, which: np.ndarray) -> Detections:
+        """Rows chosen by a mask or by indices, in that order."""
+        return Detections(self.boxes[which], self.scores[which])
+
+    @staticmethod
+    def empty() -> Detections:
+        """No one."""
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Skeletons of one frame.
+
+    As input of a pose model it is the list of candidates: boxes to look into, keypoints with
+    scores > 0 where the last frames tell where they should be, all scores 0 for a person just
+    detected.
+    """
+
+    keypoints: np.ndarray  # [N,K,2] f32 px
+    scores: np.ndarray  # [N,K] f32 0..1; 0 = missing
+    boxes: np.ndarray  # [N,4] f32 px
+    ids: np.ndarray  # [N] i64, -1 none
+    person_scores: np.ndarray  # [N] f32 0..1, how sure the networks are of the person
+    skeleton: str  # a name of edge.skeletons
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        _check("Poses.keypoints", self.keypoints, np.float32, n, None, 2)
+        _check("Poses.scores", self.scores, np.float32, n, self.keypoints.shape[1])
+        _check("Poses.boxes", self.boxes, np.float32, n, 4)
+        _check("Poses.ids", self.ids, np.int64, n)
+        _check("Poses.person_scores", self.person_scores, np.float32, n)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, which: np.ndarray) -> Poses:
+        """Rows chosen by a mask or by indices, in that order."""
+        rows = (self.keypoints, self.scores, self.boxes, self.ids, self.person_scores)
+        return Poses(*(a[which] for a in rows), skeleton=self.skeleton)
+
+    @staticmethod
+    def empty(keypoints: int, skeleton: str) -> Poses:
+        """No one, of a skeleton with that many keypoints."""
+        return Poses.of_boxes(Detections.empty(), keypoints, skeleton)
+
+    @staticmethod
+    def of_boxes(people: Detections, keypoints: int, skeleton: str) -> Poses:
+        """Candidates that are boxes only; borrows the boxes and scores."""
+        n = len(people)
+        return Poses(
+            np.zeros((n, keypoints, 2), np.float32),
+            np.zeros((n, keypoints), np.float32),
+            people.boxes,
+            np.full(n, -1, np.int64),
+            people.scores,
+            skeleton,
+        )
+
+
+Value = Union[None, bool, int, float, str, list, Dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PoseEvent:
+    """Something worth telling."""
+
+    kind: str  # the rule's name: presence, zone, fall ...
+    camera: str
+    person: int  # track id, -1 = of nobody in particular
+    t_ns: int
+    score: float  # 0..1
+    data: Dict[str, Value] = field(default_factory=dict)  # JSON values, documented per kind
+
+
+@dataclass(frozen=True)
+class CameraState:
+    """How a camera is, as its supervisor sees it."""
+
+    camera: str
+    state: str  # starting | ok | stalled | ended | failed
+    detail: str  # one line for a person; empty when ok
+    t_ns: int  # monotonic, when this state began
+    frames: int = 0  # frames the source gave
+    dropped: int = 0  # frames the loop never saw
+    reconnects: int = 0
+    size: Tuple[int, int] = (0, 0)  # width, height px of the last frame

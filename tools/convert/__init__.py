@@ -1,0 +1,1 @@
+"""Converters from the formats that weights are published in to ONNX: one file per format."""

@@ -1,0 +1,120 @@
+"""Write an ONNX graph node by node: what every converter here builds on.
+
+Opset 17 and IR 8 are the newest that TensorRT 8.5 and ONNX Runtime 1.16 read. Weights lie inside the
+file, the batch is dynamic, and the finished model has passed ONNX's own checker and shape inference.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from edge.errors import DataError
+
+OPSET = 17
+IR_VERSION = 8
+BATCH = "batch"
+Dim = Union[int, str]
+
+
+class GraphBuilder:
+    """Collects nodes and weights; `finish` turns them into a checked model.
+
+    Tensors are named by strings that the caller gets back from `node` and `constant`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: List[onnx.NodeProto] = []
+        self._weights: List[onnx.TensorProto] = []
+        self._inputs: List[onnx.ValueInfoProto] = []
+        self._constants: Dict[Tuple[str, Tuple[int, ...], bytes], str] = {}
+
+    def input(self, name: str, shape: Sequence[Dim], kind: Any = np.float32) -> str:
+        """Declare an input; a string in `shape` is a dynamic axis."""
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        self._inputs.append(helper.make_tensor_value_info(name, element, list(shape)))
+        return name
+
+    def constant(self, values: Any, hint: str = "const") -> str:
+        """Store an array in the model; equal arrays are stored once."""
+        array = np.ascontiguousarray(values)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = "{}_{}".format(hint, len(self._constants))
+            self._weights.append(numpy_helper.from_array(array, name))
+            self._constants[key] = name
+        return self._constants[key]
+
+    def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> str:
+        """Append a node and return the name of its first output; the others end in `.1`, `.2`."""
+        name = "{}_{}".format(op.lower(), len(self._nodes))
+        names = [name] + ["{}.{}".format(name, i) for i in range(1, outputs)]
+        kept = {key: value for key, value in attributes.items() if value is not None}
+        self._nodes.append(helper.make_node(op, list(inputs), names, name=name, **kept))
+        return name
+
+    def finish(self, outputs: Mapping[str, Tuple[str, Optional[Sequence[Dim]]]]) -> onnx.ModelProto:
+        """Close the graph with `outputs` (name -> tensor, shape) and check it.
+
+        Raises:
+            DataError: the graph is not a valid ONNX model.
+        """
+        for name, (tensor, _) in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [tensor], [name], name=name))
+        values = [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape and list(shape))
+            for name, (_, shape) in outputs.items()
+        ]
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, values, self._weights)
+        drop_identities(graph)
+        drop_unused(graph)
+        return checked(graph)
+
+
+def checked(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """Wrap a graph as a model of our opset that the ONNX checker accepts, shapes inferred."""
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, producer_name="edge-tools")
+    model.ir_version = IR_VERSION
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise DataError("{}: conversion gave an invalid graph: {}".format(graph.name, line)) from None
+    return model
+
+
+def drop_identities(graph: onnx.GraphProto) -> None:
+    """Give graph outputs their names at the node that makes them, where that node is theirs alone."""
+    makers = {name: node for node in graph.node for name in node.output}
+    results = {value.name for value in graph.output}
+    for node in [n for n in graph.node if n.op_type == "Identity"]:
+        source = node.input[0]
+        if source in makers and source not in results and node.output[0] in results:
+            _rename(graph, source, node.output[0])
+            makers[node.output[0]] = makers.pop(source)
+            graph.node.remove(node)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and weights that no output depends on."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    weights = [w for w in graph.initializer if w.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(weights)
