@@ -154,7 +154,7 @@ def read_toml(path: Path) -> Dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not a text file in UTF-8") from error
     try:
-        return tomllib.loads(text)
+        return dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""engines/<model>/model.toml: what a model is, how its inputs are made, where its weights are from."""
+"""engines/<model>/model.toml: what a model is, how its inputs are made, where it comes from."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 def key(
     default: Any = dataclasses.MISSING,
-    help: str = "",  # noqa: A002
+    help: str = "",
     low: Optional[float] = None,
     high: Optional[float] = None,
     choices: Sequence[str] = (),
@@ -29,9 +29,11 @@ def key(
     """A field of a schema.
 
     Args:
-        default: its value when absent; left out = the key must be given. Lists and dicts are copied.
+        default: its value when absent; left out = the key must be given.
         help: one line for people.
-        low: smallest value allowed. high: largest. choices: the only strings allowed.
+        low: smallest value allowed.
+        high: largest value allowed.
+        choices: the only strings allowed.
         check: gives a line on what is wrong with the value, None when it is fine.
     """
     meta = {"help": help, "low": low, "high": high, "choices": tuple(choices), "check": check}

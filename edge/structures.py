@@ -9,7 +9,7 @@ the same kind of record: copy what you keep.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -102,8 +102,14 @@ class Poses:
 
     def take(self, which: np.ndarray) -> Poses:
         """Rows chosen by a mask or by indices, in that order."""
-        rows = (self.keypoints, self.scores, self.boxes, self.ids, self.person_scores)
-        return Poses(*(a[which] for a in rows), skeleton=self.skeleton)
+        return Poses(
+            self.keypoints[which],
+            self.scores[which],
+            self.boxes[which],
+            self.ids[which],
+            self.person_scores[which],
+            self.skeleton,
+        )
 
     @staticmethod
     def empty(keypoints: int, skeleton: str) -> Poses:
@@ -124,7 +130,7 @@ class Poses:
         )
 
 
-Value = Union[None, bool, int, float, str, list, Dict[str, Any]]
+Value = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ executes a network itself: it fills `runner.feed(n)` and reads `runner.run()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Protocol, Sequence, Union
+from typing import Dict, List, Mapping, Protocol, Sequence, Tuple, Union
 
 from edge import plug
 from edge.recipe import Recipe
@@ -54,8 +54,6 @@ def load_model(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOpti
     return model
 
 
-def input_shapes(recipe: Recipe) -> Dict[str, Dict[str, tuple]]:
+def input_shapes(recipe: Recipe) -> Dict[str, Dict[str, Tuple[int, ...]]]:
     """For each network of a recipe the shape of one sample of its input, as runtimes want it."""
-    return {
-        name: {net.input: net.sample_shape} for name, net in recipe.networks.items()
-    }
+    return {name: {net.input: net.sample_shape} for name, net in recipe.networks.items()}

@@ -1,0 +1,229 @@
+"""ONNX Runtime: the runner of any machine. Fixed buffers through IO binding, any batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+
+import numpy as np
+import onnxruntime
+
+from edge.errors import ConfigError, DataError, InternalError, NoInputError
+from edge.runtime import RunnerOptions, TensorSpec
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(bool)": np.bool_,
+}
+_BATCH, _OPEN = -1, -2
+# How a protobuf writes the key `location` of external tensor data. Checked before the runtime sees
+# the file: it would follow such a path into the working directory.
+_EXTERNAL = b"\n\x08location\x12"
+
+
+def _ort_errors() -> Tuple[Type[Exception], ...]:
+    """ONNX Runtime's own exceptions have no common ancestor below Exception."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    names = ("Fail", "InvalidArgument", "NoSuchFile", "NoModel", "EngineError", "RuntimeException",
+             "InvalidProtobuf", "ModelLoaded", "NotImplemented", "InvalidGraph", "EPFail")
+    return tuple(getattr(state, n) for n in names if hasattr(state, n)) + (RuntimeError, ValueError)
+
+
+_ERRORS = _ort_errors()
+
+
+class OrtRunner:
+    """One ONNX network on the CPU; the contract is `edge.runtime.Runner`."""
+
+    def __init__(
+        self, session: Any, shapes: Mapping[str, Tuple[int, ...]], max_batch: int, name: str
+    ) -> None:
+        self._session = session
+        self._name = name
+        self.runs = 0
+        self.inputs = {i.name: _input_spec(i, shapes, name) for i in session.get_inputs()}
+        self.outputs = {o.name: _output_spec(o) for o in session.get_outputs()}
+        fixed = {s.shape[0] for s in self.inputs.values()} - {_BATCH}
+        if len(fixed) > 1:
+            raise DataError(f"{name}: inputs disagree on the batch: {sorted(fixed)}")
+        self.fixed_batch: Optional[int] = fixed.pop() if fixed else None
+        self.max_batch = self.fixed_batch or max_batch
+        self._batch = 0
+        self._capacity = 0
+        self._feeds: Dict[str, np.ndarray] = {}
+        self._results: Dict[str, np.ndarray] = {}
+        self._bindings: Dict[Tuple[int, int], Any] = {}
+
+    def feed(self, batch: int) -> Dict[str, np.ndarray]:
+        """Input buffers for `batch` samples, borrowed until the next feed."""
+        if self._session is None:
+            raise InternalError(f"{self._name}: was closed")
+        if batch > self._capacity:
+            self._grow(batch)
+        self._batch = batch
+        return {name: buffer[:batch] for name, buffer in self._feeds.items()}
+
+    def run(self) -> Dict[str, np.ndarray]:
+        """Execute what was fed; outputs are borrowed until the next feed.
+
+        Raises:
+            DataError: the network refuses its input.
+        """
+        parts = [self._run_chunk(s, n) for s, n in self._chunks()]
+        results: Dict[str, np.ndarray] = {}
+        for name, spec in self.outputs.items():
+            if name in self._results:
+                results[name] = self._results[name][: self._batch]
+            elif parts:
+                joined = parts[0][name] if len(parts) == 1 else np.concatenate(
+                    [p[name] for p in parts]
+                )
+                results[name] = joined[: self._batch] if self.fixed_batch else joined
+            else:
+                results[name] = np.empty([0] + [max(d, 0) for d in spec.shape[1:]], spec.dtype)
+        return results
+
+    def close(self) -> None:
+        """Let go of the network and the buffers."""
+        self._session = None
+        self._bindings.clear()
+        self._feeds.clear()
+        self._results.clear()
+        self._capacity = 0
+
+    def _chunks(self) -> List[Tuple[int, int]]:
+        step = self.max_batch
+        starts = range(0, self._batch, step)
+        return [(s, step if self.fixed_batch else min(step, self._batch - s)) for s in starts]
+
+    def _grow(self, batch: int) -> None:
+        """Powers of two, so that a growing crowd costs a handful of allocations in all."""
+        capacity = 1 << (batch - 1).bit_length()
+        if self.fixed_batch:
+            capacity = -(-capacity // self.fixed_batch) * self.fixed_batch
+        self._bindings.clear()
+        self._capacity = capacity
+        for name, spec in self.inputs.items():
+            self._feeds[name] = np.zeros((capacity, *spec.shape[1:]), spec.dtype)
+        for name, spec in self.outputs.items():
+            if _OPEN not in spec.shape and self._follows_batch(spec):
+                self._results[name] = np.empty((capacity, *spec.shape[1:]), spec.dtype)
+
+    def _follows_batch(self, spec: TensorSpec) -> bool:
+        return bool(spec.shape) and spec.shape[0] in (_BATCH, self.fixed_batch)
+
+    def _run_chunk(self, start: int, count: int) -> Dict[str, np.ndarray]:
+        """Outputs of open shape only; the others land in their buffers."""
+        key = (start, count)
+        if key not in self._bindings:
+            self._bindings[key] = self._bind(start, count)
+        binding = self._bindings[key]
+        try:
+            self._session.run_with_iobinding(binding)
+        except _ERRORS as error:
+            raise DataError(f"{self._name}: the network failed: {_first_line(error)}") from error
+        self.runs += 1
+        if len(self._results) == len(self.outputs):
+            return {}
+        values = zip(self.outputs, binding.get_outputs())
+        return {n: v.numpy() for n, v in values if n not in self._results}
+
+    def _bind(self, start: int, count: int) -> Any:
+        binding = self._session.io_binding()
+        for name, buffer in self._feeds.items():
+            view = buffer[start : start + count]
+            binding.bind_input(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
+        for name in self.outputs:
+            if name in self._results:
+                view = self._results[name][start : start + count]
+                binding.bind_output(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
+            else:
+                binding.bind_output(name, "cpu")
+        return binding
+
+
+def open_runner(
+    path: Path, shapes: Mapping[str, Tuple[int, ...]], options: RunnerOptions
+) -> OrtRunner:
+    """Load an ONNX file; see `edge.runtime.open_runner`.
+
+    The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
+    """
+    session = _session(_read(path), path, options.threads)
+    for name in shapes:
+        names = [i.name for i in session.get_inputs()]
+        if name not in names:
+            raise DataError(f"{path}: no input {name!r}; there are: {', '.join(names)}")
+    return OrtRunner(session, shapes, options.max_batch, str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NoInputError(
+            f"{path}: {error.strerror or error}; `edge-tools get {path.parent.name}` fetches it"
+        ) from error
+    if not data:
+        raise DataError(f"{path}: is empty; fetch or export it again")
+    if _EXTERNAL in data:
+        raise DataError(f"{path}: keeps weights in another file; save it as one file")
+    return data
+
+
+def _session(data: bytes, path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except _ERRORS as error:
+        version = onnxruntime.__version__
+        raise DataError(
+            f"{path}: is not a network that ONNX Runtime {version} can load: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0]
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _dtype(node: Any) -> np.dtype[Any]:
+    if node.type not in _DTYPES:
+        raise DataError(f"tensor {node.name!r} has the type {node.type}, which is not supported")
+    return np.dtype(_DTYPES[node.type])  # type: ignore[no-any-return]
+
+
+def _dims(node: Any) -> Tuple[int, ...]:
+    dims = [d if isinstance(d, int) else _OPEN for d in node.shape]
+    if dims and dims[0] == _OPEN:
+        dims[0] = _BATCH
+    return tuple(dims)
+
+
+def _input_spec(node: Any, shapes: Mapping[str, Tuple[int, ...]], name: str) -> TensorSpec:
+    dims = _dims(node)
+    wanted = shapes.get(node.name)
+    if wanted is None:
+        if _OPEN in dims or not dims:
+            raise DataError(f"{name}: input {node.name!r} has an open shape {node.shape}")
+        return TensorSpec(dims, _dtype(node))
+    fits = len(dims) == len(wanted) + 1
+    if not fits or any(d not in (_OPEN, w) for d, w in zip(dims[1:], wanted)):
+        raise ConfigError(
+            f"{name}: input {node.name!r} is {node.shape}, but model.toml says "
+            f"{['batch', *wanted]}; correct width, height or layout there"
+        )
+    return TensorSpec((dims[0], *wanted), _dtype(node))
+
+
+def _output_spec(node: Any) -> TensorSpec:
+    return TensorSpec(_dims(node), _dtype(node))
