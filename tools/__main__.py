@@ -1,0 +1,121 @@
+"""`edge-tools <command>`: finds the commands and turns errors into one line and an exit code.
+
+A command is a file of this folder with `HELP` (one line), `add_arguments(parser)` and
+`run(arguments) -> exit code`; `engine_info.py` is called `engine-info`. Only the chosen file is
+imported, so that a missing library matters only to the command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Dict, List, Optional, Sequence
+
+from edge import __version__
+from edge.errors import ConfigError, EdgeError, UnavailableError
+
+HERE = Path(__file__).parent
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+IO_ERROR = 74  # sysexits EX_IOERR
+
+
+def commands() -> Dict[str, str]:
+    """Command name -> its one line, read from the files without importing them."""
+    found = {}
+    for path in sorted(HERE.glob("[a-z]*.py")):
+        line = help_line(path)
+        if line:
+            found[path.stem.replace("_", "-")] = line
+    return found
+
+
+def help_line(path: Path) -> str:
+    """The string that a file assigns to HELP at its top level; empty if it has none."""
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            value = statement.value
+            if statement.targets[0].id == "HELP" and isinstance(value, ast.Constant):
+                return str(value.value)
+    return ""
+
+
+def load(name: str) -> ModuleType:
+    """Import a command's file.
+
+    Raises:
+        ConfigError: no such command.
+        UnavailableError: a library that it needs is not installed.
+    """
+    known = commands()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = "did you mean {}?".format(close[0]) if close else "`edge-tools --help` lists them"
+        raise ConfigError("no command called {}; {}".format(name, hint))
+    try:
+        return importlib.import_module("tools." + name.replace("-", "_"))
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("edge", "tools"):
+            raise
+        raise UnavailableError(
+            "{} needs the Python package {}: pip install {}".format(name, missing, missing)
+        ) from error
+
+
+def overview() -> str:
+    """The text of `edge-tools --help`."""
+    lines = ["usage: edge-tools [--version] COMMAND ...", "", "commands:"]
+    known = commands()
+    width = max([len(name) for name in known] + [1])
+    lines += ["  {}  {}".format(name.ljust(width), line) for name, line in known.items()]
+    return "\n".join(lines + ["", "`edge-tools COMMAND --help` tells more about one."])
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Run one command line; errors are raised."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print("edge-tools", __version__)
+        return 0
+    command = load(arguments[0])
+    parser = argparse.ArgumentParser("edge-tools " + arguments[0], description=command.HELP)
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(list(arguments[1:]))) or 0)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run a command line and return its exit code, whatever happens."""
+    try:
+        code = dispatch(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
+    except EdgeError as error:
+        return complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader is gone: nothing to say, and the interpreter must not try to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        where = "{}: ".format(error.filename) if error.filename else ""
+        return complain("{}{}".format(where, error.strerror or error), IO_ERROR)
+
+
+def complain(message: str, code: int) -> int:
+    """Print one line on stderr and pass the exit code on."""
+    print("edge-tools:", " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
