@@ -1,0 +1,294 @@
+"""Boxes, crops, affine maps, IoU and OKS, in NumPy alone.
+
+Letters: N, M people, K keypoints. Boxes are x1 y1 x2 y2. A matrix [2,3] maps points p to
+`m[:, :2] @ p + m[:, 2]`, and every one made here maps frame px -> network input px. Arrays come
+and go as float32 (the sums run in float64 where that shows); N = 0 is legal everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, List, Optional, Tuple
+
+import numpy as np
+
+Size = Tuple[int, int]  # width, height in px
+PADDING = 1.25  # box to crop of the top-down networks (mmpose, GetBBoxCenterScale)
+_OKS_BLOCK = 65536  # pair keypoints at a time: 256 KiB of float32 stays in the cache
+_NMS_BLOCK = 64  # boxes settled among each other before the rest hears of them
+
+
+def cxcywh(boxes: np.ndarray) -> np.ndarray:
+    """Corners x1 y1 x2 y2 [...,4] -> centre and size cx cy w h [...,4]."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate(((low + high) / 2, high - low), -1).astype(np.float32)
+
+
+def xyxy(boxes: np.ndarray) -> np.ndarray:
+    """Centre and size cx cy w h [...,4] -> corners x1 y1 x2 y2 [...,4]."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return np.concatenate((centre - half, centre + half), -1).astype(np.float32)
+
+
+def areas_of(boxes: np.ndarray) -> np.ndarray:
+    """Box areas in px², [...]; 0 where the corners are crossed."""
+    size = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return np.asarray(size[..., 0] * size[..., 1])
+
+
+def clip_boxes(boxes: np.ndarray, size: Size) -> np.ndarray:
+    """Boxes [N,4] cut to a frame of (width, height) px."""
+    limit = np.array([*size, *size], np.float32)
+    return np.asarray(np.clip(boxes, 0, limit), np.float32)
+
+
+def boxes_of(keypoints: np.ndarray, scores: np.ndarray, min_score: float) -> np.ndarray:
+    """Tight boxes [N,4] around the keypoints [N,K,2] whose score [N,K] is above `min_score`.
+
+    A person without such a keypoint gets the box 0 0 0 0.
+    """
+    seen = (scores > min_score)[..., None]
+    low = np.where(seen, keypoints, np.inf).min(1, initial=np.inf)
+    high = np.where(seen, keypoints, -np.inf).max(1, initial=-np.inf)
+    boxes = np.concatenate((low, high), -1)
+    return np.where(seen.any(1), boxes, 0).astype(np.float32)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes a [N,4] and b [M,4] -> [N,M] 0..1; empty boxes give 0."""
+    wide = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    high = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    both = np.maximum(wide, 0) * np.maximum(high, 0)
+    union = areas_of(a)[:, None] + areas_of(b)[None] - both
+    return np.asarray(both / np.maximum(union, np.float32(1e-9)), np.float32)
+
+
+def nms(
+    boxes: np.ndarray, scores: np.ndarray, max_iou: float, limit: Optional[int] = None
+) -> np.ndarray:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes: [N,4], finite.
+        scores: [N], finite; of equal ones the first wins.
+        max_iou: a box that overlaps a better one by more is dropped.
+        limit: stop after that many.
+
+    Returns:
+        [<=N] int64 indices kept, best first.
+    """
+
+    def overlap(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+        return iou(boxes[these], boxes[those]) > max_iou
+
+    return _suppress(np.argsort(-scores, kind="stable"), overlap, limit)
+
+
+def _suppress(
+    order: np.ndarray,
+    overlap: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    limit: Optional[int],
+) -> np.ndarray:
+    """Greedy suppression in blocks: few large comparisons instead of one pass for each row."""
+    limit = len(order) if limit is None else limit
+    kept: List[np.ndarray] = [np.zeros(0, np.int64)]
+    found = 0
+    while len(order) and found < limit:
+        block, order = order[:_NMS_BLOCK], order[_NMS_BLOCK:]
+        block = block[_settle(overlap(block, block))]
+        kept.append(block)
+        found += len(block)
+        if len(order):
+            order = order[~overlap(block, order).any(0)]
+    return np.concatenate(kept)[:limit]
+
+
+def _settle(over: np.ndarray) -> np.ndarray:
+    """Survivors of one block, best first, from its own overlaps [B,B]."""
+    alive = np.ones(len(over), bool)
+    for i in range(len(over)):
+        if alive[i]:
+            alive[i + 1 :] &= ~over[i, i + 1 :]
+    return alive
+
+
+def oks(
+    a: np.ndarray,
+    b: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    weights: Optional[np.ndarray] = None,
+) -> np.ndarray:
+    """Object keypoint similarity, the mean over keypoints of exp(-d² / (2 s² (2 sigma)²)).
+
+    Source: COCO keypoint evaluation. Works through blocks of rows, so that thousands of pairs need
+    no more than a small scratch.
+
+    Args:
+        a: [N,K,2] px.
+        b: [M,K,2] px.
+        areas: s² in px², of each a [N] or of each pair [N,M].
+        sigmas: [K].
+        weights: [K], [N,K] or [N,M,K], 0 leaves a keypoint out.
+
+    Returns:
+        [N,M] float32, 0..1; 0 for a pair whose weights are all 0.
+    """
+    n, k = a.shape[:2]
+    m = len(b)
+    pair = np.broadcast_to(areas.reshape(n, -1), (n, m))
+    rows = max(1, _OKS_BLOCK // max(1, m * k))
+    out = np.zeros((n, m), np.float32)
+    scale = (-1 / (8 * np.square(sigmas, dtype=np.float64))).astype(np.float32)
+    for i in range(0, n, rows):
+        part = slice(i, i + rows)
+        w = weights if weights is None or weights.ndim == 1 else weights[part]
+        out[part] = _oks_rows(a[part], b, pair[part], scale, w)
+    return out
+
+
+def _oks_rows(
+    a: np.ndarray, b: np.ndarray, areas: np.ndarray, scale: np.ndarray, w: Optional[np.ndarray]
+) -> np.ndarray:
+    near = np.square(a[:, None, :, 0] - b[None, :, :, 0], dtype=np.float32)
+    near += np.square(a[:, None, :, 1] - b[None, :, :, 1])
+    near *= scale
+    near /= np.maximum(areas, 1e-6).astype(np.float32)[:, :, None]
+    np.exp(near, out=near)
+    if w is None:
+        return np.asarray(near.sum(-1) / np.float32(max(1, len(scale))))
+    w = w[:, None, :] if w.ndim == 2 else w
+    total = np.broadcast_to(w.sum(-1), near.shape[:2])
+    return np.asarray((near * w).sum(-1) / np.where(total > 0, total, 1))
+
+
+def oks_nms(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    max_oks: float = 0.9,
+) -> np.ndarray:
+    """Greedy suppression of people whose keypoints are too alike; s² is the mean of both areas.
+
+    Args:
+        keypoints: [N,K,2] px.
+        scores: [N] of the people.
+        areas: [N] px².
+        sigmas: [K].
+        max_oks: 0.9 is what mmpose evaluates COCO with.
+
+    Returns:
+        [<=N] int64 indices kept, best first.
+    """
+
+    def overlap(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+        pair = (areas[these][:, None] + areas[those][None]) / 2
+        return oks(keypoints[these], keypoints[those], pair, sigmas) > max_oks
+
+    return _suppress(np.argsort(-scores, kind="stable"), overlap, None)
+
+
+def crop_regions(
+    boxes: np.ndarray, out: Size, padding: float = PADDING
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Boxes [N,4] -> the regions a network of input `out` looks at: centres and sizes [N,2] px.
+
+    Grown by `padding`, then the shorter side is grown to the aspect of `out`
+    (mmpose, GetBBoxCenterScale and TopdownAffine). Never smaller than 1 px.
+    """
+    shape = cxcywh(boxes)
+    size = np.maximum(shape[:, 2:], 0) * np.float32(padding)
+    aspect = out[0] / out[1]
+    wide = np.maximum(np.maximum(size[:, 0], size[:, 1] * aspect), 1)
+    return shape[:, :2], np.stack((wide, wide / aspect), -1).astype(np.float32)
+
+
+def crop_affine(
+    boxes: np.ndarray,
+    out: Size,
+    padding: float = PADDING,
+    rotations_rad: Optional[np.ndarray] = None,
+    udp: bool = False,
+) -> np.ndarray:
+    """Matrices [N,2,3] that cut person boxes out of the frame for a top-down network.
+
+    Args:
+        boxes: [N,4] frame px.
+        out: width, height of the network's input.
+        padding: how much larger than the box.
+        rotations_rad: [N], the region turned clockwise on the screen; the picture turns back.
+        udp: count px from centre to centre, (out - 1) / size, as networks trained with UDP want
+            (Huang et al. 2020, "The devil is in the details").
+    """
+    centres, sizes = crop_regions(boxes, out, padding)
+    return _region_affine(centres, sizes, rotations_rad, out, 1 if udp else 0)
+
+
+def square_crops(
+    centres: np.ndarray, sides: np.ndarray, rotations_rad: Optional[np.ndarray], out: Size
+) -> np.ndarray:
+    """Matrices [N,2,3] of turned squares: centres [N,2] px, sides [N] px, rotations [N] rad.
+
+    A rotation turns the square clockwise on the screen: its right edge looks along
+    (cos r, sin r) of the frame.
+    """
+    sides = np.maximum(np.asarray(sides, np.float64), 1)
+    sizes = np.stack((sides, sides * (out[1] / out[0])), -1)
+    return _region_affine(centres, sizes, rotations_rad, out, 0)
+
+
+def _region_affine(
+    centres: np.ndarray,
+    sizes: np.ndarray,
+    rotations_rad: Optional[np.ndarray],
+    out: Size,
+    inset: int,
+) -> np.ndarray:
+    """Scale by (out - inset) / size about the centre and turn by -rotation."""
+    n = len(centres)
+    turn = np.zeros(n) if rotations_rad is None else np.asarray(rotations_rad, np.float64)
+    cos, sin = np.cos(turn), np.sin(turn)
+    goal = np.array(out, np.float64) - inset
+    zoom = goal / np.asarray(sizes, np.float64)
+    matrices = np.empty((n, 2, 3))
+    matrices[:, 0, 0], matrices[:, 0, 1] = zoom[:, 0] * cos, zoom[:, 0] * sin
+    matrices[:, 1, 0], matrices[:, 1, 1] = -zoom[:, 1] * sin, zoom[:, 1] * cos
+    moved = np.einsum("nij,nj->ni", matrices[:, :, :2], np.asarray(centres, np.float64))
+    matrices[:, :, 2] = goal / 2 - moved
+    return matrices.astype(np.float32)
+
+
+def letterbox(size: Size, out: Size, centre: bool = False) -> np.ndarray:
+    """The matrix [2,3] that fits a frame of `size` into `out`, aspect kept.
+
+    Args:
+        size: width, height of the frame.
+        out: width, height of the network's input.
+        centre: equal bars on both sides (mmpose's BottomupResize); else picture at the top left
+            (YOLOX, RTMDet as rtmlib runs them).
+    """
+    ratio = min(out[0] / size[0], out[1] / size[1])
+    shift = [(out[i] - ratio * size[i]) / 2 if centre else 0.0 for i in (0, 1)]
+    return np.array([[ratio, 0, shift[0]], [0, ratio, shift[1]]], np.float32)
+
+
+def invert(matrices: np.ndarray) -> np.ndarray:
+    """Input px -> frame px for frame px -> input px, [...,2,3]; they must be invertible."""
+    m = np.asarray(matrices, np.float64)
+    a, b, c, d = m[..., 0, 0], m[..., 0, 1], m[..., 1, 0], m[..., 1, 1]
+    linear = np.stack((d, -b, -c, a), -1) / (a * d - b * c)[..., None]
+    linear = linear.reshape(m.shape[:-1] + (2,))
+    shift = -np.einsum("...ij,...j->...i", linear, m[..., 2])
+    return np.concatenate((linear, shift[..., None]), -1).astype(np.float32)
+
+
+def apply(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points [N,K,2] by matrices [N,2,3] -> [N,K,2] float32."""
+    m = np.asarray(matrices, np.float64)
+    moved = np.matmul(points, m[:, :, :2].transpose(0, 2, 1)) + m[:, None, :, 2]
+    return np.asarray(moved, np.float32)
+
+
+def apply_boxes(matrices: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Map boxes [N,4] by matrices [N,2,3] without rotation -> [N,4] float32."""
+    return apply(matrices, boxes.reshape(len(boxes), 2, 2)).reshape(-1, 4)
