@@ -56,8 +56,8 @@ def load(name: str) -> ModuleType:
     known = commands()
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
-        hint = "did you mean {}?".format(close[0]) if close else "`edge-tools --help` lists them"
-        raise ConfigError("no command called {}; {}".format(name, hint))
+        hint = f"did you mean {close[0]}?" if close else "`edge-tools --help` lists them"
+        raise ConfigError(f"no command called {name}; {hint}")
     try:
         return importlib.import_module("tools." + name.replace("-", "_"))
     except ModuleNotFoundError as error:
@@ -65,7 +65,7 @@ def load(name: str) -> ModuleType:
         if missing in ("edge", "tools"):
             raise
         raise UnavailableError(
-            "{} needs the Python package {}: pip install {}".format(name, missing, missing)
+            f"{name} needs the Python package {missing}: pip install {missing}"
         ) from error
 
 
@@ -74,7 +74,7 @@ def overview() -> str:
     lines = ["usage: edge-tools [--version] COMMAND ...", "", "commands:"]
     known = commands()
     width = max([len(name) for name in known] + [1])
-    lines += ["  {}  {}".format(name.ljust(width), line) for name, line in known.items()]
+    lines += [f"  {name.ljust(width)}  {line}" for name, line in known.items()]
     return "\n".join(lines + ["", "`edge-tools COMMAND --help` tells more about one."])
 
 
@@ -107,8 +107,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:
-        where = "{}: ".format(error.filename) if error.filename else ""
-        return complain("{}{}".format(where, error.strerror or error), IO_ERROR)
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}", IO_ERROR)
 
 
 def complain(message: str, code: int) -> int:

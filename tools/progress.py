@@ -1,7 +1,7 @@
 """Progress on stderr for anything that may take longer than two seconds.
 
-On a terminal a bar appears after a second; elsewhere (a log, a pipe) a plain line after two seconds and
-then every ten. With `quiet` (a command's `--json`) nothing is written.
+On a terminal a bar appears after a second; elsewhere (a log, a pipe) a plain line after two seconds
+and then every ten. With `quiet` (a command's `--json`) nothing is written.
 
     for frame in track(frames, "reading frames", total=100): ...
     with Progress("mediapipe 0.10.21", total=35622638, unit="B") as bar: bar.update(4096)
@@ -79,18 +79,16 @@ class Progress:
         else:
             done, total, unit = float(self.done), float(self.total or 0), " " + self._unit
         if not total:
-            return "{}: {:.0f}{}".format(self.label, done, unit.rstrip())
+            return f"{self.label}: {done:.0f}{unit.rstrip()}"
         share = min(100, int(100 * done / total))
-        return "{}: {} % ({:.0f} of {:.0f}{})".format(
-            self.label, share, done, total, unit.rstrip()
-        )
+        return f"{self.label}: {share} % ({done:.0f} of {total:.0f}{unit.rstrip()})"
 
     def close(self) -> None:
         """Take the bar off the terminal."""
         if self._bar is not None:
             self._bar.close()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(
@@ -109,7 +107,7 @@ def track(
     unit: str = "",
     quiet: bool = False,
 ) -> Iterator[T]:
-    """Pass `items` through and show how far the loop is; `total` is taken from len() if it has one."""
+    """Pass `items` through and show how far the loop is; `total` comes from len() if it can."""
     known = total if total is not None else getattr(items, "__len__", lambda: None)()
     with Progress(label, known, unit, quiet) as bar:
         for item in items:

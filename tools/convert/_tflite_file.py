@@ -14,6 +14,7 @@ import numpy as np
 import tflite
 
 from edge.errors import DataError
+from tools.convert.graph import Array
 
 LARGEST_TENSOR = 1 << 28  # elements; a damaged shape must not eat the memory
 DTYPES = {
@@ -24,7 +25,15 @@ DTYPES = {
     tflite.TensorType.UINT8: np.uint8,
     tflite.TensorType.INT8: np.int8,
 }
-DAMAGED = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
+DAMAGED = (
+    struct.error,
+    IndexError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    MemoryError,
+)
 _NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 
 
@@ -52,17 +61,19 @@ class TfliteFile:
     def __init__(self, data: bytes, label: str) -> None:
         self.label = label
         if data[4:8] != b"TFL3":
-            raise DataError("{}: not a TFLite file (no TFL3 mark)".format(label))
+            raise DataError(f"{label}: not a TFLite file (no TFL3 mark)")
         try:
             self._read(data)
         except DAMAGED:
-            raise DataError("{}: damaged TFLite file; fetch it again".format(label)) from None
+            raise DataError(f"{label}: damaged TFLite file; fetch it again") from None
 
     def _read(self, data: bytes) -> None:
         self._model = tflite.Model.GetRootAsModel(data, 0)
         graph = self._model.Subgraphs(0)
         self._tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
-        self.operators = [self._operator(graph.Operators(i)) for i in range(graph.OperatorsLength())]
+        self.operators = [
+            self._operator(graph.Operators(i)) for i in range(graph.OperatorsLength())
+        ]
         self.inputs = [int(i) for i in graph.InputsAsNumpy()]
         self.outputs = {self.name(int(i)): int(i) for i in graph.OutputsAsNumpy()}
         self.makers: Dict[int, Operator] = {o: op for op in self.operators for o in op.outputs}
@@ -70,7 +81,7 @@ class TfliteFile:
 
     def _operator(self, raw: Any) -> Operator:
         code = self._model.OperatorCodes(raw.OpcodeIndex())
-        # Old files keep the code in a byte of its own, newer ones in an int: the larger one is meant.
+        # Old files keep the code in a byte, newer ones in an int: the larger one is meant.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         custom = code.CustomCode()
         name = custom.decode("utf-8", "replace") if custom else _NAMES.get(builtin, str(builtin))
@@ -85,7 +96,7 @@ class TfliteFile:
         """The tensor's shape as stored (NHWC, batch 1)."""
         return tuple(int(n) for n in np.atleast_1d(self._tensors[index].ShapeAsNumpy()))
 
-    def constant(self, index: int) -> Optional[np.ndarray]:
+    def constant(self, index: int) -> Optional[Array]:
         """The tensor's values if they are known without running the network, else None."""
         if index in self._constants:
             return self._constants[index]
@@ -100,19 +111,19 @@ class TfliteFile:
     def _bytes(self, index: int) -> int:
         return int(self._model.Buffers(self._tensors[index].Buffer()).DataLength())
 
-    def _stored(self, index: int) -> np.ndarray:
+    def _stored(self, index: int) -> Array:
         tensor = self._tensors[index]
         if tensor.Type() not in DTYPES:
             return np.empty(0)
         raw = self._model.Buffers(tensor.Buffer()).DataAsNumpy()
-        values = np.frombuffer(raw.tobytes(), dtype=DTYPES[tensor.Type()])
+        values: Array = np.frombuffer(raw.tobytes(), dtype=DTYPES[tensor.Type()])
         shape = self.shape(index)
         sparsity = tensor.Sparsity()
         if sparsity is not None:
             return densified(values, shape, sparsity)
         return values.reshape(shape)
 
-    def _dequantized(self, index: int, values: np.ndarray) -> np.ndarray:
+    def _dequantized(self, index: int, values: Array) -> Array:
         quantization = self._tensors[index].Quantization()
         if quantization is None or quantization.ScaleLength() == 0:
             return values.astype(np.float32)
@@ -121,35 +132,37 @@ class TfliteFile:
         axes = axes if quantization.ScaleLength() > 1 else [1] * values.ndim
         scale = quantization.ScaleAsNumpy().reshape(axes)
         zero = quantization.ZeroPointAsNumpy().reshape(axes)
-        return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+        exact: Array = (values.astype(np.float64) - zero) * scale
+        return exact.astype(np.float32)
 
 
-def densified(values: np.ndarray, shape: Tuple[int, ...], sparsity: Any) -> np.ndarray:
+def densified(values: Array, shape: Tuple[int, ...], sparsity: Any) -> Array:
     """Unfold a sparse constant.
 
     The schema stores one level per traversed dimension, dense (a size) or compressed (segments and
     indices per parent entry), blocks of a dimension last. We expand all entries level by level:
-    `where[e]` is the coordinate of entry e in traversed order, `parent` its place in the last level.
+    `where[e]` is the coordinate of entry e in traversed order, `parent` its place in the level.
     """
     if np.prod(shape, dtype=np.int64) > LARGEST_TENSOR:
         raise ValueError("too large")
-    where = np.zeros((1, 0), np.int64)
+    where: Array = np.zeros((1, 0), np.int64)
     sizes: List[int] = []
-    parent = np.zeros(1, np.int64)
+    parent: Array = np.zeros(1, np.int64)
     order = sparsity.TraversalOrderAsNumpy()
     for level in range(sparsity.DimMetadataLength()):
         meta = sparsity.DimMetadata(level)
         parent, row, index = _expanded(meta, parent)
         where = np.concatenate([where[row], index[:, None]], axis=1)
-        sizes.append(_level_size(meta, int(order[level]), shape, sparsity))
+        # Only a dense level can be the inside of a block, and only that size is asked for.
+        sizes.append(int(meta.DenseSize()))
     return _scattered(values[parent], where, order, sizes, shape, sparsity)
 
 
-def _expanded(meta: Any, parent: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _expanded(meta: Any, parent: Array) -> Tuple[Array, Array, Array]:
     """One level further: (place of each new entry, row of its parent, its index in this level)."""
     if meta.Format() == tflite.DimensionType.DENSE:
         size = meta.DenseSize()
-        row = np.repeat(np.arange(len(parent)), size)
+        row: Array = np.repeat(np.arange(len(parent)), size)
         index = np.tile(np.arange(size), len(parent))
         return parent[row] * size + index, row, index
     segments = _vector(meta.ArraySegmentsType(), meta.ArraySegments())
@@ -161,7 +174,7 @@ def _expanded(meta: Any, parent: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np
     return place, row, indices[place]
 
 
-def _vector(kind: int, table: Any) -> np.ndarray:
+def _vector(kind: int, table: Any) -> Array:
     """The union of index vectors: int32, uint16 or uint8."""
     classes = {1: tflite.Int32Vector, 2: tflite.Uint16Vector, 3: tflite.Uint8Vector}
     vector = classes[kind]()
@@ -169,22 +182,16 @@ def _vector(kind: int, table: Any) -> np.ndarray:
     return np.asarray(vector.ValuesAsNumpy(), dtype=np.int64)
 
 
-def _level_size(meta: Any, dimension: int, shape: Tuple[int, ...], sparsity: Any) -> int:
-    if meta.Format() == tflite.DimensionType.DENSE:
-        return int(meta.DenseSize())
-    return shape[dimension]  # compressed levels of these files are never split into blocks
-
-
 def _scattered(
-    values: np.ndarray,
-    where: np.ndarray,
-    order: np.ndarray,
+    values: Array,
+    where: Array,
+    order: Array,
     sizes: List[int],
     shape: Tuple[int, ...],
     sparsity: Any,
-) -> np.ndarray:
+) -> Array:
     """Put the entries at their coordinates; a block's coordinate adds to its dimension's."""
-    axes = np.zeros((len(shape), len(values)), np.int64)
+    axes: Array = np.zeros((len(shape), len(values)), np.int64)
     blocks = list(sparsity.BlockMapAsNumpy()) if sparsity.BlockMapLength() else []
     size_of = dict(zip((int(d) for d in order), sizes))
     for level, dimension in enumerate(int(d) for d in order):
@@ -193,6 +200,6 @@ def _scattered(
             axes[dimension] += where[:, level] * int(np.prod(inner, dtype=np.int64))
         else:
             axes[int(blocks[dimension - len(shape)])] += where[:, level]
-    dense = np.zeros(shape, values.dtype)
+    dense: Array = np.zeros(shape, values.dtype)
     dense[tuple(axes)] = values
     return dense

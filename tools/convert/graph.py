@@ -1,14 +1,16 @@
 """Write an ONNX graph node by node: what every converter here builds on.
 
-Opset 17 and IR 8 are the newest that TensorRT 8.5 and ONNX Runtime 1.16 read. Weights lie inside the
-file, the batch is dynamic, and the finished model has passed ONNX's own checker and shape inference.
+Opset 17 and IR 8 are the newest that TensorRT 8.5 and ONNX Runtime 1.16 read. Weights lie inside
+the file, the batch is dynamic, and the finished model has passed ONNX's own checker and shape
+inference.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
@@ -17,7 +19,10 @@ from edge.errors import DataError
 OPSET = 17
 IR_VERSION = 8
 BATCH = "batch"
-Dim = Union[int, str]
+Array = npt.NDArray[Any]
+Dim = Union[int, str]  # a string is a dynamic axis
+Shape = Optional[Sequence[Dim]]  # None: left to shape inference
+Outputs = Dict[str, Tuple[str, Shape]]  # name -> tensor, shape
 
 
 class GraphBuilder:
@@ -44,20 +49,20 @@ class GraphBuilder:
         array = np.ascontiguousarray(values)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
-            name = "{}_{}".format(hint, len(self._constants))
+            name = f"{hint}.{len(self._constants)}"
             self._weights.append(numpy_helper.from_array(array, name))
             self._constants[key] = name
         return self._constants[key]
 
     def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> str:
         """Append a node and return the name of its first output; the others end in `.1`, `.2`."""
-        name = "{}_{}".format(op.lower(), len(self._nodes))
-        names = [name] + ["{}.{}".format(name, i) for i in range(1, outputs)]
+        name = f"{op.lower()}_{len(self._nodes)}"
+        names = [name] + [f"{name}.{i}" for i in range(1, outputs)]
         kept = {key: value for key, value in attributes.items() if value is not None}
         self._nodes.append(helper.make_node(op, list(inputs), names, name=name, **kept))
         return name
 
-    def finish(self, outputs: Mapping[str, Tuple[str, Optional[Sequence[Dim]]]]) -> onnx.ModelProto:
+    def finish(self, outputs: Outputs) -> onnx.ModelProto:
         """Close the graph with `outputs` (name -> tensor, shape) and check it.
 
         Raises:
@@ -84,12 +89,12 @@ def checked(graph: onnx.GraphProto) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         line = str(error).strip().splitlines()[0]
-        raise DataError("{}: conversion gave an invalid graph: {}".format(graph.name, line)) from None
+        raise DataError(f"{graph.name}: conversion gave an invalid graph: {line}") from None
     return model
 
 
 def drop_identities(graph: onnx.GraphProto) -> None:
-    """Give graph outputs their names at the node that makes them, where that node is theirs alone."""
+    """Give an output its name at the node that makes it, where that node is its alone."""
     makers = {name: node for node in graph.node for name in node.output}
     results = {value.name for value in graph.output}
     for node in [n for n in graph.node if n.op_type == "Identity"]:

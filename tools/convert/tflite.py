@@ -1,0 +1,100 @@
+"""TFLite -> ONNX: NCHW throughout, dynamic batch, FP32, only the layers that named outputs need.
+
+No TensorFlow is involved. A TFLite image network is NHWC with batch 1; here every tensor of four
+dimensions is NCHW, so that the result has no transposes and quantizes and runs well everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Tuple
+
+import onnx
+
+from edge.errors import DataError
+from tools.convert._tflite_file import Operator, TfliteFile
+from tools.convert._tflite_operators import TRANSLATORS, Translation
+from tools.convert.graph import BATCH, GraphBuilder, Shape
+
+
+def convert(data: bytes, outputs: Mapping[str, str], label: str = "network") -> onnx.ModelProto:
+    """Translate a TFLite file.
+
+    Args:
+        data: the whole file.
+        outputs: new name -> name of the output in the file; the others are cut with all that only
+            they need. Empty: all outputs under their own names.
+        label: what to call the file in an error.
+
+    Returns:
+        A model with one input `input` [batch, C, H, W]; outputs of one pixel become [batch, C].
+
+    Raises:
+        DataError: damaged file, unknown output, or an operator that is not known here.
+    """
+    source = TfliteFile(data, label)
+    wanted = _wanted(source, outputs)
+    graph = GraphBuilder(label)
+    translation = Translation(source, graph)
+    _declare_input(source, translation)
+    for operator in _needed(source, list(wanted.values())):
+        _translate(operator, translation)
+    return graph.finish({name: _output(translation, index) for name, index in wanted.items()})
+
+
+def _wanted(source: TfliteFile, outputs: Mapping[str, str]) -> Dict[str, int]:
+    """New name -> tensor of the file."""
+    chosen = outputs or {name: name for name in source.outputs}
+    unknown = sorted(set(chosen.values()) - set(source.outputs))
+    if unknown:
+        there = ", ".join(sorted(source.outputs))
+        raise DataError(f"{source.label}: no output {unknown[0]}; it has {there}")
+    return {new: source.outputs[old] for new, old in chosen.items()}
+
+
+def _needed(source: TfliteFile, wanted: List[int]) -> List[Operator]:
+    """The operators that `wanted` depends on, in the file's order, foldable constants left out."""
+    stack, seen = list(wanted), set()
+    while stack:
+        index = stack.pop()
+        maker = source.makers.get(index)
+        if index not in seen and maker is not None and source.constant(index) is None:
+            stack.extend(i for i in maker.inputs if i >= 0)
+        seen.add(index)
+    return [
+        operator
+        for operator in source.operators
+        if seen.intersection(operator.outputs) and source.constant(operator.outputs[0]) is None
+    ]
+
+
+def _declare_input(source: TfliteFile, translation: Translation) -> None:
+    if len(source.inputs) != 1 or len(source.shape(source.inputs[0])) != 4:
+        raise DataError(f"{source.label}: expected one image input")
+    _, height, width, channels = source.shape(source.inputs[0])
+    name = translation.graph.input("input", [BATCH, channels, height, width])
+    translation.names[source.inputs[0]] = name
+
+
+def _translate(operator: Operator, translation: Translation) -> None:
+    translator = TRANSLATORS.get(operator.name)
+    what = f"{translation.source.label}: operator {operator.name}"
+    if translator is None:
+        known = ", ".join(sorted(TRANSLATORS))
+        raise DataError(f"{what} is not known here; known: {known}")
+    try:
+        name = translator(translation, operator)
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError):
+        raise DataError(f"{what} cannot be read; the file is damaged") from None
+    if name:
+        translation.names[operator.outputs[0]] = name
+
+
+def _output(translation: Translation, index: int) -> Tuple[str, Shape]:
+    """An output tensor and its shape; [1,1,1,C] becomes [batch, C]."""
+    shape = translation.source.shape(index)
+    name = translation.name(index)
+    if len(shape) == 4 and shape[1:3] == (1, 1):
+        return translation.graph.node("Flatten", [name]), [BATCH, shape[3]]
+    if len(shape) == 4:
+        return name, [BATCH, shape[3], shape[1], shape[2]]
+    return name, [BATCH, *shape[1:]]
