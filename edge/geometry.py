@@ -221,7 +221,7 @@ def crop_affine(
             (Huang et al. 2020, "The devil is in the details").
     """
     centres, sizes = crop_regions(boxes, out, padding)
-    return _region_affine(centres, sizes, rotations_rad, out, 1 if udp else 0)
+    return _region_affine(centres, sizes[:, 0], rotations_rad, out, 1 if udp else 0)
 
 
 def square_crops(
@@ -232,24 +232,22 @@ def square_crops(
     A rotation turns the square clockwise on the screen: its right edge looks along
     (cos r, sin r) of the frame.
     """
-    sides = np.maximum(np.asarray(sides, np.float64), 1)
-    sizes = np.stack((sides, sides * (out[1] / out[0])), -1)
-    return _region_affine(centres, sizes, rotations_rad, out, 0)
+    return _region_affine(centres, np.maximum(sides, 1), rotations_rad, out, 0)
 
 
 def _region_affine(
     centres: np.ndarray,
-    sizes: np.ndarray,
+    widths: np.ndarray,
     rotations_rad: Optional[np.ndarray],
     out: Size,
     inset: int,
 ) -> np.ndarray:
-    """Scale by (out - inset) / size about the centre and turn by -rotation."""
+    """Scale regions of the aspect of `out` by (out - inset) / size and turn them by -rotation."""
     n = len(centres)
     turn = np.zeros(n) if rotations_rad is None else np.asarray(rotations_rad, np.float64)
     cos, sin = np.cos(turn), np.sin(turn)
     goal = np.array(out, np.float64) - inset
-    zoom = goal / np.asarray(sizes, np.float64)
+    zoom = goal * out[0] / out / np.asarray(widths, np.float64)[:, None]
     matrices = np.empty((n, 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = zoom[:, 0] * cos, zoom[:, 0] * sin
     matrices[:, 1, 0], matrices[:, 1, 1] = -zoom[:, 1] * sin, zoom[:, 1] * cos
