@@ -1,0 +1,113 @@
+"""`edge run | check | doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from edge import __version__, config
+from edge.errors import EdgeError
+
+EPILOG = "exit codes: 0 fine, 65 bad data, 66 no input, 69 unavailable, 75 try later, 78 config"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        "edge", description="Cameras in, whole-body poses and events out over MQTT.", epilog=EPILOG
+    )
+    top.add_argument("--version", action="version", version=f"edge {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="turn cameras into poses and events", epilog=EPILOG))
+    check = commands.add_parser("check", help="validate a configuration file")
+    check.add_argument("file", type=Path)
+    doctor = commands.add_parser("doctor", help="what this machine has and lacks, and what to do")
+    doctor.add_argument("--config", type=Path, help="check what this configuration needs, too")
+    doctor.add_argument("--json", action="store_true", help="machine-readable")
+    return top
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--config", type=Path, metavar="F", help="configuration file (TOML)")
+    run.add_argument("--source", action="append", default=[], metavar="URI",
+                     help="camera or recording, instead of the file's; may be repeated")
+    run.add_argument("--sink", action="append", default=[], metavar="URI",
+                     help="mqtt://HOST or jsonl:PATH, instead of the file's; may be repeated")
+    run.add_argument("--models", metavar="DIR", help="folder of models")
+    run.add_argument("--max-frames", type=_count, default=0, metavar="N",
+                     help="stop after N frames of each camera")
+    run.add_argument("--annotate", type=Path, metavar="OUT.mp4", help="write a video of skeletons")
+    run.add_argument("--print-config", action="store_true",
+                     help="print the merged configuration, every key with its meaning, and leave")
+    run.add_argument("-v", "--verbose", action="store_true", help="tell more")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
+
+
+def merged(arguments: argparse.Namespace) -> config.Config:
+    """The file's configuration with the command line's wishes on top.
+
+    Raises:
+        EdgeError: the file or an option is wrong.
+    """
+    base = config.load(arguments.config) if arguments.config else config.Config()
+    if arguments.source:
+        cameras = [config.Camera(source=uri) for uri in arguments.source]
+        base = dataclasses.replace(base, cameras=cameras)
+    if arguments.sink:
+        publish = dataclasses.replace(base.publish, sinks=arguments.sink)
+        base = dataclasses.replace(base, publish=publish)
+    if arguments.models:
+        base = dataclasses.replace(base, models=config.Models(dir=arguments.models))
+    return config.complete(base)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run a command; returns the exit code. A user's mistake is one line, never a traceback."""
+    arguments = parser().parse_args(argv)
+    level = logging.DEBUG if getattr(arguments, "verbose", False) else logging.INFO
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(message)s")
+    try:
+        return _dispatch(arguments)
+    except EdgeError as error:
+        print(f"edge: {error}", file=sys.stderr)  # noqa: T201 - the answer to the user
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.command == "check":
+        from edge.check import check
+
+        check(arguments.file)
+        sys.stdout.write(f"{arguments.file}: fine\n")
+        return 0
+    if arguments.command == "doctor":
+        from edge.doctor import doctor
+
+        return doctor(arguments.config, arguments.json)
+    settings = merged(arguments)
+    if arguments.print_config:
+        sys.stdout.write(config.show(settings))
+        return 0
+    from edge.daemon import run
+
+    return run(settings, arguments.max_frames, arguments.annotate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

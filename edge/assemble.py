@@ -1,0 +1,159 @@
+"""From a checked configuration to the objects of the loop."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Dict, List, Mapping, cast
+
+from edge import skeletons
+from edge.config import Config
+from edge.errors import ConfigError, NoInputError
+from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
+from edge.pipeline import Camera
+from edge.recipe import Network, Recipe, load_recipe
+from edge.rules import Rule, build_rule
+from edge.runtime import Runner, RunnerOptions, open_runner
+from edge.smooth import Smoother
+from edge.structures import Poses
+from edge.track import Tracker
+
+log = logging.getLogger(__name__)
+
+INSTALLED_MODELS = Path("/var/lib/edge/engines")
+SOURCE_MODELS = Path(__file__).resolve().parent.parent / "engines"
+
+
+def models_dir(config: Config) -> Path:
+    """The folder of models: the configured one, the installed one, else the source tree's.
+
+    Raises:
+        NoInputError: the configured folder does not exist.
+    """
+    if config.models.dir:
+        folder = Path(config.models.dir)
+        if not folder.is_dir():
+            raise NoInputError(f"models.dir: {folder}: no such folder")
+        return folder
+    return next((d for d in (INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir()), Path("engines"))
+
+
+def network_file(folder: Path, network: Network, precision: str) -> Path:
+    """The file of a network in a precision.
+
+    Raises:
+        NoInputError: it was not made; the message says which command makes it.
+    """
+    path = folder / network.file
+    if precision != "fp32":
+        path = path.with_suffix(f".{precision}{path.suffix}")
+    if path.is_file():
+        return path
+    name, made = folder.name, "get" if precision == "fp32" else "quantize"
+    raise NoInputError(f"{path}: is missing; `edge-tools {made} {name}` makes it")
+
+
+class Models:
+    """The networks of a run, opened once, and what they mean."""
+
+    def __init__(self, config: Config) -> None:
+        self.runners: Dict[str, Runner] = {}
+        self._config = config
+        self._folder = models_dir(config)
+        self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
+        self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
+        self._check()
+
+    def runs(self) -> Dict[str, int]:
+        """Executions of each network so far."""
+        return {name: runner.runs for name, runner in self.runners.items()}
+
+    def close(self) -> None:
+        """Close every network."""
+        for runner in self.runners.values():
+            runner.close()
+
+    def _check(self) -> None:
+        if not hasattr(self.pose, "skeleton"):
+            name = self._config.pose.model
+            raise ConfigError(f"pose.model: {name!r} finds boxes, not poses: it is a detect.model")
+        if hasattr(self.detect, "skeleton"):
+            name = self._config.detect.model
+            raise ConfigError(
+                f"detect.model: {name!r} gives poses, not boxes; use it as pose.model "
+                'with detect.model = "none"'
+            )
+        if self._config.detect.model == "none" and not self.pose.one_stage:
+            name = self._config.pose.model
+            raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
+
+    def _load(self, name: str, min_score: float) -> Model:
+        if name == "none":
+            return load_model(Recipe(family="none", networks={}), {}, ModelOptions())
+        folder = self._folder / name
+        recipe = load_recipe(folder)
+        options = ModelOptions(
+            min_score, self._config.detect.nms_iou, self._config.detect.max_people
+        )
+        return load_model(recipe, self._open(folder, recipe), options)
+
+    def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
+        limits = RunnerOptions(self._config.runtime.threads, self._config.runtime.max_batch)
+        shapes = input_shapes(recipe)
+        opened: Dict[str, Runner] = {}
+        for name, network in recipe.networks.items():
+            path = network_file(folder, network, self._config.runtime.precision)
+            opened[name] = open_runner(path, shapes[name], limits)
+            self.runners[f"{folder.name}/{name}"] = opened[name]
+            log.info("loaded %s", path)
+        return opened
+
+
+def build_cameras(config: Config, skeleton: str) -> Dict[str, Camera]:
+    """What each camera has of its own: ids, filters, rules.
+
+    Raises:
+        ConfigError: a rule that cannot be built.
+    """
+    cameras: Dict[str, Camera] = {}
+    for i, camera in enumerate(config.cameras):
+        smooth = Smoother(config.smooth, skeletons.get(skeleton))
+        cameras[camera.name] = Camera(
+            tracker=Tracker(config.track, skeletons.get(skeleton)),
+            smooth=smooth if config.smooth.enabled else _unsmoothed,
+            rules=list(build_rules(config, camera.name)),
+            phase=i * config.detect.every // max(len(config.cameras), 1),
+        )
+    return cameras
+
+
+def build_rules(config: Config, camera: str) -> List[Rule]:
+    """The rules that watch a camera."""
+    return [
+        build_rule(table, f"rules[{i}]")
+        for i, table in enumerate(config.rules)
+        if camera in table.get("cameras", [camera])
+    ]
+
+
+def _unsmoothed(poses: Poses, t_ns: int) -> Poses:
+    return poses
+
+
+class Finish:
+    """The last look at a frame's people: who is sure enough, in which skeleton."""
+
+    def __init__(self, config: Config, skeleton: str) -> None:
+        self._min_score = config.pose.min_score
+        self._target = config.pose.skeleton or skeleton
+        if self._target not in skeletons.names():
+            there = ", ".join(skeletons.names())
+            raise ConfigError(f"pose.skeleton: no skeleton {self._target!r}; there are: {there}")
+
+    def __call__(self, poses: Poses) -> Poses:
+        """Weak people out, keypoints converted."""
+        sure = poses.take(poses.person_scores >= self._min_score)
+        if sure.skeleton == self._target:
+            return sure
+        return skeletons.convert_poses(sure, self._target)
+

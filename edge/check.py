@@ -1,0 +1,54 @@
+"""`edge check`: everything that can be known to be wrong before a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge import capture, config, plug, publish, skeletons
+from edge.assemble import build_rules, models_dir
+from edge.config import Config
+from edge.errors import ConfigError, EdgeError, NoInputError
+from edge.recipe import load_recipe
+
+
+def check(path: Path) -> Config:
+    """Load a configuration and look up everything it names, opening nothing.
+
+    Raises:
+        NoInputError: there is no such file. ConfigError: the first thing that is wrong.
+    """
+    settings = config.load(path)
+    try:
+        _check(settings)
+    except EdgeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return settings
+
+
+def _check(settings: Config) -> None:
+    for i, camera in enumerate(settings.cameras):
+        address = capture.parse(camera.source)
+        if address.scheme not in plug.names("capture"):
+            there = ", ".join(plug.names("capture"))
+            raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
+    for uri in settings.publish.sinks:
+        publish.parse(uri)
+    for camera in settings.cameras:
+        build_rules(settings, camera.name)
+    target = settings.pose.skeleton
+    if target and target not in skeletons.names():
+        raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")
+    _check_models(settings)
+
+
+def _check_models(settings: Config) -> None:
+    folder = models_dir(settings)
+    for key, name in (("detect", settings.detect.model), ("pose", settings.pose.model)):
+        if name == "none":
+            continue
+        try:
+            recipe = load_recipe(folder / name)
+        except NoInputError as error:
+            raise ConfigError(f"{key}.model: {error}") from error
+        if recipe.family not in plug.names("models"):
+            raise ConfigError(f"{key}.model: {name!r} is of an unknown family {recipe.family!r}")

@@ -1,0 +1,121 @@
+"""How the loop is: stage times, latency, rates, memory, temperatures -> one record."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, TypeVar
+
+import numpy as np
+
+R = TypeVar("R")
+WINDOW = 512
+THERMAL = Path("/sys/class/thermal")
+
+
+class Window:
+    """The last WINDOW durations of one thing; adding costs one store."""
+
+    def __init__(self) -> None:
+        self._values_ms = np.zeros(WINDOW, np.float32)
+        self.count = 0
+
+    def add_ns(self, duration_ns: int) -> None:
+        """Remember one duration."""
+        self._values_ms[self.count % WINDOW] = duration_ns * 1e-6
+        self.count += 1
+
+    def percentiles(self) -> Dict[str, float]:
+        """p50, p95 and p99 in ms over the window; empty when nothing was added."""
+        if not self.count:
+            return {}
+        values = np.percentile(self._values_ms[: min(self.count, WINDOW)], (50, 95, 99))
+        return {f"p{p}": round(float(v), 3) for p, v in zip((50, 95, 99), values)}
+
+
+class Rate:
+    """Events per second between two readings."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.count = 0
+        self._seen = 0
+        self._since_ns = now_ns
+
+    def read_hz(self, now_ns: int) -> float:
+        """Rate since the last reading."""
+        passed_s = max(now_ns - self._since_ns, 1) * 1e-9
+        rate = (self.count - self._seen) / passed_s
+        self._seen, self._since_ns = self.count, now_ns
+        return round(rate, 2)
+
+
+class Health:
+    """Counts and times of one loop. Written by the loop's threads, one writer for each entry."""
+
+    def __init__(self) -> None:
+        self.started_ns = time.monotonic_ns()
+        self.latency = Window()
+        self.stages: Dict[str, Window] = {}
+        self.frames: Dict[str, Rate] = {}
+        self.people: Dict[str, int] = {}
+        self.steps = 0
+        self.events = 0
+
+    def timed(self, name: str, stage: Callable[..., R]) -> Callable[..., R]:
+        """The same callable, its durations remembered under a name."""
+        window = self.stages.setdefault(name, Window())
+
+        def call(*args: Any, **kwargs: Any) -> R:
+            start = time.perf_counter_ns()
+            try:
+                return stage(*args, **kwargs)
+            finally:
+                window.add_ns(time.perf_counter_ns() - start)
+
+        return call
+
+    def published(self, camera: str, people: int, arrival_ns: int) -> None:
+        """A frame of a camera left the loop."""
+        now = time.monotonic_ns()
+        if camera not in self.frames:
+            self.frames[camera] = Rate(self.started_ns)
+        self.frames[camera].count += 1
+        self.people[camera] = people
+        self.latency.add_ns(now - arrival_ns)
+
+    def report(self) -> Dict[str, Any]:
+        """The metrics record; times in ms, memory in MB."""
+        now = time.monotonic_ns()
+        return {
+            "uptime_s": round((now - self.started_ns) * 1e-9, 1),
+            "steps": self.steps,
+            "events": self.events,
+            "fps": {name: rate.read_hz(now) for name, rate in list(self.frames.items())},
+            "frames": {name: rate.count for name, rate in list(self.frames.items())},
+            "people": dict(self.people),
+            "latency_ms": self.latency.percentiles(),
+            "stages_ms": {n: w.percentiles() for n, w in list(self.stages.items()) if w.count},
+            "memory_mb": memory_mb(),
+            "temperatures_c": temperatures_c(),
+        }
+
+
+def memory_mb() -> float:
+    """Resident memory of this process (Linux: VmRSS)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return round(pages * 4096 / 2**20, 1)
+
+
+def temperatures_c(root: Path = THERMAL) -> Dict[str, float]:
+    """Thermal zones by name, as the kernel tells them; a zone that is off is left out."""
+    found: Dict[str, float] = {}
+    for zone in sorted(root.glob("thermal_zone*")):
+        try:
+            name = (zone / "type").read_text().strip()
+            found[name] = int((zone / "temp").read_text()) / 1000
+        except (OSError, ValueError):
+            continue
+    return found

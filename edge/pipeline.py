@@ -1,0 +1,188 @@
+"""The whole program on one page: cameras -> detect -> pose -> track -> smooth -> rules -> publish.
+
+The unit of work is a list of frames, the newest of each camera that has one. Detection and person
+crops of all cameras go to each network as one batch. `look` (the networks) of a step runs while
+`tell` (smoothing, rules, publishing) of the step before it runs in its own thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import Callable, List, Mapping, Optional, Protocol, Sequence
+
+from edge.health import Health
+from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
+
+
+class Cameras(Protocol):
+    """Where frames come from (edge.capture.Cameras)."""
+
+    def take(self, timeout_s: float) -> List[Frame]:
+        """The newest frame of each camera that has one; [] at time-out."""
+
+    def release(self, frames: Sequence[Frame]) -> None:
+        """Give their buffers back."""
+
+    def states(self) -> List[CameraState]:
+        """How each camera is."""
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+
+
+class Tracker(Protocol):
+    """Who is who in one camera (edge.track)."""
+
+    def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
+        """Who to look for in this frame."""
+
+    def update(self, poses: Poses, t_ns: int) -> Poses:
+        """The same people with their numbers; arrays of its own, valid for ever."""
+
+
+class Publisher(Protocol):
+    """Where results go (edge.publish)."""
+
+    def frame(self, frame: Frame, poses: Poses) -> None:
+        """Publish a frame's people."""
+
+    def event(self, event: PoseEvent) -> None:
+        """Publish an event."""
+
+    def camera(self, state: CameraState, people: int) -> None:
+        """Publish how a camera is, if that changed."""
+
+
+@dataclass
+class Camera:
+    """What belongs to one camera alone."""
+
+    tracker: Tracker
+    smooth: Callable[[Poses, int], Poses]
+    rules: List[Callable[[Poses, str, int], List[PoseEvent]]]
+    phase: int = 0  # shifts its detector frames against those of other cameras
+    seen: int = 0  # frames the loop took
+
+
+@dataclass
+class Step:
+    """One turn of the loop between its two halves."""
+
+    frames: List[Frame]
+    poses: List[Poses]
+
+
+@dataclass
+class Pipeline:
+    """The loop. Everything it uses is handed in."""
+
+    cameras: Cameras
+    detect: Callable[[Sequence[Frame]], List[Detections]]
+    pose: Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
+    people: Mapping[str, Camera]
+    publisher: Publisher
+    detect_every: int = 1
+    finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
+    watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
+    tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
+    health: Health = field(default_factory=Health)
+
+    def run(self, stop: Callable[[], bool], max_steps: int = 0) -> int:
+        """Turn until the sources end, `stop` says so, or after `max_steps` (0 = no limit).
+
+        Returns:
+            The number of steps.
+        """
+        with _Behind(self.tell) as behind:
+            while not stop() and not (max_steps and self.health.steps >= max_steps):
+                frames = self.cameras.take(0.2)
+                if frames:
+                    behind.put(self.look(frames))
+                    self.health.steps += 1
+                elif self.cameras.ended:
+                    break
+                else:
+                    behind.put(Step([], []))  # a stalled camera is told of, too
+        return self.health.steps
+
+    def look(self, frames: List[Frame]) -> Step:
+        """The networks: each is executed once for all frames and all people."""
+        found = self._detect_due(frames)
+        here = [self.people[f.camera].tracker for f in frames]
+        candidates = [t.candidates(d, f.t_ns) for t, d, f in zip(here, found, frames)]
+        poses = self.pose(frames, candidates)
+        return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(here, poses, frames)])
+
+    def tell(self, step: Step) -> None:
+        """Smooth, judge, publish."""
+        told: List[Poses] = []
+        for frame, poses in zip(step.frames, step.poses):
+            camera = self.people[frame.camera]
+            smooth = self.finish(camera.smooth(poses, frame.t_ns))
+            told.append(smooth)
+            self.publisher.frame(frame, smooth)
+            for rule in camera.rules:
+                for event in rule(smooth, frame.camera, frame.t_ns):
+                    self.health.events += 1
+                    self.publisher.event(event)
+            self.health.published(frame.camera, len(smooth), frame.arrival_ns)
+        self.watch(step.frames, told)
+        self.cameras.release(step.frames)
+        for state in self.cameras.states():
+            self.publisher.camera(state, self.health.people.get(state.camera, 0))
+        self.tick()
+
+    def _detect_due(self, frames: List[Frame]) -> List[Optional[Detections]]:
+        """Cameras take turns, so that a step never has all their detector frames at once."""
+        due = []
+        for frame in frames:
+            camera = self.people[frame.camera]
+            first = camera.seen == 0
+            due.append(first or (camera.seen + camera.phase) % self.detect_every == 0)
+            camera.seen += 1
+        chosen = [f for f, d in zip(frames, due) if d]
+        found = iter(self.detect(chosen) if chosen else [])
+        return [next(found) if d else None for d in due]
+
+
+class _Behind:
+    """Runs the second half of each step in one thread, at most one step behind the first."""
+
+    def __init__(self, work: Callable[[Step], None]) -> None:
+        self._work = work
+        self._queue: queue.Queue[Optional[Step]] = queue.Queue(maxsize=1)
+        self._error: Optional[BaseException] = None
+        self._thread = threading.Thread(target=self._loop, name="tell", daemon=True)
+
+    def __enter__(self) -> _Behind:
+        self._thread.start()
+        return self
+
+    def put(self, step: Step) -> None:
+        """Hand over a step; waits while the one before it is still queued."""
+        self._raise()
+        self._queue.put(step)
+
+    def __exit__(self, *error: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if error[0] is None:
+            self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _loop(self) -> None:
+        while True:
+            step = self._queue.get()
+            if step is None:
+                return
+            if self._error is None:
+                try:
+                    self._work(step)
+                except BaseException as error:  # noqa: BLE001 - raised again in the loop's thread
+                    self._error = error
