@@ -1,0 +1,123 @@
+"""Prove a converted network on this machine against the original framework's numbers.
+
+A recipe holds, for each output, a few values that the framework the weights were published for
+gave on one fixed picture. The picture is a formula, rounded to 8 bits: the same on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+import onnxruntime
+
+from edge.errors import ConfigError, DataError
+from edge.recipe import Network
+from tools.convert.graph import Array
+
+POINTS = 12  # values kept of each output, evenly spaced over it
+TOLERANCE = 5e-5  # of the largest value of an output: sums in another order differ by 1e-5
+WAVES = ((9.0, 4.0), (3.0, 14.0), (17.0, 23.0))  # per channel, radians across width and height
+
+
+def picture(network: Network, mirrored: bool = False) -> Array:
+    """The fixed picture as one sample of the network's input, normalised as its recipe says."""
+    y, x = np.mgrid[: network.height, : network.width].astype(np.float64)
+    y, x = y / network.height, x / network.width
+    planes = [0.5 + 0.5 * np.sin(a * x + b * y) for a, b in WAVES]
+    pixels: Array = np.round(255 * np.stack(planes, axis=-1))
+    pixels = pixels[:, ::-1] if mirrored else pixels
+    if network.dtype == "float32":
+        pixels = (pixels - np.array(network.mean)) / np.array(network.std)
+    ordered = pixels if network.layout == "nhwc" else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(ordered, dtype=network.dtype)
+
+
+def sampled(values: Array) -> Array:
+    """The values of one sample's output that a recipe keeps."""
+    flat = values.reshape(-1)
+    return flat[np.linspace(0, flat.size - 1, min(POINTS, flat.size)).astype(np.int64)]
+
+
+def verify(model: bytes, network: Network, golden: Mapping[str, Any], label: str) -> float:
+    """Run the model alone and, where its batch is open, two pictures at once.
+
+    Args:
+        model: the ONNX file's content.
+        network: the recipe's entry, for the input.
+        golden: output name -> the kept values; `tolerance` overrides ours. Empty: the outputs must
+            only be finite.
+        label: what to call it in an error.
+
+    Returns:
+        The largest difference, as a share of its output's largest value.
+
+    Raises:
+        DataError: it cannot be run, gives other numbers, or mixes up the samples of a batch.
+    """
+    session = opened(model, label)
+    tolerance = float(golden.get("tolerance", TOLERANCE))
+    first = run(session, network, [picture(network)], label)
+    worst = compared(first, golden, tolerance, label)
+    if isinstance(session.get_inputs()[0].shape[0], str):
+        pictures = [picture(network, mirrored=True), picture(network)]
+        second = {k: v[1:] for k, v in run(session, network, pictures, label).items()}
+        expected = {name: sampled(values[0]) for name, values in first.items()}
+        worst = max(worst, compared(second, expected, tolerance, f"{label} in a batch"))
+    return worst
+
+
+def opened(model: bytes, label: str) -> Any:
+    """An ONNX Runtime session that says nothing but errors."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except ORT_ERRORS as error:
+        raise DataError(f"{label}: ONNX Runtime refuses it: {str(error).splitlines()[0]}") from None
+
+
+def run(session: Any, network: Network, pictures: List[Array], label: str) -> Dict[str, Array]:
+    """Outputs by name."""
+    names = [output.name for output in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, {network.input: np.stack(pictures)})))
+    except ORT_ERRORS as error:
+        raise DataError(f"{label}: cannot be run: {str(error).splitlines()[0]}") from None
+
+
+def compared(
+    outputs: Mapping[str, Array], golden: Mapping[str, Any], tolerance: float, label: str
+) -> float:
+    """The largest difference from `golden` as a share of each output's largest value."""
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise DataError(f"{label}: output {name} is not finite")
+    worst = 0.0
+    for name in set(golden) - {"tolerance"}:
+        worst = max(worst, _difference(outputs, name, golden[name], label))
+    if worst > tolerance:
+        raise DataError(
+            f"{label}: conversion is wrong on this machine: differs from the original by "
+            f"{worst:.1e} of full scale, allowed {tolerance:.1e}"
+        )
+    return worst
+
+
+def _difference(outputs: Mapping[str, Array], name: str, golden: Any, label: str) -> float:
+    expected = np.asarray(golden, np.float64)
+    if name not in outputs or sampled(outputs[name][0]).shape != expected.shape:
+        raise ConfigError(f"{label}: golden values for {name} do not fit its outputs")
+    difference = np.abs(sampled(outputs[name][0]) - expected).max()
+    return float(difference / max(1e-6, np.abs(expected).max()))
+
+
+def _ort_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions share no parent of their own."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    found = [getattr(state, n) for n in dir(state)]
+    own = [e for e in found if isinstance(e, type) and issubclass(e, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
+ORT_ERRORS = _ort_errors()

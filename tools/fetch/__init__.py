@@ -1,0 +1,1 @@
+"""Bring published weights and media onto the machine: clients, cache, archives, and their use."""

@@ -1,0 +1,180 @@
+"""Bring weights and media: download by pinned sha256, convert, verify, keep.
+
+A NAME is a model (`engines/NAME/model.toml`) or a media set (`calibration/NAME/set.toml`). What is
+already there is not fetched or converted again; an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from edge.errors import EdgeError, NoInputError
+from edge.recipe import load_recipe
+from tools.fetch.media import install_set, is_set_ready
+from tools.fetch.models import copy_recipe, install_model, is_ready
+from tools.fetch.sources import load_set
+
+HELP = "bring weights and media: download, convert, verify, keep"
+SOURCE_TREE = Path(__file__).resolve().parent.parent
+ENGINES = SOURCE_TREE / "engines"
+CALIBRATION = SOURCE_TREE / "calibration"
+
+
+@dataclass
+class Item:
+    """One model or media set, and what became of it."""
+
+    name: str
+    kind: str  # model | set
+    folder: str
+    state: str = "missing"  # ready | missing | failed
+    written: List[str] = field(default_factory=list)
+    error: str = ""
+    exit_code: int = 0
+
+
+def ensure_model(name: str, models_dir: Optional[Path] = None, quiet: bool = False) -> Path:
+    """The folder of a model with all its networks in it, fetched if need be.
+
+    Args:
+        name: a folder of `engines/`.
+        models_dir: where it shall be; the source tree's `engines/` if None.
+        quiet: no progress on stderr.
+
+    Raises:
+        NoInputError: no such model. EdgeError: it could not be brought; the message says why.
+    """
+    folder = _folder(name, "model", models_dir)
+    install_model(folder, quiet=quiet)
+    return folder
+
+
+def ensure_set(name: str, sets_dir: Optional[Path] = None, quiet: bool = False) -> Path:
+    """The folder of a media set with all its files in it, fetched if need be.
+
+    Args:
+        name: a folder of `calibration/`.
+        sets_dir: where it shall be; the source tree's `calibration/` if None.
+        quiet: no progress on stderr.
+
+    Raises:
+        NoInputError: no such set. EdgeError: it could not be brought; the message says why.
+    """
+    folder = _folder(name, "set", sets_dir)
+    install_set(folder, quiet=quiet)
+    return folder
+
+
+def _folder(name: str, kind: str, parent: Optional[Path]) -> Path:
+    """Where an item lives; a recipe of ours is copied to a `parent` that has none."""
+    ours = (ENGINES if kind == "model" else CALIBRATION) / name
+    toml = "model.toml" if kind == "model" else "set.toml"
+    folder = parent / name if parent else ours
+    if not (folder / toml).is_file():
+        if not (ours / toml).is_file():
+            raise NoInputError(_unknown(name))
+        copy_recipe(ours / toml, folder)
+    return folder
+
+
+def _unknown(name: str) -> str:
+    known = sorted(known_names(None, None))
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+    return f"no model or media set called {name}; {hint}"
+
+
+def known_names(models_dir: Optional[Path], sets_dir: Optional[Path]) -> Dict[str, str]:
+    """Every name that can be asked for, with its kind; a model goes before a set of its name."""
+    found = {}
+    for parent in (CALIBRATION, sets_dir):
+        found.update({p.parent.name: "set" for p in (parent or CALIBRATION).glob("*/set.toml")})
+    for parent in (ENGINES, models_dir):
+        found.update({p.parent.name: "model" for p in (parent or ENGINES).glob("*/model.toml")})
+    return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a model or a media set")
+    parser.add_argument("--all", action="store_true", help="everything there is")
+    parser.add_argument("--list", action="store_true", help="show what there is and what is here")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="put models here (engines/)")
+    parser.add_argument("--sets", type=Path, metavar="DIR", help="put sets here (calibration/)")
+    parser.add_argument("--force", action="store_true", help="make again what is there already")
+    parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch each NAME; one that fails does not stop the others."""
+    known = known_names(arguments.models, arguments.sets)
+    if arguments.list:
+        return _list(arguments, known)
+    names = sorted(known) if arguments.all else arguments.names
+    if not names:
+        raise NoInputError("name a model or a media set; `edge-tools get --list` shows them")
+    items = [_get(name, known.get(name, "model"), arguments) for name in names]
+    if arguments.json:
+        print(json.dumps([asdict(item) for item in items], indent=1))
+    return next((item.exit_code for item in items if item.exit_code), 0)
+
+
+def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
+    item = Item(name, kind, "")
+    try:
+        folder = _folder(name, kind, arguments.models if kind == "model" else arguments.sets)
+        item.folder = str(folder)
+        install = install_model if kind == "model" else install_set
+        item.written = install(folder, arguments.force, arguments.json)
+        item.state = "ready"
+    except EdgeError as error:
+        item.state, item.error, item.exit_code = "failed", str(error), error.exit_code
+    if not arguments.json:
+        _say(item)
+    return item
+
+
+def _say(item: Item) -> None:
+    if item.error:
+        print(f"edge-tools: {item.name}: {item.error}", file=sys.stderr, flush=True)
+    elif item.written:
+        print(f"{item.name}: {', '.join(item.written)} ready in {item.folder}", flush=True)
+    else:
+        print(f"{item.name}: up to date", flush=True)
+
+
+def _list(arguments: argparse.Namespace, known: Dict[str, str]) -> int:
+    rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        print(f"{row['name']:20} {row['kind']:6} {row['state']:8} {row['description']}")
+        print(f"{'':36}{row['licence']}; {row['source']}")
+    return 0
+
+
+def _row(name: str, kind: str, arguments: argparse.Namespace) -> Dict[str, str]:
+    parent = arguments.models if kind == "model" else arguments.sets
+    ours = ENGINES if kind == "model" else CALIBRATION
+    folder = parent / name if parent and (parent / name).is_dir() else ours / name
+    row = {"name": name, "kind": kind, "folder": str(folder)}
+    ready = is_ready(folder) if kind == "model" else is_set_ready(folder)
+    row["state"] = "ready" if ready else "missing"
+    if kind == "model":
+        recipe = load_recipe(folder)
+        weights = [n.weights for n in recipe.networks.values() if n.weights]
+        packages = [f"{w.registry}: {w.package} {w.version}" for w in weights]
+        row.update(description=recipe.description, licence=recipe.licence)
+    else:
+        media = load_set(folder)
+        packages = [f"{s.registry}: {s.package} {s.version}" for s in media.sources]
+        row.update(description=media.description, licence=media.licence)
+    row["source"] = ", ".join(dict.fromkeys(packages)) or "the user's own"
+    return row
