@@ -49,6 +49,7 @@ setup(
         "jetson": JETSON,
         "tools": LAPTOP + TOOLS,
         "torch": TORCH,
+        "edgetest": LAPTOP + DEV[:3],
         "dev": LAPTOP + TOOLS + DEV,
     },
     entry_points={

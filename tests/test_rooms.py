@@ -69,7 +69,7 @@ def room(path: Path) -> Tuple[str, Set[str]]:
     return name, ALLOWED.get(match, {"*"}) if match else {"*"}
 
 
-@pytest.mark.parametrize("path", files("edge"), ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", list(files("edge")), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_edge_file_imports_only_what_its_room_may(path: Path) -> None:
     name, allowed = room(path)
     ours = [m for m in imports(path) if m.split(".")[0] in ("edge", "tools")]

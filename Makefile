@@ -1,0 +1,64 @@
+# Every command of the project. `make` alone prints them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= out
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_WARN_SCRIPT_LOCATION = 1
+
+.PHONY: help setup demo test check bench format doctor clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# A stamp per level: what is set up once is not looked at again until setup.py changes.
+$(VENV)/.made:
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/.made setup.py
+	@echo "installing edge and edge-tools into $(VENV)"
+	@$(BIN)/python -m pip install --editable '.[tools]' --progress-bar on $(QUIET)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.setup
+	@echo "installing what the tests need into $(VENV)"
+	@$(BIN)/python -m pip install --editable '.[dev]' --progress-bar on $(QUIET)
+	@$(BIN)/python -m pip install '$(TORCH)' --progress-bar on $(QUIET)
+	@touch $@
+
+QUIET ?= --quiet
+# One version by name: a build for the CPU is enough, the newest brings gigabytes for GPUs.
+TORCH ?= torch==2.13.0
+
+setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
+
+demo: $(VENV)/.setup ## four cameras of real video -> poses and events over MQTT, annotated video
+	@$(BIN)/edge-tools demo --out $(OUT)/demo $(DEMO)
+
+test: $(VENV)/.dev ## set everything up and run all tests, edge/ on every Python found
+	@bash tests/run.sh
+
+check: $(VENV)/.dev ## lint, strict types, shell scripts
+	@$(BIN)/ruff check edge tools tests setup.py
+	@$(BIN)/mypy
+	@bash -n tests/run.sh .ci/run
+
+bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
+	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)
+
+doctor: $(VENV)/.setup ## what this machine has and lacks
+	@$(BIN)/edge doctor || true
+
+format: $(VENV)/.dev ## let the linter mend what it can
+	@$(BIN)/ruff check --fix edge tools tests setup.py
+
+clean: ## remove what was made, keep downloads
+	@rm -rf .venv .venv-* build dist *.egg-info out .pytest_cache .mypy_cache .ruff_cache .hypothesis
