@@ -50,6 +50,7 @@ class Ring:
 
     def __init__(self, count: int, live: bool, allocate: Allocate = aligned_bytes) -> None:
         self.live = live
+        self.count = count
         self.allocate = allocate
         self.dropped = 0
         self._free: List[Slot] = [Slot() for _ in range(count)]
@@ -70,6 +71,14 @@ class Ring:
                 self.dropped += 1
             if not self._free:
                 self.changed.wait_for(lambda: self._closed or bool(self._free), timeout_s)
+            return self._free.pop() if self._free and not self._closed else None
+
+    def acquire_free(self) -> Optional[Slot]:
+        """A slot nobody uses, at once or None; never gives up the ready frame.
+
+        For drivers that are handed several buffers to fill ahead of time.
+        """
+        with self.changed:
             return self._free.pop() if self._free and not self._closed else None
 
     def cancel(self, slot: Slot) -> None:
