@@ -81,13 +81,28 @@ class OrtRunner:
             if name in self._results:
                 results[name] = self._results[name][: self._batch]
             elif parts:
-                joined = parts[0][name] if len(parts) == 1 else np.concatenate(
-                    [p[name] for p in parts]
-                )
-                results[name] = joined[: self._batch] if self.fixed_batch else joined
+                results[name] = self._join(name, [p[name] for p in parts])
             else:
                 results[name] = np.empty([0] + [max(d, 0) for d in spec.shape[1:]], spec.dtype)
         return results
+
+    def _join(self, name: str, parts: List[np.ndarray]) -> np.ndarray:
+        """Chunks of an output of open shape; shorter ones are padded with zeros."""
+        if len(parts) == 1:
+            return parts[0][: self._batch] if self.fixed_batch else parts[0]
+        if not self._follows_batch(self.outputs[name]):
+            raise DataError(
+                f"{self._name}: output {name!r} does not follow the batch, so {self._batch} samples "
+                f"cannot run in chunks; raise runtime.max_batch above {self.max_batch}"
+            )
+        tail = np.max([p.shape[1:] for p in parts], axis=0)
+        joined = np.zeros((sum(len(p) for p in parts), *tail), parts[0].dtype)
+        start = 0
+        for part in parts:
+            where = (slice(start, start + len(part)), *map(slice, part.shape[1:]))
+            joined[where] = part
+            start += len(part)
+        return joined[: self._batch]
 
     def close(self) -> None:
         """Let go of the network and the buffers."""

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import ConfigError, DataError, EdgeError, InternalError, NoInputError
+from edge.runtime import RunnerOptions, open_runner
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+SHAPES = {"input": (3, 8, 8)}
+
+
+def reference(x: np.ndarray) -> np.ndarray:
+    """The networks of the golden folder are one 3 x 3 convolution of known weights."""
+    w = (np.arange(108).reshape(4, 3, 3, 3) % 7 - 3) / 7
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, w)
+
+
+@pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
+def test_any_batch_gives_the_same_numbers(file: str) -> None:
+    # The side output of conv_open is [4, hits]: it cannot be joined from chunks.
+    max_batch = 16 if file == "conv_open.onnx" else 4
+    runner = open_runner(GOLDEN / file, SHAPES, RunnerOptions(threads=1, max_batch=max_batch))
+    rng = np.random.default_rng(0)
+    for batch in (1, 3, 0, 9, 4, 2):
+        x = rng.standard_normal((batch, 3, 8, 8)).astype(np.float32)
+        runner.feed(batch)["input"][:] = x
+        y = runner.run()["y"]
+        assert y.shape == (batch, 4, 8, 8)
+        np.testing.assert_allclose(y, reference(x), atol=1e-5)
+
+
+def test_chunks_of_varied_length_are_padded() -> None:
+    """conv_varied keeps only the channels that are above 0 somewhere in the chunk."""
+    runner = open_runner(GOLDEN / "conv_varied.onnx", SHAPES, RunnerOptions(max_batch=1))
+    x = np.zeros((2, 3, 8, 8), np.float32)
+    x[1] = np.random.default_rng(0).standard_normal((3, 8, 8))
+    runner.feed(2)["input"][:] = x
+    z = runner.run()["z"]
+    kept = reference(x)[1][reference(x)[1].max(axis=(1, 2)) > 0]
+    assert z.shape == (2, len(kept), 8, 8)
+    assert not z[0].any()
+    np.testing.assert_allclose(z[1], kept, atol=1e-5)
+
+
+def test_output_without_batch_cannot_be_chunked() -> None:
+    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(max_batch=2))
+    runner.feed(3)["input"][:] = 1
+    with pytest.raises(DataError, match=r"raise runtime\.max_batch above 2"):
+        runner.run()
+
+
+def test_executions_are_counted_in_chunks() -> None:
+    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=4))
+    runs = []
+    for batch in (0, 1, 4, 5, 9):
+        runner.feed(batch)
+        runner.run()
+        runs.append(runner.runs)
+    assert runs == [0, 1, 2, 4, 7]
+
+
+def test_steady_state_allocates_no_tensor() -> None:
+    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=64))
+    first = runner.feed(64)["input"]
+    output = runner.run()["y"]
+    tracemalloc.start()
+    for batch in (64, 10, 64):
+        again = runner.feed(batch)["input"]
+        assert again.ctypes.data == first.ctypes.data
+        assert runner.run()["y"].ctypes.data == output.ctypes.data
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < first.nbytes / 2
+
+
+def test_wrong_shape_names_the_recipe() -> None:
+    with pytest.raises(ConfigError, match=r"model\.toml says .*width, height"):
+        open_runner(GOLDEN / "conv_dynamic.onnx", {"input": (3, 9, 8)}, RunnerOptions())
+
+
+def test_unknown_input_lists_those_there_are() -> None:
+    with pytest.raises(DataError, match="no input 'image'; there are: input"):
+        open_runner(GOLDEN / "conv_dynamic.onnx", {"image": (3, 8, 8)}, RunnerOptions())
+
+
+def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
+    whole = (GOLDEN / "conv_dynamic.onnx").read_bytes()
+    cases = {
+        "empty.onnx": (b"", "is empty"),
+        "cut.onnx": (whole[: len(whole) // 2], "is not a network"),
+        "text.onnx": (b"hello, world\n" * 50, "is not a network"),
+        "side.onnx": ((GOLDEN / "conv_external.onnx").read_bytes(), "weights in another file"),
+    }
+    for name, (data, message) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=message) as raised:
+            open_runner(tmp_path / name, SHAPES, RunnerOptions())
+        assert "\n" not in str(raised.value)
+        assert name in str(raised.value)
+
+
+def test_side_file_is_not_followed_even_when_present(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(GOLDEN / "conv_external.onnx", tmp_path)
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 1024)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="weights in another file"):
+        open_runner(tmp_path / "conv_external.onnx", SHAPES, RunnerOptions())
+
+
+def test_missing_file_tells_the_command(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match=r"edge-tools get yolo"):
+        open_runner(tmp_path / "yolo" / "main.onnx", SHAPES, RunnerOptions())
+
+
+def test_unknown_suffix() -> None:
+    with pytest.raises(ConfigError, match=r"no runtime for '\.tflite'"):
+        open_runner(Path("a.tflite"), {}, RunnerOptions())
+
+
+def test_close_twice_and_use_after() -> None:
+    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
+    runner.close()
+    runner.close()
+    with pytest.raises(InternalError):
+        runner.feed(1)
+    assert issubclass(InternalError, EdgeError)
