@@ -1,0 +1,178 @@
+"""Frames to network inputs: the one preprocessing of calibration, verification and the daemon.
+
+`sample` cuts crops by matrices, `letterbox` fits whole frames; both write straight into the
+runner's input buffer. Pictures go through one scratch of the input's size (u8), kept per thread;
+no frame is copied, and a frame is converted only when its layout is not BGR, RGB or gray.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from functools import lru_cache
+from typing import Dict, List, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from edge import geometry
+from edge.recipe import Network
+from edge.structures import Frame
+
+PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
+_TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
+_WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+
+class _Scratch(threading.local):
+    """Buffers of one thread, made once for each size."""
+
+    def __init__(self) -> None:
+        self.inputs: Dict[Tuple[int, ...], np.ndarray] = {}
+        self.planes: Dict[Tuple[int, int], List[np.ndarray]] = {}
+        self.pictures: Dict[str, Tuple[weakref.ReferenceType[Frame], np.ndarray]] = {}
+
+    def input(self, shape: Tuple[int, ...]) -> np.ndarray:
+        if shape not in self.inputs:
+            self.inputs[shape] = np.zeros(shape, np.uint8)
+        return self.inputs[shape]
+
+    def split(self, picture: np.ndarray) -> List[np.ndarray]:
+        height, width = picture.shape[:2]
+        if (height, width) not in self.planes:
+            self.planes[height, width] = [np.empty((height, width), np.uint8) for _ in range(3)]
+        planes = self.planes[height, width]
+        cv2.split(picture, planes)
+        return planes
+
+    def picture(self, frame: Frame) -> np.ndarray:
+        """The frame as OpenCV can sample it; YUV is converted once for each Frame object."""
+        gray = frame.layout == "gray"  # [H,W] or [H,W,1]
+        if frame.layout not in _TO_BGR:
+            return frame.image.reshape(frame.image.shape[:2]) if gray else frame.image
+        known = self.pictures.get(frame.camera)
+        if known is not None and known[0]() is frame:
+            return known[1]
+        old = known[1] if known is not None else None
+        bgr: np.ndarray = cv2.cvtColor(frame.image, _TO_BGR[frame.layout], dst=old)
+        self.pictures[frame.camera] = (weakref.ref(frame), bgr)
+        return bgr
+
+
+_scratch = _Scratch()
+
+
+def sample(
+    frames: Sequence[Frame],
+    which: np.ndarray,
+    matrices: np.ndarray,
+    network: Network,
+    out: np.ndarray,
+    border: int = 0,
+) -> None:
+    """Cut crops out of frames, normalised as the network wants them.
+
+    Bilinear, as the networks were trained (cv2.warpAffine). A pixel outside the frame has the grey
+    value `border` before normalising.
+
+    Args:
+        frames: where from.
+        which: [B] index into `frames` of each crop.
+        matrices: [B,2,3] frame px -> input px.
+        network: size, layout, channel order, mean, std and type of the input.
+        out: [B,3,H,W] or [B,H,W,3], filled in place.
+        border: 0..255.
+    """
+    tables = _tables_of(network)
+    size = (network.width, network.height)
+    inverse = geometry.invert(matrices)
+    for i, frame in enumerate(which.tolist()):
+        picture = _scratch.picture(frames[frame])
+        crop = _scratch.input((network.height, network.width) + picture.shape[2:])
+        cv2.warpAffine(picture, inverse[i], size, dst=crop, flags=_WARP, borderValue=(border,) * 3)
+        _fill(crop, frames[frame].layout, tables, network, out[i])
+
+
+def letterbox(
+    frames: Sequence[Frame], network: Network, out: np.ndarray, border: int = PAD
+) -> np.ndarray:
+    """Fit whole frames into the input at its top left, aspect kept, bars in grey `border`.
+
+    Sizes are cut down to whole pixels and shrunk by cv2.resize, as YOLOX and RTMDet are run
+    (Tau-J/rtmlib): no low-pass filter, which is what the networks know.
+
+    Args:
+        frames: [B] where from.
+        network: size, layout, channel order, mean, std and type of the input.
+        out: [B,3,H,W] or [B,H,W,3], filled in place.
+        border: 0..255.
+
+    Returns:
+        [B,2,3] float32, frame px -> input px.
+    """
+    tables = _tables_of(network)
+    size = (network.width, network.height)
+    matrices = np.zeros((len(frames), 2, 3), np.float32)
+    for i, frame in enumerate(frames):
+        matrices[i] = geometry.letterbox(frame.size, size)
+        _fill(_fit(frame, size, border), frame.layout, tables, network, out[i])
+    return matrices
+
+
+def _fit(frame: Frame, size: geometry.Size, border: int) -> np.ndarray:
+    picture = _scratch.picture(frame)
+    box = _scratch.input((size[1], size[0]) + picture.shape[2:])
+    rows, columns = picture.shape[:2]
+    ratio = min(size[0] / columns, size[1] / rows)
+    wide, high = max(1, int(columns * ratio)), max(1, int(rows * ratio))
+    cv2.resize(picture, (wide, high), dst=box[:high, :wide], interpolation=cv2.INTER_LINEAR)
+    box[high:] = border
+    box[:high, wide:] = border
+    return box
+
+
+def _fill(
+    crop: np.ndarray, layout: str, tables: np.ndarray, network: Network, out: np.ndarray
+) -> None:
+    """Normalise by table: exact for every type, whatever mean and std are."""
+    order = _order(layout, network.channels)
+    if network.layout == "nhwc":
+        _fill_pixels(crop, tables, order, out)
+        return
+    planes = [crop] * 3 if layout == "gray" else _scratch.split(crop)
+    for channel, plane in enumerate(order):
+        cv2.LUT(planes[plane], tables[channel], dst=out[channel])
+
+
+def _fill_pixels(
+    crop: np.ndarray, tables: np.ndarray, order: Tuple[int, int, int], out: np.ndarray
+) -> None:
+    if crop.ndim == 2:
+        crop = cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR, dst=_scratch.input(crop.shape[:2] + (3,)))
+    elif order[0] != 0:
+        crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=crop)
+    cv2.LUT(crop, _interleaved(tables), dst=out)
+
+
+def _interleaved(tables: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(tables.transpose(1, 2, 0))  # [256,1,3]
+
+
+def _order(layout: str, channels: str) -> Tuple[int, int, int]:
+    """For each channel of the network the plane of the picture that holds it."""
+    same = (layout == "rgb") == (channels == "rgb")
+    return (0, 1, 2) if same else (2, 1, 0)
+
+
+def _tables_of(network: Network) -> np.ndarray:
+    return _tables(tuple(network.mean), tuple(network.std), network.dtype)
+
+
+@lru_cache(maxsize=64)
+def _tables(mean: Tuple[float, ...], std: Tuple[float, ...], dtype: str) -> np.ndarray:
+    """[3,256,1]: what each grey value becomes in each channel of the network."""
+    values: np.ndarray = (np.arange(256)[None] - np.array(mean)[:, None]) / np.array(std)[:, None]
+    if dtype != "float32":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return np.asarray(values[..., None], dtype)
