@@ -1,0 +1,190 @@
+"""The loop with stages that record what they are given; real stages are in test_daemon."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import pytest
+
+from edge.health import Health
+from edge.pipeline import Camera, Pipeline
+from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
+
+NAMES = ("a", "b", "c")
+
+
+class Cameras:
+    """Gives each camera's frames in step and notices what is not given back."""
+
+    def __init__(self, steps: int, names: Sequence[str] = NAMES, pauses: int = 0) -> None:
+        self.names, self.left, self.index, self.pauses = names, steps, 0, pauses
+        self.held = 0
+        self.most_held = 0
+
+    def take(self, timeout_s: float) -> List[Frame]:
+        if self.pauses or not self.left:
+            self.pauses -= bool(self.pauses)
+            return []
+        self.left -= 1
+        self.index += 1
+        self.held += len(self.names)
+        self.most_held = max(self.most_held, self.held)
+        image = np.zeros((4, 6, 3), np.uint8)
+        return [Frame(image, self.index, self.index * 10**7, n, arrival_ns=1) for n in self.names]
+
+    def release(self, frames: Sequence[Frame]) -> None:
+        self.held -= len(frames)
+
+    def states(self) -> List[CameraState]:
+        return [CameraState(n, "ok", "", 0) for n in self.names]
+
+    @property
+    def ended(self) -> bool:
+        return not self.left and not self.pauses
+
+
+class Tracker:
+    def __init__(self) -> None:
+        self.detections: List[Any] = []
+
+    def candidates(self, detections: Any, t_ns: int) -> Poses:
+        self.detections.append(detections)
+        return Poses.of_boxes(detections or Detections.empty(), 17, "coco17")
+
+    def update(self, poses: Poses, t_ns: int) -> Poses:
+        return poses
+
+
+class Publisher:
+    def __init__(self) -> None:
+        self.frames: List[Any] = []
+        self.events: List[PoseEvent] = []
+        self.states: List[CameraState] = []
+
+    def frame(self, frame: Frame, poses: Poses) -> None:
+        self.frames.append((frame.camera, frame.index, len(poses)))
+
+    def event(self, event: PoseEvent) -> None:
+        self.events.append(event)
+
+    def camera(self, state: CameraState, people: int) -> None:
+        self.states.append(state)
+
+
+def one_box(frames: Sequence[Frame]) -> List[Detections]:
+    one = Detections(np.array([[0, 0, 2, 2]], np.float32), np.ones(1, np.float32))
+    return [one for _ in frames]
+
+
+def pipeline(cameras: Cameras, **changes: Any) -> Pipeline:
+    people = {
+        n: Camera(Tracker(), lambda poses, t_ns: poses, [], phase=i)
+        for i, n in enumerate(cameras.names)
+    }
+    stages: Dict[str, Any] = {
+        "cameras": cameras,
+        "detect": one_box,
+        "pose": lambda frames, people: list(people),
+        "people": people,
+        "publisher": Publisher(),
+    }
+    return Pipeline(**{**stages, **changes})
+
+
+def test_every_frame_is_published_in_order_and_given_back() -> None:
+    cameras = Cameras(20)
+    loop = pipeline(cameras)
+    assert loop.run(lambda: False) == 20
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]
+    assert cameras.held == 0
+    assert cameras.most_held <= 3 * len(NAMES), "at most three steps are in the loop at once"
+
+
+def test_no_frames_still_tells_the_states() -> None:
+    loop = pipeline(Cameras(0, pauses=2))
+    loop.run(lambda: False)
+    assert [s.state for s in loop.publisher.states[: len(NAMES)]] == ["ok"] * len(NAMES)
+    assert not loop.publisher.frames
+
+
+def test_stop_and_max_steps() -> None:
+    assert pipeline(Cameras(50)).run(lambda: False, max_steps=7) == 7
+    loop = pipeline(Cameras(50))
+    assert loop.run(lambda: loop.health.steps >= 3) == 3
+
+
+def test_detector_sees_all_due_cameras_at_once_and_cameras_take_turns() -> None:
+    calls: List[List[str]] = []
+
+    def detect(frames: Sequence[Frame]) -> List[Detections]:
+        calls.append([f.camera for f in frames])
+        return one_box(frames)
+
+    loop = pipeline(Cameras(10), detect=detect, detect_every=3)
+    loop.run(lambda: False)
+    assert calls[0] == list(NAMES), "a new camera is looked at right away"
+    assert all(len(c) == 1 for c in calls[1:]), "later each in its own turn"
+    for name, camera in loop.people.items():
+        due = [d is not None for d in camera.tracker.detections]
+        assert sum(due[1:]) == 3, f"{name}: every third frame"
+
+
+def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
+    """The second `look` must begin before the first `tell` ends, else neither goes on."""
+    looked_twice, told = threading.Event(), []
+
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 2:
+            looked_twice.set()
+        return list(people)
+
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        if frames and frames[0].index == 1:
+            told.append(looked_twice.wait(20))
+
+    pipeline(Cameras(2), pose=pose, watch=watch).run(lambda: False)
+    assert told == [True]
+
+
+def test_error_behind_reaches_the_caller_and_ends_the_loop() -> None:
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        raise ValueError("broken sink")
+
+    with pytest.raises(ValueError, match="broken sink"):
+        pipeline(Cameras(50), watch=watch).run(lambda: False)
+    assert not [t for t in threading.enumerate() if t.name == "tell"]
+
+
+def test_error_in_a_network_ends_the_thread_behind() -> None:
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        raise ValueError("broken network")
+
+    with pytest.raises(ValueError, match="broken network"):
+        pipeline(Cameras(5), pose=pose).run(lambda: False)
+    assert not [t for t in threading.enumerate() if t.name == "tell"]
+
+
+def test_events_of_rules_are_published_and_counted() -> None:
+    def rule(poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+        return [PoseEvent("seen", camera, -1, t_ns, 1.0)] * len(poses)
+
+    loop = pipeline(Cameras(4, names=("a",)))
+    loop.people["a"].rules.append(rule)
+    loop.run(lambda: False)
+    assert [e.t_ns for e in loop.publisher.events] == [i * 10**7 for i in range(1, 5)]
+    assert loop.health.events == 4
+
+
+def test_health_reports_rates_latency_and_stages() -> None:
+    health = Health()
+    loop = pipeline(Cameras(5), health=health)
+    loop.pose = health.timed("pose", loop.pose)
+    loop.run(lambda: False)
+    report = health.report()
+    assert report["frames"] == dict.fromkeys(NAMES, 5)
+    assert report["people"] == dict.fromkeys(NAMES, 1)
+    assert set(report["latency_ms"]) == {"p50", "p95", "p99"}
+    assert report["stages_ms"]["pose"]["p50"] >= 0
+    assert report["memory_mb"] > 1
