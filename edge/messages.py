@@ -1,0 +1,207 @@
+"""Records to messages: every topic and every payload that leaves the box is made here.
+
+The contract that subscribers rely on is edge/publish/contract/asyncapi.json. Nothing is sent here,
+and only here monotonic time becomes UTC.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Callable, Dict, List, Mapping
+
+import numpy as np
+
+from edge import codec
+from edge.errors import InternalError
+from edge.schema import name_problem
+from edge.structures import CameraState, Frame, PoseEvent, Poses
+
+SCHEMA = "pose/1"
+ROOT = "poses/v1"
+CODECS = {"json": codec.JSON, "cbor": codec.CBOR}
+FARTHEST = 2**31 - 1  # in 0.1 px: what sint32 holds; nothing real comes near
+
+
+@dataclass(frozen=True)
+class Message:
+    """One publication; encoded at most once for all sinks, by the first that needs the bytes."""
+
+    topic: str
+    kind: str  # status | frame | event | state | metrics
+    payload: Dict[str, Any]  # JSON values; keypoints are NumPy integer vectors
+    qos: int = 0
+    retain: bool = False
+    expiry_s: int = 0  # a broker drops it when it waited longer; 0 = never
+    content_type: str = codec.JSON
+
+    @cached_property
+    def body(self) -> bytes:
+        """The bytes that MQTT carries."""
+        return codec.to_cbor(self.payload) if self.content_type == codec.CBOR else self.json
+
+    @cached_property
+    def json(self) -> bytes:
+        """The same record as JSON, whatever the content type."""
+        return codec.to_json(self.payload)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Two clocks of one machine; replaced in tests."""
+
+    wall_ns: Callable[[], int] = time.time_ns
+    mono_ns: Callable[[], int] = time.monotonic_ns
+
+    def utc_ns(self, t_mono_ns: int) -> int:
+        """Wall time of a monotonic instant.
+
+        The offset is measured at every call, so a step of the wall clock moves this field of later
+        messages and nothing else.
+        """
+        return self.wall_ns() - (self.mono_ns() - t_mono_ns)
+
+
+class Builder:
+    """Makes the messages of one run of one device; numbers them per topic.
+
+    Args:
+        device: its name in topics.
+        codec_name: of frame messages, "json" or "cbor".
+        frame_expiry_s: how long a live frame is worth delivering.
+        clock: where the times come from.
+    """
+
+    def __init__(
+        self, device: str, codec_name: str = "json", frame_expiry_s: int = 2, clock: Clock = Clock()
+    ) -> None:
+        self.device = device
+        self.boot_id = secrets.token_hex(8)
+        self._content_type = CODECS[codec_name]
+        self._expiry_s = frame_expiry_s
+        self._clock = clock
+        self._seq: Dict[str, int] = {}
+
+    def frame(self, frame: Frame, poses: Poses) -> Message:
+        """Live poses of one frame; copies what it borrows."""
+        topic = f"{ROOT}/{self.device}/{frame.camera}/frame"
+        payload = self._envelope(topic, frame.t_ns, frame.camera)
+        payload["size"] = list(frame.size)
+        payload["skeleton"] = poses.skeleton
+        payload["people"] = people(poses)
+        return Message(
+            topic, "frame", payload, expiry_s=self._expiry_s, content_type=self._content_type
+        )
+
+    def event(self, event: PoseEvent) -> Message:
+        """An event, to be delivered at least once.
+
+        Raises:
+            InternalError: a rule gave a kind that is no topic level, or data that is no JSON.
+        """
+        if name_problem(event.kind):
+            raise InternalError(f"event kind {event.kind!r}: {name_problem(event.kind)}")
+        topic = f"{ROOT}/{self.device}/{event.camera}/event/{event.kind}"
+        payload = self._envelope(topic, event.t_ns, event.camera)
+        payload["kind"] = event.kind
+        payload["person"] = int(event.person)
+        payload["score"] = percent(np.array(event.score)).tolist()
+        payload["data"] = codec.plain(event.data, f"data of event {event.kind}")
+        return Message(topic, "event", payload, qos=1)
+
+    def state(self, state: CameraState, people: int) -> Message:
+        """How a camera is and how many people it sees; kept by the broker."""
+        topic = f"{ROOT}/{self.device}/{state.camera}/state"
+        payload = self._envelope(topic, self._clock.mono_ns(), state.camera)
+        payload["state"] = state.state
+        payload["since_utc_ns"] = self._clock.utc_ns(state.t_ns)
+        payload["detail"] = codec.plain(state.detail, "detail of a camera's state")
+        payload["people"] = people
+        payload["size"] = list(state.size)
+        payload["frames"] = state.frames
+        payload["dropped"] = state.dropped
+        payload["reconnects"] = state.reconnects
+        return Message(topic, "state", payload, qos=1, retain=True)
+
+    def online(self, **details: Any) -> Message:
+        """The birth certificate: version, cameras, engines, clock."""
+        topic = f"{ROOT}/{self.device}/status"
+        payload = self._envelope(topic, self._clock.mono_ns())
+        payload["state"] = "online"
+        payload.update(codec.plain(details, "status"))
+        return Message(topic, "status", payload, qos=1, retain=True)
+
+    def offline(self, reason: str) -> Message:
+        """The end of this run.
+
+        Args:
+            reason: "stopped" when the program says it itself, "lost" as the broker's last will. A
+                will is written long before it is told, so it has neither time nor number.
+        """
+        payload = {
+            "schema": SCHEMA,
+            "device": self.device,
+            "boot_id": self.boot_id,
+            "state": "offline",
+            "reason": reason,
+        }
+        return Message(f"{ROOT}/{self.device}/status", "status", payload, qos=1, retain=True)
+
+    def metrics(self, record: Mapping[str, Any]) -> Message:
+        """Figures about the loop (edge.health) and the sinks."""
+        topic = f"{ROOT}/{self.device}/metrics"
+        payload = self._envelope(topic, self._clock.mono_ns())
+        payload.update(codec.plain(record, "metrics"))
+        return Message(topic, "metrics", payload)
+
+    def _envelope(self, topic: str, t_mono_ns: int, camera: str = "") -> Dict[str, Any]:
+        seq = self._seq.get(topic, 0)
+        self._seq[topic] = seq + 1
+        payload: Dict[str, Any] = {"schema": SCHEMA, "device": self.device}
+        if camera:
+            payload["camera"] = camera
+        payload["boot_id"] = self.boot_id
+        payload["seq"] = seq
+        payload["t_utc_ns"] = self._clock.utc_ns(t_mono_ns)
+        payload["t_mono_ns"] = t_mono_ns
+        return payload
+
+
+def people(poses: Poses) -> List[Dict[str, Any]]:
+    """The people of a frame as the contract wants them.
+
+    Returns:
+        For each person id, score 0..100, box [x1,y1,x2,y2] and keypoints, a [K*3] integer vector
+        x y score ...; coordinates in 0.1 px, a keypoint of score 0 is at 0 0. int16 when every
+        coordinate fits, else int32.
+    """
+    n, k = poses.scores.shape
+    points = np.empty((n, k, 3), np.int32)
+    points[..., 2] = percent(poses.scores)
+    points[..., 2] *= np.isfinite(poses.keypoints).all(2)
+    points[..., :2] = tenths(poses.keypoints)
+    points[..., :2] *= points[..., 2:] > 0
+    rows = points.reshape(n, k * 3)
+    if rows.size and np.abs(rows).max() < 2**15:
+        rows = rows.astype("<i2")
+    columns = (poses.ids.tolist(), percent(poses.person_scores).tolist(), tenths(poses.boxes))
+    return [
+        {"id": i, "score": score, "box": box.tolist(), "keypoints": row}
+        for i, score, box, row in zip(*columns, rows)
+    ]
+
+
+def percent(scores: np.ndarray) -> np.ndarray:
+    """Scores 0..1 as int32 0..100; one that is not finite is 0."""
+    known = np.nan_to_num(scores.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    whole: np.ndarray = np.clip(np.rint(known * 100), 0, 100).astype(np.int32)
+    return whole
+
+
+def tenths(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as int32 in 0.1 px; one that is not finite is 0."""
+    known = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    whole: np.ndarray = np.clip(np.rint(known * 10), -FARTHEST, FARTHEST).astype(np.int32)
+    return whole

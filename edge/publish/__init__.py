@@ -1,0 +1,199 @@
+"""Where results go. The URI's scheme is the plug's file name; `mqtts` is mqtt with TLS."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
+
+import edge
+from edge import plug
+from edge.config import Config, Mqtt
+from edge.errors import ConfigError, EdgeError
+from edge.messages import Builder, Message
+from edge.publish._clock import clock_quality
+from edge.structures import CameraState, Frame, PoseEvent, Poses
+
+SCHEMES = {"mqtts": "mqtt"}
+
+
+def never() -> bool:
+    """The answer of a run that nobody stops."""
+    return False
+
+
+@dataclass(frozen=True)
+class SinkOptions:
+    """What a sink may need to know."""
+
+    device: str = "edge"
+    will: Optional[Message] = None  # what a broker says when we are gone without a word
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    lossless: bool = False  # wait for the writer rather than drop: every source is a recording
+    stop: Callable[[], bool] = never  # true = wait no longer
+
+
+class Counters:
+    """What became of a sink's messages; written by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.sent = 0  # written, or taken by the broker
+        self.dropped = 0  # given up: not connected, no room, a full disk
+        self.refused = 0  # never wanted: too large, not allowed
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count under one of the names above."""
+        with self._lock:
+            setattr(self, name, getattr(self, name) + count)
+
+    def report(self) -> Dict[str, int]:
+        """All of them at once."""
+        with self._lock:
+            return {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
+
+
+class Sink(Protocol):
+    """Takes messages; called by one thread at a time."""
+
+    name: str  # its address as people may see it
+    counters: Counters
+
+    @property
+    def ok(self) -> bool:
+        """Whether messages get through at the moment."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages taken and not yet sent."""
+
+    def __call__(self, message: Message) -> None:
+        """Take a message; never blocks, unless the options say lossless."""
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is waiting, for at most so long, and leave; may be called twice."""
+
+
+def open_sink(uri: str, options: SinkOptions) -> Sink:
+    """Open a sink.
+
+    Raises:
+        ConfigError: no such scheme, or an address that makes no sense.
+        NoInputError, UnavailableError, DataError: a file it needs cannot be used.
+    """
+    sink: Sink = _plug(uri).open_sink(uri, options)
+    return sink
+
+
+def parse(uri: str, options: Optional[SinkOptions] = None) -> None:
+    """Check an address without opening it; raises what `open_sink` would."""
+    _plug(uri).check(uri, options or SinkOptions())
+
+
+def _plug(uri: str) -> ModuleType:
+    scheme, mark, _ = uri.partition(":")
+    if not mark:
+        there = ", ".join(f"{name}:" for name in plug.names("publish"))
+        raise ConfigError(f"sink {uri!r}: expected SCHEME:..., one of: {there}")
+    return plug.load("publish", SCHEMES.get(scheme, scheme))
+
+
+class Publisher:
+    """Turns what the loop knows into messages and hands each to every sink.
+
+    Args:
+        config: the device's name, the sinks and how they are to behave.
+        engines: sha256 of each loaded network file, by name, for the birth certificate.
+        lossless: every source is a recording, so wait for slow writers instead of dropping.
+        stop: tells when such a wait has to end.
+
+    Raises:
+        EdgeError: a sink that cannot be opened; those before it are closed again.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engines: Optional[Mapping[str, str]] = None,
+        lossless: bool = False,
+        stop: Callable[[], bool] = never,
+    ) -> None:
+        publish = config.publish
+        self.build = Builder(config.device, publish.codec, publish.frame_expiry_s)
+        self._cameras = [camera.name for camera in config.cameras]
+        self._engines = dict(engines or {})
+        self._told: Dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        will = self.build.offline("lost")
+        options = SinkOptions(config.device, will, config.mqtt, lossless, stop)
+        self.sinks: List[Sink] = []
+        try:
+            for uri in publish.sinks:
+                self.sinks.append(open_sink(uri, options))
+        except EdgeError:
+            self._close_sinks(0.0)
+            raise
+
+    def online(self) -> None:
+        """Tell that the program runs; sinks with a broker repeat it at every connection."""
+        with self._lock:
+            self._give(
+                self.build.online(
+                    version=edge.__version__,
+                    cameras=self._cameras,
+                    engines=self._engines,
+                    clock=clock_quality(),
+                )
+            )
+
+    def frame(self, frame: Frame, poses: Poses) -> None:
+        """Publish a frame's people; nothing of it is kept."""
+        with self._lock:
+            self._give(self.build.frame(frame, poses))
+
+    def event(self, event: PoseEvent) -> None:
+        """Publish an event."""
+        with self._lock:
+            self._give(self.build.event(event))
+
+    def camera(self, state: CameraState, people: int) -> None:
+        """Publish how a camera is, if that changed; counts of frames alone are no change."""
+        told = (state.state, state.detail, state.reconnects, state.size, people)
+        with self._lock:
+            if self._told.get(state.camera) != told:
+                self._told[state.camera] = told
+                self._give(self.build.state(state, people))
+
+    def metrics(self, record: Mapping[str, Any]) -> None:
+        """Publish figures: a record of edge.health, with what became of the messages."""
+        with self._lock:
+            self._give(self.build.metrics({**record, "sinks": self.report()}))
+
+    def report(self) -> List[Dict[str, Any]]:
+        """What became of the messages, for each sink."""
+        return [
+            {"name": s.name, "ok": s.ok, "waiting": s.waiting, **s.counters.report()}
+            for s in self.sinks
+        ]
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Say goodbye, send what is waiting for at most so long, close; may be called twice."""
+        with self._lock:
+            self._give(self.build.offline("stopped"))
+            self._closed = True
+        self._close_sinks(timeout_s)
+
+    def _give(self, message: Message) -> None:
+        if not self._closed:
+            for sink in self.sinks:
+                sink(message)
+
+    def _close_sinks(self, timeout_s: float) -> None:
+        """All at once, so that one slow sink does not use up the time of the others."""
+        closers = [threading.Thread(target=s.close, args=(timeout_s,)) for s in self.sinks]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join()

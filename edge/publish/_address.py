@@ -1,0 +1,120 @@
+"""Where a broker is and how to talk to it, from a sink's URI and the [mqtt] section."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from edge.config import Mqtt
+from edge.errors import ConfigError, DataError, NoInputError
+from edge.schema import build
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A checked address."""
+
+    name: str  # the address without user and options: what people and metrics see
+    host: str
+    port: int
+    user: Optional[str]
+    password: Optional[str] = dataclasses.field(repr=False)
+    tls: Optional[ssl.SSLContext]
+    settings: Mqtt
+
+
+def parse(uri: str, defaults: Mqtt) -> Broker:
+    """Take a URI such as mqtts://user@host:8883?ca_file=ca.pem apart.
+
+    Args:
+        uri: options in its query override those of the section, by the same names.
+        defaults: the [mqtt] section.
+
+    Raises:
+        ConfigError: it makes no sense; a password in it is never repeated.
+        NoInputError: a file that it names is not there. DataError: one that is no certificate.
+    """
+    parts, given = _split(uri)
+    host, port = _host(parts, given)
+    shown = f"[{host}]" if ":" in host else host
+    name = f"{parts.scheme}://{shown}:{port}"
+    if parts.password is not None:
+        raise ConfigError(f"sink {name}: no passwords in addresses; use mqtt.password_file")
+    if parts.path.strip("/") or parts.fragment:
+        raise ConfigError(f"sink {name}: nothing may follow the port but ?options")
+    settings = _settings(parts.query, defaults, name)
+    user = unquote(parts.username) if parts.username else None
+    password = _password(settings, name) if settings.password_file else None
+    if password is not None and user is None:
+        raise ConfigError(f"sink {name}: a password needs a user: {parts.scheme}://USER@{host}")
+    tls = _tls(settings, name) if parts.scheme == "mqtts" else None
+    return Broker(name, host, port, user, password, tls, settings)
+
+
+def _split(uri: str) -> Tuple[SplitResult, Optional[int]]:
+    try:
+        parts = urlsplit(uri)
+        return parts, parts.port
+    except ValueError as error:
+        scheme = uri.partition(":")[0]
+        raise ConfigError(f"sink {scheme}: no such address: {error}") from error
+
+
+def _host(parts: SplitResult, port: Optional[int]) -> Tuple[str, int]:
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
+        raise ConfigError(f"sink {parts.scheme}: expected {parts.scheme}://[user@]host[:port]")
+    return parts.hostname, port or PORTS[parts.scheme]
+
+
+def _settings(query: str, defaults: Mqtt, name: str) -> Mqtt:
+    table: Dict[str, Any] = dataclasses.asdict(defaults)
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        table[key] = _number(value, type(table.get(key, value)), f"sink {name}: {key}")
+    try:
+        return build(Mqtt, table)
+    except ConfigError as error:
+        raise ConfigError(f"sink {name}: {error}") from error
+
+
+def _number(text: str, kind: Any, where: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: expected a number, got {text!r}") from error
+
+
+def _password(settings: Mqtt, name: str) -> str:
+    try:
+        text = Path(settings.password_file).read_text("utf-8")
+    except OSError as error:
+        raise NoInputError(
+            f"sink {name}: mqtt.password_file {settings.password_file}: {error.strerror}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"mqtt.password_file {settings.password_file}: is no text") from error
+    return text.rstrip("\r\n")
+
+
+def _tls(settings: Mqtt, name: str) -> ssl.SSLContext:
+    if bool(settings.cert_file) != bool(settings.key_file):
+        raise ConfigError(f"sink {name}: mqtt.cert_file and mqtt.key_file go together")
+    for key in ("ca_file", "cert_file", "key_file"):
+        path = getattr(settings, key)
+        if path and not Path(path).is_file():
+            raise NoInputError(f"sink {name}: mqtt.{key} {path}: no such file")
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.cert_file:
+            # An empty password: an encrypted key is an error here, not a prompt on a terminal.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+    except (OSError, ValueError) as error:
+        files = settings.ca_file, settings.cert_file, settings.key_file
+        shown = ", ".join(path for path in files if path)
+        raise DataError(f"sink {name}: not usable certificates: {shown} ({error})") from error
+    return context

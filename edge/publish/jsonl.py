@@ -1,0 +1,173 @@
+"""jsonl:PATH (- = standard output): each message one line, {"topic": ..., "payload": ...}.
+
+The payload is what MQTT would carry. A frame in CBOR is written as the same record in JSON, and its
+line says so with "content_type": "application/cbor".
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import queue
+import stat
+import sys
+import threading
+import time
+from typing import Callable, Optional
+
+from edge import codec
+from edge.errors import ConfigError, UnavailableError
+from edge.messages import Message
+from edge.publish import Counters, SinkOptions
+
+log = logging.getLogger(__name__)
+
+ROOM = 600  # messages that may wait for the writer
+LIVE_ROOM = 200  # above this live frames are dropped, so that events still find room
+POLL_S = 0.2
+# What a wrong path gives; anything else may be right tomorrow.
+OPERATOR = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def open_sink(uri: str, options: SinkOptions) -> JsonlSink:
+    """Open or create the file; lines are added to its end.
+
+    Raises:
+        ConfigError: the path cannot be written. UnavailableError: the disk or the system says no.
+    """
+    path = check(uri, options)
+    if path == "-":
+        sys.stdout.flush()
+        return JsonlSink(os.dup(sys.stdout.fileno()), "standard output", options)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        kind = ConfigError if error.errno in OPERATOR else UnavailableError
+        raise kind(f"sink jsonl:{path}: {error.strerror}") from error
+    return JsonlSink(fd, path, options)
+
+
+def check(uri: str, options: SinkOptions) -> str:
+    """The path of an address.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = uri.partition(":")[2]
+    path = path[2:] if path.startswith("//") else path
+    if not path:
+        raise ConfigError(f"sink {uri!r}: expected jsonl:PATH, or jsonl:- for standard output")
+    return path
+
+
+def line(message: Message) -> bytes:
+    """The message as one line with its line end."""
+    head = {"topic": message.topic}
+    if message.content_type != codec.JSON:
+        head["content_type"] = message.content_type
+    return json.dumps(head)[:-1].encode() + b', "payload": ' + message.json + b"}\n"
+
+
+class JsonlSink:
+    """Writes lines in a thread of its own.
+
+    Args:
+        fd: an open file or pipe; becomes ours.
+        name: its name for people.
+        options: whether to wait when the writer is behind, and until when.
+    """
+
+    def __init__(self, fd: int, name: str, options: SinkOptions) -> None:
+        self.name = f"jsonl:{name}"
+        self.counters = Counters()
+        self.ok = True
+        self._fd = fd
+        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        self._wait: Optional[Callable[[], bool]] = options.stop if options.lossless else None
+        self._queue: queue.Queue[Optional[Message]] = queue.Queue(ROOM)
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="jsonl", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Messages taken and not yet written."""
+        return self._queue.qsize()
+
+    def __call__(self, message: Message) -> None:
+        """Take a message; waits for room only when lossless."""
+        if self._closed:
+            return
+        if self._wait is not None:
+            self._put_patiently(message, self._wait)
+        elif message.qos == 0 and self._queue.qsize() >= LIVE_ROOM:
+            self.counters.add("dropped")
+        else:
+            self._put(message, 0)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is waiting, for at most so long."""
+        if self._closed:
+            return
+        self._closed = True
+        deadline_s = time.monotonic() + timeout_s
+        if self._put(None, timeout_s):
+            self._thread.join(max(0.0, deadline_s - time.monotonic()))
+        if self._thread.is_alive():
+            self.counters.add("dropped", self.waiting)
+            log.warning("%s: not read; %d messages were not written", self.name, self.waiting)
+
+    def _put(self, message: Optional[Message], timeout_s: float) -> bool:
+        try:
+            self._queue.put(message, timeout_s > 0, timeout_s)
+        except queue.Full:
+            if message is not None:
+                self.counters.add("dropped")
+            return False
+        return True
+
+    def _put_patiently(self, message: Message, stop: Callable[[], bool]) -> None:
+        while True:
+            try:
+                return self._queue.put(message, timeout=POLL_S)
+            except queue.Full:
+                if stop():
+                    return self.counters.add("dropped")
+
+    def _run(self) -> None:
+        self._end_torn_line()
+        while True:
+            message = self._queue.get()
+            if message is None:
+                break
+            self._write(line(message))
+        os.close(self._fd)
+
+    def _end_torn_line(self) -> None:
+        """A run that was killed may have left half a line: ours begin on a new one."""
+        size = os.fstat(self._fd).st_size if self._is_file else 0
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            self._write_all(b"\n")
+
+    def _write(self, data: bytes) -> None:
+        problem = self._write_all(data)
+        self.counters.add("dropped" if problem else "sent")
+        if problem and self.ok:
+            log.error("%s: %s; its messages are dropped", self.name, problem)
+        elif not problem and not self.ok:
+            log.warning("%s: can be written again", self.name)
+        self.ok = not problem
+
+    def _write_all(self, data: bytes) -> str:
+        """Write all or nothing; returns what went wrong."""
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self._fd, data[done:])
+        except OSError as error:
+            if self._is_file and done:
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - done)
+            return error.strerror or str(error)
+        return ""
