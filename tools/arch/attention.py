@@ -1,0 +1,74 @@
+"""Transformer parts of RTMO: attention over cells, and the waves that tell it where they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+HIDDEN = 256
+HEADS = 8
+FEED_FORWARD = 1024
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention; keys of torch's own module, in plain operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * HIDDEN, HIDDEN))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * HIDDEN))
+        self.out_proj = nn.Linear(HIDDEN, HIDDEN)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+
+    def forward(self, tokens: Tensor, position: Tensor, count: int) -> Tensor:
+        """Tokens [B,count,256], position [1,count,256] of queries and keys -> [B,count,256]."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        placed = tokens + position
+        query, key, value = (
+            functional.linear(x, w, b).reshape(-1, count, HEADS, HIDDEN // HEADS).transpose(1, 2)
+            for x, w, b in zip((placed, placed, tokens), weights, biases)
+        )
+        scores = (query * (HIDDEN // HEADS) ** -0.5) @ key.transpose(2, 3)
+        heard = scores.softmax(-1) @ value
+        return self.out_proj(heard.transpose(1, 2).reshape(-1, count, HIDDEN))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and a feed-forward net, each added to its input and normalised after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = nn.ModuleDict({"attn": SelfAttention()})
+        expand = nn.Sequential(nn.Linear(HIDDEN, FEED_FORWARD), nn.GELU())
+        self.ffn = nn.ModuleDict(
+            {"layers": nn.ModuleList([expand, nn.Linear(FEED_FORWARD, HIDDEN)])}
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(2))
+
+    def forward(self, tokens: Tensor, position: Tensor, count: int) -> Tensor:
+        """[B,count,256] -> the same shape."""
+        tokens = self.norms[0](tokens + self.self_attn["attn"](tokens, position, count))
+        expand, shrink = self.ffn["layers"]
+        return self.norms[1](tokens + shrink(expand(tokens)))
+
+
+class Waves(nn.Module):
+    """Cosines and sines of a position: `dim_t` holds the wavelengths / 2 pi."""
+
+    def __init__(self, features: int, temperature: float) -> None:
+        super().__init__()
+        powers = torch.arange(features // 2, dtype=torch.float32) / (features // 2)
+        self.register_buffer("dim_t", temperature**powers)
+
+    def forward(self, position: Tensor) -> Tensor:
+        """Positions [...,n] -> [...,features,n]: all cosines, then all sines."""
+        phase = position.unsqueeze(-2) / self.dim_t.unsqueeze(-1)
+        return torch.cat((phase.cos(), phase.sin()), -2)
+
+    def over_grid(self, height: int, width: int) -> Tensor:
+        """[1,height*width,2*features]: of each cell its row's waves, then its column's."""
+        steps = torch.arange(max(height, width), device=self.dim_t.device, dtype=self.dim_t.dtype)
+        waves = self.forward(steps).transpose(0, 1)
+        rows = waves[:height].repeat_interleave(width, 0)
+        return torch.cat((rows, waves[:width].repeat(height, 1)), 1).unsqueeze(0)

@@ -1,0 +1,56 @@
+"""What RTMDet and YOLOX share: the same skeleton, different heads."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from tools.arch.blocks import Style
+from tools.arch.csp import Backbone
+from tools.arch.network import Network, Outputs, Size, take_rows
+from tools.arch.pafpn import Pafpn
+from tools.arch.priors import cells_of, grid
+
+STRIDES = (8, 16, 32)
+PERSON = 0  # class of a person, in COCO's order too
+CANDIDATES = 300  # boxes that a fused detector gives
+
+
+class Detector(Network):
+    """Backbone and neck of a detector; the head is the subclass's `bbox_head`.
+
+    Args:
+        deepen: factor on the blocks.
+        widen: factor on the channels.
+        style: RTMDet's or YOLOX's.
+        size: height, width of the input.
+    """
+
+    def __init__(self, deepen: float, widen: float, style: Style, size: Size) -> None:
+        super().__init__(size)
+        self.candidates = CANDIDATES
+        self.backbone = Backbone(deepen, widen, style)
+        channels = self.backbone.channels
+        # The necks' depth in the configs is the factor on 3 blocks.
+        self.neck = Pafpn(channels, channels[0], max(round(3 * deepen), 1), style)
+        self.cells = cells_of(size, STRIDES)
+        points, strides = grid(size, STRIDES, centred=False)
+        self.register_buffer("points", points, persistent=False)
+        self.register_buffer("strides", strides, persistent=False)
+
+    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes [B,N,4] in input px and probabilities [B,C,N] of all cells."""
+        raise NotImplementedError
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Boxes [B,N,4] x1 y1 x2 y2 in input px, scores [B,N,C] 0..1; before suppression."""
+        boxes, scores = self.decode(image)
+        return {"boxes": boxes, "scores": scores.transpose(1, 2)}
+
+    def fused(self, image: Tensor) -> Outputs:
+        """People alone, best first, `candidates` at most: boxes [B,M,4] and scores [B,M,1]."""
+        boxes, scores = self.decode(image)
+        best, index = torch.topk(scores[:, PERSON], min(self.candidates, sum(self.cells)), 1)
+        return {"boxes": take_rows(boxes, index, 4), "scores": best.unsqueeze(2)}

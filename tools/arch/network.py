@@ -1,0 +1,65 @@
+"""What every network here offers: three forms of its outputs, by name."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+Outputs = Dict[str, Tensor]
+Size = Tuple[int, int]  # height, width in px, the order of tensors
+DIVISOR = 32  # px of the input for each cell of the coarsest map
+
+
+class Network(nn.Module):
+    """A network for one input size; images are [B,3,H,W], normalised as its description says.
+
+    `raw` gives the head's own maps, `forward` what a family decodes, `fused` the smallest outputs
+    that still hold everything the family needs.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        if size[0] % DIVISOR or size[1] % DIVISOR or min(size) < DIVISOR:
+            raise ValueError(f"input size {size[0]}x{size[1]}: both must be multiples of {DIVISOR}")
+        self.size = size
+
+    def features(self, image: Tensor) -> Tuple[Tensor, ...]:
+        """The maps that the head sees."""
+        if not torch.jit.is_tracing() and tuple(image.shape[2:]) != self.size:
+            raise ValueError(f"expected images of {self.size}, got {tuple(image.shape[2:])}")
+        maps: Tuple[Tensor, ...] = self.get_submodule("backbone")(image)
+        neck = getattr(self, "neck", None)
+        return maps if neck is None else neck(maps)
+
+    def raw(self, image: Tensor) -> Outputs:
+        """The head's maps, nothing decoded."""
+        raise NotImplementedError
+
+    def fused(self, image: Tensor) -> Outputs:
+        """Decoded and cut to what is worth copying."""
+        raise NotImplementedError
+
+
+def by_level(**maps: Sequence[Tensor]) -> Outputs:
+    """`cls=[a, b]` -> `{"cls_0": a, "cls_1": b}`."""
+    return {f"{name}_{i}": m for name, levels in maps.items() for i, m in enumerate(levels)}
+
+
+def join_levels(levels: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
+    """Maps [B,C,h,w] of several levels -> [B,C,N], level by level, row by row.
+
+    `cells` are the h * w of each level as plain numbers: asked of the tensors, they would become
+    a computation in the exported graph.
+    """
+    flat: List[Tensor] = [m.reshape(-1, m.shape[1], n) for m, n in zip(levels, cells)]
+    return torch.cat(flat, 2)
+
+
+def take_rows(rows: Tensor, index: Tensor, width: int) -> Tensor:
+    """Rows [B,N,width], index [B,M] -> [B,M,width].
+
+    The index is tiled, not expanded: expanding asks for the batch size in the exported graph.
+    """
+    return torch.gather(rows, 1, index.unsqueeze(2).repeat(1, 1, width))

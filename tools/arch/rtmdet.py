@@ -1,0 +1,82 @@
+"""RTMDet (arXiv 2212.07784): a head whose convolutions all levels share, each with its own norm."""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+from torch import Tensor, nn
+
+from tools.arch.blocks import Style
+from tools.arch.detector import STRIDES, Detector
+from tools.arch.network import Outputs, Size, by_level, join_levels
+from tools.arch.priors import boxes_of_distances
+
+STACKED = 2  # convolutions of each branch
+
+
+class RtmdetHead(nn.Module):
+    """Classes and box sides for each cell.
+
+    Args:
+        channels: of every map.
+        classes: how many.
+        style: nano's convolutions are separable, and not shared.
+        exponential: the sides are learnt as logarithms (m, l and x).
+    """
+
+    def __init__(self, channels: int, classes: int, style: Style, exponential: bool) -> None:
+        super().__init__()
+        self.exponential = exponential
+        self.cls_convs = _branches(channels, style)
+        self.reg_convs = _branches(channels, style)
+        self.rtm_cls = nn.ModuleList(nn.Conv2d(channels, classes, 1) for _ in STRIDES)
+        self.rtm_reg = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in STRIDES)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
+        """Class logits [B,C,h,w] and distances left, top, right, bottom [B,4,h,w] px by level."""
+        logits, distances = [], []
+        for level, (features, stride) in enumerate(zip(maps, STRIDES)):
+            logits.append(self.rtm_cls[level](self.cls_convs[level](features)))
+            sides = self.rtm_reg[level](self.reg_convs[level](features))
+            distances.append((sides.exp() if self.exponential else sides) * stride)
+        return logits, distances
+
+
+def _branches(channels: int, style: Style) -> nn.ModuleList:
+    branches = [
+        nn.Sequential(*[style.spatial(channels, channels, 3) for _ in range(STACKED)])
+        for _ in STRIDES
+    ]
+    if not style.separable:
+        for branch in branches[1:]:
+            for block, first in zip(branch, branches[0]):
+                block.conv = first.conv
+    return nn.ModuleList(branches)
+
+
+class Rtmdet(Detector):
+    """RTMDet of any size."""
+
+    def __init__(
+        self,
+        deepen: float,
+        widen: float,
+        classes: int,
+        size: Size,
+        separable: bool = False,
+        exponential: bool = False,
+    ) -> None:
+        style = Style(cspnext=True, eps=1e-5, separable=separable)
+        super().__init__(deepen, widen, style, size)
+        self.bbox_head = RtmdetHead(self.backbone.channels[0], classes, style, exponential)
+
+    def raw(self, image: Tensor) -> Outputs:
+        """cls_i [B,C,h,w] logits and bbox_i [B,4,h,w] distances in px."""
+        logits, distances = self.bbox_head(self.features(image))
+        return by_level(cls=logits, bbox=distances)
+
+    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes [B,N,4] in input px and probabilities [B,C,N] of all cells."""
+        logits, distances = self.bbox_head(self.features(image))
+        boxes = boxes_of_distances(self.points, join_levels(distances, self.cells))
+        return boxes, join_levels(logits, self.cells).sigmoid()
