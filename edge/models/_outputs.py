@@ -1,0 +1,137 @@
+"""A family's network and what it must give: checked when the model is loaded, in one line each."""
+
+from __future__ import annotations
+
+import logging
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from edge import skeletons
+from edge.errors import ConfigError, DataError
+from edge.recipe import Network, Recipe
+from edge.runtime import Runner
+
+LOG = logging.getLogger(__name__)
+Shape = Tuple[Optional[int], ...]  # without the batch; None = anything
+
+
+class Outputs:
+    """The network called `main` of a recipe: its input buffer and its outputs by our names.
+
+    Args:
+        recipe: of the model.
+        runners: its opened networks.
+        known: every output name that the family understands.
+
+    Raises:
+        ConfigError: the recipe has no network `main`, or names outputs the family does not know.
+        DataError: the network has no such image input.
+    """
+
+    def __init__(self, recipe: Recipe, runners: Mapping[str, Runner], known: Sequence[str]) -> None:
+        if set(recipe.networks) != {"main"} or "main" not in runners:
+            has = ", ".join(recipe.networks) or "none"
+            raise ConfigError(f"networks: {recipe.family} wants [networks.main] alone, got: {has}")
+        self.network: Network = recipe.networks["main"]
+        self.runner: Runner = runners["main"]
+        self._names: Dict[str, str] = {}
+        self._bad_runs = 0
+        self._check_names(recipe.family, known)
+
+    def _check_names(self, family: str, known: Sequence[str]) -> None:
+        for name in self.network.outputs:
+            if name not in known:
+                raise ConfigError(
+                    f"networks.main.outputs.{name}: {family} knows {', '.join(known)}"
+                )
+        if self.network.input not in self.runner.inputs:
+            there = ", ".join(self.runner.inputs)
+            raise DataError(
+                f"{self.network.file}: no input {self.network.input!r}; there are: {there}"
+            )
+
+    def graph_name(self, name: str) -> str:
+        """What the graph calls an output of ours."""
+        return self.network.outputs.get(name, name)
+
+    def has(self, *names: str) -> bool:
+        """Whether the graph gives all of these."""
+        return all(self.graph_name(n) in self.runner.outputs for n in names)
+
+    def require(self, name: str, shape: Shape) -> Shape:
+        """Demand an output; gives its shape without the batch, None where it is open.
+
+        Raises:
+            DataError: it is missing or of another shape.
+        """
+        graph = self.graph_name(name)
+        if graph not in self.runner.outputs:
+            raise DataError(
+                f"{self.network.file}: no output {graph!r}; it gives {self.listing()}; "
+                f"say which is {name!r} in [networks.main.outputs]"
+            )
+        spec = self.runner.outputs[graph].shape
+        found: Shape = tuple(d if d >= 0 else None for d in spec[1:])
+        bad = any(w is not None and f is not None and w != f for w, f in zip(shape, found))
+        if len(found) != len(shape) or bad:
+            wanted = _show(("batch", *shape))
+            raise DataError(
+                f"{self.network.file}: output {graph!r} is {_show(spec)}, expected {wanted}"
+            )
+        self._names[name] = graph
+        return found
+
+    def listing(self) -> str:
+        """The graph's outputs and their shapes, for messages."""
+        outputs = self.runner.outputs.items()
+        return ", ".join(f"{n} {_show(s.shape)}" for n, s in outputs) or "nothing"
+
+    def feed(self, batch: int) -> np.ndarray:
+        """The image input for `batch` samples, to be filled in place."""
+        return self.runner.feed(batch)[self.network.input]
+
+    def run(self) -> Dict[str, np.ndarray]:
+        """Execute; the required outputs by our names, borrowed until the next feed."""
+        results = self.runner.run()
+        return {name: results[graph] for name, graph in self._names.items()}
+
+    def note_bad(self, count: int) -> None:
+        """Tell of numbers that are not finite: at the 1st, 10th, 100th ... run that has some."""
+        if not count:
+            return
+        self._bad_runs += 1
+        if str(self._bad_runs).strip("0") == "1":
+            LOG.warning(
+                "%s: %d outputs that are no finite numbers were ignored (run %d of this kind); "
+                "a broken file or too low a precision gives such",
+                self.network.file,
+                count,
+                self._bad_runs,
+            )
+
+
+def _show(shape: Sequence[object]) -> str:
+    def word(n: object) -> str:
+        return "?" if n is None or (isinstance(n, int) and n < 0) else str(n)
+
+    return "[" + ", ".join(word(n) for n in shape) + "]"
+
+
+def skeleton_of(recipe: Recipe, keypoints: Optional[int]) -> skeletons.Skeleton:
+    """The recipe's skeleton, which must have as many keypoints as the network gives.
+
+    Raises:
+        ConfigError: no skeleton, an unknown one, or another number of keypoints.
+    """
+    fitting: List[str] = [n for n in skeletons.names() if len(skeletons.get(n)) == keypoints]
+    hint = f"; {keypoints} keypoints fit: {', '.join(fitting) or 'none'}" if keypoints else ""
+    if not recipe.skeleton:
+        raise ConfigError(f"skeleton: is missing{hint}")
+    skeleton = skeletons.get(recipe.skeleton)
+    if keypoints is not None and len(skeleton) != keypoints:
+        raise ConfigError(
+            f"skeleton: {recipe.skeleton} has {len(skeleton)} keypoints, "
+            f"the network gives {keypoints}{hint}"
+        )
+    return skeleton

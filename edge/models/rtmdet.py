@@ -1,0 +1,85 @@
+"""RTMDet person boxes (Lyu et al. 2022): raw head maps or finished boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping
+
+import numpy as np
+
+from edge.models import ModelOptions
+from edge.models._boxes import (
+    BoxDetector,
+    Candidates,
+    Decode,
+    bad_numbers,
+    check_person,
+    level_sizes,
+    logit,
+    sigmoid,
+)
+from edge.models._exports import NAMES, finished_boxes
+from edge.models._outputs import Outputs
+from edge.recipe import Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml."""
+
+    person: int = key(0, "index of the class", 0, 9999)
+    strides: List[int] = key([8, 16, 32], "px of a cell, level by level", 1, 1024)
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
+    """A detector of one of these graphs, tried in this order.
+
+    `dets` (+ `labels`) or `boxes` + `scores`: see edge.models._exports. `cls_i` [B,classes,h,w]
+    logits and `bbox_i` [B,4,h,w] for each stride: distances from the cell's corner to the
+    left, top, right and bottom side in input px.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the network gives none of these, or other shapes.
+    """
+    settings = build(Settings, recipe.options, "options")
+    levels = range(len(settings.strides))
+    maps = [f"{kind}_{i}" for i in levels for kind in ("cls", "bbox")]
+    outputs = Outputs(recipe, runners, [*NAMES, *maps])
+    finished = finished_boxes(outputs, options, settings.person)
+    return finished or BoxDetector(outputs, _maps(outputs, settings), options)
+
+
+def _maps(outputs: Outputs, settings: Settings) -> Decode:
+    for i, size in enumerate(level_sizes(outputs.network, settings.strides)):
+        check_person(settings.person, outputs.require(f"cls_{i}", (None, *size))[0])
+        outputs.require(f"bbox_{i}", (4, *size))
+
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+        parts = []
+        for i, stride in enumerate(settings.strides):
+            logits = results[f"cls_{i}"][:, settings.person]
+            parts.append(decode_level(logits, results[f"bbox_{i}"], stride, min_score))
+        return Candidates.join(parts)
+
+    return decode
+
+
+def decode_level(
+    logits: np.ndarray, distances: np.ndarray, stride: int, min_score: float
+) -> Candidates:
+    """Boxes of one level.
+
+    Args:
+        logits: [B,h,w] of the person class.
+        distances: [B,4,h,w] input px.
+        stride: px of a cell.
+        min_score: lowest score of a candidate.
+    """
+    frame, y, x = np.nonzero((logits >= logit(min_score)) & (logits < np.inf))
+    sides = distances[frame, :, y, x]
+    corner = np.stack((x, y), -1) * np.float32(stride)
+    boxes = np.concatenate((corner - sides[:, :2], corner + sides[:, 2:]), -1)
+    return Candidates.of(frame, boxes, sigmoid(logits[frame, y, x]), bad_numbers(logits))

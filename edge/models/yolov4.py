@@ -1,0 +1,107 @@
+"""YOLOv4 and YOLOv4-tiny: raw darknet heads, person boxes (Bochkovskiy et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping
+
+import numpy as np
+
+from edge.errors import ConfigError
+from edge.models import ModelOptions
+from edge.models._boxes import BoxDetector, Candidates, bad_numbers, logit, sigmoid
+from edge.models._outputs import Outputs
+from edge.recipe import Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+# yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
+_TINY = {
+    "stride32": [[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]],
+    "stride16": [[23.0, 27.0], [37.0, 58.0], [81.0, 82.0]],
+}
+_MAX_LOG_SIZE = 10.0  # a box of 22000 anchors: no picture has one, and exp stays finite
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml; the defaults are YOLOv4-tiny's."""
+
+    anchors: Dict[str, List[List[float]]] = key(
+        _TINY, "output name -> width, height px of each of its anchors"
+    )
+    scale_x_y: Dict[str, float] = key({}, "output name -> stretch of its centres; 1.05 if absent")
+    classes: int = key(80, "", 1, 10000)
+    person: int = key(0, "index of the class", 0, 9999)
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    anchors: np.ndarray  # [A,2] f32 px
+    stretch: float
+    input_width: int
+    person: int
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
+    """A detector of heads [batch, anchors x (5 + classes), h, w] before any sigmoid.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the network has not these heads.
+    """
+    settings = build(Settings, recipe.options, "options")
+    outputs = Outputs(recipe, runners, list(settings.anchors))
+    heads = []
+    for name, sizes in settings.anchors.items():
+        anchors = _anchors(name, sizes)
+        outputs.require(name, (len(anchors) * (5 + settings.classes), None, None))
+        stretch = settings.scale_x_y.get(name, 1.05)
+        heads.append(_Head(name, anchors, stretch, outputs.network.width, settings.person))
+
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+        return Candidates.join([decode_head(results[h.name], h, min_score) for h in heads])
+
+    return BoxDetector(outputs, decode, options)
+
+
+def _anchors(name: str, sizes: List[List[float]]) -> np.ndarray:
+    if not sizes or any(len(s) != 2 or min(s) <= 0 for s in sizes):
+        raise ConfigError(f"options.anchors.{name}: expected pairs of width and height in px")
+    return np.array(sizes, np.float32)
+
+
+def decode_head(raw: np.ndarray, head: _Head, min_score: float) -> Candidates:
+    """Person boxes of one head; only cells whose two logits can reach the threshold are decoded.
+
+    Centre = (stretch * sigmoid(t) - (stretch - 1) / 2 + cell) * stride; size = anchor * exp(t);
+    score = objectness * class.
+
+    Args:
+        raw: [B, A * (5 + classes), h, w] logits.
+        head: its anchors.
+        min_score: lowest score of a candidate.
+    """
+    batch, _, rows, columns = raw.shape
+    cells = raw.reshape(batch, len(head.anchors), -1, rows, columns)
+    sure, person = cells[:, :, 4], cells[:, :, 5 + head.person]
+    floor = logit(min_score)
+    frame, anchor, y, x = np.nonzero((sure >= floor) & (person >= floor))
+    part = cells[frame, anchor, :5, y, x].astype(np.float32, copy=False)
+    person_logit = person[frame, anchor, y, x]
+    scores = sigmoid(part[:, 4]) * sigmoid(person_logit)
+    boxes = _boxes(part, np.stack((x, y), -1), head.anchors[anchor], head, columns)
+    good = (scores >= min_score) & np.isfinite(part[:, 4] + person_logit)
+    bad = bad_numbers(sure) + bad_numbers(person)
+    return Candidates.of(frame[good], boxes[good], scores[good], bad)
+
+
+def _boxes(
+    part: np.ndarray, cell: np.ndarray, anchors: np.ndarray, head: _Head, columns: int
+) -> np.ndarray:
+    stride = np.float32(head.input_width / columns)
+    stretched = sigmoid(part[:, :2]) * np.float32(head.stretch) - np.float32((head.stretch - 1) / 2)
+    centre = (stretched + cell.astype(np.float32)) * stride
+    half = np.exp(np.minimum(part[:, 2:4], _MAX_LOG_SIZE)) * anchors / 2
+    return np.concatenate((centre - half, centre + half), -1)

@@ -1,0 +1,129 @@
+"""YOLOX person boxes (Ge et al. 2021): raw head maps, the official raw export, finished boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Union
+
+import numpy as np
+
+from edge.models import ModelOptions
+from edge.models._boxes import (
+    BoxDetector,
+    Candidates,
+    Decode,
+    bad_numbers,
+    check_person,
+    level_sizes,
+    logit,
+    sigmoid,
+)
+from edge.models._exports import NAMES, finished_boxes
+from edge.models._outputs import Outputs
+from edge.recipe import Network, Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+_MAX_LOG_SIZE = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml."""
+
+    person: int = key(0, "index of the class", 0, 9999)
+    strides: List[int] = key([8, 16, 32], "px of a cell, level by level", 1, 1024)
+    decoded: bool = key(False, "`output` already holds centres and sizes in input px")
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
+    """A detector of one of these graphs, tried in this order.
+
+    `dets` (+ `labels`) or `boxes` + `scores`: see edge.models._exports. `output` [B,N,5+classes]:
+    centre, size, objectness, classes, the last two as probabilities, the official ONNX export;
+    centre and size in cells and logarithm unless `decoded`. `cls_i` [B,classes,h,w],
+    `bbox_i` [B,4,h,w] and `obj_i` [B,1,h,w] for each stride: the head's own maps, logits.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the network gives none of these, or other shapes.
+    """
+    settings = build(Settings, recipe.options, "options")
+    maps = [f"{kind}_{i}" for i in range(len(settings.strides)) for kind in ("cls", "bbox", "obj")]
+    outputs = Outputs(recipe, runners, [*NAMES, "output", *maps])
+    finished = finished_boxes(outputs, options, settings.person)
+    if finished is not None:
+        return finished
+    if outputs.has(*maps):
+        return BoxDetector(outputs, _maps(outputs, settings), options)
+    return BoxDetector(outputs, _rows(outputs, settings), options)
+
+
+def _maps(outputs: Outputs, settings: Settings) -> Decode:
+    for i, size in enumerate(level_sizes(outputs.network, settings.strides)):
+        found = outputs.require(f"cls_{i}", (None, *size))
+        check_person(settings.person, found[0])
+        outputs.require(f"bbox_{i}", (4, *size))
+        outputs.require(f"obj_{i}", (1, *size))
+
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+        levels = enumerate(settings.strides)
+        return Candidates.join([_level(results, i, s, settings, min_score) for i, s in levels])
+
+    return decode
+
+
+def _level(
+    results: Dict[str, np.ndarray], i: int, stride: int, settings: Settings, min_score: float
+) -> Candidates:
+    person, sure = results[f"cls_{i}"][:, settings.person], results[f"obj_{i}"][:, 0]
+    floor = logit(min_score)
+    frame, y, x = np.nonzero((sure >= floor) & (person >= floor))
+    logits = np.stack((sure[frame, y, x], person[frame, y, x]), -1)
+    scores = sigmoid(logits).prod(-1)
+    cells = np.stack((x, y), -1) * np.float32(stride)
+    boxes = decode_boxes(results[f"bbox_{i}"][frame, :, y, x], cells, stride)
+    good = (scores >= min_score) & np.isfinite(logits).all(-1)
+    bad = bad_numbers(person) + bad_numbers(sure)
+    return Candidates.of(frame[good], boxes[good], scores[good], bad)
+
+
+def _rows(outputs: Outputs, settings: Settings) -> Decode:
+    priors = grid(outputs.network, settings.strides)
+    shape = outputs.require("output", (None if settings.decoded else len(priors), None))
+    check_person(settings.person, None if shape[1] is None else shape[1] - 5)
+
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+        rows = results["output"]
+        scores = rows[..., 4] * rows[..., 5 + settings.person]
+        frame, row = np.nonzero(scores >= min_score)
+        raw = rows[frame, row, :4]
+        if settings.decoded:
+            boxes = np.concatenate((raw[:, :2] - raw[:, 2:] / 2, raw[:, :2] + raw[:, 2:] / 2), -1)
+        else:
+            boxes = decode_boxes(raw, priors[row, :2], priors[row, 2:])
+        return Candidates.of(frame, boxes, scores[frame, row], bad_numbers(scores))
+
+    return decode
+
+
+def decode_boxes(raw: np.ndarray, cells: np.ndarray, strides: Union[int, np.ndarray]) -> np.ndarray:
+    """YOLOX regression to corners: centre = cell + t * stride, size = exp(t) * stride.
+
+    Args:
+        raw: [...,4] as the network gives it.
+        cells: [...,2] px of each cell's prior point.
+        strides: px, broadcastable to [...,1].
+    """
+    centre = cells + raw[..., :2] * strides
+    half = np.exp(np.minimum(raw[..., 2:], _MAX_LOG_SIZE)) * strides / 2
+    return np.concatenate((centre - half, centre + half), -1)
+
+
+def grid(network: Network, strides: List[int]) -> np.ndarray:
+    """Corners of the cells of all levels, row by row: [N,3] f32 x px, y px, stride px."""
+    parts: List[np.ndarray] = []
+    for stride, (rows, columns) in zip(strides, level_sizes(network, strides)):
+        y, x = np.mgrid[:rows, :columns]
+        parts.append(np.stack((x, y, np.ones_like(x)), -1).reshape(-1, 3) * stride)
+    return np.concatenate(parts).astype(np.float32)
