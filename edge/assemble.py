@@ -68,6 +68,10 @@ class Models:
         """Executions of each network so far."""
         return {name: runner.runs for name, runner in self.runners.items()}
 
+    def sha256(self) -> Dict[str, str]:
+        """Hash of each network's file, as loaded."""
+        return {name: runner.sha256 for name, runner in self.runners.items()}
+
     def close(self) -> None:
         """Close every network."""
         for runner in self.runners.values():

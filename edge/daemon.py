@@ -45,7 +45,8 @@ def run(config: Config, max_frames: int = 0, annotate: Optional[Path] = None) ->
         finish = Finish(config, models.pose.skeleton)
         watch = _annotator(annotate, config, stack)
         cameras = Cameras(config.cameras, config.capture)
-        publisher = Publisher(config, lossless=cameras.lossless)
+        stop = stack.enter_context(stop_on_signals())
+        publisher = Publisher(config, models.sha256(), cameras.lossless, stop)
         stack.callback(publisher.close)
         stack.callback(cameras.close)
         health = Health()
@@ -64,7 +65,6 @@ def run(config: Config, max_frames: int = 0, annotate: Optional[Path] = None) ->
         )
         pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
         pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
-        stop = stack.enter_context(stop_on_signals())
         cameras.start()
         publisher.online()
         steps = pipeline.run(stop, max_frames)

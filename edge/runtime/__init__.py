@@ -41,6 +41,7 @@ class Runner(Protocol):
     inputs: Dict[str, TensorSpec]
     outputs: Dict[str, TensorSpec]
     runs: int  # executions of the network so far
+    sha256: str  # of the very bytes that were loaded
 
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
         """Input buffers for `batch` samples, [batch, ...] each, to be filled in place."""

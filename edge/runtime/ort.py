@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
@@ -42,10 +43,12 @@ class OrtRunner:
     """One ONNX network on the CPU; the contract is `edge.runtime.Runner`."""
 
     def __init__(
-        self, session: Any, shapes: Mapping[str, Tuple[int, ...]], max_batch: int, name: str
+        self, session: Any, shapes: Mapping[str, Tuple[int, ...]], max_batch: int, name: str,
+        sha256: str = "",
     ) -> None:
         self._session = session
         self._name = name
+        self.sha256 = sha256
         self.runs = 0
         self.inputs = {i.name: _input_spec(i, shapes, name) for i in session.get_inputs()}
         self.outputs = {o.name: _output_spec(o) for o in session.get_outputs()}
@@ -170,12 +173,14 @@ def open_runner(
 
     The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
     """
-    session = _session(_read(path), path, options.threads)
+    data = _read(path)
+    session = _session(data, path, options.threads)
     for name in shapes:
         names = [i.name for i in session.get_inputs()]
         if name not in names:
             raise DataError(f"{path}: no input {name!r}; there are: {', '.join(names)}")
-    return OrtRunner(session, shapes, options.max_batch, str(path))
+    digest = hashlib.sha256(data).hexdigest()
+    return OrtRunner(session, shapes, options.max_batch, str(path), digest)
 
 
 def _read(path: Path) -> bytes:
