@@ -1,0 +1,35 @@
+"""The smallest useful subscriber: prints who is where, and every event once.
+
+    pip install paho-mqtt && python examples/subscriber.py BROKER
+"""
+
+import json
+import sys
+
+import paho.mqtt.client as mqtt
+
+seen = {}  # (boot_id, topic) -> highest seq: events may come twice
+
+
+def on_connect(client, userdata, flags, reason, properties):
+    client.subscribe("poses/v1/+/+/event/#", qos=1)
+    client.subscribe("poses/v1/+/+/frame")
+
+
+def on_message(client, userdata, message):
+    record = json.loads(message.payload)
+    if message.topic.endswith("/frame"):
+        for person in record["people"]:
+            x1, y1, x2, y2 = (tenth / 10 for tenth in person["box"])
+            print(f"{record['camera']}: person {person['id']} at {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}")
+        return
+    key = record["boot_id"], message.topic
+    if record["seq"] > seen.get(key, -1):
+        seen[key] = record["seq"]
+        print(f"{record['camera']}: {record['kind']}, person {record['person']}, {record['data']}")
+
+
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+client.on_connect, client.on_message = on_connect, on_message
+client.connect(sys.argv[1] if len(sys.argv) > 1 else "localhost")
+client.loop_forever()

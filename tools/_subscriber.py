@@ -1,0 +1,122 @@
+"""Receives the messages of devices from a broker."""
+
+from __future__ import annotations
+
+import queue
+import time
+from types import TracebackType
+from typing import Any, Dict, Iterator, Optional, Type
+
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge import codec
+from edge.config import Mqtt
+from edge.errors import DataError, UnavailableError
+from edge.messages import ROOT
+from edge.publish._address import Broker, parse
+
+READY_S = 5.0
+
+
+class Received:
+    """One message as it came; its record is read when asked for."""
+
+    def __init__(self, topic: str, body: bytes, content_type: Optional[str], retained: bool) -> None:
+        self.topic, self.body, self.retained = topic, body, retained
+        # MQTT 3.1.1 has no content types; no CBOR map of ours begins with the byte of {.
+        self.content_type = content_type or (codec.JSON if body[:1] == b"{" else codec.CBOR)
+        self.arrival_ns = time.monotonic_ns()
+
+    @property
+    def kind(self) -> str:
+        """Of status frame event state metrics, by the topic; empty when it is none of ours."""
+        levels = self.topic.split("/")[2:]
+        if len(levels) == 4:
+            return "event" if levels[2] == "event" else ""
+        return levels[-1] if len(levels) in (2, 3) else ""
+
+    def record(self) -> Dict[str, Any]:
+        """What it says. Raises DataError when it cannot be read."""
+        return codec.read(self.body, self.content_type)
+
+
+class Subscriber:
+    """A subscription to one device or all; a context manager, then an iterator.
+
+    Args:
+        uri: mqtt://[user@]host[:port], with options as in a sink's address.
+        device: its name; "+" = every device.
+    """
+
+    def __init__(self, uri: str, device: str = "+") -> None:
+        self._broker: Broker = parse(uri, Mqtt())
+        self._filter = f"{ROOT}/{device}/#"
+        self._messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._client = self._make_client()
+
+    def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
+        """What arrives, for ever; None whenever nothing came for so long."""
+        while True:
+            try:
+                yield self._messages.get(timeout=wait_s)
+            except queue.Empty:
+                yield None
+
+    def __enter__(self) -> Subscriber:
+        name = self._broker.name
+        try:
+            self._client.connect(self._broker.host, self._broker.port)
+        except OSError as error:
+            raise UnavailableError(f"{name}: {error.strerror or error}") from error
+        self._client.loop_start()
+        try:
+            problem = self._ready.get(timeout=READY_S)
+        except queue.Empty:
+            problem = "connected, but the broker does not answer"
+        if problem:
+            self.close()
+            raise UnavailableError(f"{name}: {problem}")
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make_client(self) -> Client:
+        broker = self._broker
+        version = MQTTv5 if broker.settings.protocol == "5" else MQTTv311
+        client = Client(CallbackAPIVersion.VERSION2, protocol=version)
+        if broker.user is not None:
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls is not None:
+            client.tls_set_context(broker.tls)
+        client.reconnect_delay_set(1, 5)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
+        if reason.is_failure:
+            self._ready.put(f"refused: {reason} (code {reason.value})")
+        else:
+            client.subscribe(self._filter, qos=1)
+
+    def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
+        failed = [str(r) for r in reasons if r.is_failure]
+        self._ready.put(f"{self._filter}: {failed[0]}" if failed else "")
+
+    def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        kind = getattr(getattr(message, "properties", None), "ContentType", None)
+        self._messages.put(Received(message.topic, message.payload, kind, message.retain))

@@ -1,0 +1,216 @@
+"""Shows what devices publish: events as lines, figures as one live line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections import deque
+from typing import Any, Deque, Dict, List, TextIO
+
+from edge.errors import DataError
+from tools._subscriber import Received, Subscriber
+
+HELP = "subscribe to a broker and show events and live figures"
+WINDOW_NS = 2 * 10**9  # frame rates are taken over so long
+LIVE_EVERY_S = 0.25  # on a terminal
+LINE_EVERY_S = 5.0  # in a log
+TIMES = ("p50", "p95")
+
+
+class Figures:
+    """What a subscriber knows about the devices it hears."""
+
+    def __init__(self) -> None:
+        self.frames = self.events = self.gaps = self.unreadable = self.most_people = 0
+        self._arrivals: Deque[int] = deque()
+        self._people: Dict[str, int] = {}
+        self._next_seq: Dict[str, Any] = {}
+        self._metrics: Dict[str, Dict[str, Any]] = {}
+        self._states: Dict[str, str] = {}
+
+    def take(self, message: Received) -> List[str]:
+        """Count a message; gives the lines it is worth."""
+        try:
+            record = message.record()
+        except DataError:
+            self.unreadable += 1
+            return []
+        tell = getattr(self, f"_take_{message.kind}", None)
+        lines: List[str] = tell(message, record) if tell else []
+        return lines
+
+    def _take_frame(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        self.frames += 1
+        self._arrivals.append(message.arrival_ns)
+        self._people[message.topic] = len(record["people"])
+        self.most_people = max(self.most_people, sum(self._people.values()))
+        due = (record["boot_id"], record["seq"])
+        before = self._next_seq.get(message.topic, due)
+        if before[0] == due[0]:
+            self.gaps += max(0, due[1] - before[1])
+        self._next_seq[message.topic] = (due[0], due[1] + 1)
+        return []
+
+    def _take_event(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        self.events += 1
+        data = " ".join(f"{k}={json.dumps(v)}" for k, v in record["data"].items())
+        person = f"person {record['person']}" if record["person"] >= 0 else ""
+        words = (when(record), record["camera"], record["kind"], person, data)
+        return ["  ".join(word for word in words if word)]
+
+    def _take_state(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        before = self._states.get(message.topic)
+        self._states[message.topic] = record["state"]
+        if before == record["state"]:
+            return []
+        detail = f": {record['detail']}" if record["detail"] else ""
+        return [f"{when(record)}  {record['camera']} is {record['state']}{detail}"]
+
+    def _take_status(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        more = record.get("reason") or f"version {record.get('version')}"
+        return [f"{record['device']} is {record['state']} ({more})"]
+
+    def _take_metrics(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        self._metrics[message.topic] = record
+        return []
+
+    def report(self, now_ns: int) -> Dict[str, Any]:
+        """The figures of the moment.
+
+        fps counts the frames of all cameras as received; latency is what the devices say (the worst
+        of them); dropped are frames their loops never saw, gaps those lost since.
+        """
+        while self._arrivals and self._arrivals[0] < now_ns - WINDOW_NS:
+            self._arrivals.popleft()
+        latencies = [m.get("latency_ms", {}) for m in self._metrics.values()]
+        return {
+            "fps": round(len(self._arrivals) / (WINDOW_NS * 1e-9), 1),
+            "cameras": len(self._people),
+            "people": sum(self._people.values()),
+            "latency_ms": {p: max((t[p] for t in latencies if p in t), default=None) for p in TIMES},
+            "dropped": sum(sum(m.get("dropped", {}).values()) for m in self._metrics.values()),
+            "gaps": self.gaps,
+            "frames": self.frames,
+            "events": self.events,
+        }
+
+    def line(self, now_ns: int) -> str:
+        """The same as one line."""
+        now = self.report(now_ns)
+        times = " ".join(
+            f"{p} {now['latency_ms'][p]:.0f} ms" if now["latency_ms"][p] is not None else f"{p} -"
+            for p in TIMES
+        )
+        lost = f"dropped {now['dropped']}, gaps {now['gaps']}"
+        return (
+            f"{now['fps']:.1f} fps of {now['cameras']} cameras | people {now['people']} | "
+            f"latency {times} | {lost} | events {now['events']}"
+        )
+
+
+class Screen:
+    """Lines, and under them on a terminal one that is rewritten in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._next_s = time.monotonic() + (0 if self._terminal else LINE_EVERY_S)
+
+    def tell(self, lines: List[str]) -> None:
+        """Print lines that stay."""
+        clear = "\r\x1b[K" if self._terminal and lines else ""
+        for line in lines:
+            print(f"{clear}{line}", file=self._stream, flush=True)
+
+    def live(self, figures: Figures) -> None:
+        """Show the figures when it is time."""
+        if time.monotonic() < self._next_s:
+            return
+        line = figures.line(time.monotonic_ns())
+        if self._terminal:
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+        else:
+            print(line, file=self._stream, flush=True)
+        self._next_s = time.monotonic() + (LIVE_EVERY_S if self._terminal else LINE_EVERY_S)
+
+    def end(self) -> None:
+        """Leave the live line standing."""
+        if self._terminal:
+            print(file=self._stream, flush=True)
+
+
+class JsonLines:
+    """The same for machines: messages but frames as they come, figures every few seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next_s = time.monotonic()
+
+    def message(self, message: Received) -> None:
+        """Print one as {"topic": ..., "payload": ...}."""
+        if message.kind not in ("", "frame"):
+            self._print({"topic": message.topic, "payload": message.record()})
+
+    def live(self, figures: Figures) -> None:
+        """Print the figures when it is time."""
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + LINE_EVERY_S
+            self._print({"figures": figures.report(time.monotonic_ns())})
+
+    def _print(self, record: Dict[str, Any]) -> None:
+        print(json.dumps(record), file=self._stream, flush=True)
+
+
+def when(record: Dict[str, Any]) -> str:
+    """Local time of day of a message, to the millisecond."""
+    seconds, rest_ns = divmod(record["t_utc_ns"], 10**9)
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{rest_ns // 10**6:03d}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "uri", nargs="?", default="mqtt://127.0.0.1", metavar="mqtt://[user@]host[:port]",
+        help="the broker; ?protocol=3.1.1 and ?password_file=F may follow; default: this machine",
+    )
+    parser.add_argument("--device", default="+", metavar="D", help="only this one")
+    parser.add_argument("--json", action="store_true", help="lines for machines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Listen until Ctrl-C or SIGTERM."""
+    figures = Figures()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Subscriber(arguments.uri, arguments.device) as subscriber:
+            if arguments.json:
+                _listen_json(subscriber, figures)
+            else:
+                _listen(subscriber, figures)
+    except KeyboardInterrupt:
+        if not arguments.json:
+            Screen(sys.stdout).end()
+            print(f"{figures.frames} frames, {figures.events} events received")
+    return 0
+
+
+def _listen(subscriber: Subscriber, figures: Figures) -> None:
+    screen = Screen(sys.stdout)
+    for message in subscriber.messages(LIVE_EVERY_S):
+        if message is not None:
+            screen.tell(figures.take(message))
+        screen.live(figures)
+
+
+def _listen_json(subscriber: Subscriber, figures: Figures) -> None:
+    lines = JsonLines(sys.stdout)
+    for message in subscriber.messages(LIVE_EVERY_S):
+        if message is not None:
+            unreadable = figures.unreadable
+            figures.take(message)
+            if figures.unreadable == unreadable:
+                lines.message(message)
+        lines.live(figures)
