@@ -1,12 +1,15 @@
 """Print the golden values of a recipe, computed by the framework its weights were published for.
 
-For maintainers, by hand: needs `ai-edge-litert` for TFLite and OpenCV 4 (5 has no darknet reader).
+For maintainers, by hand: needs `ai-edge-litert` for TFLite, OpenCV 4 for darknet (5 has no reader
+for it), and node with `npm install @tensorflow/tfjs` in the working directory for TensorFlow.js.
 
     python tests/tools/make_golden.py engines/blazepose
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +19,7 @@ import numpy as np
 
 from edge.recipe import Network, Weights, load_recipe
 from tools.convert.network import members_of
-from tools.convert.verify import picture, sampled
+from tools.convert.verify import picture, pixels, sampled
 from tools.fetch.archives import read_members
 from tools.fetch.cache import obtain
 from tools.fetch.sources import archive_of_weights
@@ -33,13 +36,17 @@ def litert_outputs(data: bytes, sample: np.ndarray) -> Dict[str, np.ndarray]:
     return {d["name"]: interpreter.get_tensor(d["index"]) for d in details}
 
 
-def golden_tflite(network: Network, weights: Weights, files: Dict[str, bytes]) -> Dict[str, np.ndarray]:
+def golden_tflite(
+    network: Network, weights: Weights, files: Dict[str, bytes]
+) -> Dict[str, np.ndarray]:
     sample = np.ascontiguousarray(picture(network).transpose(1, 2, 0))
     found = litert_outputs(files[weights.member], sample)
     return {new: found[old] for new, old in weights.extra["outputs"].items()}
 
 
-def golden_darknet(network: Network, weights: Weights, files: Dict[str, bytes]) -> Dict[str, np.ndarray]:
+def golden_darknet(
+    network: Network, weights: Weights, files: Dict[str, bytes]
+) -> Dict[str, np.ndarray]:
     import cv2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +62,45 @@ def golden_darknet(network: Network, weights: Weights, files: Dict[str, bytes]) 
     return {new: found[old] for new, old in weights.extra["outputs"].items()}
 
 
-MAKERS = {"tflite": golden_tflite, "darknet": golden_darknet}
+TFJS = """
+const fs = require("fs"), tf = require("@tensorflow/tfjs");
+const [model, shards, image, height, width] = process.argv.slice(1);
+const json = JSON.parse(fs.readFileSync(model)), data = fs.readFileSync(shards);
+const load = async () => ({
+  modelTopology: json.modelTopology, format: json.format, signature: json.signature,
+  weightSpecs: json.weightsManifest.flatMap(group => group.weights),
+  weightData: data.buffer.slice(data.byteOffset, data.byteOffset + data.length),
+});
+(async () => {
+  await tf.setBackend("cpu");
+  const net = await tf.loadGraphModel({load});
+  const sample = tf.tensor([...fs.readFileSync(image)], [1, +height, +width, 3], "int32");
+  const found = await net.executeAsync(sample);
+  console.log(JSON.stringify({shape: found.shape, data: [...found.dataSync()]}));
+})();
+"""
+
+
+def tfjs_output(files: Dict[str, bytes], image: np.ndarray) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
+        places = {Path(name).suffix: Path(folder, Path(name).name) for name in files}
+        for name, content in files.items():
+            places[Path(name).suffix].write_bytes(content)
+        Path(folder, "image").write_bytes(image.astype(np.uint8).tobytes())
+        command = ["node", "-e", TFJS, places[".json"], places[".bin"], Path(folder, "image")]
+        command += [str(side) for side in image.shape[:2]]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return np.array(found["data"]).reshape(found["shape"])
+
+
+def golden_tfjs(
+    network: Network, weights: Weights, files: Dict[str, bytes]
+) -> Dict[str, np.ndarray]:
+    return {"people": tfjs_output(files, pixels(network))}
+
+
+MAKERS = {"tflite": golden_tflite, "darknet": golden_darknet, "tfjs": golden_tfjs}
 
 
 def main(folder: Path) -> None:
@@ -63,9 +108,11 @@ def main(folder: Path) -> None:
         weights = network.weights
         assert weights is not None
         files = read_members(obtain(archive_of_weights(weights)), members_of(weights))
-        print(f"[networks.{name}.weights.extra.golden]")
+        sys.stdout.write(f"[networks.{name}.weights.extra.golden]\n")
+        sys.stdout.write(f"size = [{network.width}, {network.height}]\n")
         for output, values in MAKERS[weights.convert](network, weights, files).items():
-            print(f"{output} = [{', '.join(f'{v:.7g}' for v in sampled(values))}]")
+            numbers = ", ".join(f"{v:.7g}" for v in sampled(values))
+            sys.stdout.write(f"{output} = [{numbers}]\n")
 
 
 if __name__ == "__main__":

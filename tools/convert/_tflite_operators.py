@@ -6,20 +6,19 @@ The meaning of each operator and of SAME padding is TensorFlow Lite's documentat
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tflite
 
 from edge.errors import DataError
 from tools.convert._tflite_file import Operator, TfliteFile
-from tools.convert.graph import Array, GraphBuilder
+from tools.convert.graph import Array, GraphBuilder, Pads, same_pads
 
 ACTIVATIONS = tflite.ActivationFunctionType
 SAME = tflite.Padding.SAME
 NCHW = (0, 3, 1, 2)  # where each NCHW axis is found in NHWC
 NHWC = (0, 2, 3, 1)
-Pads = Tuple[int, int, int, int]  # top, left, bottom, right
 
 
 class Translation:
@@ -67,13 +66,6 @@ def pad_node(translation: Translation, name: str, pads: Pads) -> str:
     return translation.graph.node("Pad", [name, translation.graph.constant(amounts, "pads")])
 
 
-def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Pads:
-    """SAME padding: as many outputs as ceil(size / stride), the odd pixel after the image."""
-    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
-    before = [t // 2 for t in total]
-    return before[0], before[1], total[0] - before[0], total[1] - before[1]
-
-
 def activated(translation: Translation, name: str, activation: int) -> str:
     """Append a fused activation."""
     if activation == ACTIVATIONS.NONE:
@@ -81,8 +73,7 @@ def activated(translation: Translation, name: str, activation: int) -> str:
     if activation == ACTIVATIONS.RELU:
         return translation.graph.node("Relu", [name])
     if activation == ACTIVATIONS.RELU6:
-        low, high = (translation.graph.constant(np.float32(v), "clip") for v in (0, 6))
-        return translation.graph.node("Clip", [name, low, high])
+        return translation.graph.relu6(name)
     raise DataError(f"{translation.source.label}: fused activation {activation} is not known here")
 
 
@@ -173,17 +164,10 @@ def resize_bilinear(translation: Translation, operator: Operator) -> str:
     options = options_of(operator, tflite.ResizeBilinearOptions)
     old = translation.shape(operator.inputs[0])[1:3]
     new = translation.known(operator.inputs[1]).tolist()
-    scales = np.array([1, 1, new[0] / old[0], new[1] / old[1]], np.float32)
     mode = "half_pixel" if options.HalfPixelCenters() else "asymmetric"
     mode = "align_corners" if options.AlignCorners() else mode
-    inputs = [
-        translation.name(operator.inputs[0]),
-        "",
-        translation.graph.constant(scales, "scales"),
-    ]
-    return translation.graph.node(
-        "Resize", inputs, mode="linear", coordinate_transformation_mode=mode
-    )
+    scale = (new[0] / old[0], new[1] / old[1])
+    return translation.graph.resized(translation.name(operator.inputs[0]), scale, mode)
 
 
 def reshape(translation: Translation, operator: Operator) -> str:

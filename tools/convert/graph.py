@@ -22,6 +22,7 @@ BATCH = "batch"
 Array = npt.NDArray[Any]
 Dim = Union[int, str]  # a string is a dynamic axis
 Shape = Optional[Sequence[Dim]]  # None: left to shape inference
+Pads = Tuple[int, int, int, int]  # px: top, left, bottom, right
 Outputs = Dict[str, Tuple[str, Shape]]  # name -> tensor, shape
 
 
@@ -62,6 +63,18 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, list(inputs), names, name=name, **kept))
         return name
 
+    def relu6(self, name: str) -> str:
+        """Append the activation that limits to 0..6."""
+        low, high = (self.constant(np.float32(limit), "limit") for limit in (0, 6))
+        return self.node("Clip", [name, low, high])
+
+    def resized(self, name: str, scale: Tuple[float, float], transform: str) -> str:
+        """Append a bilinear resize by (height, width) factors, so that nothing names the batch."""
+        scales = self.constant(np.array([1, 1, *scale], np.float32), "scales")
+        return self.node(
+            "Resize", [name, "", scales], mode="linear", coordinate_transformation_mode=transform
+        )
+
     def finish(self, outputs: Outputs) -> onnx.ModelProto:
         """Close the graph with `outputs` (name -> tensor, shape) and check it.
 
@@ -78,6 +91,13 @@ class GraphBuilder:
         drop_identities(graph)
         drop_unused(graph)
         return checked(graph)
+
+
+def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Pads:
+    """SAME padding: as many outputs as ceil(size / stride), the odd pixel after the image."""
+    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
+    before = [t // 2 for t in total]
+    return before[0], before[1], total[0] - before[0], total[1] - before[1]
 
 
 def checked(graph: onnx.GraphProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnx
 
 from edge.errors import ConfigError, DataError
 from edge.recipe import Network, Weights
-from tools.convert import darknet, tflite
+from tools.convert import darknet, tfjs, tflite
 
 VERSION = 1  # raise when a converter gives another graph: what was made before is made again
 Files = Mapping[str, bytes]  # member of the archive -> content
@@ -66,6 +66,14 @@ def _darknet(network: Network, weights: Weights, files: Files, label: str) -> by
     return bytes(model.SerializeToString())
 
 
+def _tfjs(network: Network, weights: Weights, files: Files, label: str) -> bytes:
+    shards = _other(weights, files, ".bin", label)
+    size = (network.width, network.height)
+    head = str(weights.extra.get("head", ""))
+    model = tfjs.convert(files[weights.member], shards, label, size, head)
+    return bytes(model.SerializeToString())
+
+
 def _copy(network: Network, weights: Weights, files: Files, label: str) -> bytes:
     try:
         onnx.checker.check_model(onnx.load_from_string(files[weights.member]))
@@ -75,4 +83,9 @@ def _copy(network: Network, weights: Weights, files: Files, label: str) -> bytes
 
 
 Converter = Callable[[Network, Weights, Files, str], bytes]
-CONVERTERS: Dict[str, Converter] = {"tflite": _tflite, "darknet": _darknet, "copy": _copy}
+CONVERTERS: Dict[str, Converter] = {
+    "tflite": _tflite,
+    "darknet": _darknet,
+    "tfjs": _tfjs,
+    "copy": _copy,
+}

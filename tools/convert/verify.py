@@ -1,36 +1,58 @@
 """Prove a converted network on this machine against the original framework's numbers.
 
 A recipe holds, for each output, a few values that the framework the weights were published for
-gave on one fixed picture. The picture is a formula, rounded to 8 bits: the same on every machine.
+gave on one small picture that lies beside this file.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
+import cv2
 import numpy as np
 import onnxruntime
 
-from edge.errors import ConfigError, DataError
+from edge.errors import ConfigError, DataError, InternalError
 from edge.recipe import Network
 from tools.convert.graph import Array
 
+PICTURE = Path(__file__).with_name("picture.png")
 POINTS = 12  # values kept of each output, evenly spaced over it
 TOLERANCE = 5e-5  # of the largest value of an output: sums in another order differ by 1e-5
-WAVES = ((9.0, 4.0), (3.0, 14.0), (17.0, 23.0))  # per channel, radians across width and height
 
 
 def picture(network: Network, mirrored: bool = False) -> Array:
     """The fixed picture as one sample of the network's input, normalised as its recipe says."""
-    y, x = np.mgrid[: network.height, : network.width].astype(np.float64)
-    y, x = y / network.height, x / network.width
-    planes = [0.5 + 0.5 * np.sin(a * x + b * y) for a, b in WAVES]
-    pixels: Array = np.round(255 * np.stack(planes, axis=-1))
-    pixels = pixels[:, ::-1] if mirrored else pixels
+    shown = pixels(network)
+    shown = shown[:, ::-1] if mirrored else shown
     if network.dtype == "float32":
-        pixels = (pixels - np.array(network.mean)) / np.array(network.std)
-    ordered = pixels if network.layout == "nhwc" else pixels.transpose(2, 0, 1)
+        shown = (shown - np.array(network.mean)) / np.array(network.std)
+    ordered = shown if network.layout == "nhwc" else shown.transpose(2, 0, 1)
     return np.ascontiguousarray(ordered, dtype=network.dtype)
+
+
+def pixels(network: Network) -> Array:
+    """The picture [height, width, 3], whole numbers 0..255, in the network's order of channels.
+
+    Enlarged bilinearly by our own arithmetic: image libraries differ in the last bit.
+    """
+    small = cv2.imread(str(PICTURE), cv2.IMREAD_COLOR)
+    if small is None:
+        raise InternalError(f"{PICTURE} is missing from the installation")
+    small = small if network.channels == "bgr" else small[..., ::-1]
+    rows = _enlarged(small.astype(np.float64), network.height)
+    return np.round(_enlarged(rows.transpose(1, 0, 2), network.width)).transpose(1, 0, 2)
+
+
+def _enlarged(values: Array, length: int) -> Array:
+    """Linear interpolation of the first axis to `length`, pixel centres at halves."""
+    place = (np.arange(length) + 0.5) * len(values) / length - 0.5
+    place = np.clip(place, 0, len(values) - 1)
+    below = np.minimum(place.astype(np.int64), len(values) - 2)
+    share = (place - below)[:, None, None]
+    mixed: Array = values[below] * (1 - share) + values[below + 1] * share
+    return mixed
 
 
 def sampled(values: Array) -> Array:
@@ -45,8 +67,8 @@ def verify(model: bytes, network: Network, golden: Mapping[str, Any], label: str
     Args:
         model: the ONNX file's content.
         network: the recipe's entry, for the input.
-        golden: output name -> the kept values; `tolerance` overrides ours. Empty: the outputs must
-            only be finite.
+        golden: output name -> the kept values; `tolerance` overrides ours; `size` is the (width,
+            height) that they are for. Empty or of another size: the outputs must only be finite.
         label: what to call it in an error.
 
     Returns:
@@ -58,13 +80,21 @@ def verify(model: bytes, network: Network, golden: Mapping[str, Any], label: str
     session = opened(model, label)
     tolerance = float(golden.get("tolerance", TOLERANCE))
     first = run(session, network, [picture(network)], label)
-    worst = compared(first, golden, tolerance, label)
+    worst = compared(first, kept_values(golden, network), tolerance, label)
     if isinstance(session.get_inputs()[0].shape[0], str):
         pictures = [picture(network, mirrored=True), picture(network)]
         second = {k: v[1:] for k, v in run(session, network, pictures, label).items()}
         expected = {name: sampled(values[0]) for name, values in first.items()}
         worst = max(worst, compared(second, expected, tolerance, f"{label} in a batch"))
     return worst
+
+
+def kept_values(golden: Mapping[str, Any], network: Network) -> Dict[str, Any]:
+    """Output name -> values; none if they are for another input size."""
+    size = [network.width, network.height]
+    if golden.get("size", size) != size:
+        return {}
+    return {k: v for k, v in golden.items() if k not in ("tolerance", "size")}
 
 
 def opened(model: bytes, label: str) -> Any:
@@ -90,12 +120,12 @@ def compared(
     outputs: Mapping[str, Array], golden: Mapping[str, Any], tolerance: float, label: str
 ) -> float:
     """The largest difference from `golden` as a share of each output's largest value, or of 1."""
-    for name, values in outputs.items():
-        if not np.isfinite(values).all():
+    for name, found in outputs.items():
+        if not np.isfinite(found).all():
             raise DataError(f"{label}: output {name} is not finite")
     worst = 0.0
-    for name in set(golden) - {"tolerance"}:
-        worst = max(worst, _difference(outputs, name, golden[name], label))
+    for name, values in golden.items():
+        worst = max(worst, _difference(outputs, name, values, label))
     if worst > tolerance:
         raise DataError(
             f"{label}: conversion is wrong on this machine: differs from the original by "
