@@ -1,0 +1,100 @@
+"""Who belongs to whom at the least total cost: the linear assignment problem.
+
+Shortest augmenting paths with row and column prices (Jonker and Volgenant 1987, as Crouse 2016
+states it for rectangular problems), one NumPy pass over all columns for each step.
+"""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+import numpy as np
+
+
+def assign(costs: np.ndarray, limit: float) -> np.ndarray:
+    """Give rows to columns, each at most once, at the least total cost.
+
+    Args:
+        costs: [N,M]; inf = never. Not NaN, not -inf.
+        limit: what a row without a column costs, finite.
+
+    Returns:
+        [N] i64 the column of each row, -1 = none.
+    """
+    n, m = costs.shape
+    if n == 0 or m == 0:
+        return np.full(n, -1, np.int64)
+    # A column of its own for every row makes "none" one choice among others.
+    table = np.full((n, m + n), np.inf)
+    table[:, :m] = costs
+    table[np.arange(n), m + np.arange(n)] = limit
+    columns = _solve(table)
+    columns[columns >= m] = -1
+    return columns
+
+
+def _solve(table: np.ndarray) -> np.ndarray:
+    """[N] columns of a table [N,M], M >= N, in which every row can have one."""
+    row_prices, column_prices = table.min(1), np.zeros(table.shape[1])
+    cheapest = table.argmin(1)
+    columns = np.full(len(table), -1, np.int64)
+    owners = np.full(table.shape[1], -1, np.int64)
+    taken, first = np.unique(cheapest, return_index=True)
+    owners[taken], columns[first] = first, taken
+    for row in np.flatnonzero(columns < 0):
+        _augment(table, int(row), columns, owners, row_prices, column_prices)
+    return columns
+
+
+def _augment(
+    table: np.ndarray,
+    start: int,
+    columns: np.ndarray,
+    owners: np.ndarray,
+    row_prices: np.ndarray,
+    column_prices: np.ndarray,
+) -> None:
+    """Find the cheapest chain of changes that gives `start` a column, and make them."""
+    distance, before, tree, end = _cheapest_path(table, start, owners, row_prices, column_prices)
+    length = distance[end]
+    reached = [start, *(int(owners[c]) for c in tree)]
+    row_prices[start] += length
+    row_prices[reached[1:]] += length - distance[tree]
+    column_prices[tree] -= length - distance[tree]
+    column = end
+    while column >= 0:
+        row = int(before[column])
+        owners[column], columns[row], column = row, column, int(columns[row])
+
+
+def _cheapest_path(
+    table: np.ndarray,
+    start: int,
+    owners: np.ndarray,
+    row_prices: np.ndarray,
+    column_prices: np.ndarray,
+) -> Tuple[np.ndarray, np.ndarray, List[int], int]:
+    """Dijkstra from a row over the columns to the nearest one that is free.
+
+    Returns:
+        The distance of every column reached, the row it was reached from, the taken columns that
+        were settled on the way, and the free column at the end.
+    """
+    distance = np.full(table.shape[1], np.inf)
+    before = np.full(table.shape[1], -1, np.int64)
+    open_distance = distance.copy()  # the same, inf once a column is settled
+    tree: List[int] = []
+    row, here = start, 0.0
+    while True:
+        reach = table[row] - column_prices
+        reach += here - row_prices[row]
+        shorter = (reach < distance) & ((open_distance < np.inf) | (distance == np.inf))
+        distance[shorter] = open_distance[shorter] = reach[shorter]
+        before[shorter] = row
+        column = int(open_distance.argmin())
+        if owners[column] < 0:
+            return distance, before, tree, column
+        here = float(distance[column])
+        open_distance[column] = np.inf
+        tree.append(column)
+        row = int(owners[column])

@@ -1,0 +1,150 @@
+"""Which person of this frame is which track: likeness, twins, two-stage assignment."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+
+from edge import geometry
+from edge._assignment import assign
+from edge._track_state import Sight
+
+_SIGMAS = np.array(
+    [.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087,
+     .089, .089], np.float32,
+)  # fmt: skip
+# s² of OKS without the posture in it: COCO's area of a person (about half the box of a standing
+# one, which is .4 H wide) as a share of H².
+_AREA_H2 = 0.2
+_MIN_COMMON = 3  # fewer keypoints in common say nothing about likeness
+# What a prediction may be off, in H per second since the last sight.
+_DRIFT_H_S = 0.3
+_BUFFER_H = 0.05  # boxes are grown by it before they are compared (C-BIoU, Yang et al. 2023)
+# Gates: one of the two must be passed.
+_MIN_IOU = 0.1
+_MIN_OKS = 0.2
+# A pose made from a track's own candidate has a lead over the others and may lie further away than
+# the gates allow, in H.
+_OWN_LEAD = 0.1
+_OWN_REACH_H = 0.5
+_TWIN_IOU = 0.3  # people whose boxes overlap less are not looked at
+_TWIN_OKS = 0.9
+_TWIN_NEW_OKS = 0.7  # a newcomer may resemble a known person less
+_TWIN_COMMON = 5
+_OUTWARD = np.array([-1, -1, 1, 1], np.float32)
+
+
+def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> np.ndarray:
+    """How much measured people are like predicted ones.
+
+    Args:
+        rows: [R] measured.
+        tracks: [T] predicted for the same time.
+        own: [R,T] bool: the row was made from that track's candidate.
+        oks_weight: share of OKS against IoU, 0..1.
+
+    Returns:
+        [R,T] f32: 0 = refused, else up to 1, and a little more for a track's own row.
+    """
+    drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
+    overlap = geometry.iou(
+        _grown(rows.boxes, np.float32(_BUFFER_H) * rows.heights),
+        _grown(tracks.boxes, np.float32(_BUFFER_H) * tracks.heights + drift_px),
+    )
+    i, j = np.nonzero((overlap > 0) | own)
+    alike, common = _oks(rows, tracks, i, j, drift_px[j])
+    near, mine, known = overlap[i, j], own[i, j], common >= _MIN_COMMON
+    mixed = np.where(known, oks_weight * alike + (1 - oks_weight) * near, near)
+    passed = (near > _MIN_IOU) | (known & (alike > _MIN_OKS))
+    passed |= mine & (_apart(rows.boxes[i], tracks.boxes[j]) < _OWN_REACH_H * tracks.heights[j])
+    out = np.zeros(overlap.shape, np.float32)
+    out[i, j] = np.where(passed, mixed + _OWN_LEAD * mine, 0)
+    return out
+
+
+def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Drop the worse of people whose keypoints lie upon one another.
+
+    Two candidates that found the same person, or one person found twice by a detector.
+
+    Args:
+        rows: [R] measured.
+        quality: [R], the better of two twins stays.
+        known: [R] bool, made from the candidate of a track.
+
+    Returns:
+        [R] bool, who stays.
+    """
+    i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _TWIN_IOU, 1))
+    alike, common = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
+    limit = np.where(known[i] == known[j], _TWIN_OKS, _TWIN_NEW_OKS)
+    twins = (alike > limit) & (common >= _TWIN_COMMON)
+    stays = np.ones(len(quality), bool)
+    better = np.where(quality[i] >= quality[j], i, j)[twins]
+    worse = (i + j)[twins] - better
+    for k in np.argsort(-quality[better], kind="stable"):
+        if stays[better[k]]:
+            stays[worse[k]] = False
+    return stays
+
+
+def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
+    """Assign the sure people first, then the doubtful ones to the tracks that are left.
+
+    The idea of ByteTrack (Zhang et al., ECCV 2022): a weak detection is no newcomer, but it may be
+    somebody known who is half hidden.
+
+    Args:
+        likenesses: [R,T], 0 = never.
+        scores: [R].
+        high: sure from here on.
+
+    Returns:
+        [R] i64 index of the track, -1 = none.
+    """
+    chosen = np.full(len(scores), -1, np.int64)
+    free = np.ones(likenesses.shape[1], bool)
+    for stage in (scores >= high, scores < high):
+        rows, tracks = np.flatnonzero(stage), np.flatnonzero(free)
+        table = likenesses[np.ix_(rows, tracks)]
+        got = assign(np.where(table > 0, -table, np.inf), 0.0)
+        taken = tracks[got[got >= 0]]
+        chosen[rows[got >= 0]] = taken
+        free[taken] = False
+    return chosen
+
+
+def box_likeness(boxes: np.ndarray, tracks: Sight) -> np.ndarray:
+    """[D,T] f32 IoU of a detector's boxes [D,4] with predicted ones; 0 = refused."""
+    slack = (_BUFFER_H + _DRIFT_H_S * tracks.age_s) * tracks.heights
+    overlap = geometry.iou(boxes, _grown(tracks.boxes, slack))
+    return np.asarray(overlap * (overlap > _MIN_IOU))
+
+
+def _oks(
+    a: Sight, b: Sight, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """OKS [P] of people a[i] and b[j] over the keypoints both have, and how many [P] those are.
+
+    The uncertainty of a prediction adds to the annotators': variance (2 sigma s)² + drift².
+    """
+    both = (np.minimum(a.seen[i], b.seen[j]) > 0).astype(np.float32)
+    apart = a.body[i] - b.body[j]
+    size = np.square(a.heights[i]) + np.square(b.heights[j])
+    variance = np.outer(size * np.float32(_AREA_H2 / 2), np.square(2 * _SIGMAS))
+    variance += np.square(drift_px)[:, None]
+    distance = np.square(apart.real) + np.square(apart.imag)
+    near = np.exp(distance / (-2 * variance)) * both
+    common = both.sum(1)
+    return near.sum(1) / np.maximum(common, 1), common
+
+
+def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
+    return np.asarray(boxes + by[:, None] * _OUTWARD, np.float32)
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distances [P] between the centres of boxes [P,4]."""
+    step = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2
+    return np.asarray(np.hypot(step[:, 0], step[:, 1]))

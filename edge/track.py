@@ -1,0 +1,210 @@
+"""People keep their number: one Tracker for each camera. Pure: time is an argument.
+
+Lengths are in person heights, times in seconds, so that the same constants serve a child far away
+at 10 frames a second and an adult close by at 60.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional, Tuple
+
+import numpy as np
+
+from edge import _track_match as match
+from edge import _track_state as state
+from edge._stature import VISIBLE, heights
+from edge._track_state import Sight
+from edge.config import Track
+from edge.skeletons import Skeleton
+from edge.structures import Detections, Poses
+
+_TENTATIVE_GAP_S = 0.25  # somebody not yet published is given up sooner: clutter does not come back
+# An unseen person is looked for without a detector's box in the first part of the time allowed.
+_LOOK_SHARE = 0.5
+
+
+class Tracker:
+    """Gives each person an id that stays, and tells where to look for them next.
+
+    Ids start at 1, rise, and are never used again. The same input gives the same ids, whatever the
+    order of people in it.
+    """
+
+    def __init__(self, options: Track, skeleton: Skeleton) -> None:
+        self._options = options
+        self._skeleton = skeleton
+        self._tracks = state.newborn(self._nobody(), np.zeros(0, np.float32), 1, 0)
+        self._next_id = 1
+        self._last_ns = 0  # of the frame before
+        self._expected: Optional[Tuple[int, Poses]] = None
+
+    def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
+        """Whom to look for in a frame.
+
+        Known people come first, with their ids, predicted keypoints and boxes; a detector's box
+        takes the place of the predicted one. Boxes of nobody known follow with id -1 and all
+        scores 0.
+
+        Args:
+            detections: of this frame; None where the detector did not run.
+            t_ns: time of the frame.
+        """
+        self._forget(t_ns)
+        expected = self._predict(t_ns)
+        new = Detections.empty()
+        if detections is not None:
+            expected, new = self._support(expected, detections, t_ns)
+        unseen_s = state.elapsed_s(self._tracks.alive_ns, t_ns)
+        known = expected.take(unseen_s <= _LOOK_SHARE * self._options.max_gap_s)
+        return _joined(known, Poses.of_boxes(new, len(self._skeleton), self._skeleton.name))
+
+    def update(self, poses: Poses, t_ns: int) -> Poses:
+        """Say who is who.
+
+        Args:
+            poses: people found in the frame, in any order; ids are those of the candidates they
+                were looked for with, or -1. Borrowed.
+            t_ns: time of the frame, that of `candidates` if that was called.
+
+        Returns:
+            The people seen now and for at least `min_hits` frames, by rising id, in new arrays.
+        """
+        self._forget(t_ns)
+        expected = self._predict(t_ns)
+        poses = _usable(poses, self._options.low_score)
+        own = (poses.ids[:, None] == self._tracks.ids) & (poses.ids[:, None] >= 0)
+        rows, tracks = self._measured(poses, own), self._foreseen(expected, t_ns)
+        alike = match.likeness(rows, tracks, own, self._options.oks_weight)
+        quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.seen.mean(1)
+        stays = match.untwin(rows, quality, poses.ids >= 0)
+        poses, rows, alike = poses.take(stays), rows.take(stays), alike[stays]
+        chosen = match.two_stages(alike, poses.person_scores, self._options.high_score)
+        ids = self._see(poses, rows, expected, chosen, t_ns)
+        self._give_up(t_ns)
+        self._last_ns, self._expected = t_ns, None
+        return self._published(poses, ids)
+
+    def _nobody(self) -> Poses:
+        return Poses.empty(len(self._skeleton), self._skeleton.name)
+
+    def _forget(self, t_ns: int) -> None:
+        gone = state.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
+        if gone.any():
+            self._tracks, self._expected = self._tracks.take(~gone), None
+
+    def _predict(self, t_ns: int) -> Poses:
+        """Once for each frame: what `candidates` refined is what `update` compares with."""
+        if self._expected is None or self._expected[0] != t_ns:
+            self._expected = t_ns, state.predict(self._tracks, self._skeleton.name, t_ns)
+        return self._expected[1]
+
+    def _support(
+        self, expected: Poses, detections: Detections, t_ns: int
+    ) -> Tuple[Poses, Detections]:
+        """Boxes for known people, and those that are left for new ones."""
+        detections = detections.take(
+            (detections.scores >= self._options.low_score) & np.isfinite(detections.boxes).all(1)
+        )
+        tracks = self._tracks
+        alike = match.box_likeness(detections.boxes, self._foreseen(expected, t_ns))
+        chosen = match.two_stages(alike, detections.scores, self._options.high_score)
+        rows, which = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
+        state.support(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
+        self._expected = t_ns, state.predict(tracks, self._skeleton.name, t_ns)
+        new = (chosen < 0) & (detections.scores >= self._options.new_score)
+        return self._expected[1], detections.take(new)
+
+    def _foreseen(self, expected: Poses, t_ns: int) -> Sight:
+        sight = self._sight(expected)
+        sight.heights = self._tracks.heights
+        sight.age_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
+        return sight
+
+    def _measured(self, poses: Poses, own: np.ndarray) -> Sight:
+        """A row made from a candidate is where its keypoints are, not where its box was cut."""
+        sight = self._sight(poses)
+        cut = own.any(1) & ((sight.seen > 0).sum(1) >= state.MIN_SEEN)
+        if cut.any():
+            margins = self._tracks.margins[own[cut].argmax(1)]
+            sight.boxes = poses.boxes.copy()
+            sight.boxes[cut] = state.body_boxes(sight.take(cut), margins)
+        return sight
+
+    def _sight(self, poses: Poses) -> Sight:
+        body17 = self._skeleton.body17
+        body = state.as_complex(poses.keypoints)[:, body17]
+        scores = poses.scores[:, body17]
+        tall = heights(body, scores, poses.boxes)
+        seen = scores * (scores > VISIBLE)
+        return Sight(body, seen, poses.boxes, tall, np.zeros(len(poses), np.float32))
+
+    def _see(
+        self, poses: Poses, rows: Sight, expected: Poses, chosen: np.ndarray, t_ns: int
+    ) -> np.ndarray:
+        """Show the tracks what was assigned to them, begin new ones; ids [R] of the rows."""
+        found, which = chosen >= 0, chosen[chosen >= 0]
+        seen, sight, was = poses.take(found), rows.take(found), expected.take(which)
+        tracks = self._tracks
+        whole = seen.ids < 0  # of a one-stage model: its box is a measurement
+        tracks.boxes[which[whole]] = seen.boxes[whole]
+        tracks.boxes_ns[which[whole]] = t_ns
+        body17 = self._skeleton.body17
+        state.observe(tracks, which, seen, was, sight.heights, body17, t_ns)
+        state.fit_boxes(tracks, which, sight, was.boxes, t_ns)
+        ids = np.full(len(poses), -1, np.int64)
+        ids[found] = tracks.ids[which]
+        new = self._newcomers(poses, chosen)
+        ids[new] = np.arange(self._next_id, self._next_id + len(new))
+        born = state.newborn(poses.take(new), rows.heights[new], self._next_id, t_ns)
+        self._tracks = tracks.join(born) if len(new) else tracks
+        self._next_id += len(new)
+        return ids
+
+    def _newcomers(self, poses: Poses, chosen: np.ndarray) -> np.ndarray:
+        """Rows of people nobody knows, from left to right: so their order does not matter."""
+        new = np.flatnonzero((chosen < 0) & (poses.person_scores >= self._options.new_score))
+        return new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
+
+    def _give_up(self, t_ns: int) -> None:
+        unseen_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
+        vain = (self._tracks.hits < self._options.min_hits) & (unseen_s > _TENTATIVE_GAP_S)
+        if vain.any():
+            self._tracks = self._tracks.take(~vain)
+
+    def _published(self, poses: Poses, ids: np.ndarray) -> Poses:
+        order = np.argsort(ids, kind="stable")
+        order = order[ids[order] >= 0]
+        where = np.searchsorted(self._tracks.ids, ids[order])
+        shown = self._tracks.hits[where] >= self._options.min_hits
+        order, where = order[shown], where[shown]
+        return dataclasses.replace(
+            poses.take(order), ids=ids[order], boxes=self._tracks.boxes[where]
+        )
+
+
+def _usable(poses: Poses, low_score: float) -> Poses:
+    """Rows with a box and a score that counts; keypoints that are no numbers are missing."""
+    if not (np.isfinite(poses.keypoints).all() and np.isfinite(poses.scores).all()):
+        good = np.isfinite(poses.keypoints).all(2) & np.isfinite(poses.scores)
+        poses = dataclasses.replace(
+            poses,
+            keypoints=np.where(good[..., None], poses.keypoints, np.float32(0)),
+            scores=np.where(good, poses.scores, np.float32(0)),
+        )
+    good = (poses.person_scores >= low_score) & np.isfinite(poses.boxes).all(1)
+    return poses if good.all() else poses.take(good)
+
+
+def _joined(a: Poses, b: Poses) -> Poses:
+    """Rows of both."""
+    if not len(b):
+        return a
+    return Poses(
+        np.concatenate((a.keypoints, b.keypoints)),
+        np.concatenate((a.scores, b.scores)),
+        np.concatenate((a.boxes, b.boxes)),
+        np.concatenate((a.ids, b.ids)),
+        np.concatenate((a.person_scores, b.person_scores)),
+        a.skeleton,
+    )
