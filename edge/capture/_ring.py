@@ -6,8 +6,10 @@ allocated after the first frame of a size, and nothing is ever copied.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import Callable, List, Optional, Tuple
+import time
+from typing import Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -19,7 +21,8 @@ def aligned_bytes(shape: Tuple[int, ...]) -> np.ndarray:
     size = int(np.prod(shape))
     raw = np.empty(size + 4096, np.uint8)
     start = -raw.ctypes.data % 4096
-    return raw[start : start + size].reshape(shape)
+    whole: np.ndarray = raw[start : start + size].reshape(shape)
+    return whole
 
 
 class Slot:
@@ -48,11 +51,20 @@ class Ring:
     the index. A recording waits until the loop has taken the ready frame.
     """
 
-    def __init__(self, count: int, live: bool, allocate: Allocate = aligned_bytes) -> None:
+    def __init__(
+        self,
+        count: int,
+        live: bool,
+        allocate: Allocate = aligned_bytes,
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
         self.live = live
         self.count = count
         self.allocate = allocate
         self.dropped = 0
+        self.resting = False  # the filling thread waits on purpose: nobody should call it stalled
+        self.rested_ns = 0  # monotonic, when it last did
+        self._on_frame = on_frame
         self._free: List[Slot] = [Slot() for _ in range(count)]
         self._ready: Optional[Slot] = None
         self._closed = False
@@ -61,17 +73,16 @@ class Ring:
     def acquire(self, timeout_s: float = 0.5) -> Optional[Slot]:
         """A slot to fill, None when none came free in time or the ring is closed."""
         with self.changed:
-            if not self.live:
-                self.changed.wait_for(lambda: self._closed or not self._ready, timeout_s)
-                if self._closed or self._ready:
-                    return None
-            if not self._free and self.live and self._ready:
-                self._free.append(self._ready)
-                self._ready = None
-                self.dropped += 1
-            if not self._free:
-                self.changed.wait_for(lambda: self._closed or bool(self._free), timeout_s)
-            return self._free.pop() if self._free and not self._closed else None
+            if not self._spare() and not self._closed:
+                with self.rest():
+                    self.changed.wait_for(lambda: self._closed or self._spare(), timeout_s)
+            if self._closed or not self._spare():
+                return None
+            if self._free:
+                return self._free.pop()
+            slot, self._ready = self._ready, None
+            self.dropped += 1
+            return slot
 
     def acquire_free(self) -> Optional[Slot]:
         """A slot nobody uses, at once or None; never gives up the ready frame.
@@ -80,6 +91,21 @@ class Ring:
         """
         with self.changed:
             return self._free.pop() if self._free and not self._closed else None
+
+    def _spare(self) -> bool:
+        if self.live:
+            return bool(self._free) or self._ready is not None
+        return bool(self._free) and self._ready is None
+
+    @contextlib.contextmanager
+    def rest(self) -> Iterator[None]:
+        """Marks a wait that is no fault of the source: for the loop, or for a frame's due time."""
+        self.resting = True
+        try:
+            yield
+        finally:
+            self.rested_ns = time.monotonic_ns()
+            self.resting = False
 
     def cancel(self, slot: Slot) -> None:
         """Give back a slot that was not filled."""
@@ -95,6 +121,7 @@ class Ring:
                 self.dropped += 1
             self._ready = slot
             self.changed.notify_all()
+        self._on_frame()
 
     def take(self) -> Optional[Slot]:
         """The newest frame if there is one that was not taken; hold it until `release`."""
@@ -107,6 +134,12 @@ class Ring:
     def release(self, slot: Slot) -> None:
         """Give a taken frame back."""
         self.cancel(slot)
+
+    def renew(self) -> None:
+        """Fresh free slots in place of those that a thread hung in a driver may still write to."""
+        with self.changed:
+            self._free = [Slot() for _ in range(self.count - 1)]
+            self.changed.notify_all()
 
     @property
     def has_frame(self) -> bool:

@@ -1,0 +1,118 @@
+"""How large a picture is, from its first bytes: before any memory is given to decode it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO, Callable, Optional, Tuple
+
+Size = Tuple[int, int]  # width, height in pixels
+
+# Frame headers SOF0..SOF15 without DHT, JPG and DAC (ITU T.81, table B.1).
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # lengths of the versions in use
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags of TIFF 6.0, section 8
+_TIFF_SHORT, _TIFF_LONG, _TIFF_LONG8 = 3, 4, 16
+
+
+def image_size(path: Path) -> Optional[Size]:
+    """Width and height that a PNG, JPEG, BMP, WebP or TIFF file promises, None if it is no such.
+
+    (0, 0) means that it is one, but its header is damaged.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(32)
+        read = _reader_of(head)
+        if read is None:
+            return None
+        try:
+            width, height = read(file, head)
+        except (struct.error, ValueError, OverflowError):
+            return 0, 0
+    return (width, height) if width > 0 and height > 0 else (0, 0)
+
+
+def _reader_of(head: bytes) -> Optional[Callable[[BinaryIO, bytes], Size]]:
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return _png
+    if head[:3] == b"\xff\xd8\xff":
+        return _jpeg
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return _bmp
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _webp
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return _tiff
+    return None
+
+
+def _png(file: BinaryIO, head: bytes) -> Size:
+    width, height = struct.unpack(">II", head[16:24])
+    return (width, height) if head[12:16] == b"IHDR" else (0, 0)
+
+
+def _jpeg(file: BinaryIO, head: bytes) -> Size:
+    """Walk from marker to marker; a thumbnail inside one is stepped over."""
+    file.seek(2)
+    while True:
+        mark, code = struct.unpack(">BB", file.read(2))
+        while mark == 0xFF and code == 0xFF:  # fill bytes
+            (code,) = struct.unpack(">B", file.read(1))
+        if mark != 0xFF:
+            raise ValueError("no marker")
+        if code in _JPEG_ALONE:
+            continue
+        (length,) = struct.unpack(">H", file.read(2))
+        if code in _JPEG_FRAMES:
+            _, height, width = struct.unpack(">BHH", file.read(5))
+            return width, height
+        file.seek(max(length - 2, 0), 1)
+
+
+def _bmp(file: BinaryIO, head: bytes) -> Size:
+    """The header of 12 bytes has 16-bit sizes; a negative height means top to bottom."""
+    (length,) = struct.unpack("<I", head[14:18])
+    layout = "<HH" if length == 12 else "<ii"
+    width, height = struct.unpack_from(layout, head, 18)
+    return width, abs(height)
+
+
+def _webp(file: BinaryIO, head: bytes) -> Size:
+    """Three kinds of first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"VP8L" and head[20] == 0x2F:
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("no such chunk")
+
+
+def _tiff(file: BinaryIO, head: bytes) -> Size:
+    """The first directory's two tags; magic 43 is BigTIFF with 64-bit offsets."""
+    order = "<" if head[:2] == b"II" else ">"
+    big = 43 in (head[2], head[3])
+    (where,) = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])
+    file.seek(where)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    found = {}
+    for _ in range(min(count, 4096)):
+        entry = file.read(20 if big else 12)
+        tag, kind = struct.unpack(order + "HH", entry[:4])
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
+            found[tag] = _tiff_number(order, kind, entry[12 if big else 8 :])
+    return found.get(_TIFF_WIDTH, 0), found.get(_TIFF_HEIGHT, 0)
+
+
+def _tiff_number(order: str, kind: int, raw: bytes) -> int:
+    code = {_TIFF_SHORT: "H", _TIFF_LONG: "I", _TIFF_LONG8: "Q"}.get(kind)
+    if code is None:
+        raise ValueError("no whole number")
+    return int(struct.unpack_from(order + code, raw)[0])

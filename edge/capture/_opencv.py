@@ -1,0 +1,194 @@
+"""OpenCV's video streams, decoded straight into the ring's memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from edge.capture._ring import Ring, Slot
+from edge.errors import DataError, UnavailableError
+
+# Read by OpenCV when it is loaded: the second wall behind our own check of each picture's header.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(256 * 10**6))
+# Read when the first stream is opened: libav's own lines may show addresses with passwords.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+try:
+    import cv2
+except ImportError as error:
+    raise UnavailableError(
+        f"OpenCV cannot be loaded ({error}): install opencv-python-headless, or on a Jetson the "
+        "system's python3-opencv"
+    ) from error
+
+log = logging.getLogger(__name__)
+
+FATAL_ONLY = 1  # cv2's log level: our own errors say the same in one line
+if hasattr(cv2, "setLogLevel"):
+    cv2.setLogLevel(FATAL_ONLY)
+else:
+    cv2.utils.logging.setLogLevel(FATAL_ONLY)
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+FFMPEG = cv2.CAP_FFMPEG
+GSTREAMER = cv2.CAP_GSTREAMER
+_IMREAD_REUSES = "dst" in (cv2.imread.__doc__ or "")  # since 4.11
+VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version__.split(".")[:2])
+
+
+def has(backend: int) -> bool:
+    """Whether this OpenCV was built with a backend, or finds its plugin."""
+    return bool(cv2.videoio_registry.hasBackend(backend))
+
+
+def timeouts(backend: int, timeout_s: float) -> List[int]:
+    """Parameters that bound opening and reading, as far as this OpenCV knows them.
+
+    FFmpeg has them since 4.5.4 (pull request 20549), GStreamer since 4.7 (22919).
+    """
+    if backend == GSTREAMER and VERSION < (4, 7):
+        return []
+    limit_ms = max(1, round(timeout_s * 1e3))
+    return [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
+
+
+def single_thread() -> List[int]:
+    """A parameter for live streams: each thread of the decoder delays by one frame."""
+    return [cv2.CAP_PROP_N_THREADS, 1] if hasattr(cv2, "CAP_PROP_N_THREADS") else []
+
+
+class Video:
+    """A stream that is read by one thread and may be closed by any.
+
+    `cv2.VideoCapture` crashes when it is released while it reads, so `close` leaves the release to
+    the reader if that is inside.
+
+    Args:
+        target: path, address or pipeline.
+        backend: FFMPEG or GSTREAMER.
+        parameters: pairs of property and value.
+        layout: of the frames; nv12 is taken as it comes.
+    """
+
+    def __init__(
+        self, target: str, backend: int, parameters: Sequence[int] = (), layout: str = "bgr"
+    ) -> None:
+        self.layout = layout
+        self._lock = threading.Lock()
+        self._closed = False
+        self._capture = cv2.VideoCapture(target, backend, list(parameters))
+        self.is_open = bool(self._capture.isOpened())
+        self._turn = self._take_over_turning() if self.is_open else 0
+        width, height = self.coded_size
+        self._coded: Tuple[int, ...] = (height, width, 3)
+        if layout == "nv12":
+            self._coded = (height * 3 // 2, width)
+        self._unturned = np.empty((0, 0, 3), np.uint8)
+
+    def _take_over_turning(self) -> int:
+        """OpenCV turns pictures that were filmed upright through memory that it allocates."""
+        turn = round(self._get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        if turn not in TURNS or not self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
+            return 0
+        return turn
+
+    def _get(self, name: int) -> float:
+        return float(self._capture.get(name))
+
+    @property
+    def coded_size(self) -> Tuple[int, int]:
+        """Width and height in pixels before any turning, (0, 0) if unknown."""
+        width, height = self._get(cv2.CAP_PROP_FRAME_WIDTH), self._get(cv2.CAP_PROP_FRAME_HEIGHT)
+        return max(0, int(width)), max(0, int(height))
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames per second, 0 if unknown."""
+        rate_hz = self._get(cv2.CAP_PROP_FPS)
+        return rate_hz if 0 < rate_hz <= 1000 else 0.0
+
+    @property
+    def count(self) -> int:
+        """About how many frames there are, 0 if unknown."""
+        return max(0, int(self._get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    @property
+    def media_ms(self) -> float:
+        """The stream's own time of the frame last grabbed."""
+        return self._get(cv2.CAP_PROP_POS_MSEC)
+
+    def grab(self) -> bool:
+        """Decode the next frame; False when there is none or the stream was closed."""
+        with self._lock:
+            got = not self._closed and bool(self._capture.grab())
+        return got and not self._release_if_closed()
+
+    def retrieve(self, slot: Slot, ring: Ring) -> bool:
+        """Convert the grabbed frame into a slot's memory; False when that fails."""
+        with self._lock:
+            got = not self._closed and self._convert(slot, ring)
+        return got and not self._release_if_closed()
+
+    def _convert(self, slot: Slot, ring: Ring) -> bool:
+        buffer = self._unturned if self._turn else slot.shape_to(self._coded, ring.allocate)
+        got, image = self._capture.retrieve(buffer)
+        if not got or not isinstance(image, np.ndarray):
+            return False
+        slot.layout = self.layout
+        if image.dtype != np.uint8 or image.ndim != len(self._coded):
+            slot.image = image  # the supervisor refuses it
+        elif self._turn:
+            self._unturned = image
+            flat = image.shape[:2] if self._turn == 180 else image.shape[1::-1]
+            cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.allocate))
+        elif image is not buffer:
+            self._coded = image.shape  # it changed size, which costs one copy
+            np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+        return True
+
+    def close(self) -> None:
+        """Let go of the stream; at once, or as soon as the reading thread comes out of it."""
+        self._closed = True
+        self._release_if_closed()
+
+    def _release_if_closed(self) -> bool:
+        if self._closed and self._lock.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._lock.release()
+        return self._closed
+
+
+def read_picture(path: str, size: Tuple[int, int], slot: Slot, ring: Ring) -> None:
+    """Decode one image file into a slot.
+
+    Args:
+        path: of a file whose header was checked.
+        size: width and height that the header promises.
+        slot: to fill.
+        ring: gives it memory.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    buffer = slot.shape_to((size[1], size[0], 3), ring.allocate)
+    try:
+        image = _imread(path, buffer)
+    except cv2.error as error:
+        raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error
+    if image is None:
+        raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
+    if image is not buffer:  # turned by its EXIF tag, or an OpenCV that cannot reuse memory
+        np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+    slot.layout = "bgr"
+
+
+def _imread(path: str, buffer: np.ndarray) -> Optional[np.ndarray]:
+    if _IMREAD_REUSES:
+        return cv2.imread(path, buffer, cv2.IMREAD_COLOR)
+    return cv2.imread(path, cv2.IMREAD_COLOR)

@@ -1,0 +1,198 @@
+"""Recordings: file://clip.mp4, a single image, a folder of images, or a glob of images.
+
+Options: loop=1 starts again at the end; rate=max (default) gives every frame and waits for the
+loop, rate=native plays at the recording's own pace and drops what the loop is too slow for; fps=25
+is the pace of images. A `?` in a name is written %3F.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import re
+import threading
+import time
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from edge.capture import _query
+from edge.capture._image_size import image_size
+from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel
+from edge.capture._ring import Ring, Slot
+from edge.capture._source import PLAYBACK, RECORDING, Address, CaptureOptions, EndOfStream
+from edge.errors import DataError, NoInputError
+
+log = logging.getLogger(__name__)
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+_LATE_NS = 500_000_000  # further behind than this, playback shifts instead of hurrying
+_TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
+
+
+def kind(address: Address) -> str:
+    """RECORDING at rate=max, PLAYBACK at rate=native.
+
+    Raises:
+        ConfigError: another rate.
+    """
+    native = _query.choice(address, "rate", ("max", "native")) == "native"
+    return PLAYBACK if native else RECORDING
+
+
+def open_source(address: Address, options: CaptureOptions) -> Recording:
+    """Open a file, a folder or a glob.
+
+    Raises:
+        ConfigError: a wrong option. NoInputError: nothing is there. DataError: no video, no image,
+            damaged, or larger than `max_megapixels`.
+    """
+    address.only("loop", "rate", "fps")
+    rate_hz = _query.number(address, "fps", ASSUMED_HZ, 0.01, 1000)
+    loop = _query.choice(address, "loop", ("0", "1")) == "1"
+    native = kind(address) == PLAYBACK
+    try:
+        reel = _reel(address, rate_hz, options)
+    except OSError as error:
+        raise NoInputError(f"{address.uri}: {error.strerror or error}") from error
+    return Recording(address.uri, reel, loop, native)
+
+
+def _reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel:
+    path, paths = _find(address)
+    limit = options.max_megapixels
+    if path.is_dir() or len(paths) > 1:
+        return PictureReel(paths, rate_hz, limit)
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty (zero bytes); copy it again")
+    if path.suffix.lower() in IMAGES or image_size(path) is not None:
+        return PictureReel([path], rate_hz, limit)
+    with path.open("rb") as file:
+        # libav would play some text files as pictures of their letters, and follow playlists.
+        if _TEXT.fullmatch(file.read(4096)):
+            raise DataError(f"{path}: is text, not a video or an image; check the file's name")
+    return VideoReel(path, limit)
+
+
+def _find(address: Address) -> Tuple[Path, List[Path]]:
+    """The named path, and the files it stands for."""
+    raw = address.secret_uri.partition("://")[2].partition("?")[0]
+    for name in (address.path, raw):  # a name may hold percent signs that encode nothing
+        path = Path(name)
+        if name and path.is_dir():
+            return path, _images(path, list(path.iterdir()))
+        if name and path.exists():
+            return path, [path]
+    if set("*?[") & set(address.path):
+        found = [Path(p) for p in glob.glob(address.path, recursive=True)]  # noqa: PTH207
+        images = _images(Path(address.path), found)
+        return images[0], images
+    raise NoInputError(f"{address.path or address.uri}: no such file or folder")
+
+
+def _images(where: Path, found: List[Path]) -> List[Path]:
+    images = [p for p in found if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
+    if not images:
+        raise NoInputError(f"{where}: has no images ({' '.join(IMAGES)})")
+    return sorted(images, key=_natural)
+
+
+def _natural(path: Path) -> List[Tuple[int, int, str]]:
+    """Frame 10 comes after frame 9."""
+    parts = re.findall(r"\d+|\D+", str(path))
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
+
+
+class Recording:
+    """Plays a reel.
+
+    `t_ns` is the reel's own time laid onto the monotonic clock at the first frame; it rises over
+    loops. At native rate a frame is given when its time has come.
+
+    Args:
+        name: for messages.
+        reel: the frames.
+        loop: start again at the end.
+        native: keep the reel's pace and drop, instead of giving every frame.
+    """
+
+    def __init__(self, name: str, reel: Reel, loop: bool, native: bool) -> None:
+        self.live = native
+        self._name, self._reel, self._loop = name, reel, loop
+        self._closed = threading.Event()
+        self._index = 0
+        self._start_ns: Optional[int] = None  # monotonic time of the reel's zero
+        self._last_ns = 0  # media time of the frame before
+        self._complained = False
+
+    def read(self, ring: Ring) -> Optional[Slot]:
+        """The next frame, when the ring has room and, at native rate, its time has come.
+
+        Raises:
+            EndOfStream: the last frame was given. DataError: it cannot be decoded.
+        """
+        slot = ring.acquire()
+        if slot is None or self._closed.is_set():
+            return _give_back(slot, ring)
+        try:
+            due_ns = self._due_ns(self._forward_ns())
+            self._reel.fill(slot, ring)
+        except BaseException:
+            ring.cancel(slot)
+            if self._closed.is_set():
+                return None
+            raise
+        slot.t_ns, slot.index = due_ns, self._index
+        self._index += 1
+        if self.live and self._wait(due_ns, ring):
+            return _give_back(slot, ring)
+        slot.arrival_ns = time.monotonic_ns()
+        return slot
+
+    def close(self) -> None:
+        """Stop; a read that waits or decodes ends soon."""
+        self._closed.set()
+        self._reel.close()
+
+    def _forward_ns(self) -> int:
+        """Go to the next frame, over the end if it loops; its media time."""
+        media_ns = self._reel.next_ns()
+        if media_ns is None:
+            self._turn_over()
+            media_ns = self._reel.next_ns()
+        if media_ns is None:
+            raise DataError(f"{self._name}: cannot be played again: no frame after its start")
+        return media_ns
+
+    def _turn_over(self) -> None:
+        complaint = self._reel.complaint()
+        if self._index == 0:
+            raise DataError(f"{self._name}: {complaint}; re-export it")
+        if not self._loop or self._closed.is_set():
+            raise EndOfStream(complaint)
+        if complaint and not self._complained:
+            log.warning("%s", complaint)
+        self._complained = True
+        self._reel.rewind()
+        if self._start_ns is not None:
+            self._start_ns += self._last_ns + round(1e9 / self._reel.rate_hz)
+
+    def _due_ns(self, media_ns: int) -> int:
+        now_ns = time.monotonic_ns()
+        if self._start_ns is None:
+            self._start_ns = now_ns - media_ns
+        late_ns = now_ns - (self._start_ns + media_ns)
+        if self.live and late_ns > _LATE_NS:
+            self._start_ns += late_ns
+        self._last_ns = media_ns
+        return self._start_ns + media_ns
+
+    def _wait(self, due_ns: int, ring: Ring) -> bool:
+        """Until a monotonic time; True if closed meanwhile."""
+        with ring.rest():
+            return self._closed.wait(max(0, due_ns - time.monotonic_ns()) / 1e9)
+
+
+def _give_back(slot: Optional[Slot], ring: Ring) -> Optional[Slot]:
+    if slot is not None:
+        ring.cancel(slot)
+    return None
