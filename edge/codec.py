@@ -102,8 +102,8 @@ def read(body: bytes, content_type: str = JSON) -> Dict[str, Any]:
 
 def _lists(value: Any) -> Any:
     if isinstance(value, cbor2.CBORTag):
-        if value.tag not in TYPED:
-            raise ValueError(f"unknown tag {value.tag}")
+        if value.tag not in TYPED or not isinstance(value.value, bytes):
+            raise ValueError(f"tag {value.tag} is none of the contract's")
         return np.frombuffer(value.value, TYPED[value.tag]).tolist()
     if isinstance(value, Mapping):
         return {str(k): _lists(v) for k, v in value.items()}

@@ -1,7 +1,5 @@
-"""The smallest useful subscriber: prints who is where, and every event once.
-
-    pip install paho-mqtt && python examples/subscriber.py BROKER
-"""
+# ruff: noqa: D103, T201
+"""A subscriber: who is where, and every event once. pip install paho-mqtt; python FILE BROKER."""
 
 import json
 import sys
@@ -20,8 +18,8 @@ def on_message(client, userdata, message):
     record = json.loads(message.payload)
     if message.topic.endswith("/frame"):
         for person in record["people"]:
-            x1, y1, x2, y2 = (tenth / 10 for tenth in person["box"])
-            print(f"{record['camera']}: person {person['id']} at {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}")
+            box = [tenths // 10 for tenths in person["box"]]
+            print(f"{record['camera']}: person {person['id']} in x1 y1 x2 y2 = {box} px")
         return
     key = record["boot_id"], message.topic
     if record["seq"] > seen.get(key, -1):

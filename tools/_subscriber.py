@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import codec
 from edge.config import Mqtt
-from edge.errors import DataError, UnavailableError
+from edge.errors import UnavailableError
 from edge.messages import ROOT
 from edge.publish._address import Broker, parse
 
@@ -22,8 +22,8 @@ READY_S = 5.0
 class Received:
     """One message as it came; its record is read when asked for."""
 
-    def __init__(self, topic: str, body: bytes, content_type: Optional[str], retained: bool) -> None:
-        self.topic, self.body, self.retained = topic, body, retained
+    def __init__(self, topic: str, body: bytes, content_type: Optional[str] = None) -> None:
+        self.topic, self.body = topic, body
         # MQTT 3.1.1 has no content types; no CBOR map of ours begins with the byte of {.
         self.content_type = content_type or (codec.JSON if body[:1] == b"{" else codec.CBOR)
         self.arrival_ns = time.monotonic_ns()
@@ -119,4 +119,4 @@ class Subscriber:
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         kind = getattr(getattr(message, "properties", None), "ContentType", None)
-        self._messages.put(Received(message.topic, message.payload, kind, message.retain))
+        self._messages.put(Received(message.topic, message.payload, kind))

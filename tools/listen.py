@@ -32,14 +32,13 @@ class Figures:
         self._states: Dict[str, str] = {}
 
     def take(self, message: Received) -> List[str]:
-        """Count a message; gives the lines it is worth."""
+        """Count a message; gives the lines it is worth. What breaks the contract is counted too."""
+        tell = getattr(self, f"_take_{message.kind}", None)
         try:
-            record = message.record()
-        except DataError:
+            lines: List[str] = tell(message, message.record()) if tell else []
+        except (DataError, KeyError, TypeError, AttributeError, ValueError):
             self.unreadable += 1
             return []
-        tell = getattr(self, f"_take_{message.kind}", None)
-        lines: List[str] = tell(message, record) if tell else []
         return lines
 
     def _take_frame(self, message: Received, record: Dict[str, Any]) -> List[str]:
@@ -74,6 +73,7 @@ class Figures:
         return [f"{record['device']} is {record['state']} ({more})"]
 
     def _take_metrics(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        sum(record["dropped"].values(), sum(record["latency_ms"].values()))  # numbers, or TypeError
         self._metrics[message.topic] = record
         return []
 
@@ -85,17 +85,22 @@ class Figures:
         """
         while self._arrivals and self._arrivals[0] < now_ns - WINDOW_NS:
             self._arrivals.popleft()
-        latencies = [m.get("latency_ms", {}) for m in self._metrics.values()]
+        latency_ms = {p: max(self._all("latency_ms", p), default=None) for p in TIMES}
         return {
             "fps": round(len(self._arrivals) / (WINDOW_NS * 1e-9), 1),
             "cameras": len(self._people),
             "people": sum(self._people.values()),
-            "latency_ms": {p: max((t[p] for t in latencies if p in t), default=None) for p in TIMES},
-            "dropped": sum(sum(m.get("dropped", {}).values()) for m in self._metrics.values()),
+            "latency_ms": latency_ms,
+            "dropped": sum(self._all("dropped")),
             "gaps": self.gaps,
             "frames": self.frames,
             "events": self.events,
         }
+
+    def _all(self, table: str, *keys: str) -> List[float]:
+        """The values of a table of the last metrics of every device."""
+        tables = [m[table] for m in self._metrics.values()]
+        return [v for t in tables for k, v in t.items() if not keys or k in keys]
 
     def line(self, now_ns: int) -> str:
         """The same as one line."""
@@ -193,8 +198,13 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not arguments.json:
             Screen(sys.stdout).end()
-            print(f"{figures.frames} frames, {figures.events} events received")
+            print(f"{figures.frames} frames, {figures.events} events received" + odd(figures))
     return 0
+
+
+def odd(figures: Figures) -> str:
+    """What to add about messages that could not be read."""
+    return f", {figures.unreadable} unreadable" if figures.unreadable else ""
 
 
 def _listen(subscriber: Subscriber, figures: Figures) -> None:

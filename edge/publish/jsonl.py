@@ -101,11 +101,13 @@ class JsonlSink:
         if self._closed:
             return
         if self._wait is not None:
-            self._put_patiently(message, self._wait)
+            taken = self._put_patiently(message, self._wait)
         elif message.qos == 0 and self._queue.qsize() >= LIVE_ROOM:
-            self.counters.add("dropped")
+            taken = False
         else:
-            self._put(message, 0)
+            taken = self._put(message, 0.0)
+        if not taken:
+            self.counters.add("dropped")
 
     def close(self, timeout_s: float) -> None:
         """Write what is waiting, for at most so long."""
@@ -123,18 +125,14 @@ class JsonlSink:
         try:
             self._queue.put(message, timeout_s > 0, timeout_s)
         except queue.Full:
-            if message is not None:
-                self.counters.add("dropped")
             return False
         return True
 
-    def _put_patiently(self, message: Message, stop: Callable[[], bool]) -> None:
-        while True:
-            try:
-                return self._queue.put(message, timeout=POLL_S)
-            except queue.Full:
-                if stop():
-                    return self.counters.add("dropped")
+    def _put_patiently(self, message: Message, stop: Callable[[], bool]) -> bool:
+        while not self._put(message, 0.0 if stop() else POLL_S):
+            if stop():
+                return False
+        return True
 
     def _run(self) -> None:
         self._end_torn_line()

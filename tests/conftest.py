@@ -1,0 +1,60 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator
+
+import pytest
+from hypothesis import settings
+
+# A loaded machine is no failure of the code: no example has a time limit.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+CONTRACT = Path(__file__).resolve().parent.parent / "edge/publish/contract"
+Check = Callable[[str, Dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def contract() -> Check:
+    """Checks a record against the schema that the AsyncAPI document gives its topic."""
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
+    schemas = {p.name: json.loads(p.read_text("utf-8")) for p in CONTRACT.glob("*.json")}
+    document = schemas.pop("asyncapi.json")
+    registry: Any = Registry().with_resources(
+        (name, Resource.from_contents(schema)) for name, schema in schemas.items()
+    )
+    validators = {
+        name: Draft202012Validator({"$ref": name}, registry=registry) for name in schemas
+    }
+
+    def check(topic: str, record: Dict[str, Any]) -> None:
+        levels = topic.split("/")
+        fits = []
+        for channel in document["channels"].values():
+            wanted = channel["address"].split("/")
+            same = len(wanted) == len(levels) and all(
+                w == have or (w[0] == "{" and have == record.get(w.strip("{}"), have))
+                for w, have in zip(wanted, levels)
+            )
+            fits += list(channel["messages"].values()) if same else []
+        names = {document["components"]["messages"][f["$ref"].split("/")[-1]]["payload"]
+                 ["schema"]["$ref"] for f in fits}
+        assert len(names) == 1, f"{topic}: described by {len(names)} schemas"
+        validators[names.pop().replace("./", "")].validate(record)
+
+    return check
+
+
+@pytest.fixture
+def broker() -> Iterator[Any]:
+    """A real mosquitto, fresh for each test; installed when that is possible, never skipped."""
+    from tools.broker import Broker, install_mosquitto
+
+    assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
+    with Broker("mosquitto") as started:
+        yield started
