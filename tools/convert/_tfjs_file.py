@@ -8,7 +8,6 @@ lists arrays that lie one after the other in the `.bin` shards, possibly stored 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import Any, Dict, List
@@ -18,7 +17,7 @@ import numpy as np
 from edge.errors import DataError
 from tools.convert.graph import Array
 
-DAMAGED = (KeyError, TypeError, ValueError, AttributeError, IndexError, binascii.Error)
+DAMAGED = (AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 DTYPES = {
     "bool": "?",
     "float16": "<f2",

@@ -25,14 +25,16 @@ DTYPES = {
     tflite.TensorType.UINT8: np.uint8,
     tflite.TensorType.INT8: np.int8,
 }
+# What reading a damaged file through its own offsets can end in.
 DAMAGED = (
-    struct.error,
-    IndexError,
-    ValueError,
-    TypeError,
-    OverflowError,
+    ArithmeticError,
     AttributeError,
+    LookupError,
     MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
 )
 _NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 

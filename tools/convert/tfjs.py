@@ -6,6 +6,7 @@ with a dynamic batch; a head that computes the same as the published decoding fo
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Dict, List, Tuple
 
 import onnx
@@ -41,7 +42,14 @@ def convert(
     if any(side % decoder.STRIDE for side in size):
         raise ConfigError(f"{label}: width and height must be multiples of {decoder.STRIDE}")
     source = GraphModel(model, shards, label)
-    graph = GraphBuilder(label)
+    try:
+        return _converted(source, size, decoder)
+    except DAMAGED:
+        raise DataError(f"{label}: damaged TensorFlow.js model") from None
+
+
+def _converted(source: GraphModel, size: Tuple[int, int], decoder: ModuleType) -> onnx.ModelProto:
+    graph = GraphBuilder(source.label)
     trunk = Trunk(source, graph)
     image = graph.input("input", [BATCH, 3, size[1], size[0]])
     trunk.tensors[decoder.TRUNK_INPUT] = Tensor(image, 3, size[1], size[0])

@@ -11,7 +11,7 @@ from typing import Dict, List, Mapping, Tuple
 import onnx
 
 from edge.errors import DataError
-from tools.convert._tflite_file import Operator, TfliteFile
+from tools.convert._tflite_file import DAMAGED, Operator, TfliteFile
 from tools.convert._tflite_operators import TRANSLATORS, Translation
 from tools.convert.graph import BATCH, GraphBuilder, Shape
 
@@ -32,8 +32,14 @@ def convert(data: bytes, outputs: Mapping[str, str], label: str = "network") -> 
         DataError: damaged file, unknown output, or an operator that is not known here.
     """
     source = TfliteFile(data, label)
-    wanted = _wanted(source, outputs)
-    graph = GraphBuilder(label)
+    try:
+        return _converted(source, _wanted(source, outputs))
+    except DAMAGED:
+        raise DataError(f"{label}: damaged TFLite file; fetch it again") from None
+
+
+def _converted(source: TfliteFile, wanted: Dict[str, int]) -> onnx.ModelProto:
+    graph = GraphBuilder(source.label)
     translation = Translation(source, graph)
     _declare_input(source, translation)
     for operator in _needed(source, list(wanted.values())):
@@ -83,7 +89,7 @@ def _translate(operator: Operator, translation: Translation) -> None:
         raise DataError(f"{what} is not known here; known: {known}")
     try:
         name = translator(translation, operator)
-    except (TypeError, ValueError, AttributeError, IndexError, KeyError):
+    except DAMAGED:
         raise DataError(f"{what} cannot be read; the file is damaged") from None
     if name:
         translation.names[operator.outputs[0]] = name

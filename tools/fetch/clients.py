@@ -80,15 +80,15 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
 
 
 def arrived(folder: Path) -> int:
-    """Bytes of all files below a folder that a client is filling."""
-    total = 0
+    """Bytes of the archive so far: the largest file below a folder that a client is filling."""
+    largest = 0
     for place, _, names in os.walk(folder):
         for name in names:
             try:
-                total += Path(place, name).stat().st_size
+                largest = max(largest, Path(place, name).stat().st_size)
             except FileNotFoundError:  # renamed by the client meanwhile
                 continue
-    return total
+    return largest
 
 
 def _pip(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
@@ -105,7 +105,8 @@ def _pip(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
 def _npm(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
     command, environment = npm_client(folder)
     spec = f"{archive.package}@{archive.version}"
-    command += ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=2", spec]
+    command += ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=2"]
+    command += ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", spec]
     # A cache inside the folder: the bar sees the bytes arrive, and they are not kept twice.
     environment["npm_config_cache"] = str(folder / "npm-cache")
     return command, environment
