@@ -1,0 +1,85 @@
+"""SimCC decoding: the maximum of two 1-D distributions is a point (Li et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import numpy as np
+
+_LOG_FLOOR, _LOG_CEILING = 1e-3, 50.0  # of the blurred response (Zhang et al. 2020, DARK)
+
+
+def decode(
+    simcc_x: np.ndarray, simcc_y: np.ndarray, split: float, score: str = "min"
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Points of a batch of crops: argmax over the bins of each axis.
+
+    Args:
+        simcc_x: [B,K,Wx] logits, Wx = input width * split; C-contiguous is fastest.
+        simcc_y: [B,K,Wy] logits.
+        split: bins per px.
+        score: of a point, from its two maxima: `min` (mmpose) or `mean` (rtmlib).
+
+    Returns:
+        [B,K,2] f32 input px and [B,K] f32 scores as they come (logits may be above 1). A score that
+        is not above 0 is a miss at bin -1, as in the reference.
+    """
+    locations, scores = maxima(simcc_x, simcc_y, score)
+    return locations / np.float32(split), scores
+
+
+def maxima(simcc_x: np.ndarray, simcc_y: np.ndarray, score: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Bins [B,K,2] f32 of the maxima, -1 for a miss, and scores [B,K]."""
+    x, best_x = _peak(simcc_x)
+    y, best_y = _peak(simcc_y)
+    scores = np.minimum(best_x, best_y) if score == "min" else (best_x + best_y) / 2
+    locations = np.stack((x, y), -1).astype(np.float32)
+    locations[~(scores > 0)] = -1
+    return locations, scores.astype(np.float32, copy=False)
+
+
+def _peak(logits: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    at = logits.argmax(-1)
+    return at, np.take_along_axis(logits, at[..., None], -1)[..., 0]
+
+
+def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray:
+    """Sub-bin position on the log of the blurred response (DARK in one dimension).
+
+    x - 0.5 (f1 - f-1) / (0.25 (f2 - 2 f0 + f-2)), f the logarithm. Only the neighbourhood of each
+    maximum is blurred.
+
+    Args:
+        logits: [B,K,W].
+        bins: [B,K] f32 positions of the maxima.
+        kernel: width of the Gaussian in bins, odd.
+
+    Returns:
+        [B,K] f32 bins.
+    """
+    width, reach = logits.shape[-1], kernel // 2
+    at = np.clip(bins.astype(np.int64)[..., None] + np.arange(-2, 3), 0, width - 1)
+    window = at[..., None] + np.arange(-reach, reach + 1)
+    inside = (window >= 0) & (window < width)
+    flat = np.clip(window, 0, width - 1).reshape(*bins.shape, -1)
+    near = np.take_along_axis(logits, flat, -1).reshape(window.shape) * inside
+    blurred = near @ gaussian(kernel)
+    blurred *= (logits.max(-1) / np.maximum(blurred.max(-1), 1e-12))[..., None]
+    log = np.log(np.clip(blurred, _LOG_FLOOR, _LOG_CEILING))
+    slope = 0.5 * (log[..., 3] - log[..., 1])
+    bend = 1e-9 + 0.25 * (log[..., 4] - 2 * log[..., 2] + log[..., 0])
+    return np.asarray(bins - slope / bend, np.float32)
+
+
+def gaussian(size: int) -> np.ndarray:
+    """Gaussian weights [size] f32, sum 1, of the sigma that OpenCV takes for a size."""
+    sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
+    bell = np.exp(-np.square(np.arange(size) - (size - 1) / 2) / (2 * sigma**2))
+    return np.asarray(bell / bell.sum(), np.float32)
+
+
+def dark_kernel(sigmas: Sequence[float]) -> Tuple[int, int]:
+    """Blur widths for label sigmas x, y in bins: (20 sigma - 7) / 3, made odd (mmpose)."""
+    whole = [int((s * 20 - 7) // 3) for s in sigmas]
+    x, y = (k - (k % 2 == 0) for k in whole)
+    return x, y

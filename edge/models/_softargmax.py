@@ -1,0 +1,80 @@
+"""Decoding of heat maps [B,K,h,w] by expectation instead of maximum: positions in map px."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+
+from edge.models._boxes import sigmoid
+from edge.models._heatmap import patches
+
+_REACH = 3  # map px around the point whose share of the mass is the score
+_MAX_LOG_SUM = 80.0  # exp stays finite in float32; the bias is nothing long before
+
+
+def integral(
+    logits: np.ndarray, beta: float = 1.0, debias: bool = False
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Expectation of softmax(beta * logits) over the map (Sun et al. 2018).
+
+    Args:
+        logits: [B,K,h,w].
+        beta: sharpens the distribution.
+        debias: undo the pull towards the middle of the map (Gu et al. 2021):
+            x = C / (C - 1) x - 1 / (2 (C - 1)) in map widths, C = sum exp(beta * logits).
+
+    Returns:
+        [B,K,2] f32 map px and [B,K] f32 scores: the share of the mass within 3 px of the point.
+    """
+    height, width = logits.shape[-2:]
+    scaled = np.asarray(logits, np.float32) * np.float32(beta)
+    top = scaled.max((-2, -1), keepdims=True)
+    mass = np.exp(scaled - top)
+    total = mass.sum((-2, -1), keepdims=True)
+    mass /= total
+    points = _expectation(mass)
+    if debias:
+        log_sum = (np.log(total) + top)[..., 0, :]
+        points = _debiased(points, log_sum, np.array([width, height], np.float32))
+    near = np.rint(np.clip(points, 0, [width - 1, height - 1])).astype(np.int64)
+    return points, patches(mass, near, _REACH).sum((-2, -1))
+
+
+def _expectation(mass: np.ndarray) -> np.ndarray:
+    height, width = mass.shape[-2:]
+    x = mass.sum(-2) @ np.arange(width, dtype=np.float32)
+    y = mass.sum(-1) @ np.arange(height, dtype=np.float32)
+    return np.stack((x, y), -1)
+
+
+def _debiased(points: np.ndarray, log_sum: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """A sum of at most 1 says nothing about the pull: such points stay."""
+    more = np.exp(np.minimum(log_sum, _MAX_LOG_SUM)) - 1
+    safe = np.where(more > 1e-3, more, np.inf)
+    return np.asarray(points + (points - size / 2) / safe, np.float32)
+
+
+def sikr(logits: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Symmetric integral regression: sigmoid, normalised, expectation (AlphaPose paper, 2022).
+
+    p = sigmoid(logits), score = max p, q = p / sum p, x = sum q * i, the sums over a window around
+    the maximum, so that far noise does not pull.
+
+    Args:
+        logits: [B,K,h,w].
+        reach: of the window, map px; 0 = the whole map.
+
+    Returns:
+        [B,K,2] f32 map px and [B,K] f32 scores.
+    """
+    if reach == 0:
+        p = sigmoid(logits)
+        return _expectation(p / np.maximum(p.sum((-2, -1), keepdims=True), 1e-12)), p.max((-2, -1))
+    flat = logits.reshape(*logits.shape[:2], -1)
+    at = flat.argmax(-1)
+    peaks = np.stack((at % logits.shape[-1], at // logits.shape[-1]), -1)
+    scores = sigmoid(np.take_along_axis(flat, at[..., None], -1)[..., 0])
+    near = sigmoid(patches(logits, peaks, reach, outside=-np.inf))
+    weights = near / np.maximum(near.sum((-2, -1), keepdims=True), 1e-12)
+    return (peaks + _expectation(weights) - reach).astype(np.float32), scores

@@ -1,0 +1,111 @@
+"""What all top-down networks share: crops of all people of all frames in one batch, and back."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from edge import geometry
+from edge.errors import DataError
+from edge.models import ModelOptions
+from edge.models._outputs import Outputs
+from edge.models._preprocess import sample
+from edge.skeletons import Skeleton
+from edge.structures import Frame, Poses
+
+_SURE = 0.2  # keypoints above it make the person's score (mmpose, CocoMetric)
+# Outputs by our names -> keypoints [B,K,2] input px, scores [B,K] as they come.
+Decode = Callable[[Dict[str, np.ndarray]], Tuple[np.ndarray, np.ndarray]]
+
+
+class TopDown:
+    """Candidates to skeletons; the contract is models.PoseModel.
+
+    Boxes and ids are the candidates'. A person's score is the mean of the body's keypoint scores
+    above 0.2; who falls below `min_score` is left out.
+
+    Args:
+        outputs: the network.
+        decode: its outputs -> keypoints in input px and scores.
+        options: thresholds.
+        skeleton: of the keypoints.
+        padding: crop over box.
+        udp: crops are counted from px centre to px centre.
+    """
+
+    one_stage = False
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        decode: Decode,
+        options: ModelOptions,
+        skeleton: Skeleton,
+        padding: float = geometry.PADDING,
+        udp: bool = False,
+    ) -> None:
+        self.skeleton = skeleton.name
+        self._outputs = outputs
+        self._decode = decode
+        self._min_score = options.min_score
+        self._padding = padding
+        self._udp = udp
+        self._keypoints = len(skeleton)
+        body = skeleton.body17[skeleton.body17 >= 0]
+        self._body = body if len(body) else np.arange(len(skeleton))
+
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """One Poses for each frame: the candidates that were found, in their order."""
+        counts = [len(p) for p in people]
+        if not sum(counts):
+            return [Poses.empty(self._keypoints, self.skeleton) for _ in frames]
+        boxes = np.concatenate([p.boxes for p in people])
+        usable = np.isfinite(boxes).all(-1)
+        which = np.repeat(np.arange(len(frames)), counts)[usable]
+        keypoints, scores = self._look(frames, which, boxes[usable])
+        person = self._person_scores(scores)
+        rows = np.concatenate([np.arange(n) for n in counts])[usable]
+        found = []
+        for i, candidates in enumerate(people):
+            mine = (which == i) & (person >= self._min_score)
+            boxes, ids = candidates.boxes[rows[mine]], candidates.ids[rows[mine]]
+            parts = (keypoints[mine], scores[mine], boxes, ids, person[mine])
+            found.append(Poses(*parts, skeleton=self.skeleton))
+        return found
+
+    def _look(
+        self, frames: Sequence[Frame], which: np.ndarray, boxes: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Keypoints [B,K,2] frame px and scores [B,K] 0..1 of every box; one execution."""
+        network = self._outputs.network
+        size = (network.width, network.height)
+        plain = geometry.crop_affine(boxes, size, self._padding)
+        matrices = plain
+        if self._udp:
+            matrices = geometry.crop_affine(boxes, size, self._padding, udp=True)
+        sample(frames, which, matrices, network, self._outputs.feed(len(boxes)))
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            keypoints, scores = self._decode(self._outputs.run())
+        if keypoints.shape[1] != self._keypoints:
+            raise DataError(
+                f"{network.file}: gave {keypoints.shape[1]} keypoints, "
+                f"the skeleton {self.skeleton} has {self._keypoints}"
+            )
+        # UDP decoders stretch by size / (map - 1), so the way back is the plain one for all.
+        return self._clean(geometry.apply(geometry.invert(plain), keypoints), scores)
+
+    def _clean(self, keypoints: np.ndarray, scores: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """What is not finite becomes a missing keypoint."""
+        fine = np.isfinite(scores) & np.isfinite(keypoints).all(-1)
+        if not fine.all():
+            self._outputs.note_bad(int(fine.size - fine.sum()))
+            keypoints = np.where(fine[..., None], keypoints, np.float32(0))
+            scores = np.where(fine, scores, np.float32(0))
+        return keypoints, np.clip(scores, 0, 1).astype(np.float32, copy=False)
+
+    def _person_scores(self, scores: np.ndarray) -> np.ndarray:
+        body = scores[:, self._body]
+        sure = body > _SURE
+        total = (body * sure).sum(-1) / np.maximum(sure.sum(-1), 1)
+        return np.asarray(total, np.float32)

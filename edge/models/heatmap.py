@@ -1,0 +1,91 @@
+"""Heat map networks cut around each person: HRNet, ViTPose, SimpleBaseline, AlphaPose exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Dict, Mapping, Tuple
+
+import numpy as np
+
+from edge.errors import ConfigError, DataError
+from edge.models import ModelOptions, _heatmap, _softargmax
+from edge.models._outputs import Outputs, skeleton_of
+from edge.models._topdown import Decode, TopDown
+from edge.recipe import Network, Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+DECODES = ("quarter", "dark", "udp", "udp_combined", "integral", "argmax", "sikr")
+_UDP = ("udp", "udp_combined")
+Refined = Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml."""
+
+    decode: str = key("dark", "from maps to points", choices=DECODES)
+    padding: float = key(1.25, "crop over box", 1, 4)
+    kernel: int = key(11, "px of the blur of dark and udp: 11 for sigma 2, 17 for 3", 3, 63)
+    radius_factor: float = key(0.0546875, "of udp_combined's offsets", 0.001, 1)
+    beta: float = key(1.0, "sharpens integral", 0.01, 1000)
+    debias: bool = key(False, "undo integral's pull to the middle")
+    reach: int = key(5, "sikr's window about the maximum, map px; 0 = the whole map", 0, 64)
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> TopDown:
+    """A model of `heatmap` [B,K,h,w]; [B,3K,h,w] for udp_combined.
+
+    `integral` and `sikr` take logits, the others responses whose maxima are scores.
+
+    Raises:
+        ConfigError: a setting or skeleton that cannot be used.
+        DataError: the network has no such output.
+    """
+    settings = build(Settings, recipe.options, "options")
+    if settings.kernel % 2 == 0:
+        raise ConfigError(f"options.kernel: {settings.kernel} is even; a blur needs a middle")
+    outputs = Outputs(recipe, runners, ("heatmap",))
+    maps = outputs.require("heatmap", (None, None, None))[0]
+    skeleton = skeleton_of(recipe, maps and _keypoints(maps, settings.decode))
+    decode = _decoder(settings, outputs.network)
+    udp = settings.decode in _UDP
+    return TopDown(outputs, decode, options, skeleton, settings.padding, udp)
+
+
+def _keypoints(maps: int, decode: str) -> int:
+    if decode != "udp_combined":
+        return maps
+    if maps % 3:
+        raise DataError(
+            f"udp_combined wants three maps for each keypoint, the network gives {maps}"
+        )
+    return maps // 3
+
+
+def _refine(settings: Settings) -> Refined:
+    ways: Dict[str, Refined] = {
+        "argmax": _heatmap.argmax,
+        "quarter": _heatmap.quarter,
+        "dark": lambda m: _heatmap.dark(m, settings.kernel),
+        "udp": lambda m: _heatmap.udp(m, settings.kernel),
+        "udp_combined": lambda m: _heatmap.udp_combined(m, settings.kernel, settings.radius_factor),
+        "integral": lambda m: _softargmax.integral(m, settings.beta, settings.debias),
+        "sikr": lambda m: _softargmax.sikr(m, settings.reach),
+    }
+    return ways[settings.decode]
+
+
+def _decoder(settings: Settings, network: Network) -> Decode:
+    """Map px to input px: input / map, but input / (map - 1) for the decoders of UDP."""
+    refine = _refine(settings)
+    inset = 1 if settings.decode in _UDP else 0
+
+    def decode(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        maps = results["heatmap"].astype(np.float32, copy=False)
+        points, scores = refine(maps)
+        size = np.array([maps.shape[-1], maps.shape[-2]]) - inset
+        scale = np.array([network.width, network.height]) / size
+        return (points * scale).astype(np.float32), scores
+
+    return decode

@@ -1,0 +1,77 @@
+"""MoveNet-multipose: up to six people with 17 keypoints in one pass (TensorFlow Hub, 2021)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Dict, Mapping
+
+import numpy as np
+
+from edge.models import ModelOptions
+from edge.models._boxes import bad_numbers
+from edge.models._onestage import Found, OneStage
+from edge.models._outputs import Outputs, skeleton_of
+from edge.recipe import Network, Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+_KEYPOINTS = 17
+_ROW = 3 * _KEYPOINTS + 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml."""
+
+    min_score: float = key(0.1, "people below it are never given", 0, 1)
+    border: int = key(0, "grey of the bars around the picture", 0, 255)
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> OneStage:
+    """A model of `people` [B,6,56].
+
+    Each row: 17 x (y, x, score), then ymin xmin ymax xmax score, all 0..1 of the padded input.
+
+    Raises:
+        ConfigError: a setting or skeleton that cannot be used.
+        DataError: the network has no such output.
+    """
+    settings = build(Settings, recipe.options, "options")
+    outputs = Outputs(recipe, runners, ("people",))
+    outputs.require("people", (None, _ROW))
+    skeleton = skeleton_of(recipe, _KEYPOINTS)
+    options = dataclasses.replace(options, min_score=max(options.min_score, settings.min_score))
+
+    def decode_all(results: Dict[str, np.ndarray], min_score: float) -> Found:
+        return decode(results["people"], outputs.network, min_score)
+
+    return OneStage(
+        outputs,
+        decode_all,
+        options,
+        skeleton.name,
+        _KEYPOINTS,
+        suppress=True,
+        border=settings.border,
+    )
+
+
+def decode(rows: np.ndarray, network: Network, min_score: float) -> Found:
+    """People of a batch.
+
+    Args:
+        rows: [B,6,56] as the network gives them.
+        network: its width and height are what coordinates are relative to.
+        min_score: lowest person score.
+    """
+    person = rows[..., _ROW - 1]
+    frame, row = np.nonzero(person >= min_score)
+    people = rows[frame, row]
+    size = np.array([network.height, network.width], np.float32)
+    points = people[:, : 3 * _KEYPOINTS].reshape(-1, _KEYPOINTS, 3)
+    corners = people[:, 3 * _KEYPOINTS : _ROW - 1].reshape(-1, 2, 2) * size
+    boxes = corners[..., ::-1].reshape(-1, 4)
+    keypoints = (points[..., :2] * size)[..., ::-1]
+    bad = bad_numbers(person)
+    return Found.of(frame, boxes, person[frame, row], keypoints, points[..., 2], bad)

@@ -1,0 +1,83 @@
+"""SimCC networks: RTMPose, RTMW, DWPose (17, 26, 133, 136 keypoints)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from edge.errors import ConfigError, DataError
+from edge.models import ModelOptions
+from edge.models._outputs import Outputs, skeleton_of
+from edge.models._simcc import dark_kernel, maxima, refine_dark
+from edge.models._topdown import Decode, TopDown
+from edge.recipe import Network, Recipe
+from edge.runtime import Runner
+from edge.schema import build, key
+
+
+@dataclass(frozen=True)
+class Settings:
+    """[options] of model.toml."""
+
+    padding: float = key(1.25, "crop over box", 1, 4)
+    score: str = key("min", "from the maxima of both axes", choices=("min", "mean"))
+    dark: bool = key(False, "refine between bins by DARK")
+    sigma: List[float] = key([4.9, 5.66], "of the training labels in bins, x and y; for DARK")
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> TopDown:
+    """A model of one of these graphs, tried in this order.
+
+    `keypoints` [B,K,2] input px and `keypoint_scores` [B,K]: the maxima are found in the graph.
+    `simcc_x` [B,K,Wx] and `simcc_y` [B,K,Wy]: logits.
+
+    Raises:
+        ConfigError: a setting or skeleton that cannot be used.
+        DataError: the network gives neither, or other shapes.
+    """
+    settings = build(Settings, recipe.options, "options")
+    known = ("simcc_x", "simcc_y", "keypoints", "keypoint_scores")
+    outputs = Outputs(recipe, runners, known)
+    if outputs.has("keypoints", "keypoint_scores"):
+        count = outputs.require("keypoints", (None, 2))[0]
+        outputs.require("keypoint_scores", (count,))
+        skeleton = skeleton_of(recipe, count)
+        return TopDown(outputs, _finished, options, skeleton, settings.padding)
+    count = _require_logits(outputs)
+    decode = _decoder(settings, outputs.network)
+    return TopDown(outputs, decode, options, skeleton_of(recipe, count), settings.padding)
+
+
+def _require_logits(outputs: Outputs) -> Optional[int]:
+    """The number of keypoints; both axes must have the same number of bins per px."""
+    network = outputs.network
+    count, across = outputs.require("simcc_x", (None, None))
+    _, down = outputs.require("simcc_y", (count, None))
+    if across and down and across * network.height != down * network.width:
+        raise DataError(
+            f"{network.file}: {across} x {down} bins do not fit an input of "
+            f"{network.width} x {network.height}; correct width and height in model.toml"
+        )
+    return count
+
+
+def _finished(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    return results["keypoints"], results["keypoint_scores"]
+
+
+def _decoder(settings: Settings, network: Network) -> Decode:
+    if len(settings.sigma) != 2 or min(settings.sigma) < 1:
+        raise ConfigError("options.sigma: expected two numbers of at least 1, for x and y")
+    kernels = dark_kernel(settings.sigma)
+
+    def decode(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        axes = (results["simcc_x"], results["simcc_y"])
+        bins, scores = maxima(axes[0], axes[1], settings.score)
+        if settings.dark:
+            fine = [refine_dark(a, bins[..., i], kernels[i]) for i, a in enumerate(axes)]
+            bins = np.where(scores[..., None] > 0, np.stack(fine, -1), bins)
+        return bins * np.float32(network.width / axes[0].shape[-1]), scores
+
+    return decode
