@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import List, Match, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from edge.errors import ConfigError
 from tools.arch.catalog import CATALOG, Architecture
@@ -32,25 +32,23 @@ def describe(name: str) -> Architecture:
         ConfigError: there is none; the message names the nearest.
     """
     wanted = name.lower().replace("_", "-")
-    for candidate in (wanted, *_shorter(wanted)):
-        if candidate in CATALOG:
-            return CATALOG[candidate]
+    found = _readings(wanted)
+    if found:
+        return CATALOG[found[0]]
     near = difflib.get_close_matches(wanted, CATALOG, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "`edge-tools export --list` has all"
     raise ConfigError(f"no architecture called {name}; {hint}")
 
 
-def _shorter(name: str) -> List[str]:
-    """The name without its default input size, then without its data set."""
-    sized = re.fullmatch(r"(.+)-(\d+)x(\d+)", name)
+def _readings(wanted: str) -> List[str]:
+    """Names that this may stand for: with and without its input size and its data set."""
+    stem, size, pixels = wanted, "", None
+    sized = re.fullmatch(r"(.+)(-(\d+)x(\d+))", wanted)
     if sized:
-        name = sized[1]
-    found = [name, re.sub(r"-(coco|coco17|coco80|wholebody|body17)$", "", name)]
-    return [f for f in found if f in CATALOG and _has_size(f, sized)]
-
-
-def _has_size(name: str, sized: Optional[Match[str]]) -> bool:
-    return sized is None or CATALOG[name].size == (int(sized[2]), int(sized[3]))
+        stem, size, pixels = sized[1], sized[2], (int(sized[3]), int(sized[4]))
+    bare = re.sub(r"-(coco|coco17|coco80|wholebody|body17)$", "", stem)
+    known = [n for n in (stem + size, bare + size, stem, bare) if n in CATALOG]
+    return [n for n in known if pixels in (None, CATALOG[n].size)]
 
 
 def build(name: str, size: Optional[Tuple[int, int]] = None) -> Network:
