@@ -17,24 +17,36 @@ Shape = Tuple[Optional[int], ...]  # without the batch; None = anything
 
 
 class Outputs:
-    """The network called `main` of a recipe: its input buffer and its outputs by our names.
+    """A network of a recipe: its input buffer and its outputs by our names.
 
     Args:
         recipe: of the model.
         runners: its opened networks.
         known: every output name that the family understands.
+        part: the network's name in the recipe; `main` is the only one of its family.
 
     Raises:
-        ConfigError: the recipe has no network `main`, or names outputs the family does not know.
+        ConfigError: the recipe has no such network, or names outputs the family does not know.
         DataError: the network has no such image input.
     """
 
-    def __init__(self, recipe: Recipe, runners: Mapping[str, Runner], known: Sequence[str]) -> None:
-        if set(recipe.networks) != {"main"} or "main" not in runners:
+    def __init__(
+        self,
+        recipe: Recipe,
+        runners: Mapping[str, Runner],
+        known: Sequence[str],
+        part: str = "main",
+    ) -> None:
+        alone = part != "main" or len(recipe.networks) == 1
+        if not alone or part not in recipe.networks or part not in runners:
             has = ", ".join(recipe.networks) or "none"
-            raise ConfigError(f"networks: {recipe.family} wants [networks.main] alone, got: {has}")
-        self.network: Network = recipe.networks["main"]
-        self.runner: Runner = runners["main"]
+            only = " alone" if part == "main" else ""
+            raise ConfigError(
+                f"networks: {recipe.family} wants [networks.{part}]{only}, got: {has}"
+            )
+        self.network: Network = recipe.networks[part]
+        self.runner: Runner = runners[part]
+        self._part = part
         self._names: Dict[str, str] = {}
         self._bad_runs = 0
         self._check_names(recipe.family, known)
@@ -43,7 +55,7 @@ class Outputs:
         for name in self.network.outputs:
             if name not in known:
                 raise ConfigError(
-                    f"networks.main.outputs.{name}: {family} knows {', '.join(known)}"
+                    f"networks.{self._part}.outputs.{name}: {family} knows {', '.join(known)}"
                 )
         if self.network.input not in self.runner.inputs:
             there = ", ".join(self.runner.inputs)
@@ -69,7 +81,7 @@ class Outputs:
         if graph not in self.runner.outputs:
             raise DataError(
                 f"{self.network.file}: no output {graph!r}; it gives {self.listing()}; "
-                f"say which is {name!r} in [networks.main.outputs]"
+                f"say which is {name!r} in [networks.{self._part}.outputs]"
             )
         spec = self.runner.outputs[graph].shape
         found: Shape = tuple(d if d >= 0 else None for d in spec[1:])
