@@ -36,7 +36,7 @@ else:
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 FFMPEG = cv2.CAP_FFMPEG
 GSTREAMER = cv2.CAP_GSTREAMER
-_IMREAD_REUSES = "dst" in (cv2.imread.__doc__ or "")  # since 4.11
+_IMREAD_REUSES = "dst" in (cv2.imread.__doc__ or "")  # newer OpenCV only
 VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version__.split(".")[:2])
 
 
@@ -56,9 +56,9 @@ def timeouts(backend: int, timeout_s: float) -> List[int]:
     return [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
 
 
-def single_thread() -> List[int]:
-    """A parameter for live streams: each thread of the decoder delays by one frame."""
-    return [cv2.CAP_PROP_N_THREADS, 1] if hasattr(cv2, "CAP_PROP_N_THREADS") else []
+def threads(count: int) -> List[int]:
+    """The parameter for FFmpeg's decoding threads, where this OpenCV can set it."""
+    return [cv2.CAP_PROP_N_THREADS, count] if hasattr(cv2, "CAP_PROP_N_THREADS") else []
 
 
 class Video:

@@ -26,6 +26,7 @@ from edge.errors import (
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 0.5
+SAY_AGAIN_S = 600.0  # a trouble that lasts is logged again after this
 OVER = ("ended", "failed")
 
 
@@ -74,6 +75,7 @@ class Reader(threading.Thread):
         self.left = threading.Event()
         self.source: Optional[Source] = None
         self._order, self._ring, self._progress, self._wake = order, ring, progress, wake
+        self._said, self._said_at = "", 0.0
 
     def run(self) -> None:
         """Session after session, with pauses that double, until there is nothing to hope for."""
@@ -198,7 +200,12 @@ class Reader(threading.Thread):
     def _pause(self, error: EdgeError, wait_s: float) -> None:
         """A camera that never worked is still starting; one that did is stalled."""
         progress = self._progress
-        log.warning("%s: %s; trying again in %.1f s", self._order.name, error, wait_s)
+        now = time.monotonic()
+        said = self._said == str(error) and now - self._said_at < SAY_AGAIN_S
+        log.log(logging.DEBUG if said else logging.WARNING, "%s: %s; trying again in %.1f s",
+                self._order.name, error, wait_s)  # fmt: skip
+        if not said:
+            self._said, self._said_at = str(error), now
         progress.turn("stalled" if progress.next_index else "starting", f"{error}; trying again")
         self._wake()
         self.left.wait(wait_s)
