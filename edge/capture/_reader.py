@@ -76,6 +76,7 @@ class Reader(threading.Thread):
         self.source: Optional[Source] = None
         self._order, self._ring, self._progress, self._wake = order, ring, progress, wake
         self._said, self._said_at = "", 0.0
+        self._closer: Optional[threading.Thread] = None
 
     def run(self) -> None:
         """Session after session, with pauses that double, until there is nothing to hope for."""
@@ -92,7 +93,14 @@ class Reader(threading.Thread):
         self.left.set()
         source = self.source
         if source is not None and self.is_alive():
-            threading.Thread(target=source.close, daemon=True).start()
+            self._closer = threading.Thread(target=source.close, daemon=True)
+            self._closer.start()
+
+    def join(self, timeout: Optional[float] = None) -> None:
+        """Wait for the closer, too: a decoder half released when the process ends aborts it."""
+        super().join(timeout)
+        if self._closer is not None:
+            self._closer.join(timeout)
 
     def _sessions(self) -> None:
         wait_s = min(FIRST_WAIT_S, self._order.backoff_max_s)
