@@ -11,7 +11,7 @@ from edge.errors import ConfigError, DataError
 from edge.recipe import Network, Weights
 from tools.convert import darknet, tfjs, tflite
 
-VERSION = 1  # raise when a converter gives another graph: what was made before is made again
+VERSION = 2  # raise when a converter gives another graph: what was made before is made again
 Files = Mapping[str, bytes]  # member of the archive -> content
 
 
