@@ -80,11 +80,16 @@ def quarter(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     A point on the border, or in the second column or row, stays on that axis (mmpose).
     """
     peaks, scores = maxima(maps)
+    return refine_quarter(maps, peaks), scores
+
+
+def refine_quarter(maps: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Positions [B,K,2] f32 a quarter px away from peaks [B,K,2] i64 of maps [B,K,h,w]."""
     near = patches(maps, peaks, 1)
     slope = np.stack((near[..., 1, 2] - near[..., 1, 0], near[..., 2, 1] - near[..., 0, 1]), -1)
     size = np.array([maps.shape[-1], maps.shape[-2]])
     moves = (peaks > 1) & (peaks < size - 1) & (peaks[..., ::-1] > 0)
-    return (peaks + np.sign(slope) * 0.25 * moves).astype(np.float32), scores
+    return np.asarray(peaks + np.sign(slope) * 0.25 * moves, np.float32)
 
 
 def argmax(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -123,6 +128,11 @@ def udp(maps: np.ndarray, kernel: int) -> Tuple[np.ndarray, np.ndarray]:
         kernel: width of the blur, 11 for labels of sigma 2.
     """
     peaks, scores = maxima(maps)
+    return refine_udp(maps, peaks, kernel), scores
+
+
+def refine_udp(maps: np.ndarray, peaks: np.ndarray, kernel: int) -> np.ndarray:
+    """Positions [B,K,2] f32 refined from peaks [B,K,2] i64 of maps [B,K,h,w]."""
     near = _repeat_edge(blurred_patches(maps, peaks, kernel, 1), peaks, maps.shape)
     log = np.log(np.clip(near, _UDP_FLOOR, _UDP_CEILING))
     middle = log[..., 1, 1]
@@ -130,7 +140,7 @@ def udp(maps: np.ndarray, kernel: int) -> Tuple[np.ndarray, np.ndarray]:
     dxy = 0.5 * (log[..., 2, 2] - right - down + 2 * middle - left - up + log[..., 0, 0])
     dxx, dyy = right - 2 * middle + left + _EPS, down - 2 * middle + up + _EPS
     step = _newton(0.5 * (right - left), 0.5 * (down - up), dxx, dyy, dxy)
-    return (peaks + step).astype(np.float32), scores
+    return np.asarray(peaks + step, np.float32)
 
 
 def _repeat_edge(near: np.ndarray, peaks: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:

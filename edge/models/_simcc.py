@@ -6,6 +6,22 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
+_SMALL = {
+    3: (0.25, 0.5, 0.25),
+    5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
+    9: (
+        0.015625,
+        0.05078125,
+        0.1171875,
+        0.19921875,
+        0.234375,
+        0.19921875,
+        0.1171875,
+        0.05078125,
+        0.015625,
+    ),
+    7: (0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125),
+}
 _LOG_FLOOR, _LOG_CEILING = 1e-3, 50.0  # of the blurred response (Zhang et al. 2020, DARK)
 
 
@@ -72,7 +88,12 @@ def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray
 
 
 def gaussian(size: int) -> np.ndarray:
-    """Gaussian weights [size] f32, sum 1, of the sigma that OpenCV takes for a size."""
+    """Gaussian weights [size] f32, sum 1, as OpenCV takes them for a size alone.
+
+    Source: the documentation of cv2.getGaussianKernel; up to 7 it has binomial-like tables.
+    """
+    if size in _SMALL:
+        return np.array(_SMALL[size], np.float32)
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     bell = np.exp(-np.square(np.arange(size) - (size - 1) / 2) / (2 * sigma**2))
     return np.asarray(bell / bell.sum(), np.float32)
