@@ -88,7 +88,7 @@ class Broker:
         self.folder = Path(tempfile.mkdtemp(prefix="edge-broker-"))
         self.log = self.folder / "broker.log"
         self.password_file = self.folder / "password"
-        self._extra = list(extra)
+        self.extra = list(extra)
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     @property
@@ -168,16 +168,15 @@ class Broker:
             path.chmod(0o600)
         owner = account()
         if os.geteuid() == 0 and owner != "root":
-            for path in (self.folder, self.folder / "mosquitto.conf", self.folder / "users"):
-                if path.exists():
-                    shutil.chown(path, owner)
+            for path in (self.folder, *self.folder.iterdir()):
+                shutil.chown(path, owner)
 
     def _lines(self) -> List[str]:
         lines = [f"listener {self.port} {self.host}", "persistence false", "log_dest stderr"]
         lines += [f"user {account()}", f"allow_anonymous {'false' if self.user else 'true'}"]
         if self.user:
             lines.append(f"password_file {self.folder / 'users'}")
-        return lines + self._extra
+        return lines + self.extra
 
 
 def account() -> str:

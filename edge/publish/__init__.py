@@ -133,7 +133,7 @@ class Publisher:
             for uri in publish.sinks:
                 self.sinks.append(open_sink(uri, options))
         except EdgeError:
-            self._close_sinks(0.0)
+            self._close_sinks(1.0)
             raise
 
     def online(self) -> None:
@@ -181,6 +181,8 @@ class Publisher:
     def close(self, timeout_s: float = 3.0) -> None:
         """Say goodbye, send what is waiting for at most so long, close; may be called twice."""
         with self._lock:
+            if self._closed:
+                return
             self._give(self.build.offline("stopped"))
             self._closed = True
         self._close_sinks(timeout_s)

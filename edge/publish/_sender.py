@@ -29,6 +29,7 @@ HEAD_BYTES = 64  # more than packet header and our properties take beside topic 
 ANSWER_S = 5.0  # a broker that takes the connection but does not answer it
 PAUSE_S = 0.5  # before the first new try, doubled each time
 STEADY_S = 5.0  # a connection that lived so long was a good one
+BRIEF = 3  # so many that were not, one after the other, are no accident
 
 
 class Sender:
@@ -65,6 +66,7 @@ class Sender:
         self._link: Optional[Link] = None
         self._limits = (WINDOW, MAX_BYTES)
         self._due_s = self._up_since_s = time.monotonic()
+        self._brief = 0
         self._pause_s, self._pause_max_s = PAUSE_S, pause_max_s
         self._closing_s: Optional[float] = None
         self._said: Dict[str, str] = {}
@@ -90,12 +92,16 @@ class Sender:
     def run(self) -> None:
         """The thread: until closed."""
         while not self._finished():
-            self._connect()
-            for note in self._read_notes():
-                self._take(note)
-            if self.up:
-                self._send()
+            self.turn()
         self._leave()
+
+    def turn(self) -> None:
+        """Wait until there is something to do, and do it."""
+        self._connect()
+        for note in self._read_notes():
+            self._take(note)
+        if self.up:
+            self._send()
 
     # Connection ------------------------------------------------------------------------------
 
@@ -115,11 +121,15 @@ class Sender:
             self._link, self._due_s = link, time.monotonic() + ANSWER_S
 
     def _lost(self, reason: str) -> None:
-        self._say("link", f"{reason}; trying again, live frames are dropped, events wait")
-        if self._link is not None:
-            self._link.hang_up()
         now_s = time.monotonic()
         steady = self.up and now_s - self._up_since_s > STEADY_S
+        self._brief = 0 if steady else self._brief + self.up
+        # mosquitto 2.0.11 closes without the reason "session taken over" when a namesake comes.
+        namesake = "; do two boxes share the device name?" if self._brief >= BRIEF else ""
+        again = f"{namesake}; trying again, live frames are dropped, events wait"
+        self._say("link", f"{reason}{again}")
+        if self._link is not None:
+            self._link.hang_up()
         self._pause_s = PAUSE_S if steady else min(self._pause_s * 2, self._pause_max_s)
         self._due_s = now_s + self._pause_s * random.uniform(0.7, 1.0)
         self._link, self.up = None, False

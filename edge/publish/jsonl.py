@@ -87,6 +87,7 @@ class JsonlSink:
         self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._wait: Optional[Callable[[], bool]] = options.stop if options.lossless else None
         self._queue: queue.Queue[Optional[Message]] = queue.Queue(ROOM)
+        self._taken = self._done = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="jsonl", daemon=True)
         self._thread.start()
@@ -106,6 +107,7 @@ class JsonlSink:
             taken = False
         else:
             taken = self._put(message, 0.0)
+        self._taken += taken
         if not taken:
             self.counters.add("dropped")
 
@@ -117,9 +119,10 @@ class JsonlSink:
         deadline_s = time.monotonic() + timeout_s
         if self._put(None, timeout_s):
             self._thread.join(max(0.0, deadline_s - time.monotonic()))
-        if self._thread.is_alive():
-            self.counters.add("dropped", self.waiting)
-            log.warning("%s: not read; %d messages were not written", self.name, self.waiting)
+        left = self._taken - self._done
+        if left:
+            self.counters.add("dropped", left)
+            log.warning("%s: nobody reads it; %d messages were not written", self.name, left)
 
     def _put(self, message: Optional[Message], timeout_s: float) -> bool:
         try:
@@ -141,6 +144,7 @@ class JsonlSink:
             if message is None:
                 break
             self._write(line(message))
+            self._done += 1
         os.close(self._fd)
 
     def _end_torn_line(self) -> None:

@@ -97,7 +97,7 @@ def test_standard_output_carries_lines_only() -> None:
 
 @pytest.mark.parametrize(
     ("tail", "line"),
-    [("missing/o", "No such file or directory"), ("", "Is a directory"), ("f/o", "Not a directory")],
+    [("no/o", "No such file or directory"), ("", "Is a directory"), ("f/o", "Not a directory")],
 )
 def test_a_path_that_cannot_be_written_is_an_error_at_the_start(
     tmp_path: Path, tail: str, line: str
@@ -156,7 +156,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_no_torn_line(tmp_path:
     path = tmp_path / "o"
     done = subprocess.run(
         [sys.executable, "-c", FULL_THEN_FREE, str(path)], cwd=ROOT, check=True, timeout=60,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+        capture_output=True, text=True,
     )
     size = len('{"topic": "t", "payload": {"pad":"' + "x" * 70 + '"}}\n')
     fit = 1000 // size
