@@ -10,7 +10,7 @@ from typing import Tuple
 
 import numpy as np
 
-from edge.models._simcc import gaussian
+from edge.models._simcc import band, gaussian
 
 _DARK_FLOOR = 1e-10
 _UDP_FLOOR, _UDP_CEILING = 1e-3, 50.0
@@ -64,12 +64,10 @@ def blurred_patches(maps: np.ndarray, peaks: np.ndarray, kernel: int, reach: int
         kernel: width of the Gaussian, odd; zeros lie outside the map.
         reach: px around the peak.
     """
-    size = 2 * reach + 1
-    band = np.zeros((size, size + kernel - 1), np.float32)
-    for i in range(size):
-        band[i, i : i + kernel] = gaussian(kernel)
+    across = band(kernel, 2 * reach + 1).T
     near = patches(maps, peaks, reach + kernel // 2)
-    blurred = band @ near @ band.T
+    # Each product takes the rows away and puts the blurred ones last: two large plain products.
+    blurred = np.tensordot(np.tensordot(near, across, (-2, 0)), across, (-2, 0))
     top = near.max((-2, -1), keepdims=True)
     return np.asarray(blurred * top / np.maximum(blurred.max((-2, -1), keepdims=True), 1e-12))
 

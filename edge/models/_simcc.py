@@ -22,6 +22,7 @@ _SMALL = {
     ),
     7: (0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125),
 }
+_AROUND = np.arange(-2, 3)
 _LOG_FLOOR, _LOG_CEILING = 1e-3, 50.0  # of the blurred response (Zhang et al. 2020, DARK)
 
 
@@ -74,13 +75,14 @@ def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray
         [B,K] f32 bins.
     """
     width, reach = logits.shape[-1], kernel // 2
-    at = np.clip(bins.astype(np.int64)[..., None] + np.arange(-2, 3), 0, width - 1)
-    window = at[..., None] + np.arange(-reach, reach + 1)
-    inside = (window >= 0) & (window < width)
-    flat = np.clip(window, 0, width - 1).reshape(*bins.shape, -1)
-    near = np.take_along_axis(logits, flat, -1).reshape(window.shape) * inside
-    blurred = near @ gaussian(kernel)
-    blurred *= (logits.max(-1) / np.maximum(blurred.max(-1), 1e-12))[..., None]
+    at = bins.astype(np.int64)[..., None]
+    window = at + np.arange(-reach - 2, reach + 3)
+    near = np.take_along_axis(logits, np.clip(window, 0, width - 1), -1)
+    near = np.where((window >= 0) & (window < width), near, np.float32(0))
+    blurred = near @ band(kernel, 5).T
+    # Outside the axis its last bin is repeated.
+    blurred = np.take_along_axis(blurred, np.clip(at + _AROUND, 0, width - 1) - at + 2, -1)
+    blurred *= near[..., reach + 2, None] / np.maximum(blurred.max(-1, keepdims=True), 1e-12)
     log = np.log(np.clip(blurred, _LOG_FLOOR, _LOG_CEILING))
     slope = 0.5 * (log[..., 3] - log[..., 1])
     bend = 1e-9 + 0.25 * (log[..., 4] - 2 * log[..., 2] + log[..., 0])
@@ -97,6 +99,14 @@ def gaussian(size: int) -> np.ndarray:
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     bell = np.exp(-np.square(np.arange(size) - (size - 1) / 2) / (2 * sigma**2))
     return np.asarray(bell / bell.sum(), np.float32)
+
+
+def band(kernel: int, size: int) -> np.ndarray:
+    """[size, size + kernel - 1] f32: blurs the middle of a window that is larger by the kernel."""
+    rows = np.zeros((size, size + kernel - 1), np.float32)
+    for i in range(size):
+        rows[i, i : i + kernel] = gaussian(kernel)
+    return rows
 
 
 def dark_kernel(sigmas: Sequence[float]) -> Tuple[int, int]:

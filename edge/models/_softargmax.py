@@ -28,24 +28,25 @@ def integral(
         [B,K,2] f32 map px and [B,K] f32 scores: the share of the mass within 3 px of the point.
     """
     height, width = logits.shape[-2:]
-    scaled = np.asarray(logits, np.float32) * np.float32(beta)
-    top = scaled.max((-2, -1), keepdims=True)
-    mass = np.exp(scaled - top)
-    total = mass.sum((-2, -1), keepdims=True)
-    mass /= total
-    points = _expectation(mass)
+    mass = logits * np.float32(beta)
+    top = mass.max((-2, -1), keepdims=True)
+    mass -= top
+    np.exp(mass, out=mass)
+    points, total = _moments(mass)
     if debias:
-        log_sum = (np.log(total) + top)[..., 0, :]
+        log_sum = np.log(total) + top[..., 0]
         points = _debiased(points, log_sum, np.array([width, height], np.float32))
     near = np.rint(np.clip(points, 0, [width - 1, height - 1])).astype(np.int64)
-    return points, patches(mass, near, _REACH).sum((-2, -1))
+    return points, patches(mass, near, _REACH).sum((-2, -1)) / total[..., 0]
 
 
-def _expectation(mass: np.ndarray) -> np.ndarray:
+def _moments(mass: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Means [B,K,2] of x and y, and sums [B,K,1], of [B,K,h,w] in one matrix product."""
     height, width = mass.shape[-2:]
-    x = mass.sum(-2) @ np.arange(width, dtype=np.float32)
-    y = mass.sum(-1) @ np.arange(height, dtype=np.float32)
-    return np.stack((x, y), -1)
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    sums = mass.reshape(*mass.shape[:2], -1) @ np.stack((x, y, np.ones_like(x)), -1).astype("f4")
+    total = np.maximum(sums[..., 2:], 1e-12)
+    return sums[..., :2] / total, total
 
 
 def _debiased(points: np.ndarray, log_sum: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -70,11 +71,10 @@ def sikr(logits: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
     """
     if reach == 0:
         p = sigmoid(logits)
-        return _expectation(p / np.maximum(p.sum((-2, -1), keepdims=True), 1e-12)), p.max((-2, -1))
+        return _moments(p)[0], p.max((-2, -1))
     flat = logits.reshape(*logits.shape[:2], -1)
     at = flat.argmax(-1)
     peaks = np.stack((at % logits.shape[-1], at // logits.shape[-1]), -1)
     scores = sigmoid(np.take_along_axis(flat, at[..., None], -1)[..., 0])
     near = sigmoid(patches(logits, peaks, reach, outside=-np.inf))
-    weights = near / np.maximum(near.sum((-2, -1), keepdims=True), 1e-12)
-    return (peaks + _expectation(weights) - reach).astype(np.float32), scores
+    return (peaks + _moments(near)[0] - reach).astype(np.float32), scores
