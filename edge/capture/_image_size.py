@@ -36,6 +36,25 @@ def image_size(path: Path) -> Optional[Size]:
     return (width, height) if width > 0 and height > 0 else (0, 0)
 
 
+def is_cut_off(path: Path) -> bool:
+    """Whether a JPEG has no end marker: libjpeg would paint what is missing grey.
+
+    Decoders refuse the other formats when they are cut off.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(32)
+        if _reader_of(head) is not _jpeg:
+            return False
+        try:
+            _jpeg(file, head)
+        except (struct.error, ValueError):
+            return True
+        return b"\xff\xd9" not in file.read()
+
+
 def _reader_of(head: bytes) -> Optional[Callable[[BinaryIO, bytes], Size]]:
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return _png
@@ -84,9 +103,9 @@ def _bmp(file: BinaryIO, head: bytes) -> Size:
 def _webp(file: BinaryIO, head: bytes) -> Size:
     """Three kinds of first chunk (RFC 9649, sections 2.5 to 2.7)."""
     kind = head[12:16]
-    if kind == b"VP8X":
+    if kind == b"VP8X" and len(head) >= 30:
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-    if kind == b"VP8L" and head[20] == 0x2F:
+    if kind == b"VP8L" and head[20:21] == b"\x2f" and len(head) >= 25:
         bits = int.from_bytes(head[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":

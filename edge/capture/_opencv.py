@@ -87,7 +87,7 @@ class Video:
         self._coded: Tuple[int, ...] = (height, width, 3)
         if layout == "nv12":
             self._coded = (height * 3 // 2, width)
-        self._unturned = np.empty((0, 0, 3), np.uint8)
+        self._unturned = np.empty(self._coded if self._turn else 0, np.uint8)
 
     def _take_over_turning(self) -> int:
         """OpenCV turns pictures that were filmed upright through memory that it allocates."""
@@ -135,7 +135,7 @@ class Video:
 
     def _convert(self, slot: Slot, ring: Ring) -> bool:
         buffer = self._unturned if self._turn else slot.shape_to(self._coded, ring.allocate)
-        got, image = self._capture.retrieve(buffer)
+        got, image = self._capture.retrieve(buffer if buffer.size else None)
         if not got or not isinstance(image, np.ndarray):
             return False
         slot.layout = self.layout

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import List, Optional, Protocol, Sequence, Tuple
 
 from edge.capture import _opencv
-from edge.capture._image_size import image_size
+from edge.capture._image_size import image_size, is_cut_off
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, NoInputError, UnavailableError
 
@@ -144,6 +144,8 @@ class PictureReel:
             raise DataError(f"{path}: is no PNG, JPEG, BMP, WebP or TIFF image")
         if 0 in size:
             raise DataError(f"{path}: its header is damaged: no width and height")
+        if is_cut_off(path):
+            raise DataError(f"{path}: is cut off: the end of the JPEG is missing; copy it again")
         refuse_large(path, size, self._limit)
         return size
 
