@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 RESERVE_BYTES = 16 << 20  # stop before the disk is so full that others fail
 TILE_PX = 720  # longer side of one camera in a mosaic
 BOX_COLOUR = (220, 190, 60)  # BGR
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float = 0.3) -> None:
@@ -51,9 +52,17 @@ def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float =
 def _draw_box(image: np.ndarray, poses: Poses, person: int, scale: float) -> None:
     x1, y1, x2, y2 = (int(v) for v in np.clip(poses.boxes[person] * scale, -1e4, 1e4))
     cv2.rectangle(image, (x1, y1), (x2, y2), BOX_COLOUR, 1)
-    text = f"{int(poses.ids[person])}  {poses.person_scores[person]:.2f}"
-    cv2.putText(image, text, (x1, max(12, y1 - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3)
-    cv2.putText(image, text, (x1, max(12, y1 - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1)
+    text = f"{int(poses.ids[person])} {poses.person_scores[person]:.2f}"
+    _label(image, text, (x1, max(y1, 0)))
+
+
+def _label(image: np.ndarray, text: str, at: Tuple[int, int]) -> None:
+    """White on black, so that it can be read on any picture."""
+    size = max(0.45, image.shape[0] / 1600)
+    (width, height), _ = cv2.getTextSize(text, FONT, size, 1)
+    x, y = at
+    cv2.rectangle(image, (x, y), (x + width + 6, y + height + 8), (0, 0, 0), -1)
+    cv2.putText(image, text, (x + 3, y + height + 3), FONT, size, (255,) * 3, 1, cv2.LINE_AA)
 
 
 class Annotator:
@@ -123,9 +132,8 @@ class Annotator:
                                   cv2.INTER_AREA)
         drawn = np.ascontiguousarray(inner)
         draw(drawn, poses, scale)
+        _label(drawn, frame.camera, (0, 0))
         inner[:] = drawn
-        cv2.putText(self._canvas, frame.camera, (column * w + 8, row * h + 20),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
 
     def _write(self, frame: Frame) -> None:
         """The rate is known at the second picture: until then the first is kept."""
@@ -143,7 +151,7 @@ class Annotator:
     def _open(self, rate_hz: float) -> None:
         assert self._canvas is not None
         size: Tuple[int, int] = (self._canvas.shape[1], self._canvas.shape[0])
-        codec = cv2.VideoWriter_fourcc(*("mp4v" if self._path.suffix == ".mp4" else "MJPG"))
+        codec = cv2.VideoWriter.fourcc(*("mp4v" if self._path.suffix == ".mp4" else "MJPG"))
         self._writer = cv2.VideoWriter(str(self._path), codec, rate_hz, size)
         if not self._writer.isOpened():
             self._stop("the video cannot be opened for writing; use a writable .mp4 or .avi path")

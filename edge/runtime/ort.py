@@ -95,8 +95,8 @@ class OrtRunner:
             return parts[0][: self._batch] if self.fixed_batch else parts[0]
         if not self._follows_batch(self.outputs[name]):
             raise DataError(
-                f"{self._name}: output {name!r} does not follow the batch, so {self._batch} samples "
-                f"cannot run in chunks; raise runtime.max_batch above {self.max_batch}"
+                f"{self._name}: output {name!r} does not follow the batch, so {self._batch} "
+                f"samples cannot run in chunks; raise runtime.max_batch above {self.max_batch}"
             )
         tail = np.max([p.shape[1:] for p in parts], axis=0)
         joined = np.zeros((sum(len(p) for p in parts), *tail), parts[0].dtype)
@@ -219,7 +219,7 @@ def _first_line(error: Exception) -> str:
 def _dtype(node: Any) -> np.dtype[Any]:
     if node.type not in _DTYPES:
         raise DataError(f"tensor {node.name!r} has the type {node.type}, which is not supported")
-    return np.dtype(_DTYPES[node.type])  # type: ignore[no-any-return]
+    return np.dtype(_DTYPES[node.type])
 
 
 def _dims(node: Any) -> Tuple[int, ...]:

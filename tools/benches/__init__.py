@@ -1,0 +1,60 @@
+"""Benches: ours and a peer, or ours and the bare network, side by side in one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: a ratio or a time, with its spread over the rounds."""
+
+    name: str
+    value: float  # median over the rounds
+    low: float  # 10th percentile
+    high: float  # 90th percentile
+    unit: str  # "x" for ratios, ms, MB, s, count
+    goal: Optional[float] = None  # not above this; None = only told
+    detail: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def met(self) -> Optional[bool]:
+        """Whether the goal is reached; None without a goal."""
+        return None if self.goal is None else self.value <= self.goal
+
+
+def row(
+    name: str, values: Sequence[float], unit: str, goal: Optional[float] = None, **detail: Any
+) -> Row:
+    """Median and spread of one figure's rounds."""
+    low, middle, high = np.percentile(np.asarray(values, np.float64), (10, 50, 90))
+    return Row(name, float(middle), float(low), float(high), unit, goal, detail)
+
+
+def duel(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> Dict[str, List[float]]:
+    """Turns of ours and theirs, alternating who begins, so that noise meets both alike.
+
+    Args:
+        ours: runs one round and gives its ms per frame.
+        theirs: the same for the peer.
+        rounds: how many of each.
+
+    Returns:
+        `ours` and `theirs` in ms, and `ratio` of each round.
+    """
+    times: Dict[str, List[float]] = {"ours": [], "theirs": [], "ratio": []}
+    ours(), theirs()  # warm-up
+    for turn in range(rounds):
+        if turn % 2:
+            theirs_ms, ours_ms = theirs(), ours()
+        else:
+            ours_ms, theirs_ms = ours(), theirs()
+        times["ours"].append(ours_ms)
+        times["theirs"].append(theirs_ms)
+        times["ratio"].append(ours_ms / theirs_ms)
+    return times

@@ -1,0 +1,39 @@
+"""Ours against MediaPipe's own Holistic: one person, the same weights, the same frames."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import List
+
+import numpy as np
+
+from tools.benches import Row, duel, row
+from tools.benches.memory import Loop, read_video
+from tools.benches.peer import Peer
+from tools.get import ensure_model, ensure_set
+
+GOAL = 0.6
+FRAMES = 60
+
+
+def run(models: Path, sets: Path, rounds: int) -> List[Row]:
+    """Time per frame of both, alternating; body, face and both hands on our side."""
+    for name in ("yolov4-tiny", "blazepose"):
+        ensure_model(name, models)
+    frames = read_video(ensure_set("walker", sets) / "demo.mp4", FRAMES)
+    loop = Loop([frames], {"models": {"dir": str(models)}})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "frames.npy"
+        np.save(file, np.stack(frames)[..., ::-1])
+        with Peer("mediapipe", ["mediapipe==0.10.21"], str(file)) as peer:
+            times = duel(loop.round_ms, lambda: float(peer.ask()["ms"]), rounds)
+            found = peer.ask()["found"]
+    people = loop.health.people
+    runs = loop.models.runs()
+    loop.close()
+    return [
+        row("holistic: ours / MediaPipe", times["ratio"], "x", GOAL, frames=len(frames)),
+        row("holistic: ours", times["ours"], "ms", None, people=people, runs=runs),
+        row("holistic: MediaPipe", times["theirs"], "ms", None, found=found),
+    ]

@@ -1,0 +1,93 @@
+"""A peer library in an environment of its own, driven over pipes.
+
+The peer's script reads one JSON request a line on standard input and answers one a line; arrays
+travel as .npy files. Its environment is made once and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+from edge.errors import UnavailableError
+
+SCRIPTS = Path(__file__).parent / "peers"
+
+
+def cache_dir() -> Path:
+    """Where environments of peers are kept."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "edge" / "peers"
+
+
+def environment(name: str, requirements: Sequence[str]) -> Path:
+    """The interpreter of a peer's environment, made when it is not there.
+
+    Raises:
+        UnavailableError: the packages cannot be installed.
+    """
+    folder = cache_dir() / f"{name}-py{sys.version_info[0]}.{sys.version_info[1]}"
+    python = folder / "bin" / "python"
+    mark = folder / "requirements.txt"
+    wanted = "\n".join(requirements) + "\n"
+    if mark.is_file() and mark.read_text() == wanted:
+        return python
+    print(f"installing {name} into an environment of its own", file=sys.stderr)
+    venv.create(folder, with_pip=True, clear=True)
+    command = [str(python), "-m", "pip", "install", "--quiet", *requirements]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().split("\n") or ["no message"])[-1]
+        raise UnavailableError(f"bench peer {name}: cannot be installed: {last}")
+    mark.write_text(wanted)
+    return python
+
+
+class Peer:
+    """One running peer process; a context manager."""
+
+    def __init__(self, name: str, requirements: Sequence[str], *arguments: str) -> None:
+        script = SCRIPTS / f"{name}_peer.py"
+        python = environment(name, requirements)
+        self._name = name
+        self._process = subprocess.Popen(
+            [str(python), str(script), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": ""},
+        )
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def ask(self, request: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        """One request, one answer.
+
+        Raises:
+            UnavailableError: the peer died.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(request or {}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise UnavailableError(f"bench peer {self._name}: ended without an answer")
+        answer: Dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,27 @@
+"""rtmlib's RTMPose over the same network, frames and boxes. Runs in its own environment."""
+
+import json
+import os
+import sys
+import time
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+import numpy as np  # noqa: E402
+from rtmlib import RTMPose  # noqa: E402
+
+network, width, height, frames_file, boxes_file, out_file = sys.argv[1:]
+frames = np.load(frames_file)  # [T,H,W,3] u8 BGR
+boxes = np.load(boxes_file)  # [T,N,4] px
+size = (int(width), int(height))
+pose = RTMPose(network, model_input_size=size, to_openpose=False, backend="onnxruntime")
+for _ in sys.stdin:
+    results = []
+    start = time.perf_counter()
+    for frame, people in zip(frames, boxes):
+        results.append(pose(frame, people)[0])
+    passed_s = time.perf_counter() - start
+    np.save(out_file, np.stack(results))
+    answers.write(json.dumps({"ms": passed_s * 1e3 / len(frames)}) + "\n")
+    answers.flush()

@@ -1,0 +1,82 @@
+"""Ours against rtmlib: the same SimCC network, the same frames, the same four boxes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+
+from edge.models import ModelOptions, PoseModel, load_model
+from edge.recipe import Network, Recipe
+from edge.runtime import RunnerOptions, open_runner
+from edge.structures import Detections, Frame, Poses
+from tools.benches import Row, duel, row
+from tools.benches.memory import read_video
+from tools.benches.peer import Peer
+from tools.export import export_random
+from tools.get import ensure_set
+
+GOAL, GOAL_PX = 0.8, 0.01
+FRAMES, PEOPLE = 12, 4
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+
+
+def run(models: Path, sets: Path, rounds: int) -> List[Row]:
+    """Time per frame of both, alternating, and how far the keypoints differ."""
+    frames = read_video(ensure_set("walker", sets) / "demo.mp4", FRAMES)
+    boxes = _boxes(frames[0].shape[1], frames[0].shape[0])
+    with tempfile.TemporaryDirectory() as folder:
+        files = {n: str(Path(folder) / f"{n}.npy") for n in ("frames", "boxes", "out")}
+        network = Path(folder) / "model.onnx"
+        export_random("rtmpose-m-wholebody", network, seed=0)
+        np.save(files["frames"], np.stack(frames))
+        np.save(files["boxes"], np.broadcast_to(boxes, (len(frames), *boxes.shape)))
+        size = ("192", "256")
+        packages = ["rtmlib==0.0.16", "onnxruntime"]
+        with Peer("rtmlib", packages, str(network), *size, *files.values()) as peer:
+            ours = _Ours(network, frames, boxes)
+            times = duel(ours.round_ms, lambda: float(peer.ask()["ms"]), rounds)
+        theirs = np.load(files["out"])
+    apart = np.abs(ours.keypoints - theirs).max()
+    return [
+        row("simcc: ours / rtmlib", times["ratio"], "x", GOAL, people=PEOPLE),
+        row("simcc: ours", times["ours"], "ms"),
+        row("simcc: rtmlib", times["theirs"], "ms"),
+        row("simcc: keypoints apart", [float(apart)], "px", GOAL_PX),
+    ]
+
+
+def _boxes(width: int, height: int) -> np.ndarray:
+    """Four people-shaped boxes, one partly outside."""
+    share = np.array(
+        [[0.05, 0.2, 0.2, 0.9], [0.3, 0.1, 0.5, 0.95], [0.55, 0.3, 0.7, 0.8], [0.8, 0.2, 1.05, 1.0]]
+    )
+    return (share * (width, height, width, height)).astype(np.float32)
+
+
+class _Ours:
+    """The simcc family over the same arrays."""
+
+    def __init__(self, network: Path, pictures: List[np.ndarray], boxes: np.ndarray) -> None:
+        self._frames = [Frame(p, i, i, "cam0") for i, p in enumerate(pictures)]
+        recipe = Recipe(
+            family="simcc",
+            skeleton="wholebody133",
+            networks={"main": Network(file="model.onnx", width=192, height=256, mean=MEAN, std=STD)},
+        )
+        runner = open_runner(network, {"input": (3, 256, 192)}, RunnerOptions())
+        model: Any = load_model(recipe, {"main": runner}, ModelOptions())
+        self._model: PoseModel = model
+        found = Detections(boxes, np.ones(len(boxes), np.float32))
+        self._people = [Poses.of_boxes(found, 133, "wholebody133")]
+        self.keypoints = np.zeros((len(pictures), len(boxes), 133, 2), np.float32)
+
+    def round_ms(self) -> float:
+        """All frames once; ms per frame."""
+        start = time.perf_counter()
+        for i, frame in enumerate(self._frames):
+            self.keypoints[i] = self._model([frame], self._people)[0].keypoints
+        return (time.perf_counter() - start) * 1e3 / len(self._frames)
