@@ -3,7 +3,10 @@
 For maintainers, by hand: needs `ai-edge-litert` for TFLite, OpenCV 4 for darknet (5 has no reader
 for it), and node with `npm install @tensorflow/tfjs` in the working directory for TensorFlow.js.
 
-    python tests/tools/make_golden.py engines/blazepose
+    python tests/tools/make_golden.py engines/blazepose  # lines for its model.toml
+    python tests/tools/make_golden.py others  # golden/tflite_others.npz: more networks of the wheel
+    python tests/tools/make_golden.py darknet  # golden/darknet_layers.npz: every layer that we know
+    python tests/tools/make_golden.py crops  # golden/tflite_*.npz: crops of real frames
 """
 
 from __future__ import annotations
@@ -16,13 +19,23 @@ from pathlib import Path
 from typing import Dict
 
 import numpy as np
+from network_cases import (
+    OTHERS,
+    every_layer_cfg,
+    every_layer_input,
+    every_layer_weights,
+    pixels_of,
+)
 
 from edge.recipe import Network, Weights, load_recipe
+from tools.convert._tflite_file import TfliteFile
 from tools.convert.network import members_of
-from tools.convert.verify import picture, pixels, sampled
+from tools.convert.verify import enlarged, picture, pixels, sampled
 from tools.fetch.archives import read_members
 from tools.fetch.cache import obtain
 from tools.fetch.sources import archive_of_weights
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def litert_outputs(data: bytes, sample: np.ndarray) -> Dict[str, np.ndarray]:
@@ -103,6 +116,48 @@ def golden_tfjs(
 MAKERS = {"tflite": golden_tflite, "darknet": golden_darknet, "tfjs": golden_tfjs}
 
 
+def crops() -> None:
+    for name, network in load_recipe(Path("engines/blazepose")).networks.items():
+        weights = network.weights
+        assert weights is not None
+        files = read_members(obtain(archive_of_weights(weights)), members_of(weights))
+        place = GOLDEN / f"tflite_{name}.npz"
+        with np.load(place) as stored:
+            image = stored["image"]
+        sample = (enlarged(image, network.height, network.width) / 255).astype(np.float32)
+        found = litert_outputs(files[weights.member], sample)
+        outputs = {new: found[old] for new, old in weights.extra["outputs"].items()}
+        np.savez_compressed(place, image=image, **outputs)
+
+
+def others() -> None:
+    weights = load_recipe(Path("engines/blazepose")).networks["body"].weights
+    assert weights is not None
+    found = {}
+    for member, data in read_members(obtain(archive_of_weights(weights)), OTHERS).items():
+        source = TfliteFile(data, member)
+        height, width = source.shape(source.inputs[0])[1:3]
+        sample = (pixels_of(height, width) / 255).astype(np.float32)
+        for name, values in litert_outputs(data, sample).items():
+            found[f"{member}:{name}"] = sampled(values)
+    np.savez_compressed(GOLDEN / "tflite_others.npz", **found)
+
+
+def darknet_layers() -> None:
+    import cv2
+
+    with tempfile.TemporaryDirectory() as folder:
+        cfg, weights = Path(folder, "all.cfg"), Path(folder, "all.weights")
+        cfg.write_text(every_layer_cfg())
+        weights.write_bytes(every_layer_weights())
+        net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
+        names = list(net.getLayerNames())
+        heads = [names[i - 2] for i, name in enumerate(names) if name.startswith("yolo")]
+        net.setInput(every_layer_input())
+        found = {f"yolo{i}": values for i, values in enumerate(net.forward(heads))}
+    np.savez_compressed(GOLDEN / "darknet_layers.npz", **found)
+
+
 def main(folder: Path) -> None:
     for name, network in load_recipe(folder).networks.items():
         weights = network.weights
@@ -116,4 +171,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    jobs = {"crops": crops, "others": others, "darknet": darknet_layers}
+    jobs.get(sys.argv[1], lambda: main(Path(sys.argv[1])))()

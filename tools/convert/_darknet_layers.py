@@ -44,6 +44,18 @@ class Section:
         """One whole number."""
         return self.numbers(key, None if default is None else str(default))[0]
 
+    def count(self, key: str, default: int = 1) -> int:
+        """One number of at least 1.
+
+        Raises:
+            DataError: it is smaller.
+        """
+        value = self.number(key, default)
+        if value < 1:
+            where = f"{self.label}: [{self.kind}] at line {self.line}"
+            raise DataError(f"{where}: {key} = {value} must be at least 1")
+        return value
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -124,8 +136,8 @@ def activated(network: Network, name: str, activation: str) -> str:
 
 def convolutional(network: Network, section: Section) -> None:
     """Convolution with batch norm folded in."""
-    source, filters, kernel = network.last, section.number("filters", 1), section.number("size", 1)
-    stride, group = section.number("stride", 1), section.number("groups", 1)
+    source, filters, kernel = network.last, section.count("filters"), section.count("size")
+    stride, group = section.count("stride"), section.count("groups")
     pad = kernel // 2 if section.number("pad", 0) else section.number("padding", 0)
     weights, bias = folded(network, section, filters, source.channels // group, kernel)
     inputs = [source.name, network.graph.constant(weights, "weight")]
@@ -153,8 +165,8 @@ def folded(
 
 def maxpool(network: Network, section: Section) -> None:
     """Maximum over windows; darknet pads size - 1 in all, the smaller half before."""
-    source, stride = network.last, section.number("stride", 1)
-    size = section.number("size", stride)
+    source, stride = network.last, section.count("stride")
+    size = section.count("size", stride)
     padding = section.number("padding", size - 1)
     before, after = padding // 2, padding - padding // 2
     height, width = ((n + padding - size) // stride + 1 for n in (source.height, source.width))
@@ -168,7 +180,7 @@ def maxpool(network: Network, section: Section) -> None:
 def route(network: Network, section: Section) -> None:
     """Earlier layers side by side, or one group of their channels."""
     sources = [network.at(index) for index in section.numbers("layers")]
-    groups, chosen = section.number("groups", 1), section.number("group_id", 0)
+    groups, chosen = section.count("groups"), section.number("group_id", 0)
     names = [_group(network, source, groups, chosen) for source in sources]
     name = names[0] if len(names) == 1 else network.graph.node("Concat", names, axis=1)
     first = sources[0]
@@ -197,7 +209,7 @@ def shortcut(network: Network, section: Section) -> None:
 
 def upsample(network: Network, section: Section) -> None:
     """Each pixel becomes stride x stride equal ones."""
-    source, stride = network.last, section.number("stride", 2)
+    source, stride = network.last, section.count("stride", 2)
     scales = network.graph.constant(np.array([1, 1, stride, stride], np.float32), "scales")
     name = network.graph.node(
         "Resize", [source.name, "", scales], mode="nearest",

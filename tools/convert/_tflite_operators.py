@@ -199,7 +199,7 @@ def concatenation(translation: Translation, operator: Operator) -> str:
 
 
 def prelu(translation: Translation, operator: Operator) -> str:
-    """x above zero, slope times x below: (1 - slope) relu(x) + slope x.
+    """The identity above zero, a slope per channel below: (1 - slope) relu(x) + slope x.
 
     Written so because ONNX Runtime's own PRelu is slow on the CPU: with it the face network takes
     2.7 times as long. TensorRT fuses the four into one kernel.

@@ -43,10 +43,10 @@ def convert(
     """
     sections = parse(cfg, label)
     net = sections[0]
-    width, height = size or (net.number("width"), net.number("height"))
+    width, height = size or (net.count("width"), net.count("height"))
     graph = GraphBuilder(label)
     network = Network(graph, numbers(weights, label), label)
-    channels = net.number("channels", 3)
+    channels = net.count("channels", 3)
     network.start(graph.input("input", [BATCH, channels, height, width]), channels, height, width)
     for section in sections[1:]:
         _append(network, section)

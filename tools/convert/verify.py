@@ -41,11 +41,17 @@ def pixels(network: Network) -> Array:
     if small is None:
         raise InternalError(f"{PICTURE} is missing from the installation")
     small = small if network.channels == "bgr" else small[..., ::-1]
-    rows = _enlarged(small.astype(np.float64), network.height)
-    return np.round(_enlarged(rows.transpose(1, 0, 2), network.width)).transpose(1, 0, 2)
+    return enlarged(small, network.height, network.width)
 
 
-def _enlarged(values: Array, length: int) -> Array:
+def enlarged(image: Array, height: int, width: int) -> Array:
+    """An image [h, w, 3] as [height, width, 3], whole numbers."""
+    rows = _interpolated(image.astype(np.float64), height)
+    values: Array = np.round(_interpolated(rows.transpose(1, 0, 2), width)).transpose(1, 0, 2)
+    return values
+
+
+def _interpolated(values: Array, length: int) -> Array:
     """Linear interpolation of the first axis to `length`, pixel centres at halves."""
     place = (np.arange(length) + 0.5) * len(values) / length - 0.5
     place = np.clip(place, 0, len(values) - 1)
