@@ -26,11 +26,15 @@ _MIN_IOU = 0.1
 _MIN_OKS = 0.2
 # A pose made from a track's own candidate has a lead over the others and may lie further away than
 # the gates allow, in H.
-_OWN_LEAD = 0.1
-_OWN_REACH_H = 0.5
+OWN_LEAD = 0.1
+_OWN_REACH_H = 0.25
+_AWAY_LOSS_PER_S = 0.5  # of two who may be meant, the one seen later is the likelier
+# How far from where they were expected people may be: H, and H per second since the last sight.
+_REACH_H = 0.1
+_REACH_H_S = 2.0
 _TWIN_IOU = 0.3  # people whose boxes overlap less are not looked at
-_TWIN_OKS = 0.9
-_TWIN_NEW_OKS = 0.7  # a newcomer may resemble a known person less
+_TWIN_OKS = 0.75
+_TWIN_NEW_OKS = 0.5  # a newcomer may resemble a known person less
 _TWIN_COMMON = 5
 _OUTWARD = np.array([-1, -1, 1, 1], np.float32)
 
@@ -45,7 +49,7 @@ def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> 
         oks_weight: share of OKS against IoU, 0..1.
 
     Returns:
-        [R,T] f32: 0 = refused, else up to 1, and a little more for a track's own row.
+        [R,T] f32 0..1, 0 = refused.
     """
     drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
     overlap = geometry.iou(
@@ -53,17 +57,28 @@ def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> 
         _grown(tracks.boxes, np.float32(_BUFFER_H) * tracks.heights + drift_px),
     )
     i, j = np.nonzero((overlap > 0) | own)
-    alike, common = _oks(rows, tracks, i, j, drift_px[j])
+    alike, common, apart = _oks(rows, tracks, i, j, drift_px[j])
     near, mine, known = overlap[i, j], own[i, j], common >= _MIN_COMMON
     mixed = np.where(known, oks_weight * alike + (1 - oks_weight) * near, near)
     passed = (near > _MIN_IOU) | (known & (alike > _MIN_OKS))
+    passed &= ~known | (apart < _reach_px(tracks, j))
     passed |= mine & (_apart(rows.boxes[i], tracks.boxes[j]) < _OWN_REACH_H * tracks.heights[j])
     out = np.zeros(overlap.shape, np.float32)
-    out[i, j] = np.where(passed, mixed + _OWN_LEAD * mine, 0)
+    mixed /= 1 + np.float32(_AWAY_LOSS_PER_S) * tracks.age_s[j]
+    out[i, j] = np.where(passed, mixed, 0)
     return out
 
 
-def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> np.ndarray:
+def favour_own(
+    likenesses: np.ndarray, own: np.ndarray, twins: np.ndarray
+) -> np.ndarray:
+    """Give each track's own row [R,T] a lead, but for rows [R] that several tracks claimed."""
+    return np.asarray(likenesses + OWN_LEAD * (own & (likenesses > 0) & ~twins[:, None]))
+
+
+def untwin(
+    rows: Sight, quality: np.ndarray, known: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
     """Drop the worse of people whose keypoints lie upon one another.
 
     Two candidates that found the same person, or one person found twice by a detector.
@@ -74,10 +89,10 @@ def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> np.ndarray:
         known: [R] bool, made from the candidate of a track.
 
     Returns:
-        [R] bool, who stays.
+        [R] bool who stays; [R] bool who has a twin.
     """
     i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _TWIN_IOU, 1))
-    alike, common = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
+    alike, common, _ = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
     limit = np.where(known[i] == known[j], _TWIN_OKS, _TWIN_NEW_OKS)
     twins = (alike > limit) & (common >= _TWIN_COMMON)
     stays = np.ones(len(quality), bool)
@@ -86,7 +101,9 @@ def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> np.ndarray:
     for k in np.argsort(-quality[better], kind="stable"):
         if stays[better[k]]:
             stays[worse[k]] = False
-    return stays
+    has_twin = np.zeros(len(quality), bool)
+    has_twin[better] = True
+    return stays, has_twin
 
 
 def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
@@ -117,14 +134,22 @@ def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.nd
 
 def box_likeness(boxes: np.ndarray, tracks: Sight) -> np.ndarray:
     """[D,T] f32 IoU of a detector's boxes [D,4] with predicted ones; 0 = refused."""
-    slack = (_BUFFER_H + _DRIFT_H_S * tracks.age_s) * tracks.heights
-    overlap = geometry.iou(boxes, _grown(tracks.boxes, slack))
+    drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
+    overlap = geometry.iou(boxes, _grown(tracks.boxes, drift_px))
+    i, j = np.nonzero(overlap > _MIN_IOU)
+    far = _apart(boxes[i], tracks.boxes[j]) > _reach_px(tracks, j)
+    overlap[i[far], j[far]] = 0
     return np.asarray(overlap * (overlap > _MIN_IOU))
+
+
+def _reach_px(tracks: Sight, which: np.ndarray) -> np.ndarray:
+    """How far somebody may be from where they were expected."""
+    return np.asarray((_REACH_H + _REACH_H_S * tracks.age_s[which]) * tracks.heights[which])
 
 
 def _oks(
     a: Sight, b: Sight, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """OKS [P] of people a[i] and b[j] over the keypoints both have, and how many [P] those are.
 
     The uncertainty of a prediction adds to the annotators': variance (2 sigma s)² + drift².
@@ -137,7 +162,8 @@ def _oks(
     distance = np.square(apart.real) + np.square(apart.imag)
     near = np.exp(distance / (-2 * variance)) * both
     common = both.sum(1)
-    return near.sum(1) / np.maximum(common, 1), common
+    some = np.maximum(common, 1)
+    return near.sum(1) / some, common, (np.sqrt(distance) * both).sum(1) / some
 
 
 def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:

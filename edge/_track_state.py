@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
 from edge._stature import VISIBLE
 from edge.structures import Poses
 
+Rows = Union[slice, np.ndarray]
 # Seconds. Velocities are exponential means over so long ...
 _BODY_MEAN_S = 0.15
 _JOINT_MEAN_S = 0.05
 # ... and die out over so long when nothing is seen; a limb turns round sooner than a body.
-_BODY_MOTION_S = 0.5
+_BODY_MOTION_S = 2.0
 _JOINT_MOTION_S = 0.1
 _BELIEF_S = 0.7  # an unseen keypoint's score falls to 1/e in this time
 _MARGIN_H = 0.1  # a detector's box is so much larger than the keypoints, until it was measured
@@ -144,7 +145,7 @@ def _reach_s(age_s: np.ndarray, lasting_s: float) -> np.ndarray:
 
 def observe(
     tracks: Tracks,
-    which: np.ndarray,
+    which: Rows,
     poses: Poses,
     expected: Poses,
     heights: np.ndarray,
@@ -181,7 +182,7 @@ def observe(
 
 def _learn_motion(
     tracks: Tracks,
-    which: np.ndarray,
+    which: Rows,
     speeds: np.ndarray,
     both: np.ndarray,
     body17: np.ndarray,

@@ -77,13 +77,17 @@ class Tracker:
         rows, tracks = self._measured(poses, own), self._foreseen(expected, t_ns)
         alike = match.likeness(rows, tracks, own, self._options.oks_weight)
         quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.seen.mean(1)
-        stays = match.untwin(rows, quality, poses.ids >= 0)
-        poses, rows, alike = poses.take(stays), rows.take(stays), alike[stays]
-        chosen = match.two_stages(alike, poses.person_scores, self._options.high_score)
-        ids = self._see(poses, rows, expected, chosen, t_ns)
+        stays, twins = match.untwin(rows, quality, poses.ids >= 0)
+        alike = match.favour_own(alike, own, twins)
+        likely = np.flatnonzero(stays)
+        scores = poses.person_scores[likely]
+        chosen = np.full(len(poses), -1, np.int64)
+        chosen[likely] = match.two_stages(alike[likely], scores, self._options.high_score)
+        seen = self._see(poses, rows, chosen, expected, t_ns)
+        born = self._begin(poses, rows, stays & (chosen < 0), t_ns)
         self._give_up(t_ns)
         self._last_ns, self._expected = t_ns, None
-        return self._published(poses, ids)
+        return _joined(seen, born) if self._options.min_hits <= 1 else seen
 
     def _nobody(self) -> Poses:
         return Poses.empty(len(self._skeleton), self._skeleton.name)
@@ -140,47 +144,41 @@ class Tracker:
         return Sight(body, seen, poses.boxes, tall, np.zeros(len(poses), np.float32))
 
     def _see(
-        self, poses: Poses, rows: Sight, expected: Poses, chosen: np.ndarray, t_ns: int
-    ) -> np.ndarray:
-        """Show the tracks what was assigned to them, begin new ones; ids [R] of the rows."""
-        found, which = chosen >= 0, chosen[chosen >= 0]
-        seen, sight, was = poses.take(found), rows.take(found), expected.take(which)
-        tracks = self._tracks
-        whole = seen.ids < 0  # of a one-stage model: its box is a measurement
-        tracks.boxes[which[whole]] = seen.boxes[whole]
-        tracks.boxes_ns[which[whole]] = t_ns
-        body17 = self._skeleton.body17
-        state.observe(tracks, which, seen, was, sight.heights, body17, t_ns)
+        self, poses: Poses, rows: Sight, chosen: np.ndarray, expected: Poses, t_ns: int
+    ) -> Poses:
+        """Show the tracks what was assigned to them; those seen often enough, by rising id."""
+        found = np.argsort(chosen, kind="stable")
+        found = found[chosen[found] >= 0]
+        tracks, which = self._tracks, chosen[found]
+        # Nobody missing is the usual case, and views cost nothing.
+        where = slice(None) if len(which) == len(tracks) else which
+        was = expected if len(which) == len(tracks) else expected.take(which)
+        seen, sight = poses.take(found), rows.take(found)
+        whole = which[seen.ids < 0]  # of a one-stage model: its box is a measurement
+        tracks.boxes[whole], tracks.boxes_ns[whole] = seen.boxes[seen.ids < 0], t_ns
+        state.observe(tracks, where, seen, was, sight.heights, self._skeleton.body17, t_ns)
         state.fit_boxes(tracks, which, sight, was.boxes, t_ns)
-        ids = np.full(len(poses), -1, np.int64)
-        ids[found] = tracks.ids[which]
-        new = self._newcomers(poses, chosen)
-        ids[new] = np.arange(self._next_id, self._next_id + len(new))
-        born = state.newborn(poses.take(new), rows.heights[new], self._next_id, t_ns)
-        self._tracks = tracks.join(born) if len(new) else tracks
-        self._next_id += len(new)
-        return ids
+        seen = dataclasses.replace(seen, ids=tracks.ids[which], boxes=tracks.boxes[which])
+        often = tracks.hits[which] >= self._options.min_hits
+        return seen if often.all() else seen.take(often)
 
-    def _newcomers(self, poses: Poses, chosen: np.ndarray) -> np.ndarray:
-        """Rows of people nobody knows, from left to right: so their order does not matter."""
-        new = np.flatnonzero((chosen < 0) & (poses.person_scores >= self._options.new_score))
-        return new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
+    def _begin(self, poses: Poses, rows: Sight, free: np.ndarray, t_ns: int) -> Poses:
+        """New tracks, numbered from left to right: so the order of rows does not matter."""
+        new = np.flatnonzero(free & (poses.person_scores >= self._options.new_score))
+        new = new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
+        people = poses.take(new)
+        if len(new):
+            born = state.newborn(people, rows.heights[new], self._next_id, t_ns)
+            self._tracks = self._tracks.join(born)
+            people = dataclasses.replace(people, ids=born.ids.copy())
+            self._next_id += len(new)
+        return people
 
     def _give_up(self, t_ns: int) -> None:
         unseen_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
         vain = (self._tracks.hits < self._options.min_hits) & (unseen_s > _TENTATIVE_GAP_S)
         if vain.any():
             self._tracks = self._tracks.take(~vain)
-
-    def _published(self, poses: Poses, ids: np.ndarray) -> Poses:
-        order = np.argsort(ids, kind="stable")
-        order = order[ids[order] >= 0]
-        where = np.searchsorted(self._tracks.ids, ids[order])
-        shown = self._tracks.hits[where] >= self._options.min_hits
-        order, where = order[shown], where[shown]
-        return dataclasses.replace(
-            poses.take(order), ids=ids[order], boxes=self._tracks.boxes[where]
-        )
 
 
 def _usable(poses: Poses, low_score: float) -> Poses:
