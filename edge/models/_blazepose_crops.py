@@ -1,0 +1,188 @@
+"""Which turned square of the frame each network of the cascade looks at.
+
+Squares are as the networks were trained (google-ai-edge/mediapipe, the published graphs), but come
+from the keypoints that a candidate carries. Where a constant was fitted, the comment says to what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from edge import geometry
+from edge.models import _blazepose_points as points
+from edge.recipe import Network
+
+# Body: the circle around the hips that holds the whole person, with this margin on each side. Read
+# off the keypoints it lies where the network's own auxiliary points 33 and 34 say (angle within
+# 0.4 degrees, radius within 10 % on 600 frames), and tracks a little better than they do.
+_BODY_MARGIN = 1.25
+_KNOWN = 0.1  # score of a keypoint that says where to look
+# A person whose box ends at the frame's edge goes on beyond it: look there from the hips on.
+# (Upper bodies of the media sets, cut at the hips: 75 -> 23 px error in the first frame.)
+_EDGE_PX, _CUT_MARGIN = 2.0, 2.5
+# A body square much smaller or larger than the box, in long sides of it, is no square of this
+# person; nor is one whose centre is further off.
+_SIDE_LEAST, _SIDE_MOST, _CENTRE_MOST = 0.9, 6.0, 2.5
+
+# Hand from the arm: around the middle finger's knuckle, in lengths wrist-knuckle; from itself:
+# twice the palm, moved towards the fingers by a tenth of it. The first is the median of what
+# the second settles at (media sets, 360 hands with presence > 0.8).
+_ARM_SIDE, _HAND_SIDE, _HAND_SHIFT = 3.3, 2.0, 0.1
+# Face from the body's eleven head points, and from itself: 1.5 x the mesh, which is higher than
+# the 68 of it by its forehead.
+_HEAD_SIDE, _HEAD_SHIFT = 1.9, 0.08
+_FACE_SIDE, _FACE_HIGHER, _FACE_SHIFT = 1.5, 1.2, 0.1
+# Squares from the last frame are kept while they agree with what the body says now.
+_TURN_MOST, _SHIFT_MOST, _RATIO_MOST = np.radians(70), 0.4, 2.0
+
+
+@dataclass
+class Squares:
+    """Turned squares of frames, one for each row."""
+
+    centres: np.ndarray  # [N,2] f32 px
+    sides: np.ndarray  # [N] f32 px
+    turns: np.ndarray  # [N] f32 rad, clockwise on the screen
+
+    def __len__(self) -> int:
+        return len(self.sides)
+
+    def take(self, which: np.ndarray) -> Squares:
+        """Rows chosen by a mask or by indices, in that order."""
+        return Squares(self.centres[which], self.sides[which], self.turns[which])
+
+    def otherwise(self, good: np.ndarray, others: Squares) -> Squares:
+        """These where `good` [N], the others elsewhere."""
+        return Squares(
+            np.where(good[:, None], self.centres, others.centres),
+            np.where(good, self.sides, others.sides),
+            np.where(good, self.turns, others.turns),
+        )
+
+    def matrices(self, network: Network) -> np.ndarray:
+        """[N,2,3] frame px -> input px."""
+        size = (network.width, network.height)
+        return geometry.square_crops(self.centres, self.sides, self.turns, size)
+
+
+def of_boxes(boxes: np.ndarray, sizes: np.ndarray) -> Squares:
+    """Where to look for the body of someone just detected.
+
+    Args:
+        boxes: [N,4] px.
+        sizes: [N,2] width and height of their frames.
+    """
+    shape = geometry.cxcywh(boxes)
+    centres, long = shape[:, :2].copy(), shape[:, 2:].max(1)
+    above, below = boxes[:, 1] <= _EDGE_PX, boxes[:, 3] >= sizes[:, 1] - _EDGE_PX
+    centres[:, 1] = np.where(below & ~above, boxes[:, 3], centres[:, 1])
+    centres[:, 1] = np.where(above & ~below, boxes[:, 1], centres[:, 1])
+    sides = long * np.where(above | below, _CUT_MARGIN, _BODY_MARGIN)
+    return Squares(centres, sides.astype(np.float32), np.zeros(len(boxes), np.float32))
+
+
+def of_bodies(
+    trunk: np.ndarray, scores: np.ndarray, boxes: np.ndarray
+) -> Tuple[Squares, np.ndarray]:
+    """Where to look for the body of someone known.
+
+    Args:
+        trunk: [N,23,2] px, body and feet.
+        scores: [N,23].
+        boxes: [N,4] px.
+
+    Returns:
+        The squares, and [N] bool whether they can be trusted.
+    """
+    hips, shoulders = trunk[:, points.HIPS].mean(1), trunk[:, points.SHOULDERS].mean(1)
+    known = scores > _KNOWN
+    reach = np.where(known, _length(trunk - hips[:, None]), 0).max(1, initial=0)
+    squares = Squares(hips, 2 * _BODY_MARGIN * reach, upwards(shoulders - hips))
+    shape = geometry.cxcywh(boxes)
+    long = np.maximum(shape[:, 2:].max(1), 1)
+    torso = known[:, points.HIPS + points.SHOULDERS].all(1)
+    torso &= (squares.sides >= _SIDE_LEAST * long) & (squares.sides <= _SIDE_MOST * long)
+    torso &= _length(hips - shape[:, :2]) <= _CENTRE_MOST * long
+    return squares, torso
+
+
+def of_arms(body: np.ndarray) -> Squares:
+    """Where the hands are, left and right by turns [2N], from BlazePose's points [N,>=33,2]."""
+    wrists, knuckles = body[:, points.WRISTS], body[:, points.FOREFINGERS] * 2
+    knuckles = ((knuckles + body[:, points.LITTLE_FINGERS]) / 3).reshape(-1, 2)
+    ahead = knuckles - wrists.reshape(-1, 2)
+    return Squares(knuckles, _ARM_SIDE * _length(ahead), upwards(ahead))
+
+
+def of_hands(hands: np.ndarray) -> Squares:
+    """Where hands are, from their own points [N,21,2]."""
+    knuckles = np.einsum("nki,k->ni", hands[:, points.KNUCKLES], points.KNUCKLE_WEIGHTS)
+    turns = upwards(knuckles - hands[:, 0])
+    centres, sizes = _bounds(hands[:, points.PALM], turns)
+    lift = _HAND_SHIFT * sizes[:, 1]
+    return Squares(_lifted(centres, turns, lift), _HAND_SIDE * sizes.max(1), turns)
+
+
+def of_heads(body: np.ndarray) -> Squares:
+    """Where the faces are, from BlazePose's points [N,>=33,2]."""
+    head = body[:, points.HEAD]
+    turns = _along(head[:, points.LEFT_EYE] - head[:, points.RIGHT_EYE])
+    centres, sizes = _bounds(head, turns)
+    size = sizes.max(1)
+    return Squares(_lifted(centres, turns, _HEAD_SHIFT * size), _HEAD_SIDE * size, turns)
+
+
+def of_faces(faces: np.ndarray) -> Squares:
+    """Where faces are, from their own 68 points [N,68,2]."""
+    turns = _along(faces[:, points.FACE_LEFT_EYE] - faces[:, points.FACE_RIGHT_EYE])
+    centres, sizes = _bounds(faces, turns)
+    side = _FACE_SIDE * np.maximum(sizes[:, 0], _FACE_HIGHER * sizes[:, 1])
+    return Squares(_lifted(centres, turns, _FACE_SHIFT * sizes[:, 1]), side, turns)
+
+
+def agree(old: Squares, new: Squares) -> np.ndarray:
+    """[N] bool: both look at the same thing, as far as turn, place and size tell.
+
+    The check of MediaPipe's RoiTrackingCalculator, wider, because the arm tells less of the hand
+    than the re-cropping network it has.
+    """
+    turn = np.abs(np.angle(np.exp(1j * (old.turns - new.turns))))
+    apart = _length(old.centres - new.centres)
+    ratio = old.sides / np.maximum(new.sides, 1e-3)
+    same = (turn < _TURN_MOST) & (apart < _SHIFT_MOST * new.sides)
+    return np.asarray(same & (ratio < _RATIO_MOST) & (ratio > 1 / _RATIO_MOST))
+
+
+def upwards(ahead: np.ndarray) -> np.ndarray:
+    """Turns [N] rad that make vectors [N,2] point up."""
+    return np.asarray(_along(ahead) + np.float32(np.pi / 2))
+
+
+def _along(vectors: np.ndarray) -> np.ndarray:
+    return np.arctan2(vectors[..., 1], vectors[..., 0])
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.hypot(vectors[..., 0], vectors[..., 1])
+
+
+def _axes(turns: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Right and down [N,2] of squares."""
+    cos, sin = np.cos(turns), np.sin(turns)
+    return np.stack((cos, sin), -1), np.stack((-sin, cos), -1)
+
+
+def _bounds(group: np.ndarray, turns: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Centres [N,2] px and sizes [N,2] of the turned boxes around points [N,K,2]."""
+    right, down = _axes(turns)
+    seen = np.stack(((group * right[:, None]).sum(-1), (group * down[:, None]).sum(-1)), -1)
+    low, high = seen.min(1), seen.max(1)
+    middle = (low + high) / 2
+    return middle[:, :1] * right + middle[:, 1:] * down, high - low
+
+
+def _lifted(centres: np.ndarray, turns: np.ndarray, by: np.ndarray) -> np.ndarray:
+    return np.asarray(centres - by[:, None] * _axes(turns)[1])

@@ -1,0 +1,86 @@
+"""The candidates of all frames as one batch, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Sequence
+
+import numpy as np
+
+from edge.errors import InternalError
+from edge.models import _blazepose_points as points
+from edge.models._blazepose_memory import Memory
+from edge.structures import Frame, Poses
+
+
+@dataclass
+class Crowd:
+    """Candidates of all frames; rows in the order of the frames."""
+
+    which: np.ndarray  # [N] i64 index of the frame
+    sizes: np.ndarray  # [N,2] f32 width, height px of the frame
+    keypoints: np.ndarray  # [N,133,2] f32 px, predicted
+    scores: np.ndarray  # [N,133] f32, 0 = not known
+    boxes: np.ndarray  # [N,4] f32 px
+    ids: np.ndarray  # [N] i64
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    @staticmethod
+    def gather(frames: Sequence[Frame], people: Sequence[Poses]) -> Crowd:
+        """Everybody with a box that is one.
+
+        Raises:
+            InternalError: candidates of another skeleton.
+        """
+        strange = {p.skeleton for p in people} - {points.SKELETON}
+        if strange:
+            raise InternalError(f"blazepose: candidates are {strange}, not {points.SKELETON}")
+        which = np.repeat(np.arange(len(people)), [len(p) for p in people])
+        sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)
+        crowd = Crowd(
+            which,
+            sizes[which],
+            *(
+                np.concatenate([getattr(p, name) for p in people])
+                for name in ("keypoints", "scores", "boxes", "ids")
+            ),
+        )
+        return crowd.take(np.isfinite(crowd.boxes).all(1)).without_holes()
+
+    def take(self, rows: np.ndarray) -> Crowd:
+        """Rows chosen by a mask or by indices, in that order."""
+        arrays = (self.which, self.sizes, self.keypoints, self.scores, self.boxes, self.ids)
+        return Crowd(*(a[rows] for a in arrays))
+
+    def without_holes(self) -> Crowd:
+        """Keypoints that are no numbers are not known."""
+        good = np.isfinite(self.keypoints).all(-1) & np.isfinite(self.scores)
+        if good.all():
+            return self
+        self.keypoints = np.where(good[..., None], self.keypoints, np.float32(0))
+        self.scores = np.where(good, self.scores, np.float32(0))
+        return self
+
+    def remembered(self, frames: Sequence[Frame], memory: Memory) -> Crowd:
+        """The same people, with what memory knows of them beyond the frames' edges."""
+        trunk, scores = self.keypoints[:, : points.TRUNK], self.scores[:, : points.TRUNK]
+        parts = [
+            memory.complete(f.camera, trunk[mine], scores[mine], self.boxes[mine])
+            for f, mine in ((f, self.which == i) for i, f in enumerate(frames))
+        ]
+        if len(parts) == 1 and parts[0][0] is trunk:
+            return self
+        keypoints, known = self.keypoints.copy(), self.scores.copy()
+        keypoints[:, : points.TRUNK] = np.concatenate([p[0] for p in parts])
+        known[:, : points.TRUNK] = np.concatenate([p[1] for p in parts])
+        return Crowd(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
+
+    def spread(
+        self, count: int, keypoints: np.ndarray, scores: np.ndarray, person_scores: np.ndarray
+    ) -> List[Poses]:
+        """One Poses for each of `count` frames: keypoints [N,133,2], scores [N,133], [N]."""
+        name = points.SKELETON
+        whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name)
+        return [whole.take(self.which == i) for i in range(count)]

@@ -1,0 +1,136 @@
+"""MediaPipe's networks as a cascade to whole bodies: body and feet, then hands and faces.
+
+Each network runs once per step, with all people of all frames in one batch; both hands of
+everybody are one batch. Crops come from the keypoints that candidates carry, so that a detector is
+needed for new people only. Someone new is looked for in the detector's box, and from the second
+frame on in the square that follows from the pose: no network ever runs twice in a step.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from edge.errors import ConfigError
+from edge.models import ModelOptions
+from edge.models import _blazepose_crops as crops
+from edge.models import _blazepose_decode as decode
+from edge.models import _blazepose_gate as gate
+from edge.models import _blazepose_points as points
+from edge.models._blazepose_crowd import Crowd
+from edge.models._blazepose_decode import Bodies
+from edge.models._blazepose_memory import Memory
+from edge.models._blazepose_parts import Faces, Hands
+from edge.models._outputs import Outputs, Shape
+from edge.models._preprocess import sample
+from edge.recipe import Recipe
+from edge.runtime import Runner
+from edge.structures import Frame, Poses
+
+_OUTPUTS: Dict[str, Dict[str, Shape]] = {
+    "body": {"landmarks": (5 * points.RAW_POINTS,), "score": (1,)},
+    "hand": {"landmarks": (3 * points.HAND_POINTS,), "presence": (1,), "handedness": (1,)},
+    "face": {"landmarks": (3 * points.MESH_POINTS,), "score": (1,)},
+}
+_HEATMAP: Shape = (points.RAW_POINTS, None, None)  # of the body; finer where there is one
+
+
+class BlazePose:
+    """Candidates to 133 keypoints; the contract is models.PoseModel.
+
+    Boxes and ids are the candidates'. Left out are people the body network does not see, and those
+    whose pose left their box. A hand or a face that is not found, and a keypoint outside the frame,
+    have score 0.
+    """
+
+    skeleton = points.SKELETON
+    one_stage = False
+
+    def __init__(self, parts: Mapping[str, Outputs], min_score: float) -> None:
+        self._body = parts["body"]
+        self._hands = Hands(parts["hand"])
+        self._faces = Faces(parts["face"])
+        self._min_score = max(min_score, gate.LEAST_SCORE)
+        self._memory = Memory()
+        self.refused = 0  # poses that were not believed, so far
+
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """One Poses for each frame: the candidates that were found, in their order."""
+        crowd = Crowd.gather(frames, people)
+        if not len(crowd):
+            return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
+        with np.errstate(invalid="ignore", over="ignore"):
+            bodies = self._look(frames, crowd)
+            keypoints, scores = _trunk(bodies)
+            inside = _inside(keypoints, crowd.sizes)
+            stays = gate.accepted(crowd, keypoints, scores * inside, bodies.person_scores)
+            stays &= bodies.person_scores >= self._min_score
+            self.refused += len(stays) - int(stays.sum())
+            crowd, bodies = crowd.take(stays), bodies.take(stays)
+            self._memory.keep(frames, crowd.which, keypoints[stays], inside[stays])
+            keypoints, scores = self._whole(frames, crowd, bodies, keypoints[stays], scores[stays])
+        return crowd.spread(len(frames), keypoints, scores, bodies.person_scores)
+
+    def _look(self, frames: Sequence[Frame], crowd: Crowd) -> Bodies:
+        """The body network on everybody."""
+        known = crowd.remembered(frames, self._memory)
+        trunk, scores = known.keypoints[:, : points.TRUNK], known.scores[:, : points.TRUNK]
+        squares, good = crops.of_bodies(trunk, scores, crowd.boxes)
+        squares = squares.otherwise(good, crops.of_boxes(crowd.boxes, crowd.sizes))
+        network = self._body.network
+        matrices = squares.matrices(network)
+        sample(frames, crowd.which, matrices, network, self._body.feed(len(crowd)))
+        results = self._body.run()
+        self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
+        return decode.bodies(results, matrices, network.width)
+
+    def _whole(
+        self,
+        frames: Sequence[Frame],
+        crowd: Crowd,
+        bodies: Bodies,
+        trunk: np.ndarray,
+        trunk_scores: np.ndarray,
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Hands and faces beside the body: keypoints [N,133,2], scores [N,133]."""
+        keypoints = np.zeros((len(crowd), points.KEYPOINTS, 2), np.float32)
+        scores = np.zeros((len(crowd), points.KEYPOINTS), np.float32)
+        keypoints[:, : points.TRUNK], scores[:, : points.TRUNK] = trunk, trunk_scores
+        keypoints[:, points.SMALL_TOES] = 0
+        for part in (self._hands, self._faces):
+            part.look(frames, crowd, bodies)
+        for part in (self._hands, self._faces):
+            part.write(part.run(), keypoints, scores)
+        scores *= _inside(keypoints, crowd.sizes)
+        return keypoints, scores
+
+
+def _trunk(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
+    """Keypoints [N,23,2] and scores [N,23] of body and feet; the small toes lie on the big ones."""
+    scores = bodies.scores[:, points.TRUNK_SOURCE]
+    scores[:, points.SMALL_TOES] = 0
+    return bodies.points[:, points.TRUNK_SOURCE], scores
+
+
+def _inside(keypoints: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """[N,K] bool: in the picture, whose sizes are [N,2]."""
+    return np.asarray(((keypoints >= 0) & (keypoints < sizes[:, None])).all(-1))
+
+
+def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BlazePose:
+    """Join the cascade.
+
+    Raises:
+        ConfigError: a network is missing or has a name too many. DataError: other outputs.
+    """
+    if recipe.skeleton != points.SKELETON:
+        raise ConfigError(f"skeleton: blazepose gives {points.SKELETON}, not {recipe.skeleton!r}")
+    parts: Dict[str, Outputs] = {}
+    for part, shapes in _OUTPUTS.items():
+        parts[part] = Outputs(recipe, runners, [*shapes, "world", "heatmap"], part)
+        for name, shape in shapes.items():
+            parts[part].require(name, shape)
+    if parts["body"].has("heatmap"):
+        parts["body"].require("heatmap", _HEATMAP)
+    return BlazePose(parts, options.min_score)
