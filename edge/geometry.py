@@ -135,7 +135,7 @@ def oks(
     """
     n, k = a.shape[:2]
     m = len(b)
-    pair = np.broadcast_to(areas.reshape(n, -1), (n, m))
+    pair = np.broadcast_to(areas if areas.ndim == 2 else areas[:, None], (n, m))
     rows = max(1, _OKS_BLOCK // max(1, m * k))
     out = np.zeros((n, m), np.float32)
     scale = (-1 / (8 * np.square(sigmas, dtype=np.float64))).astype(np.float32)
