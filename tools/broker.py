@@ -106,7 +106,7 @@ class Broker:
         """Start it, again on the same port if it ran before; returns when it listens.
 
         Raises:
-            UnavailableError: it does not come up; the message ends with its last line.
+            UnavailableError: it does not come up; the message ends with what it says.
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -117,8 +117,9 @@ class Broker:
         while not listens(self.host, self.port):
             if self._process.poll() is not None or time.monotonic() > give_up_s:
                 lines = self.log.read_text("utf-8", "replace").splitlines() or ["no output"]
+                errors = [line for line in lines if "error" in line.lower()] or lines[-1:]
                 self.stop()
-                raise UnavailableError(f"{self.kind} does not start: {lines[-1]}")
+                raise UnavailableError(f"{self.kind} does not start: {errors[0]}")
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -218,12 +219,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run a broker until Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Broker(arguments.kind, arguments.user) as broker:
-        print(f"{broker.kind}, MQTT {broker.protocol}: {broker.uri}", flush=True)
-        if broker.user:
-            print(f"password file: {broker.password_file}", flush=True)
-        try:
+    try:
+        with Broker(arguments.kind, arguments.user) as broker:
+            print(f"{broker.kind}, MQTT {broker.protocol}: {broker.uri}", flush=True)
+            if broker.user:
+                print(f"password file: {broker.password_file}", flush=True)
             signal.pause()
-        except KeyboardInterrupt:
-            print("stopped")
+    except KeyboardInterrupt:
+        print("stopped")
     return 0
