@@ -13,10 +13,11 @@ from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, 
 from edge.pipeline import Camera
 from edge.recipe import Network, Recipe, load_recipe
 from edge.rules import Rule, build_rule
-from edge.runtime import Runner, RunnerOptions, open_runner
+from edge.runtime import Read, Runner, RunnerOptions, open_runner, read_plain
 from edge.smooth import Smoother
 from edge.structures import Poses
 from edge.track import Tracker
+from edge.trust import open_trust
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Models:
         self.runners: Dict[str, Runner] = {}
         self._config = config
         self._folder = models_dir(config)
+        trust = open_trust(self._folder, config.trust.key_file)
+        self._read: Read = trust.read if trust else read_plain
         self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
         self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
         self._check()
@@ -95,7 +98,7 @@ class Models:
         if name == "none":
             return load_model(Recipe(family="none", networks={}), {}, ModelOptions())
         folder = self._folder / name
-        recipe = load_recipe(folder)
+        recipe = load_recipe(folder, self._read)
         options = ModelOptions(
             min_score, self._config.detect.nms_iou, self._config.detect.max_people
         )
@@ -107,7 +110,7 @@ class Models:
         opened: Dict[str, Runner] = {}
         for name, network in recipe.networks.items():
             path = network_file(folder, network, self._config.runtime.precision)
-            opened[name] = open_runner(path, shapes[name], limits)
+            opened[name] = open_runner(path, shapes[name], limits, self._read)
             self.runners[f"{folder.name}/{name}"] = opened[name]
             log.info("loaded %s", path)
         return opened

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from edge.errors import ConfigError, NoInputError
 from edge.schema import build, key, name_problem
@@ -42,6 +42,13 @@ class Models:
     """Where networks are."""
 
     dir: str = key("", "folder of models; empty = /var/lib/edge/engines, else ./engines")
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Who may say which networks are loaded."""
+
+    key_file: str = key("", "public key; set = only files of a manifest signed with it are loaded")
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,7 @@ class Config:
     cameras: List[Camera] = key([], "one [[cameras]] table each")
     capture: Capture = key(Capture)
     models: Models = key(Models)
+    trust: Trust = key(Trust)
     detect: Detect = key(Detect)
     pose: Pose = key(Pose)
     runtime: Runtime = key(Runtime)
@@ -141,14 +149,14 @@ class Config:
     mqtt: Mqtt = key(Mqtt)
 
 
-def read_toml(path: Path) -> Dict[str, Any]:
-    """The tables of a TOML file.
+def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Dict[str, Any]:
+    """The tables of a TOML file; `read` gives its bytes.
 
     Raises:
         NoInputError: there is no such file. ConfigError: it is not TOML; names the line.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read(path).decode("utf-8")
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.config import read_toml
 from edge.errors import ConfigError, NoInputError
@@ -79,8 +79,12 @@ class Recipe:
     gate: Gate = key(Gate)
 
 
-def load_recipe(folder: Path) -> Recipe:
+def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Recipe:
     """Read a model's recipe.
+
+    Args:
+        folder: the model's folder.
+        read: gives the file's bytes, or refuses it (edge.trust).
 
     Raises:
         NoInputError: no such model; lists those there are. ConfigError: names file and key.
@@ -92,7 +96,7 @@ def load_recipe(folder: Path) -> Recipe:
             f"{path}: no such model; there are: {', '.join(there) or 'none'} in {folder.parent}"
         )
     try:
-        recipe = build(Recipe, read_toml(path))
+        recipe = build(Recipe, read_toml(path, read))
         _check(recipe)
         return recipe
     except ConfigError as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Mapping, Protocol, Tuple
+from typing import Callable, Dict, Mapping, Protocol, Tuple
 
 import numpy as np
 
 from edge import plug
-from edge.errors import ConfigError
+from edge.errors import ConfigError, NoInputError
 
 SUFFIXES = {".onnx": "ort", ".engine": "trt"}
 
@@ -53,8 +53,28 @@ class Runner(Protocol):
         """Give everything back; may be called twice."""
 
 
+Read = Callable[[Path], bytes]
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        NoInputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NoInputError(
+            f"{path}: {error.strerror or error}; `edge-tools get {path.parent.name}` fetches it"
+        ) from error
+
+
 def open_runner(
-    path: Path, shapes: Mapping[str, Tuple[int, ...]], options: RunnerOptions
+    path: Path,
+    shapes: Mapping[str, Tuple[int, ...]],
+    options: RunnerOptions,
+    read: Read = read_plain,
 ) -> Runner:
     """Load an engine file.
 
@@ -63,6 +83,7 @@ def open_runner(
         shapes: the shape of one sample of each input, without the batch: fixes what the file
             leaves open and must agree with what it does not.
         options: threads and batch limit.
+        read: gives the file's bytes, or refuses it (edge.trust); nothing else reads the file.
 
     Raises:
         NoInputError: no such file. DataError: not a network. ConfigError: wrong shapes.
@@ -70,5 +91,5 @@ def open_runner(
     name = SUFFIXES.get(path.suffix)
     if name is None:
         raise ConfigError(f"{path}: no runtime for {path.suffix!r}; known: {', '.join(SUFFIXES)}")
-    runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options)
+    runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options, read)
     return runner

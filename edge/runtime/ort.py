@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 import numpy as np
 import onnxruntime
 
-from edge.errors import ConfigError, DataError, InternalError, NoInputError
-from edge.runtime import RunnerOptions, TensorSpec
+from edge.errors import ConfigError, DataError, InternalError
+from edge.runtime import Read, RunnerOptions, TensorSpec, read_plain
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -167,13 +167,16 @@ class OrtRunner:
 
 
 def open_runner(
-    path: Path, shapes: Mapping[str, Tuple[int, ...]], options: RunnerOptions
+    path: Path,
+    shapes: Mapping[str, Tuple[int, ...]],
+    options: RunnerOptions,
+    read: Read = read_plain,
 ) -> OrtRunner:
     """Load an ONNX file; see `edge.runtime.open_runner`.
 
     The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
     """
-    data = _read(path)
+    data = _checked(read(path), path)
     session = _session(data, path, options.threads)
     for name in shapes:
         names = [i.name for i in session.get_inputs()]
@@ -183,13 +186,7 @@ def open_runner(
     return OrtRunner(session, shapes, options.max_batch, str(path), digest)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise NoInputError(
-            f"{path}: {error.strerror or error}; `edge-tools get {path.parent.name}` fetches it"
-        ) from error
+def _checked(data: bytes, path: Path) -> bytes:
     if not data:
         raise DataError(f"{path}: is empty; fetch or export it again")
     if _EXTERNAL in data:

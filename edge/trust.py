@@ -1,0 +1,138 @@
+"""Which files may be loaded: those whose sha256 stands in a manifest that the operator signed.
+
+An engine file is executable code, so what is hashed must be what is loaded: `Trust.read` gives the
+very buffer it hashed, and nothing reads the file again. The manifest is `manifest.json` in the
+models folder, its ed25519 signature (RFC 8032) over the exact bytes is `manifest.sig` beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Optional
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from edge.errors import ConfigError, DataError, NoInputError
+
+SCHEMA = "models/1"
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_FILE_BYTES = 4 << 30
+
+
+class Trust:
+    """The signed list of one models folder.
+
+    Args:
+        root: the models folder.
+        key: the operator's public key.
+
+    Raises:
+        NoInputError: no manifest. DataError: not signed with this key, or not a manifest.
+    """
+
+    def __init__(self, root: Path, key: Ed25519PublicKey) -> None:
+        self._root = root.resolve()
+        manifest = read_once(self._root / MANIFEST, MAX_MANIFEST_BYTES)
+        signature = read_once(self._root / SIGNATURE, 1024)
+        try:
+            key.verify(signature, manifest)
+        except InvalidSignature:
+            raise DataError(
+                f"{self._root / MANIFEST}: is not signed with this key; "
+                "`edge-tools sign` with the operator's key signs it"
+            ) from None
+        self.files = _parse(manifest, self._root / MANIFEST)
+
+    def read(self, path: Path) -> bytes:
+        """The content of a file, read once, if it is the signed one.
+
+        Raises:
+            DataError: outside the folder, not listed, or changed since it was signed.
+        """
+        name = self._name(path)
+        wanted = self.files.get(name)
+        if wanted is None:
+            raise DataError(f"{path}: is not in the signed manifest; look at it, then sign again")
+        data = read_once(path, MAX_FILE_BYTES)
+        if hashlib.sha256(data).hexdigest() != wanted:
+            raise DataError(f"{path}: was changed after it was signed; restore it or sign again")
+        return data
+
+    def _name(self, path: Path) -> str:
+        real = Path(os.path.realpath(str(path)))
+        try:
+            name = real.relative_to(self._root).as_posix()
+        except ValueError:
+            raise DataError(f"{path}: leads out of {self._root}; keep models inside it") from None
+        return name
+
+
+def load_key(path: Path) -> Ed25519PublicKey:
+    """The operator's public key from a PEM file.
+
+    Raises:
+        NoInputError: no such file. ConfigError: not an ed25519 public key.
+    """
+    data = read_once(path, 1 << 16)
+    try:
+        key: Any = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError(
+            f"trust.key_file: {path}: is not an ed25519 public key; `edge-tools keygen` makes one"
+        )
+    return key
+
+
+def open_trust(root: Path, key_file: str) -> Optional[Trust]:
+    """The trust that a configuration asks for; None without a key."""
+    return Trust(root, load_key(Path(key_file))) if key_file else None
+
+
+def read_once(path: Path, most_bytes: int) -> bytes:
+    """A regular file, read by one open; links are not followed in its last part.
+
+    Raises:
+        NoInputError: it is not there. DataError: a link, a device, or too large.
+    """
+    try:
+        handle = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link; put the file itself there") from None
+        raise NoInputError(f"{path}: {error.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            raise DataError(f"{path}: is not a plain file")
+        if state.st_size > most_bytes:
+            raise DataError(f"{path}: has {state.st_size} bytes, more than {most_bytes} allowed")
+        return file.read(most_bytes + 1)[:most_bytes]
+
+
+def _parse(manifest: bytes, path: Path) -> Dict[str, str]:
+    try:
+        table = json.loads(manifest)
+        files = table["files"] if table["schema"] == SCHEMA else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        files = None
+    if not isinstance(files, dict) or not all(map(_is_entry, files.items())):
+        raise DataError(f"{path}: is signed, but is not a manifest of this program ({SCHEMA})")
+    return dict(files)
+
+
+def _is_entry(entry: Any) -> bool:
+    """A relative path that stays inside, and 64 hex digits."""
+    name, digest = entry
+    inside = PurePosixPath(name)
+    plain = not inside.is_absolute() and ".." not in inside.parts and name == inside.as_posix()
+    hexed = isinstance(digest, str) and len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+    return plain and hexed

@@ -1,0 +1,97 @@
+"""From a key pair to a daemon that loads what was signed and refuses what was not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.__main__ import main
+
+MODELS = Path(__file__).resolve().parents[1] / "edge" / "golden" / "models"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    shutil.copytree(MODELS, tmp_path / "models")
+    assert main(["keygen", str(tmp_path / "operator")]) == 0
+    return tmp_path
+
+
+def sign(place: Path, *more: str) -> int:
+    return main(["sign", "--models", f"{place}/models", "--key", f"{place}/operator.key", *more])
+
+
+def run_daemon(place: Path, key: str = "operator.pub") -> subprocess.CompletedProcess[str]:
+    (place / "edge.toml").write_text(
+        f'[models]\ndir = "{place}/models"\n[trust]\nkey_file = "{place}/{key}"\n'
+        '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
+        f'[[cameras]]\nsource = "file://{place}/nothing.mp4"\n'
+    )
+    return subprocess.run(
+        [sys.executable, "-m", "edge", "run", "--config", str(place / "edge.toml")],
+        capture_output=True, text=True, timeout=60,
+    )
+
+
+def test_secret_key_is_for_its_owner_only_and_never_overwritten(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (place / "operator.key").stat().st_mode & 0o777 == 0o600
+    before = (place / "operator.key").read_bytes()
+    assert main(["keygen", str(place / "operator")]) == 78
+    assert "never overwritten" in capsys.readouterr().err
+    assert (place / "operator.key").read_bytes() == before
+
+
+def test_signed_models_are_loaded(place: Path) -> None:
+    assert sign(place) == 0
+    assert sign(place, "--check") == 0
+    done = run_daemon(place)
+    assert "loaded" in done.stderr
+    assert done.returncode == 66, "all but the missing video is fine"
+
+
+@pytest.mark.parametrize("file", ["twobox/model.onnx", "standing/model.toml", "manifest.json"])
+def test_a_changed_file_stops_the_daemon_in_one_line(place: Path, file: str) -> None:
+    assert sign(place) == 0
+    path = place / "models" / file
+    path.write_bytes(path.read_bytes() + b"\n")
+    done = run_daemon(place)
+    assert done.returncode == 65
+    assert file in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sign(place, "--check") == 65
+
+
+def test_foreign_signature_and_unsigned_folder(place: Path) -> None:
+    assert run_daemon(place).returncode == 66
+    assert sign(place) == 0
+    assert main(["keygen", str(place / "stranger")]) == 0
+    done = run_daemon(place, "stranger.pub")
+    assert done.returncode == 65
+    assert "not signed with this key" in done.stderr
+
+
+def test_links_are_not_signed_and_so_not_loaded(place: Path) -> None:
+    target = place / "models" / "twobox" / "model.onnx"
+    target.rename(place / "elsewhere.onnx")
+    target.symlink_to(place / "elsewhere.onnx")
+    assert sign(place) == 0
+    files = json.loads((place / "models" / "manifest.json").read_text())["files"]
+    assert "twobox/model.onnx" not in files
+    assert run_daemon(place).returncode == 65
+
+
+def test_mistakes(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    key = f"{place}/operator.key"
+    assert main(["sign", "--models", str(tmp_path / "none"), "--key", key]) == 66
+    assert main(["sign", "--models", str(tmp_path / "empty"), "--key", key]) == 65
+    assert main(["sign", "--models", f"{place}/models", "--key", f"{place}/operator.pub"]) == 78
+    for line in capsys.readouterr().err.strip().splitlines():
+        assert line.startswith("edge-tools")

@@ -1,0 +1,53 @@
+"""`edge-tools keygen`: the operator's ed25519 key pair."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from edge.errors import ConfigError, NoInputError
+
+HELP = "make the key pair that signs models"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("name", type=Path, help="writes NAME.key (keep it secret) and NAME.pub")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write both files; never over others."""
+    secret, public = (arguments.name.with_name(arguments.name.name + s) for s in (".key", ".pub"))
+    key = Ed25519PrivateKey.generate()
+    write_new(secret, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    public_bytes = key.public_key().public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    write_new(public, public_bytes, 0o644)
+    print(f"{secret}: signs; keep it off the device\n{public}: goes onto it ([trust] key_file)")
+    return 0
+
+
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Create a file that must not exist.
+
+    Raises:
+        ConfigError: it exists. NoInputError: it cannot be created.
+    """
+    try:
+        handle = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise ConfigError(f"{path}: exists; a key is never overwritten, choose another") from None
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)

@@ -1,0 +1,100 @@
+"""`edge-tools sign`: the manifest of a models folder, signed."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from edge.errors import ConfigError, DataError, NoInputError
+from edge.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
+
+HELP = "list the files of a models folder with their hashes and sign the list"
+SUFFIXES = (".toml", ".onnx", ".engine", ".json", ".cache")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("--models", type=Path, default=Path("engines"), help="models folder")
+    parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
+    parser.add_argument("--check", action="store_true", help="only verify what is there")
+    parser.add_argument("--json", action="store_true", help="print the manifest")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sign, or verify every file that was signed."""
+    key = load_secret(arguments.key)
+    root = arguments.models
+    if not root.is_dir():
+        raise NoInputError(f"{root}: no such folder")
+    if not arguments.check:
+        sign(root, key)
+    names = verify(root, key)
+    if arguments.json:
+        print((root / MANIFEST).read_text())
+    else:
+        verb = "verified" if arguments.check else "signed"
+        print(f"{root / MANIFEST}: {verb}, {len(names)} files")
+    return 0
+
+
+def load_secret(path: Path) -> Ed25519PrivateKey:
+    """The operator's secret key.
+
+    Raises:
+        NoInputError: no such file. ConfigError: not an unencrypted ed25519 key.
+    """
+    data = read_once(path, 1 << 16)
+    try:
+        key: Any = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{path}: is not an ed25519 secret key; `edge-tools keygen` makes one")
+    return key
+
+
+def sign(root: Path, key: Ed25519PrivateKey) -> None:
+    """Write manifest and signature, each in one rename.
+
+    Between the two renames the old signature does not fit the new list: a reader refuses, it never
+    accepts what was not signed.
+    """
+    files = {p.relative_to(root).as_posix(): digest(p) for p in signable(root)}
+    if not files:
+        raise DataError(f"{root}: nothing to sign; there is no model.toml, .onnx or .engine in it")
+    manifest = json.dumps({"schema": SCHEMA, "files": files}, indent=1, sort_keys=True).encode()
+    replace(root / MANIFEST, manifest)
+    replace(root / SIGNATURE, key.sign(manifest))
+
+
+def signable(root: Path) -> List[Path]:
+    """Files of models, sorted; links and hidden files are left out, so they are never loaded."""
+    found = (p for s in SUFFIXES for p in root.glob(f"*/*{s}"))
+    return sorted(p for p in found if p.is_file() and not p.is_symlink() and p.name[0] != ".")
+
+
+def digest(path: Path) -> str:
+    """sha256 in hex."""
+    return hashlib.sha256(read_once(path, MAX_FILE_BYTES)).hexdigest()
+
+
+def verify(root: Path, key: Ed25519PrivateKey) -> Dict[str, str]:
+    """Every signed file, read as the daemon reads it; names and hashes."""
+    trust = Trust(root, key.public_key())
+    for name in trust.files:
+        trust.read(root / name)
+    return trust.files
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that it is whole or not there."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(data)
+    fresh.replace(path)
