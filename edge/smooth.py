@@ -68,7 +68,7 @@ class Smoother:
         dt_s = self._elapsed_s(len(poses), t_ns)
         tall = self._measure_heights(poses)
         _predict(state, dt_s, self._options.q)
-        _correct(state, poses, tall, self._options)
+        _correct(state, poses, tall, self._body17, self._options)
         keypoints, scores = _told(state, poses, self._options.coast_frames)
         return dataclasses.replace(poses, keypoints=keypoints, scores=scores)
 
@@ -93,16 +93,16 @@ class Smoother:
     def _align(self, poses: Poses, t_ns: int) -> None:
         """Put the rows of these people first, in their order; keep the others for a while."""
         n = len(poses)
-        if len(self._ids) >= n and np.array_equal(self._ids[:n], poses.ids):
+        away_s = (t_ns - self._t_ns) * 1e-9
+        if np.array_equal(self._ids[:n], poses.ids) and (away_s[:n] <= _MEMORY_S).all():
             return
         row_of = {int(i): row for row, i in enumerate(self._ids)}
         source = np.array([row_of.pop(int(i), -1) for i in poses.ids], np.int64)
         rest = np.array(list(row_of.values()), np.int64)
-        rest = rest[(t_ns - self._t_ns[rest]) * 1e-9 <= _MEMORY_S]
-        long_away = (t_ns - self._t_ns[source]) * 1e-9 > _MEMORY_S if len(self._ids) else source < 0
-        source = np.where(long_away, -1, source)
+        rest = rest[away_s[rest] <= _MEMORY_S]
+        source[np.isin(source, np.flatnonzero(away_s > _MEMORY_S))] = -1
         self._move(np.concatenate((source, rest)), np.concatenate((poses.ids, self._ids[rest])))
-        self._t_ns[: n][source < 0] = t_ns
+        self._t_ns[:n][source < 0] = t_ns
 
     def _move(self, source: np.ndarray, ids: np.ndarray) -> None:
         """Row i comes from row source[i]; -1 = a new person."""
@@ -155,7 +155,9 @@ def _predict(state: np.ndarray, dt: np.ndarray, acceleration: float) -> None:
     p11 += q * dt
 
 
-def _correct(state: np.ndarray, poses: Poses, tall: np.ndarray, options: Smooth) -> None:
+def _correct(
+    state: np.ndarray, poses: Poses, tall: np.ndarray, body17: np.ndarray, options: Smooth
+) -> None:
     """Take the measurements that can be believed; let the other keypoints coast.
 
     Source: Kalman's update in Joseph's form for a 2-state filter that measures the place.
@@ -176,7 +178,16 @@ def _correct(state: np.ndarray, poses: Poses, tall: np.ndarray, options: Smooth)
     n11 += k1 * (k1 * total - 2 * n01)
     n00[:] = rest * rest * n00 + k0 * k0 * noise
     n01[:] = p01
+    _coast(state, taken, body17)
     _count(state, poses.scores, strong, taken, options.coast_frames)
+
+
+def _coast(state: np.ndarray, taken: np.ndarray, body17: np.ndarray) -> None:
+    """A hidden keypoint loses its own motion, but goes on with the body: an arm behind a walker."""
+    seen = taken[:, body17]
+    speed = state[_VX : _VX + 2]
+    body = (speed[:, :, body17] * seen).sum(2) / np.maximum(seen.sum(1), 1)
+    speed += (1 - _COAST_SPEED) * ~taken * (body[:, :, None] - speed)
 
 
 def _count(
@@ -186,7 +197,6 @@ def _count(
     lost = ~taken
     state[_BELIEF] *= _COAST_SCORE * lost
     state[_BELIEF] += scores * taken
-    state[_VX : _VX + 2] *= 1 - (1 - _COAST_SPEED) * lost
     state[_MISSED] = np.where(lost, state[_MISSED] + 1, 0)
     state[_REFUSED] = (state[_REFUSED] + 1) * (lost & strong)
     anew = (state[_MISSED] > coast) | (state[_REFUSED] >= _REFUSALS)
