@@ -44,6 +44,7 @@ class Candidates:
         )
 
 
+_MAX_LOG_SIZE = 10.0  # 22000 anchors or cells: no picture holds such a box
 Decode = Callable[[Dict[str, np.ndarray], float], Candidates]
 
 
@@ -105,6 +106,12 @@ def to_frame(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), which cannot overflow in this form."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float32, copy=False)))
+
+
+def exp_size(logs: np.ndarray) -> np.ndarray:
+    """Exponential of a logarithmic size; NaN for what is not finite, never an overflow."""
+    sizes = np.exp(np.minimum(logs, _MAX_LOG_SIZE))
+    return np.where(np.isfinite(logs), sizes, np.float32(np.nan))
 
 
 def logit(score: float) -> float:

@@ -9,7 +9,15 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.models import ModelOptions
-from edge.models._boxes import BoxDetector, Candidates, bad_numbers, logit, sigmoid
+from edge.models._boxes import (
+    BoxDetector,
+    Candidates,
+    bad_numbers,
+    check_person,
+    exp_size,
+    logit,
+    sigmoid,
+)
 from edge.models._outputs import Outputs
 from edge.recipe import Recipe
 from edge.runtime import Runner
@@ -20,7 +28,6 @@ _TINY = {
     "stride32": [[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]],
     "stride16": [[23.0, 27.0], [37.0, 58.0], [81.0, 82.0]],
 }
-_MAX_LOG_SIZE = 10.0  # a box of 22000 anchors: no picture has one, and exp stays finite
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         DataError: the network has not these heads.
     """
     settings = build(Settings, recipe.options, "options")
+    check_person(settings.person, settings.classes)
     outputs = Outputs(recipe, runners, list(settings.anchors))
     heads = []
     for name, sizes in settings.anchors.items():
@@ -101,7 +109,8 @@ def _boxes(
     part: np.ndarray, cell: np.ndarray, anchors: np.ndarray, head: _Head, columns: int
 ) -> np.ndarray:
     stride = np.float32(head.input_width / columns)
+    part = np.where(np.isfinite(part), part, np.float32(np.nan))  # sigmoid would hide infinity
     stretched = sigmoid(part[:, :2]) * np.float32(head.stretch) - np.float32((head.stretch - 1) / 2)
     centre = (stretched + cell.astype(np.float32)) * stride
-    half = np.exp(np.minimum(part[:, 2:4], _MAX_LOG_SIZE)) * anchors / 2
+    half = exp_size(part[:, 2:4]) * anchors / 2
     return np.concatenate((centre - half, centre + half), -1)

@@ -14,6 +14,7 @@ from edge.models._boxes import (
     Decode,
     bad_numbers,
     check_person,
+    exp_size,
     level_sizes,
     logit,
     sigmoid,
@@ -23,8 +24,6 @@ from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.schema import build, key
-
-_MAX_LOG_SIZE = 10.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def decode_boxes(raw: np.ndarray, cells: np.ndarray, strides: Union[int, np.ndar
         strides: px, broadcastable to [...,1].
     """
     centre = cells + raw[..., :2] * strides
-    half = np.exp(np.minimum(raw[..., 2:], _MAX_LOG_SIZE)) * strides / 2
+    half = exp_size(raw[..., 2:]) * strides / 2
     return np.concatenate((centre - half, centre + half), -1)
 
 

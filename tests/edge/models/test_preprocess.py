@@ -1,0 +1,241 @@
+"""The one preprocessing: against rtmlib's pixels, an exact sampler, and its own promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import tracemalloc
+import zlib
+from pathlib import Path
+from typing import Any, List
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import geometry
+from edge.models import _preprocess as p
+from edge.recipe import Network
+from edge.structures import Frame
+
+PICTURE = Path(__file__).parent.parent / "golden/reference/image_s0.png"
+IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
+
+
+def network(width: int, height: int, **more: Any) -> Network:
+    return Network(file="x.onnx", width=width, height=height, **more)
+
+
+def empty(net: Network, batch: int) -> np.ndarray:
+    return np.full((batch, *net.sample_shape), 77, net.dtype)
+
+
+def picture() -> Frame:
+    return Frame(cv2.imread(str(PICTURE)), 0, 0, "a")
+
+
+def smooth(width: int = 320, height: int = 240) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 19 + c) + np.cos(y / 23 - c) for c in range(3)]
+    return np.rint(np.stack(waves, -1) * 60 + 128).astype(np.uint8)
+
+
+def exact(image: np.ndarray, matrix: np.ndarray, net: Network, border: float) -> np.ndarray:
+    """Bilinear sampling in float64, normalised: [3,H,W] in the network's order, BGR frame."""
+    y, x = np.mgrid[: net.height, : net.width]
+    inverse = np.linalg.inv(np.vstack((matrix, [0, 0, 1])).astype(np.float64))
+    at = inverse[:2, :2] @ np.stack((x.ravel(), y.ravel())) + inverse[:2, 2:]
+    padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)), constant_values=border)
+    limit = np.array([[image.shape[1]], [image.shape[0]]])
+    at = np.clip(at, -1, limit) + 1
+    low = np.minimum(np.floor(at).astype(int), limit)
+    part = at - low
+    total = np.zeros((at.shape[1], 3))
+    for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        share = (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1])
+        total += share[:, None] * padded[low[1] + j, low[0] + i]
+    if net.channels == "rgb":
+        total = total[:, ::-1]
+    return ((total - net.mean) / net.std).T.reshape(3, net.height, net.width)
+
+
+def test_letterbox_gives_rtmlibs_pixels() -> None:
+    """Checksums of the arrays that rtmlib recorded; the next test compares these themselves."""
+    for side, checksum in ((416, 755112381), (320, 1458854165)):
+        net = network(side, side, channels="bgr", dtype="uint8", layout="nhwc")
+        out = empty(net, 1)
+        p.letterbox([picture()], net, out)
+        assert zlib.crc32(out.tobytes()) == checksum
+
+
+def test_letterbox_equals_rtmlib(recorded: Any) -> None:
+    for z in recorded("rtmlib/letterbox_s0"):
+        for side, name, step in ((416, "yolox", 1), (320, "rtmdet", 1), (640, "yolox640", 4)):
+            net = network(side, side, channels="bgr")
+            out = empty(net, 1)
+            matrix = p.letterbox([picture()], net, out)[0]
+            rows = out[0].transpose(1, 2, 0)[::step]
+            np.testing.assert_array_equal(rows, z[f"{name}_padded_bgr"])
+            assert matrix[0, 0] == np.float32(z[f"{name}_ratio"])
+        net = network(
+            320, 320, channels="bgr", mean=z["rtmdet_mean"].tolist(), std=z["rtmdet_std"].tolist()
+        )
+        p.letterbox([picture()], net, out := empty(net, 1))
+        thin = out[0].transpose(1, 2, 0)[::4, ::4]
+        np.testing.assert_array_equal(thin, z["rtmdet_normalised_every4"])
+
+
+def test_crops_equal_rtmlib_as_far_as_opencv_equals_itself(recorded: Any) -> None:
+    """Between OpenCV 4.11 and 5.0 under 1 % of pixels differ by more than 1, none by over 6."""
+    for z in recorded("rtmlib/rtmpose_preprocess_s0"):
+        for width, height in ((192, 256), (288, 384)):
+            if f"{width}x{height}_crops" not in z:
+                continue
+            net = network(width, height, channels="bgr")
+            matrices = geometry.crop_affine(z["boxes_xyxy"], (width, height))
+            out = empty(net, 6)
+            p.sample([picture()], np.zeros(6, np.int64), matrices, net, out)
+            crops = out.transpose(0, 2, 3, 1)[:, :: int(z.get("row_step", 1))]
+            off = np.abs(crops - z[f"{width}x{height}_crops"])
+            assert (off > 1).mean() < 0.01
+            assert off.max() <= 6
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+@pytest.mark.parametrize("border", [0, 114])
+def test_sampling_is_bilinear(layout: str, channels: str, border: int) -> None:
+    net = network(48, 64, layout=layout, channels=channels, **IMAGENET)
+    frames = [Frame(smooth(), 0, 0, "a"), Frame(smooth(200, 300)[::-1].copy(), 0, 0, "b")]
+    boxes = np.array([[30, 40, 90, 160], [-40, -30, 80, 90], [250, 150, 400, 300]], np.float32)
+    matrices = geometry.crop_affine(boxes, (48, 64), rotations_rad=np.array([0, 0.7, -2.0]))
+    which = np.array([0, 1, 0])
+    out = empty(net, 3)
+    p.sample(frames, which, matrices, net, out, border)
+    planes = out if layout == "nchw" else out.transpose(0, 3, 1, 2)
+    for i, source in enumerate(which):
+        expected = exact(frames[source].image, matrices[i], net, border)
+        grey = np.abs(planes[i] - expected) * np.array(net.std)[:, None, None]
+        # OpenCV counts in 1/32 px, which shows most where the picture meets the border.
+        assert np.quantile(grey, 0.95) < 1.0
+        assert grey.max() < 6.0
+
+
+def every_grey() -> Frame:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    return Frame(np.stack((ramp, ramp[::-1], ramp.T), -1), 0, 0, "a")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_every_grey_is_normalised_exactly(dtype: str, layout: str, channels: str) -> None:
+    scale = IMAGENET if dtype == "float32" else {"mean": [3.0, 0.0, 1.0], "std": [1.0, 2.0, 0.5]}
+    net = network(16, 16, dtype=dtype, layout=layout, channels=channels, **scale)
+    out = empty(net, 1)
+    identity = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
+    p.sample([every_grey()], np.array([0]), identity, net, out)
+    planes = out[0] if layout == "nchw" else out[0].transpose(2, 0, 1)
+    source = every_grey().image[..., :: -1 if channels == "rgb" else 1]
+    values = (source - np.array(net.mean)) / np.array(net.std)
+    if dtype != "float32":
+        values = np.clip(
+            np.rint(values), 0 if dtype == "uint8" else -1000, 255 if dtype == "uint8" else 1000
+        )
+    np.testing.assert_array_equal(planes, values.transpose(2, 0, 1).astype(dtype))
+
+
+def in_layout(layout: str, bgr: np.ndarray) -> Frame:
+    if layout == "rgb":
+        return Frame(bgr[..., ::-1].copy(), 0, 0, "a", layout="rgb")
+    if layout == "gray":
+        return Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), 0, 0, "a", layout="gray")
+    planar = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
+    rows, columns = bgr.shape[:2]
+    luma, chroma = planar[:rows], planar[rows:].reshape(2, rows // 2, columns // 2)
+    if layout == "nv12":
+        pairs = chroma.transpose(1, 2, 0).reshape(rows // 2, columns)
+        return Frame(np.concatenate((luma, pairs)), 0, 0, "a", layout="nv12")
+    wide = chroma.repeat(2, 1)
+    both = np.empty((rows, columns, 2), np.uint8)
+    both[..., 0], both[:, ::2, 1], both[:, 1::2, 1] = luma, wide[0], wide[1]
+    return Frame(both, 0, 0, "a", layout="yuyv")
+
+
+@pytest.mark.parametrize("layout", ["rgb", "gray", "nv12", "yuyv"])
+@pytest.mark.parametrize("order", ["nchw", "nhwc"])
+def test_every_layout_shows_the_same_picture(layout: str, order: str) -> None:
+    bgr = smooth()
+    if layout == "gray":
+        bgr = np.repeat(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)[..., None], 3, -1)
+    net = network(64, 64, layout=order)
+    matrices = geometry.crop_affine(np.array([[20, 30, 200, 210]], np.float32), (64, 64))
+    outs = [empty(net, 1) for _ in range(4)]
+    for i, frame in enumerate((Frame(bgr, 0, 0, "a"), in_layout(layout, bgr))):
+        assert frame.size == (320, 240)
+        p.sample([frame], np.array([0]), matrices, net, outs[i])
+        p.letterbox([frame], net, outs[2 + i])
+    limit = 0 if layout in ("rgb", "gray") else 8  # chroma at half resolution, video range
+    assert np.abs(outs[0] - outs[1]).max() <= limit
+    assert np.abs(outs[2] - outs[3]).max() <= limit
+
+
+def test_yuv_is_converted_once_for_a_frame_and_again_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A camera's buffer comes back with another picture in it."""
+    real, calls = cv2.cvtColor, []
+    monkeypatch.setattr(cv2, "cvtColor", lambda *a, **k: calls.append(1) or real(*a, **k))
+    net = network(32, 32)
+    first, second = in_layout("nv12", smooth()), in_layout("nv12", smooth()[::-1].copy())
+    calls.clear()
+    outs = [empty(net, 1) for _ in range(3)]
+    p.letterbox([first], net, outs[0])
+    p.letterbox([first], net, outs[1])
+    assert len(calls) == 1
+    first.image[:] = second.image
+    p.letterbox([dataclasses.replace(first)], net, outs[2])
+    assert len(calls) == 2
+    assert np.abs(outs[2] - outs[0]).max() > 20
+
+
+def test_no_crops_and_odd_crops_are_legal() -> None:
+    net = network(16, 16)
+    p.sample(
+        [picture()], np.zeros(0, np.int64), np.zeros((0, 2, 3), np.float32), net, empty(net, 0)
+    )
+    p.letterbox([], net, empty(net, 0))
+    far = geometry.crop_affine(np.array([[1e6, 1e6, 2e6, 2e6], [5, 5, 5, 5]], np.float32), (16, 16))
+    out = empty(net, 2)
+    p.sample([picture()], np.zeros(2, np.int64), far, net, out, border=50)
+    assert (out[0] == 50).all()
+
+
+def test_a_frame_far_from_square_still_fills_the_letterbox() -> None:
+    net = network(32, 32)
+    out = empty(net, 1)
+    p.letterbox([Frame(np.full((4, 4000, 3), 9, np.uint8), 0, 0, "a")], net, out)
+    assert (out[0, :, 0] == 9).all()
+    assert (out[0, :, 1:] == p.PAD).all()
+
+
+def test_steady_state_allocates_no_picture() -> None:
+    """NumPy reports its memory to tracemalloc; OpenCV is only ever given its destination."""
+    net = network(192, 256, **IMAGENET)
+    frames = [Frame(np.zeros((1080, 1920, 3), np.uint8), 0, 0, c) for c in "ab"]
+    boxes = np.tile(np.array([[100, 100, 500, 900]], np.float32), (20, 1))
+    matrices, which = geometry.crop_affine(boxes, (192, 256)), np.arange(20) % 2
+    out, wide = empty(net, 20), empty(net, 2)
+    used: List[int] = []
+    tracemalloc.start()
+    for _ in range(3):
+        gc.collect()
+        tracemalloc.reset_peak() if hasattr(tracemalloc, "reset_peak") else None
+        before = tracemalloc.get_traced_memory()[0]
+        p.sample(frames, which, matrices, net, out)
+        p.letterbox(frames, net, wide)
+        used.append(tracemalloc.get_traced_memory()[0] - before)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(used[1:]) < 20_000
+    assert peak < 600_000, "the scratch of one input, split, and the matrices"
