@@ -106,15 +106,20 @@ class Camera:
         with self._lock:
             self._replace_hung()
             state, detail, since_ns = self._judge()
-            if state != self._said and {state, self._said} & {"ok", "stalled"}:
-                log.log(logging.INFO if state in ("ok", "ended") else logging.WARNING,
-                        "%s: %s%s", self.name, state, f": {detail}" if detail else "")  # fmt: skip
-            self._said = state
+            self._say(state, detail)
         progress = self._progress
         return CameraState(
             self.name, state, detail, since_ns, progress.next_index,
             progress.skipped + self.ring.dropped, progress.reconnects, progress.size,
         )  # fmt: skip
+
+    def _say(self, state: str, detail: str) -> None:
+        """Only what is judged here: the reader tells of its errors itself."""
+        if state != self._said and state == "ok":
+            log.info("%s: ok", self.name)
+        elif state != self._said and state == "stalled" != self._progress.state:
+            log.warning("%s: stalled: %s", self.name, detail)
+        self._said = state
 
     def _judge(self) -> Tuple[str, str, int]:
         progress, due_ns = self._progress, self.due_ns()

@@ -168,6 +168,7 @@ class Reader(threading.Thread):
     def _deliver(self, slot: Slot, base: int) -> None:
         problem = _problem(slot, self._order.options.max_megapixels)
         if problem:
+            slot.image = Slot().image  # no later frame may be written into what this was
             self._ring.cancel(slot)
             raise DataError(f"{self._order.shown}: gave {problem} instead of a picture")
         progress, now_ns = self._progress, time.monotonic_ns()

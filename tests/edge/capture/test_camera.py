@@ -1,0 +1,348 @@
+"""One camera's supervisor, with a source that does whatever cameras do."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from typing import Callable, List
+
+import numpy as np
+import pytest
+from fake_plug import Gate, Plug, plain
+
+from edge import config
+from edge.capture import RECORDING, EndOfStream
+from edge.capture._camera import Camera
+from edge.capture._reader import Reader, spread
+from edge.capture._ring import aligned_bytes
+from edge.errors import (
+    ConfigError,
+    DataError,
+    EdgeError,
+    InternalError,
+    NoInputError,
+    TempError,
+    UnavailableError,
+)
+
+Eventually = Callable[[Callable[[], object]], None]
+QUICK = config.Capture(stall_s=0.2, timeout_s=0.5, backoff_max_s=0.1, max_megapixels=0.1)
+
+
+class Watched:
+    """A camera, and the frames that a loop took from it."""
+
+    def __init__(self, uri: str, settings: config.Capture = QUICK) -> None:
+        self.camera = Camera(config.Camera(uri, "door"), settings, aligned_bytes, self._wake)
+        self.indexes: List[int] = []
+        self.shapes: List[tuple] = []
+
+    def _wake(self) -> None:
+        slot = self.camera.ring.take()
+        if slot is not None:
+            self.indexes.append(slot.index)
+            self.shapes.append(slot.image.shape)
+            self.camera.ring.release(slot)
+
+    @property
+    def state(self) -> str:
+        return self.camera.state().state
+
+    @property
+    def detail(self) -> str:
+        return self.camera.state().detail
+
+
+@pytest.fixture
+def watch(fake: Plug):
+    made: List[Watched] = []
+
+    def start(uri: str, settings: config.Capture = QUICK) -> Watched:
+        made.append(Watched(uri, settings))
+        made[-1].camera.start()
+        return made[-1]
+
+    yield start
+    for watched in made:
+        watched.camera.leave()
+
+
+def recording(fake: Plug) -> None:
+    fake.kind, fake.live = RECORDING, False
+
+
+def test_recording_gives_every_frame_and_ends(fake: Plug, watch, eventually: Eventually) -> None:
+    recording(fake)
+    fake.scripts["x"] = [[plain(i) for i in range(20)]]
+    watched = watch("fake://x")
+    eventually(lambda: watched.camera.over)
+    state = watched.camera.state()
+    assert watched.indexes == list(range(20))
+    assert (state.state, state.detail, state.frames, state.dropped) == ("ended", "", 20, 0)
+    assert state.size == (12, 8)
+    assert watched.camera.error is None
+    assert fake.sources[0].closed == 1
+
+
+def test_early_end_says_why(fake: Plug, watch, eventually: Eventually) -> None:
+    recording(fake)
+    fake.scripts["x"] = [[plain(), EndOfStream("x: broke off at frame 1 of 9")]]
+    watched = watch("fake://x")
+    eventually(lambda: watched.state == "ended")
+    assert watched.detail == "x: broke off at frame 1 of 9"
+
+
+@pytest.mark.parametrize("at_opening", [True, False])
+def test_error_of_a_recording_is_final(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture, at_opening: bool
+) -> None:
+    recording(fake)
+    error = DataError("x: damaged; re-export it")
+    fake.scripts["x"] = [error if at_opening else [plain(), error]]
+    watched = watch("fake://x")
+    eventually(lambda: watched.state == "failed")
+    assert watched.detail == "x: damaged; re-export it"
+    assert watched.camera.error is error
+    assert fake.opened == 1
+    assert [r.getMessage() for r in caplog.records] == ["door: x: damaged; re-export it"]
+
+
+def test_live_source_is_opened_again_and_counts_on(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.scripts["x"] = [
+        [plain(1), plain(2), TempError("x: gone")],
+        NoInputError("x: not there"),
+        [plain(3), EndOfStream()],
+        [plain(4), Gate()],
+    ]
+    watched = watch("fake://x")
+    eventually(lambda: len(watched.indexes) == 4)
+    state = watched.camera.state()
+    assert watched.indexes == [0, 1, 2, 3]
+    assert (state.state, state.detail, state.reconnects) == ("ok", "", 3)
+    assert [s.closed for s in fake.sources[:2]] == [1, 1]
+    said = caplog.text
+    assert "door: x: gone; trying again in" in said
+    assert "the stream ended; trying again" in said
+
+
+def test_camera_that_is_not_there_yet_keeps_starting(
+    fake: Plug, watch, eventually: Eventually
+) -> None:
+    fake.scripts["x"] = [NoInputError("/dev/video7: no such camera")]
+    watched = watch("fake://x")
+    eventually(lambda: fake.opened >= 3)
+    assert watched.state == "starting"
+    assert watched.detail == "/dev/video7: no such camera; trying again"
+    assert not watched.camera.over
+    assert watched.camera.error is None
+
+
+@pytest.mark.parametrize("error", [ConfigError("x: no such key"), UnavailableError("x: no cv2")])
+def test_what_no_waiting_mends_is_final_for_a_camera_too(
+    fake: Plug, watch, eventually: Eventually, error: EdgeError
+) -> None:
+    fake.scripts["x"] = [error]
+    watched = watch("fake://x")
+    eventually(lambda: watched.state == "failed")
+    assert fake.opened == 1
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "nosuch://x", "file://x?rate=fast"])
+def test_wrong_source_is_a_failed_state_not_an_exception(watch, uri: str) -> None:
+    watched = watch(uri)
+    assert watched.state == "failed"
+    assert isinstance(watched.camera.error, ConfigError)
+
+
+def test_os_error_of_a_driver_is_told_in_one_line(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.scripts["x"] = [[plain(), OSError(19, "No such device")], [plain(), Gate()]]
+    watched = watch("fake://x")
+    eventually(lambda: len(watched.indexes) == 2)
+    assert watched.state == "ok"
+    assert "door: fake://x: No such device; trying again" in caplog.text
+
+
+def test_same_trouble_is_logged_once(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.scripts["x"] = [TempError("x: nothing listens")]
+    watch("fake://x")
+    eventually(lambda: fake.opened >= 4)
+    assert len([r for r in caplog.records if "nothing listens" in r.getMessage()]) == 1
+
+
+def test_waits_double_up_to_the_limit_and_start_over_after_good_times(
+    fake: Plug, watch, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: List[float] = []
+    monkeypatch.setattr(Reader, "_pause", lambda self, error, wait_s: waits.append(wait_s))
+    monkeypatch.setattr("edge.capture._reader.FIRST_WAIT_S", 0.05)
+    gate, gone = Gate(), TempError("x: gone")
+    fake.scripts["x"] = [gone, gone, gone, gone, gone, [plain(1), gate, plain(2), gone], gone,
+                         [Gate()]]  # fmt: skip
+    watch("fake://x", config.Capture(backoff_max_s=0.3))
+    eventually(gate.reached.is_set)
+    assert [w / spread("door") for w in waits] == pytest.approx([0.05, 0.1, 0.2, 0.3, 0.3])
+    time.sleep(0.35)  # longer than the last wait: good times
+    gate.open()
+    eventually(lambda: len(waits) == 7)
+    assert [w / spread("door") for w in waits[5:]] == pytest.approx([0.05, 0.1])
+
+
+def test_spread_is_the_same_for_ever_and_differs_by_name() -> None:
+    found = [spread(f"cam{i}") for i in range(64)]
+    assert found == [spread(f"cam{i}") for i in range(64)]
+    assert min(found) >= 0.75
+    assert max(found) <= 1.25
+    assert len(set(found)) > 50
+
+
+@pytest.mark.parametrize(
+    ("garbage", "words"),
+    [
+        (np.zeros((8, 12, 3), np.float32), "float32 data"),
+        (np.zeros((8, 12), np.uint8), r"shape \[8, 12\]"),
+        (np.zeros((8, 12, 4), np.uint8), r"shape \[8, 12, 4\]"),
+        (np.zeros((0, 12, 3), np.uint8), "an empty picture"),
+        (np.zeros((400, 400, 3), np.uint8), "400x400 pixels, more than"),
+    ],
+)
+def test_garbage_is_an_error_and_the_source_is_opened_again(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture,
+    garbage: np.ndarray, words: str,
+) -> None:  # fmt: skip
+    fake.scripts["x"] = [[plain(1), garbage, plain(2)], [plain(3), Gate()]]
+    watched = watch("fake://x")
+    eventually(lambda: len(watched.indexes) == 2)
+    assert watched.shapes == [(8, 12, 3)] * 2
+    assert fake.opened == 2
+    assert caplog.records[0].getMessage().startswith("door: fake://x: gave ")
+    assert re.search(words, caplog.text)
+
+
+def test_change_of_size_is_survived_and_logged(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.scripts["x"] = [[plain(1), plain(2, 20, 30), plain(3, 8, 12), Gate()]]
+    watched = watch("fake://x")
+    eventually(lambda: len(watched.indexes) == 3)
+    assert watched.shapes == [(8, 12, 3), (20, 30, 3), (8, 12, 3)]
+    assert watched.state == "ok"
+    assert "size changed from 12x8 to 30x20" in caplog.text
+
+
+def test_silence_is_a_stall_and_a_frame_ends_it(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gate = Gate()
+    fake.scripts["x"] = [[plain(1), gate, plain(2), Gate()]]
+    watched = watch("fake://x", config.Capture(stall_s=0.2, timeout_s=60))
+    eventually(lambda: watched.state == "ok")
+    before = watched.camera.state()
+    eventually(lambda: watched.state == "stalled")
+    stalled = watched.camera.state()
+    assert stalled.detail == "fake://x: no frame for more than 0.2 s"
+    assert stalled.t_ns > before.t_ns + 0.19e9, "it began when the frame was due"
+    assert watched.camera.state() == stalled, "the same state as long as nothing happens"
+    gate.open()
+    eventually(lambda: watched.state == "ok")
+    assert watched.camera.state().t_ns > stalled.t_ns
+    assert fake.opened == 1
+    texts = [r.getMessage() for r in caplog.records]
+    assert texts == [
+        "door: ok",
+        "door: stalled: fake://x: no frame for more than 0.2 s",
+        "door: ok",
+    ]
+
+
+def test_recording_is_not_stalled_while_the_loop_is_slow(
+    fake: Plug, eventually: Eventually
+) -> None:
+    recording(fake)
+    fake.scripts["x"] = [[plain(i) for i in range(3)]]
+    camera = Camera(config.Camera("fake://x", "door"), QUICK, aligned_bytes)
+    camera.start()
+    eventually(lambda: camera.ring.has_frame and camera.ring.resting)
+    due_ns = camera.due_ns()
+    eventually(lambda: camera.due_ns() > due_ns + 0.5e9)
+    assert camera.state().state == "ok"
+    camera.leave()
+    camera.join(5)
+
+
+def test_hung_driver_is_left_to_itself_and_a_new_thread_takes_over(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    fake.scripts["x"] = [[plain(1), gate, plain(99), plain(99)], [plain(2), plain(3), Gate()]]
+    watched = watch("fake://x", config.Capture(stall_s=0.2, timeout_s=0.5))
+    eventually(lambda: watched.state == "stalled")
+    eventually(lambda: watched.state == "ok")
+    assert watched.indexes == [0, 1, 2]
+    assert watched.camera.state().reconnects == 1
+    assert "no answer from the driver" in caplog.text
+    gate.open()  # the old thread comes back, and may touch nothing
+    eventually(lambda: fake.sources[0].closed)
+    assert watched.indexes == [0, 1, 2]
+
+
+def test_close_leaves_a_hung_driver_behind_and_says_so(
+    fake: Plug, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    fake.scripts["x"] = [[plain(1), gate]]
+    camera = Camera(config.Camera("fake://x", "door"), config.Capture(), aligned_bytes)
+    camera.start()
+    eventually(gate.reached.is_set)
+    camera.leave()
+    camera.join(0.1)
+    assert "its driver does not answer; its thread is left behind" in caplog.text
+    gate.open()
+    camera.join(20)
+
+
+def test_pause_before_the_next_try_is_cut_short_by_close(
+    fake: Plug, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.scripts["x"] = [TempError("x: gone")]
+    settings = config.Capture(backoff_max_s=600)
+    camera = Camera(config.Camera("fake://x", "door"), settings, aligned_bytes)
+    pause = Reader._pause
+    monkeypatch.setattr(Reader, "_pause", lambda self, error, wait_s: pause(self, error, 600))
+    camera.start()
+    eventually(lambda: "trying again" in camera.state().detail)
+    camera.leave()
+    camera.join(20)
+    assert not camera._reader.is_alive()
+
+
+def test_mistake_of_ours_fails_the_camera_and_is_not_swallowed(
+    fake: Plug, watch, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: List[type] = []
+    monkeypatch.setattr(threading, "excepthook", lambda hooked: shown.append(hooked.exc_type))
+    fake.scripts["x"] = [[plain(), ZeroDivisionError("a bug in a plug")]]
+    watched = watch("fake://x")
+    eventually(lambda: shown)
+    assert shown == [ZeroDivisionError]
+    assert watched.state == "failed"
+    assert isinstance(watched.camera.error, InternalError)
+    assert "reading thread died" in watched.detail
+
+
+def test_password_stays_out_of_states_and_logs(
+    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.scripts["viewer:s3cret@x"] = [[plain(), EndOfStream()]]
+    watched = watch("fake://viewer:s3cret@x")
+    eventually(lambda: "trying again" in watched.detail or fake.opened > 2)
+    assert "s3cret" not in caplog.text
+    assert "s3cret" not in watched.detail
