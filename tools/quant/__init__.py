@@ -1,0 +1,1 @@
+"""INT8: which tensors, which ranges, and the graph that carries them (explicit Q/DQ)."""

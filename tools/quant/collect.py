@@ -1,0 +1,78 @@
+"""Run a network over calibration inputs and count what flows through it."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterable, List, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from edge.errors import DataError
+from tools.quant.ranges import Histogram
+
+Feeds = Dict[str, np.ndarray]
+
+
+def session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A model in ONNX Runtime, quietly.
+
+    Raises:
+        DataError: it cannot be run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # noqa: BLE001 - the runtime's errors have no common class
+        raise DataError(f"the network does not load: {str(error).splitlines()[0]}") from error
+
+
+def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """The model that also gives these tensors, of unknown shape."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    there = {o.name for o in copy.graph.output} | {i.name for i in copy.graph.input}
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in tensors
+        if name not in there
+    )
+    return copy
+
+
+def histograms(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    batches: Iterable[Feeds],
+    progress: Callable[[int], None] = lambda samples: None,
+) -> Dict[str, Histogram]:
+    """|x| of each tensor over all batches; memory is one batch's tensors and the counts.
+
+    Args:
+        model: float network.
+        tensors: whose values are counted; graph inputs are counted as fed.
+        batches: inputs by name, first axis the batch.
+        progress: told the number of samples done after each batch.
+
+    Raises:
+        DataError: there was no batch.
+    """
+    runner = session(with_outputs(model, tensors))
+    made: List[str] = [t for t in tensors if t in {o.name for o in runner.get_outputs()}]
+    found = {name: Histogram() for name in tensors}
+    samples = 0
+    for feeds in batches:
+        for name, value in zip(made, runner.run(made, feeds)):
+            found[name].add(value)
+        for name in set(tensors) & set(feeds):
+            found[name].add(feeds[name])
+        samples += len(next(iter(feeds.values())))
+        progress(samples)
+    if not samples:
+        raise DataError("there is nothing to calibrate with: the set has no inputs for this network")
+    return found

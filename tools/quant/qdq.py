@@ -1,0 +1,153 @@
+"""Write ranges into a graph as QuantizeLinear/DequantizeLinear pairs that TensorRT 8.5 to 11 takes.
+
+Symmetric int8, every zero point 0, weights in float32 with a pair per channel, bias in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tools.quant.graph import Graph, Layer, Plan, wire
+from tools.quant.ranges import of_weights
+
+STEPS = 127
+
+
+def quantize(
+    model: onnx.ModelProto, plan: Plan, ranges: Mapping[str, float]
+) -> onnx.ModelProto:
+    """The same network with INT8 inputs and weights.
+
+    Args:
+        model: float network; not changed.
+        plan: which layers and residual branches.
+        ranges: amax of each activation of the plan.
+
+    Returns:
+        A model of the same inputs and outputs, opset 13 or newer.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    writer = _Writer(wire(copy))
+    for layer in plan.layers:
+        writer.layer(layer, float(ranges[layer.activation]))
+    for node, tensor in plan.residuals:
+        writer.branch(node, tensor, float(ranges[tensor]))
+    return writer.done()
+
+
+class _Writer:
+    """Collects the new nodes and puts each just before its first user."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._by_name = {n.name: n for n in graph.nodes}
+        self._pairs: Dict[str, str] = {}  # tensor -> its dequantized twin
+        self._new: List[onnx.NodeProto] = []
+        self._constants: Dict[str, onnx.TensorProto] = {}
+
+    def layer(self, layer: Layer, amax: float) -> None:
+        node = self._by_name[layer.name]
+        node.input[0] = self._activation(layer.activation, amax)
+        node.input[1] = self._weight(layer)
+
+    def branch(self, name: str, tensor: str, amax: float) -> None:
+        node = self._by_name[name]
+        for i, used in enumerate(node.input):
+            if used == tensor:
+                node.input[i] = self._activation(tensor, amax)
+                return
+
+    def _activation(self, tensor: str, amax: float) -> str:
+        if tensor not in self._pairs:
+            scale = np.float32(max(amax, 1e-8) / STEPS)
+            self._pairs[tensor] = self._pair(tensor, np.array(scale), None)
+        return self._pairs[tensor]
+
+    def _weight(self, layer: Layer) -> str:
+        key = layer.weight
+        if key not in self._pairs:
+            amax = of_weights(self._graph.weights[layer.weight], layer.axis)
+            self._pairs[key] = self._pair(key, amax / np.float32(STEPS), layer.axis)
+        return self._pairs[key]
+
+    def _pair(self, tensor: str, scale: np.ndarray, axis: Optional[int]) -> str:
+        names = {p: f"{tensor}/{p}" for p in ("scale", "zero", "int8", "float")}
+        self._constants[names["scale"]] = numpy_helper.from_array(
+            scale.astype(np.float32), names["scale"]
+        )
+        self._constants[names["zero"]] = numpy_helper.from_array(
+            np.zeros(scale.shape, np.int8), names["zero"]
+        )
+        extra: Dict[str, Any] = {} if axis is None else {"axis": axis}
+        ends = [("QuantizeLinear", tensor, "int8"), ("DequantizeLinear", names["int8"], "float")]
+        for op, source, end in ends:
+            inputs = [source, names["scale"], names["zero"]]
+            self._new.append(
+                helper.make_node(op, inputs, [names[end]], name=f"{tensor}/{op}", **extra)
+            )
+        return names["float"]
+
+    def done(self) -> onnx.ModelProto:
+        graph = self._graph.model.graph
+        graph.initializer.extend(self._constants.values())
+        ordered = _in_order(list(graph.node), self._new)
+        del graph.node[:]
+        graph.node.extend(ordered)
+        # What shape inference wrote for the float graph stays true: no tensor changed its shape.
+        return self._graph.model
+
+
+def _in_order(old: List[onnx.NodeProto], new: List[onnx.NodeProto]) -> List[onnx.NodeProto]:
+    """Every new node right before the first node that uses what it makes."""
+    makers = {name: node for node in new for name in node.output}
+    placed: Set[str] = set()
+    ordered: List[onnx.NodeProto] = []
+
+    def place(tensor: str) -> None:
+        node = makers.get(tensor)
+        if node is not None and node.name not in placed:
+            placed.add(node.name)
+            for source in node.input:
+                place(source)
+            ordered.append(node)
+
+    for node in old:
+        for tensor in node.input:
+            place(tensor)
+        ordered.append(node)
+    return ordered
+
+
+def describe(model: onnx.ModelProto) -> Dict[str, int]:
+    """How many nodes of each kind that matters, for reports."""
+    kinds = [n.op_type for n in model.graph.node]
+    return {k: kinds.count(k) for k in ("Conv", "MatMul", "Gemm", "QuantizeLinear")}
+
+
+def problems(model: onnx.ModelProto) -> List[str]:
+    """What TensorRT would refuse or run badly, one line each; empty = fine."""
+    constants = {t.name: t for t in model.graph.initializer}
+    found: List[str] = []
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            found += _pair_problems(node, constants)
+    return found
+
+
+def _pair_problems(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
+) -> List[str]:
+    checks: List[Tuple[bool, str]] = []
+    zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+    if zero is None:
+        checks.append((True, "has no zero point, so its type is uint8"))
+    else:
+        asymmetric = bool(numpy_helper.to_array(zero).any())
+        checks.append((zero.data_type != TensorProto.INT8, "is not int8"))
+        checks.append((asymmetric, "has a zero point that is not 0"))
+    return [f"{node.name}: {text}" for wrong, text in checks if wrong]
