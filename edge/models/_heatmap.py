@@ -175,6 +175,15 @@ def udp_combined(
     return (peaks + offsets).astype(np.float32), scores
 
 
+def disc_response(kernel: int, radius: float) -> float:
+    """What the blur of `udp_combined` leaves of a perfect class map, a disc of 1 around the point.
+
+    1 - exp(-r² / (2 sigma²)): the disc's share of the Gaussian.
+    """
+    sigma = 0.3 * (kernel - 1) + 0.8
+    return float(1 - np.exp(-(radius**2) / (2 * sigma**2)))
+
+
 @lru_cache(maxsize=16)
 def _blur_matrix(length: int, kernel: int) -> np.ndarray:
     """[L,L]: a Gaussian blur along an axis, mirrored at the ends without repeating them."""

@@ -69,11 +69,18 @@ def _refine(settings: Settings) -> Refined:
         "quarter": _heatmap.quarter,
         "dark": lambda m: _heatmap.dark(m, settings.kernel),
         "udp": lambda m: _heatmap.udp(m, settings.kernel),
-        "udp_combined": lambda m: _heatmap.udp_combined(m, settings.kernel, settings.radius_factor),
+        "udp_combined": lambda m: _combined(m, settings),
         "integral": lambda m: _softargmax.integral(m, settings.beta, settings.debias),
         "sikr": lambda m: _softargmax.sikr(m, settings.reach),
     }
     return ways[settings.decode]
+
+
+def _combined(maps: np.ndarray, settings: Settings) -> Tuple[np.ndarray, np.ndarray]:
+    """Scores over what a perfect map leaves after the blur, so that they mean what others mean."""
+    points, scores = _heatmap.udp_combined(maps, settings.kernel, settings.radius_factor)
+    radius = settings.radius_factor * max(maps.shape[-2:])
+    return points, scores / np.float32(_heatmap.disc_response(settings.kernel, radius))
 
 
 def _decoder(settings: Settings, network: Network) -> Decode:
