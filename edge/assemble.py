@@ -17,7 +17,6 @@ from edge.runtime import Read, Runner, RunnerOptions, open_runner, read_plain
 from edge.smooth import Smoother
 from edge.structures import Poses
 from edge.track import Tracker
-from edge.trust import open_trust
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +53,15 @@ def network_file(folder: Path, network: Network, precision: str) -> Path:
     raise NoInputError(f"{path}: is missing; `edge-tools {made} {name}` makes it")
 
 
+def trusted_read(folder: Path, key_file: str) -> Read:
+    """How files of models are read: with a key, only signed ones."""
+    if not key_file:
+        return read_plain
+    from edge.trust import open_trust  # its library is loaded only where it is asked for
+
+    return open_trust(folder, key_file).read
+
+
 class Models:
     """The networks of a run, opened once, and what they mean."""
 
@@ -61,8 +69,7 @@ class Models:
         self.runners: Dict[str, Runner] = {}
         self._config = config
         self._folder = models_dir(config)
-        trust = open_trust(self._folder, config.trust.key_file)
-        self._read: Read = trust.read if trust else read_plain
+        self._read = trusted_read(self._folder, config.trust.key_file)
         self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
         self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
         self._check()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge import capture, config, plug, publish, skeletons
-from edge.assemble import build_rules, models_dir
+from edge.assemble import models_dir
 from edge.config import Config
 from edge.errors import ConfigError, EdgeError, NoInputError
 from edge.recipe import load_recipe
+from edge.rules import build_rule
 
 
 def check(path: Path) -> Config:
@@ -32,9 +33,9 @@ def _check(settings: Config) -> None:
             there = ", ".join(plug.names("capture"))
             raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
     for uri in settings.publish.sinks:
-        publish.parse(uri)
-    for camera in settings.cameras:
-        build_rules(settings, camera.name)
+        publish.parse(uri, publish.SinkOptions(mqtt=settings.mqtt))
+    for i, table in enumerate(settings.rules):
+        build_rule(table, f"rules[{i}]")
     target = settings.pose.skeleton
     if target and target not in skeletons.names():
         raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -92,9 +92,9 @@ def load_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def open_trust(root: Path, key_file: str) -> Optional[Trust]:
-    """The trust that a configuration asks for; None without a key."""
-    return Trust(root, load_key(Path(key_file))) if key_file else None
+def open_trust(root: Path, key_file: str) -> Trust:
+    """The trust that a configuration asks for."""
+    return Trust(root, load_key(Path(key_file)))
 
 
 def read_once(path: Path, most_bytes: int) -> bytes:

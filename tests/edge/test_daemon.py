@@ -36,7 +36,7 @@ def write_config(folder: Path, *cameras: str, extra: str = "") -> Path:
     tables = "".join(f'[[cameras]]\nsource = "{uri}"\n' for uri in cameras)
     text = (
         f'{extra}\n{tables}\n[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n'
-        '[pose]\nmodel = "standing"\n[[rules]]\nkind = "presence"\n'
+        '[pose]\nmodel = "standing"\n[[rules]]\nkind = "presence"\nenter_s = 0.1\n'
     )
     path = folder / "edge.toml"
     path.write_text(text)
@@ -70,7 +70,7 @@ def test_a_recording_gives_every_frame_people_and_events(video: Path, tmp_path: 
     assert {p["id"] for f in frames for p in f["people"]} == {1, 2}
     times = np.diff([f["t_mono_ns"] for f in frames]) / 1e6
     np.testing.assert_allclose(times, 40, atol=1)
-    assert len(of_kind(lines, "/event/presence")) >= 1
+    assert [e["data"]["action"] for e in of_kind(lines, "/event/presence")] == ["enter"] * 2
     assert of_kind(lines, "/status")[0]["state"] == "online"
     assert of_kind(lines, "/status")[-1]["state"] == "offline"
     runs = of_kind(lines, "/metrics")[-1]["runs"]
@@ -169,12 +169,14 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
     assert (fine.returncode, fine.stderr) == (0, "")
     for bad, words in [
         ("[smooth]\nq = -1", "smooth.q"),
-        ('[[rules]]\nkind = "fal"', "did you mean 'fall'"),
+        ('[[rules]]\nkind = "presense"', "did you mean 'presence'"),
+        ('[[rules]]\nkind = "presence"\nenter = 1', "rules[0].enter: unknown key; did you mean"),
         ('[[cameras]]\nsource = "flie://a"', "flie"),
         ('[publish]\nsinks = ["mqt://h"]', "mqt"),
     ]:
         path = tmp_path / "bad.toml"
-        path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n')
+        rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
+        path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n{rest}')
         done = edge("check", path, cwd=tmp_path)
         assert done.returncode == 78
         assert words in done.stderr

@@ -133,4 +133,4 @@ def test_key_files(tmp_path: Path) -> None:
             load_key(Path(bad))
     with pytest.raises(NoInputError):
         load_key(tmp_path / "none.pub")
-    assert open_trust(tmp_path, "") is None
+    assert open_trust(signed(tmp_path, {}), good).files == {}
