@@ -32,7 +32,11 @@ ALLOWED: Dict[str, Set[str]] = {
     "edge/capture/": CONFIG | {"edge.capture"},
     "edge/models/": CONFIG | {"edge.models", "edge.runtime"},
     "edge/rules/": CONFIG | {"edge.rules"},
-    "edge/track.py": CONFIG,
+    "edge/track.py": CONFIG | {"edge._track_match", "edge._track_state"},
+    "edge/_track_match.py": PURE | {"edge._assignment", "edge._track_state"},
+    "edge/_track_state.py": PURE,
+    "edge/_assignment.py": set(),
+    "edge/_stature.py": PURE,
     "edge/smooth.py": CONFIG,
     "edge/codec.py": {"edge.errors"},
     "edge/messages.py": CONFIG | {"edge.codec", "edge"},
@@ -49,7 +53,8 @@ ONE_PLACE = {
     "cv2": ("edge/models/_preprocess.py", "edge/capture/", "edge/annotate.py", "tools/"),
     "gi": ("edge/capture/",),
 }
-PURE_STAGES = ("edge/track.py", "edge/smooth.py", "edge/rules/", "edge/geometry.py")
+PURE_STAGES = ("edge/track.py", "edge/_track", "edge/_assignment.py", "edge/_stature.py",
+               "edge/smooth.py", "edge/rules/", "edge/geometry.py", "edge/skeletons.py")
 IMPURE = {"time", "datetime", "threading", "socket", "os", "pathlib", "io", "subprocess", "queue"}
 
 
