@@ -59,26 +59,27 @@ def _converted(source: GraphModel, size: Tuple[int, int], decoder: ModuleType) -
     return graph.finish(decoder.append(graph, heads))
 
 
-def _order(source: GraphModel, wanted: List[str], known: set[str]) -> List[str]:
+def _order(source: GraphModel, wanted: List[str], known: Set[str]) -> List[str]:
     """The nodes that `wanted` depends on, each after its inputs."""
     done: Dict[str, None] = {}
-    stack = [(name, False) for name in reversed(wanted)]
+    opened: Set[str] = set()
+    stack = list(reversed(wanted))
     while stack:
-        name, ready = stack.pop()
-        if name in known or name in done or name in source.weights:
+        name = stack[-1]
+        if name in opened or name in known or name in done or name in source.weights:
+            if name in opened and name not in done:
+                done[name] = None
+            stack.pop()
             continue
-        if name not in source.nodes:
-            raise DataError(f"{source.label}: no node {name}: another network than the head's")
-        if ready:
-            done[name] = None
-        else:
-            stack.append((name, True))
-            stack.extend((i, False) for i in reversed(_image_inputs(source, name)))
+        opened.add(name)
+        stack.extend(reversed(_image_inputs(source, name)))
     return list(done)
 
 
 def _image_inputs(source: GraphModel, name: str) -> List[str]:
     """A resize's second input is a size computed from shapes: we know the sizes."""
+    if name not in source.nodes:
+        raise DataError(f"{source.label}: no node {name}: another network than the head's")
     node = source.nodes[name]
     return node.inputs[:1] if node.op == "ResizeBilinear" else node.inputs
 
