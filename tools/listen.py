@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import sys
 import time
 from collections import deque
-from typing import Any, Deque, Dict, List, TextIO
+from typing import Any, Deque, Dict, List, Set, TextIO
 
 from edge.errors import DataError
 from tools._subscriber import Received, Subscriber
@@ -25,7 +26,9 @@ class Figures:
 
     def __init__(self) -> None:
         self.frames = self.events = self.gaps = self.unreadable = self.most_people = 0
+        self.offline: Set[str] = set()  # devices that said so
         self._arrivals: Deque[int] = deque()
+        self._first_ns = self._last_ns = 0
         self._people: Dict[str, int] = {}
         self._next_seq: Dict[str, Any] = {}
         self._metrics: Dict[str, Dict[str, Any]] = {}
@@ -44,6 +47,8 @@ class Figures:
     def _take_frame(self, message: Received, record: Dict[str, Any]) -> List[str]:
         self.frames += 1
         self._arrivals.append(message.arrival_ns)
+        self._first_ns = self._first_ns or message.arrival_ns
+        self._last_ns = message.arrival_ns
         self._people[message.topic] = len(record["people"])
         self.most_people = max(self.most_people, sum(self._people.values()))
         due = (record["boot_id"], record["seq"])
@@ -61,7 +66,7 @@ class Figures:
         return ["  ".join(word for word in words if word)]
 
     def _take_state(self, message: Received, record: Dict[str, Any]) -> List[str]:
-        before = self._states.get(message.topic)
+        before = self._states.get(message.topic, "starting")
         self._states[message.topic] = record["state"]
         if before == record["state"]:
             return []
@@ -69,6 +74,8 @@ class Figures:
         return [f"{when(record)}  {record['camera']} is {record['state']}{detail}"]
 
     def _take_status(self, message: Received, record: Dict[str, Any]) -> List[str]:
+        gone = record["state"] == "offline"
+        (self.offline.add if gone else self.offline.discard)(record["device"])
         more = record.get("reason") or f"version {record.get('version')}"
         return [f"{record['device']} is {record['state']} ({more})"]
 
@@ -102,6 +109,10 @@ class Figures:
         tables = [m[table] for m in self._metrics.values()]
         return [v for t in tables for k, v in t.items() if not keys or k in keys]
 
+    def mean_fps(self) -> float:
+        """Frames per second of all cameras together between the first and the last."""
+        return max(self.frames - 1, 0) * 1e9 / max(self._last_ns - self._first_ns, 1)
+
     def line(self, now_ns: int) -> str:
         """The same as one line."""
         now = self.report(now_ns)
@@ -130,13 +141,14 @@ class Screen:
         for line in lines:
             print(f"{clear}{line}", file=self._stream, flush=True)
 
-    def live(self, figures: Figures) -> None:
-        """Show the figures when it is time."""
+    def live(self, figures: Figures, before: str = "") -> None:
+        """Show the figures when it is time, after a word on how far things are."""
         if time.monotonic() < self._next_s:
             return
-        line = figures.line(time.monotonic_ns())
+        line = before + figures.line(time.monotonic_ns())
         if self._terminal:
-            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+            width = shutil.get_terminal_size().columns  # a line that wraps cannot be rewritten
+            print(f"\r\x1b[K{line[: width - 1]}", end="", file=self._stream, flush=True)
         else:
             print(line, file=self._stream, flush=True)
         self._next_s = time.monotonic() + (LIVE_EVERY_S if self._terminal else LINE_EVERY_S)

@@ -1,0 +1,210 @@
+"""The demo as a whole: real broker, real daemon, real video files; two tiny networks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, List
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import config
+from edge.errors import DataError, InternalError, UnavailableError
+from tools import demo
+from tools.__main__ import main
+from tools.broker import Broker, install_mosquitto
+from tools.demo import Daemon, Files, count_frames, verdict, write_sheet
+from tools.listen import Figures
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "tests/edge/golden/models"
+FRAMES = 15
+SIZE = (160, 120)
+RULES = '\n[[rules]]\nkind = "presence"\nenter_s = 0.1\n'
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four cameras of noise: the tiny networks see people in anything."""
+    folder = tmp_path_factory.mktemp("a set's folder")
+    rng = np.random.default_rng(0)
+    for name in ("cam01", "cam02", "cam03", "cam04"):
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), fourcc, 25, SIZE)
+        for _ in range(FRAMES):
+            writer.write(rng.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8))
+        writer.release()
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch: Any, clips: Path) -> Path:
+    assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
+    for name, value in (("DETECT", "twobox"), ("POSE", "standing"), ("RULES", RULES)):
+        monkeypatch.setattr(demo, name, value)
+    monkeypatch.setattr(demo, "ensure_model", lambda name, folder: MODELS / name)
+    monkeypatch.setattr(demo, "ensure_set", lambda name, folder: clips)
+    return clips
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_everything_is_shown_and_left_behind(
+    tiny: Path, tmp_path: Path, capsys: Any, contract: Any, kind: str
+) -> None:
+    out = tmp_path / "the results"
+    assert main(["demo", "--out", str(out), "--broker", kind]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"broker: {kind}, MQTT ")
+    assert any("cam03  presence  person 1" in line for line in said)
+    assert "demo is offline (stopped)" in said
+    assert f"contact sheet:   {out / 'sheet.png'}" in said
+    assert said[-1].startswith(f"{FRAMES * 4} frames of 4 cameras at ")
+    assert "up to 8 people, 8 events, latency p50 " in said[-1]
+    assert "dropped 0, gaps 0; " in said[-1]
+    sheet = cv2.imread(str(out / "sheet.png"))
+    assert sheet.shape[:2] == (2 * SIZE[1], 4 * 2 * SIZE[0])
+    assert count_frames(out / "poses.mp4") == FRAMES
+    records = [json.loads(line) for line in (out / "messages.jsonl").read_text().splitlines()]
+    assert sum(r["topic"].endswith("/frame") for r in records) == FRAMES * 4
+    for record in records:
+        contract(record["topic"], record["payload"])
+    settings = config.load(out / "edge.toml")
+    assert [c.name for c in settings.cameras] == ["cam01", "cam02", "cam03", "cam04"]
+    assert settings.mqtt.protocol == ("5" if kind == "mosquitto" else "3.1.1")
+
+
+def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Path) -> None:
+    from edge.assemble import build_rules
+    from edge.config import build, complete
+
+    text = demo.CONFIG.format(
+        cameras="".join(f'[[cameras]]\nname = "cam0{i}"\nsource = "file://x"\n' for i in range(5)),
+        rules=RULES, device='"d"', models='"m"', detect='"a"', pose='"b"', precision='"fp32"',
+        broker='"mqtt://h"', recording='"jsonl:-"', protocol='"5"', password_file='""',
+    )
+    (tmp_path / "c.toml").write_text(text.replace(RULES, ORIGINAL_RULES))
+    settings = complete(build(config.Config, config.read_toml(tmp_path / "c.toml")))
+    assert [table["kind"] for table in settings.rules] == ["presence", "zone", "fall"]
+    assert len(build_rules(settings, "cam02")) == 3
+    assert len(build_rules(settings, "cam01")) == 2
+
+
+ORIGINAL_RULES = demo.RULES
+
+
+def test_a_second_run_shows_nothing_of_the_first(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    out.mkdir()
+    for name in ("poses.mp4", "sheet.png", "messages.jsonl"):
+        (out / name).write_text("old")
+    assert main(["demo", "--out", str(out), "--max-frames", "3"]) == 0
+    assert count_frames(out / "poses.mp4") == 3
+    lines = (out / "messages.jsonl").read_text().splitlines()
+    assert sum("/frame" in line for line in lines) == 12
+
+
+def test_a_daemon_that_fails_gives_its_line_and_its_code(
+    tiny: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert main(["demo", "--out", str(tmp_path), "--precision", "int8"]) == 66
+    said = capsys.readouterr()
+    assert "edge run ended with 66: edge: " in said.err
+    assert "int8" in said.err
+    assert f"daemon's log:    {tmp_path / 'daemon.log'}" in said.out
+    assert "Traceback" not in said.err + said.out
+
+
+def test_a_time_limit_ends_it_in_order(
+    tiny: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    text = demo.CONFIG.replace("metrics_s = 1.0", "metrics_s = 0.5")
+    monkeypatch.setattr(demo, "CONFIG", text)
+    real = demo.config_text
+
+    def endless(*arguments: Any) -> str:
+        return real(*arguments).replace("rate=max", "rate=native&loop=1")
+
+    monkeypatch.setattr(demo, "config_text", endless)
+    assert main(["demo", "--out", str(tmp_path), "--seconds", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "demo is offline (stopped)" in said
+    assert (tmp_path / "sheet.png").exists()
+
+
+INTERRUPTED = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tools import demo
+from tools.__main__ import main
+demo.DETECT, demo.POSE, demo.RULES = "twobox", "standing", ""
+demo.ensure_model = lambda name, folder: Path({models!r}) / name
+demo.ensure_set = lambda name, folder: Path({clips!r})
+real = demo.config_text
+demo.config_text = lambda *a: real(*a).replace("rate=max", "rate=native&loop=1")
+sys.exit(main(["demo", "--out", {out!r}]))
+"""
+
+
+def children(pid: int) -> List[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_every_child(tiny: Path, tmp_path: Path, number: int) -> None:
+    code = INTERRUPTED.format(
+        root=str(ROOT), models=str(MODELS), clips=str(tiny), out=str(tmp_path)
+    )
+    command = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        while "is ok" not in child.stdout.readline():
+            assert child.poll() is None
+        started = children(child.pid)
+        assert len(started) == 2, "a broker and a daemon"
+        os.kill(child.pid, number)
+        _, errors = child.communicate(timeout=60)
+    assert (child.returncode, errors) == (130, "edge-tools: interrupted\n")
+    for pid in started:
+        assert not Path(f"/proc/{pid}").exists()
+    last = json.loads((tmp_path / "messages.jsonl").read_text().splitlines()[-1])
+    assert last["payload"]["state"] == "offline", "the daemon ended in order"
+
+
+def test_no_broker_at_all_is_one_line(tiny: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    def none(kind: str) -> Broker:
+        raise UnavailableError("no MQTT broker: `apt install mosquitto`, or `pip install amqtt`")
+
+    monkeypatch.setattr(demo, "Broker", none)
+    assert main(["demo", "--out", str(tmp_path)]) == 69
+
+
+def test_a_verdict_is_good_only_when_all_is_there(tmp_path: Path) -> None:
+    files, figures = Files(tmp_path), Figures()
+    daemon = Daemon(files, 0)
+    daemon.code = 0
+    with pytest.raises(InternalError, match="none of its frames arrived"):
+        verdict(daemon, figures, files, True)
+    figures.frames = 1
+    with pytest.raises(DataError, match="no picture could be read"):
+        verdict(daemon, figures, files, False)
+    assert verdict(daemon, figures, files, True) == 0
+    files.log.write_text("one\nKilled\n")
+    daemon.code = -signal.SIGKILL
+    assert verdict(daemon, figures, files, True) == 137
+
+
+def test_a_video_without_pictures_gives_no_sheet(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    files.video.write_bytes(b"no video")
+    assert not write_sheet(files)
+    assert not files.sheet.exists()
