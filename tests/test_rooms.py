@@ -15,6 +15,7 @@ PURE = {
     "edge._skeleton_sets",
     "edge.geometry",
     "edge._assignment",
+    "edge._stature",
     "edge.errors",
 }
 CONFIG = PURE | {"edge.schema", "edge.config", "edge.plug", "edge.recipe"}
