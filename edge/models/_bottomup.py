@@ -138,10 +138,11 @@ def _fill(
 ) -> None:
     """Whole px of the cheapest place for each keypoint that was not found."""
     missing = np.flatnonzero(values == 0)
-    cost = np.rint(np.abs(tags[missing] - tag)) * 100 - maps[missing]
-    at = cost.reshape(len(missing), -1).argmin(-1)
+    flat = maps[missing].reshape(len(missing), maps[0].size)
+    distance = np.abs(tags[missing].reshape(flat.shape) - tag)
+    at = (np.rint(distance) * 100 - flat).argmin(-1)
     points[missing] = np.stack((at % maps.shape[-1], at // maps.shape[-1]), -1)
-    values[missing] = maps[missing].reshape(len(missing), -1)[np.arange(len(missing)), at]
+    values[missing] = flat[np.arange(len(missing)), at]
 
 
 def structured_pose(maps: np.ndarray, displacements: np.ndarray, min_value: float = 0.01) -> People:
@@ -154,7 +155,7 @@ def structured_pose(maps: np.ndarray, displacements: np.ndarray, min_value: floa
     """
     roots, values = peaks_of(maps[-1:])
     roots, values = roots[0][values[0] > min_value], values[0][values[0] > min_value]
-    steps = displacements[:, roots[:, 1], roots[:, 0]].T.reshape(len(roots), -1, 2)
+    steps = displacements[:, roots[:, 1], roots[:, 0]].T.reshape(len(roots), len(maps) - 1, 2)
     keypoints = (roots[:, None] + steps).astype(np.float32)
     return People(keypoints, _read(maps[:-1], keypoints), values.astype(np.float32))
 

@@ -17,6 +17,11 @@ _UDP_FLOOR, _UDP_CEILING = 1e-3, 50.0
 _EPS = float(np.finfo(np.float32).eps)
 
 
+def flattened(maps: np.ndarray) -> np.ndarray:
+    """[B,K,h,w] -> [B,K,h*w], B = 0 too."""
+    return maps.reshape(*maps.shape[:2], maps.shape[2] * maps.shape[3])
+
+
 def maxima(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Maximum of each map.
 
@@ -27,7 +32,7 @@ def maxima(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         [B,K,2] i64 x y, -1 where the maximum is not above 0, and [B,K] f32 maxima.
     """
     width = maps.shape[-1]
-    flat = maps.reshape(*maps.shape[:2], -1)
+    flat = flattened(maps)
     at = flat.argmax(-1)
     best = np.take_along_axis(flat, at[..., None], -1)[..., 0]
     peaks = np.stack((at % width, at // width), -1)
@@ -49,8 +54,7 @@ def patches(maps: np.ndarray, peaks: np.ndarray, reach: int, outside: float = 0.
     x = np.maximum(peaks[..., 0], 0)[..., None] + steps
     y = np.maximum(peaks[..., 1], 0)[..., None] + steps
     index = np.clip(y, 0, height - 1)[..., :, None] * width + np.clip(x, 0, width - 1)[..., None, :]
-    flat = maps.reshape(*maps.shape[:2], -1)
-    near = np.take_along_axis(flat, index.reshape(*index.shape[:2], -1), -1).reshape(index.shape)
+    near = np.take_along_axis(flattened(maps), flattened(index), -1).reshape(index.shape)
     inside_x, inside_y = (x >= 0) & (x < width), (y >= 0) & (y < height)
     return np.where(inside_y[..., :, None] & inside_x[..., None, :], near, np.float32(outside))
 

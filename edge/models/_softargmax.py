@@ -7,7 +7,7 @@ from typing import Tuple
 import numpy as np
 
 from edge.models._boxes import sigmoid
-from edge.models._heatmap import patches
+from edge.models._heatmap import flattened, patches
 
 _REACH = 3  # map px around the point whose share of the mass is the score
 _MAX_LOG_SUM = 80.0  # exp stays finite in float32; the bias is nothing long before
@@ -44,7 +44,7 @@ def _moments(mass: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Means [B,K,2] of x and y, and sums [B,K,1], of [B,K,h,w] in one matrix product."""
     height, width = mass.shape[-2:]
     y, x = np.mgrid[:height, :width].reshape(2, -1)
-    sums = mass.reshape(*mass.shape[:2], -1) @ np.stack((x, y, np.ones_like(x)), -1).astype("f4")
+    sums = flattened(mass) @ np.stack((x, y, np.ones_like(x)), -1).astype("f4")
     total = np.maximum(sums[..., 2:], 1e-12)
     return sums[..., :2] / total, total
 
@@ -72,7 +72,7 @@ def sikr(logits: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
     if reach == 0:
         p = sigmoid(logits)
         return _moments(p)[0], p.max((-2, -1))
-    flat = logits.reshape(*logits.shape[:2], -1)
+    flat = flattened(logits)
     at = flat.argmax(-1)
     peaks = np.stack((at % logits.shape[-1], at // logits.shape[-1]), -1)
     scores = sigmoid(np.take_along_axis(flat, at[..., None], -1)[..., 0])
