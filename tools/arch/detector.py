@@ -24,12 +24,14 @@ class Detector(Network):
     Args:
         deepen: factor on the blocks.
         widen: factor on the channels.
+        classes: how many.
         style: RTMDet's or YOLOX's.
         size: height, width of the input.
     """
 
-    def __init__(self, deepen: float, widen: float, style: Style, size: Size) -> None:
+    def __init__(self, deepen: float, widen: float, classes: int, style: Style, size: Size) -> None:
         super().__init__(size)
+        self.classes = classes
         self.candidates = CANDIDATES
         self.backbone = Backbone(deepen, widen, style)
         channels = self.backbone.channels

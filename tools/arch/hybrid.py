@@ -71,6 +71,7 @@ class HybridEncoder(nn.Module):
         self.input_proj = nn.ModuleList(ConvBn(c, HIDDEN, 1, activation=None) for c in channels)
         self.encoder = nn.ModuleList([nn.ModuleDict({"layers": nn.ModuleList([EncoderLayer()])})])
         self.sincos_pos_enc = Waves(HIDDEN // 2, TEMPERATURE)
+        self.register_buffer("position", None, persistent=False)  # set before an export
         self.lateral_convs = nn.ModuleList(ConvBn(HIDDEN, HIDDEN, 1) for _ in range(2))
         self.fpn_blocks = mixers()
         self.downsample_convs = nn.ModuleList(ConvBn(HIDDEN, HIDDEN, 3, 2) for _ in range(2))
@@ -88,10 +89,14 @@ class HybridEncoder(nn.Module):
         last = self.projector["convs"]
         return last[0](middle), last[1](coarse)
 
+    def places(self) -> Tensor:
+        """Where the coarsest cells are, [1,h*w,256], to be added to their queries and keys."""
+        return self.sincos_pos_enc.over_grid(*self.coarse)
+
     def _attend(self, maps: Tensor) -> Tensor:
         height, width = self.coarse
         tokens = maps.reshape(-1, HIDDEN, height * width).transpose(1, 2)
-        position = self.sincos_pos_enc.over_grid(height, width)
+        position = self.places() if self.position is None else self.position
         for layer in self.encoder[0]["layers"]:
             tokens = layer(tokens, position, height * width)
         return tokens.transpose(1, 2).reshape(-1, HIDDEN, height, width)

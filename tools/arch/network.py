@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Sequence, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,19 +48,21 @@ def by_level(**maps: Sequence[Tensor]) -> Outputs:
     return {f"{name}_{i}": m for name, levels in maps.items() for i, m in enumerate(levels)}
 
 
-def join_levels(levels: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
-    """Maps [B,C,h,w] of several levels -> [B,C,N], level by level, row by row.
+def join_levels(levels: Sequence[Tensor], width: int, cells: Sequence[int]) -> Tensor:
+    """Maps [B,width,h,w] of several levels -> [B,width,N], level by level, row by row.
 
-    `cells` are the h * w of each level as plain numbers: asked of the tensors, they would become
-    a computation in the exported graph.
+    `cells` are the h * w of each level. They and `width` are plain numbers: asked of the tensors,
+    they would become a computation in the exported graph.
     """
-    flat: List[Tensor] = [m.reshape(-1, m.shape[1], n) for m, n in zip(levels, cells)]
+    flat: List[Tensor] = [m.reshape(-1, width, n) for m, n in zip(levels, cells)]
     return torch.cat(flat, 2)
 
 
 def take_rows(rows: Tensor, index: Tensor, width: int) -> Tensor:
     """Rows [B,N,width], index [B,M] -> [B,M,width].
 
-    The index is tiled, not expanded: expanding asks for the batch size in the exported graph.
+    The index is widened by adding zeros: `expand` and `repeat` would leave shape arithmetic in the
+    exported graph.
     """
-    return torch.gather(rows, 1, index.unsqueeze(2).repeat(1, 1, width))
+    lanes = torch.from_numpy(np.zeros(width, np.int64)).to(index.device)
+    return torch.gather(rows, 1, index.unsqueeze(2) + lanes)

@@ -67,7 +67,7 @@ class Rtmdet(Detector):
         exponential: bool = False,
     ) -> None:
         style = Style(cspnext=True, eps=1e-5, separable=separable)
-        super().__init__(deepen, widen, style, size)
+        super().__init__(deepen, widen, classes, style, size)
         self.bbox_head = RtmdetHead(self.backbone.channels[0], classes, style, exponential)
 
     def raw(self, image: Tensor) -> Outputs:
@@ -78,5 +78,5 @@ class Rtmdet(Detector):
     def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         """Boxes [B,N,4] in input px and probabilities [B,C,N] of all cells."""
         logits, distances = self.bbox_head(self.features(image))
-        boxes = boxes_of_distances(self.points, join_levels(distances, self.cells))
-        return boxes, join_levels(logits, self.cells).sigmoid()
+        boxes = boxes_of_distances(self.points, join_levels(distances, 4, self.cells))
+        return boxes, join_levels(logits, self.classes, self.cells).sigmoid()

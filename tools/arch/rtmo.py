@@ -29,7 +29,7 @@ class HeadMaps(nn.Module):
 
     def __init__(self, widen: float) -> None:
         super().__init__()
-        width = int(WIDTH * widen)
+        width = self.width = int(WIDTH * widen)
         grouped = GROUPS * int(GROUP_WIDTH * widen)
 
         def predict(inputs: int, outputs: int) -> nn.ModuleList:
@@ -47,7 +47,7 @@ class HeadMaps(nn.Module):
         """Two maps [B,2*width,h,w] -> cls, bbox, vis and posevec, by level each."""
         found: Dict[str, List[Tensor]] = {"cls": [], "bbox": [], "vis": [], "posevec": []}
         for level, both in enumerate(maps):
-            classes, poses = both.split(both.shape[1] // 2, 1)
+            classes, poses = both.split(self.width, 1)
             poses = self.conv_pose[level](poses)
             found["cls"].append(self.out_cls[level](self.conv_cls[level](classes)))
             found["bbox"].append(self.out_bbox[level](poses))
@@ -87,8 +87,8 @@ class Rtmo(Network):
         super().__init__(size)
         self.candidates = CANDIDATES
         self.backbone = Backbone(deepen, widen, Style(cspnext=False, eps=EPS))
-        outputs = 2 * int(WIDTH * widen)
-        self.neck = HybridEncoder(self.backbone.channels, outputs, deepen, widen, size)
+        self.vector = 2 * int(WIDTH * widen)
+        self.neck = HybridEncoder(self.backbone.channels, self.vector, deepen, widen, size)
         self.head = RtmoHead(widen)
         self.cells = cells_of(size, STRIDES)
         points, strides = grid(size, STRIDES, centred=True)
@@ -102,9 +102,10 @@ class Rtmo(Network):
     def decode(self, image: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         """Boxes [B,N,4] px, scores [B,N], visibility [B,N,K] and pose vectors [B,N,C]."""
         levels = self.head.head_module(self.features(image))
-        maps = {name: join_levels(level, self.cells) for name, level in levels.items()}
+        widths = {"cls": 1, "bbox": 4, "vis": KEYPOINTS, "posevec": self.vector}
+        maps = {k: join_levels(level, widths[k], self.cells) for k, level in levels.items()}
         boxes = boxes_of_offsets(self.points, self.strides, maps["bbox"])
-        scores, seen = maps["cls"].sigmoid().squeeze(1), maps["vis"].sigmoid()
+        scores, seen = maps["cls"].sigmoid()[:, 0], maps["vis"].sigmoid()
         return boxes, scores, seen.transpose(1, 2), maps["posevec"].transpose(1, 2)
 
     def forward(self, image: Tensor) -> Outputs:
@@ -115,12 +116,13 @@ class Rtmo(Network):
             visibility [B,M,17] 0..1.
         """
         boxes, scores, seen, vectors = self.decode(image)
-        best, index = torch.topk(scores, min(self.candidates, sum(self.cells)), 1)
+        count = min(self.candidates, sum(self.cells))
+        best, index = torch.topk(scores, count, 1)
         boxes, seen = take_rows(boxes, index, 4), take_rows(seen, index, KEYPOINTS)
         points = self.points[0].transpose(0, 1)[index.reshape(-1)]
-        chosen = take_rows(vectors, index, vectors.shape[2]).reshape(-1, vectors.shape[2])
+        chosen = take_rows(vectors, index, self.vector).reshape(-1, self.vector)
         keypoints = self.head.dcc(chosen, boxes.reshape(-1, 4), points)
-        keypoints = keypoints.reshape(-1, index.shape[1], KEYPOINTS, 2)
+        keypoints = keypoints.reshape(-1, count, KEYPOINTS, 2)
         return {
             "boxes": boxes,
             "scores": best.unsqueeze(2),

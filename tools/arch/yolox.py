@@ -57,7 +57,7 @@ class Yolox(Detector):
         self, deepen: float, widen: float, classes: int, size: Size, separable: bool = False
     ) -> None:
         style = Style(cspnext=False, eps=EPS, separable=separable)
-        super().__init__(deepen, widen, style, size)
+        super().__init__(deepen, widen, classes, style, size)
         self.bbox_head = YoloxHead(self.backbone.channels[0], classes, style)
 
     def raw(self, image: Tensor) -> Outputs:
@@ -67,8 +67,7 @@ class Yolox(Detector):
 
     def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         """Boxes [B,N,4] in input px and class times object probability [B,C,N] of all cells."""
-        classes, offsets, objects = (
-            join_levels(levels, self.cells) for levels in self.bbox_head(self.features(image))
-        )
+        maps = zip(self.bbox_head(self.features(image)), (self.classes, 4, 1))
+        classes, offsets, objects = (join_levels(m, width, self.cells) for m, width in maps)
         scores = classes.sigmoid() * objects.sigmoid()
         return boxes_of_offsets(self.points, self.strides, offsets), scores

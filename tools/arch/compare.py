@@ -1,0 +1,140 @@
+"""How far an exported graph is from the PyTorch network it was made from, output by output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tools.arch.detector import PERSON, Detector
+from tools.arch.network import Network, Outputs, take_rows
+from tools.arch.rtmo import KEYPOINTS, Rtmo
+from tools.arch.simcc import BINS_PER_PX, SimccNetwork
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One output: errors in its own unit (px, logits or probabilities)."""
+
+    name: str
+    shape: Sequence[int]  # of one sample
+    largest: float  # magnitude PyTorch gives
+    max_error: float
+    mean_error: float
+    allowed: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it may pass; NaN may not."""
+        return self.max_error <= self.allowed
+
+
+def differences(
+    network: Network, form: str, session: Any, images: np.ndarray, tolerance: float
+) -> List[Difference]:
+    """Run both on the same images, one alone and the others as a batch.
+
+    Args:
+        network: the original, nothing folded.
+        form: of the exported outputs, one of `tools.arch.to_onnx.FORMS`.
+        session: ONNX Runtime's, of the exported graph.
+        images: [B,3,H,W] float32, B > 1.
+        tolerance: largest error, as a share of the largest magnitude of each output.
+    """
+    batches = [images[:1], images[1:]]
+    names = [output.name for output in session.get_outputs()]
+    got: Dict[str, List[Tensor]] = {name: [] for name in names}
+    wanted: Dict[str, List[Tensor]] = {name: [] for name in names}
+    for batch in batches:
+        results = session.run(None, {session.get_inputs()[0].name: batch})
+        found = {name: torch.from_numpy(result) for name, result in zip(names, results)}
+        with torch.no_grad():
+            expected = _expected(network, form, torch.from_numpy(batch), found, tolerance)
+        for name in names:
+            got[name].append(found[name])
+            wanted[name].append(expected[name])
+    return [_difference(n, torch.cat(got[n]), torch.cat(wanted[n]), tolerance) for n in names]
+
+
+def _difference(name: str, got: Tensor, wanted: Tensor, tolerance: float) -> Difference:
+    errors = (got.double() - wanted.double()).abs()
+    largest = float(wanted.abs().max())
+    return Difference(
+        name,
+        list(got.shape[1:]),
+        largest,
+        float(errors.max()),
+        float(errors.mean()),
+        tolerance * largest,
+    )
+
+
+def _expected(
+    network: Network, form: str, image: Tensor, got: Outputs, tolerance: float
+) -> Outputs:
+    """What PyTorch gives, in the order in which the graph ranked what is nearly equal."""
+    if form == "raw":
+        return network.raw(image)
+    if isinstance(network, SimccNetwork) and form == "fused":
+        return _keypoints(network, image, got, tolerance)
+    if isinstance(network, Detector) and form == "fused":
+        return _boxes(network, image, got)
+    if isinstance(network, Rtmo):
+        return _people(network, image, got)
+    return network(image)  # type: ignore[no-any-return]
+
+
+def _keypoints(network: SimccNetwork, image: Tensor, got: Outputs, tolerance: float) -> Outputs:
+    """Of two bins with nearly the same logit either may be the maximum."""
+    logits, exact = network(image), network.fused(image)
+    axes = (logits["simcc_x"], logits["simcc_y"])
+    slack = tolerance * max(float(axis.abs().max()) for axis in axes)
+    bins = (got["keypoints"] * BINS_PER_PX).round().long().clamp(min=0)
+    near = [
+        axis.amax(2) - axis.gather(2, bins[..., i : i + 1])[..., 0] <= slack
+        for i, axis in enumerate(axes)
+    ]
+    scores = exact["keypoint_scores"]
+    there = ((got["keypoints"][..., 0] >= 0) == (scores > 0)) | (scores.abs() <= slack)
+    tie = (near[0] & near[1] & there).unsqueeze(2)
+    return dict(exact, keypoints=torch.where(tie, got["keypoints"], exact["keypoints"]))
+
+
+def _boxes(network: Detector, image: Tensor, got: Outputs) -> Outputs:
+    boxes, scores = network.decode(image)
+    index = _nearest(boxes, got["boxes"])
+    return {
+        "boxes": take_rows(boxes, index, 4),
+        "scores": _ranked(scores[:, PERSON], index, got["scores"]),
+    }
+
+
+def _people(network: Rtmo, image: Tensor, got: Outputs) -> Outputs:
+    boxes, scores, seen, vectors = network.decode(image)
+    index = _nearest(boxes, got["boxes"])
+    rows = take_rows(boxes, index, 4)
+    points = network.points[0].transpose(0, 1)[index.reshape(-1)]
+    chosen = take_rows(vectors, index, network.vector).reshape(-1, network.vector)
+    keypoints = network.head.dcc(chosen, rows.reshape(-1, 4), points)
+    return {
+        "boxes": rows,
+        "scores": _ranked(scores, index, got["scores"]),
+        "keypoints": keypoints.reshape(got["keypoints"].shape),
+        "visibility": take_rows(seen, index, KEYPOINTS),
+    }
+
+
+def _nearest(boxes: Tensor, rows: Tensor) -> Tensor:
+    """Which of boxes [B,N,4] each of rows [B,M,4] is: [B,M] indices."""
+    return torch.cdist(rows, boxes, p=1).argmin(2)
+
+
+def _ranked(scores: Tensor, index: Tensor, got: Tensor) -> Tensor:
+    """The score of the same cell, or of the same rank, whichever is farther from `got`."""
+    same_cell = scores.gather(1, index).unsqueeze(2)
+    same_rank = scores.topk(index.shape[1], 1).values.unsqueeze(2)
+    farther = (same_rank - got).abs() > (same_cell - got).abs()
+    return torch.where(farther, same_rank, same_cell)

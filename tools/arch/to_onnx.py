@@ -1,0 +1,125 @@
+"""A network as one clean ONNX file: folded, dynamic batch, opset 17, weights inside."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import warnings
+from typing import Dict, List, Tuple
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edge.errors import DataError
+from tools.arch.fold import folded
+from tools.arch.network import Network, Outputs
+
+OPSET = 17  # the newest that TensorRT 8.5 reads
+IR_VERSION = 8  # what ONNX Runtime 1.16 reads
+INPUT = "input"
+FORMS = ("decoded", "raw", "fused")
+# Left over where something was not folded, or asked the batch for its size.
+UNWANTED = ("BatchNormalization", "Shape", "ConstantOfShape", "Identity", "If", "Loop", "Dropout")
+
+
+class Form(nn.Module):
+    """One form of a network's outputs, as the tuple that an exporter wants."""
+
+    def __init__(self, network: Network, form: str) -> None:
+        super().__init__()
+        self.network = network
+        self.form = form
+
+    def outputs(self, image: Tensor) -> Outputs:
+        """By name."""
+        network = self.network
+        how = {"decoded": network.forward, "raw": network.raw, "fused": network.fused}
+        return how[self.form](image)
+
+    def forward(self, image: Tensor) -> Tuple[Tensor, ...]:
+        """In the order of the names."""
+        return tuple(self.outputs(image).values())
+
+
+def to_onnx(network: Network, form: str, notes: Dict[str, str]) -> onnx.ModelProto:
+    """Export a network.
+
+    Args:
+        network: in evaluation mode; stays as it is.
+        form: one of FORMS.
+        notes: written into the file's metadata.
+
+    Returns:
+        The checked model: input `input` [batch,3,H,W] float32, outputs by the form's names.
+
+    Raises:
+        DataError: the graph is not clean; a bug in a definition.
+    """
+    graph = Form(folded(network), form).eval()
+    image = torch.zeros(2, 3, *network.size)
+    with torch.no_grad():
+        outputs = graph.outputs(image)
+        model = onnx.load_from_string(_traced(graph, image, list(outputs)))
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    onnx.helper.set_model_props(model, notes)
+    _constants_to_weights(model.graph)
+    _drop_identities(model.graph)
+    _state_shapes(model, outputs)
+    onnx.checker.check_model(model)
+    unwanted = sorted({node.op_type for node in model.graph.node} & set(UNWANTED))
+    if unwanted:
+        raise DataError(f"the exported graph holds {', '.join(unwanted)}; it is not clean")
+    return model
+
+
+def _traced(graph: nn.Module, image: Tensor, names: List[str]) -> bytes:
+    options = {}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False  # the tracer is the one exporter that torch 2.0 to 2.13 share
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions would rather have the other exporter used
+        torch.onnx.export(
+            graph,
+            (image,),
+            file,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=names,
+            dynamic_axes={name: {0: "batch"} for name in (INPUT, *names)},
+            do_constant_folding=True,
+            **options,
+        )
+    return file.getvalue()
+
+
+def _constants_to_weights(graph: onnx.GraphProto) -> None:
+    """Constants become weights: one kind of fixed tensor for whoever rewrites the graph next."""
+    for node in [n for n in graph.node if n.op_type == "Constant"]:
+        weight = graph.initializer.add()
+        weight.CopyFrom(node.attribute[0].t)
+        weight.name = node.output[0]
+        graph.node.remove(node)
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """The tracer stores equal weights once and names the others by Identity nodes."""
+    weights = {weight.name for weight in graph.initializer}
+    same = {}
+    for node in [n for n in graph.node if n.op_type == "Identity" and n.input[0] in weights]:
+        same[node.output[0]] = node.input[0]
+        graph.node.remove(node)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = same.get(name, name)
+
+
+def _state_shapes(model: onnx.ModelProto, outputs: Outputs) -> None:
+    """Write the outputs' shapes out: the tracer loses some of them behind a reshape."""
+    for output in model.graph.output:
+        shape = output.type.tensor_type.shape
+        del shape.dim[:]
+        shape.dim.add().dim_param = "batch"
+        for size in outputs[output.name].shape[1:]:
+            shape.dim.add().dim_value = size
