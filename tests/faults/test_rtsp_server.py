@@ -79,7 +79,7 @@ def test_frames_flow_in_the_ring_s_memory(rtsp_server, until) -> None:
     with watching(QUICK, door=server.url, gate=server.url + "?transport=udp") as watch:
         assert until(watch.more("door", 40))
         assert until(watch.more("gate", 10))
-        assert watch.state("door").state == "ok"
+        assert until(watch.is_("door", "ok"))
         assert watch.state("door").size == (320, 240)
     for name in ("door", "gate"):
         mine = [s for s in watch.seen if s[0] == name]
@@ -101,7 +101,7 @@ def test_stopped_server_stalls_and_the_other_camera_flows(rtsp_server, until, ca
         assert "no frame for more than 0.7 s" in state.detail
         assert began <= state.t_ns <= began + 1.7e9, "within stall_s + 1 s"
         assert until(watch.more("gate", 10))
-        assert watch.state("gate").state == "ok"
+        assert until(watch.is_("gate", "ok"))
         assert watch.state("door").state == "stalled"
         server.signal(signal.SIGCONT)
         assert until(watch.is_("door", "ok"))

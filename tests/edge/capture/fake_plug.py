@@ -30,7 +30,7 @@ class Scripted:
         self._index = -1
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        slot = ring.acquire(0.2)
+        slot, self._ring = ring.acquire(0.2), ring
         if slot is None:
             return None
         step = next(self._script, EndOfStream())
@@ -48,6 +48,11 @@ class Scripted:
         slot.index, slot.t_ns = self._index, time.monotonic_ns()
         slot.arrival_ns = slot.t_ns
         return slot
+
+    def hoard(self) -> None:
+        """Take all free slots and keep them, as a driver does that is handed them ahead of time."""
+        while self._ring.acquire_free() is not None:
+            pass
 
     def close(self) -> None:
         self.closed += 1

@@ -28,7 +28,7 @@ from edge.errors import (
 )
 
 Eventually = Callable[[Callable[[], object]], None]
-QUICK = config.Capture(stall_s=0.2, timeout_s=0.5, backoff_max_s=0.1, max_megapixels=0.1)
+QUICK = config.Capture(stall_s=9, timeout_s=0.5, backoff_max_s=0.1, max_megapixels=0.1)
 
 
 class Watched:
@@ -133,8 +133,8 @@ def test_camera_that_is_not_there_yet_keeps_starting(
     fake: Plug, watch, eventually: Eventually
 ) -> None:
     fake.scripts["x"] = [NoInputError("/dev/video7: no such camera")]
-    watched = watch("fake://x")
-    eventually(lambda: fake.opened >= 3)
+    watched = watch("fake://x", config.Capture(stall_s=0.2, timeout_s=0.5, backoff_max_s=0.1))
+    eventually(lambda: fake.opened >= 12)
     assert watched.state == "starting"
     assert watched.detail == "/dev/video7: no such camera; trying again"
     assert not watched.camera.over
@@ -243,13 +243,13 @@ def test_silence_is_a_stall_and_a_frame_ends_it(
     caplog.set_level(logging.INFO)
     gate = Gate()
     fake.scripts["x"] = [[plain(1), gate, plain(2), Gate()]]
-    watched = watch("fake://x", config.Capture(stall_s=0.2, timeout_s=60))
+    watched = watch("fake://x", config.Capture(stall_s=1, timeout_s=60))
     eventually(lambda: watched.state == "ok")
     before = watched.camera.state()
     eventually(lambda: watched.state == "stalled")
     stalled = watched.camera.state()
-    assert stalled.detail == "fake://x: no frame for more than 0.2 s"
-    assert stalled.t_ns > before.t_ns + 0.19e9, "it began when the frame was due"
+    assert stalled.detail == "fake://x: no frame for more than 1 s"
+    assert stalled.t_ns > before.t_ns + 0.9e9, "it began when the frame was due"
     assert watched.camera.state() == stalled, "the same state as long as nothing happens"
     gate.open()
     eventually(lambda: watched.state == "ok")
@@ -258,7 +258,7 @@ def test_silence_is_a_stall_and_a_frame_ends_it(
     texts = [r.getMessage() for r in caplog.records]
     assert texts == [
         "door: ok",
-        "door: stalled: fake://x: no frame for more than 0.2 s",
+        "door: stalled: fake://x: no frame for more than 1 s",
         "door: ok",
     ]
 
@@ -268,12 +268,14 @@ def test_recording_is_not_stalled_while_the_loop_is_slow(
 ) -> None:
     recording(fake)
     fake.scripts["x"] = [[plain(i) for i in range(3)]]
-    camera = Camera(config.Camera("fake://x", "door"), QUICK, aligned_bytes)
+    settings = config.Capture(stall_s=0.05)
+    camera = Camera(config.Camera("fake://x", "door"), settings, aligned_bytes)
     camera.start()
     eventually(lambda: camera.ring.has_frame and camera.ring.resting)
     due_ns = camera.due_ns()
-    eventually(lambda: camera.due_ns() > due_ns + 0.5e9)
-    assert camera.state().state == "ok"
+    states = set()
+    eventually(lambda: states.add(camera.state().state) or camera.due_ns() > due_ns + 0.5e9)
+    assert states == {"ok"}
     camera.leave()
     camera.join(5)
 
@@ -282,10 +284,11 @@ def test_hung_driver_is_left_to_itself_and_a_new_thread_takes_over(
     fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate()
-    fake.scripts["x"] = [[plain(1), gate, plain(99), plain(99)], [plain(2), plain(3), Gate()]]
+    hoard = lambda: fake.sources[0].hoard()  # noqa: E731
+    fake.scripts["x"] = [[plain(1), hoard, gate, plain(99)], [plain(2), plain(3), Gate()]]
     watched = watch("fake://x", config.Capture(stall_s=0.2, timeout_s=0.5))
     eventually(lambda: watched.state == "stalled")
-    eventually(lambda: watched.state == "ok")
+    eventually(lambda: watched.state and len(watched.indexes) == 3)  # it is judged when asked
     assert watched.indexes == [0, 1, 2]
     assert watched.camera.state().reconnects == 1
     assert "no answer from the driver" in caplog.text
