@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Dict, List, Mapping, cast
+from typing import Callable, Dict, List, Mapping, cast
 
 from edge import skeletons
 from edge.config import Config
@@ -63,10 +63,18 @@ def trusted_read(folder: Path, key_file: str) -> Read:
 
 
 class Models:
-    """The networks of a run, opened once, and what they mean."""
+    """The networks of a run, opened once, and what they mean.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: which models, where from, how executed.
+        wrap: given each network's name (model/network) and runner; gives the runner to use.
+    """
+
+    def __init__(
+        self, config: Config, wrap: Callable[[str, Runner], Runner] = lambda name, runner: runner
+    ) -> None:
         self.runners: Dict[str, Runner] = {}
+        self._wrap = wrap
         self._config = config
         self._folder = models_dir(config)
         self._read = trusted_read(self._folder, config.trust.key_file)
@@ -117,8 +125,9 @@ class Models:
         opened: Dict[str, Runner] = {}
         for name, network in recipe.networks.items():
             path = network_file(folder, network, self._config.runtime.precision)
-            opened[name] = open_runner(path, shapes[name], limits, self._read)
-            self.runners[f"{folder.name}/{name}"] = opened[name]
+            full = f"{folder.name}/{name}"
+            opened[name] = self._wrap(full, open_runner(path, shapes[name], limits, self._read))
+            self.runners[full] = opened[name]
             log.info("loaded %s", path)
         return opened
 

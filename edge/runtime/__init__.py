@@ -40,8 +40,11 @@ class Runner(Protocol):
 
     inputs: Dict[str, TensorSpec]
     outputs: Dict[str, TensorSpec]
-    runs: int  # executions of the network so far
     sha256: str  # of the very bytes that were loaded
+
+    @property
+    def runs(self) -> int:
+        """Executions of the network so far."""
 
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
         """Input buffers for `batch` samples, [batch, ...] each, to be filled in place."""

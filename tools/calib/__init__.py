@@ -1,0 +1,1 @@
+"""Calibration sets: chosen frames, and the network inputs that the daemon makes of them."""
