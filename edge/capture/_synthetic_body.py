@@ -152,9 +152,10 @@ class Bodies:
 
     @property
     def lowest(self) -> np.ndarray:
-        """[N] height of the lowest point of the solids."""
+        """[N] height of the lowest point of the solids and of the fingers."""
         start = (self.starts[..., 2] - self.radii[..., 0]).min(1)
-        return np.minimum(start, (self.ends[..., 2] - self.radii[..., 1]).min(1))
+        end = (self.ends[..., 2] - self.radii[..., 1]).min(1)
+        return np.minimum(np.minimum(start, end), self.keypoints[..., 2].min(1))
 
 
 def turns(degrees: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ _FRINGE_CM = 2.6  # skin above the brows
 # The right side in shade: sides can be told apart, as a lamp from the left would do.
 _SHADE = np.array([0.80 if n.startswith("right") else 0.97 for n in _NAMES])
 _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 14, endpoint=False)) for f in (np.cos, np.sin)], 1)
-_WALL, _FLOOR = np.array([186.0, 190, 180]), np.array([138.0, 150, 160])
+_WALL, _FLOOR = (186.0, 190.0, 180.0), (138.0, 150.0, 160.0)  # BGR
 _ROOM_M, _LINE_M, _LINE_DARK = 22.0, 0.02, 20.0
 _FINGER = 0.0095  # width in statures
 _LIPS, _LID, _PUPIL = (95, 95, 175), (235, 235, 235), (45, 45, 40)
@@ -39,24 +39,28 @@ _LIPS, _LID, _PUPIL = (95, 95, 175), (235, 235, 235), (45, 45, 40)
 
 def background(camera: Pinhole) -> np.ndarray:
     """[H,W,3] u8 an empty room: a wall that is lighter below, a floor with lines every metre."""
-    rows, columns = np.arange(camera.height)[:, None], np.arange(camera.width)[None]
-    rays = np.empty((camera.height, camera.width, 3), np.float32)
-    rays[..., 0] = (columns - camera.centre[0]) / camera.focal_px
-    rays[..., 1] = (rows - camera.centre[1]) / camera.focal_px
-    rays[..., 2] = 1.0
-    rays = rays @ camera.rotation.astype(np.float32)
-    down = np.minimum(rays[..., 2], -1e-6)
-    depth = camera.position[2] / -down
-    floor = camera.position[:2] + rays[..., :2] * depth[..., None]
-    is_floor = (depth < _ROOM_M) & (rays[..., 2] < 0)
+    turn = camera.rotation.astype(np.float32)
+    u = (np.arange(camera.width, dtype=np.float32) - camera.centre[0]) / camera.focal_px
+    v = (np.arange(camera.height, dtype=np.float32)[:, None] - camera.centre[1]) / camera.focal_px
+    # The camera does not lean to a side: how far away the floor is depends on the row alone.
+    down = -(turn[1, 2] * v + turn[2, 2])
+    depth = np.float32(camera.position[2]) / np.maximum(down, 1e-6)
     # How many metres of floor one pixel covers: lines fade where they get thinner than that.
-    footprint = np.minimum(depth / camera.focal_px * np.maximum(1, depth / 3), 1.0)
-    apart = np.abs(floor - np.rint(floor))
-    lines = np.clip((_LINE_M + footprint[..., None] / 2 - apart) / footprint[..., None], 0, 1)
-    share = lines.max(-1, keepdims=True) * np.minimum(1, 2 * _LINE_M / footprint)[..., None]
-    wall = np.linspace(0.82, 1.0, camera.height)[:, None, None] * _WALL
-    room = np.where(is_floor[..., None], _FLOOR - share * _LINE_DARK, wall)
-    return np.rint(room).astype(np.uint8)
+    footprint = np.minimum(depth / camera.focal_px * np.maximum(1, depth / 3), 1)
+    share = np.zeros((camera.height, camera.width), np.float32)
+    for axis in (0, 1):
+        ray = turn[0, axis] * u + (turn[1, axis] * v + turn[2, axis])
+        floor = np.float32(camera.position[axis]) + depth * ray
+        apart = np.abs(floor - np.rint(floor))
+        np.maximum(share, (_LINE_M - apart) / footprint + 0.5, out=share)
+    share = np.minimum(share, 1) * np.minimum(1, 2 * _LINE_M / footprint)
+    is_floor = (down > 0) & (depth < _ROOM_M)
+    wall = np.linspace(0.82, 1.0, camera.height)[:, None]
+    room = np.empty((camera.height, camera.width, 3), np.uint8)
+    for channel in range(3):
+        painted = _FLOOR[channel] - share * _LINE_DARK
+        room[..., channel] = np.rint(np.where(is_floor, painted, wall * _WALL[channel]))
+    return room
 
 
 class Canvas:

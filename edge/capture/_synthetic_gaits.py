@@ -176,8 +176,8 @@ def jump(t: np.ndarray, own: np.ndarray) -> Move:
     down = ease(at, ((-0.8, 0), (-0.2, 1), (0.02, 0)))
     landing = ease(at - flight_s, ((-0.1, 0), (0.15, 0.7), (0.5, 0)))
     _bend(move, np.maximum(down, landing), 62, 30, 40)
-    up = ease(at, ((-0.25, 0), (0.12, 1), (0.5, 0)))
-    move.both("upper_arm", Y, 30 * down - 130 * up)
+    up = ease(at, ((-0.45, 0), (0.16, 1), (0.8, 0)))
+    move.both("upper_arm", Y, 20 * down - 110 * up)
     toes = ease(at, ((-0.05, 0), (0.03, 1), (0.35, 0)))
     move.both("foot", Y, 38 * toes)
     return move
@@ -214,8 +214,10 @@ def fall(t: np.ndarray, own: np.ndarray) -> Move:
         move.turn("pelvis", axis, np.where(way == k, sign * tilt, 0))
     move.both("thigh", Y, -38 * give)
     move.both("shank", Y, 62 * give)
-    move.both("upper_arm", Y, np.where(way == 1, 35, -75) * give)
-    move.both("upper_arm", X, 25 * np.minimum(tilt, 90) / 90)
+    down = np.minimum(tilt, 90) / 90
+    # On a side, arms stay in front: the lower one would carry the body.
+    move.both("upper_arm", Y, np.where(way == 2, -70 * down, np.where(way == 1, 35, -75) * give))
+    move.both("upper_arm", X, np.where(way == 2, -7, 25) * down)
     move.turn("head", Y, np.where(way == 0, -14, np.where(way == 1, 14, 0)) * tilt / 90)
     level = np.minimum(tilt, 90) < 8
     flat = Move(move.angles.copy(), move.lift, move.curl)
@@ -232,7 +234,9 @@ def lie(t: np.ndarray, own: np.ndarray) -> Move:
     move.turn("pelvis", X, np.where(way == 2, 90.0, 0.0))
     move.both("thigh", Y, np.where(way == 2, -35.0, -4.0))
     move.both("shank", Y, np.where(way == 2, 50.0, 8.0))
-    move.both("upper_arm", X, 14 + 4 * np.sin(0.4 * t + 6 * own[:, 0]))
+    move.both("upper_arm", Y, np.where(way == 2, -65.0, 0.0))
+    spread = 14 + 4 * np.sin(0.4 * t + 6 * own[:, 0])
+    move.both("upper_arm", X, np.where(way == 2, -7.0, spread))
     return move
 
 

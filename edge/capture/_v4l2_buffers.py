@@ -7,6 +7,7 @@ for each filled buffer either `requeue` it or `deliver` it as a slot; at the end
 from __future__ import annotations
 
 import errno
+import logging
 from typing import Any, Dict, List, Optional, Protocol, Tuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from edge.capture._ring import Ring, Slot
 from edge.capture._v4l2_calls import Io
 from edge.capture._v4l2_format import Picture
 from edge.capture._v4l2_picture import Convert, look
+
+log = logging.getLogger(__name__)
 
 _MAPPED = 4  # buffers: one being filled, one waiting, one being converted, one to spare
 
@@ -92,9 +95,9 @@ class Mapped:
         if slot is None:
             self.requeue(index)
             return None
-        memory, whole = self._views[index][:used_bytes], False
+        whole = False
         try:
-            good = self._convert.into(slot, ring.allocate, memory)
+            good = self._convert.into(slot, ring.allocate, self._views[index][:used_bytes])
             self.requeue(index)
             whole = good
         finally:
@@ -108,10 +111,16 @@ class Mapped:
         """Nothing of ours was lent."""
 
     def unmap(self) -> None:
-        """Unmap; views must go first, or the mapping would be kept alive."""
+        """Unmap; our views must go first, or they would keep the mapping alive."""
         self._views.clear()
         while self._maps:
-            self._io.munmap(self._maps.pop())
+            mapping = self._maps.pop()
+            try:
+                self._io.munmap(mapping)
+            except BufferError:
+                # The traceback of an error that somebody keeps looks into it; it is unmapped by
+                # the garbage collector together with that.
+                log.debug("a mapped buffer is still in use")
 
 
 class Lent:

@@ -476,6 +476,27 @@ def test_close_wakes_a_read_in_another_thread():
     assert ring.all_free()
 
 
+def test_an_error_that_is_kept_does_not_stop_closing():
+    """Its traceback holds views of the driver's memory; the camera is let go all the same."""
+
+    class Broken(Exception):
+        pass
+
+    def into(slot, allocate, memory):
+        raise Broken
+
+    kernel, ring = FakeKernel(BGR, [frame(pictures(1).tobytes())]), CountedRing()
+    source = camera(kernel, memory="mmap")
+    source._convert.into = into
+    with pytest.raises(Broken) as kept:
+        source.read(ring)
+    source.close()
+    assert kept.traceback
+    assert not kernel.open_fds
+    assert not kernel.streaming
+    assert ring.all_free()
+
+
 def test_export_buffer():
     kernel, ring = FakeKernel(BGR, [frame(pictures(1).tobytes())]), CountedRing()
     source = camera(kernel, memory="mmap")
