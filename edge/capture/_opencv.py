@@ -87,7 +87,7 @@ class Video:
         self._coded: Tuple[int, ...] = (height, width, 3)
         if layout == "nv12":
             self._coded = (height * 3 // 2, width)
-        self._unturned = np.empty(self._coded if self._turn else 0, np.uint8)
+        self._unturned: np.ndarray = np.empty(self._coded if self._turn else 0, np.uint8)
 
     def _take_over_turning(self) -> int:
         """OpenCV turns pictures that were filmed upright through memory that it allocates."""

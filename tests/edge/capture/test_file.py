@@ -137,7 +137,8 @@ def test_native_rate_marks_its_waits_as_rest(tmp_path: Path) -> None:
 def test_pictures_filmed_upright_are_turned(tmp_path: Path, clip: Path, degrees: int) -> None:
     path = tmp_path / "turned.mp4"
     path.write_bytes(turned(clip.read_bytes(), degrees))
-    oracle = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)  # turns by itself, through new memory
+    oracle = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    oracle.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # it turns by itself, through new memory
     source = open_source(f"file://{path}", OPTIONS)
     seen = set()
     for slot in frames(source, Ring(4, live=False)):
