@@ -115,7 +115,7 @@ def poses(n: int = 3, k: int = 133) -> Poses:
 
 
 def event(number: int, pad: str = "") -> PoseEvent:
-    return PoseEvent("fall", "cam0", 1, time.monotonic_ns(), 1.0, {"number": number, "pad": pad})
+    return PoseEvent("wave", "cam0", 1, time.monotonic_ns(), 1.0, {"number": number, "pad": pad})
 
 
 def state(name: str = "ok") -> CameraState:

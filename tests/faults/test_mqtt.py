@@ -35,7 +35,7 @@ def test_everything_arrives_and_holds_the_contract(
         publisher.close()
         until(lambda: len(consumer.of("status")) == 2, "the goodbye")
     assert consumer.seqs("frame") == list(range(20))
-    assert [g.record["data"]["number"] for g in consumer.of("event/fall")] == list(range(20))
+    assert [g.record["data"]["number"] for g in consumer.of("event/wave")] == list(range(20))
     assert [g.record["state"] for g in consumer.of("status")] == ["online", "offline"]
     assert consumer.of("status")[1].record["reason"] == "stopped"
     assert len(consumer.of("state")) == len(consumer.of("metrics")) == 1
@@ -140,7 +140,7 @@ def test_a_message_above_the_brokers_limit_is_refused_here_and_delays_nobody(cap
         assert broker.log.read_text().count("New client connected") == 2, "nobody was cut off"
     assert [g.record["data"]["number"] for g in consumer.of("event")] == [1]
     assert publisher.report()[0]["refused"] == 2
-    assert "poses/v1/box/cam0/event/fall: 50" in caplog.text
+    assert "poses/v1/box/cam0/event/wave: 50" in caplog.text
     assert "the broker takes only 20000" in caplog.text
 
 
@@ -170,4 +170,4 @@ def test_the_example_subscriber_says_who_is_where(broker: Broker) -> None:
         lines = [child.stdout.readline().strip() for _ in range(10)]
         child.kill()
     assert any(line.startswith("cam0: person 0 in x1 y1 x2 y2 = [") for line in lines)
-    assert any(line.startswith("cam0: fall, person 1, {'number': ") for line in lines)
+    assert any(line.startswith("cam0: wave, person 1, {'number': ") for line in lines)

@@ -212,7 +212,7 @@ def test_json_lines_hold_the_contract(broker: Broker, contract: Any) -> None:
     said = publisher(broker)
     listener = Listener(broker.uri, "--json")
     listener.wait_for("status")
-    said.event(PoseEvent("fall", "cam0", 1, time.monotonic_ns(), 1.0))
+    said.event(PoseEvent("wave", "cam0", 1, time.monotonic_ns(), 1.0))
     line = json.loads(listener.wait_for("/event/"))
     contract(line["topic"], line["payload"])
     said.close()

@@ -1,0 +1,99 @@
+"""What the rules really tell holds the contract, and the contract knows every rule."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Set
+
+import numpy as np
+import pytest
+
+from edge import plug
+from edge.messages import Builder
+from edge.rules import build_rule
+from edge.structures import PoseEvent, Poses
+
+STEP_NS = 40_000_000
+# A person of 17 keypoints standing on y = 0, in heights: nose, eyes, ears, shoulders, elbows,
+# wrists, hips, knees, ankles (Drillis and Contini 1966, roughly).
+BODY = np.array(
+    [[0, 0.93], [0.02, 0.95], [-0.02, 0.95], [0.05, 0.94], [-0.05, 0.94],
+     [0.12, 0.82], [-0.12, 0.82], [0.16, 0.63], [-0.16, 0.63], [0.17, 0.48], [-0.17, 0.48],
+     [0.08, 0.52], [-0.08, 0.52], [0.08, 0.28], [-0.08, 0.28], [0.08, 0.04], [-0.08, 0.04]]
+)
+HEIGHT_PX = 400
+
+
+def person(lying: float, x_px: float = 400.0) -> Poses:
+    """Someone at x, turned by a share of a quarter round their feet; y grows downwards."""
+    turn = lying * np.pi / 2
+    x = BODY[:, 0] * np.cos(turn) + BODY[:, 1] * np.sin(turn)
+    y = BODY[:, 1] * np.cos(turn) - BODY[:, 0] * np.sin(turn)
+    points = np.stack([x_px + x * HEIGHT_PX, 700 - y * HEIGHT_PX], 1)[None].astype(np.float32)
+    box = np.concatenate([points.min(1), points.max(1)], 1)
+    ones = np.ones((1, 17), np.float32)
+    return Poses(points, ones, box, np.array([1]), ones[:, 0], "coco17")
+
+
+def play(rule: Any, scenes: List[Any]) -> List[PoseEvent]:
+    """Events of scenes of (seconds, poses at a share of it)."""
+    events, t_ns = [], 10**9
+    for seconds, act in scenes:
+        steps = round(seconds * 1e9 / STEP_NS)
+        for i in range(steps):
+            events += rule(act((i + 1) / steps), "cam0", t_ns)
+            t_ns += STEP_NS
+    return events
+
+
+def stands(share: float) -> Poses:
+    return person(0)
+
+
+def lies(share: float) -> Poses:
+    return person(1)
+
+
+def walks(share: float) -> Poses:
+    return person(0, 400 + 600 * share)
+
+
+def nobody(share: float) -> Poses:
+    return Poses.empty(17, "coco17")
+
+
+def gets_up(share: float) -> Poses:
+    return person(1 - share)
+
+
+FLOOR = [[300, 500], [500, 500], [500, 900], [300, 900]]
+LIFE = [(2, stands), (0.5, person), (6, lies), (2, gets_up), (3, stands), (2, walks), (30, nobody)]
+RULES: Dict[str, Dict[str, Any]] = {
+    "presence": {"kind": "presence", "dwell_s": 1.0},
+    "zone": {"kind": "zone", "polygon": FLOOR, "dwell_s": 1.0},
+    "fall": {"kind": "fall"},
+}
+TOLD: Dict[str, Set[str]] = {
+    "presence": {"enter", "dwell", "leave"},
+    "zone": {"enter", "dwell", "leave"},
+    "fall": {"fall", "recover"},
+}
+
+
+def test_the_contract_knows_every_rule(contract: Any) -> None:
+    assert set(plug.names("rules")) == set(RULES)
+    for kind in RULES:
+        event = PoseEvent(kind, "cam0", 1, 0, 1.0, {"surprise": 1})
+        message = Builder("box").event(event)
+        with pytest.raises(Exception, match="surprise"):
+            contract(message.topic, json.loads(message.body))
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_what_a_rule_tells_holds_the_contract(contract: Any, kind: str) -> None:
+    events = play(build_rule(RULES[kind], "rules[0]"), LIFE)
+    assert {e.data["action"] for e in events} >= TOLD[kind]
+    builder = Builder("box")
+    for event in events:
+        message = builder.event(event)
+        contract(message.topic, json.loads(message.body))
