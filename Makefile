@@ -20,21 +20,21 @@ help: ## print this list
 $(VENV)/.made:
 	@echo "creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install $(QUIET) --upgrade pip
 	@touch $@
 
 $(VENV)/.setup: $(VENV)/.made setup.py
 	@echo "installing edge and edge-tools into $(VENV)"
-	@$(BIN)/python -m pip install --editable '.[tools]' --progress-bar on $(QUIET)
+	@$(BIN)/python -m pip install --editable '.[tools]' $(QUIET)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup
 	@echo "installing what the tests need into $(VENV)"
-	@$(BIN)/python -m pip install --editable '.[dev]' --progress-bar on $(QUIET)
-	@$(BIN)/python -m pip install '$(TORCH)' --progress-bar on $(QUIET)
+	@$(BIN)/python -m pip install --editable '.[dev]' $(QUIET)
+	@$(BIN)/python -m pip install '$(TORCH)' $(QUIET)
 	@touch $@
 
-QUIET ?= --quiet
+QUIET ?= -qq
 # One version by name: a build for the CPU is enough, the newest brings gigabytes for GPUs.
 TORCH ?= torch==2.13.0
 

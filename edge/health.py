@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, TypeVar
+from typing import Any, Callable, Deque, Dict, Tuple, TypeVar
 
 import numpy as np
 
 R = TypeVar("R")
-WINDOW = 512
+WINDOW = 512  # durations
+WINDOW_S = 5.0  # of rates
 THERMAL = Path("/sys/class/thermal")
 
 
@@ -34,19 +36,19 @@ class Window:
 
 
 class Rate:
-    """Events per second between two readings."""
+    """Things per second over about the last WINDOW_S, however often it is read."""
 
     def __init__(self, now_ns: int) -> None:
         self.count = 0
-        self._seen = 0
-        self._since_ns = now_ns
+        self._readings: Deque[Tuple[int, int]] = collections.deque([(now_ns, 0)])
 
     def read_hz(self, now_ns: int) -> float:
-        """Rate since the last reading."""
-        passed_s = max(now_ns - self._since_ns, 1) * 1e-9
-        rate = (self.count - self._seen) / passed_s
-        self._seen, self._since_ns = self.count, now_ns
-        return round(rate, 2)
+        """The rate up to now."""
+        self._readings.append((now_ns, self.count))
+        while len(self._readings) > 2 and now_ns - self._readings[1][0] >= WINDOW_S * 1e9:
+            self._readings.popleft()
+        since_ns, before = self._readings[0]
+        return round((self.count - before) * 1e9 / max(now_ns - since_ns, 1), 2)
 
 
 class Health:
