@@ -75,7 +75,7 @@ def test_what_json_has_no_word_for_is_named(value: Any) -> None:
     ],
 )
 def test_bytes_that_are_no_message_are_refused_in_one_line(body: bytes, kind: str) -> None:
-    with pytest.raises(DataError, match="^not a message in application/") as caught:
+    with pytest.raises(DataError, match=r"^not a message in application/") as caught:
         codec.read(body, kind)
     assert "\n" not in str(caught.value)
 
