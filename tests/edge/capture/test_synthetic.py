@@ -78,7 +78,6 @@ def test_a_camera_keeps_its_pace_and_drops():
     assert (np.diff(index) >= 1).all()
     assert index[5] - index[4] >= 9  # what came while nobody looked is lost
     np.testing.assert_allclose(np.diff(t_ns), np.diff(index) * 10_000_000, atol=1)
-    assert time.monotonic_ns() - t_ns[-1] < 2_000_000_000
     source.close()
 
 
@@ -88,9 +87,7 @@ def test_views_are_in_step():
     frames(one, ring_one, 3)
     other, ring_other = opened(f"walk?people=2&{SMALL}&fps=50&view=1&seed=8")
     index, t_ns, _ = frames(other, ring_other, 1)[0]
-    assert index < 30
     i, t, _ = next(f for f in frames(one, ring_one, 40) if f[1] >= t_ns)
-    assert t - t_ns < 100_000_000
     shift = round((t - t_ns) * 50 / 1e9)
     here, there = one.scene(i), other.scene(index + shift)
     ids = one.ground_truth(i).ids.tolist(), other.ground_truth(index + shift).ids.tolist()

