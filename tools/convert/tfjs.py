@@ -7,7 +7,7 @@ with a dynamic batch; a head that computes the same as the published decoding fo
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Dict, List, Tuple
+from typing import Dict, List, Set, Tuple
 
 import onnx
 
