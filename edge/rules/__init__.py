@@ -37,5 +37,9 @@ def build_rule(table: Mapping[str, Any], where: str) -> Rule:
     if not isinstance(kind, str):
         raise ConfigError(f"{where}.kind: is missing; there are: {', '.join(plug.names('rules'))}")
     module = plug.load("rules", kind)
-    rule: Rule = module.build(build(module.Options, options, where))
+    checked = build(module.Options, options, where)
+    try:
+        rule: Rule = module.build(checked)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error}") from error
     return rule

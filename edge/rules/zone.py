@@ -1,0 +1,156 @@
+"""Who enters, stays in and leaves a polygon of the picture.
+
+Event data: `zone`, its name; `action` enter | dwell | leave; `people`, how many are inside after
+it; `dwell_s`, how long this one has been inside; `in_view`, false when somebody vanished inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Tuple
+
+import numpy as np
+
+from edge.errors import ConfigError
+from edge.rules import Rule
+from edge.rules._memory import Memory, named
+from edge.rules._posture import ANKLES, HIPS, body_of, middle
+from edge.schema import key
+from edge.structures import PoseEvent, Poses, Value
+
+_UNSEEN_S = 2.0  # who vanished inside has left after so long
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a zone rule."""
+
+    polygon: List[List[float]] = key(help="corners [x, y] in order, px of the frame")
+    name: str = key("zone", "what events call it")
+    width: int = key(0, "px of the frame; with it, corners are shares 0..1 of the frame", 0, 65536)
+    height: int = key(0, "px of the frame", 0, 65536)
+    anchor: str = key(
+        "feet", "the point of a person that counts", choices=("feet", "hip", "box_bottom", "centre")
+    )
+    margin: float = key(0.03, "so far in or out, in person heights, before it counts", 0, 1)
+    enter_s: float = key(0.2, "inside for so long before it is told", 0, 60)
+    leave_s: float = key(0.5, "outside for so long before it is told", 0, 60)
+    dwell_s: float = key(0.0, "tell once who stays so long; 0 = never", 0, 86400)
+
+
+def build(options: Options) -> Rule:
+    """The rule of one camera.
+
+    Raises:
+        ConfigError: the polygon is none.
+    """
+    return Zone(options, _corners(options))
+
+
+class Zone:
+    """Tells of everyone who crosses the border for good; who dithers on it is not told twice."""
+
+    def __init__(self, options: Options, corners: np.ndarray) -> None:
+        """Corners: [V] complex, px."""
+        self._options = options
+        self._corners = corners
+        self._count = 0
+        # `turned_ns`: since when they are on the other side than was told, -1 = they are not.
+        self._people = Memory(
+            _UNSEEN_S, inside=False, turned_ns=-1, since_ns=0, dwelt=False, score=0.0
+        )
+
+    def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+        """Events of this frame."""
+        people, seen = self._people, named(poses)
+        rows = people.meet(seen, t_ns)
+        self._look(seen, rows, t_ns)
+        people["score"][rows] = seen.person_scores
+        away_s = people.left(rows, t_ns)
+        turned_ns, inside = people["turned_ns"], people["inside"]
+        other_s = np.where(turned_ns >= 0, people.seen_ns - turned_ns, -1) * 1e-9
+        gone = away_s > _UNSEEN_S
+        enter = (turned_ns >= 0) & ~inside & (other_s >= self._options.enter_s) & (away_s == 0)
+        leave = (turned_ns >= 0) & inside & (other_s >= self._options.leave_s) | gone & inside
+        events = [self._event("leave", int(i), camera, t_ns) for i in np.flatnonzero(leave)]
+        people["since_ns"][enter] = turned_ns[enter]
+        people["dwelt"][enter] = False
+        people["inside"][enter | leave] ^= True
+        people["turned_ns"][enter | leave] = -1
+        events += [self._event("enter", int(i), camera, t_ns) for i in np.flatnonzero(enter)]
+        stay_s = (people.seen_ns - people["since_ns"]) * 1e-9
+        long = people["inside"] & ~people["dwelt"] & (stay_s >= (self._options.dwell_s or np.inf))
+        people["dwelt"][long] = True
+        events += [self._event("dwell", int(i), camera, t_ns) for i in np.flatnonzero(long)]
+        people.forget(gone)
+        return events
+
+    def _look(self, seen: Poses, rows: np.ndarray, t_ns: int) -> None:
+        """Note since when people are on the other side of the border, by the margin."""
+        points, tall = _anchors(seen, self._options.anchor)
+        depth = depths(points, self._corners)
+        inside, turned_ns = self._people["inside"][rows], self._people["turned_ns"][rows]
+        margin = np.where(inside, -1, 1) * self._options.margin * tall
+        other = (depth > margin) != inside
+        turned_ns = np.where(turned_ns < 0, t_ns, turned_ns)
+        self._people["turned_ns"][rows] = np.where(other, turned_ns, -1)
+
+    def _event(self, action: str, row: int, camera: str, t_ns: int) -> PoseEvent:
+        people = self._people
+        self._count += {"enter": 1, "leave": -1}.get(action, 0)
+        stay_ns = people.seen_ns[row] - people["since_ns"][row]
+        data: Dict[str, Value] = {
+            "zone": self._options.name,
+            "action": action,
+            "people": self._count,
+            "dwell_s": round(float(stay_ns) * 1e-9, 2),
+            "in_view": bool(people.seen_ns[row] == t_ns),
+        }
+        score = float(people["score"][row])
+        return PoseEvent("zone", camera, int(people.ids[row]), t_ns, score, data)
+
+
+def depths(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """How far points [N] complex are inside a polygon [V] complex; negative outside. [N] px."""
+    start, side = corners, np.roll(corners, -1) - corners
+    there = points[:, None] - start
+    along = (there * side.conj()).real / np.maximum(np.abs(side) ** 2, 1e-12)
+    nearest = np.abs(there - np.clip(along, 0, 1) * side).min(1)
+    # Even-odd rule: count the sides that a ray to the right crosses.
+    spans = (there.imag < 0) != (there.imag < side.imag)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = there.real < there.imag * (side.real / side.imag)
+    return np.where((spans & crossing).sum(1) % 2 == 1, nearest, -nearest)
+
+
+def _anchors(seen: Poses, anchor: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The points [N] complex that count, and heights [N] px. Hidden ones give way to the box."""
+    body, visible, tall = body_of(seen)
+    x = (seen.boxes[:, 0] + seen.boxes[:, 2]) / 2
+    y = seen.boxes[:, 3] if anchor in ("feet", "box_bottom") else seen.boxes[:, 1::2].mean(1)
+    points = x + 1j * y
+    if anchor in ("feet", "hip"):
+        found, known = middle(body, visible, ANKLES if anchor == "feet" else HIPS)
+        points = np.where(known, found, points)
+    return points, tall
+
+
+def _corners(options: Options) -> np.ndarray:
+    corners = options.polygon
+    if len(corners) < 3 or any(len(c) != 2 for c in corners):
+        raise ConfigError("polygon: expected at least 3 corners, each [x, y]")
+    points = np.array([complex(x, y) for x, y in corners])
+    if bool(options.width) != bool(options.height):
+        raise ConfigError("width, height: give both or none")
+    if options.width:
+        if min(points.real.min(), points.imag.min()) < 0 or max(map(max, corners)) > 1:
+            raise ConfigError("polygon: with width and height, corners are shares of them, 0..1")
+        points = points.real * options.width + 1j * points.imag * options.height
+    elif max(map(max, corners)) <= 1:
+        raise ConfigError(
+            "polygon: corners within one pixel; give width and height of the frame to use shares"
+        )
+    area = (points * np.roll(points, -1).conj()).imag.sum()
+    if abs(area) < 2:
+        raise ConfigError("polygon: its corners are on one line")
+    return points
