@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any, List
 
 import numpy as np
 
+from edge.errors import InternalError
 from edge.models import ModelOptions, PoseModel, load_model
 from edge.recipe import Network, Recipe
 from edge.runtime import RunnerOptions, open_runner
 from edge.structures import Detections, Frame, Poses
+from tools.__main__ import main as tools_main
 from tools.benches import Row, duel, row
 from tools.benches.memory import read_video
 from tools.benches.peer import Peer
-from tools.export import export_random
 from tools.get import ensure_set
 
+ARCH = "rtmpose-m-wholebody"
 GOAL, GOAL_PX = 0.8, 0.01
 FRAMES, PEOPLE = 12, 4
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -31,12 +36,14 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     with tempfile.TemporaryDirectory() as folder:
         files = {n: str(Path(folder) / f"{n}.npy") for n in ("frames", "boxes", "out")}
         network = Path(folder) / "model.onnx"
-        export_random("rtmpose-m-wholebody", network, seed=0)
+        export = ["export", "--arch", ARCH, "--random-seed", "0", "--out", str(network), "--json"]
+        with contextlib.redirect_stdout(sys.stderr):
+            if tools_main(export):
+                raise InternalError(f"bench: {ARCH} could not be exported")
         np.save(files["frames"], np.stack(frames))
         np.save(files["boxes"], np.broadcast_to(boxes, (len(frames), *boxes.shape)))
         size = ("192", "256")
-        packages = ["rtmlib==0.0.16", "onnxruntime"]
-        with Peer("rtmlib", packages, str(network), *size, *files.values()) as peer:
+        with Peer("rtmlib", _packages(), str(network), *size, *files.values()) as peer:
             ours = _Ours(network, frames, boxes)
             times = duel(ours.round_ms, lambda: float(peer.ask()["ms"]), rounds)
         theirs = np.load(files["out"])
@@ -47,6 +54,12 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
         row("simcc: rtmlib", times["theirs"], "ms"),
         row("simcc: keypoints apart", [float(apart)], "px", GOAL_PX),
     ]
+
+
+def _packages() -> List[str]:
+    """The peer with the very versions that we run on, so that pixels and runtime are the same."""
+    ours = ("numpy", "onnxruntime", "opencv-python-headless", "tqdm")
+    return ["--no-deps", "rtmlib==0.0.16", *(f"{n}=={metadata.version(n)}" for n in ours)]
 
 
 def _boxes(width: int, height: int) -> np.ndarray:
@@ -65,7 +78,7 @@ class _Ours:
         recipe = Recipe(
             family="simcc",
             skeleton="wholebody133",
-            networks={"main": Network(file="model.onnx", width=192, height=256, mean=MEAN, std=STD)},
+            networks={"main": Network("model.onnx", 192, 256, mean=MEAN, std=STD)},
         )
         runner = open_runner(network, {"input": (3, 256, 192)}, RunnerOptions())
         model: Any = load_model(recipe, {"main": runner}, ModelOptions())

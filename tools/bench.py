@@ -1,0 +1,109 @@
+"""`edge-tools bench`: our speed against peers and against the bare networks, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import os
+import pkgutil
+import platform
+from pathlib import Path
+from typing import Any, Dict, List
+
+from edge.errors import ConfigError
+from tools import benches
+from tools.benches import Row
+from tools.progress import track
+
+HELP = "measure our speed against peers, side by side; writes JSON and a plot"
+PARTS = ("memory", "peer", "peers")  # of the room, not benches
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("names", nargs="*", help="benches to run; none = all")
+    parser.add_argument("--list", action="store_true", help="print their names")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for results")
+    parser.add_argument("--models", type=Path, default=Path("engines"), help="models folder")
+    parser.add_argument("--sets", type=Path, default=Path("calibration"), help="media folder")
+    parser.add_argument("--rounds", type=int, default=11, help="turns of each side")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run them one after the other; the exit code is 1 when a goal was missed."""
+    there = names()
+    if arguments.list:
+        print("\n".join(there))
+        return 0
+    chosen = arguments.names or there
+    for name in chosen:
+        if name not in there:
+            raise ConfigError(f"no bench called {name!r}; there are: {', '.join(there)}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    rows: List[Row] = []
+    for name in track(chosen, "benches", quiet=arguments.json):
+        bench = importlib.import_module(f"tools.benches.{name}")
+        rows += bench.run(arguments.models, arguments.sets, arguments.rounds)
+    result = {"machine": machine(), "rows": [_as_dict(r) for r in rows]}
+    (arguments.out / "bench.json").write_text(json.dumps(result, indent=1))
+    plot(rows, arguments.out / "bench.png")
+    print(json.dumps(result, indent=1) if arguments.json else table(rows))
+    return 1 if any(r.met is False for r in rows) else 0
+
+
+def names() -> List[str]:
+    """The benches there are."""
+    found = (m.name for m in pkgutil.iter_modules(benches.__path__))
+    return sorted(n for n in found if n not in PARTS)
+
+
+def machine() -> Dict[str, Any]:
+    """What it ran on."""
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def _as_dict(one: Row) -> Dict[str, Any]:
+    return {**dataclasses.asdict(one), "met": one.met}
+
+
+def table(rows: List[Row]) -> str:
+    """One line each: median, spread, goal."""
+    width = max(len(r.name) for r in rows)
+    return "\n".join(_line(r, width) for r in rows)
+
+
+def _line(one: Row, width: int) -> str:
+    goal = "" if one.goal is None else f"   goal {one.goal:g}: {'met' if one.met else 'MISSED'}"
+    spread = f"{one.low:.3g} to {one.high:.3g}"
+    return f"{one.name:<{width}}  {one.value:8.3g} {one.unit:<4} ({spread}){goal}"
+
+
+def plot(rows: List[Row], path: Path) -> None:
+    """Ratios as bars with their spread and goals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = [r for r in rows if r.unit == "x"]
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.5 * max(len(shown), 1)))
+    for i, one in enumerate(shown):
+        spread = [[one.value - one.low], [one.high - one.value]]
+        colour = "tab:red" if one.met is False else "tab:green"
+        axes.barh(i, one.value, xerr=spread, color=colour, height=0.6)
+        if one.goal is not None:
+            axes.plot([one.goal] * 2, [i - 0.4, i + 0.4], color="black")
+    axes.set_yticks(range(len(shown)), [r.name for r in shown])
+    axes.set_xlabel("ratio; black line = goal, whisker = 10th to 90th percentile of the rounds")
+    axes.invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

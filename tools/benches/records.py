@@ -1,0 +1,77 @@
+"""Work that grows with the crowd: decoding, tracking and smoothing of 100 people, one core."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Callable, List
+
+import numpy as np
+
+from edge import config, skeletons
+from edge.models._simcc import decode
+from edge.smooth import Smoother
+from edge.structures import Poses
+from edge.track import Tracker
+from tools.benches import Row, row
+
+GOAL_MS = 5.0
+PEOPLE, KEYPOINTS = 100, 133
+SIZE = (288, 384)  # of the network's input: bins are twice as many
+
+
+def run(models: Path, sets: Path, rounds: int) -> List[Row]:
+    """Times of the three, and of decoding when the graph gives the points itself."""
+    rng = np.random.default_rng(0)
+    simcc_x = rng.standard_normal((PEOPLE, KEYPOINTS, 2 * 192)).astype(np.float32)
+    simcc_y = rng.standard_normal((PEOPLE, KEYPOINTS, 2 * 256)).astype(np.float32)
+    logits = _times(lambda: decode(simcc_x, simcc_y, 2.0), rounds)
+    return [
+        row("records: SimCC decode from logits, 100 people", logits, "ms", GOAL_MS),
+        row("records: track + smooth, 100 people", _track_and_smooth(rounds), "ms", GOAL_MS),
+    ]
+
+
+def _times(work: Callable[[], object], rounds: int) -> List[float]:
+    work()
+    found = []
+    for _ in range(max(rounds, 10)):
+        start = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - start) * 1e3)
+    return found
+
+
+def _track_and_smooth(rounds: int) -> List[float]:
+    skeleton = skeletons.get("wholebody133")
+    tracker = Tracker(config.Track(min_hits=1), skeleton)
+    smooth = Smoother(config.Smooth(), skeleton)
+    crowd = _crowd()
+    found = []
+    for step in range(max(rounds, 10) + 5):
+        t_ns = step * 33_000_000
+        poses = crowd(step)
+        start = time.perf_counter()
+        tracker.candidates(None, t_ns)
+        people = tracker.update(poses, t_ns)
+        smooth(people, t_ns)
+        found.append((time.perf_counter() - start) * 1e3)
+    assert len(people) == PEOPLE
+    return found[5:]
+
+
+def _crowd() -> Callable[[int], Poses]:
+    """A hundred people who walk side by side in a large picture."""
+    rng = np.random.default_rng(1)
+    base = rng.random((PEOPLE, KEYPOINTS, 2)).astype(np.float32) * (60, 160)
+    place = np.stack(np.divmod(np.arange(PEOPLE), 10), -1)[:, None] * (200, 100) + 50
+    scores = np.full((PEOPLE, KEYPOINTS), 0.9, np.float32)
+    nobody = np.full(PEOPLE, -1, np.int64)
+
+    def at(step: int) -> Poses:
+        noise = rng.normal(0, 1, base.shape)
+        points = (base + place[..., ::-1] + step * 2 + noise).astype(np.float32)
+        boxes = np.concatenate([points.min(1), points.max(1)], 1)
+        return Poses(points, scores, boxes, nobody, scores[:, 0].copy(), "wholebody133")
+
+    return at
