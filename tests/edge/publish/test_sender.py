@@ -241,6 +241,15 @@ def test_a_broker_that_is_not_there_is_told_once_and_tried_ever_more_rarely(
     assert desk.sender.decided.is_set()
 
 
+def test_every_outage_is_told(desk: Desk, caplog: Any) -> None:
+    for _ in range(2):
+        desk.connect()
+        desk.note(Down(desk.link, "the connection is lost"))
+    assert [r.getMessage() for r in caplog.records] == [
+        "mqtt://b:1: the connection is lost; trying again, live frames are dropped, events wait"
+    ] * 2
+
+
 def test_a_pause_has_an_upper_bound(desk: Desk) -> None:
     for _ in range(20):
         desk.sender._lost("x")
