@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,9 @@ import pytest
 
 from edge.errors import DataError
 from tools.fetch import archives
+
+
+PROGRESS = re.compile(r"(downloading|converting) .*: \d+ ")
 
 
 class Place:
@@ -76,17 +80,23 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def complaints(done: packages.Done) -> List[str]:
+    """Lines of stderr but for progress, which a busy machine is slow enough to show."""
+    lines = [line for line in done.stderr.splitlines() if not PROGRESS.match(line)]
+    assert all(line.startswith("edge-tools: ") for line in lines), lines
+    return lines
+
+
 def one_line(done: packages.Done) -> str:
-    """The only line on stderr."""
-    (line,) = done.stderr.splitlines()
-    assert "Traceback" not in line
+    """The only complaint."""
+    (line,) = complaints(done)
     return line
 
 
 def test_a_model_is_downloaded_converted_recorded_and_then_left_alone(place: Place) -> None:
     folder = place.model(packages.recipe(place.wheel()))
     done = place.get("small")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
     assert done.stdout == f"small: small.onnx ready in {folder}\n"
     onnx.checker.check_model(str(folder / "small.onnx"))
     record = json.loads((folder / "small.onnx.json").read_text())
@@ -126,7 +136,7 @@ def test_offline_each_name_gets_a_line_that_tells_what_to_do(place: Place) -> No
     (place.wheels / "smallnet-1.0-py3-none-any.whl").rename(place.wheels.parent / "saved.whl")
     done = place.get("small", "clips")
     assert done.returncode == 69
-    small, clips = done.stderr.splitlines()
+    small, clips = complaints(done)
     wanted = place.cache / "edge" / f"{packages.sha256(content)}.whl"
     assert small.startswith("edge-tools: small: could not fetch the pypi package smallnet 1.0: pip")
     assert f"put the archive (sha256 {packages.sha256(content)}) at {wanted}" in small
@@ -332,7 +342,7 @@ def test_a_package_name_cannot_be_an_option_of_the_client(place: Place, package:
     place.model(packages.recipe(b"", package=package))
     done = place.get("clips", "small")
     assert done.returncode == 78
-    assert len(done.stderr.splitlines()) == 2
+    assert len(complaints(done)) == 2
 
 
 def test_a_full_or_forbidden_place_is_one_line(place: Place) -> None:
