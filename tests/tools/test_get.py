@@ -20,7 +20,6 @@ import pytest
 from edge.errors import DataError
 from tools.fetch import archives
 
-
 PROGRESS = re.compile(r"(downloading|converting) .*: \d+ ")
 
 
