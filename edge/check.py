@@ -32,6 +32,7 @@ def _check(settings: Config) -> None:
         if address.scheme not in plug.names("capture"):
             there = ", ".join(plug.names("capture"))
             raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
+        capture.kind(camera.source)
     for uri in settings.publish.sinks:
         publish.parse(uri, publish.SinkOptions(mqtt=settings.mqtt))
     for i, table in enumerate(settings.rules):
