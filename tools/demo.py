@@ -21,7 +21,7 @@ import numpy as np
 from edge.annotate import contact_sheet
 from edge.errors import DataError, InternalError
 from tools._subscriber import Subscriber
-from tools.broker import Broker, install_mosquitto
+from tools.broker import Broker, choose, install_mosquitto
 from tools.get import ensure_model, ensure_set
 from tools.listen import LIVE_EVERY_S, Figures, Screen
 
@@ -135,8 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def open_broker(kind: str) -> Broker:
     """A broker with a login where it knows logins."""
-    broker = Broker(kind)
-    return broker if broker.kind == "amqtt" else Broker(kind, user=DEVICE)
+    chosen = choose() if kind == "auto" else kind
+    return Broker(chosen, user=None if chosen == "amqtt" else DEVICE)
 
 
 def config_text(
