@@ -18,7 +18,7 @@ from edge import config
 from edge.errors import DataError, InternalError, UnavailableError
 from tools import demo
 from tools.__main__ import main
-from tools.broker import Broker, install_mosquitto
+from tools.broker import install_mosquitto
 from tools.demo import Daemon, Files, count_frames, verdict, write_sheet
 from tools.listen import Figures
 
@@ -180,12 +180,15 @@ def test_ctrl_c_ends_every_child(tiny: Path, tmp_path: Path, number: int) -> Non
     assert last["payload"]["state"] == "offline", "the daemon ended in order"
 
 
-def test_no_broker_at_all_is_one_line(tiny: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    def none(kind: str) -> Broker:
+def test_no_broker_at_all_is_one_line(
+    tiny: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    def none() -> str:
         raise UnavailableError("no MQTT broker: `apt install mosquitto`, or `pip install amqtt`")
 
-    monkeypatch.setattr(demo, "Broker", none)
+    monkeypatch.setattr(demo, "choose", none)
     assert main(["demo", "--out", str(tmp_path)]) == 69
+    assert capsys.readouterr().err.startswith("edge-tools: no MQTT broker: ")
 
 
 def test_a_verdict_is_good_only_when_all_is_there(tmp_path: Path) -> None:
