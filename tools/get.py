@@ -24,6 +24,7 @@ HELP = "bring weights and media: download, convert, verify, keep"
 SOURCE_TREE = Path(__file__).resolve().parent.parent
 ENGINES = SOURCE_TREE / "engines"
 CALIBRATION = SOURCE_TREE / "calibration"
+OWN = "not from a registry"
 
 
 @dataclass
@@ -116,13 +117,19 @@ def run(arguments: argparse.Namespace) -> int:
     known = known_names(arguments.models, arguments.sets)
     if arguments.list:
         return _list(arguments, known)
-    names = sorted(known) if arguments.all else arguments.names
+    names = _fetchable(arguments, known) if arguments.all else arguments.names
     if not names:
         raise NoInputError("name a model or a media set; `edge-tools get --list` shows them")
     items = [_get(name, known.get(name, "model"), arguments) for name in names]
     if arguments.json:
         print(json.dumps([asdict(item) for item in items], indent=1))
     return next((item.exit_code for item in items if item.exit_code), 0)
+
+
+def _fetchable(arguments: argparse.Namespace, known: Dict[str, str]) -> List[str]:
+    """All names but those of the user's own, which no registry has."""
+    rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
+    return [row["name"] for row in rows if row["source"] != OWN]
 
 
 def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
@@ -155,8 +162,8 @@ def _list(arguments: argparse.Namespace, known: Dict[str, str]) -> int:
         print(json.dumps(rows, indent=1))
         return 0
     for row in rows:
-        print(f"{row['name']:20} {row['kind']:6} {row['state']:8} {row['description']}")
-        print(f"{'':36}{row['licence']}; {row['source']}")
+        print(f"{row['name']:24} {row['kind']:6} {row['state']:8} {row['description']}")
+        print(f"{'':40}{row['licence']}; {row['source']}")
     return 0
 
 
@@ -164,17 +171,32 @@ def _row(name: str, kind: str, arguments: argparse.Namespace) -> Dict[str, str]:
     parent = arguments.models if kind == "model" else arguments.sets
     ours = ENGINES if kind == "model" else CALIBRATION
     folder = parent / name if parent and (parent / name).is_dir() else ours / name
-    row = {"name": name, "kind": kind, "folder": str(folder)}
-    ready = is_ready(folder) if kind == "model" else is_set_ready(folder)
-    row["state"] = "ready" if ready else "missing"
-    if kind == "model":
-        recipe = load_recipe(folder)
-        weights = [n.weights for n in recipe.networks.values() if n.weights]
-        packages = [f"{w.registry}: {w.package} {w.version}" for w in weights]
-        row.update(description=recipe.description, licence=recipe.licence)
-    else:
-        media = load_set(folder)
-        packages = [f"{s.registry}: {s.package} {s.version}" for s in media.sources]
-        row.update(description=media.description, licence=media.licence)
-    row["source"] = ", ".join(dict.fromkeys(packages)) or "the user's own"
+    row = {"name": name, "kind": kind, "folder": str(folder), "licence": ""}
+    try:
+        row.update(_model_row(folder) if kind == "model" else _set_row(folder))
+    except EdgeError as error:  # of a user's own, or made by another command
+        row.update(state="other", description=str(error), source=OWN)
     return row
+
+
+def _model_row(folder: Path) -> Dict[str, str]:
+    recipe = load_recipe(folder)
+    weights = [n.weights for n in recipe.networks.values() if n.weights]
+    packages = [f"{w.registry}: {w.package} {w.version}".strip() for w in weights]
+    return {
+        "state": "ready" if is_ready(folder) else "missing",
+        "description": recipe.description,
+        "licence": recipe.licence,
+        "source": ", ".join(dict.fromkeys(packages)) or OWN,
+    }
+
+
+def _set_row(folder: Path) -> Dict[str, str]:
+    media = load_set(folder)
+    packages = [f"{s.registry}: {s.package} {s.version}".strip() for s in media.sources]
+    return {
+        "state": "ready" if is_set_ready(folder) else "missing",
+        "description": media.description,
+        "licence": media.licence,
+        "source": ", ".join(dict.fromkeys(packages)),
+    }

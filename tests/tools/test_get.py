@@ -326,6 +326,25 @@ def test_the_list_shows_what_is_here_and_where_it_comes_from(place: Place) -> No
     assert len(place.get("--list").stdout.splitlines()) == 2 * len(rows)
 
 
+def test_what_is_the_users_own_is_listed_but_not_fetched(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.get.ENGINES", place.models)
+    monkeypatch.setattr("tools.get.CALIBRATION", place.sets)
+    place.model(packages.recipe(place.wheel()))
+    own = place.model('family = "yolox"\n[networks.main]\nfile = "a.onnx"\nwidth = 64\nheight = 64')
+    (own / "model.toml").rename(place.model("", "own") / "model.toml")
+    place.model(packages.recipe(place.wheel()))
+    place.model("family = [", "broken")
+    place.set('rule = "stratified"\nseed = 1\n', "chosen")
+    rows = {row["name"]: row for row in json.loads(place.get("--list", "--json").stdout)}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "broken": "other", "chosen": "other", "own": "missing", "small": "missing",
+    }  # fmt: skip
+    done = place.get("--all")
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "small")
+
+
 @pytest.mark.parametrize("target", ["../evil", "/etc/evil", "set.toml", ".."])
 def test_a_file_cannot_be_put_outside_its_folder(place: Place, target: str) -> None:
     text = packages.media_set("npm", {"package/a.txt": b"a"})
