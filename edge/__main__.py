@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from edge import __version__, config
-from edge.errors import EdgeError
+# Our matrices are small: a pool of BLAS threads would only take cores from the networks. Before
+# NumPy is loaded, which reads it once.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from edge import __version__, config  # noqa: E402
+from edge.errors import EdgeError  # noqa: E402
 
 EPILOG = "exit codes: 0 fine, 65 bad data, 66 no input, 69 unavailable, 75 try later, 78 config"
 
