@@ -14,8 +14,8 @@ from typing import List, Optional
 # NumPy is loaded, which reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from edge import __version__, config  # noqa: E402
-from edge.errors import EdgeError  # noqa: E402
+from edge import __version__, config
+from edge.errors import EdgeError
 
 EPILOG = "exit codes: 0 fine, 65 bad data, 66 no input, 69 unavailable, 75 try later, 78 config"
 
