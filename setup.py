@@ -24,13 +24,16 @@ TOOLS = [
     "tflite>=2.10",
     "tqdm>=4.60",
     "matplotlib>=3.5",
-    "scipy>=1.8,<2",
+    # Embedded broker of the demo, where mosquitto is missing and cannot be installed.
+    'amqtt>=0.11.3,<0.13; python_version >= "3.10"',
 ]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
+    "orjson>=3.10",
+    "scipy>=1.8,<2",
     "mypy==1.16.1; python_version >= '3.9'",
     "ruff>=0.8",
 ]
@@ -47,9 +50,10 @@ setup(
     extras_require={
         "laptop": LAPTOP,
         "jetson": JETSON,
+        "fast": ["orjson>=3.10"],
         "tools": LAPTOP + TOOLS,
         "torch": TORCH,
-        "edgetest": LAPTOP + DEV[:3],
+        "edgetest": LAPTOP + DEV[:4],
         "dev": LAPTOP + TOOLS + DEV,
     },
     entry_points={
