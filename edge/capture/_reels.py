@@ -53,7 +53,7 @@ class VideoReel:
         self._path = path
         self._limit = max_megapixels
         self._video = self._open()
-        self._count = self._video.count
+        self.count = self._video.count  # as the container tells, often an estimate; 0: unknown
         self.rate_hz = self._video.rate_hz or ASSUMED_HZ
         self._seen = 0
         self._first_ms = 0.0
@@ -104,10 +104,10 @@ class VideoReel:
         """Counts of frames are estimates in some containers: a few missing ones mean nothing."""
         if self._seen == 0:
             return "no frame of it can be decoded"
-        if self._seen >= self._count - max(2, self._count // 50):
+        if self._seen >= self.count - max(2, self.count // 50):
             return ""
         return (
-            f"{self._path}: broke off at frame {self._seen} of about {self._count}: the file is "
+            f"{self._path}: broke off at frame {self._seen} of about {self.count}: the file is "
             "damaged or cut off"
         )
 

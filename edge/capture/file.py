@@ -51,13 +51,18 @@ def open_source(address: Address, options: CaptureOptions) -> Recording:
     loop = _query.choice(address, "loop", ("0", "1")) == "1"
     native = kind(address) == PLAYBACK
     try:
-        reel = _reel(address, rate_hz, options)
+        reel = open_reel(address, rate_hz, options)
     except OSError as error:
         raise NoInputError(f"{address.uri}: {error.strerror or error}") from error
     return Recording(address.uri, reel, loop, native)
 
 
-def _reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel:
+def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel:
+    """The frames of a file, a folder or a glob, for whoever reads them without a camera's thread.
+
+    Raises:
+        NoInputError, DataError: as `open_source`. OSError: it cannot be read.
+    """
     path, paths = _find(address)
     limit = options.max_megapixels
     if path.is_dir() or len(paths) > 1:
