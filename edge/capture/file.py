@@ -98,10 +98,10 @@ def _images(where: Path, found: List[Path]) -> List[Path]:
     images = [p for p in found if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
     if not images:
         raise NoInputError(f"{where}: has no images ({' '.join(IMAGES)})")
-    return sorted(images, key=_natural)
+    return sorted(images, key=natural)
 
 
-def _natural(path: Path) -> List[Tuple[int, int, str]]:
+def natural(path: Path) -> List[Tuple[int, int, str]]:
     """Frame 10 comes after frame 9."""
     parts = re.findall(r"\d+|\D+", str(path))
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]

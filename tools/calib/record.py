@@ -6,30 +6,40 @@ kept as those pixels, a quarter of its size, and looked up again in the same tab
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 import numpy as np
 
 from edge import config, skeletons
-from edge.assemble import Models
+from edge.assemble import Models, models_dir
 from edge.errors import DataError, InternalError
 from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
-from edge.structures import Frame, Poses
+from edge.structures import Detections, Frame, Poses
 from edge.track import Tracker
+from tools.calib.store import Store
 
 LOOKS = 2  # the second look at a frame crops around the first one's points, as in a running camera
+PERIOD_NS = 33_000_000
+PER_FRAME = 4  # inputs kept of each network and frame, so that a crowd does not outweigh the rest
+Keep = Callable[[np.ndarray], None]
 
 
 class Recorder:
-    """A runner that remembers what it was fed."""
+    """A runner that hands on what it was fed.
 
-    def __init__(self, runner: Runner) -> None:
+    Args:
+        runner: does the work.
+        keep: gets one image input [N,...] at a time, borrowed.
+    """
+
+    def __init__(self, runner: Runner, keep: Keep) -> None:
         self._runner = runner
+        self._keep = keep
         self._fed: Dict[str, np.ndarray] = {}
         self.inputs, self.outputs, self.sha256 = runner.inputs, runner.outputs, runner.sha256
-        self.seen: List[np.ndarray] = []
         self.recording = True
 
     @property
@@ -43,9 +53,9 @@ class Recorder:
         return self._fed
 
     def run(self) -> Dict[str, np.ndarray]:
-        """Execute; keep a copy of the image input."""
+        """Execute; hand the image input on."""
         if self.recording:
-            self.seen += [sample.copy() for sample in next(iter(self._fed.values()))]
+            self._keep(next(iter(self._fed.values())))
         return self._runner.run()
 
     def close(self) -> None:
@@ -88,33 +98,61 @@ def _per_channel(values: Sequence[float], network: Network) -> np.ndarray:
 
 
 def record(
-    settings: config.Config, pictures: Iterator[np.ndarray], only: Sequence[str] = ()
-) -> Dict[str, np.ndarray]:
-    """Run the daemon's models over pictures and keep every network's inputs.
+    settings: config.Config,
+    pictures: Iterable[np.ndarray],
+    folder: Path,
+    suffix: str = ".npy",
+    per_frame: int = PER_FRAME,
+    seed: int = 0,
+) -> Dict[str, int]:
+    """Run the daemon's models over pictures and write every network's inputs to a folder.
+
+    Memory is that of one picture, whatever their number.
 
     Args:
         settings: models and folders.
-        pictures: [H,W,3] u8 BGR each.
-        only: models whose inputs are kept; empty = all.
+        pictures: [H,W,3] u8 BGR each, borrowed one at a time.
+        folder: gets <model>/<network><suffix>, [N,...] u8.
+        suffix: of the files.
+        per_frame: at most so many inputs of a network from each picture, drawn by `seed`.
+        seed: of that draw.
 
     Returns:
-        model/network -> [N,...] u8 pixels of its inputs.
+        Number of inputs by model/network.
     """
-    recorders: Dict[str, Recorder] = {}
+    models_folder = models_dir(settings)
+    networks = _networks(models_folder, settings)
+    rng = np.random.default_rng(seed)
+    with ExitStack() as stack:
+        stores = {
+            name: stack.enter_context(Store(folder / f"{name}{suffix}", network.sample_shape))
+            for name, network in networks.items()
+        }
+        recorders: Dict[str, Recorder] = {}
 
-    def wrap(name: str, runner: Runner) -> Runner:
-        recorders[name] = Recorder(runner)
-        return recorders[name]
+        def wrap(name: str, runner: Runner) -> Runner:
+            def keep(fed: np.ndarray) -> None:
+                rows = np.sort(rng.permutation(len(fed))[:per_frame])
+                stores[name].add(to_pixels(fed[rows], networks[name]))
 
-    models = Models(settings, wrap)
-    try:
+            recorders[name] = Recorder(runner, keep)
+            return recorders[name]
+
+        models = Models(settings, wrap)
+        stack.callback(models.close)
         for index, picture in enumerate(pictures):
-            look_at(models, settings, picture, index, recorders)
-    finally:
-        models.close()
-    folder = Path(settings.models.dir)
-    kept = {n: r for n, r in recorders.items() if not only or n.split("/")[0] in only}
-    return {name: _stack(folder, name, recorder.seen) for name, recorder in kept.items()}
+            look_at(models, settings, picture, index, list(recorders.values()))
+        return {name: store.count for name, store in stores.items()}
+
+
+def _networks(folder: Path, settings: config.Config) -> Dict[str, Network]:
+    """Recipes of all networks by model/network."""
+    found = {}
+    for model in (settings.detect.model, settings.pose.model):
+        if model != "none":
+            recipe = load_recipe(folder / model)
+            found.update({f"{model}/{part}": net for part, net in recipe.networks.items()})
+    return found
 
 
 def look_at(
@@ -122,29 +160,40 @@ def look_at(
     settings: config.Config,
     picture: np.ndarray,
     index: int,
-    recorders: Dict[str, Recorder],
+    recorders: Sequence[Recorder] = (),
+    people: Optional[Detections] = None,
 ) -> Poses:
-    """Detect and pose one picture as a camera's first and second frame; the second counts."""
+    """Detect and pose one picture as a camera's first and second frame; the second counts.
+
+    Args:
+        models: opened.
+        settings: of the tracker.
+        picture: [H,W,3] u8 BGR.
+        index: makes a camera of its own of each picture.
+        recorders: record only during the second look, and the detector once.
+        people: what the detector is taken to see; None: it looks itself.
+
+    Returns:
+        The people of the second look, in arrays that are borrowed until the next.
+    """
     skeleton = skeletons.get(models.pose.skeleton)
     tracker: Any = Tracker(settings.track, skeleton)
     poses = Poses.empty(len(skeleton.names), skeleton.name)
+    _switch(recorders, True)
+    if people is None:
+        people = models.detect([Frame(picture, 0, 0, f"picture{index}")])[0]
     for look in range(LOOKS):
-        t_ns = look * 33_000_000
+        t_ns = look * PERIOD_NS
         frame = Frame(picture, look, t_ns, f"picture{index}")
-        for recorder in recorders.values():
-            recorder.recording = look == LOOKS - 1
-        candidates = tracker.candidates(models.detect([frame])[0], t_ns)
-        poses = models.pose([frame], [candidates])[0]
+        _switch(recorders, look == LOOKS - 1)
+        poses = models.pose([frame], [tracker.candidates(people, t_ns)])[0]
         tracker.update(poses, t_ns)
     return poses
 
 
-def _stack(folder: Path, name: str, samples: List[np.ndarray]) -> np.ndarray:
-    model, _, part = name.partition("/")
-    network = load_recipe(folder / model).networks[part]
-    if not samples:
-        return np.zeros((0, *network.sample_shape), np.uint8)
-    return to_pixels(np.stack(samples), network)
+def _switch(recorders: Sequence[Recorder], on: bool) -> None:
+    for recorder in recorders:
+        recorder.recording = on
 
 
 def load_pixels(path: Path) -> np.ndarray:

@@ -1,0 +1,151 @@
+"""The user's recordings: found, put in order, read one frame at a time.
+
+A video is one clip; the pictures of a folder are one clip too, since they may well be frames of a
+video. What cannot be read is left out and told, it never stops the rest.
+"""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
+from urllib.parse import quote
+
+import numpy as np
+
+from edge import capture
+from edge.capture import file
+from edge.capture._reels import VideoReel
+from edge.errors import DataError, NoInputError
+
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
+OPTIONS = capture.CaptureOptions()
+Sighting = Tuple[int, float, np.ndarray]  # index in the clip, seconds, [H,W,3] u8 BGR borrowed
+
+
+@dataclass
+class Clip:
+    """Frames in an order in which neighbours may look alike."""
+
+    name: str
+    paths: List[Path]  # one video, or pictures
+    is_video: bool
+    problems: List[str] = field(default_factory=list)  # one line for each thing left out
+    rate_hz: float = file.ASSUMED_HZ
+
+
+def find(words: Sequence[str]) -> List[Clip]:
+    """Clips of files, folders (all below them) and globs.
+
+    Raises:
+        NoInputError: nothing is there, or nothing that could be a recording.
+    """
+    found: Dict[Path, Path] = {}  # each file once, whatever it is called
+    for word in words:
+        for path in _files(word.partition("://")[2] if word.startswith("file://") else word):
+            found.setdefault(path.resolve(), path)
+    clips: Dict[str, Clip] = {}
+    for path in found.values():
+        if path.suffix.lower() in file.IMAGES:
+            folder = str(path.parent)
+            clips.setdefault(folder, Clip(folder, [], False)).paths.append(path)
+        else:
+            clips[str(path)] = Clip(str(path), [path], True)
+    return list(clips.values())
+
+
+def _files(word: str) -> List[Path]:
+    path = Path(word)
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if not p.name.startswith(".")]
+    elif path.exists():
+        return [path]
+    else:
+        found = [Path(p) for p in glob.glob(word, recursive=True)]  # noqa: PTH207
+        if not found:
+            raise NoInputError(f"{word}: no such file or folder")
+    found = [p for p in found if p.is_file() and p.suffix.lower() in VIDEOS + file.IMAGES]
+    if not found:
+        raise NoInputError(f"{word}: has no videos or images ({' '.join(VIDEOS + file.IMAGES)})")
+    return sorted(found, key=file.natural)
+
+
+def length(clip: Clip) -> int:
+    """Frames of a clip, as its container tells; counted where it does not. 0: unreadable."""
+    if not clip.is_video:
+        return len(clip.paths)
+    try:
+        reel = _open(clip.paths[0])
+    except (DataError, NoInputError) as error:
+        clip.problems.append(str(error))
+        return 0
+    try:
+        clip.rate_hz = reel.rate_hz
+        known = reel.count if isinstance(reel, VideoReel) else 1
+        return known if known > 0 else sum(1 for _ in iter(reel.next_ns, None))
+    finally:
+        reel.close()
+
+
+def read(
+    clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None] = lambda: None
+) -> Iterator[Sighting]:
+    """The wanted frames of a clip, in order; each image is borrowed until the next.
+
+    Args:
+        clip: problems met on the way are added to it.
+        wanted: by index; frames that are not are decoded only as far as the codec needs.
+        step: called after every frame, wanted or not.
+    """
+    ring = capture.Ring(2, live=False)
+    reader = _video if clip.is_video else _pictures
+    yield from reader(clip, wanted, step, ring)
+
+
+def _video(
+    clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None], ring: capture.Ring
+) -> Iterator[Sighting]:
+    slot = capture.Slot()
+    try:
+        reel = _open(clip.paths[0])
+    except (DataError, NoInputError) as error:
+        clip.problems.append(str(error))
+        return
+    try:
+        for index, t_ns in enumerate(iter(reel.next_ns, None)):
+            if wanted(index):
+                reel.fill(slot, ring)
+                yield index, t_ns / 1e9, slot.image
+            step()
+        if reel.complaint():
+            clip.problems.append(reel.complaint())
+    except DataError as error:
+        clip.problems.append(str(error))
+    finally:
+        reel.close()
+
+
+def _pictures(
+    clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None], ring: capture.Ring
+) -> Iterator[Sighting]:
+    slot = capture.Slot()
+    for index, path in enumerate(clip.paths):
+        if wanted(index):
+            try:
+                reel = _open(path)
+                reel.next_ns()
+                reel.fill(slot, ring)
+            except (DataError, NoInputError) as error:
+                clip.problems.append(str(error))
+            else:
+                yield index, index / clip.rate_hz, slot.image
+        step()
+
+
+def _open(path: Path) -> file.Reel:
+    try:
+        address = capture.parse(f"file://{quote(str(path))}")
+        return file.open_reel(address, file.ASSUMED_HZ, OPTIONS)
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror or error}") from error
