@@ -25,6 +25,7 @@ from network_cases import (
     every_layer_input,
     every_layer_weights,
     pixels_of,
+    thinned,
 )
 
 from edge.recipe import Network, Weights, load_recipe
@@ -45,8 +46,8 @@ def litert_outputs(data: bytes, sample: np.ndarray) -> Dict[str, np.ndarray]:
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
     interpreter.invoke()
-    details = interpreter.get_output_details()
-    return {d["name"]: interpreter.get_tensor(d["index"]) for d in details}
+    found = {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
+    return {n: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for n, v in found.items()}
 
 
 def golden_tflite(
@@ -126,7 +127,7 @@ def crops() -> None:
             image = stored["image"]
         sample = (enlarged(image, network.height, network.width) / 255).astype(np.float32)
         found = litert_outputs(files[weights.member], sample)
-        outputs = {new: found[old] for new, old in weights.extra["outputs"].items()}
+        outputs = {new: thinned(found[old]) for new, old in weights.extra["outputs"].items()}
         np.savez_compressed(place, image=image, **outputs)
 
 
