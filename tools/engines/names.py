@@ -1,0 +1,65 @@
+"""Which names of TensorRT's Python module exist in which version.
+
+Only names that do not exist in every version from 8.5 to 11 are listed. Numbers of enum members
+move between versions, so members are always looked up by name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Tuple
+
+from edge.errors import ConfigError
+
+Version = Tuple[int, ...]
+
+KNOWN = ("8.5.3.1", "8.6.1", "10.3.0", "10.13.3.9", "10.16.1.11", "11.4.0.106")
+OLDEST: Version = (8, 5)
+NEWEST: Version = (11, 4)
+
+# First version (major, minor) that has the name.
+SINCE: Dict[str, Version] = {
+    "IProgressMonitor": (10, 0),
+    "IBuilderConfig.progress_monitor": (10, 0),
+    "ParserError.node_name": (10, 0),
+    "ParserError.node_operator": (10, 0),
+    "NetworkDefinitionCreationFlag.STRONGLY_TYPED": (10, 0),
+    "Builder.build_engine_with_config": (10, 13),
+}
+# First version that no longer has it.
+GONE: Dict[str, Version] = {
+    "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": (11, 0),
+    "BuilderFlag.FP16": (11, 0),
+    "BuilderFlag.INT8": (11, 0),
+    "BuilderFlag.PREFER_PRECISION_CONSTRAINTS": (11, 0),
+    "ILayer.precision": (11, 0),
+    "IInt8EntropyCalibrator2": (11, 0),
+    "IBuilderConfig.int8_calibrator": (11, 0),
+    "IBuilderConfig.set_calibration_profile": (11, 0),
+}
+
+
+def has(name: str, version: Version) -> bool:
+    """Whether a version has a name; names in neither table exist in all of them."""
+    return SINCE.get(name, OLDEST) <= version < GONE.get(name, (999,))
+
+
+def parse(text: str) -> Version:
+    """`10.3.0` -> (10, 3, 0).
+
+    Raises:
+        ConfigError: not a version, or older than the tensor-name API.
+    """
+    match = re.match(r"\d+(\.\d+)+", text)
+    if match is None:
+        raise ConfigError(f"--tensorrt: {text!r} is no version; known ones: {', '.join(KNOWN)}")
+    version = tuple(int(part) for part in match.group().split("."))
+    if version < OLDEST:
+        raise ConfigError(f"TensorRT {text} is too old: 8.5 (JetPack 5.1) to 11 can be used")
+    return version
+
+
+def cache_number(version: Version) -> int:
+    """The number in a calibration cache's header: 8502 for 8.5.2, 100300 for 10.3.0."""
+    major, minor, patch = (*version, 0, 0)[:3]
+    return major * 1000 + minor * 100 + patch if major < 10 else (major * 100 + minor) * 100 + patch
