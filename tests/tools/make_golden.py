@@ -46,7 +46,8 @@ def litert_outputs(data: bytes, sample: np.ndarray) -> Dict[str, np.ndarray]:
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
     interpreter.invoke()
-    found = {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
+    details = interpreter.get_output_details()
+    found = {d["name"]: interpreter.get_tensor(d["index"]) for d in details}
     return {n: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for n, v in found.items()}
 
 
