@@ -29,7 +29,7 @@ class Crowd:
 
     @staticmethod
     def gather(frames: Sequence[Frame], people: Sequence[Poses]) -> Crowd:
-        """Everybody with a box that is one.
+        """Everybody with a box that is one, and reaches into the frame.
 
         Raises:
             InternalError: candidates of another skeleton.
@@ -37,17 +37,13 @@ class Crowd:
         strange = {p.skeleton for p in people} - {points.SKELETON}
         if strange:
             raise InternalError(f"blazepose: candidates are {strange}, not {points.SKELETON}")
+        people = people or [Poses.empty(points.KEYPOINTS, points.SKELETON)]
         which = np.repeat(np.arange(len(people)), [len(p) for p in people])
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)
-        crowd = Crowd(
-            which,
-            sizes[which],
-            *(
-                np.concatenate([getattr(p, name) for p in people])
-                for name in ("keypoints", "scores", "boxes", "ids")
-            ),
-        )
-        return crowd.take(np.isfinite(crowd.boxes).all(1)).without_holes()
+        names = ("keypoints", "scores", "boxes", "ids")
+        parts = [np.concatenate([getattr(p, name) for p in people]) for name in names]
+        crowd = Crowd(which, sizes[which], *parts)
+        return crowd.take(_usable(crowd.boxes, crowd.sizes)).without_holes()
 
     def take(self, rows: np.ndarray) -> Crowd:
         """Rows chosen by a mask or by indices, in that order."""
@@ -84,3 +80,10 @@ class Crowd:
         name = points.SKELETON
         whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name)
         return [whole.take(self.which == i) for i in range(count)]
+
+
+def _usable(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """[N] bool: a box that is one, and reaches into the frame of that size."""
+    boxes = np.where(np.isfinite(boxes).all(1, keepdims=True), boxes, np.float32(0))
+    here = (boxes[:, :2] < sizes).all(1) & (boxes[:, 2:] > 0).all(1)
+    return np.asarray(here & (boxes[:, 2:] - boxes[:, :2] >= 1).all(1))

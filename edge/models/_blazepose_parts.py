@@ -38,7 +38,9 @@ class Part:
         self, frames: Sequence[Frame], which: np.ndarray, squares: Squares, good: np.ndarray
     ) -> None:
         """Fill the network's input with the squares that are worth it, [M] of frames `which`."""
-        good &= np.isfinite(squares.centres).all(1) & (squares.sides >= _LEAST_SIDE_PX)
+        sizes = np.array([f.size for f in frames], np.float32)[which]
+        good &= ((squares.centres >= 0) & (squares.centres < sizes)).all(1)
+        good &= squares.sides >= _LEAST_SIDE_PX
         self.rows = np.flatnonzero(good)
         self.squares = squares.take(self.rows)
         network = self.outputs.network
