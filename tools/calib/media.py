@@ -16,9 +16,10 @@ import numpy as np
 
 from edge import capture
 from edge.capture import file
-from edge.capture._reels import VideoReel
+from edge.capture._reels import ASSUMED_HZ, Reel, VideoReel
 from edge.errors import DataError, NoInputError
 
+IMAGES = file.IMAGES
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
 OPTIONS = capture.CaptureOptions()
 Sighting = Tuple[int, float, np.ndarray]  # index in the clip, seconds, [H,W,3] u8 BGR borrowed
@@ -32,7 +33,7 @@ class Clip:
     paths: List[Path]  # one video, or pictures
     is_video: bool
     problems: List[str] = field(default_factory=list)  # one line for each thing left out
-    rate_hz: float = file.ASSUMED_HZ
+    rate_hz: float = ASSUMED_HZ
 
 
 def find(words: Sequence[str]) -> List[Clip]:
@@ -47,7 +48,7 @@ def find(words: Sequence[str]) -> List[Clip]:
             found.setdefault(path.resolve(), path)
     clips: Dict[str, Clip] = {}
     for path in found.values():
-        if path.suffix.lower() in file.IMAGES:
+        if path.suffix.lower() in IMAGES:
             folder = str(path.parent)
             clips.setdefault(folder, Clip(folder, [], False)).paths.append(path)
         else:
@@ -65,9 +66,9 @@ def _files(word: str) -> List[Path]:
         found = [Path(p) for p in glob.glob(word, recursive=True)]  # noqa: PTH207
         if not found:
             raise NoInputError(f"{word}: no such file or folder")
-    found = [p for p in found if p.is_file() and p.suffix.lower() in VIDEOS + file.IMAGES]
+    found = [p for p in found if p.is_file() and p.suffix.lower() in VIDEOS + IMAGES]
     if not found:
-        raise NoInputError(f"{word}: has no videos or images ({' '.join(VIDEOS + file.IMAGES)})")
+        raise NoInputError(f"{word}: has no videos or images ({' '.join(VIDEOS + IMAGES)})")
     return sorted(found, key=file.natural)
 
 
@@ -143,9 +144,9 @@ def _pictures(
         step()
 
 
-def _open(path: Path) -> file.Reel:
+def _open(path: Path) -> Reel:
     try:
         address = capture.parse(f"file://{quote(str(path))}")
-        return file.open_reel(address, file.ASSUMED_HZ, OPTIONS)
+        return file.open_reel(address, ASSUMED_HZ, OPTIONS)
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error

@@ -102,5 +102,5 @@ def _table(rows: List[Row]) -> Seen:
     columns = list(zip(*rows)) if rows else [()] * 8
     kinds = (np.int64, np.int64, np.float64, np.int64, np.float32, np.float32, np.float32)
     arrays = [np.array(column, kind) for column, kind in zip(columns, kinds)]
-    cells = np.array(columns[7], np.uint8).reshape(len(rows), 2 * CELLS * CELLS)
-    return Seen(*arrays, cells=cells)
+    arrays.append(np.array(columns[7], np.uint8).reshape(len(rows), 2 * CELLS * CELLS))
+    return Seen(*arrays)

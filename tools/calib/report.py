@@ -1,0 +1,100 @@
+"""One page on a calibration set: what it shows, what was chosen, what was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, Tuple
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from edge.errors import DataError
+from tools.calib.scan import Seen
+from tools.calib.selection import HELD_OUT, Selection
+
+THUMBNAILS = 24
+THUMBNAIL_PX = (192, 144)
+COLUMNS = 8
+GREEN, ORANGE = (80, 200, 80), (40, 140, 250)  # BGR: calibration, held out
+
+
+def write(
+    folder: Path, selection: Selection, seen: Seen, chosen: np.ndarray, name: str
+) -> Path:
+    """Draw report.png.
+
+    Args:
+        folder: of the set, with its pictures.
+        selection: what was chosen.
+        seen: all frames that were looked at.
+        chosen: [C] indices of the chosen ones.
+        name: of the set.
+    """
+    figure = Figure(figsize=(12, 9), dpi=100)
+    grid = figure.add_gridspec(2, 4, height_ratios=(2.4, 1), hspace=0.25)
+    sheet = figure.add_subplot(grid[0, :])
+    sheet.imshow(cv2.cvtColor(_thumbnails(folder, selection), cv2.COLOR_BGR2RGB))
+    sheet.axis("off")
+    sheet.set_title(_title(name, selection, seen), fontsize=10, loc="left")
+    for place, (label, values, bins) in enumerate(_columns(seen)):
+        _histogram(figure.add_subplot(grid[1, place]), label, values, values[chosen], bins)
+    path = folder / "report.png"
+    figure.savefig(str(path), bbox_inches="tight")
+    return path
+
+
+def _title(name: str, selection: Selection, seen: Seen) -> str:
+    held = len(selection.of(HELD_OUT))
+    people = sum(p.people for p in selection.frames)
+    return (
+        f"{name}: {len(selection.frames) - held} calibration frames (green) and {held} "
+        f"held out (orange) of {len(seen)} looked at in {len(selection.sources)} sources, "
+        f"{people} people; seed {selection.seed}"
+    )
+
+
+def _columns(seen: Seen) -> List[Tuple[str, np.ndarray, Any]]:
+    return [
+        ("people in a frame", seen.people, np.arange(-0.5, max(8, seen.people.max()) + 1)),
+        ("their height, share of the frame", seen.height, np.linspace(0, 1, 21)),
+        ("brightness, mean grey", seen.brightness, np.linspace(0, 255, 26)),
+        ("sharpness, variance of the Laplacian", seen.sharpness, 20),
+    ]
+
+
+def _histogram(axes: Any, label: str, every: np.ndarray, chosen: np.ndarray, bins: Any) -> None:
+    axes.hist([every, chosen], bins, density=True, label=["looked at", "chosen"])
+    axes.set_title(label, fontsize=8)
+    axes.set_yticks([])
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=7)
+
+
+def _thumbnails(folder: Path, selection: Selection) -> np.ndarray:
+    """A sample of the chosen frames, held-out ones last."""
+    frames = sorted(selection.frames, key=lambda p: p.split == HELD_OUT)
+    places = np.unique(np.linspace(0, len(frames) - 1, THUMBNAILS).astype(int))
+    wide, high = THUMBNAIL_PX
+    sheet = np.full((-(-len(places) // COLUMNS) * high, COLUMNS * wide, 3), 255, np.uint8)
+    for place, picture in enumerate(frames[i] for i in places):
+        image = read_picture(folder / picture.file)
+        scale = min((wide - 8) / image.shape[1], (high - 8) / image.shape[0])
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        colour = ORANGE if picture.split == HELD_OUT else GREEN
+        small = cv2.copyMakeBorder(small, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=colour)
+        y, x = place // COLUMNS * high, place % COLUMNS * wide
+        sheet[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return sheet
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture that was chosen, [H,W,3] u8 BGR.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path}: cannot be decoded as an image")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,142 @@
+"""`edge-tools calibrate`: a calibration set of the user's own recordings.
+
+Frames that differ, from all that is to be seen, and network inputs exactly as the daemon makes
+them. Without --from, an existing set is recorded for other models, or made of its fetched media.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+from edge import config
+from edge.errors import ConfigError, NoInputError
+from edge.schema import name_problem
+from tools.calib import make, media, selection
+from tools.calib.make import Made, Order
+from tools.calib.selection import CALIBRATION, HELD_OUT
+from tools.fetch.sources import load_set
+from tools.get import CALIBRATION as SETS
+from tools.get import ENGINES, ensure_set
+
+HELP = "choose a calibration set from your own recordings"
+SHOWN = 5  # problems told one by one
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("name", metavar="NAME", help="of the set: a folder of calibration/")
+    parser.add_argument(
+        "--from",
+        dest="words",
+        nargs="+",
+        default=[],
+        metavar="PATH_OR_URI",
+        help="videos, folders, globs, or a running camera (rtsp://..., v4l2://...)",
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch a camera")
+    parser.add_argument("--models", type=Path, default=ENGINES, metavar="DIR", help="of models")
+    parser.add_argument("--detect", default=config.Detect().model, metavar="MODEL")
+    parser.add_argument("--pose", default=config.Pose().model, metavar="MODEL")
+    parser.add_argument("--frames", type=int, default=128, help="to calibrate with")
+    parser.add_argument("--heldout", type=int, default=32, help="to verify with")
+    parser.add_argument("--seed", type=int, default=0, help="of every draw")
+    parser.add_argument("--sets", type=Path, default=SETS, metavar="DIR", help="where sets are")
+    parser.add_argument("--licence", default="", metavar="TEXT", help="of the recordings")
+    parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make a set, or record an existing one for other models."""
+    settings = _settings(arguments)
+    folder = arguments.sets / arguments.name
+    if arguments.words:
+        made = make.make(folder, _order(arguments, arguments.words), settings)
+    elif selection.file_of(folder).is_file():
+        made = _record_again(folder, settings, arguments.json)
+    else:
+        made = make.make(folder, _order(arguments, _media(arguments)), settings)
+    _say(made, arguments.json)
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> config.Config:
+    problem = name_problem(arguments.name)
+    if problem:
+        raise ConfigError(f"{arguments.name!r} cannot be a set's name: {problem}")
+    for name, least in (("frames", 1), ("heldout", 0), ("seed", 0)):
+        if getattr(arguments, name) < least:
+            raise ConfigError(f"--{name}: must be at least {least}")
+    if not 0 < arguments.seconds < float("inf"):
+        raise ConfigError("--seconds: must be above 0")
+    if not arguments.models.is_dir():
+        raise NoInputError(f"{arguments.models}: no such folder of models")
+    table: Dict[str, Any] = {
+        "models": {"dir": str(arguments.models)},
+        "detect": {"model": arguments.detect},
+        "pose": {"model": arguments.pose},
+    }
+    return config.build(config.Config, table)
+
+
+def _order(arguments: argparse.Namespace, words: List[str]) -> Order:
+    return Order(
+        words=words,
+        frames=arguments.frames,
+        held_out=arguments.heldout,
+        seed=arguments.seed,
+        seconds=arguments.seconds,
+        licence=arguments.licence,
+        quiet=arguments.json,
+    )
+
+
+def _media(arguments: argparse.Namespace) -> List[str]:
+    """The videos and pictures of a set that is fetched."""
+    folder = arguments.sets / arguments.name
+    if not (folder / selection.FILE).is_file() and not (SETS / arguments.name).is_dir():
+        raise NoInputError(f"{folder}: no such set; --from says what to make it of")
+    folder = ensure_set(arguments.name, arguments.sets, arguments.json)
+    media_set = load_set(folder)
+    arguments.licence = arguments.licence or media_set.licence
+    files = [folder / m.file for source in media_set.sources for m in source.members]
+    return [str(f) for f in files if f.suffix.lower() in media.VIDEOS + media.IMAGES]
+
+
+def _record_again(folder: Path, settings: config.Config, quiet: bool) -> Made:
+    chosen = selection.load(folder)
+    selection.require_pictures(folder, chosen.frames)
+    inputs = make.record_inputs(folder, chosen, settings, quiet)
+    return Made(folder, chosen, inputs=inputs)
+
+
+def _say(made: Made, as_json: bool) -> None:
+    chosen = made.selection
+    figures = {
+        "set": str(made.folder),
+        "frames": len(chosen.of(CALIBRATION)),
+        "held_out": len(chosen.of(HELD_OUT)),
+        "people": sum(p.people for p in chosen.frames),
+        "looked_at": made.looked_at,
+        "left_out": made.problems,
+        "inputs": made.inputs,
+        "report": str(made.folder / "report.png"),
+    }
+    if as_json:
+        print(json.dumps(figures, indent=1))
+        return
+    for problem in made.problems[:SHOWN]:
+        print(f"left out: {problem}", file=sys.stderr)
+    if len(made.problems) > SHOWN:
+        print(f"left out: {len(made.problems) - SHOWN} more", file=sys.stderr)
+    print(
+        f"{made.folder}: {figures['frames']} calibration frames, {figures['held_out']} held out, "
+        f"{figures['people']} people"
+        + (f", of {made.looked_at} frames looked at" if made.looked_at else "")
+    )
+    for name, count in made.inputs.items():
+        print(f"  {name}: {count} inputs")
+    print(f"report: {figures['report']}")
