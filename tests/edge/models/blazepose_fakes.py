@@ -76,7 +76,7 @@ def standing(x: float = 500.0, y: float = 500.0) -> Person:
         body[{4: 1, 5: 2, 6: 3}.get(right, right - 1)] = place
     hands = np.stack([_hand(body[15], body[19], body[17]), _hand(body[16], body[20], body[18])])
     ring = np.linspace(0, 2 * np.pi, 468, endpoint=False)
-    mesh = body[0] + np.stack((26 * np.cos(ring), 30 * np.sin(ring)), -1) 
+    mesh = body[0] + np.stack((26 * np.cos(ring), 30 * np.sin(ring)), -1)
     mesh[4] = body[0]  # the tip of the nose
     mesh[33], mesh[263] = body[0] + (-12, -10), body[0] + (12, -10)
     at = np.array([x, y])
