@@ -33,6 +33,7 @@ GONE: Dict[str, Version] = {
     "BuilderFlag.INT8": (11, 0),
     "BuilderFlag.PREFER_PRECISION_CONSTRAINTS": (11, 0),
     "ILayer.precision": (11, 0),
+    "ILayer.set_output_type": (11, 0),
     "IInt8EntropyCalibrator2": (11, 0),
     "IBuilderConfig.int8_calibrator": (11, 0),
     "IBuilderConfig.set_calibration_profile": (11, 0),

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped,u
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.recipe import Network, Recipe, load_recipe
+from tools.engines.half import fragile_nodes
 
 Batch = Tuple[int, int, int]
 Shape = Tuple[int, ...]
@@ -66,14 +67,6 @@ class Source:
         return hashlib.sha256(self.data).hexdigest()
 
 
-# x * x of a normalisation passes 65504, the largest FP16 number, from |x| = 256 on
-# (NVIDIA/TensorRT issues 2564, 3657); sums and exponentials follow from it.
-FRAGILE = {
-    "Pow", "Sqrt", "Exp", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "Softmax",
-    "LogSoftmax", "LayerNormalization", "InstanceNormalization", "GroupNormalization",
-}
-
-
 def read_source(path: Path) -> Source:
     """Read an ONNX file once.
 
@@ -83,7 +76,7 @@ def read_source(path: Path) -> Source:
     data, model = read_onnx(path)
     weights = {t.name for t in model.graph.initializer}
     inputs = {v.name: _dims(v) for v in model.graph.input if v.name not in weights}
-    fragile = tuple(n.name for n in model.graph.node if n.op_type in FRAGILE and n.name)
+    fragile = tuple(sorted(name for name in fragile_nodes(model) if name))
     return Source(path, data, inputs, opset(model), fragile)
 
 

@@ -166,13 +166,14 @@ class _Build:
 
     def _constrain(self, network: Any) -> None:
         trt, names = self.trt, set(self.plan.float32_layers)
-        if not names:
+        if not names or not has("ILayer.precision", self.version):
             return
         floating = (trt.DataType.FLOAT, trt.DataType.HALF)
         for i in range(network.num_layers):
             layer = network.get_layer(i)
             if layer.name in names and layer.get_output(0).dtype in floating:
                 layer.precision = trt.DataType.FLOAT
+                layer.set_output_type(0, trt.DataType.FLOAT)  # else rounded on its way on
 
     def _timing_cache(self, config: Any) -> Any:
         path = self.plan.timing_cache

@@ -1,0 +1,149 @@
+"""What must not be computed in FP16, and FP16 written into a graph (for TensorRT 11).
+
+FP16 has 11 bits and ends at 65504. The square in a normalisation passes that from |x| = 256 on
+(NVIDIA/TensorRT issues 2564, 3657), and a coordinate above 512 px is only good to half a pixel.
+TensorRT 11 takes every type from the graph, so there the casts are ours to write.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Set
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference, version_converter
+
+from edge.errors import DataError
+
+LARGEST = 65504.0
+FRAGILE = {
+    "Pow", "Sqrt", "Exp", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "Softmax",
+    "LogSoftmax", "LayerNormalization", "InstanceNormalization", "GroupNormalization",
+}  # fmt: skip
+HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+MOVES = {  # compute nothing that could be rounded
+    "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Slice", "Split",
+    "Identity", "Shape", "Gather", "Cast", "Constant", "Expand",
+}  # fmt: skip
+FLOAT_ONLY = {"NonMaxSuppression", "Range", "Constant", "ConstantOfShape", "Cast"}
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+OPSET = 19  # the first whose quantization takes FP16
+
+
+def fragile_nodes(model: onnx.ModelProto) -> Set[str]:
+    """Names of nodes that stay in FP32: normalisations, and what decodes after the last layer."""
+    fragile = {n.name for n in model.graph.node if n.op_type in FRAGILE}
+    return fragile | {n.name for n in _tail(model.graph) if n.op_type not in MOVES}
+
+
+def _tail(graph: onnx.GraphProto) -> List[onnx.NodeProto]:
+    """Nodes between the last convolutions or products and the outputs."""
+    makers = {name: node for node in graph.node for name in node.output}
+    todo, found, seen = [o.name for o in graph.output], [], set()
+    while todo:
+        node = makers.get(todo.pop())
+        if node is None or id(node) in seen or node.op_type in (*HEAVY, DEQUANTIZE):
+            continue
+        seen.add(id(node))
+        found.append(node)
+        todo += list(node.input)
+    return found
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network computing in FP16, with FP32 inputs, outputs and fragile nodes.
+
+    Raises:
+        DataError: a graph with loops or branches.
+    """
+    if any(a.g.node or a.graphs for n in model.graph.node for a in n.attribute):
+        raise DataError("a graph with loops or branches has no FP16 form; use --precision fp32")
+    quantized = any(n.op_type == QUANTIZE for n in model.graph.node)
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if quantized and opset < OPSET:
+        model = version_converter.convert_version(model, OPSET)
+    return _Caster(model).done()
+
+
+class _Caster:
+    """Walks the graph once; each tensor exists in FP32, FP16 or both."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        inferred = shape_inference.infer_shapes(model)
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(model)
+        graph = self._model.graph
+        self._weights = {t.name: t for t in graph.initializer}
+        self._float = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+        for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                self._float.add(value.name)
+        self._outputs = {o.name for o in graph.output}
+        self._fragile = fragile_nodes(model)
+        self._as: Dict[int, Dict[str, str]] = {TensorProto.FLOAT: {}, TensorProto.FLOAT16: {}}
+        self._halves: Set[str] = set()  # original names of tensors that are made in FP16
+        self._nodes: List[onnx.NodeProto] = []
+
+    def done(self) -> onnx.ModelProto:
+        graph = self._model.graph
+        for node in list(graph.node):
+            self._rewrite(node)
+        for name in self._outputs & self._halves:
+            made = self._as[TensorProto.FLOAT16][name]
+            self._nodes.append(_cast(made, name, TensorProto.FLOAT))
+        del graph.node[:]
+        graph.node.extend(self._nodes)
+        used = {name for node in self._nodes for name in node.input} | self._outputs
+        kept = [t for t in self._weights.values() if t.name in used]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+        del graph.value_info[:]
+        return self._model
+
+    def _rewrite(self, node: onnx.NodeProto) -> None:
+        half = self._computes_half(node)
+        wanted = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+        for i, name in enumerate(node.input):
+            if name in self._float and not (half and node.op_type == "Resize" and i > 0):
+                node.input[i] = self._in(name, wanted)
+        self._nodes.append(node)
+        for i, name in enumerate(node.output):
+            if half and name in self._float:
+                self._halves.add(name)
+                node.output[i] = self._as[TensorProto.FLOAT16][name] = f"{name}/half"
+
+    def _computes_half(self, node: onnx.NodeProto) -> bool:
+        if node.op_type in FLOAT_ONLY or node.name in self._fragile:
+            return False
+        if node.op_type == QUANTIZE and node.input[0] in self._weights:
+            return False  # weights are rounded once, to INT8
+        if node.op_type == DEQUANTIZE:
+            return True
+        floats = [name for name in node.input if name in self._float]
+        return bool(floats) and not any(self._too_large(name) for name in floats)
+
+    def _too_large(self, name: str) -> bool:
+        if name not in self._weights:
+            return False
+        values = numpy_helper.to_array(self._weights[name])
+        return bool(values.size) and float(np.abs(values).max()) > LARGEST
+
+    def _in(self, name: str, wanted: int) -> str:
+        """The tensor in a type, cast before its first user if need be."""
+        is_half = name in self._halves
+        if is_half == (wanted == TensorProto.FLOAT16):
+            return self._as[TensorProto.FLOAT16][name] if is_half else name
+        known = self._as[wanted]
+        if name not in known:
+            known[name] = f"{name}/cast"
+            if name in self._weights:
+                values = numpy_helper.to_array(self._weights[name]).astype(np.float16)
+                self._weights[known[name]] = numpy_helper.from_array(values, known[name])
+            else:
+                source = self._as[TensorProto.FLOAT16][name] if is_half else name
+                self._nodes.append(_cast(source, known[name], wanted))
+        return known[name]
+
+
+def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [target], name=f"{target}/to{kind}", to=kind)

@@ -1,0 +1,123 @@
+"""The build record: what an engine was built from, with what, and for which machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from edge import __version__
+from edge.errors import DataError, NoInputError
+from tools.engines.machine import Machine
+from tools.engines.plan import Plan
+from tools.engines.request import Request, Source
+from tools.engines.trt import Built
+
+SCHEMA = "engine-record/1"
+NO_LAYERS = "this TensorRT tells the layers of an engine only to who loads it (before 10.13)"
+
+
+def record_path(engine: Path) -> Path:
+    """Beside the engine."""
+    return engine.with_name(engine.name + ".json")
+
+
+def describe(
+    request: Request, source: Source, plan: Plan, built: Built, machine: Machine, seconds: float
+) -> Dict[str, Any]:
+    """The record of a finished build."""
+    return {
+        "schema": SCHEMA,
+        "made_by": f"edge-tools {__version__}",
+        "model": request.model,
+        "network": request.network,
+        "precision": request.precision,
+        "engine": {"file": plan.engine.name, **_digest(built.engine)},
+        "onnx": {"file": plan.onnx.name, "sha256": source.sha256, "fp16_casts_added": plan.half},
+        "ranges": _file(plan.calibration_cache or request.file("ranges.json")),
+        "calibration": _calibration(request),
+        "machine": machine.as_json(),
+        "tensorrt": plan.tensorrt,
+        "build": _settings(plan),
+        "layers": built.layers,
+        **({} if built.layers is not None else {"layers_why": NO_LAYERS}),
+        "notes": list(built.notes),
+        "build_s": round(seconds, 1),
+        "gate": read_gate(request.file(f"{request.precision}.gate.json")),
+    }
+
+
+def _settings(plan: Plan) -> Dict[str, Any]:
+    chosen = (
+        "route", "strongly_typed", "creation_flags", "builder_flags", "cleared_flags",
+        "float32_layers", "profile", "workspace_mb", "dla", "tactic_sources", "timing_cache",
+    )  # fmt: skip
+    settings = plan.as_json()
+    return {key: settings[key] for key in chosen}
+
+
+def _digest(data: bytes) -> Dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def _file(path: Path) -> Optional[Dict[str, Any]]:
+    if not path.is_file():
+        return None
+    return {"file": path.name, "sha256": _digest(path.read_bytes())["sha256"]}
+
+
+def _calibration(request: Request) -> Optional[Dict[str, Any]]:
+    if not request.calibration:
+        return None
+    path = request.folder.parent.parent / "calibration" / request.calibration / "set.toml"
+    return {"set": request.calibration, **(_file(path) or {"sha256": None})}
+
+
+def read_gate(path: Path) -> Optional[Any]:
+    """What `edge-tools verify` decided; None before it ran."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON; run `edge-tools verify` again") from error
+
+
+def read_record(engine: Path) -> Optional[Dict[str, Any]]:
+    """The record beside an engine, if there is one.
+
+    Raises:
+        DataError: it is not a build record.
+    """
+    path = record_path(engine)
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_bytes())
+        wrong = record["schema"] != SCHEMA or not isinstance(record["machine"]["gpu"], dict)
+        record["engine"]["sha256"], record["tensorrt"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is not a build record; build the engine again") from error
+    if wrong:
+        raise DataError(f"{path}: is a record of another version; build the engine again")
+    return dict(record)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is whole or not there, whoever else writes it."""
+    if not path.parent.is_dir():
+        raise NoInputError(f"{path.parent}: no such folder")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=str(path.parent))
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(0o644)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
