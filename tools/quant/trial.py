@@ -1,0 +1,79 @@
+"""How far a quantized network's outputs are from the float ones on crops that gave no ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Mapping, Sequence
+
+import numpy as np
+import onnx
+
+from tools.quant.collect import Feeds, session
+from tools.quant.graph import Plan
+from tools.quant.qdq import quantize
+from tools.quant.ranges import METHODS, Histogram
+
+THREADS = 0
+
+
+@dataclass
+class Trial:
+    """A network, a few of its inputs and the float outputs to compare with."""
+
+    model: onnx.ModelProto
+    feeds: List[Feeds]
+    wanted: Dict[str, np.ndarray]
+
+    def errors(self, candidate: onnx.ModelProto) -> Dict[str, float]:
+        """Relative error of each output: RMS of the difference / RMS of the float output."""
+        given = outputs(candidate, self.feeds)
+        return {name: _relative(value, given[name]) for name, value in self.wanted.items()}
+
+    def error(self, candidate: onnx.ModelProto) -> float:
+        """One figure: the root mean square of the outputs' relative errors."""
+        return overall(self.errors(candidate))
+
+
+def open_trial(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Trial:
+    """Run the float network once."""
+    return Trial(model, list(feeds), outputs(model, feeds))
+
+
+def outputs(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Dict[str, np.ndarray]:
+    """Floating-point outputs over all feeds, one after another along the first axis."""
+    runner = session(model, THREADS)
+    names = [o.name for o in runner.get_outputs() if "float" in o.type]
+    found = [runner.run(names, feed) for feed in feeds]
+    return {name: np.concatenate(values) for name, values in zip(names, zip(*found))}
+
+
+def overall(errors: Mapping[str, float]) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(np.square(list(errors.values())))))
+
+
+def _relative(wanted: np.ndarray, given: np.ndarray) -> float:
+    difference = np.subtract(given, wanted, dtype=np.float64)
+    size = np.sqrt(np.mean(np.square(wanted, dtype=np.float64)))
+    return float(np.sqrt(np.mean(np.square(difference))) / max(size, 1e-12))
+
+
+def read_ranges(histograms: Mapping[str, Histogram], method: str) -> Dict[str, float]:
+    """Amax of each tensor by a method."""
+    return {name: METHODS[method](histogram) for name, histogram in histograms.items()}
+
+
+def compare(
+    trial: Trial,
+    plan: Plan,
+    histograms: Mapping[str, Histogram],
+    methods: Sequence[str],
+    progress: Callable[[], None] = lambda: None,
+) -> Dict[str, float]:
+    """Error of the network with each method's ranges."""
+    found = {}
+    for method in methods:
+        candidate = quantize(trial.model, plan, read_ranges(histograms, method))
+        found[method] = trial.error(candidate)
+        progress()
+    return found
