@@ -78,6 +78,9 @@ class _Caster:
         for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
             if value.type.tensor_type.elem_type == TensorProto.FLOAT:
                 self._float.add(value.name)
+        for name in {n.input[1] for n in graph.node if n.op_type in (QUANTIZE, DEQUANTIZE)}:
+            if name in self._weights:
+                self._weights[name] = _representable(self._weights[name])
         self._outputs = {o.name for o in graph.output}
         self._fragile = fragile_nodes(model)
         self._as: Dict[int, Dict[str, str]] = {TensorProto.FLOAT: {}, TensorProto.FLOAT16: {}}
@@ -143,6 +146,17 @@ class _Caster:
                 source = self._as[TensorProto.FLOAT16][name] if is_half else name
                 self._nodes.append(_cast(source, known[name], wanted))
         return known[name]
+
+
+def _representable(scale: onnx.TensorProto) -> onnx.TensorProto:
+    """A scale rounded up to an FP16 number, as one that became 0 is refused.
+
+    Both halves of a pair get it, so values still come back as they went in.
+    """
+    values = numpy_helper.to_array(scale).astype(np.float32)
+    rounded = values.astype(np.float16)
+    rounded = np.where(rounded < values, np.nextafter(rounded, np.float16(np.inf)), rounded)
+    return numpy_helper.from_array(rounded.astype(np.float32), scale.name)
 
 
 def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
