@@ -51,13 +51,18 @@ def parse(text: str) -> Version:
     Raises:
         ConfigError: not a version, or older than the tensor-name API.
     """
-    match = re.match(r"\d+(\.\d+)+", text)
-    if match is None:
+    version = numbers(text)
+    if not version:
         raise ConfigError(f"--tensorrt: {text!r} is no version; known ones: {', '.join(KNOWN)}")
-    version = tuple(int(part) for part in match.group().split("."))
     if version < OLDEST:
         raise ConfigError(f"TensorRT {text} is too old: 8.5 (JetPack 5.1) to 11 can be used")
     return version
+
+
+def numbers(text: str) -> Version:
+    """The leading numbers of a version; empty if there are none."""
+    match = re.match(r"\d+(\.\d+)+", text)
+    return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
 def cache_number(version: Version) -> int:

@@ -1,0 +1,162 @@
+"""`edge-tools engine-info`: what a file is, what it was built for, whether it fits this machine.
+
+Never loads an engine: an engine file is executable code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from edge.errors import DataError, NoInputError
+from tools.engines import network
+from tools.engines.fit import installed_tensorrt, judge
+from tools.engines.machine import look
+from tools.engines.record import read_gate, read_record
+from tools.engines.request import read_onnx
+
+HELP = "tell what an .engine or .onnx file is and whether it fits this machine"
+MANIFEST = "manifest.json"
+SHOWN = 8
+BLOCK = 1 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("file", type=Path, help=".engine or .onnx")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what there is to know."""
+    found = examine(arguments.file)
+    print(json.dumps(found, indent=1) if arguments.json else "\n".join(_lines(found)))
+    return 0
+
+
+def examine(path: Path) -> Dict[str, Any]:
+    """Everything about one file.
+
+    Raises:
+        NoInputError: it is not there. DataError: neither an engine nor ONNX, or empty.
+    """
+    kinds = {".engine": _engine, ".plan": _engine, ".onnx": _onnx}
+    if path.suffix not in kinds:
+        raise DataError(f"{path}: is neither an .engine nor an .onnx file")
+    if not path.is_file():
+        raise NoInputError(f"{path}: no such file")
+    size, digest, head = fingerprint(path)
+    if size == 0:
+        raise DataError(f"{path}: is empty; make it again")
+    general = {"file": str(path), "bytes": size, "sha256": digest, "signed": signed(path, digest)}
+    return {**general, **kinds[path.suffix](path, digest, head)}
+
+
+def fingerprint(path: Path) -> Any:
+    """Size in bytes, sha256 and the first four bytes; the file is not held in memory."""
+    digest, size, head = hashlib.sha256(), 0, b""
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(BLOCK), b""):
+            head = head or block[:4]
+            size += len(block)
+            digest.update(block)
+    return size, digest.hexdigest(), head
+
+
+def signed(path: Path, digest: str) -> str:
+    """What the manifest of the models folder says of a file."""
+    manifest = path.resolve().parent.parent / MANIFEST
+    if not manifest.is_file():
+        return "no: the models folder has no manifest; `edge-tools sign` makes one"
+    try:
+        name = f"{path.parent.resolve().name}/{path.name}"
+        listed = json.loads(manifest.read_bytes())["files"].get(name)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "no: the manifest is damaged; `edge-tools sign` makes a new one"
+    if listed is None:
+        return "no: it is not in the manifest; `edge-tools sign` adds it"
+    if listed != digest:
+        return "no: it was changed after the manifest was made"
+    return "listed with this hash; `edge-tools sign --check` verifies the signature"
+
+
+def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
+    record = read_record(path)
+    here = installed_tensorrt()
+    verdict = judge(record, digest, look(), here)
+    if record is not None and record.get("gate") is None:
+        record["gate"] = read_gate(path.with_suffix(".gate.json"))
+    return {
+        "kind": "TensorRT engine",
+        "magic": head.hex(),
+        "record": record,
+        "fits": verdict.fits,
+        "reasons": list(verdict.reasons),
+        "remarks": list(verdict.remarks),
+    }
+
+
+def _onnx(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
+    _, model = read_onnx(path)
+    return {"kind": "ONNX", **network.describe(model), "ranges": network.ranges(model)}
+
+
+def _lines(found: Dict[str, Any]) -> List[str]:
+    size_mb = found["bytes"] / 1e6
+    lines = [
+        f"{found['file']}: {found['kind']}, {size_mb:.1f} MB",
+        f"  sha256      {found['sha256']}",
+        f"  signed      {found['signed']}",
+    ]
+    return lines + (_onnx_lines(found) if found["kind"] == "ONNX" else _engine_lines(found))
+
+
+def _engine_lines(found: Dict[str, Any]) -> List[str]:
+    words = {True: "yes", False: "NO", None: "cannot be told"}
+    lines = [f"  first bytes {found['magic']}", f"  fits here   {words[found['fits']]}"]
+    lines += [f"              {reason}" for reason in found["reasons"] + found["remarks"]]
+    record: Optional[Dict[str, Any]] = found["record"]
+    if record is None:
+        return lines
+    gpu, build = record["machine"]["gpu"], record["build"]
+    jetpack = record["machine"]["jetpack"] or "none"
+    flags = ", ".join(build["builder_flags"]) or "none"
+    typed = "strongly typed" if build["strongly_typed"] else "weakly typed"
+    ranges = record["calibration"]["set"] if record["calibration"] else "none"
+    return lines + [
+        f"  model       {record['model']}, network {record['network']}, {record['precision']}",
+        f"  built from  {record['onnx']['file']} {record['onnx']['sha256'][:16]}",
+        f"  built for   {gpu['name']}, compute capability {gpu['compute_capability']}",
+        f"  built with  TensorRT {record['tensorrt']}, JetPack {jetpack}, {record['made_by']}, "
+        f"in {record['build_s']} s",
+        f"  build       {build['route']}, {typed}; flags: {flags}",
+        f"  calibration {ranges}",
+        f"  layers      {len(record['layers']) if record['layers'] is not None else 'not told'}",
+        f"  gate        {_gate(record['gate'])}",
+    ]
+
+
+def _gate(gate: Any) -> str:
+    return "not run; `edge-tools verify`" if gate is None else json.dumps(gate)[:200]
+
+
+def _onnx_lines(found: Dict[str, Any]) -> List[str]:
+    operators = [f"{count} {name}" for name, count in found["operators"].items()]
+    rest = f" and {len(operators) - SHOWN} more kinds" if len(operators) > SHOWN else ""
+    macs = found["macs_per_sample"]
+    lines = [f"  opset       {found['opset']}", f"  precision   {found['precision']}"]
+    for key in ("inputs", "outputs"):
+        lines += [f"  {key:<12}{v['name']}: {v['type']} {v['shape']}" for v in found[key]]
+    lines += [
+        f"  operators   {', '.join(operators[:SHOWN])}{rest}",
+        f"  parameters  {found['parameters'] / 1e6:.2f} M",
+        f"  computes    {'unknown: sizes are open' if macs is None else f'{macs / 1e9:.3f} GMAC'}"
+        " per sample",
+    ]
+    if found["ranges"]:
+        count = len(found["ranges"])
+        lines.append(f"  quantized   {found['qdq_pairs']} Q/DQ pairs, {count} activations")
+    return lines

@@ -1,0 +1,91 @@
+"""Whether an engine of a build record can run on this machine, and if not, exactly why.
+
+A plan needs the TensorRT version and the kind of GPU that it was built with; the JetPack matters
+only through these, so another one is a remark.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from tools.engines.machine import Machine
+from tools.engines.names import numbers
+
+PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt_bindings")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Fits: True, False, or None where it cannot be told."""
+
+    fits: Optional[bool]
+    reasons: Tuple[str, ...]  # against it
+    remarks: Tuple[str, ...] = ()
+
+
+def installed_tensorrt() -> str:
+    """Version of TensorRT's Python package, without importing it; empty if there is none."""
+    for package in PACKAGES:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    spec = importlib.util.find_spec("tensorrt")  # a Debian package may bring no metadata
+    if spec is None or spec.origin is None:
+        return ""
+    text = Path(spec.origin).read_text(errors="replace")
+    found = re.search(r"__version__ = [\"']([\d.]+)", text)
+    return found.group(1) if found else ""
+
+
+def judge(
+    record: Optional[Dict[str, Any]], sha256: str, machine: Machine, tensorrt: str
+) -> Verdict:
+    """Compare.
+
+    Args:
+        record: beside the engine; None = there is none.
+        sha256: of the engine file.
+        machine: this one.
+        tensorrt: version installed here; empty = none.
+    """
+    if record is None:
+        return Verdict(None, ("no build record lies beside it; `edge-tools build` writes one",))
+    reasons = _differences(record, machine, tensorrt)
+    if record["engine"]["sha256"] != sha256:
+        reasons.insert(0, "the build record is of another engine file; build again")
+    remarks = []
+    was, now = record["machine"].get("l4t", ""), machine.l4t
+    if was != now:
+        remarks.append(f"built on L4T {was or '(none)'}, this machine has {now or '(none)'}")
+    return Verdict(not reasons, tuple(reasons), tuple(remarks))
+
+
+def _differences(record: Dict[str, Any], machine: Machine, tensorrt: str) -> List[str]:
+    gpu = record["machine"]["gpu"]
+    wanted, built_with = gpu.get("compute_capability"), str(record["tensorrt"])
+    found = []
+    if machine.gpu is None:
+        found.append(f"built for {gpu.get('name')} ({wanted}); here: {machine.no_gpu}")
+    elif machine.gpu.compute_capability != wanted:
+        here = f"{machine.gpu.name} ({machine.gpu.compute_capability})"
+        found.append(
+            f"built for compute capability {wanted} ({gpu.get('name')}); this GPU is {here}"
+        )
+    if not tensorrt:
+        found.append(f"built with TensorRT {built_with}; none is installed here")
+    elif not same_version(built_with, tensorrt):
+        found.append(f"built with TensorRT {built_with}; {tensorrt} is installed here")
+    return found
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions load each other's plans: 8.5.2 and 8.5.2.2 are the same."""
+    first, second = numbers(one), numbers(other)
+    length = min(len(first), len(second), 3)
+    return length > 0 and first[:length] == second[:length]
