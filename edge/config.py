@@ -100,7 +100,7 @@ class Smooth:
     """How keypoints stop trembling. Units are person heights (H) and seconds."""
 
     enabled: bool = key(True, "off = raw keypoints")
-    q: float = key(8.0, "acceleration, H per s^2 per sqrt(Hz): larger follows faster", 1e-3, 1e3)
+    q: float = key(8.0, "acceleration people may show, H per s^2: larger follows faster", 1e-3, 1e3)
     r: float = key(0.008, "measurement noise at score 1, in H", 1e-5, 1)
     gate: float = key(25.0, "chi-square (2 dof) above which a measurement is refused", 1, 1e6)
     min_score: float = key(0.3, "weaker keypoints are not believed", 0, 1)

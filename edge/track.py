@@ -42,9 +42,9 @@ class Tracker:
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
         """Whom to look for in a frame.
 
-        Known people come first, with their ids, predicted keypoints and boxes; a detector's box
-        takes the place of the predicted one. Boxes of nobody known follow with id -1 and all
-        scores 0.
+        Known people come first, with their ids, predicted boxes and, if they were seen in the
+        last frame, keypoints; a detector's box takes the place of the predicted one. Boxes of
+        nobody known follow with id -1. Whoever has no keypoints to go by has all scores 0.
 
         Args:
             detections: of this frame; None where the detector did not run.
@@ -56,7 +56,10 @@ class Tracker:
         if detections is not None:
             expected, new = self._support(expected, detections, t_ns)
         unseen_s = state.elapsed_s(self._tracks.alive_ns, t_ns)
-        known = expected.take(unseen_s <= _LOOK_SHARE * self._options.max_gap_s)
+        # Whoever was looked for in vain last time is looked for afresh, in the whole box.
+        known = dataclasses.replace(
+            expected, scores=expected.scores * (self._tracks.seen_ns >= self._last_ns)[:, None]
+        ).take(unseen_s <= _LOOK_SHARE * self._options.max_gap_s)
         return _joined(known, Poses.of_boxes(new, len(self._skeleton), self._skeleton.name))
 
     def update(self, poses: Poses, t_ns: int) -> Poses:

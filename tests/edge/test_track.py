@@ -204,6 +204,18 @@ def test_an_unseen_person_is_looked_for_half_the_time_then_only_where_a_detector
     np.testing.assert_allclose(again.keypoints[0, 0, 0] - STANDING[0, 0] * 300, 330, atol=1)
 
 
+def test_who_was_looked_for_in_vain_is_looked_for_in_the_whole_box():
+    """Keypoints that led a network astray once would do so for ever."""
+    track = tracker(min_hits=1)
+    track.update(standing([300, 900]), 0)
+    track.candidates(None, STEP)
+    track.update(standing([900], ids=[2]), STEP)
+    again = track.candidates(None, 2 * STEP)
+    assert again.ids.tolist() == [1, 2]
+    assert not again.scores[0].any()
+    assert (again.scores[1] > 0.5).all()
+
+
 def test_two_candidates_on_one_person():
     """Two cross and one hides the other: both crops show the front one, who keeps the number."""
     track = tracker(min_hits=1)
