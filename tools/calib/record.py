@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Sequence
 
 import numpy as np
 
 from edge import config, skeletons
 from edge.assemble import Models, models_dir
 from edge.errors import DataError, InternalError
+from edge.models import PoseModel
 from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
 from edge.structures import Detections, Frame, Poses
@@ -161,7 +162,6 @@ def look_at(
     picture: np.ndarray,
     index: int,
     recorders: Sequence[Recorder] = (),
-    people: Optional[Detections] = None,
 ) -> Poses:
     """Detect and pose one picture as a camera's first and second frame; the second counts.
 
@@ -170,23 +170,33 @@ def look_at(
         settings: of the tracker.
         picture: [H,W,3] u8 BGR.
         index: makes a camera of its own of each picture.
-        recorders: record only during the second look, and the detector once.
-        people: what the detector is taken to see; None: it looks itself.
+        recorders: record the detector once, and the pose only during the second look.
 
     Returns:
         The people of the second look, in arrays that are borrowed until the next.
     """
-    skeleton = skeletons.get(models.pose.skeleton)
+    _switch(recorders, True)
+    people = models.detect([Frame(picture, 0, 0, f"picture{index}")])[0]
+    return pose_twice(models.pose, settings, picture, index, people, recorders)
+
+
+def pose_twice(
+    pose: PoseModel,
+    settings: config.Config,
+    picture: np.ndarray,
+    index: int,
+    people: Detections,
+    recorders: Sequence[Recorder] = (),
+) -> Poses:
+    """Pose one picture as `look_at` does, of people whose boxes are known; boxes are borrowed."""
+    skeleton = skeletons.get(pose.skeleton)
     tracker: Any = Tracker(settings.track, skeleton)
     poses = Poses.empty(len(skeleton.names), skeleton.name)
-    _switch(recorders, True)
-    if people is None:
-        people = models.detect([Frame(picture, 0, 0, f"picture{index}")])[0]
     for look in range(LOOKS):
         t_ns = look * PERIOD_NS
         frame = Frame(picture, look, t_ns, f"picture{index}")
         _switch(recorders, look == LOOKS - 1)
-        poses = models.pose([frame], [tracker.candidates(people, t_ns)])[0]
+        poses = pose([frame], [tracker.candidates(people, t_ns)])[0]
         tracker.update(poses, t_ns)
     return poses
 

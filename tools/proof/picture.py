@@ -1,0 +1,53 @@
+"""The worst held-out frames: FP32 on the left, the candidate on the right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import cv2
+import numpy as np
+
+from edge.annotate import FONT, contact_sheet, draw
+from edge.structures import Detections
+from tools.proof.compare import Figures
+from tools.proof.heldout import Held, Results
+
+WORST = 4
+TILE_PX = (640, 480)  # width, height
+FIRST, SECOND = (80, 200, 80), (40, 140, 250)  # BGR of boxes
+
+
+def write(path: Path, held: Held, truth: Results, found: Results, figures: Figures) -> None:
+    """Draw the frames that differ most, worst first."""
+    worst = np.argsort(-figures.badness, kind="stable")[:WORST]
+    tiles: List[np.ndarray] = []
+    for index in worst.tolist():
+        name = f"{held.pictures[index].file}  differs by {figures.badness[index]:.3f}"
+        tiles.append(_tile(held.image(index), truth, index, f"FP32  {name}", FIRST))
+        tiles.append(_tile(held.image(index), found, index, f"candidate  {name}", SECOND))
+    cv2.imwrite(str(path), contact_sheet(tiles, 2))
+
+
+def _tile(
+    image: np.ndarray, results: Results, index: int, label: str, colour: tuple[int, int, int]
+) -> np.ndarray:
+    wide, high = TILE_PX
+    scale = min(wide / image.shape[1], high / image.shape[0])
+    small = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    if results.skeleton is None:
+        _boxes(small, results.people[index], scale, colour)
+    else:
+        draw(small, results.poses[index], scale)
+    tile = np.zeros((high, wide, 3), np.uint8)
+    tile[: small.shape[0], : small.shape[1]] = small[:high, :wide]
+    cv2.putText(tile, label, (4, high - 6), FONT, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+    return tile
+
+
+def _boxes(
+    image: np.ndarray, people: Detections, scale: float, colour: tuple[int, int, int]
+) -> None:
+    for box, score in zip((people.boxes * scale).astype(int).tolist(), people.scores.tolist()):
+        cv2.rectangle(image, (box[0], box[1]), (box[2], box[3]), colour, 2)
+        cv2.putText(image, f"{score:.2f}", (box[0], box[1] + 12), FONT, 0.4, colour, 1)

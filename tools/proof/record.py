@@ -1,0 +1,60 @@
+"""What was proven, beside the file that it was proven of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+from edge.recipe import Network
+from tools.fetch.files import sha256_of, write_atomically
+
+FLOAT = "float"  # FP16 where the runtime has it, FP32 elsewhere
+
+
+def path_of(candidate: Path) -> Path:
+    """The record of a network's file."""
+    return candidate.with_suffix(".gate.json")
+
+
+def candidate_path(folder: Path, network: Network, precision: str) -> Path:
+    """Where a network's file of a precision is, there or not."""
+    path = folder / network.file
+    return path.with_suffix(f".{precision}{path.suffix}")
+
+
+def kept_path(candidate: Path) -> Path:
+    """Where a network that was refused is kept, to look at or try again."""
+    return candidate.with_suffix(f".refused{candidate.suffix}")
+
+
+def give_back(candidate: Path, original: Path) -> None:
+    """Put the FP32 network in the place of a refused one; that one is kept beside it."""
+    candidate.replace(kept_path(candidate))
+    part = candidate.with_name(f".{candidate.name}.part")
+    shutil.copyfile(original, part)
+    part.replace(candidate)
+
+
+def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) -> Path:
+    """Write a network's record.
+
+    Args:
+        candidate: its file.
+        original: the FP32 file.
+        network: its name.
+        proof: what was found for the whole model.
+    """
+    sha256, fp32 = sha256_of(candidate), sha256_of(original)
+    record = {
+        "network": network,
+        "file": candidate.name,
+        "sha256": sha256,
+        "fp32_sha256": fp32,
+        "precision": FLOAT if sha256 == fp32 else proof["asked"],
+        **proof,
+    }
+    path = path_of(candidate)
+    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    return path
