@@ -28,7 +28,7 @@ def session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSe
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # noqa: BLE001 - the runtime's errors have no common class
+    except Exception as error:
         raise DataError(f"the network does not load: {str(error).splitlines()[0]}") from error
 
 
@@ -60,7 +60,7 @@ def histograms(
         progress: told the number of samples done after each batch.
 
     Raises:
-        DataError: there was no batch.
+        DataError: there was no batch, or a value is NaN or infinite.
     """
     runner = session(with_outputs(model, tensors))
     made: List[str] = [t for t in tensors if t in {o.name for o in runner.get_outputs()}]
@@ -71,8 +71,18 @@ def histograms(
             found[name].add(value)
         for name in set(tensors) & set(feeds):
             found[name].add(feeds[name])
+        _check(found)
         samples += len(next(iter(feeds.values())))
         progress(samples)
     if not samples:
-        raise DataError("there is nothing to calibrate with: the set has no inputs for this network")
+        raise DataError("there is nothing to calibrate with: no inputs for this network")
     return found
+
+
+def _check(found: Dict[str, Histogram]) -> None:
+    for name, histogram in found.items():
+        if histogram.broken:
+            raise DataError(
+                f"tensor {name!r} holds values that are not finite (NaN or infinite) in the float "
+                "network; its weights or the recorded inputs are damaged"
+            )

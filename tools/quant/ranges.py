@@ -24,13 +24,16 @@ class Histogram:
         self.top = 0.0
         self.largest = 0.0
         self.seen = 0
+        self.broken = 0  # values that are not finite
 
     def add(self, values: np.ndarray) -> None:
-        """Count a tensor of any shape; values that are not finite are left out."""
+        """Count a tensor of any shape; values that are not finite are counted apart."""
         sizes = np.abs(values, dtype=np.float32).ravel()
         largest = float(sizes.max(initial=0.0))
         if not np.isfinite(largest):
-            sizes = sizes[np.isfinite(sizes)]
+            finite = np.isfinite(sizes)
+            self.broken += int(sizes.size - finite.sum())
+            sizes = sizes[finite]
             largest = float(sizes.max(initial=0.0))
         self.seen += sizes.size
         self.largest = max(self.largest, largest)

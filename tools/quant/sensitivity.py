@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Dict, List, Mapping, Sequence, Set, Tuple
+from glob import escape
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from tools.quant.graph import Graph, Plan, plan
 from tools.quant.qdq import quantize
@@ -66,12 +67,5 @@ def mixed(
         if not name or trial.error(quantize(trial.model, chosen, ranges)) <= target:
             break
         dropped.append(name)
-        chosen = without(plan(graph, floating), set(dropped))
+        chosen = plan(graph, [*floating, *map(escape, dropped)])
     return chosen, dropped
-
-
-def without(whole: Plan, names: Set[str]) -> Plan:
-    """A plan less some layers and the residual branches that only they could fuse."""
-    layers = tuple(layer for layer in whole.layers if layer.name not in names)
-    left = tuple(layer.name for layer in whole.layers if layer.name in names)
-    return replace(whole, layers=layers, floating=(*whole.floating, *left))

@@ -1,0 +1,196 @@
+"""One network from recorded crops to INT8: ranges, method, mixed precision, bias correction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Sequence
+
+import onnx
+
+from edge.errors import DataError
+from tools.progress import Progress
+from tools.quant.collect import histograms
+from tools.quant.correct import correct
+from tools.quant.graph import Graph, Plan, plan, wire
+from tools.quant.inputs import BATCH, Crops, split
+from tools.quant.qdq import problems, quantize
+from tools.quant.ranges import METHODS, Histogram
+from tools.quant.sensitivity import mixed, of_layers
+from tools.quant.trial import Trial, compare, open_trial, overall, read_ranges
+
+CHOICE_CROPS = 12  # that choose between methods
+LAYER_CROPS = 6  # that rank the layers
+CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
+FLOAT_SHARE = 0.15  # of the layers may become float to reach the target
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        method: one of METHODS, or auto: the one with the least output error.
+        floating: name patterns of layers that stay float.
+        sensitivity: measure every layer even if the target is reached.
+        max_float: layers that may become float for accuracy; -1 = FLOAT_SHARE of them.
+        target: relative output error that is good enough.
+        quiet: without progress.
+    """
+
+    method: str = "auto"
+    floating: Sequence[str] = ()
+    sensitivity: bool = False
+    max_float: int = -1
+    target: float = 0.02
+    quiet: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came out.
+
+    Attributes:
+        model: with Q/DQ pairs.
+        ranges: amax of each quantized tensor.
+        largest: of each of them, as seen.
+        method: of the ranges.
+        plan: what is INT8.
+        dropped: layers that were made float for accuracy.
+        methods: output error of each method, all layers INT8.
+        layers: output error with one layer INT8 at a time, worst first; empty if not measured.
+        errors: relative error of each output in the end.
+        corrected: whether biases were corrected.
+        crops: how many gave ranges.
+    """
+
+    model: onnx.ModelProto
+    ranges: Dict[str, float]
+    largest: Dict[str, float]
+    method: str
+    plan: Plan
+    crops: int
+    dropped: List[str] = field(default_factory=list)
+    methods: Dict[str, float] = field(default_factory=dict)
+    layers: Dict[str, float] = field(default_factory=dict)
+    errors: Dict[str, float] = field(default_factory=dict)
+    corrected: bool = False
+
+    @property
+    def error(self) -> float:
+        """Of all outputs together."""
+        return overall(self.errors)
+
+
+def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Outcome:
+    """Quantize one network.
+
+    Args:
+        model: float network; its nodes get names.
+        crops: recorded inputs of the calibration split.
+        wishes: the user's.
+        label: of the progress bars.
+
+    Raises:
+        DataError: nothing to quantize, or values that are not finite.
+    """
+    graph = wire(model)
+    whole = plan(graph, wishes.floating)
+    if not whole.layers:
+        raise DataError(
+            f"{label}: no layer to quantize: no Conv, MatMul or Gemm with constant weights "
+            "before its last layers that is not kept in floating point"
+        )
+    calibration, choice = split(crops)
+    name = network_input(model, crops)
+    counted = _count(model, whole, calibration, name, label, wishes.quiet)
+    trial = open_trial(model, list(choice.few(CHOICE_CROPS).batches(name)))
+    outcome = _choose_method(trial, whole, counted, wishes, label)
+    outcome.crops = len(calibration)
+    _choose_layers(trial, graph, outcome, wishes, label)
+    _finish(trial, outcome, counted, calibration, name, label, wishes.quiet)
+    return outcome
+
+
+def network_input(model: onnx.ModelProto, crops: Crops) -> str:
+    """The graph input that the crops are fed to.
+
+    Raises:
+        DataError: the recipe names one that is not there.
+    """
+    constants = {t.name for t in model.graph.initializer}
+    there = [i.name for i in model.graph.input if i.name not in constants]
+    if crops.network.input not in there:
+        raise DataError(
+            f"{crops.network.file}: has no input {crops.network.input!r}; "
+            f"it has: {', '.join(there)}; name one as `input` in model.toml"
+        )
+    return crops.network.input
+
+
+def _count(
+    model: onnx.ModelProto, whole: Plan, crops: Crops, name: str, label: str, quiet: bool
+) -> Dict[str, Histogram]:
+    with Progress(f"{label}: ranges", len(crops), "crops", quiet) as bar:
+        step: Callable[[int], None] = lambda done: bar.update(done - bar.done)  # noqa: E731
+        return histograms(model, whole.activations, crops.batches(name), step)
+
+
+def _choose_method(
+    trial: Trial, whole: Plan, counted: Dict[str, Histogram], wishes: Wishes, label: str
+) -> Outcome:
+    methods = list(METHODS) if wishes.method == "auto" else [wishes.method]
+    with Progress(f"{label}: methods", len(methods), "methods", wishes.quiet) as bar:
+        errors = compare(trial, whole, counted, methods, bar.update)
+    best = min(errors, key=lambda method: errors[method])
+    largest = {tensor: histogram.largest for tensor, histogram in counted.items()}
+    ranges = read_ranges(counted, best)
+    return Outcome(trial.model, ranges, largest, best, whole, 0, methods=errors)
+
+
+def _choose_layers(
+    trial: Trial, graph: Graph, outcome: Outcome, wishes: Wishes, label: str
+) -> None:
+    """Measure the layers if asked or needed, and make the worst float if allowed and needed."""
+    most = wishes.max_float
+    if most < 0:
+        most = int(len(outcome.plan.layers) * FLOAT_SHARE + 1)
+    reached = outcome.methods[outcome.method] <= wishes.target
+    if not wishes.sensitivity and (reached or not most):
+        return
+    few = open_trial(trial.model, trial.feeds[: -(-LAYER_CROPS // BATCH)])
+    with Progress(
+        f"{label}: layer by layer", len(outcome.plan.layers), "layers", wishes.quiet
+    ) as bar:
+        outcome.layers = of_layers(few, outcome.plan, outcome.ranges, bar.update)
+    outcome.plan, outcome.dropped = mixed(
+        trial, graph, wishes.floating, outcome.ranges, outcome.layers, wishes.target, most
+    )
+
+
+def _finish(
+    trial: Trial,
+    outcome: Outcome,
+    counted: Dict[str, Histogram],
+    crops: Crops,
+    name: str,
+    label: str,
+    quiet: bool,
+) -> None:
+    """Ranges of the layers that stayed, and the bias correction where it helps."""
+    if outcome.dropped and len(outcome.methods) > 1:
+        # Without the worst layers another method may be the best.
+        again = compare(trial, outcome.plan, counted, list(outcome.methods))
+        outcome.method = min(again, key=lambda method: again[method])
+        outcome.ranges = read_ranges(counted, outcome.method)
+    plain = quantize(trial.model, outcome.plan, outcome.ranges)
+    batches = [feeds[name] for feeds in crops.few(CORRECTION_CROPS).batches(name)]
+    with Progress(f"{label}: biases", len(outcome.plan.layers), "layers", quiet) as bar:
+        better = correct(trial.model, plain, outcome.plan, {name: batches}, bar.update)
+    outcome.corrected = trial.error(better) < trial.error(plain)
+    outcome.model = better if outcome.corrected else plain
+    outcome.errors = trial.errors(outcome.model)
+    kept = set(outcome.plan.activations)
+    outcome.ranges = {t: amax for t, amax in outcome.ranges.items() if t in kept}
+    wrong = problems(outcome.model)
+    if wrong:
+        raise DataError(f"{label}: TensorRT would refuse the result: {wrong[0]}")

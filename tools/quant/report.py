@@ -1,0 +1,123 @@
+"""What quantization did, for people and programs: a table, a JSON of ranges, a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from edge import __version__
+from edge.errors import DataError
+from tools.fetch.files import sha256_of
+from tools.quant.network import Outcome
+
+SCHEMA = "edge.ranges/1"
+WORST = 25  # layers in the picture
+
+
+def describe(outcome: Outcome, model: Path, crops: Path) -> Dict[str, Any]:
+    """The content of `<stem>.ranges.json`.
+
+    Args:
+        outcome: of the network.
+        model: float ONNX file.
+        crops: recorded inputs.
+    """
+    return {
+        "schema": SCHEMA,
+        "tool": f"edge-tools {__version__}",
+        "network": model.name,
+        "network_sha256": sha256_of(model),
+        "inputs": crops.name,
+        "inputs_sha256": sha256_of(crops),
+        "inputs_count": outcome.crops,
+        "method": outcome.method,
+        "bias_corrected": outcome.corrected,
+        "float_layers": list(outcome.plan.floating),
+        "float_for_accuracy": outcome.dropped,
+        "int8_layers": [layer.name for layer in outcome.plan.layers],
+        "output_error": _rounded(outcome.errors),
+        "method_error": _rounded(outcome.methods),
+        "layer_error": _rounded(outcome.layers),
+        "amax": {tensor: float(np.float32(amax)) for tensor, amax in outcome.ranges.items()},
+    }
+
+
+def _rounded(values: Mapping[str, float]) -> Dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
+
+
+def read_ranges(path: Path) -> Dict[str, Any]:
+    """A file that `describe` filled.
+
+    Raises:
+        DataError: it is not one.
+    """
+    try:
+        found: Dict[str, Any] = json.loads(path.read_bytes())
+        known = found["schema"] == SCHEMA and isinstance(found["amax"], dict)
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise DataError(f"{path}: is not a list of ranges; `edge-tools quantize` writes one")
+    return found
+
+
+def table(outcomes: Mapping[str, Outcome]) -> str:
+    """A line per network and its methods' errors."""
+    head = ["network", "int8", "float", "for accuracy", "method", "bias", "error"]
+    rows = [head] + [_row(name, outcome) for name, outcome in outcomes.items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+    for name, outcome in outcomes.items():
+        errors = ", ".join(f"{m} {e:.4f}" for m, e in outcome.methods.items())
+        lines.append(f"{name}: all layers int8: {errors}")
+        if outcome.dropped:
+            lines.append(f"{name}: float for accuracy: {', '.join(outcome.dropped)}")
+    return "\n".join(lines)
+
+
+def _row(name: str, outcome: Outcome) -> List[str]:
+    counts = [len(outcome.plan.layers), len(outcome.plan.floating), len(outcome.dropped)]
+    bias = "corrected" if outcome.corrected else "as is"
+    return [name, *map(str, counts), outcome.method, bias, f"{outcome.error:.4f}"]
+
+
+def picture(outcome: Outcome, title: str) -> bytes:
+    """One page as PNG: ranges per tensor, error per method, per layer and per output."""
+    # Figure alone, without pyplot, draws into memory: no screen is needed.
+    figure = Figure(figsize=(11.7, 8.3), layout="constrained")
+    figure.suptitle(f"{title}: {outcome.method} ranges, output error {outcome.error:.4f}")
+    axes = figure.subplots(2, 2)
+    _draw_ranges(axes[0, 0], outcome)
+    _draw_bars(axes[0, 1], outcome.methods, "relative output error, all layers int8")
+    worst = dict(list(outcome.layers.items())[:WORST])
+    _draw_bars(axes[1, 0], worst, "relative output error, one layer int8", outcome.dropped)
+    _draw_bars(axes[1, 1], outcome.errors, "relative error of each output, as written")
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    return data.getvalue()
+
+
+def _draw_ranges(axes: Any, outcome: Outcome) -> None:
+    names = list(outcome.ranges)
+    axes.plot([outcome.largest[n] for n in names], "k.", label="largest seen")
+    axes.plot([outcome.ranges[n] for n in names], "C0_", label="amax")
+    axes.set(yscale="log", xlabel="tensor, in order of use", title="ranges")
+    axes.legend()
+
+
+def _draw_bars(
+    axes: Any, values: Mapping[str, float], title: str, marked: Sequence[str] = ()
+) -> None:
+    colours = ["C3" if name in marked else "C0" for name in values]
+    axes.barh(range(len(values)), list(values.values()), color=colours)
+    axes.set_yticks(range(len(values)), list(values), fontsize=7)
+    axes.invert_yaxis()
+    axes.set_title(title + (" (red: made float)" if marked else ""), fontsize=10)
+    if not values:
+        axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
