@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 import numpy as np
 
@@ -124,9 +124,3 @@ class Faces(Part):
         presence = np.where(away | (presence < _FACE_LEAST), 0, presence)
         keypoints[self.rows, points.FACE] = found
         scores[self.rows, points.FACE] = presence[:, None]
-
-
-def needed(part: str) -> List[str]:
-    """Names of the outputs that a network of the cascade must give."""
-    score = {"body": ["score"], "hand": ["presence", "handedness"], "face": ["score"]}
-    return ["landmarks", *score[part]]
