@@ -108,7 +108,7 @@ def _list(names: Files) -> str:
 def _set_folder(arguments: argparse.Namespace, recipe: Recipe) -> Path:
     name = arguments.set or recipe.calibration
     if not name:
-        raise ConfigError(f"{arguments.model}: its recipe names no calibration set; give --set NAME")
+        raise ConfigError(f"{arguments.model}: model.toml names no calibration; give --set NAME")
     return Path(arguments.sets) / str(name)
 
 
