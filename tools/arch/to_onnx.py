@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
 import warnings
@@ -78,8 +79,9 @@ def _traced(graph: nn.Module, image: Tensor, names: List[str]) -> bytes:
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         options["dynamo"] = False  # the tracer is the one exporter that torch 2.0 to 2.13 share
     file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer versions would rather have the other exporter used
+    # Newer versions would rather have the other exporter used, older ones print a summary.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
             (image,),
