@@ -91,17 +91,18 @@ def untwin(
     Returns:
         [R] bool who stays; [R] bool who has a twin.
     """
+    stays, has_twin = np.ones(len(quality), bool), np.zeros(len(quality), bool)
     i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _TWIN_IOU, 1))
+    if not len(i):
+        return stays, has_twin
     alike, common, _ = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
     limit = np.where(known[i] == known[j], _TWIN_OKS, _TWIN_NEW_OKS)
     twins = (alike > limit) & (common >= _TWIN_COMMON)
-    stays = np.ones(len(quality), bool)
     better = np.where(quality[i] >= quality[j], i, j)[twins]
     worse = (i + j)[twins] - better
     for k in np.argsort(-quality[better], kind="stable"):
         if stays[better[k]]:
             stays[worse[k]] = False
-    has_twin = np.zeros(len(quality), bool)
     has_twin[better] = True
     return stays, has_twin
 
@@ -124,7 +125,9 @@ def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.nd
     free = np.ones(likenesses.shape[1], bool)
     for stage in (scores >= high, scores < high):
         rows, tracks = np.flatnonzero(stage), np.flatnonzero(free)
-        table = likenesses[np.ix_(rows, tracks)]
+        if not len(rows) or not len(tracks):
+            continue
+        table = likenesses[rows][:, tracks]
         got = assign(np.where(table > 0, -table, np.inf), 0.0)
         taken = tracks[got[got >= 0]]
         chosen[rows[got >= 0]] = taken

@@ -219,7 +219,8 @@ def fit_boxes(
         t_ns: time of the frame.
     """
     enough = (sight.seen > 0).sum(1) >= MIN_SEEN
-    which, sight, expected = which[enough], sight.take(enough), expected[enough]
+    if not enough.all():
+        which, sight, expected = which[enough], sight.take(enough), expected[enough]
     inner, unit = body_boxes(sight, 0), sight.heights[:, None] * _OUTWARD
     given = tracks.boxes_ns[which] == t_ns
     margins = np.clip((tracks.boxes[which] - inner) / unit, 0, _MARGIN_MAX_H)

@@ -17,10 +17,14 @@ LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
 
 
 def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
-    ok = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
-    if not ok or any(want is not None and want != n for want, n in zip(shape, array.shape)):
-        got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array)
-        raise ValueError(f"{name}: expected {np.dtype(dtype)} {list(shape)}, got {got}")
+    if isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape):
+        for want, n in zip(shape, array.shape):  # dozens of times a frame: a generator is slower
+            if want is not None and want != n:
+                break
+        else:
+            return
+    got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array)
+    raise ValueError(f"{name}: expected {np.dtype(dtype)} {list(shape)}, got {got}")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class Tracker:
     def __init__(self, options: Track, skeleton: Skeleton) -> None:
         self._options = options
         self._skeleton = skeleton
-        self._tracks = state.newborn(self._nobody(), np.zeros(0, np.float32), 1, 0)
+        self._nobody = Poses.empty(len(skeleton), skeleton.name)
+        self._tracks = state.newborn(self._nobody, np.zeros(0, np.float32), 1, 0)
         self._next_id = 1
         self._last_ns = 0  # of the frame before
         self._expected: Optional[Tuple[int, Poses]] = None
@@ -55,11 +56,9 @@ class Tracker:
         new = Detections.empty()
         if detections is not None:
             expected, new = self._support(expected, detections, t_ns)
-        unseen_s = state.elapsed_s(self._tracks.alive_ns, t_ns)
-        # Whoever was looked for in vain last time is looked for afresh, in the whole box.
-        known = dataclasses.replace(
-            expected, scores=expected.scores * (self._tracks.seen_ns >= self._last_ns)[:, None]
-        ).take(unseen_s <= _LOOK_SHARE * self._options.max_gap_s)
+        known = self._worth_a_look(expected, t_ns)
+        if not len(new):
+            return known
         return _joined(known, Poses.of_boxes(new, len(self._skeleton), self._skeleton.name))
 
     def update(self, poses: Poses, t_ns: int) -> Poses:
@@ -92,8 +91,14 @@ class Tracker:
         self._last_ns, self._expected = t_ns, None
         return _joined(seen, born) if self._options.min_hits <= 1 else seen
 
-    def _nobody(self) -> Poses:
-        return Poses.empty(len(self._skeleton), self._skeleton.name)
+    def _worth_a_look(self, expected: Poses, t_ns: int) -> Poses:
+        """Known people seen lately; whoever was looked for in vain is so afresh, in the box."""
+        seen = self._tracks.seen_ns >= self._last_ns
+        if not seen.all():
+            expected = dataclasses.replace(expected, scores=expected.scores * seen[:, None])
+        unseen_s = state.elapsed_s(self._tracks.alive_ns, t_ns)
+        lately = unseen_s <= _LOOK_SHARE * self._options.max_gap_s
+        return expected if lately.all() else expected.take(lately)
 
     def _forget(self, t_ns: int) -> None:
         gone = state.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
@@ -123,14 +128,15 @@ class Tracker:
         return self._expected[1], detections.take(new)
 
     def _foreseen(self, expected: Poses, t_ns: int) -> Sight:
-        sight = self._sight(expected)
-        sight.heights = self._tracks.heights
-        sight.age_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
-        return sight
+        body, seen = self._body(expected)
+        age_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
+        return Sight(body, seen, expected.boxes, self._tracks.heights, age_s)
 
     def _measured(self, poses: Poses, own: np.ndarray) -> Sight:
         """A row made from a candidate is where its keypoints are, not where its box was cut."""
-        sight = self._sight(poses)
+        body, seen = self._body(poses)
+        tall = heights(body, seen, poses.boxes)
+        sight = Sight(body, seen, poses.boxes, tall, np.zeros(len(poses), np.float32))
         cut = own.any(1) & ((sight.seen > 0).sum(1) >= state.MIN_SEEN)
         if cut.any():
             margins = self._tracks.margins[own[cut].argmax(1)]
@@ -138,13 +144,11 @@ class Tracker:
             sight.boxes[cut] = state.body_boxes(sight.take(cut), margins)
         return sight
 
-    def _sight(self, poses: Poses) -> Sight:
+    def _body(self, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
+        """COCO keypoints [N,17] c64 px and their scores, 0 where they are not visible."""
         body17 = self._skeleton.body17
-        body = state.as_complex(poses.keypoints)[:, body17]
         scores = poses.scores[:, body17]
-        tall = heights(body, scores, poses.boxes)
-        seen = scores * (scores > VISIBLE)
-        return Sight(body, seen, poses.boxes, tall, np.zeros(len(poses), np.float32))
+        return state.as_complex(poses.keypoints)[:, body17], scores * (scores > VISIBLE)
 
     def _see(
         self, poses: Poses, rows: Sight, chosen: np.ndarray, expected: Poses, t_ns: int
@@ -168,14 +172,14 @@ class Tracker:
     def _begin(self, poses: Poses, rows: Sight, free: np.ndarray, t_ns: int) -> Poses:
         """New tracks, numbered from left to right: so the order of rows does not matter."""
         new = np.flatnonzero(free & (poses.person_scores >= self._options.new_score))
+        if not len(new):
+            return self._nobody
         new = new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
         people = poses.take(new)
-        if len(new):
-            born = state.newborn(people, rows.heights[new], self._next_id, t_ns)
-            self._tracks = self._tracks.join(born)
-            people = dataclasses.replace(people, ids=born.ids.copy())
-            self._next_id += len(new)
-        return people
+        born = state.newborn(people, rows.heights[new], self._next_id, t_ns)
+        self._tracks = self._tracks.join(born)
+        self._next_id += len(new)
+        return dataclasses.replace(people, ids=born.ids.copy())
 
     def _give_up(self, t_ns: int) -> None:
         unseen_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
