@@ -2,7 +2,7 @@
 
 Letters: N, M people, K keypoints. Boxes are x1 y1 x2 y2. A matrix [2,3] maps points p to
 `m[:, :2] @ p + m[:, 2]`, and every one made here maps frame px -> network input px. Arrays come
-and go as float32 (the sums run in float64 where that shows); N = 0 is legal everywhere.
+and go as float32, crop matrices as float64; N = 0 is legal everywhere.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def _region_affine(
     matrices[:, 1, 0], matrices[:, 1, 1] = -zoom[:, 1] * sin, zoom[:, 1] * cos
     moved = np.einsum("nij,nj->ni", matrices[:, :, :2], np.asarray(centres, np.float64))
     matrices[:, :, 2] = goal / 2 - moved
-    return matrices.astype(np.float32)
+    return matrices  # in double: rounded to float32 they would pick other pixels now and then
 
 
 def letterbox(size: Size, out: Size, centre: bool = False) -> np.ndarray:

@@ -21,7 +21,7 @@ from edge.structures import Frame
 
 PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
-_WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+_LINEAR = cv2.INTER_LINEAR
 
 
 class _Scratch(threading.local):
@@ -85,11 +85,11 @@ def sample(
     """
     tables = _tables_of(network)
     size = (network.width, network.height)
-    inverse = geometry.invert(matrices)
+    maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
         picture = _scratch.picture(frames[frame])
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
-        cv2.warpAffine(picture, inverse[i], size, dst=crop, flags=_WARP, borderValue=(border,) * 3)
+        cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 3)
         _fill(crop, frames[frame].layout, tables, network, out[i])
 
 
