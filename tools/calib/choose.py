@@ -101,13 +101,13 @@ def choose(
 
 
 def _quotas(sizes: Dict[int, int], count: int) -> Dict[int, int]:
-    """Frames of each stratum, as the root of its size: what is rare counts more than its share."""
+    """Frames of each stratum: one of every, the rest by the root of its size: rare ones count."""
     quota = dict.fromkeys(sizes, 0)
     left = min(count, sum(sizes.values()))
     while left:
         open_ = [k for k in sizes if quota[k] < sizes[k]]
         weight = {k: sizes[k] ** 0.5 / (quota[k] + 1) for k in open_}
-        best = max(open_, key=lambda k: (weight[k], -k))
+        best = max(open_, key=lambda k: (quota[k] == 0, weight[k], -k))
         quota[best] += 1
         left -= 1
     return quota
