@@ -5,16 +5,18 @@ Symmetric int8, every zero point 0, weights in float32 with a pair per channel, 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tools.quant.graph import Graph, Layer, Plan, wire
+from tools.quant.graph import LAYERS, Graph, Layer, Plan, wire
 from tools.quant.ranges import of_weights
 
 STEPS = 127
+FIRST_OPSET, LAST_OPSET = 13, 17  # scales per channel; what TensorRT 8.5 reads
+ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh")
 
 
 def quantize(
@@ -28,7 +30,7 @@ def quantize(
         ranges: amax of each activation of the plan.
 
     Returns:
-        A model of the same inputs and outputs, opset 13 or newer.
+        A model of the same inputs and outputs.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -130,24 +132,49 @@ def describe(model: onnx.ModelProto) -> Dict[str, int]:
 
 
 def problems(model: onnx.ModelProto) -> List[str]:
-    """What TensorRT would refuse or run badly, one line each; empty = fine."""
+    """What TensorRT 8.5 to 11 would refuse or run badly, one line each; empty = fine."""
+    graph = wire(model)
     constants = {t.name: t for t in model.graph.initializer}
-    found: List[str] = []
-    for node in model.graph.node:
+    found = _opset_problems(model)
+    for node in graph.nodes:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             found += _pair_problems(node, constants)
+        if node.op_type == "DequantizeLinear":
+            found += _place_problems(node, graph)
+    return found
+
+
+def _opset_problems(model: onnx.ModelProto) -> List[str]:
+    found = []
+    for entry in model.opset_import:
+        if entry.domain not in ("", "ai.onnx"):
+            found.append(f"operators of {entry.domain} are not TensorRT's")
+        elif not FIRST_OPSET <= entry.version <= LAST_OPSET:
+            found.append(f"opset {entry.version} is not in {FIRST_OPSET}..{LAST_OPSET}")
     return found
 
 
 def _pair_problems(
     node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
 ) -> List[str]:
-    checks: List[Tuple[bool, str]] = []
     zero = constants.get(node.input[2]) if len(node.input) > 2 else None
     if zero is None:
-        checks.append((True, "has no zero point, so its type is uint8"))
-    else:
-        asymmetric = bool(numpy_helper.to_array(zero).any())
-        checks.append((zero.data_type != TensorProto.INT8, "is not int8"))
-        checks.append((asymmetric, "has a zero point that is not 0"))
+        return [f"{node.name}: has no zero point, so its type is uint8"]
+    checks = [
+        (zero.data_type != TensorProto.INT8, "is not int8"),
+        (bool(numpy_helper.to_array(zero).any()), "has a zero point that is not 0"),
+    ]
     return [f"{node.name}: {text}" for wrong, text in checks if wrong]
+
+
+def _place_problems(node: onnx.NodeProto, graph: Graph) -> List[str]:
+    """Where a dequantized tensor must not go."""
+    quantizer = graph.makers.get(node.input[0])
+    source = graph.makers.get(quantizer.input[0]) if quantizer is not None else None
+    found = []
+    for user in graph.users.get(node.output[0], []):
+        if user.op_type in LAYERS and node.output[0] in list(user.input)[2:]:
+            found.append(f"{user.name}: its bias is not float32")
+        if source is not None and source.op_type in LAYERS and user.op_type in ACTIVATIONS:
+            found.append(f"{source.name}: is quantized before its activation {user.name}")
+    return found
