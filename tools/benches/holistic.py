@@ -21,7 +21,7 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     """Time per frame of both, alternating; body, face and both hands on our side."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
-    frames = read_video(ensure_set("walker", sets) / "demo.mp4", FRAMES)
+    frames = read_video(ensure_set("singleperson", sets) / "cam03.mp4", FRAMES)
     loop = Loop([frames], {"models": {"dir": str(models)}})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frames.npy"
