@@ -12,10 +12,10 @@ from edge.errors import ConfigError, NoInputError, UnavailableError
 from edge.recipe import Network, Recipe
 from tools.engines import names, show
 from tools.engines import trt as tensorrt
-from tools.engines.half import to_half
+from tools.engines.half import name_nodes, to_half
 from tools.engines.machine import Gpu, Machine, has_libraries, look
 from tools.engines.plan import Plan, plan
-from tools.engines.record import describe, record_path, write_whole
+from tools.engines.record import describe, record_path
 from tools.engines.request import (
     WORKSPACE_MB,
     Request,
@@ -27,6 +27,7 @@ from tools.engines.request import (
     select,
 )
 from tools.engines.watch import Watch
+from tools.fetch.files import write_atomically
 
 HELP = "build a model's TensorRT engines on this machine"
 PRECISIONS = ("fp16", "int8", "fp32")
@@ -162,15 +163,16 @@ def graph(planned: Plan, source: Source) -> Tuple[Source, bytes, List[str]]:
     source = replace(source, path=planned.onnx, data=raw)
     if planned.half:
         model = to_half(model)
+    if planned.half or name_nodes(model):
         raw = model.SerializeToString()
-    return source, raw, [f"{n.name or i} ({n.op_type})" for i, n in enumerate(model.graph.node)]
+    return source, raw, [f"{node.name} ({node.op_type})" for node in model.graph.node]
 
 
 def _write(planned: Plan, built: tensorrt.Built, record: Dict[str, Any]) -> None:
     cache: Optional[Path] = planned.timing_cache
     if cache is not None and built.timing_cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(cache, built.timing_cache)
-    write_whole(planned.engine, built.engine)
+        write_atomically(cache, built.timing_cache)
+    write_atomically(planned.engine, built.engine)
     text = json.dumps(record, indent=1) + "\n"
-    write_whole(record_path(planned.engine), text.encode())
+    write_atomically(record_path(planned.engine), text.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
@@ -10,10 +11,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tools.engines.machine import Gpu, Machine
-from tools.quant.cache import write_cache
 from tools.quant.graph import plan as choose
 from tools.quant.graph import wire
 from tools.quant.qdq import quantize
+from tools.quant.report import SCHEMA
 
 ORIN = Machine(Gpu("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "NVIDIA Jetson AGX Orin")
 XAVIER = Machine(Gpu("Xavier", "7.2", "11.4", True), "", "35.4.1", "5.1.2", "Jetson AGX Xavier")
@@ -72,8 +73,8 @@ def models_folder(root: Path, model: Optional[onnx.ModelProto] = None) -> Path:
     model = model or network()
     (folder / "net.onnx").write_bytes(model.SerializeToString())
     (folder / "net.int8.onnx").write_bytes(quantized(model).SerializeToString())
-    (folder / "net.int8.cache").write_text(write_cache({"input": 1.0, "c": 2.0}, 8502))
-    (folder / "net.ranges.json").write_text("{}")
+    ranges = {"schema": SCHEMA, "amax": {"input": 1.0, "c": 2.5}}
+    (folder / "net.ranges.json").write_text(json.dumps(ranges))
     calibration = root / "calibration" / "gym"
     calibration.mkdir(parents=True)
     (calibration / "set.toml").write_text("seed = 1\n")

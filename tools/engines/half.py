@@ -30,8 +30,22 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 OPSET = 19  # the first whose quantization takes FP16
 
 
+def name_nodes(model: onnx.ModelProto) -> bool:
+    """Give a name to each node that has none, as layers are chosen by name; whether any had none.
+
+    The names are those that `edge-tools quantize` gives.
+    """
+    bare = [(i, node) for i, node in enumerate(model.graph.node) if not node.name]
+    for i, node in bare:
+        node.name = f"{node.op_type}_{i}"
+    return bool(bare)
+
+
 def fragile_nodes(model: onnx.ModelProto) -> Set[str]:
-    """Names of nodes that stay in FP32: normalisations, and what decodes after the last layer."""
+    """Names of nodes that stay in FP32: normalisations, and what decodes after the last layer.
+
+    Every node must have a name (`name_nodes`).
+    """
     fragile = {n.name for n in model.graph.node if n.op_type in FRAGILE}
     return fragile | {n.name for n in _tail(model.graph) if n.op_type not in MOVES}
 
@@ -58,6 +72,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if any(a.g.node or a.graphs for n in model.graph.node for a in n.attribute):
         raise DataError("a graph with loops or branches has no FP16 form; use --precision fp32")
+    name_nodes(model)
     quantized = any(n.op_type == QUANTIZE for n in model.graph.node)
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if quantized and opset < OPSET:

@@ -12,6 +12,10 @@ from tools.engines.cautions import cautions
 from tools.engines.names import Version, has, parse
 from tools.engines.request import Request, Shape, Source, shapes
 
+WENT_BACK = (
+    "this network failed its accuracy gate in INT8 and went back to floating point: it is built "
+    "in FP16"
+)
 NO_LIBRARIES = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")  # need neither cuBLAS nor cuDNN
 
 
@@ -25,7 +29,7 @@ class Plan:
     route: str  # fp32 | fp16 | qdq | cache
     strongly_typed: bool
     half: bool  # FP16 casts are written into the graph before it is parsed
-    calibration_cache: Optional[Path]
+    ranges: Optional[Path]  # served as a calibration cache
     creation_flags: Tuple[str, ...]
     builder_flags: Tuple[str, ...]
     cleared_flags: Tuple[str, ...]
@@ -69,9 +73,11 @@ def plan(
     version = parse(tensorrt)
     batch = _batch(request, source)
     route = _route(request, version)
+    back = route == "qdq" and _went_back(request.file("int8.onnx"))
+    route = "fp16" if back else route
     strong = not has("BuilderFlag.FP16", version)
     parsed = request.file("int8.onnx") if route == "qdq" else source.path
-    cache = request.file("int8.cache") if route == "cache" else None
+    ranges = request.file("ranges.json") if route == "cache" else None
     limited = not has_libraries and not strong  # TensorRT 11 has no other sources
     return Plan(
         tensorrt=tensorrt,
@@ -80,9 +86,9 @@ def plan(
         route=route,
         strongly_typed=strong,
         half=strong and request.precision != "fp32",
-        calibration_cache=cache,
+        ranges=ranges,
         creation_flags=_creation_flags(strong, version),
-        builder_flags=_builder_flags(request, source, version),
+        builder_flags=_builder_flags(request, source, version, route),
         cleared_flags=("TF32",) if request.precision == "fp32" else (),
         float32_layers=source.fragile if _constrained(request, source, version) else (),
         profile=shapes(source, batch, network),
@@ -90,8 +96,8 @@ def plan(
         dla=request.dla,
         tactic_sources=NO_LIBRARIES if limited else (),
         timing_cache=request.timing_cache,
-        missing=_missing(request.model, parsed, cache),
-        cautions=cautions(request, source, version),
+        missing=_missing(request.model, parsed, ranges),
+        cautions=((WENT_BACK,) if back else ()) + cautions(request, source, version),
         refused=_refused(request, version),
     )
 
@@ -119,6 +125,11 @@ def _route(request: Request, version: Version) -> str:
     return "cache" if request.dla is not None and implicit else "qdq"
 
 
+def _went_back(path: Path) -> bool:
+    """Whether `verify` put the float network in the place of an INT8 one that failed its gate."""
+    return path.is_file() and b"QuantizeLinear" not in path.read_bytes()
+
+
 def _creation_flags(strong: bool, version: Version) -> Tuple[str, ...]:
     if strong:
         return ("STRONGLY_TYPED",)
@@ -132,10 +143,12 @@ def _constrained(request: Request, source: Source, version: Version) -> bool:
     return mixed and bool(source.fragile) and has("ILayer.precision", version)
 
 
-def _builder_flags(request: Request, source: Source, version: Version) -> Tuple[str, ...]:
+def _builder_flags(
+    request: Request, source: Source, version: Version, route: str
+) -> Tuple[str, ...]:
     flags = []
     if has("BuilderFlag.FP16", version):
-        flags += {"fp32": [], "fp16": ["FP16"], "int8": ["FP16", "INT8"]}[request.precision]
+        flags += {"fp32": [], "fp16": ["FP16"]}.get(route, ["FP16", "INT8"])
     if _constrained(request, source, version):
         flags.append("PREFER_PRECISION_CONSTRAINTS")
     if request.dla is not None:
@@ -145,8 +158,8 @@ def _builder_flags(request: Request, source: Source, version: Version) -> Tuple[
     return tuple(flags)
 
 
-def _missing(model: str, parsed: Path, cache: Optional[Path]) -> Tuple[str, ...]:
-    needed = [path for path in (parsed, cache) if path is not None and not path.is_file()]
+def _missing(model: str, parsed: Path, ranges: Optional[Path]) -> Tuple[str, ...]:
+    needed = [path for path in (parsed, ranges) if path is not None and not path.is_file()]
     return tuple(f"{path}: is missing; `edge-tools quantize {model}` makes it" for path in needed)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 from edge import __version__
-from edge.errors import DataError, NoInputError
+from edge.errors import DataError
 from tools.engines.machine import Machine
 from tools.engines.plan import Plan
 from tools.engines.request import Request, Source
@@ -37,8 +35,8 @@ def describe(
         "precision": request.precision,
         "engine": {"file": plan.engine.name, **_digest(built.engine)},
         "onnx": {"file": plan.onnx.name, "sha256": source.sha256, "fp16_casts_added": plan.half},
-        "ranges": _file(plan.calibration_cache or request.file("ranges.json")),
-        "calibration": _calibration(request),
+        "ranges": _file(request.file("ranges.json")) if plan.route in ("qdq", "cache") else None,
+        "calibration": _calibration(request) if plan.route in ("qdq", "cache") else None,
         "machine": machine.as_json(),
         "tensorrt": plan.tensorrt,
         "build": _settings(plan),
@@ -104,20 +102,3 @@ def read_record(engine: Path) -> Optional[Dict[str, Any]]:
     if wrong:
         raise DataError(f"{path}: is a record of another version; build the engine again")
     return dict(record)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there, whoever else writes it."""
-    if not path.parent.is_dir():
-        raise NoInputError(f"{path.parent}: no such folder")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=str(path.parent))
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.chmod(0o644)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped,u
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.recipe import Network, Recipe, load_recipe
-from tools.engines.half import fragile_nodes
+from tools.engines.half import fragile_nodes, name_nodes
 
 Batch = Tuple[int, int, int]
 Shape = Tuple[int, ...]
@@ -76,8 +76,8 @@ def read_source(path: Path) -> Source:
     data, model = read_onnx(path)
     weights = {t.name for t in model.graph.initializer}
     inputs = {v.name: _dims(v) for v in model.graph.input if v.name not in weights}
-    fragile = tuple(sorted(name for name in fragile_nodes(model) if name))
-    return Source(path, data, inputs, opset(model), fragile)
+    name_nodes(model)
+    return Source(path, data, inputs, opset(model), tuple(sorted(fragile_nodes(model))))
 
 
 def read_onnx(path: Path) -> Tuple[bytes, onnx.ModelProto]:

@@ -42,7 +42,7 @@ def _rows(plan: Plan) -> List[Any]:
         ("builder flags", ", ".join(plan.builder_flags)),
         ("cleared flags", ", ".join(plan.cleared_flags)),
         ("kept in FP32", kept),
-        ("ranges", plan.calibration_cache),
+        ("ranges", plan.ranges),
         ("profile", "; ".join(profile) or "fixed sizes, none needed"),
         ("workspace", f"{plan.workspace_mb} MB"),
         ("device", "GPU" if plan.dla is None else f"DLA core {plan.dla}, the rest on the GPU"),

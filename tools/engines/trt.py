@@ -17,7 +17,7 @@ from tools.engines import callbacks
 from tools.engines.callbacks import Say
 from tools.engines.names import cache_number, has, parse
 from tools.engines.plan import Plan
-from tools.quant.cache import read_cache, write_cache
+from tools.quant.cache import write_cache
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,13 @@ class _Build:
             config.set_calibration_profile(profile)
 
     def _calibrate(self, config: Any) -> None:
-        path = self.plan.calibration_cache
-        if path is None:
+        if self.plan.ranges is None:
             return
-        # TensorRT refuses a cache of another version, so the same ranges are written anew.
-        text = write_cache(read_cache(path), cache_number(self.version))
+        from tools.quant.report import read_ranges  # brings plots along; needed only here
+
+        # TensorRT refuses a cache of another version, so it is written for this one.
+        amax = read_ranges(self.plan.ranges)["amax"]
+        text = write_cache(amax, cache_number(self.version))
         calibrator = callbacks.calibrator(self.trt, text.encode())
         config.int8_calibrator = calibrator
         self.kept.append(calibrator)
