@@ -20,12 +20,13 @@ from edge.track import Tracker
 
 log = logging.getLogger(__name__)
 
+HERE_MODELS = Path("engines")
 INSTALLED_MODELS = Path("/var/lib/edge/engines")
 SOURCE_MODELS = Path(__file__).resolve().parent.parent / "engines"
 
 
 def models_dir(config: Config) -> Path:
-    """The folder of models: the configured one, the installed one, else the source tree's.
+    """The folder of models: the configured one, else where they are by default.
 
     Raises:
         NoInputError: the configured folder does not exist.
@@ -35,7 +36,13 @@ def models_dir(config: Config) -> Path:
         if not folder.is_dir():
             raise NoInputError(f"models.dir: {folder}: no such folder")
         return folder
-    return next((d for d in (INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir()), Path("engines"))
+    return default_models()
+
+
+def default_models() -> Path:
+    """./engines if it is there, else the installed folder, else the source tree's."""
+    there = (d for d in (HERE_MODELS, INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir())
+    return next(there, HERE_MODELS)
 
 
 def network_file(folder: Path, network: Network, precision: str) -> Path:

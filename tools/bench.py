@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from edge.errors import ConfigError
-from tools import benches
+from tools import benches, places
 from tools.benches import Row
 from tools.progress import track
 
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="benches to run; none = all")
     parser.add_argument("--list", action="store_true", help="print their names")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for results")
-    parser.add_argument("--models", type=Path, default=Path("engines"), help="models folder")
-    parser.add_argument("--sets", type=Path, default=Path("calibration"), help="media folder")
+    parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
+    parser.add_argument("--sets", type=Path, default=places.sets(), help="media folder")
     parser.add_argument("--rounds", type=int, default=11, help="turns of each side")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from edge.errors import ConfigError, NoInputError, UnavailableError
 from edge.recipe import Network, Recipe
+from tools import places
 from tools.engines import names, show
 from tools.engines import trt as tensorrt
 from tools.engines.half import name_nodes, to_half
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder of --models")
     parser.add_argument("--network", default="", help="only this one of its networks")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
-    parser.add_argument("--models", type=Path, default=Path("engines"), help="models folder")
+    parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
     parser.add_argument("--batch", metavar="MIN,OPT,MAX", help="people or pictures at once")
     parser.add_argument(
         "--workspace-mb", type=int, default=WORKSPACE_MB, help="for kernels (%(default)s)"

@@ -15,12 +15,12 @@ from typing import Any, Dict, List
 from edge import config
 from edge.errors import ConfigError, NoInputError
 from edge.schema import name_problem
+from tools import places
 from tools.calib import make, media, selection
 from tools.calib.make import Made, Order
 from tools.calib.selection import CALIBRATION, HELD_OUT
 from tools.fetch.sources import load_set
-from tools.get import CALIBRATION as SETS
-from tools.get import ENGINES, ensure_set
+from tools.get import ensure_set
 
 HELP = "choose a calibration set from your own recordings"
 SHOWN = 5  # problems told one by one
@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="videos, folders, globs, or a running camera (rtsp://..., v4l2://...)",
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch a camera")
-    parser.add_argument("--models", type=Path, default=ENGINES, metavar="DIR", help="of models")
+    parser.add_argument("--models", type=Path, default=places.models(), metavar="DIR")
     parser.add_argument("--detect", default=config.Detect().model, metavar="MODEL")
     parser.add_argument("--pose", default=config.Pose().model, metavar="MODEL")
     parser.add_argument("--frames", type=int, default=128, help="to calibrate with")
     parser.add_argument("--heldout", type=int, default=32, help="to verify with")
     parser.add_argument("--seed", type=int, default=0, help="of every draw")
-    parser.add_argument("--sets", type=Path, default=SETS, metavar="DIR", help="where sets are")
+    parser.add_argument("--sets", type=Path, default=places.sets(), metavar="DIR")
     parser.add_argument("--licence", default="", metavar="TEXT", help="of the recordings")
     parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
 
@@ -97,7 +97,9 @@ def _order(arguments: argparse.Namespace, words: List[str]) -> Order:
 def _media(arguments: argparse.Namespace) -> List[str]:
     """The videos and pictures of a set that is fetched."""
     folder = arguments.sets / arguments.name
-    if not (folder / selection.FILE).is_file() and not (SETS / arguments.name).is_dir():
+    if not (folder / selection.FILE).is_file() and not (
+        places.SOURCE_SETS / arguments.name
+    ).is_dir():
         raise NoInputError(f"{folder}: no such set; --from says what to make it of")
     folder = ensure_set(arguments.name, arguments.sets, arguments.json)
     media_set = load_set(folder)

@@ -16,6 +16,7 @@ from typing import Dict, List, Optional
 
 from edge.errors import EdgeError, NoInputError
 from edge.recipe import load_recipe
+from tools import places
 from tools.fetch.media import install_set, is_set_ready
 from tools.fetch.models import copy_recipe, install_model, is_ready
 from tools.fetch.sources import load_set
@@ -114,6 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fetch each NAME; one that fails does not stop the others."""
+    arguments.models = arguments.models or places.own_models()
+    arguments.sets = arguments.sets or places.own_sets()
     known = known_names(arguments.models, arguments.sets)
     if arguments.list:
         return _list(arguments, known)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from edge.errors import ConfigError
-from tools.get import ENGINES
+from tools import places
 from tools.importing.command import Result, import_network
 from tools.importing.outputs import WANTED
 from tools.importing.report import text
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skeleton", help="which keypoints it gives (pose networks)")
     parser.add_argument("--name", help="of the model; else from the file's name")
-    parser.add_argument("--models", metavar="DIR", type=Path, default=ENGINES)
+    parser.add_argument("--models", metavar="DIR", type=Path, default=places.models())
     parser.add_argument("--force", action="store_true", help="replace a model imported before")
     parser.add_argument("--width", type=int, metavar="PX", help="of an input of open size")
     parser.add_argument("--height", type=int, metavar="PX")

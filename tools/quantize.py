@@ -10,6 +10,7 @@ from typing import Any, Dict, List
 
 from edge.errors import ConfigError
 from edge.recipe import Network, Recipe, load_recipe
+from tools import places
 from tools.fetch.files import write_atomically
 from tools.quant import inputs, network, report
 from tools.quant.cache import write_cache
@@ -24,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add = parser.add_argument
     add("model", help="its folder in the models folder")
-    add("--models", type=Path, default=Path("engines"), metavar="DIR", help="models folder")
+    add("--models", type=Path, default=places.models(), metavar="DIR", help="models folder")
     add("--set", default="", metavar="NAME", help="calibration set; default: model.toml's")
-    add("--sets", type=Path, default=Path("calibration"), metavar="DIR", help="folder of sets")
+    add("--sets", type=Path, default=places.sets(), metavar="DIR", help="folder of sets")
     add("--method", default="auto", choices=["auto", *METHODS], help="how ranges are read")
     add("--networks", nargs="+", default=[], metavar="NAME", help="only these of the model")
     add("--float", action="append", default=[], metavar="PATTERN",

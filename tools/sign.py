@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
+from tools import places
 
 HELP = "list the files of a models folder with their hashes and sign the list"
 SUFFIXES = (".toml", ".onnx", ".engine", ".json", ".cache")
@@ -21,7 +22,7 @@ SUFFIXES = (".toml", ".onnx", ".engine", ".json", ".cache")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("--models", type=Path, default=Path("engines"), help="models folder")
+    parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
     parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
     parser.add_argument("--check", action="store_true", help="only verify what is there")
     parser.add_argument("--json", action="store_true", help="print the manifest")

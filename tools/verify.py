@@ -16,10 +16,9 @@ from edge.assemble import network_file
 from edge.errors import ConfigError, NoInputError
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import SUFFIXES
+from tools import places
 from tools.calib import selection
 from tools.fetch.files import has_sha256, sha256_of
-from tools.get import CALIBRATION as SETS
-from tools.get import ENGINES
 from tools.proof import gate as gates
 from tools.proof import heldout, picture, record
 from tools.proof.heldout import Files, Held, Results
@@ -42,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--set", metavar="NAME", help="of calibration/; else what model.toml says")
     parser.add_argument("--detect", metavar="MODEL", help="whose boxes; else the set's detector")
-    parser.add_argument("--models", type=Path, default=ENGINES, metavar="DIR", help="of models")
-    parser.add_argument("--sets", type=Path, default=SETS, metavar="DIR", help="where sets are")
+    parser.add_argument("--models", type=Path, default=places.models(), metavar="DIR")
+    parser.add_argument("--sets", type=Path, default=places.sets(), metavar="DIR")
     parser.add_argument("--no-gate", action="store_true", help="figures only, change nothing")
     parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
 
