@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -36,7 +36,6 @@ else:
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 FFMPEG = cv2.CAP_FFMPEG
 GSTREAMER = cv2.CAP_GSTREAMER
-_IMREAD_REUSES = "dst" in (cv2.imread.__doc__ or "")  # newer OpenCV only
 VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version__.split(".")[:2])
 
 
@@ -164,31 +163,25 @@ class Video:
         return self._closed
 
 
-def read_picture(path: str, size: Tuple[int, int], slot: Slot, ring: Ring) -> None:
+def read_picture(path: str, slot: Slot, ring: Ring) -> None:
     """Decode one image file into a slot.
 
     Args:
         path: of a file whose header was checked.
-        size: width and height that the header promises.
         slot: to fill.
         ring: gives it memory.
 
     Raises:
         DataError: it cannot be decoded.
     """
-    buffer = slot.shape_to((size[1], size[0], 3), ring.allocate)
     try:
-        image = _imread(path, buffer)
+        # Never into the slot itself: given a buffer, OpenCV calls some damaged files decoded and
+        # leaves the picture before in it (5.0: TIFF, PNG cut off early).
+        image = cv2.imread(path, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error
     if image is None:
         raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
-    if image is not buffer:  # turned by its EXIF tag, or an OpenCV that cannot reuse memory
-        np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+    np.copyto(slot.shape_to(image.shape, ring.allocate), image)
     slot.layout = "bgr"
 
-
-def _imread(path: str, buffer: np.ndarray) -> Optional[np.ndarray]:
-    if _IMREAD_REUSES:
-        return cv2.imread(path, buffer, cv2.IMREAD_COLOR)
-    return cv2.imread(path, cv2.IMREAD_COLOR)

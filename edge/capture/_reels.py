@@ -159,7 +159,8 @@ class PictureReel:
     def fill(self, slot: Slot, ring: Ring) -> None:
         """Decode it into the slot."""
         path = self._paths[self._next - 1]
-        _opencv.read_picture(str(path), self._check(path), slot, ring)
+        self._check(path)
+        _opencv.read_picture(str(path), slot, ring)
 
     def rewind(self) -> None:
         """Start with the first file again."""

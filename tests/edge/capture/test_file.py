@@ -319,6 +319,21 @@ def test_scratched_film_gives_frames_or_one_clear_error(tmp_path: Path, seed: in
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp", ".webp", ".jpg"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_picture_cut_off_after_a_good_one_of_its_size(
+    tmp_path: Path, suffix: str, share: float
+) -> None:
+    """The one before must not be shown in its place."""
+    noise = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
+    for name in ("0", "1"):
+        cv2.imwrite(str(tmp_path / f"{name}{suffix}"), noise)
+    whole = (tmp_path / f"1{suffix}").read_bytes()
+    (tmp_path / f"1{suffix}").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DataError, match=rf"1\{suffix}"):
+        play(f"file://{tmp_path}")
+
+
 def test_image_bomb_is_refused_by_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
