@@ -114,6 +114,7 @@ def _clips(order: Order, part: Path) -> List[media.Clip]:
 def _look(clips: List[media.Clip], order: Order, settings: Config) -> Seen:
     lengths = [media.length(clip) for clip in clips]
     every = strides(lengths, LOOKED_AT * (order.frames + order.held_out))
+    every = [n if known else 0 for n, known in zip(every, lengths)]  # those cannot be read
     models = Models(settings)
     try:
         with Progress("looking at frames", sum(lengths), "frames", order.quiet) as bar:

@@ -56,12 +56,14 @@ def scan(
 
     Args:
         clips: recordings.
-        every: n of each.
+        every: n of each; 0: not at all.
         look: finds the people of a picture [H,W,3] u8 BGR.
         step: called after every frame of a clip, looked at or not.
     """
     rows: List[Row] = []
     for number, (clip, stride) in enumerate(zip(clips, every)):
+        if not stride:
+            continue
         for index, t_s, image in media.read(clip, lambda i, n=stride: i % n == 0, step):  # type: ignore[misc]
             rows.append((number, index, t_s) + describe(image, look(image)))
     return _table(rows)
