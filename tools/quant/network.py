@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Sequence
 
 import onnx
@@ -17,10 +17,12 @@ from tools.quant.qdq import problems, quantize
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import mixed, of_layers
 from tools.quant.trial import Trial, compare, open_trial, overall, read_ranges
+from tools.quant.walk import Batches
 
 CHOICE_CROPS = 12  # that choose between methods
 LAYER_CROPS = 6  # that rank the layers
 CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
+WORTH = 0.9  # of the error: what float residual branches must bring it to
 FLOAT_SHARE = 0.15  # of the layers may become float to reach the target
 
 
@@ -107,7 +109,9 @@ def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Ou
     outcome = _choose_method(trial, whole, counted, wishes, label)
     outcome.crops = len(calibration)
     _choose_layers(trial, graph, outcome, wishes, label)
-    _finish(trial, outcome, counted, calibration, name, label, wishes.quiet)
+    few = calibration.few(CORRECTION_CROPS)
+    batches = {name: [feeds[name] for feeds in few.batches(name)]}
+    _finish(trial, outcome, counted, batches, wishes, label)
     return outcome
 
 
@@ -171,26 +175,43 @@ def _finish(
     trial: Trial,
     outcome: Outcome,
     counted: Dict[str, Histogram],
-    crops: Crops,
-    name: str,
+    batches: Dict[str, Batches],
+    wishes: Wishes,
     label: str,
-    quiet: bool,
 ) -> None:
-    """Ranges of the layers that stayed, and the bias correction where it helps."""
+    """Ranges of the layers that stayed, residual branches and biases where they help."""
     if outcome.dropped and len(outcome.methods) > 1:
         # Without the worst layers another method may be the best.
         again = compare(trial, outcome.plan, counted, list(outcome.methods))
         outcome.method = min(again, key=lambda method: again[method])
         outcome.ranges = read_ranges(counted, outcome.method)
-    plain = quantize(trial.model, outcome.plan, outcome.ranges)
-    batches = [feeds[name] for feeds in crops.few(CORRECTION_CROPS).batches(name)]
-    with Progress(f"{label}: biases", len(outcome.plan.layers), "layers", quiet) as bar:
-        better = correct(trial.model, plain, outcome.plan, {name: batches}, bar.update)
-    outcome.corrected = trial.error(better) < trial.error(plain)
-    outcome.model = better if outcome.corrected else plain
-    outcome.errors = trial.errors(outcome.model)
+    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet)
+    if outcome.error > wishes.target and outcome.plan.residuals and wishes.max_float:
+        # A residual trunk adds up many branches; in float it keeps what no later layer mends.
+        other = replace(outcome.plan, residuals=())
+        _take_better(trial, outcome, other, batches, label, wishes.quiet)
     kept = set(outcome.plan.activations)
     outcome.ranges = {t: amax for t, amax in outcome.ranges.items() if t in kept}
     wrong = problems(outcome.model)
     if wrong:
         raise DataError(f"{label}: TensorRT would refuse the result: {wrong[0]}")
+
+
+def _take_better(
+    trial: Trial,
+    outcome: Outcome,
+    chosen: Plan,
+    batches: Dict[str, Batches],
+    label: str,
+    quiet: bool,
+) -> None:
+    """Write a plan with and without corrected biases; keep it where it is clearly better."""
+    plain = quantize(trial.model, chosen, outcome.ranges)
+    with Progress(f"{label}: biases", len(chosen.layers), "layers", quiet) as bar:
+        better = correct(trial.model, plain, chosen, batches, bar.update)
+    for model, corrected in ((plain, False), (better, True)):
+        errors = trial.errors(model)
+        fewer = 1.0 if chosen is outcome.plan else WORTH
+        if not outcome.errors or overall(errors) < fewer * outcome.error:
+            outcome.model, outcome.errors = model, errors
+            outcome.corrected, outcome.plan = corrected, chosen

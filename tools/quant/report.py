@@ -37,6 +37,7 @@ def describe(outcome: Outcome, model: Path, crops: Path) -> Dict[str, Any]:
         "inputs_count": outcome.crops,
         "method": outcome.method,
         "bias_corrected": outcome.corrected,
+        "int8_residuals": [node for node, _ in outcome.plan.residuals],
         "float_layers": list(outcome.plan.floating),
         "float_for_accuracy": outcome.dropped,
         "int8_layers": [layer.name for layer in outcome.plan.layers],
@@ -69,7 +70,7 @@ def read_ranges(path: Path) -> Dict[str, Any]:
 
 def table(outcomes: Mapping[str, Outcome]) -> str:
     """A line per network and its methods' errors."""
-    head = ["network", "int8", "float", "for accuracy", "method", "bias", "error"]
+    head = ["network", "int8", "float", "for accuracy", "residuals", "method", "bias", "error"]
     rows = [head] + [_row(name, outcome) for name, outcome in outcomes.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
@@ -84,6 +85,7 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
 def _row(name: str, outcome: Outcome) -> List[str]:
     counts = [len(outcome.plan.layers), len(outcome.plan.floating), len(outcome.dropped)]
     bias = "corrected" if outcome.corrected else "as is"
+    counts.append(len(outcome.plan.residuals))
     return [name, *map(str, counts), outcome.method, bias, f"{outcome.error:.4f}"]
 
 

@@ -1,0 +1,96 @@
+"""Our quantizer against onnxruntime.quantization's defaults: the same crops, the same network."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, Iterator, List, Optional, Tuple
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+from edge.recipe import load_recipe
+from tools.benches import Row, duel, row
+from tools.quant import inputs, network
+from tools.quant.collect import Feeds, session
+from tools.quant.graph import load_model
+from tools.quant.trial import Trial, open_trial, overall
+
+NETWORKS = [("blazepose", "body"), ("blazepose", "hand"), ("blazepose", "face"),
+            ("yolov4-tiny", "main")]
+GOAL = 1.0  # our error / theirs
+CALIBRATION, HELD_OUT, BATCH = 48, 24, 4
+
+
+def run(models: Path, sets: Path, rounds: int) -> List[Row]:
+    """Output error on held-out crops and INT8's time against FP32's, per network."""
+    return [r for model, part in NETWORKS for r in _network(models, sets, model, part, rounds)]
+
+
+def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> List[Row]:
+    recipe = load_recipe(models / model)
+    folder = inputs.set_folder(sets, recipe.calibration, model)
+    file = models / model / recipe.networks[part].file
+    floating = load_model(file)
+    crops = inputs.open_crops(folder / f"{part}.npy", recipe.networks[part]).few(CALIBRATION)
+    held = inputs.open_crops(folder / f"{part}.heldout.npy", recipe.networks[part]).few(HELD_OUT)
+    name = network.network_input(floating, crops)
+    trial = open_trial(floating, list(held.batches(name)))
+    theirs = overall(trial.errors(_defaults(file, crops.batches(name))))
+    rows, ours = _ours(trial, floating, crops, f"{model}/{part}", theirs)
+    times = duel(_timer(ours, trial.feeds[0]), _timer(floating, trial.feeds[0]), rounds)
+    label = f"quantizers: {model}/{part}"
+    return [
+        row(f"{label}: ONNX Runtime defaults", [theirs], "relative error"),
+        *rows,
+        row(f"{label}: INT8 / FP32 time", times["ratio"], "x"),
+    ]
+
+
+def _ours(
+    trial: Trial, floating: onnx.ModelProto, crops: inputs.Crops, name: str, theirs: float
+) -> Tuple[List[Row], onnx.ModelProto]:
+    """Each method with every layer INT8 and no correction, then what `quantize` writes."""
+    made = network.make(floating, crops, network.Wishes(quiet=True), name)
+    label = f"quantizers: {name}"
+    rows = [
+        row(f"{label}: {method}, all layers", [error], "relative error", crops="calibration")
+        for method, error in made.methods.items()
+    ]
+    errors = trial.errors(made.model)
+    error = overall(errors)
+    rows.append(row(f"{label}: as written", [error], "relative error", outputs=errors,
+                    method=made.method, float_layers=len(made.plan.floating)))
+    rows.append(row(f"{label}: as written / defaults", [error / theirs], "x", GOAL))
+    return rows, made.model
+
+
+class _Reader(CalibrationDataReader):
+    """Crops, one batch at a time."""
+
+    def __init__(self, batches: Iterator[Feeds]) -> None:
+        self._batches = batches
+
+    def get_next(self) -> Optional[Feeds]:
+        """The next batch; None at the end."""
+        return next(self._batches, None)
+
+
+def _defaults(file: Path, batches: Iterator[Feeds]) -> onnx.ModelProto:
+    """The network as `quantize_static` makes it without any option."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "defaults.onnx"
+        quantize_static(str(file), str(made), _Reader(batches))
+        return onnx.load(str(made))
+
+
+def _timer(model: onnx.ModelProto, feeds: Feeds) -> Callable[[], float]:
+    runner = session(model, 2)
+
+    def once() -> float:
+        start = time.perf_counter()
+        runner.run(None, feeds)
+        return (time.perf_counter() - start) * 1e3 / BATCH
+
+    return once
