@@ -456,3 +456,20 @@ def test_an_interrupt_ends_the_build_between_two_steps(
     assert run(models) == 130
     assert signal.getsignal(signal.SIGINT) is before
     assert not (models / "small" / "net.fp16.engine").exists()
+
+
+def test_an_interrupt_is_told_at_the_next_step_and_raised_at_the_end() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Watch("x", phases=True, quiet=True) as watch:
+        assert watch.say("all", 0, 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not watch.say("all", 1, 2)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL, "the second one ends it at once"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_tensorrt_without_steps_can_only_be_ended_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Watch("x", phases=False, quiet=True):
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before

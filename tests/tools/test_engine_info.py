@@ -242,6 +242,28 @@ def test_half_quantization_stays_whole() -> None:
             np.testing.assert_array_equal(ahead.astype(np.float64), back.astype(np.float64))
             assert (back > 0).all(), "a scale of 0 is refused"
     assert len(names_of(half.graph.node, "QuantizeLinear")) == len(pairs) == 4
+    assert {n.input[0] for n in pairs.values()} >= {"w0", "w1"}, "weights are rounded once"
+    assert weights["w0"].dtype == np.float32
+
+
+def test_half_leaves_the_scales_of_a_resize() -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["a"], "conv"),
+         helper.make_node("Resize", ["a", "", "s"], ["b"], "resize", mode="nearest"),
+         helper.make_node("Conv", ["b", "w"], ["y"], "last")],
+        "g",
+        [value("x", TensorProto.FLOAT, ["b", 1, 4, 4])],
+        [value("y", TensorProto.FLOAT, ["b", 1, 8, 8])],
+        [numpy_helper.from_array(np.full((1, 1, 1, 1), 0.5, np.float32), "w"),
+         numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s")],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 17)]
+    half = to_half(helper.make_model(graph, opset_imports=opset, ir_version=8))
+    onnx.checker.check_model(half, full_check=True)
+    feed = {"x": np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)}
+    wanted = feed["x"].repeat(2, axis=2).repeat(2, axis=3) / 4
+    np.testing.assert_array_equal(outputs(half, feed), wanted)
 
 
 def test_half_leaves_what_it_cannot_hold() -> None:
