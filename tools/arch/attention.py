@@ -9,6 +9,7 @@ from torch.nn import functional
 HIDDEN = 256
 HEADS = 8
 FEED_FORWARD = 1024
+NORM_EPS = 1e-5
 
 
 class SelfAttention(nn.Module):
@@ -34,6 +35,21 @@ class SelfAttention(nn.Module):
         return self.out_proj(heard.transpose(1, 2).reshape(-1, count, HIDDEN))
 
 
+class LayerNorm(nn.Module):
+    """Torch's own in plain operations: TensorRT 8.5 does not know the one of opset 17."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[...,features] -> the same shape."""
+        away = tokens - tokens.mean(-1, keepdim=True)
+        variance = (away * away).mean(-1, keepdim=True)
+        return away / (variance + NORM_EPS).sqrt() * self.weight + self.bias
+
+
 class EncoderLayer(nn.Module):
     """Attention and a feed-forward net, each added to its input and normalised after."""
 
@@ -44,7 +60,7 @@ class EncoderLayer(nn.Module):
         self.ffn = nn.ModuleDict(
             {"layers": nn.ModuleList([expand, nn.Linear(FEED_FORWARD, HIDDEN)])}
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(2))
+        self.norms = nn.ModuleList(LayerNorm(HIDDEN) for _ in range(2))
 
     def forward(self, tokens: Tensor, position: Tensor, count: int) -> Tensor:
         """[B,count,256] -> the same shape."""
