@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from edge import config
 from edge.assemble import network_file
@@ -20,8 +20,9 @@ from tools import places
 from tools.calib import selection
 from tools.fetch.files import has_sha256, sha256_of
 from tools.proof import gate as gates
-from tools.proof import heldout, picture, record
+from tools.proof import heldout, page, picture, record
 from tools.proof.heldout import Files, Held, Results
+from tools.proof.relax import relax
 from tools.proof.search import Outcome, Trial, search
 
 HELP = "INT8 against FP32 on held-out frames: passes its accuracy gate or steps back"
@@ -64,13 +65,22 @@ def run(arguments: argparse.Namespace) -> int:
         figures = heldout.compared(truth, found)
         return Trial(files, found, figures, gates.failures(figures.summary, recipe.gate))
 
-    outcome = search(candidate, floats, recipe.gate, attempt, gated)
+    def again(name: str) -> Optional[Path]:
+        if arguments.precision != "int8":
+            return None
+        models, sets, quiet = arguments.models, arguments.sets, arguments.json
+        return relax(models, arguments.model, recipe, name, sets, set_folder.name, quiet)
+
+    if gated:
+        outcome = search(candidate, floats, recipe.gate, attempt, again)
+    else:
+        outcome = Outcome(attempt(candidate))
     proof = _proof(arguments, recipe, outcome, set_folder, len(held.pictures), floats)
     proof["picture"] = str(folder / f"{arguments.model}.verify.png")
     picture.write(Path(proof["picture"]), held, truth, outcome.trial.results, outcome.trial.figures)
     if gated:
         proof["records"] = _settle(folder, recipe, candidate, floats, outcome, proof)
-    print(json.dumps(proof, indent=1) if arguments.json else _page(proof))
+    print(json.dumps(proof, indent=1) if arguments.json else page.text(proof))
     return 0 if proof["passed"] or arguments.no_gate else FAILED
 
 
@@ -82,7 +92,10 @@ def _candidate(
         if arguments.precision == "engine":
             raise ConfigError("--precision engine: name its file too: --file [NETWORK=]FILE")
         nets = recipe.networks.items()
-        return {n: network_file(folder, net, arguments.precision) for n, net in nets}
+        files = {n: network_file(folder, net, arguments.precision) for n, net in nets}
+        # One that went back to floating point before is a copy of FP32.
+        same = {n: has_sha256(files[n], sha256_of(floats[n])) for n in files}
+        return {n: floats[n] if same[n] else files[n] for n in files}
     files = dict(floats)
     for word in arguments.file:
         name, mark, path = word.partition("=")
@@ -146,7 +159,8 @@ def _proof(
     if len(floating) == len(same):
         result = record.FLOAT
     else:
-        result = "mixed" if floating and not arguments.file else arguments.precision
+        mixed = (floating and not arguments.file) or outcome.relaxed
+        result = "mixed" if mixed else arguments.precision
     gate = recipe.gate
     return {
         "model": arguments.model,
@@ -155,6 +169,7 @@ def _proof(
         "passed": not trial.failures,
         "failures": trial.failures,
         "float_networks": floating,
+        "relaxed_networks": [n for n in outcome.relaxed if n not in floating],
         "steps": outcome.steps,
         "loss_alone": outcome.alone,
         "gate": {"min_oks": gate.min_oks, "max_px": gate.max_px, "min_recall": gate.min_recall},
@@ -181,39 +196,3 @@ def _settle(
         path = record.candidate_path(folder, network, proof["asked"])
         written.append(str(record.write(path, floats[name], name, proof)))
     return written
-
-
-def _page(proof: Dict[str, Any]) -> str:
-    figures = proof["figures"]
-    lines = list(proof["steps"])
-    lines.append(
-        f"{figures['people']} people in {proof['frames']} held-out frames of {proof['set']}: "
-        f"{figures['lost']} lost, {figures['gained']} gained"
-    )
-    if "mean_iou" in figures:
-        lines.append(f"mean IoU {_number(figures['mean_iou'])}")
-        lines.append(f"score drift {_number(figures['score_drift'], '+')}")
-    if "mean_oks" in figures:
-        least = _number(figures["least_oks"])
-        lines.append(f"OKS body: mean {_number(figures['mean_oks'])}, least {least}")
-        lines.append(f"keypoint score drift {_number(figures['keypoint_score_drift'], '+')}")
-    for part, of in figures.get("parts", {}).items():
-        lines.append(
-            f"{part:11} mean {_number(of['mean_px'])} px, p95 {_number(of['p95_px'])} px, "
-            f"{of['recall']:.1%} of {of['keypoints']} keypoints found"
-        )
-    lines += proof["failures"]
-    lines.append(f"picture: {proof['picture']}")
-    verdict = "passes" if proof["passed"] else "FAILS"
-    lines.append(f"{proof['model']} {proof['asked']}: {verdict} its gate as {_result(proof)}")
-    return "\n".join(lines)
-
-
-def _result(proof: Dict[str, Any]) -> str:
-    if proof["result"] != "mixed":
-        return str(proof["result"])
-    return f"mixed: {', '.join(proof['float_networks'])} in floating point"
-
-
-def _number(value: Any, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.4f}"
