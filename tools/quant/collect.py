@@ -15,15 +15,22 @@ from tools.quant.ranges import Histogram
 Feeds = Dict[str, np.ndarray]
 
 
+def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
+    """Quiet, and threads that wait do sleep: many short sessions share the machine with others."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 def session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSession:
     """A model in ONNX Runtime, quietly.
 
     Raises:
         DataError: it cannot be run.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
+    options = session_options(threads)
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

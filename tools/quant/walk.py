@@ -13,6 +13,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from tools.quant.collect import session_options
+
 Batches = List[np.ndarray]
 
 
@@ -90,9 +92,7 @@ class Walk:
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
         )
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = self._threads
+        options = session_options(self._threads)
         # The runtime's own rewriting would quantize float weights that meet a quantized input.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(
