@@ -460,11 +460,18 @@ def test_an_interrupt_ends_the_build_between_two_steps(
 
 def test_an_interrupt_is_told_at_the_next_step_and_raised_at_the_end() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), Watch("x", phases=True, quiet=True) as watch:
-        assert watch.say("all", 0, 2)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert not watch.say("all", 1, 2)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL, "the second one ends it at once"
+    answers = []
+
+    def interrupted_build() -> None:
+        with Watch("x", phases=True, quiet=True) as watch:
+            answers.append(watch.say("all", 0, 2))
+            os.kill(os.getpid(), signal.SIGINT)
+            answers.append(watch.say("all", 1, 2))
+            answers.append(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_build()
+    assert answers == [True, False, True], "a second interrupt would end the process"
     assert signal.getsignal(signal.SIGINT) is before
 
 
