@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= out
+# Of the demo's networks: fp32 or int8.
+PRECISION ?= fp32
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
@@ -41,7 +43,7 @@ TORCH ?= torch==2.13.0
 setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
 
 demo: $(VENV)/.setup ## four cameras of real video -> poses and events over MQTT, annotated video
-	@$(BIN)/edge-tools demo --out $(OUT)/demo $(DEMO)
+	@$(BIN)/edge-tools demo --out $(OUT)/demo --precision $(PRECISION) $(DEMO)
 
 test: $(VENV)/.dev ## set everything up and run all tests, edge/ on every Python found
 	@bash tests/run.sh

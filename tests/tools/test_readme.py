@@ -1,0 +1,84 @@
+"""What the README tells a user to type is typed here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from tools.get import ensure_model, ensure_set
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def commands_of_readme() -> List[str]:
+    blocks = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the user's own with what `get` would bring, linked from what is here."""
+    folder = tmp_path_factory.mktemp("own")
+    for name in ("yolov4-tiny", "blazepose"):
+        source = ensure_model(name, quiet=True)
+        (folder / "engines" / name).mkdir(parents=True)
+        for file in source.iterdir():
+            if ".int8" not in file.name and file.name[0] != ".":
+                shutil.copy(file, folder / "engines" / name)
+    shutil.copytree(ensure_set("multiperson", quiet=True), folder / "calibration" / "multiperson")
+    return folder
+
+
+def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command], cwd=place, env={**os.environ, "PATH": path},
+        capture_output=True, text=True, timeout=900,
+    )
+
+
+def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
+    commands = commands_of_readme()
+    assert len(commands) >= 7
+    for command in commands:
+        done = run(command, place)
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+    daemon = (
+        "edge run --source file://calibration/multiperson/cam01.mp4 --max-frames 12"
+        " --config int8.toml"
+    )
+    (place / "int8.toml").write_text(
+        f'[runtime]\nprecision = "int8"\n[models]\ndir = "{place}/engines"\n'
+        f'[trust]\nkey_file = "{place}/operator.pub"\n'
+    )
+    # The detector has no INT8 file yet: the daemon says what makes it.
+    refused = run(daemon, place)
+    assert refused.returncode == 66
+    assert "edge-tools quantize yolov4-tiny" in refused.stderr
+    for command in ("edge-tools quantize yolov4-tiny --set gym --method mse",
+                    "edge-tools sign --key operator.key"):
+        done = run(command, place)
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
+    done = run(daemon, place)
+    assert done.returncode == 0, done.stderr
+    assert '"people":[{"id":1' in done.stdout, "INT8 networks find people in real video"
+
+
+def test_every_link_and_command_of_the_readme_exists() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), f"README links to {target}"
+    makefile = (ROOT / "Makefile").read_text()
+    for goal in re.findall(r"\bmake ([a-z-]+)", README):
+        assert re.search(rf"^{goal}:", makefile, re.MULTILINE), f"README: make {goal}"
+    tools = {p.stem.replace("_", "-") for p in (ROOT / "tools").glob("[a-z]*.py")}
+    for command in re.findall(r"edge-tools ([a-z][a-z-]+)", README):
+        assert command in tools, f"README: edge-tools {command}"
