@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ def write(path: Path, held: Held, truth: Results, found: Results, figures: Figur
 
 
 def _tile(
-    image: np.ndarray, results: Results, index: int, label: str, colour: tuple[int, int, int]
+    image: np.ndarray, results: Results, index: int, label: str, colour: Tuple[int, int, int]
 ) -> np.ndarray:
     wide, high = TILE_PX
     scale = min(wide / image.shape[1], high / image.shape[0])
@@ -46,7 +46,7 @@ def _tile(
 
 
 def _boxes(
-    image: np.ndarray, people: Detections, scale: float, colour: tuple[int, int, int]
+    image: np.ndarray, people: Detections, scale: float, colour: Tuple[int, int, int]
 ) -> None:
     for box, score in zip((people.boxes * scale).astype(int).tolist(), people.scores.tolist()):
         cv2.rectangle(image, (box[0], box[1]), (box[2], box[3]), colour, 2)
