@@ -14,7 +14,7 @@ from edge.models._boxes import sigmoid
 # RefineLandmarksFromHeatmapCalculator of google-ai-edge/mediapipe: the mean of a 7 x 7 window of
 # the heatmap around the regressed point, where the window's peak is a probability of at least 0.5.
 # On the media sets it takes 27 % off the jitter and brings 3 % more points within 5 % of H.
-_WINDOW = np.arange(-3, 4)
+_WINDOW = np.arange(-3, 4, dtype=np.int32)
 _PEAK = 0.5
 # Places where the body network sees nobody score below 0.02 nearly always, real people in an
 # imperfect crop down to 0.1: the root spreads the doubtful over the scale.
@@ -59,28 +59,31 @@ def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.
         return places
     step = np.float32(side / heatmap.shape[-1])
     chance, columns, rows = _windows(heatmap, np.floor(places / step))
-    total = chance.sum((-2, -1))
+    across, along = chance.sum(-2), chance.sum(-1)
+    total = across.sum(-1)
     clear = (chance.max((-2, -1)) >= _PEAK) & np.isfinite(total)
-    total = np.where(clear, total, 1)
-    x = (chance * columns[:, :, None, :]).sum((-2, -1)) / total
-    y = (chance * rows[:, :, :, None]).sum((-2, -1)) / total
+    total = np.where(clear, total, np.float32(1))
+    x, y = (across * columns).sum(-1) / total, (along * rows).sum(-1) / total
     return np.where(clear[..., None], np.stack((x, y), -1) * step, places).astype(np.float32)
 
 
-def _windows(
-    heatmap: np.ndarray, cells: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities [N,K,7,7] around cells [N,K,2], 0 outside the map; columns, rows [N,K,7]."""
     n, k = cells.shape[:2]
     height, width = heatmap.shape[2:]
-    cells = np.clip(cells, -9, max(height, width) + 9).astype(np.int64)
+    cells = np.clip(cells, -9, max(height, width) + 9).astype(np.int32)
     columns, rows = cells[..., :1] + _WINDOW, cells[..., 1:] + _WINDOW
     right, low = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-    inside = (rows == low)[..., :, None] & (columns == right)[..., None, :]
-    whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)[..., None]
-    who, what = np.arange(n)[:, None, None, None], np.arange(k)[:, None, None]
-    chance = sigmoid(heatmap[who, what, low[..., :, None], right[..., None, :]])
-    return chance * (inside & whole), columns, rows
+    maps = np.arange(n)[:, None] * heatmap.shape[1] + np.arange(k)
+    places = (maps[..., None] * height + low)[..., :, None] * width + right[..., None, :]
+    chance = np.minimum(-heatmap.reshape(-1).take(places), np.float32(60))
+    np.exp(chance, out=chance)
+    chance += 1
+    np.reciprocal(chance, out=chance)
+    whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
+    chance *= (rows == low)[..., :, None]
+    chance *= ((columns == right) & whole)[..., None, :]
+    return chance, columns, rows
 
 
 def hands(
