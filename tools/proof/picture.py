@@ -14,7 +14,7 @@ from tools.proof.compare import Figures
 from tools.proof.heldout import Held, Results
 
 WORST = 4
-TILE_PX = (640, 480)  # width, height
+LONG_PX, LEAST_PX = 640, 360  # longer side of a frame; a tile is wide enough for its label
 FIRST, SECOND = (80, 200, 80), (40, 140, 250)  # BGR of boxes
 
 
@@ -22,25 +22,34 @@ def write(path: Path, held: Held, truth: Results, found: Results, figures: Figur
     """Draw the frames that differ most, worst first."""
     worst = np.argsort(-figures.badness, kind="stable")[:WORST]
     tiles: List[np.ndarray] = []
+    shapes = [held.image(index).shape for index in worst.tolist()]
+    scaled = [(h * LONG_PX // max(h, w), w * LONG_PX // max(h, w)) for h, w, _ in shapes]
+    size = (max(h for h, _ in scaled), max(LEAST_PX, *(w for _, w in scaled)))
     for index in worst.tolist():
         name = f"{held.pictures[index].file}  differs by {figures.badness[index]:.3f}"
-        tiles.append(_tile(held.image(index), truth, index, f"FP32  {name}", FIRST))
-        tiles.append(_tile(held.image(index), found, index, f"candidate  {name}", SECOND))
+        tiles.append(_tile(held.image(index), truth, index, f"FP32  {name}", FIRST, size))
+        tiles.append(_tile(held.image(index), found, index, f"candidate  {name}", SECOND, size))
     cv2.imwrite(str(path), contact_sheet(tiles, 2))
 
 
 def _tile(
-    image: np.ndarray, results: Results, index: int, label: str, colour: Tuple[int, int, int]
+    image: np.ndarray,
+    results: Results,
+    index: int,
+    label: str,
+    colour: Tuple[int, int, int],
+    size: Tuple[int, int],
 ) -> np.ndarray:
-    wide, high = TILE_PX
-    scale = min(wide / image.shape[1], high / image.shape[0])
+    high, wide = size
+    scale = LONG_PX / max(image.shape[:2])
     small = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     if results.skeleton is None:
         _boxes(small, results.people[index], scale, colour)
     else:
         draw(small, results.poses[index], scale)
     tile = np.zeros((high, wide, 3), np.uint8)
-    tile[: small.shape[0], : small.shape[1]] = small[:high, :wide]
+    small = small[:high, :wide]
+    tile[: small.shape[0], : small.shape[1]] = small
     cv2.putText(tile, label, (4, high - 6), FONT, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
     return tile
 
