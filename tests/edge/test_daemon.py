@@ -43,7 +43,7 @@ def write_config(folder: Path, *cameras: str, extra: str = "") -> Path:
     return path
 
 
-def edge(*arguments: Any, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+def edge(*arguments: Any, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge", *map(str, arguments)]
     root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
