@@ -15,7 +15,7 @@ from tools.benches import Row, duel, row
 from tools.quant import inputs, network
 from tools.quant.collect import Feeds, session
 from tools.quant.graph import load_model
-from tools.quant.trial import Trial, open_trial, overall
+from tools.quant.trial import Trial, open_trial
 
 NETWORKS = [("blazepose", "body"), ("blazepose", "hand"), ("blazepose", "face"),
             ("yolov4-tiny", "main")]
@@ -37,7 +37,7 @@ def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> Li
     held = inputs.open_crops(folder / f"{part}.heldout.npy", recipe.networks[part]).few(HELD_OUT)
     name = network.network_input(floating, crops)
     trial = open_trial(floating, list(held.batches(name)))
-    theirs = overall(trial.errors(_defaults(file, crops.batches(name))))
+    theirs = trial.error(_defaults(file, crops.batches(name)))
     rows, ours = _ours(trial, floating, crops, f"{model}/{part}", theirs)
     times = duel(_timer(ours, trial.feeds[0]), _timer(floating, trial.feeds[0]), rounds)
     label = f"quantizers: {model}/{part}"
@@ -59,7 +59,7 @@ def _ours(
         for method, error in made.methods.items()
     ]
     errors = trial.errors(made.model)
-    error = overall(errors)
+    error = trial.overall(errors)
     rows.append(row(f"{label}: as written", [error], "relative error", outputs=errors,
                     method=made.method, float_layers=len(made.plan.floating)))
     rows.append(row(f"{label}: as written / defaults", [error / theirs], "x", GOAL))

@@ -16,7 +16,7 @@ from tools.quant.inputs import BATCH, Crops, split
 from tools.quant.qdq import problems, quantize
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import mixed, of_layers
-from tools.quant.trial import Trial, compare, open_trial, overall, read_ranges
+from tools.quant.trial import Trial, compare, open_trial, read_ranges
 from tools.quant.walk import Batches
 
 CHOICE_CROPS = 12  # that choose between methods
@@ -61,6 +61,7 @@ class Outcome:
         methods: output error of each method, all layers INT8.
         layers: output error with one layer INT8 at a time, worst first; empty if not measured.
         errors: relative error of each output in the end.
+        error: of all outputs together.
         corrected: whether biases were corrected.
         crops: how many gave ranges.
     """
@@ -75,12 +76,8 @@ class Outcome:
     methods: Dict[str, float] = field(default_factory=dict)
     layers: Dict[str, float] = field(default_factory=dict)
     errors: Dict[str, float] = field(default_factory=dict)
+    error: float = float("inf")
     corrected: bool = False
-
-    @property
-    def error(self) -> float:
-        """Of all outputs together."""
-        return overall(self.errors)
 
 
 def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Outcome:
@@ -212,6 +209,7 @@ def _take_better(
     for model, corrected in ((plain, False), (better, True)):
         errors = trial.errors(model)
         fewer = 1.0 if chosen is outcome.plan else WORTH
-        if not outcome.errors or overall(errors) < fewer * outcome.error:
-            outcome.model, outcome.errors = model, errors
+        error = trial.overall(errors)
+        if error < fewer * outcome.error:
+            outcome.model, outcome.errors, outcome.error = model, errors, error
             outcome.corrected, outcome.plan = corrected, chosen

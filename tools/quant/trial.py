@@ -30,8 +30,18 @@ class Trial:
         return {name: _relative(value, given[name]) for name, value in self.wanted.items()}
 
     def error(self, candidate: onnx.ModelProto) -> float:
-        """One figure: the root mean square of the outputs' relative errors."""
-        return overall(self.errors(candidate))
+        """One figure of all outputs."""
+        return self.overall(self.errors(candidate))
+
+    def overall(self, errors: Mapping[str, float]) -> float:
+        """The root mean square of the outputs' relative errors.
+
+        Outputs weigh by the logarithm of their size: one score must not outweigh a hundred
+        coordinates, nor a heat map of thousands of values everything else.
+        """
+        weights = [np.log1p(self.wanted[name][0].size) for name in errors]
+        squares = np.square(list(errors.values()))
+        return float(np.sqrt(np.average(squares, weights=weights)))
 
 
 def open_trial(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Trial:
@@ -45,11 +55,6 @@ def outputs(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Dict[str, np.ndar
     names = [o.name for o in runner.get_outputs() if "float" in o.type]
     found = [runner.run(names, feed) for feed in feeds]
     return {name: np.concatenate(values) for name, values in zip(names, zip(*found))}
-
-
-def overall(errors: Mapping[str, float]) -> float:
-    """The root mean square."""
-    return float(np.sqrt(np.mean(np.square(list(errors.values())))))
 
 
 def _relative(wanted: np.ndarray, given: np.ndarray) -> float:
