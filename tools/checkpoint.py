@@ -23,6 +23,8 @@ State = Dict[str, Tensor]
 HOLDERS = ("state_dict", "ema_state_dict", "model_state_dict", "model_ema", "ema", "model")
 # Not of the network itself: mmengine's preprocessor, and the second copy that mmdet 2 kept.
 DROPPED = re.compile(r"(^|\.)data_preprocessor\.|^ema_[a-z]+_|^n_averaged$|^steps$")
+DEPTH = 4  # dictionaries around the parameters; a file may hold itself
+NONE = "is no PyTorch checkpoint, or a damaged one"
 SHOWN = 3  # keys of each kind that an error names
 
 # Classes and functions that official files name outside of their weights.
@@ -113,15 +115,17 @@ def _load(path: Path) -> Any:
     except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError,
             AssertionError, ArithmeticError, ImportError, UnicodeError) as error:  # fmt: skip
         # What a damaged pickle makes torch stumble over is not one kind of exception.
-        said = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: is no PyTorch checkpoint, or a damaged one ({said})") from None
+        said = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(f"{path}: {NONE} ({said})") from None
 
 
 def _refusal(path: Path, said: str) -> Exception:
     """One line for what weights_only turned away."""
     named = re.search(r"(?:GLOBAL|global|class) ([\w.]*\w\.\w+)", said)
+    if not named and "Unsupported operand" in said:
+        return DataError(f"{path}: {NONE}, or saved with another pickle protocol than torch's 2")
     if not named:
-        return DataError(f"{path}: is no PyTorch checkpoint, or a damaged one")
+        return DataError(f"{path}: {NONE}")
     if named[1] in HARMLESS:
         return UnavailableError(f"{path}: has {named[1]} beside its weights; needs torch 2.4 or up")
     return DataError(
@@ -132,12 +136,17 @@ def _refusal(path: Path, said: str) -> Exception:
 
 def _parameters(content: Any) -> State:
     """The dictionary of tensors inside whatever a trainer saved around it."""
-    if not isinstance(content, dict):
-        return {}
-    for holder in HOLDERS:
-        if isinstance(content.get(holder), dict):
-            return _parameters(content[holder])
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    for _ in range(DEPTH):
+        inside = content if isinstance(content, dict) else {}
+        holders = [inside[h] for h in HOLDERS if isinstance(inside.get(h), dict)]
+        if not holders:
+            return {k: v for k, v in inside.items() if isinstance(k, str) and _is_tensor(v)}
+        content = holders[0]
+    return {}
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided
 
 
 def load(network: torch.nn.Module, path: Path, name: str) -> None:
@@ -178,7 +187,9 @@ def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> List
         for k, v in wanted.items()
         if k in given and given[k].shape != v.shape
     ]
-    wild = [k for k, v in given.items() if v.is_floating_point() and not bool(v.isfinite().all())]
+    # Only what has its shape: a tensor of a few bytes may claim to be terabytes.
+    fitting = {k: v for k, v in given.items() if k in wanted and v.shape == wanted[k].shape}
+    wild = [k for k, v in fitting.items() if v.is_floating_point() and not v.isfinite().all()]
     kinds = (
         ("missing", [k for k in wanted if k not in given]),
         ("unexpected", [k for k in given if k not in wanted]),

@@ -1,0 +1,166 @@
+"""Our definitions against mmpose and mmdet: their key names, their numbers, in float64."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.tools import arch_rule
+from tools.arch import Network, build
+from tools.arch.dcc import PADDING
+from tools.arch.rtmo import Rtmo
+from tools.arch.simcc import SimccNetwork
+from tools.checkpoint import fit
+
+TOLERANCE = 1e-6  # the references are stored as float32
+GOLDEN = sorted(path.stem for path in arch_rule.GOLDEN.glob("*.npz"))
+# What mmpose's own softmax adds to its sum; ours adds nothing.
+DCC_TOLERANCE = 2e-8
+
+
+@pytest.fixture(autouse=True)
+def _quiet_torch() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def loaded(name: str, golden: Any, size: Any) -> Network:
+    """A network with the golden file's weights, every normalisation by the batch's statistics."""
+    network = build(name, size)
+    shapes, tied = arch_rule.parse_keys(golden["keys"].tobytes())
+    fresh = network.state_dict()
+    stored = {k: fresh[k].numpy() for k in shapes if k.split(".")[-1] in arch_rule.STORED}
+    fit(network, arch_rule.state_of(shapes, tied, stored), "")
+    network.double()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
+    return network
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_recorded_outputs(name: str) -> None:
+    """The recording normalised by its batch too, so that no statistics need storing."""
+    golden = np.load(arch_rule.GOLDEN / f"{name}.npz")
+    size = tuple(int(n) for n in golden["size_hw"])
+    network = loaded(name, golden, size)
+    with torch.no_grad():
+        outputs = network.raw(arch_rule.image(*size))
+    for key, output in outputs.items():
+        kept = output[tuple(slice(None, None, step) for step in golden["step_" + key].tolist())]
+        assert arch_rule.relative_error(kept, golden[key]) < TOLERANCE, key
+
+
+@pytest.mark.parametrize("name", [n for n in GOLDEN if n.startswith("rtmo")])
+def test_recorded_coordinates(name: str) -> None:
+    golden = np.load(arch_rule.GOLDEN / f"{name}.npz")
+    network = loaded(name, golden, tuple(int(n) for n in golden["size_hw"]))
+    assert isinstance(network, Rtmo)
+    place = torch.from_numpy(golden["given_cs"]).double()
+    half = place[:, 2:] / PADDING / 2
+    boxes = torch.cat((place[:, :2] - half, place[:, :2] + half), 1)
+    points = torch.from_numpy(golden["given_grid"]).double()
+    with torch.no_grad():
+        got = network.head.dcc(torch.from_numpy(golden["given_vec"]).double(), boxes, points)
+    assert arch_rule.relative_error(got, golden["dcc"]) < DCC_TOLERANCE + TOLERANCE
+
+
+def reference_state(name: str) -> Dict[str, torch.Tensor]:
+    facts = json.loads((arch_rule.REFERENCE / f"{name}.json").read_text("utf-8"))
+    stored = dict(np.load(arch_rule.REFERENCE / facts["stored_buffers"]))
+    return arch_rule.state_of(facts["state_dict"], facts["tied_keys"], stored)
+
+
+def everything(network: Network, image: torch.Tensor) -> Dict[str, torch.Tensor]:
+    """All maps and decoded outputs by the reference's names."""
+    top_down = isinstance(network, SimccNetwork)
+    maps = network.backbone(image)
+    seen = maps[-1:] if top_down and not hasattr(network, "neck") else maps
+    found = {f"backbone_{i}": m for i, m in enumerate(seen)}
+    if hasattr(network, "neck"):
+        found.update({f"neck_{i}": m for i, m in enumerate(network.neck(maps))})
+    found.update(network.raw(image))
+    if top_down:
+        return dict(found, **network.fused(image))
+    decoded = network.decode(image)
+    names = ("decoded_bboxes", "decoded_scores", "decoded_keypoint_scores", "vectors")
+    found.update(zip(names, decoded))
+    if not isinstance(network, Rtmo):
+        found["decoded_scores"] = found["decoded_person_scores"] = decoded[1][:, 0]
+        strides = network.strides[0].expand(2, -1)
+        found["decoded_priors"] = torch.cat((network.points[0], strides)).T
+    else:
+        found["decoded_priors"], found["decoded_strides"] = (
+            network.points[0].T,
+            network.strides[0, 0],
+        )
+    return found
+
+
+def thinned(output: torch.Tensor, kept: str) -> torch.Tensor:
+    if kept == "full":
+        return output
+    step = {"[:, ::8, ::2, ::2]": 8, "[:, ::4, ::2, ::2]": 4}[kept]
+    return output[:, ::step, ::2, ::2]
+
+
+def check_reference(name: str) -> None:
+    """Strict load of every key, then every recorded array."""
+    facts = json.loads((arch_rule.REFERENCE / f"{name}.json").read_text("utf-8"))
+    wanted = dict(np.load(arch_rule.REFERENCE / f"{name}.npz"))
+    network = build(name)
+    fit(network, reference_state(name), "")
+    assert sum(p.numel() for p in network.parameters()) == facts["parameters"]
+    with torch.no_grad():
+        found = everything(network.double(), arch_rule.image(*facts["input"]["shape"][2:]))
+        if isinstance(network, Rtmo):
+            check_people(network, found, wanted)
+    for key, about in facts["outputs"].items():
+        if key in wanted:
+            error = arch_rule.relative_error(thinned(found[key], about["kept"]), wanted[key])
+            assert error < TOLERANCE, key
+
+
+def check_people(network: Rtmo, found: Any, wanted: Dict[str, np.ndarray]) -> None:
+    """The reference kept some cells only; of their keypoints every 20th is enough here."""
+    index = torch.from_numpy(wanted.pop("decoded_index")).long()
+    keypoints = wanted.pop("decoded_keypoints")
+    batch = torch.arange(2)[:, None]
+    for key in ("decoded_bboxes", "decoded_scores", "decoded_keypoint_scores"):
+        found[key] = found[key][batch, index]
+    few = index[:, ::20]
+    vectors, boxes = found["vectors"][batch, few], found["decoded_bboxes"][:, ::20]
+    points = network.points[0].T[few]
+    for i in range(2):
+        got = network.head.dcc(vectors[i], boxes[i], points[i])
+        assert arch_rule.relative_error(got, keypoints[i, ::20]) < TOLERANCE
+
+
+if arch_rule.REFERENCE.is_dir():
+
+    @pytest.mark.parametrize("name", sorted(p.stem for p in arch_rule.REFERENCE.glob("*.json")))
+    def test_reference(name: str) -> None:
+        check_reference(name)
+
+
+def test_recordings_cover_each_kind() -> None:
+    kinds = ("rtmpose", "rtmw", "rtmdet-nano", "rtmdet-m", "yolox-nano", "yolox-s", "rtmo")
+    assert all(any(name.startswith(kind) for name in GOLDEN) for kind in kinds)
+
+
+def test_wrong_numbers_are_noticed() -> None:
+    """The comparison above can fail: one changed weight shows."""
+    golden = np.load(arch_rule.GOLDEN / "rtmdet-nano-person.npz")
+    network = loaded("rtmdet-nano-person", golden, (128, 128))
+    with torch.no_grad():
+        network.backbone.stem[0].conv.weight[0, 0, 0, 0] += 0.01
+        output = network.raw(arch_rule.image(128, 128))["bbox_0"]
+    kept = output[tuple(slice(None, None, step) for step in golden["step_bbox_0"].tolist())]
+    assert arch_rule.relative_error(kept, golden["bbox_0"]) > TOLERANCE
