@@ -141,7 +141,9 @@ def _truth(
 
 def _label(files: Files, floats: Files, precision: str) -> str:
     changed = [n for n in files if files[n] != floats[n]]
-    return precision if len(changed) == len(files) else f"{precision} of {', '.join(changed)}"
+    if len(changed) == len(files):
+        return precision
+    return f"{precision} of {', '.join(changed)}" if changed else "fp32 again"
 
 
 def _proof(

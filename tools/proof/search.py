@@ -87,6 +87,7 @@ def _step_back(
         outcome.steps.append(f"{name}: more of its layers in floating point")
         outcome.relaxed.append(name)
         outcome.trial = attempt({**outcome.trial.files, name: relaxed})
+        outcome.steps += [f"{name} relaxed: {line}" for line in outcome.trial.failures]
     if outcome.trial.failures:
         outcome.steps.append(f"{name}: goes back to floating point")
         outcome.floating.append(name)
