@@ -92,7 +92,7 @@ def test_index_and_time_rise_and_frames_stay_in_the_ring(source: Source) -> None
         assert taken is slot
         ring.release(taken)
     source.close()
-    assert stamps[0][0] == 0
+    assert stamps[0][0] == 0 or source.live, "only a live source may be late for its first frame"
     for before, after in zip(stamps, stamps[1:]):
         assert after[0] > before[0]
         assert after[1] > before[1]
