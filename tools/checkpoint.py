@@ -10,6 +10,7 @@ import contextlib
 import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
@@ -23,6 +24,7 @@ State = Dict[str, Tensor]
 HOLDERS = ("state_dict", "ema_state_dict", "model_state_dict", "model_ema", "ema", "model")
 # Not of the network itself: mmengine's preprocessor, and the second copy that mmdet 2 kept.
 DROPPED = re.compile(r"(^|\.)data_preprocessor\.|^ema_[a-z]+_|^n_averaged$|^steps$")
+SAFE_TAR = (2, 6)  # before, weights_only could be made to run code from a tar (CVE-2025-32434)
 DEPTH = 4  # dictionaries around the parameters; a file may hold itself
 NONE = "is no PyTorch checkpoint, or a damaged one"
 SHOWN = 3  # keys of each kind that an error names
@@ -98,11 +100,18 @@ def read_state(path: Path) -> State:
     """
     if not path.is_file():
         raise NoInputError(f"{path}: no such checkpoint")
+    if _version() < SAFE_TAR and not zipfile.is_zipfile(str(path)):
+        raise UnavailableError(f"{path}: in this old file format it is safe only with torch 2.6")
     content = _load(path)
     state = {k: v for k, v in _parameters(content).items() if not DROPPED.search(k)}
     if not state:
         raise DataError(f"{path}: holds no parameters (looked for {', '.join(HOLDERS)})")
     return megvii.rename(state)
+
+
+def _version() -> Tuple[int, int]:
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _load(path: Path) -> Any:

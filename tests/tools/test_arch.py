@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import numpy as np
 import pytest
@@ -23,10 +23,11 @@ GOLDEN = sorted(path.stem for path in arch_rule.GOLDEN.glob("*.npz"))
 DCC_TOLERANCE = 2e-8
 
 
-@pytest.fixture(autouse=True)
-def _quiet_torch() -> Any:
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Waiting for each other's threads is what tests beside these would do."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
