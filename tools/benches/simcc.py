@@ -78,7 +78,8 @@ class _Ours:
         recipe = Recipe(
             family="simcc",
             skeleton="wholebody133",
-            networks={"main": Network("model.onnx", 192, 256, mean=MEAN, std=STD)},
+            # The peer feeds BGR, whatever the network was trained with: so do we here.
+            networks={"main": Network("model.onnx", 192, 256, channels="bgr", mean=MEAN, std=STD)},
         )
         runner = open_runner(network, {"input": (3, 256, 192)}, RunnerOptions())
         model: Any = load_model(recipe, {"main": runner}, ModelOptions())
