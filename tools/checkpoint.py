@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
+import tarfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -24,7 +25,6 @@ State = Dict[str, Tensor]
 HOLDERS = ("state_dict", "ema_state_dict", "model_state_dict", "model_ema", "ema", "model")
 # Not of the network itself: mmengine's preprocessor, and the second copy that mmdet 2 kept.
 DROPPED = re.compile(r"(^|\.)data_preprocessor\.|^ema_[a-z]+_|^n_averaged$|^steps$")
-SAFE_TAR = (2, 6)  # before, weights_only could be made to run code from a tar (CVE-2025-32434)
 DEPTH = 4  # dictionaries around the parameters; a file may hold itself
 NONE = "is no PyTorch checkpoint, or a damaged one"
 SHOWN = 3  # keys of each kind that an error names
@@ -100,18 +100,14 @@ def read_state(path: Path) -> State:
     """
     if not path.is_file():
         raise NoInputError(f"{path}: no such checkpoint")
-    if _version() < SAFE_TAR and not zipfile.is_zipfile(str(path)):
-        raise UnavailableError(f"{path}: in this old file format it is safe only with torch 2.6")
+    if tarfile.is_tarfile(str(path)):
+        # Before torch 2.6 even weights_only could be made to run code by one (CVE-2025-32434).
+        raise DataError(f"{path}: is a tar, the oldest kind of checkpoint, which may run code")
     content = _load(path)
     state = {k: v for k, v in _parameters(content).items() if not DROPPED.search(k)}
     if not state:
         raise DataError(f"{path}: holds no parameters (looked for {', '.join(HOLDERS)})")
     return megvii.rename(state)
-
-
-def _version() -> Tuple[int, int]:
-    major, minor = torch.__version__.split(".")[:2]
-    return int(major), int(minor)
 
 
 def _load(path: Path) -> Any:
@@ -122,7 +118,7 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
     except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError,
-            AssertionError, ArithmeticError, ImportError, UnicodeError) as error:  # fmt: skip
+            AssertionError, ArithmeticError, ImportError, zipfile.BadZipFile) as error:  # fmt: skip
         # What a damaged pickle makes torch stumble over is not one kind of exception.
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path}: {NONE} ({said})") from None

@@ -6,6 +6,7 @@ import io
 import pickle
 import random
 import sys
+import tarfile
 import types
 import zipfile
 from collections import OrderedDict
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge.errors import DataError, EdgeError, NoInputError
+from edge.errors import DataError, EdgeError, NoInputError, UnavailableError
 from tools import checkpoint
 from tools.arch import Network, build, megvii
 
@@ -114,6 +115,10 @@ def test_arrays_and_logs_beside_the_weights(
     path = saved(content, tmp_path)
     for name in ("mmengine", "mmengine.logging", foreign.__name__):
         sys.modules.pop(name)
+    if not hasattr(torch.serialization, "get_safe_globals"):
+        with pytest.raises(UnavailableError, match=r"needs torch 2\.4"):
+            checkpoint.load(network, path, NAME)
+        return
     before = set(torch.serialization.get_safe_globals())
     check_loaded(network, path, state)
     assert set(torch.serialization.get_safe_globals()) == before
@@ -284,6 +289,15 @@ def test_files_of_megvii(network: Network, state: Dict[str, torch.Tensor], tmp_p
     assert "backbone.backbone.dark5.2.conv1.conv.weight" in theirs
     assert "head.reg_preds.2.bias" in theirs
     check_loaded(network, saved({"start_epoch": 300, "model": theirs}, tmp_path), state)
+
+
+def test_tar_is_refused(tmp_path: Path) -> None:
+    """The oldest format, which weights_only did not always hold back from running code."""
+    path = tmp_path / "x.pth"
+    with tarfile.open(str(path), "w") as archive:
+        archive.addfile(tarfile.TarInfo("storages"))
+    with pytest.raises(DataError, match="is a tar"):
+        checkpoint.read_state(path)
 
 
 def test_protocol_4_pickles(tmp_path: Path) -> None:

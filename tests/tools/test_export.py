@@ -24,9 +24,9 @@ from tools.arch.to_onnx import to_onnx
 
 # Operators of opset 17 that TensorRT 8.5's parser knows, as far as our networks need them.
 TENSORRT_85 = {
-    "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "DepthToSpace", "Div", "Erf", "Exp",
+    "Abs", "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "DepthToSpace", "Div", "Erf", "Exp",
     "Gather", "GatherElements", "Gemm", "GlobalAveragePool", "Greater", "HardSigmoid", "MatMul",
-    "MaxPool", "Min", "Mul", "Pow", "ReduceL2", "ReduceMax", "ReduceMean", "Relu", "Reshape",
+    "MaxPool", "Min", "Mul", "Pow", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape",
     "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK",
     "Transpose", "Unsqueeze",
 }  # fmt: skip

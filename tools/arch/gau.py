@@ -28,7 +28,7 @@ class ScaleNorm(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """[...,features] -> the same shape."""
         # Scaled before the norm: the squares of large activations would overflow half precision.
-        length = torch.linalg.vector_norm(tokens * self.scale, dim=-1, keepdim=True)
+        length = torch.norm(tokens * self.scale, dim=-1, keepdim=True)
         return tokens / length.clamp(min=EPS) * self.g
 
 
