@@ -24,11 +24,11 @@ from tools.arch.to_onnx import to_onnx
 
 # Operators of opset 17 that TensorRT 8.5's parser knows, as far as our networks need them.
 TENSORRT_85 = {
-    "Abs", "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "DepthToSpace", "Div", "Erf", "Exp",
-    "Gather", "GatherElements", "Gemm", "GlobalAveragePool", "Greater", "HardSigmoid", "MatMul",
-    "MaxPool", "Min", "Mul", "Pow", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape",
-    "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK",
-    "Transpose", "Unsqueeze",
+    "Abs", "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "DepthToSpace", "Div", "Erf",
+    "Exp", "Gather", "GatherElements", "Gemm", "GlobalAveragePool", "Greater", "HardSigmoid",
+    "MatMul", "MaxPool", "Min", "Mul", "Pow", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum",
+    "Relu", "Reshape", "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+    "Sub", "TopK", "Transpose", "Unsqueeze",
 }  # fmt: skip
 # One of each kind, at a small input; RTMW, whose smallest is large, also at the smallest factors.
 SMALL = {
