@@ -252,8 +252,7 @@ def _conclusion(report: Dict[str, Any]) -> List[str]:
         share = f"{report['tolerance']:g} of the largest value"
         return [f"not written: an error is above {share} (--tolerance)"]
     size = f"{report['bytes'] / 1e6:.1f} MB, {report['nodes']} nodes"
-    skeleton = f" --skeleton {report['skeleton']}" if report["skeleton"] else ""
     return [
         f"wrote {report['out']}: {size}, sha256 {report['sha256']}",
-        f"next: edge-tools import {report['out']} --family {report['family']}{skeleton}",
+        f"next: edge-tools import {report['out']}",
     ]
