@@ -26,6 +26,7 @@ from tools.progress import Progress
 HELP = "PyTorch checkpoint -> ONNX, checked against PyTorch"
 TOLERANCE = 1e-3  # of the largest value of each output; float32 rounding alone is 1e-5 to 5e-4
 CROPS = 4
+LARGEST_PX = 2048
 FAILED = 1
 
 
@@ -122,10 +123,14 @@ def _wanted(args: argparse.Namespace) -> Architecture:
     architecture = describe(args.arch)
     if args.out is None:
         raise ConfigError("--out: say where the ONNX file goes")
+    if args.out.is_dir():
+        raise ConfigError(f"--out {args.out}: is a folder; name a file in it")
     if not args.out.resolve().parent.is_dir():
         raise NoInputError(f"{args.out}: there is no folder {args.out.resolve().parent}")
     if args.checkpoint is None and args.random_seed is None:
         raise ConfigError("--checkpoint: give the weights, or --random-seed N for a bench")
+    if args.random_seed is not None and args.random_seed < 0:
+        raise ConfigError(f"--random-seed {args.random_seed}: must be 0 or more")
     if not 0 < args.tolerance < 1:
         raise ConfigError(f"--tolerance {args.tolerance}: must be a share between 0 and 1")
     if not args.size:
@@ -136,11 +141,12 @@ def _wanted(args: argparse.Namespace) -> Architecture:
 
 def _pixels(text: str) -> Tuple[int, int]:
     sized = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
-    if not sized or int(sized[1]) % 32 or int(sized[2]) % 32:
+    width, height = (int(sized[1]), int(sized[2])) if sized else (0, 0)
+    if not width or width % 32 or height % 32 or max(width, height) > LARGEST_PX:
         raise ConfigError(
-            f"--size {text}: must be WIDTHxHEIGHT in multiples of 32, such as 640x640"
+            f"--size {text}: must be WIDTHxHEIGHT, multiples of 32 up to {LARGEST_PX}, as 640x640"
         )
-    return int(sized[1]), int(sized[2])
+    return width, height
 
 
 def _images(architecture: Architecture, paths: List[Path]) -> np.ndarray:
@@ -197,8 +203,12 @@ def _session(data: bytes) -> Any:
 def _save(data: bytes, path: Path) -> None:
     """All or nothing: a half-written graph must not look like one."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _report(

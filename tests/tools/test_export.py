@@ -292,6 +292,20 @@ def test_too_large_an_error_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_full_disk_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    words = ["--arch", "yolox-nano", "--size", "64x64", "--random-seed", "3"]
+    code, _, err = exported(capsys, *words, "--out", str(tmp_path / "net.onnx"))
+    assert code == 74
+    assert "No space left" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     code, text, _ = exported(capsys, "--list")
     assert code == 0
@@ -318,6 +332,10 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
          78, "WIDTHxHEIGHT"),
         (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--tolerance", "nan"],
          78, "--tolerance"),
+        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "9984x9984"],
+         78, "up to 2048"),
+        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "-1"], 78, "0 or more"),
+        (["--arch", "yolox-nano", "--out", ".", "--random-seed", "1"], 78, "is a folder"),
         (["--arch", "rtmpose-t-body17", "--out", "x.onnx", "--random-seed", "1", "--candidates",
           "5"], 78, "--candidates"),
         (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--candidates", "0"],
