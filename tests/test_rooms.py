@@ -46,8 +46,8 @@ ALLOWED: Dict[str, Set[str]] = {
 }
 ONE_PLACE = {
     "onnxruntime": ("edge/runtime/ort.py", "tools/"),
-    "tensorrt": ("edge/runtime/trt", "tools/"),
-    "pycuda": ("edge/runtime/trt",),
+    "tensorrt": ("edge/runtime/trt", "edge/runtime/_trt", "tools/"),
+    "pycuda": ("edge/runtime/_cuda",),
     "paho": ("edge/publish/mqtt.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "onnx": ("tools/",),
