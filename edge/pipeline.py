@@ -89,6 +89,15 @@ class Pipeline:
     watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
     tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
     health: Health = field(default_factory=Health)
+    _changes: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
+
+    def between_steps(self, change: Callable[[], None]) -> None:
+        """Have the loop's thread make a change where one step is told and the next not begun.
+
+        Nothing else touches the loop meanwhile. From any thread; the change must not raise, and not
+        take long: cameras keep only their newest frame.
+        """
+        self._changes.put(change)
 
     def run(self, stop: Callable[[], bool], max_steps: int = 0) -> int:
         """Turn until the sources end, `stop` says so, or after `max_steps` (0 = no limit).
@@ -98,6 +107,7 @@ class Pipeline:
         """
         with _Behind(self.tell) as behind:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
+                self._change(behind)
                 frames = self.cameras.take(0.2)
                 if frames:
                     behind.put(self.look(frames))
@@ -107,6 +117,12 @@ class Pipeline:
                 else:
                     behind.put(Step([], []))  # a stalled camera is told of, too
         return self.health.steps
+
+    def _change(self, behind: _Behind) -> None:
+        if not self._changes.empty():
+            behind.wait()
+            while not self._changes.empty():
+                self._changes.get()()
 
     def look(self, frames: List[Frame]) -> Step:
         """The networks: each is executed once for all frames and all people."""
@@ -166,6 +182,11 @@ class _Behind:
         self._raise()
         self._queue.put(step)
 
+    def wait(self) -> None:
+        """Until every step handed over is done."""
+        self._queue.join()
+        self._raise()
+
     def __exit__(self, *error: object) -> None:
         self._queue.put(None)
         self._thread.join()
@@ -186,3 +207,4 @@ class _Behind:
                     self._work(step)
                 except BaseException as error:  # noqa: BLE001 - raised again in the loop's thread
                     self._error = error
+            self._queue.task_done()
