@@ -36,6 +36,7 @@ class Message:
     retain: bool = False
     expiry_s: int = 0  # a broker drops it when it waited longer; 0 = never
     content_type: str = codec.JSON
+    correlation: bytes = b""  # MQTT 5: whose question this answers
 
     @cached_property
     def body(self) -> bytes:
@@ -46,6 +47,17 @@ class Message:
     def json(self) -> bytes:
         """The same record as JSON, whatever the content type."""
         return codec.to_json(self.payload)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What somebody else published to a topic that we listen to; taken in the library's thread."""
+
+    topic: str
+    body: bytes
+    response_topic: str  # MQTT 5; empty = none was given
+    correlation: bytes
+    answer: Callable[[Message], None]  # publishes over the same connection; never blocks
 
 
 @dataclass(frozen=True)
