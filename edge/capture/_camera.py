@@ -41,6 +41,7 @@ class Camera:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = camera.name
+        self.made_of = (camera, settings)
         self._wake = wake
         self._progress = Progress()
         self._order = self._plan(camera, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from edge import config
 from edge.capture._camera import Camera
@@ -50,13 +50,43 @@ class Cameras:
     ) -> None:
         self._changed = threading.Condition()
         self._closed = False
-        named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
-        self._cameras = [Camera(c, capture, allocate, self._wake) for c in named]
+        self._allocate = allocate
+        self._cameras: List[Camera] = []
+        self._cameras = self.planned(cameras, capture)
 
     def start(self) -> None:
         """Open all of them, each in its own thread; returns at once."""
         for camera in self._cameras:
             camera.start()
+
+    def planned(
+        self, cameras: Sequence[config.Camera], capture: config.Capture
+    ) -> List[Camera]:
+        """The cameras of another configuration; one that is well and stays as it is, is itself."""
+        named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
+        here = {c.made_of: c for c in self._cameras if c.error is None}
+        return [here.get((c, capture)) or Camera(c, capture, self._allocate, self._wake)
+                for c in named]  # fmt: skip
+
+    def swap(self, planned: List[Camera]) -> Callable[[], None]:
+        """From now on these are the cameras; called between two steps, when no frame is out.
+
+        Returns:
+            Ends the cameras that go, then starts those that come, which takes a while; to be
+            called once, from any thread.
+        """
+        with self._changed:
+            before, self._cameras = self._cameras, list(planned)
+        kept = set(before) & set(planned)
+        gone = [c for c in before if c not in kept]
+
+        def settle() -> None:
+            _end(gone)
+            for camera in planned:
+                if camera not in kept and not self._closed:
+                    camera.start()
+
+        return settle
 
     @property
     def lossless(self) -> bool:
@@ -107,11 +137,7 @@ class Cameras:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for camera in self._cameras:
-            camera.leave()
-        end = time.monotonic() + CLOSE_S
-        for camera in self._cameras:
-            camera.join(max(0.0, end - time.monotonic()))
+        _end(self._cameras)
 
     def _wake(self) -> None:
         with self._changed:
@@ -130,6 +156,15 @@ class Cameras:
         """Until the next stall, which lets the others go; a frame or an end wakes by itself."""
         now_ns = time.monotonic_ns()
         return min((c.due_ns() - now_ns for c in self._awaited()), default=1 << 62)
+
+
+def _end(cameras: Sequence[Camera]) -> None:
+    """End their threads, all at the same time."""
+    for camera in cameras:
+        camera.leave()
+    end = time.monotonic() + CLOSE_S
+    for camera in cameras:
+        camera.join(max(0.0, end - time.monotonic()))
 
 
 def _take(camera: Camera) -> List[Frame]:
