@@ -194,7 +194,8 @@ class Buffer:
     def _free(self) -> None:
         self.host, self.pointer = None, 0
         while self._freed:
-            self._freed.pop()()
+            self._freed[-1]()
+            self._freed.pop()
 
 
 class Stream:
@@ -205,6 +206,7 @@ class Stream:
         with device.active("stream"):
             self.handle: Any = drv.Stream(_NON_BLOCKING)
             self.number = int(self.handle.handle)
+        self.event: Any = None  # made by the first stream that waits for this one
 
     def synchronize(self) -> None:
         """Wait until all that was queued is done.
@@ -215,6 +217,13 @@ class Stream:
         with self._device.active("GPU work"):
             self.handle.synchronize()
 
+    def wait_for(self, other: Stream) -> None:
+        """Begin what is queued here from now on only after all that is queued there by now."""
+        with self._device.active("GPU work"):
+            if other.event is None:
+                other.event = drv.Event(drv.event_flags.DISABLE_TIMING)
+            self.handle.wait_for_event(other.event.record(other.handle))
+
     def copy_on_device(self, target: int, source: int, nbytes: int) -> None:
         """Queue a copy between two places of the GPU's memory."""
         with self._device.active("GPU work"):
@@ -224,6 +233,8 @@ class Stream:
         """Wait for the work, then let go; may be called twice."""
         if self.handle is not None:
             with self._device.active("stream"):
-                self.handle.synchronize()
-                self.handle = None  # PyCUDA destroys it here, while the context is current
-                self.number = 0
+                try:
+                    self.handle.synchronize()
+                finally:
+                    self.handle = self.event = None  # destroyed here, while the context is current
+                    self.number = 0
