@@ -51,7 +51,8 @@ ONE_PLACE = {
     "paho": ("edge/publish/mqtt.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "onnx": ("tools/",),
-    "cv2": ("edge/models/_preprocess.py", "edge/capture/", "edge/annotate.py", "tools/"),
+    "cv2": ("edge/models/_preprocess.py", "edge/capture/", "edge/annotate.py",
+            "edge/snapshot.py", "tools/"),
     "gi": ("edge/capture/",),
 }
 PURE_STAGES = ("edge/track.py", "edge/_track", "edge/_assignment.py", "edge/_stature.py",
