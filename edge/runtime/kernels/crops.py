@@ -1,0 +1,119 @@
+"""Frames and matrices -> the rows the crop kernel reads, and how its target is described."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import numpy as np
+
+from edge import geometry
+from edge.errors import InternalError
+from edge.recipe import Network
+from edge.runtime.kernels.layouts import CROP, FORMATS, Target, type_number
+from edge.structures import Frame
+
+_MAX_CROPS = 65535  # blocks of a grid in z (CUDA Programming Guide, compute capabilities)
+
+
+def rows_of_frames(frames: Sequence[Frame], pointers: Sequence[int]) -> np.ndarray:
+    """[F] CROP rows that hold what is known of each frame alone.
+
+    Args:
+        frames: of any layout; rows of the image may be padded, pixels of a row are close together.
+        pointers: address of each frame's first byte, as the kernel sees it.
+
+    Raises:
+        InternalError: an image whose pixels are not close together.
+    """
+    rows = np.zeros(len(frames), CROP)
+    for row, frame, pointer in zip(rows, frames, pointers):
+        (row["width"], row["height"]), pitch = frame.size, frame.image.strides[0]
+        row["pixels"], row["pitch"], row["format"] = pointer, pitch, FORMATS[frame.layout]
+        if frame.layout == "nv12":
+            row["chroma"], row["chroma_pitch"] = pointer + int(row["height"]) * pitch, pitch
+        _check_rows(frame)
+    return rows
+
+
+def _check_rows(frame: Frame) -> None:
+    image = frame.image
+    inner = image.strides[1:]
+    tight = (image.shape[2], 1) if image.ndim == 3 else (1,)
+    if inner != tight or image.dtype != np.uint8 or image.strides[0] < 0:
+        raise InternalError(
+            f"{frame.camera}: an image with strides {image.strides} cannot be read by the kernel"
+        )
+
+
+def fill_samples(
+    table: np.ndarray,
+    sources: np.ndarray,
+    which: np.ndarray,
+    matrices: np.ndarray,
+    size: Tuple[int, int],
+) -> None:
+    """Crops by matrices: the rows that make the kernel sample as `_preprocess.sample` does.
+
+    Args:
+        table: [B] CROP, filled in place.
+        sources: [F] of `rows_of_frames`.
+        which: [B] index into `sources`.
+        matrices: [B,2,3] frame px -> input px.
+        size: width, height of the input.
+    """
+    table[:] = sources[which]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        table["map"] = geometry.invert(matrices).reshape(-1, 6)
+    table["slot"] = np.arange(len(table))
+    table["fit_width"], table["fit_height"] = size
+
+
+def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, int]) -> None:
+    """Whole frames at the top left: the rows that make the kernel do `_preprocess.letterbox`.
+
+    The picture's size is cut down to whole px; px are stretched from edge to edge, as cv2.resize
+    does: frame px = (input px + 0.5) * frame size / picture size - 0.5, the frame's edge repeated.
+
+    Args:
+        table: [F] CROP, filled in place.
+        sources: [F] of `rows_of_frames`.
+        size: width, height of the input.
+    """
+    table[:] = sources
+    frame = np.stack((sources["width"], sources["height"]), -1).astype(np.float64)
+    ratio = np.min(np.array(size) / frame, axis=-1, keepdims=True)
+    fit = np.maximum((frame * ratio).astype(np.int64), 1)
+    step = frame / fit
+    table["map"][:, [0, 4]] = step
+    table["map"][:, [2, 5]] = step / 2 - 0.5
+    table["fit_width"], table["fit_height"] = fit.T
+    table["slot"], table["repeat"] = np.arange(len(table)), 1
+
+
+def target_of(network: Network, dtype: np.dtype, border: float, quantum: float = 1.0) -> Target:
+    """How a network wants its input; `data`, `crops` and `count` are left to be set.
+
+    Args:
+        network: size, layout, channel order, mean and std.
+        dtype: of the engine's input, which may be narrower than the network's.
+        border: 0..255, grey value outside the frame.
+        quantum: normalised value of one step, for engines whose input is INT8.
+    """
+    target = Target(width=network.width, height=network.height, border=border)
+    target.type = type_number(dtype)
+    target.pixelwise = int(network.layout == "nhwc")
+    target.bgr = int(network.channels == "bgr")
+    for i, (mean, std) in enumerate(zip(network.mean, network.std)):
+        target.scale[i] = 1 / (std * quantum)
+        target.bias[i] = -mean / (std * quantum)
+    return target
+
+
+def check_count(count: int) -> None:
+    """A launch takes that many crops at most.
+
+    Raises:
+        InternalError: more.
+    """
+    if count > _MAX_CROPS:
+        raise InternalError(f"{count} crops in one launch; the GPU takes {_MAX_CROPS}")

@@ -1,0 +1,112 @@
+"""The structures of crop.cu and decode.cu as ctypes and NumPy see them; sizes are checked."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Dict
+
+import numpy as np
+
+from edge.errors import InternalError
+
+FORMATS: Dict[str, int] = {"bgr": 0, "nv12": 1, "yuyv": 2, "rgb": 3, "gray": 4}
+TYPES: Dict[str, int] = {"float32": 0, "float16": 1, "int8": 2, "uint8": 3, "int32": 4}
+
+_U64, _I32, _F32 = ctypes.c_uint64, ctypes.c_int32, ctypes.c_float
+
+# One row for each crop; see crop.cu for the meaning of the fields.
+CROP = np.dtype(
+    [
+        ("pixels", np.uint64),
+        ("chroma", np.uint64),
+        ("width", np.int32),
+        ("height", np.int32),
+        ("pitch", np.int32),
+        ("chroma_pitch", np.int32),
+        ("format", np.int32),
+        ("slot", np.int32),
+        ("fit_width", np.int32),
+        ("fit_height", np.int32),
+        ("repeat", np.int32),
+        ("map", np.float32, (6,)),
+        ("spare", np.int32),
+    ]
+)
+
+
+class Target(ctypes.Structure):
+    """Where crops go and how they are normalised: the argument of the kernel `crop`."""
+
+    _fields_ = [
+        ("data", _U64),
+        ("crops", _U64),
+        ("width", _I32),
+        ("height", _I32),
+        ("count", _I32),
+        ("type", _I32),
+        ("pixelwise", _I32),
+        ("bgr", _I32),
+        ("border", _F32),
+        ("scale", _F32 * 3),
+        ("bias", _F32 * 3),
+        ("spare", _I32),
+    ]
+
+
+class Peaks(ctypes.Structure):
+    """SimCC logits and where their maxima go: the argument of `simcc_peaks`."""
+
+    _fields_ = [
+        ("logits", _U64 * 2),
+        ("at", _U64),
+        ("best", _U64),
+        ("bins", _I32 * 2),
+        ("rows", _I32),
+        ("half", _I32),
+    ]
+
+
+class Column(ctypes.Structure):
+    """Where one number of each row of a detector's output lies, in elements."""
+
+    _fields_ = [
+        ("data", _U64),
+        ("frame", _I32),
+        ("outer", _I32),
+        ("inner", _I32),
+        ("part", _I32),
+    ]
+
+
+class Choice(ctypes.Structure):
+    """A detector's rows and where the best of them go: the argument of `choose`."""
+
+    _fields_ = [
+        ("score", Column),
+        ("factor", Column),
+        ("box", Column),
+        ("found", _U64),
+        ("rows_at", _U64),
+        ("scores", _U64),
+        ("boxes", _U64),
+        ("rows", _I32),
+        ("frames", _I32),
+        ("length", _I32),
+        ("parts", _I32),
+        ("most", _I32),
+        ("half", _I32),
+        ("logits", _I32),
+        ("floor", _F32),
+    ]
+
+
+def type_number(dtype: np.dtype) -> int:
+    """How the kernels number an element type.
+
+    Raises:
+        InternalError: a type that no network of ours takes as input.
+    """
+    name = np.dtype(dtype).name
+    if name not in TYPES:
+        raise InternalError(f"the crop kernel writes {', '.join(TYPES)}, not {name}")
+    return TYPES[name]

@@ -1,0 +1,84 @@
+"""The CUDA kernels as plain functions: the same source, compiled by g++ and called by ctypes."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Tuple
+
+import numpy as np
+
+from edge.recipe import Network
+from edge.runtime.kernels import crops, layouts
+
+SOURCES = Path(layouts.__file__).parent
+FLAGS = ["-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared",
+         "-fPIC"]  # fmt: skip
+STRUCTURES = {"crop": layouts.Target, "simcc_peaks": layouts.Peaks, "choose": layouts.Choice}
+
+
+@functools.lru_cache(maxsize=1)
+def library() -> ctypes.CDLL:
+    """Compiled once in a process."""
+    folder = Path(tempfile.mkdtemp(prefix="edge-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    both = folder / "kernels.cu"
+    both.write_text('#include "crop.cu"\n#include "decode.cu"\n')
+    made = folder / "kernels.so"
+    command = ["g++", "-x", "c++", *FLAGS, f"-I{SOURCES}", str(both), "-o", str(made), "-lm"]
+    subprocess.run(command, check=True)
+    loaded = ctypes.CDLL(str(made))
+    for name, structure in STRUCTURES.items():
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = [structure], None
+    return loaded
+
+
+def launch(name: str, argument: Any) -> None:
+    """Run a kernel over its whole grid."""
+    if isinstance(argument, (bytes, np.ndarray)):  # as a driver is given it
+        argument = STRUCTURES[name].from_buffer_copy(bytes(argument))
+    getattr(library(), name)(argument)
+
+
+def cut(
+    table: np.ndarray,
+    network: Network,
+    dtype: Any = None,
+    border: float = 0,
+    quantum: float = 1.0,
+    slots: int = 0,
+) -> np.ndarray:
+    """Crops of a table of rows into a fresh output that was filled with 77."""
+    kind = np.dtype(dtype or network.dtype)
+    out = np.full((slots or len(table), *network.sample_shape), 77, kind)
+    target = crops.target_of(network, kind, border, quantum)
+    target.data, target.crops, target.count = out.ctypes.data, table.ctypes.data, len(table)
+    launch("crop", target)
+    return out
+
+
+def sampled(
+    frames: Any, which: Any, matrices: Any, network: Network, dtype: Any = None, border: float = 0
+) -> np.ndarray:
+    """What `_preprocess.sample` does, by the kernel."""
+    sources = crops.rows_of_frames(frames, [f.image.ctypes.data for f in frames])
+    table = np.zeros(len(which), layouts.CROP)
+    size: Tuple[int, int] = (network.width, network.height)
+    crops.fill_samples(table, sources, np.asarray(which), np.asarray(matrices), size)
+    return cut(table, network, dtype, border)
+
+
+def letterboxed(
+    frames: Any, network: Network, dtype: Any = None, border: float = 114
+) -> np.ndarray:
+    """What `_preprocess.letterbox` does, by the kernel."""
+    sources = crops.rows_of_frames(frames, [f.image.ctypes.data for f in frames])
+    table = np.zeros(len(frames), layouts.CROP)
+    crops.fill_letterboxes(table, sources, (network.width, network.height))
+    return cut(table, network, dtype, border)
