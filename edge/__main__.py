@@ -14,7 +14,7 @@ from typing import List, Optional
 # NumPy is loaded, which reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from edge import __version__, config
+from edge import __version__, config, logs
 from edge.errors import EdgeError
 
 EPILOG = "exit codes: 0 fine, 65 bad data, 66 no input, 69 unavailable, 75 try later, 78 config"
@@ -48,6 +48,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--annotate", type=Path, metavar="OUT.mp4", help="write a video of skeletons")
     run.add_argument("--print-config", action="store_true",
                      help="print the merged configuration, every key with its meaning, and leave")
+    run.add_argument("--log", choices=logs.FORMS, default="auto",
+                     help="form of the lines on standard error; auto = as whoever reads them likes")
     run.add_argument("-v", "--verbose", action="store_true", help="tell more")
 
 
@@ -80,7 +82,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run a command; returns the exit code. A user's mistake is one line, never a traceback."""
     arguments = parser().parse_args(argv)
     level = logging.DEBUG if getattr(arguments, "verbose", False) else logging.INFO
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logs.start(level, getattr(arguments, "log", "auto"))
     try:
         return _dispatch(arguments)
     except EdgeError as error:
@@ -110,7 +112,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return 0
     from edge.daemon import run
 
-    return run(settings, arguments.max_frames, arguments.annotate)
+    again = (lambda: merged(arguments)) if arguments.config else None
+    return run(settings, arguments.max_frames, arguments.annotate, again)
 
 
 if __name__ == "__main__":

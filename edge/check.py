@@ -20,13 +20,18 @@ def check(path: Path) -> Config:
     """
     settings = config.load(path)
     try:
-        _check(settings)
+        look_up(settings)
     except EdgeError as error:
         raise ConfigError(f"{path}: {error}") from error
     return settings
 
 
-def _check(settings: Config) -> None:
+def look_up(settings: Config) -> None:
+    """Look up everything a configuration names, opening nothing.
+
+    Raises:
+        EdgeError: the first thing that is wrong.
+    """
     for i, camera in enumerate(settings.cameras):
         address = capture.parse(camera.source)
         if address.scheme not in plug.names("capture"):

@@ -16,19 +16,31 @@ from edge.capture import Cameras
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.health import Health
+from edge.notify import Notifier
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
+from edge.reload import Reload
+from edge.running import Running
 
 log = logging.getLogger(__name__)
 
+LEAVE_S = 5.0  # after SIGTERM the process is gone, come what may
+SPARE_S = 1.3  # of these, what closing the sinks must leave to the rest
 
-def run(config: Config, max_frames: int = 0, annotate: Optional[Path] = None) -> int:
+
+def run(
+    config: Config,
+    max_frames: int = 0,
+    annotate: Optional[Path] = None,
+    read_again: Optional[Callable[[], Config]] = None,
+) -> int:
     """Run the loop until its sources end or the process is told to stop.
 
     Args:
         config: complete and checked.
         max_frames: stop after so many steps; 0 = no limit.
         annotate: video to write; None = no pixels leave the process.
+        read_again: gives the configuration anew at SIGHUP; None = there is no file to read.
 
     Returns:
         0, or the exit code of the first camera that failed for good.
@@ -39,18 +51,21 @@ def run(config: Config, max_frames: int = 0, annotate: Optional[Path] = None) ->
     if not config.cameras:
         raise ConfigError("cameras: none; add a [[cameras]] table or give --source URI")
     with contextlib.ExitStack() as stack:
+        notify = Notifier()
+        stack.callback(notify.close)
+        running: Optional[Running] = None
         models = Models(config)
-        stack.callback(models.close)
+        stack.callback(lambda: (running.models if running else models).close())
         people = build_cameras(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
         watch = _annotator(annotate, config, stack)
         cameras = Cameras(config.cameras, config.capture)
-        stop = stack.enter_context(stop_on_signals())
+        leave = Leave(notify)
+        stop = stack.enter_context(leave.on_signals())
         publisher = Publisher(config, models.sha256(), cameras.lossless, stop)
-        stack.callback(publisher.close)
+        stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
         stack.callback(cameras.close)
         health = Health()
-        metrics = _Metrics(health, models, cameras, publisher, config.publish.metrics_s)
         pipeline = Pipeline(
             cameras=cameras,
             detect=health.timed("detect", models.detect),
@@ -58,16 +73,23 @@ def run(config: Config, max_frames: int = 0, annotate: Optional[Path] = None) ->
             people=people,
             publisher=publisher,
             detect_every=config.detect.every,
+            calm_ns=int(config.detect.calm_s * 1e9),
             finish=finish,
             watch=watch,
-            tick=metrics.tick,
             health=health,
         )
+        running = Running(config, models, cameras, publisher, pipeline, health)
+        metrics = _Metrics(running, notify)
+        pipeline.tick = metrics.tick
         pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
         pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
+        if read_again is not None and annotate is None:
+            stack.enter_context(reload_on_signal(Reload(running, read_again, notify)))
         cameras.start()
         publisher.online()
+        notify.ready(running.status())
         steps = pipeline.run(stop, max_frames)
+        notify.stopping("saying goodbye")
         metrics.tell()
         log.info("%d steps, %d events", steps, health.events)
         return _exit_code(cameras)
@@ -89,49 +111,78 @@ def _exit_code(cameras: Cameras) -> int:
 
 
 class _Metrics:
-    """Publishes the health record every so often."""
+    """Publishes the health record every so often, and tells systemd that the loop turns."""
 
-    def __init__(
-        self, health: Health, models: Models, cameras: Cameras, publisher: Publisher, every_s: float
-    ) -> None:
-        self._health = health
-        self._models = models
-        self._cameras = cameras
-        self._publisher = publisher
-        self._every_ns = int(every_s * 1e9)
+    def __init__(self, running: Running, notify: Notifier) -> None:
+        self._running = running
+        self._notify = notify
+        self._every_ns = int(running.config.publish.metrics_s * 1e9)
         self._last_ns = time.monotonic_ns()
 
     def tick(self) -> None:
-        """Publish when it is time."""
+        """After a step that both halves of the loop have done: publish when it is time."""
+        self._notify.progress()
+        if self._notify.status_due():
+            self._notify.status(self._running.status())
         if time.monotonic_ns() - self._last_ns >= self._every_ns:
             self.tell()
 
     def tell(self) -> None:
         """Publish now."""
         self._last_ns = time.monotonic_ns()
-        report: Dict[str, Any] = self._health.report()
-        report["runs"] = self._models.runs()
-        states = self._cameras.states()
+        running = self._running
+        report: Dict[str, Any] = running.health.report()
+        report["runs"] = running.models.runs()
+        states = running.cameras.states()
         report["dropped"] = {s.camera: s.dropped for s in states}
         report["reconnects"] = {s.camera: s.reconnects for s in states}
-        self._publisher.metrics(report)
+        running.publisher.metrics(report)
+
+
+class Leave:
+    """Whether the process was told to go, and how much time it has left.
+
+    A driver that hangs cannot be talked to: the kernel's alarm ends the process when the time is
+    over, whatever holds the interpreter. The broker then tells our last will.
+    """
+
+    def __init__(self, notify: Notifier) -> None:
+        self._notify = notify
+        self._asked = threading.Event()
+        self._asked_s = float("inf")
+
+    def left_s(self) -> float:
+        """Until the alarm, not below a little; as good as for ever when nobody asked."""
+        return max(SPARE_S + 0.1, min(self._asked_s + LEAVE_S - time.monotonic(), 1e9))
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[Callable[[], bool]]:
+        """Gives a function that tells whether SIGTERM or SIGINT came; a second one kills."""
+        before = {n: signal.signal(n, self._ask) for n in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self._asked.is_set
+        finally:
+            if self._asked.is_set():
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, LEAVE_S - 0.1)
+        self._asked_s = time.monotonic()
+        self._asked.set()
+        self._notify.stopping("told to stop")
+        log.info("stopping: %s", signal.Signals(number).name)
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether SIGTERM or SIGINT came; a second SIGINT kills."""
-    asked = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        log.info("stopping: %s", signal.Signals(number).name)
-        asked.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {n: signal.signal(n, ask) for n in (signal.SIGTERM, signal.SIGINT)}
+def reload_on_signal(reload: Reload) -> Iterator[None]:
+    """SIGHUP asks for the configuration to be read again."""
+    before = signal.signal(signal.SIGHUP, lambda number, frame: reload.ask())
+    reload.start()
     try:
-        yield asked.is_set
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
+        reload.close()
+        signal.signal(signal.SIGHUP, before)

@@ -85,6 +85,11 @@ class Health:
         self.people[camera] = people
         self.latency.add_ns(now - arrival_ns)
 
+    def forget(self, camera: str) -> None:
+        """A camera is no longer there."""
+        self.frames.pop(camera, None)
+        self.people.pop(camera, None)
+
     def report(self) -> Dict[str, Any]:
         """The metrics record; times in ms, memory in MB."""
         now = time.monotonic_ns()

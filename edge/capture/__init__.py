@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.capture._cameras import Cameras
+from edge.capture._cameras import CameraList, Cameras
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import (
     CAMERA,
@@ -22,6 +22,7 @@ __all__ = [
     "PLAYBACK",
     "RECORDING",
     "Address",
+    "CameraList",
     "Cameras",
     "CaptureOptions",
     "EndOfStream",

@@ -14,6 +14,7 @@ from edge.capture._source import RECORDING
 from edge.errors import EdgeError
 from edge.structures import CameraState, Frame
 
+CameraList = List[Camera]
 CLOSE_S = 0.8  # for all threads together; whoever needs longer hangs in a driver
 
 
@@ -61,14 +62,14 @@ class Cameras:
 
     def planned(
         self, cameras: Sequence[config.Camera], capture: config.Capture
-    ) -> List[Camera]:
+    ) -> CameraList:
         """The cameras of another configuration; one that is well and stays as it is, is itself."""
         named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
         here = {c.made_of: c for c in self._cameras if c.error is None}
         return [here.get((c, capture)) or Camera(c, capture, self._allocate, self._wake)
                 for c in named]  # fmt: skip
 
-    def swap(self, planned: List[Camera]) -> Callable[[], None]:
+    def swap(self, planned: CameraList) -> Callable[[], None]:
         """From now on these are the cameras; called between two steps, when no frame is out.
 
         Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 import edge
 from edge import plug
@@ -147,6 +147,12 @@ class Publisher:
                     clock=clock_quality(),
                 )
             )
+
+    def describe(self, cameras: Sequence[str], engines: Mapping[str, str]) -> None:
+        """Have the birth certificate name these cameras and networks from now on, and tell it."""
+        with self._lock:
+            self._cameras, self._engines = list(cameras), dict(engines)
+        self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:
         """Publish a frame's people; nothing of it is kept."""

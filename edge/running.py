@@ -1,0 +1,42 @@
+"""What a running loop is made of, so that it can be changed between two steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.assemble import Models
+from edge.capture import Cameras
+from edge.config import Config
+from edge.health import Health
+from edge.pipeline import Pipeline
+from edge.publish import Publisher
+
+
+@dataclass
+class Running:
+    """The parts; those that change do so in `Pipeline.between_steps`."""
+
+    config: Config
+    models: Models
+    cameras: Cameras
+    publisher: Publisher
+    pipeline: Pipeline
+    health: Health
+
+    def use(self, models: Models) -> Models:
+        """Execute these networks from the next step on; gives those before, to be closed."""
+        before, self.models = self.models, models
+        self.pipeline.detect = self.health.timed("detect", models.detect)
+        self.pipeline.pose = self.health.timed("pose", models.pose)
+        return before
+
+    def status(self) -> str:
+        """One line for a person."""
+        states = self.cameras.states()
+        well = sum(s.state == "ok" for s in states)
+        ill = ", ".join(f"{s.camera} {s.state}" for s in states if s.state != "ok")
+        sinks = [sink.name for sink in self.publisher.sinks if not sink.ok]
+        people = sum(self.health.people.values())
+        line = f"{well} of {len(states)} cameras ok" + (f" ({ill})" if ill else "")
+        line += f", {self.health.steps} steps, {people} people, {self.health.events} events"
+        return line + (f"; not connected: {', '.join(sinks)}" if sinks else "")
