@@ -51,7 +51,8 @@ class Pace:
         if frames:
             now_ns = time.monotonic_ns()
             period_ns = 10**9 // hz
-            self._due_ns = max(self._due_ns, now_ns - period_ns) + period_ns
+            next_ns = self._due_ns + period_ns  # on the beat, unless that was missed
+            self._due_ns = next_ns if next_ns > now_ns else now_ns + period_ns
         return frames
 
     def release(self, frames: Sequence[Frame]) -> None:

@@ -30,11 +30,16 @@ GOOD: Dict[str, Dict[str, Any]] = {
     "metrics": {**HEAD, "uptime_s": 1.5, "steps": 0, "events": 0, "fps": {"c": 1.0}, "frames": {},
                 "people": {}, "dropped": {}, "reconnects": {}, "latency_ms": {}, "stages_ms": {},
                 "runs": {}, "memory_mb": 1.0, "temperatures_c": {}, "sinks": [SINK]},
+    "cmd/rate": {"schema": "command/1", "device": "box", "name": "rate", "id": "", "seq": 1,
+                 "expires_utc_ns": 1, "answer_to": "", "args": {}, "signature": "0" * 128},
+    "answer/ann": {"schema": "answer/1", "device": "box", "boot_id": "0" * 16, "name": "rate",
+                   "id": "", "t_utc_ns": 1, "state": "done", "reason": "", "detail": "",
+                   "result": {}, "key": "0" * 64, "signature": "0" * 128},
 }
 
 
 def topic(name: str) -> str:
-    camera = "" if name in ("status", "metrics") else "c/"
+    camera = "" if name in ("status", "metrics", "cmd/rate", "answer/ann") else "c/"
     return f"{ROOT}/box/{camera}{name}"
 
 
@@ -91,7 +96,9 @@ def test_document_is_asyncapi_3() -> None:
     assert DOCUMENT["asyncapi"] == "3.1.0"
     assert {"title", "version"} <= set(DOCUMENT["info"])
     actions = {o["channel"]["$ref"]: o["action"] for o in DOCUMENT["operations"].values()}
-    assert actions == {f"#/channels/{name}": "send" for name in DOCUMENT["channels"]}
+    heard = {"command"}
+    assert actions == {f"#/channels/{name}": "receive" if name in heard else "send"
+                       for name in DOCUMENT["channels"]}  # fmt: skip
     for channel in DOCUMENT["channels"].values():
         named = {level[1:-1] for level in channel["address"].split("/") if level[0] == "{"}
         assert named == set(channel["parameters"])
