@@ -283,7 +283,8 @@ def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
     assert len([f for _ in range(11) for f in pace.take(1.0)]) == 11
     assert time.monotonic() - start >= 0.19
     pace.max_hz = 1
-    assert pace.take(0.01) or pace.take(0.01) == [], "a wait is never longer than asked"
+    pace.take(1.0)
+    assert pace.take(0.01) == [], "a wait is never longer than asked"
     for wrong in ({"max_hz": -1}, {"max_hz": "5"}, {}, {"hz": 5}):
         with pytest.raises(ConfigError):
             do["rate"](wrong)
@@ -393,10 +394,10 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
     end = time.monotonic() + 60
     while "record_max_mb" not in keeper.ended and time.monotonic() < end:
         time.sleep(0.05)
-        keeper._room = min(keeper._room, 400_000)
+        keeper._room = min(keeper._room, 60_000)
     assert "record_max_mb is reached" in keeper.ended
     folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
-    assert sum(p.stat().st_size for p in folder.iterdir()) <= 400_000 + (1 << 20) // 2
+    assert sum(p.stat().st_size for p in folder.iterdir()) <= 60_000
     lines = [json.loads(line) for line in (folder / "poses.jsonl").read_text().splitlines()]
     assert len(lines) == keeper.kept > 1
     picture = cv2.imread(str(folder / lines[0]["file"]))
