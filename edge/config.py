@@ -60,6 +60,7 @@ class Detect:
     min_score: float = key(0.35, "weaker boxes are dropped", 0, 1)
     nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
     every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
+    calm_s: float = key(0.5, "or only so often, while everyone is followed and nobody new came", 0, 10)
     max_people: int = key(50, "per frame, best first", 1, 1000)
 
 
@@ -131,6 +132,21 @@ class Mqtt:
 
 
 @dataclass(frozen=True)
+class Outbox:
+    """Where events wait until they are acknowledged."""
+
+    path: str = key("", "file, one for each broker; empty = outbox.db in the state directory, "
+                        "in memory where there is none")
+    ack: str = key("broker", "who must have an event: the broker, or a consumer that answers "
+                             "(MQTT 5)", choices=("broker", "consumer"))
+    answer_s: float = key(5.0, "a consumer that has not answered by then is asked again", 0.1, 600)
+    max_mb: int = key(32, "size of the file, reserved at the first start; full = the least urgent, "
+                          "oldest events are given up, counted and told", 4, 4096)
+    urgent: List[str] = key(["fall"], "kinds of events given up last")
+    minor: List[str] = key([], "kinds of events given up first")
+
+
+@dataclass(frozen=True)
 class State:
     """What survives a restart: commands seen, model bundles, recordings."""
 
@@ -182,6 +198,7 @@ class Config:
     rules: List[Dict[str, Any]] = key([], "one [[rules]] table each: kind, cameras, its options")
     publish: Publish = key(Publish)
     mqtt: Mqtt = key(Mqtt)
+    outbox: Outbox = key(Outbox)
     state: State = key(State)
     commands: Commands = key(Commands)
     bundle: Bundle = key(Bundle)
