@@ -21,7 +21,7 @@ from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 FORMS = ("auto", "plain", "journal", "json")
 BURST = 5  # lines of one kind in a window
 WINDOW_S = 60.0
-KINDS = 512  # remembered; the least recently seen is forgotten, told first
+KINDS = 512  # remembered; of those forgotten only the sum is told
 TOTAL = 300  # lines of all kinds in a window, so that no variety floods the disk
 # syslog(3) numbers; sd-daemon(3) reads them at the start of a line.
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -29,6 +29,7 @@ _NUMBER = re.compile(r"(?<![\w.:/-])\d+(\.\d+)?(?![\w:/-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Kind = Tuple[int, str, str]
+OTHERS: Kind = (logging.WARNING, "edge.logs", "lines of many kinds")
 
 
 def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> Handler:
@@ -82,11 +83,14 @@ class Limit:
         self._burst, self._window_s, self._total = burst, window_s, total
         self._kinds: collections.OrderedDict[Kind, List[Any]] = collections.OrderedDict()
         self._all_since_s, self._all = 0.0, 0
+        self._others = 0  # left out, of kinds that were forgotten
 
     def admit(self, kind: Kind, now_s: float) -> Tuple[bool, int]:
         """Whether to write, and how many of this kind were left out before."""
         entry = self._kinds.setdefault(kind, [now_s, 0, 0])  # since, written, left out
         self._kinds.move_to_end(kind)
+        if len(self._kinds) > KINDS:
+            self._others += self._kinds.popitem(last=False)[1][2]
         if now_s - entry[0] >= self._window_s:
             entry[:2] = [now_s, 0]
         if entry[1] >= self._burst or not self._room(now_s):
@@ -103,18 +107,13 @@ class Limit:
         return self._all <= self._total
 
     def owed(self, now_s: float) -> List[Tuple[Kind, int]]:
-        """Counts that nobody was told of: of windows that are over, and of kinds to be forgotten.
-
-        `now_s = inf` gives all of them.
-        """
-        told = []
-        for kind, entry in list(self._kinds.items()):
-            if now_s - entry[0] < self._window_s and len(self._kinds) <= KINDS:
-                continue
-            del self._kinds[kind]
-            if entry[2]:
-                told.append((kind, entry[2]))
-        return told
+        """Counts that nobody was told of, of windows that are over (at infinity: all of them)."""
+        over = [k for k, entry in self._kinds.items() if now_s - entry[0] >= self._window_s]
+        told = [(kind, self._kinds.pop(kind)[2]) for kind in over]
+        if self._others and (over or not self._kinds):
+            told.append((OTHERS, self._others))
+            self._others = 0
+        return [(kind, count) for kind, count in told if count]
 
 
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]
