@@ -1,0 +1,91 @@
+"""`edge-tools kernels`: the CUDA kernels compiled for each board, without a GPU."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from edge.errors import ConfigError, DataError, NoInputError
+from edge.runtime.kernels import cubins
+from tools.fetch.files import write_atomically
+from tools.nvrtc import Nvrtc, open_nvrtc
+from tools.progress import Progress
+
+HELP = "compile the CUDA kernels for Xavier, Orin, Hopper and Thor; no GPU needed"
+_NEWEST_OF_11 = 90  # NVRTC 11.8 ends with Hopper
+_EM_CUDA = 190  # e_machine of an ELF file of NVIDIA's
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    boards = " ".join(map(str, cubins.ARCHES))
+    parser.add_argument("--arch", type=int, nargs="+", metavar="SM", help=f"default: {boards}")
+    parser.add_argument("--out", type=Path, default=cubins.HERE, help="default: in the package")
+    parser.add_argument("--nvrtc", type=Path, metavar="FILE", help="a libnvrtc.so to compile with")
+    parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compile what was asked for; stale cubins in the folder go."""
+    if not arguments.out.is_dir():
+        raise NoInputError(f"{arguments.out}: no such folder")
+    made = build(arguments.arch, arguments.out, arguments.nvrtc, arguments.json)
+    if arguments.json:
+        print(json.dumps(made, indent=1))
+    else:
+        for row in made:
+            print(f"sm_{row['arch']}: {row['bytes']} bytes by NVRTC {row['nvrtc']}: {row['file']}")
+    return 0
+
+
+def build(
+    arches: Optional[List[int]], folder: Path, library: Optional[Path] = None, quiet: bool = False
+) -> List[Dict[str, object]]:
+    """Write a cubin for each architecture, then remove those of other sources.
+
+    Args:
+        arches: such as 87; None = all boards, as far as the one compiler of a board knows them.
+        folder: where to.
+        library: an NVRTC to use for all.
+        quiet: no progress.
+    """
+    wanted = list(arches or cubins.ARCHES)
+    made: List[Dict[str, object]] = []
+    loaded: Dict[str, Nvrtc] = {}
+    with Progress("compiling kernels", len(wanted), "cubins", quiet) as bar:
+        for arch in wanted:
+            version = "11.8" if arch <= _NEWEST_OF_11 else "13.0"
+            nvrtc = loaded.setdefault(version, open_nvrtc(version, library, quiet))
+            if arches or arch in nvrtc.arches():
+                made.append(_write(nvrtc, arch, folder))
+            bar.update()
+    if not made:
+        raise ConfigError(f"this NVRTC knows none of {wanted}; name one of its own by --arch")
+    for stale in set(folder.glob("edge-*.cubin")) - {
+        folder / cubins.file_name(arch) for arch in cubins.there(folder)
+    }:
+        stale.unlink()
+    return made
+
+
+def _write(nvrtc: Nvrtc, arch: int, folder: Path) -> Dict[str, object]:
+    cubin = nvrtc.compile(arch, cubins.sources())
+    check(cubin, arch)
+    path = folder / cubins.file_name(arch)
+    write_atomically(path, cubin)
+    return {"arch": arch, "bytes": len(cubin), "nvrtc": nvrtc.version, "file": str(path)}
+
+
+def check(cubin: bytes, arch: int) -> None:
+    """Refuse what is no cubin with all our kernels in it.
+
+    Raises:
+        DataError: saying what is wrong.
+    """
+    if cubin[:4] != b"\x7fELF" or int.from_bytes(cubin[18:20], "little") != _EM_CUDA:
+        raise DataError(f"sm_{arch}: the compiler gave no cubin")
+    for name in cubins.KERNELS:
+        if b"\0.text." + name.encode() + b"\0" not in cubin:
+            raise DataError(f"sm_{arch}: the cubin has no kernel {name}")
