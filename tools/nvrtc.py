@@ -143,9 +143,9 @@ def open_nvrtc(version: str, library: Optional[Path] = None, quiet: bool = False
     if library is not None:
         return Nvrtc(str(library))
     if platform.machine() == "x86_64":
-        _, library, builtins = _WHEELS[version]
         folder = _unpacked(version, quiet)
-        return Nvrtc(str(folder / Path(library).name), str(folder / Path(builtins).name))
+        main, builtins = (str(folder / Path(member).name) for member in _WHEELS[version][1:])
+        return Nvrtc(main, builtins)
     return Nvrtc(_of_the_board())
 
 

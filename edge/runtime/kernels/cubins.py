@@ -1,7 +1,8 @@
 """The compiled kernels that fit a GPU.
 
 Cubins are built artefacts (`edge-tools kernels`), git-ignored, and part of a release's package.
-They are code: they lie beside the daemon's own, and whoever could change them could change that. A file's name carries a hash of the sources, so that a stale one is never loaded.
+They are code: they lie beside the daemon's own, and whoever could change them could change that.
+A file's name carries a hash of the sources, so that a stale one is never loaded.
 """
 
 from __future__ import annotations
