@@ -48,7 +48,7 @@ class Trust:
                 f"{self._root / MANIFEST}: is not signed with this key; "
                 "`edge-tools sign` with the operator's key signs it"
             ) from None
-        self.files = _parse(manifest, self._root / MANIFEST)
+        self.files = parse_manifest(manifest, self._root / MANIFEST)
 
     def read(self, path: Path) -> bytes:
         """The content of a file, read once, if it is the signed one.
@@ -118,7 +118,12 @@ def read_once(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes + 1)[:most_bytes]
 
 
-def _parse(manifest: bytes, path: Path) -> Dict[str, str]:
+def parse_manifest(manifest: bytes, path: Path) -> Dict[str, str]:
+    """Names and hashes of a manifest whose signature was verified.
+
+    Raises:
+        DataError: it is none of this program.
+    """
     try:
         table = json.loads(manifest)
         files = table["files"] if table["schema"] == SCHEMA else None
@@ -133,6 +138,7 @@ def _is_entry(entry: Any) -> bool:
     """A relative path that stays inside, and 64 hex digits."""
     name, digest = entry
     inside = PurePosixPath(name)
-    plain = not inside.is_absolute() and ".." not in inside.parts and name == inside.as_posix()
+    below = not inside.is_absolute() and ".." not in inside.parts and "\0" not in name
+    plain = below and name == inside.as_posix()
     hexed = isinstance(digest, str) and len(digest) == 64 and set(digest) <= set("0123456789abcdef")
     return plain and hexed
