@@ -60,7 +60,7 @@ class Detect:
     min_score: float = key(0.35, "weaker boxes are dropped", 0, 1)
     nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
     every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
-    calm_s: float = key(0.5, "or only so often, while everyone is followed and nobody new came", 0, 10)
+    calm_s: float = key(0.5, "but not sooner than this while all are followed, nobody new", 0, 10)
     max_people: int = key(50, "per frame, best first", 1, 1000)
 
 

@@ -36,6 +36,10 @@ class Cameras(Protocol):
 class Tracker(Protocol):
     """Who is who in one camera (edge.track)."""
 
+    @property
+    def calm(self) -> bool:
+        """Everybody is followed surely: the detector may rest."""
+
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
         """Who to look for in this frame."""
 
@@ -65,6 +69,7 @@ class Camera:
     rules: List[Callable[[Poses, str, int], List[PoseEvent]]]
     phase: int = 0  # shifts its detector frames against those of other cameras
     seen: int = 0  # frames the loop took
+    looked_ns: int = 0  # time of the last frame the detector saw
 
 
 @dataclass
@@ -85,6 +90,7 @@ class Pipeline:
     people: Mapping[str, Camera]
     publisher: Publisher
     detect_every: int = 1
+    calm_ns: int = 0  # a detector rests so long while everybody is followed
     finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
     watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
     tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
@@ -153,15 +159,20 @@ class Pipeline:
 
     def _detect_due(self, frames: List[Frame]) -> List[Optional[Detections]]:
         """Cameras take turns, so that a step never has all their detector frames at once."""
-        due = []
-        for frame in frames:
-            camera = self.people[frame.camera]
-            first = camera.seen == 0
-            due.append(first or (camera.seen + camera.phase) % self.detect_every == 0)
-            camera.seen += 1
+        due = [self._is_due(f, self.people[f.camera]) for f in frames]
         chosen = [f for f, d in zip(frames, due) if d]
         found = iter(self.detect(chosen) if chosen else [])
         return [next(found) if d else None for d in due]
+
+
+    def _is_due(self, frame: Frame, camera: Camera) -> bool:
+        turn = (camera.seen + camera.phase) % self.detect_every == 0
+        rests = frame.t_ns - camera.looked_ns < self.calm_ns and camera.tracker.calm
+        due = camera.seen == 0 or (turn and not rests)
+        camera.seen += 1
+        if due:
+            camera.looked_ns = frame.t_ns
+        return due
 
 
 class _Behind:

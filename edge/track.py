@@ -39,6 +39,22 @@ class Tracker:
         self._next_id = 1
         self._last_ns = 0  # of the frame before
         self._expected: Optional[Tuple[int, Poses]] = None
+        self._all_known = False  # the last look confirmed everybody and found nobody else
+
+    @property
+    def calm(self) -> bool:
+        """Everybody is followed surely, so that a detector could tell little.
+
+        The last detections were of known people and of all of them, and each was seen in the last
+        frame. An empty place is not calm: somebody may come.
+        """
+        seen = self._tracks.seen_ns >= self._last_ns
+        often = self._tracks.hits >= self._options.min_hits
+        return self._all_known and len(seen) > 0 and bool((seen & often).all())
+
+    def number_after(self, other: Tracker) -> None:
+        """Never give an id that another tracker of the same camera gave."""
+        self._next_id = max(self._next_id, other._next_id)
 
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
         """Whom to look for in a frame.
@@ -125,6 +141,7 @@ class Tracker:
         state.support(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
         self._expected = t_ns, state.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
+        self._all_known = len(rows) == len(tracks) and not new.any()
         return self._expected[1], detections.take(new)
 
     def _foreseen(self, expected: Poses, t_ns: int) -> Sight:

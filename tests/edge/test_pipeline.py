@@ -46,8 +46,9 @@ class Cameras:
 
 
 class Tracker:
-    def __init__(self) -> None:
+    def __init__(self, calm: bool = False) -> None:
         self.detections: List[Any] = []
+        self.calm = calm
 
     def candidates(self, detections: Any, t_ns: int) -> Poses:
         self.detections.append(detections)
@@ -129,6 +130,18 @@ def test_detector_sees_all_due_cameras_at_once_and_cameras_take_turns() -> None:
     for name, camera in loop.people.items():
         due = [d is not None for d in camera.tracker.detections]
         assert sum(due[1:]) == 3, f"{name}: every third frame"
+
+
+@pytest.mark.parametrize(("calm", "looks"), [(True, 4), (False, 10)])
+def test_the_detector_rests_while_everybody_is_followed(calm: bool, looks: int) -> None:
+    """Frames are 10 ms apart: in each third one, or in the next such one after 70 ms."""
+    camera = Camera(Tracker(calm), lambda poses, t_ns: poses, [])
+    cameras = Cameras(30, ["a"])
+    loop = pipeline(cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6)
+    loop.run(lambda: False)
+    looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+    assert len(looked) == looks
+    assert set(np.diff(looked)) == ({9} if calm else {3})
 
 
 def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:

@@ -272,6 +272,28 @@ def test_hidden_legs_keep_their_box():
     assert track.candidates(None, 10 * STEP).scores[0, 13:].min() > 0.3
 
 
+def test_calm_while_a_detector_could_tell_little():
+    track, t_ns = tracker(min_hits=2), 0
+
+    def step(x, found=None):
+        nonlocal t_ns
+        t_ns += STEP
+        candidates = track.candidates(found, t_ns)
+        track.update(standing(x, ids=candidates.ids[: len(x)]), t_ns)
+        return track.calm
+
+    assert not track.calm, "an empty place is looked at"
+    assert not step([], boxes_at())
+    assert not step([300.0], boxes_at(300.0)), "somebody new"
+    assert not step([300.0])
+    assert step([300.0], boxes_at(300.0)), "all known, all confirmed"
+    assert step([300.0])
+    assert not step([]), "lost from sight"
+    assert step([300.0]), "back"
+    assert not step([300.0], boxes_at()), "the detector does not see them"
+    assert not step([300.0, 900.0], boxes_at(300.0, 900.0)), "a second person"
+
+
 def test_no_one_and_nonsense():
     track = tracker()
     assert len(track.candidates(None, 0)) == 0

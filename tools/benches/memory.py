@@ -102,6 +102,7 @@ class Loop:
             people=build_cameras(self.config, skeleton),
             publisher=self.publisher,
             detect_every=self.config.detect.every,
+            calm_ns=int(self.config.detect.calm_s * 1e9),
             finish=Finish(self.config, skeleton),
             health=self.health,
         )
