@@ -10,7 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from edge.structures import CameraState, Frame, PoseEvent, Poses
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
 CODECS = {"json": codec.JSON, "cbor": codec.CBOR}
+NEAR_NS = 60 * 10**9  # an event this near to its camera's last frame is dated with it
 FARTHEST = 2**31 - 1  # in 0.1 px: what sint32 holds; nothing real comes near
 
 
@@ -95,11 +96,25 @@ class Builder:
         self._expiry_s = frame_expiry_s
         self._clock = clock
         self._seq: Dict[str, int] = {}
+        self._frames: Dict[str, Tuple[int, int]] = {}  # camera -> t_ns, UTC minus t_ns
+
+    def offset_ns(self, camera: str) -> int:
+        """UTC minus monotonic time as the camera's last frame was dated with; 0 before that."""
+        return self._frames.get(camera, (0, 0))[1]
+
+    def numbers(self) -> Dict[str, int]:
+        """The next number of each topic so far."""
+        return dict(self._seq)
+
+    def resume(self, boot_id: str, numbers: Mapping[str, int]) -> None:
+        """Go on as another run did: what a replay needs to tell the same."""
+        self.boot_id, self._seq = boot_id, dict(numbers)
 
     def frame(self, frame: Frame, poses: Poses) -> Message:
         """Live poses of one frame; copies what it borrows."""
         topic = f"{ROOT}/{self.device}/{frame.camera}/frame"
         payload = self._envelope(topic, frame.t_ns, frame.camera)
+        self._frames[frame.camera] = (frame.t_ns, payload["t_utc_ns"] - frame.t_ns)
         payload["size"] = list(frame.size)
         payload["skeleton"] = poses.skeleton
         payload["people"] = people(poses)
@@ -117,6 +132,9 @@ class Builder:
             raise InternalError(f"event kind {event.kind!r}: {name_problem(event.kind)}")
         topic = f"{ROOT}/{self.device}/{event.camera}/event/{event.kind}"
         payload = self._envelope(topic, event.t_ns, event.camera)
+        seen_ns, offset_ns = self._frames.get(event.camera, (event.t_ns - 2 * NEAR_NS, 0))
+        if abs(event.t_ns - seen_ns) <= NEAR_NS:  # one instant has one date, in frame and event
+            payload["t_utc_ns"] = event.t_ns + offset_ns
         payload["kind"] = event.kind
         payload["person"] = int(event.person)
         payload["score"] = percent(np.array(event.score)).tolist()
