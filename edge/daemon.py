@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LEAVE_S = 5.0  # after SIGTERM the process is gone, come what may
 SPARE_S = 1.3  # of these, what closing the sinks must leave to the rest
+ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def run(
@@ -53,6 +55,8 @@ def run(
     with contextlib.ExitStack() as stack:
         notify = Notifier()
         stack.callback(notify.close)
+        leave = Leave(notify)
+        stop = stack.enter_context(leave.on_signals())
         running: Optional[Running] = None
         models = Models(config)
         stack.callback(lambda: (running.models if running else models).close())
@@ -60,8 +64,6 @@ def run(
         finish = Finish(config, models.pose.skeleton)
         watch = _annotator(annotate, config, stack)
         cameras = Cameras(config.cameras, config.capture)
-        leave = Leave(notify)
-        stop = stack.enter_context(leave.on_signals())
         publisher = Publisher(config, models.sha256(), cameras.lossless, stop)
         stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
         stack.callback(cameras.close)
@@ -142,14 +144,17 @@ class _Metrics:
 class Leave:
     """Whether the process was told to go, and how much time it has left.
 
-    A driver that hangs cannot be talked to: the kernel's alarm ends the process when the time is
-    over, whatever holds the interpreter. The broker then tells our last will.
+    A driver that hangs cannot be talked to, and Python's handlers wait for the main thread to come
+    back from it. So a thread hears of the signal by the wake-up descriptor, which is written at
+    once, and sets the kernel's alarm, which ends the process when the time is over; the broker then
+    tells our last will.
     """
 
     def __init__(self, notify: Notifier) -> None:
         self._notify = notify
         self._asked = threading.Event()
         self._asked_s = float("inf")
+        self._ear, self._mouth = socket.socketpair()
 
     def left_s(self) -> float:
         """Until the alarm, not below a little; as good as for ever when nobody asked."""
@@ -158,20 +163,33 @@ class Leave:
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[Callable[[], bool]]:
         """Gives a function that tells whether SIGTERM or SIGINT came; a second one kills."""
-        before = {n: signal.signal(n, self._ask) for n in (signal.SIGTERM, signal.SIGINT)}
+        self._mouth.setblocking(False)  # as set_wakeup_fd wants it
+        wakeup = signal.set_wakeup_fd(self._mouth.fileno())
+        before = {n: signal.signal(n, self._ask) for n in ENDS}
+        threading.Thread(target=self._listen, name="signals", daemon=True).start()
         try:
             yield self._asked.is_set
         finally:
-            if self._asked.is_set():
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._mouth.close()  # ends the thread
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _listen(self) -> None:
+        """The thread: starts the time that is left."""
+        with self._ear:
+            while True:
+                heard = self._ear.recv(16)
+                if not heard:
+                    return
+                if ENDS.intersection(heard):
+                    signal.setitimer(signal.ITIMER_REAL, LEAVE_S - 0.1)
+                    self._notify.stopping("told to stop")
 
     def _ask(self, number: int, frame: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, LEAVE_S - 0.1)
         self._asked_s = time.monotonic()
         self._asked.set()
-        self._notify.stopping("told to stop")
         log.info("stopping: %s", signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 

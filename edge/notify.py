@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import struct
 import time
 from typing import List, Mapping, Optional
 
 log = logging.getLogger(__name__)
 
+SEND_S = struct.pack("@ll", 0, 500_000)  # struct timeval; a manager that hangs holds nobody up
 STATUS_PAUSE_NS = 2_000_000_000
 FED_PER_PERIOD = 4  # sd_watchdog_enabled(3) asks for at least two
 
@@ -96,6 +98,8 @@ class Notifier:
     def _open(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            # Of the kernel's own: Python's would turn in a loop, as such a socket is always ready.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_S)
         return self._socket
 
     def close(self) -> None:
