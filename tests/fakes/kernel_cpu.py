@@ -82,3 +82,29 @@ def letterboxed(
     table = np.zeros(len(frames), layouts.CROP)
     crops.fill_letterboxes(table, sources, (network.width, network.height))
     return cut(table, network, dtype, border)
+
+
+def kernels() -> Any:
+    """For a fake driver: each kernel, after a look at whether the launch covers its grid."""
+
+    def crop(grid: Any, block: Any, arguments: Any) -> None:
+        to = layouts.Target.from_buffer_copy(bytes(arguments[0]))
+        assert grid[0] * block[0] >= to.width
+        assert grid[1] * block[1] >= to.height
+        assert grid[2] * block[2] >= to.count
+        seen.append(to)
+        launch("crop", arguments[0])
+
+    def simcc_peaks(grid: Any, block: Any, arguments: Any) -> None:
+        task = layouts.Peaks.from_buffer_copy(bytes(arguments[0]))
+        assert block[0] == 32  # a warp
+        assert grid[0] * block[1] >= 2 * task.rows
+        launch("simcc_peaks", arguments[0])
+
+    def choose(grid: Any, block: Any, arguments: Any) -> None:
+        task = layouts.Choice.from_buffer_copy(bytes(arguments[0]))
+        assert (block[0], grid[0]) == (256, task.frames)  # THREADS of portable.h
+        launch("choose", arguments[0])
+
+    seen: Any = []
+    return {"crop": crop, "simcc_peaks": simcc_peaks, "choose": choose}, seen

@@ -31,11 +31,16 @@ def rows_of_frames(frames: Sequence[Frame], pointers: Sequence[int]) -> np.ndarr
         row["pixels"], row["pitch"], row["format"] = pointer, pitch, FORMATS[frame.layout]
         if frame.layout == "nv12":
             row["chroma"], row["chroma_pitch"] = pointer + int(row["height"]) * pitch, pitch
-        _check_rows(frame)
+        check_image(frame)
     return rows
 
 
-def _check_rows(frame: Frame) -> None:
+def check_image(frame: Frame) -> None:
+    """The kernel reads rows from top to bottom, pixels close together.
+
+    Raises:
+        InternalError: an image that lies otherwise.
+    """
     image = frame.image
     inner = image.strides[1:]
     tight = (image.shape[2], 1) if image.ndim == 3 else (1,)

@@ -1,0 +1,138 @@
+"""Crops on the GPU: camera frames straight into an engine's input, one launch for a whole batch."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Protocol, Sequence
+
+import numpy as np
+
+from edge import geometry
+from edge.errors import InternalError
+from edge.recipe import Network
+from edge.runtime import DeviceArray
+from edge.runtime._cuda_memory import Buffer, Device, Stream
+from edge.runtime.kernels import cubins
+from edge.runtime.kernels.crops import (
+    check_count,
+    check_image,
+    fill_letterboxes,
+    fill_samples,
+    rows_of_frames,
+    target_of,
+)
+from edge.runtime.kernels.decode import crop_shape
+from edge.runtime.kernels.layouts import CROP
+from edge.runtime.kernels.stage import Stage
+from edge.structures import Frame
+
+
+class Engine(Protocol):
+    """What a runner must have so that a kernel can fill its input (edge.runtime.trt)."""
+
+    device: Device
+    stream: Stream
+
+    def feed_on_device(self, batch: int) -> Dict[str, DeviceArray]:
+        """Where the engine reads `batch` samples."""
+
+
+class Cutter:
+    """Fills the image input of one engine; the contract is `edge.runtime.Crops`.
+
+    Frames are read where they lie when the GPU can see them (`Frame.device_ptr`); others are copied
+    into memory it can see, once for each frame, which `stage.copies` counts.
+
+    Args:
+        engine: whose input is filled, by work on its stream.
+        stage: shared by all engines of the device.
+        cubin: the kernels; None = those that fit the GPU.
+
+    Raises:
+        UnavailableError: there are no kernels for this GPU.
+    """
+
+    def __init__(self, engine: Engine, stage: Stage, cubin: Optional[bytes] = None) -> None:
+        device = engine.device
+        self._engine, self._stage = engine, stage
+        self._module = device.module(cubin or cubins.fitting(device.compute_capability))
+        self._crop = self._module.function("crop")
+        self._table: Optional[Buffer] = None
+        self._queued = self._closed = False
+        stage.users += 1
+
+    def sample(
+        self,
+        frames: Sequence[Frame],
+        which: np.ndarray,
+        matrices: np.ndarray,
+        network: Network,
+        border: int = 0,
+    ) -> None:
+        """What `_preprocess.sample` does, queued on the engine's stream.
+
+        Args:
+            frames: where from; they must stay until the engine has run.
+            which: [B] index into `frames` of each crop.
+            matrices: [B,2,3] frame px -> input px.
+            network: size, layout, channel order, mean and std of the input.
+            border: 0..255, grey value outside the frame.
+        """
+        table, size = self._rows(len(which)), (network.width, network.height)
+        if len(which):
+            fill_samples(table, self._sources(frames), which, matrices, size)
+        self._launch(len(which), network, border)
+
+    def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
+        """What `_preprocess.letterbox` does: [B,2,3] float32, frame px -> input px."""
+        table, size = self._rows(len(frames)), (network.width, network.height)
+        if frames:
+            fill_letterboxes(table, self._sources(frames), size)
+        self._launch(len(frames), network, border)
+        matrices = [geometry.letterbox(frame.size, size) for frame in frames]
+        return np.array(matrices, np.float32).reshape(-1, 2, 3)
+
+    def _sources(self, frames: Sequence[Frame]) -> np.ndarray:
+        for frame in frames:
+            check_image(frame)
+        return rows_of_frames(frames, self._stage.pointers(frames, self._engine.stream))
+
+    def _rows(self, count: int) -> np.ndarray:
+        """The table that the next launch reads, once the launch before has read it."""
+        check_count(count)
+        if self._queued:
+            self._engine.stream.synchronize()
+            self._queued = False
+        nbytes = max(count, 1) * CROP.itemsize
+        if self._table is None or self._table.nbytes < nbytes:
+            self._drop_table()
+            room = 1 << (nbytes - 1).bit_length()
+            self._table = self._engine.device.buffer(room, what="crops")
+        return self._table.view((count,), CROP)
+
+    def _launch(self, count: int, network: Network, border: int) -> None:
+        inputs = self._engine.feed_on_device(count)
+        if self._table is None or network.input not in inputs:
+            raise InternalError(f"{network.file}: the engine has no input {network.input!r}")
+        if not count:
+            return
+        into, stream = inputs[network.input], self._engine.stream
+        self._table.upload(stream, count * CROP.itemsize)
+        target = target_of(network, into.dtype, border)
+        target.data, target.crops, target.count = into.pointer, self._table.pointer, count
+        grid, block = crop_shape(network.width, network.height, count)
+        self._crop.launch(grid, block, [target], stream)
+        self._queued = True
+
+    def _drop_table(self) -> None:
+        table, self._table = self._table, None
+        if table is not None:
+            table.close()
+
+    def close(self) -> None:
+        """Give everything back; may be called twice. The stream must be idle."""
+        self._drop_table()
+        self._module.close()
+        self._stage.users -= not self._closed
+        self._closed = True
+        if self._stage.users == 0:
+            self._stage.close()
