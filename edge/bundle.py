@@ -134,6 +134,10 @@ class Bundles:
         running = self._running
         if running is None:
             raise TempError("the loop has not begun; try again")
+        with running.changing:
+            return self._install(running, path)
+
+    def _install(self, running: Running, path: Path) -> Dict[str, Any]:
         key_file = running.config.trust.key_file
         slot, version = self._slots.install(path, load_key(Path(key_file)))
         config = self._using(running.config, slot)

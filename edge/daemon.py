@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.annotate import Annotator
-from edge.assemble import Finish, Models, build_cameras
+from edge.assemble import Finish, build_cameras
+from edge.attachments import Attachments
 from edge.capture import Cameras
 from edge.config import Config
 from edge.errors import ConfigError
@@ -58,18 +59,23 @@ def run(
         leave = Leave(notify)
         stop = stack.enter_context(leave.on_signals())
         running: Optional[Running] = None
-        models = Models(config)
+        extras = Attachments(config)
+        stack.callback(extras.close)
+        models = extras.models(config)
+        config = extras.applied(config)
         stack.callback(lambda: (running.models if running else models).close())
         people = build_cameras(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
         watch = _annotator(annotate, config, stack)
         cameras = Cameras(config.cameras, config.capture)
-        publisher = Publisher(config, models.sha256(), cameras.lossless, stop)
+        publisher = Publisher(
+            config, models.sha256(), cameras.lossless, stop, listen=extras.filters()
+        )
         stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
         stack.callback(cameras.close)
         health = Health()
         pipeline = Pipeline(
-            cameras=cameras,
+            cameras=extras.cameras(cameras),
             detect=health.timed("detect", models.detect),
             pose=health.timed("pose", models.pose),
             people=people,
@@ -77,16 +83,18 @@ def run(
             detect_every=config.detect.every,
             calm_ns=int(config.detect.calm_s * 1e9),
             finish=finish,
-            watch=watch,
+            watch=extras.watch(watch, publisher, cameras.lossless),
             health=health,
         )
         running = Running(config, models, cameras, publisher, pipeline, health)
-        metrics = _Metrics(running, notify)
+        extras.attach(running)
+        metrics = _Metrics(running, notify, extras)
         pipeline.tick = metrics.tick
         pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
         pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
         if read_again is not None and annotate is None:
-            stack.enter_context(reload_on_signal(Reload(running, read_again, notify)))
+            again = extras.reader(read_again)
+            stack.enter_context(reload_on_signal(Reload(running, again, notify)))
         cameras.start()
         publisher.online()
         notify.ready(running.status())
@@ -115,8 +123,9 @@ def _exit_code(cameras: Cameras) -> int:
 class _Metrics:
     """Publishes the health record every so often, and tells systemd that the loop turns."""
 
-    def __init__(self, running: Running, notify: Notifier) -> None:
+    def __init__(self, running: Running, notify: Notifier, extras: Attachments) -> None:
         self._running = running
+        self._extras = extras
         self._notify = notify
         self._every_ns = int(running.config.publish.metrics_s * 1e9)
         self._last_ns = time.monotonic_ns()
@@ -124,6 +133,7 @@ class _Metrics:
     def tick(self) -> None:
         """After a step that both halves of the loop have done: publish when it is time."""
         self._notify.progress()
+        self._extras.tick()
         if self._notify.status_due():
             self._notify.status(self._running.status())
         if time.monotonic_ns() - self._last_ns >= self._every_ns:
@@ -138,6 +148,7 @@ class _Metrics:
         states = running.cameras.states()
         report["dropped"] = {s.camera: s.dropped for s in states}
         report["reconnects"] = {s.camera: s.reconnects for s in states}
+        report.update(self._extras.report())
         running.publisher.metrics(report)
 
 

@@ -89,7 +89,8 @@ class Reload:
             self._asked.clear()
             if self._left:
                 return
-            self._once()
+            with self._running.changing:
+                self._once()
 
     def _once(self) -> None:
         self._notify.reloading()

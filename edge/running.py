@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from edge.assemble import Models
 from edge.capture import Cameras
@@ -22,6 +23,7 @@ class Running:
     publisher: Publisher
     pipeline: Pipeline
     health: Health
+    changing: threading.Lock = field(default_factory=threading.Lock)  # one who plans at a time
 
     def use(self, models: Models) -> Models:
         """Execute these networks from the next step on; gives those before, to be closed."""

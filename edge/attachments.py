@@ -1,0 +1,139 @@
+"""The parts of a run that are off by default: bundles, signed commands, recordings of poses.
+
+Each is imported only where the configuration asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
+
+from edge import _durable
+from edge.assemble import Models
+from edge.config import Config
+from edge.messages import ROOT, Incoming
+from edge.pace import Cameras, Pace
+from edge.publish import Publisher
+from edge.running import Running
+from edge.structures import Frame, Poses
+
+if TYPE_CHECKING:
+    from edge._command_watch import Watch
+    from edge.bundle import Bundles
+    from edge.commands import Commands
+
+See = Callable[[Sequence[Frame], Sequence[Poses]], None]
+
+
+class Attachments:
+    """What the configuration asks for beside the loop itself.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        EdgeError: something asked for that cannot be.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stack = contextlib.ExitStack()
+        self._bundles: Optional[Bundles] = None
+        self._commands: Optional[Commands] = None
+        self._watch: Optional[Watch] = None
+        self._pace: Optional[Pace] = None
+        if config.bundle.enabled:
+            from edge.bundle import Bundles
+
+            self._bundles = Bundles(config)
+            self._stack.callback(self._bundles.close)
+        if config.commands.allow:
+            from edge import commands
+
+            commands.check(config)
+
+    def applied(self, config: Config) -> Config:
+        """The configuration as the bundle in use makes it."""
+        return self._bundles.applied(config) if self._bundles else config
+
+    def reader(self, read: Callable[[], Config]) -> Callable[[], Config]:
+        """How a reload reads the configuration: with the bundle that is in use then."""
+        return lambda: self.applied(read())
+
+    def models(self, config: Config) -> Models:
+        """The networks to start with."""
+        return self._bundles.open(config) if self._bundles else Models(config)
+
+    def cameras(self, cameras: Cameras) -> Cameras:
+        """The cameras, slowed down where a command may wish for it."""
+        if "rate" not in self._config.commands.allow:
+            return cameras
+        self._pace = Pace(cameras)
+        return self._pace
+
+    def filters(self) -> Dict[str, Callable[[Incoming], None]]:
+        """What a sink with a broker has to listen to."""
+        if not self._config.commands.allow:
+            return {}
+        return {f"{ROOT}/{self._config.device}/cmd/+": self._receive}
+
+    def watch(self, see: See, publisher: Publisher, lossless: bool) -> See:
+        """Whoever looks at every step, in one."""
+        seers = [see]
+        if self._config.commands.allow:
+            from edge._command_watch import Watch
+
+            self._watch = Watch()
+            seers.append(self._watch)
+        if self._config.record.max_mb:
+            seers.append(self._recorder(publisher, lossless))
+
+        def all_of_them(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+            for seer in seers:
+                seer(frames, poses)
+
+        return see if len(seers) == 1 else all_of_them
+
+    def attach(self, running: Running) -> None:
+        """The loop is made: begin."""
+        self._running = running
+        if self._bundles:
+            self._bundles.attach(running)
+        if self._watch is not None:
+            from edge._command_deeds import deeds
+            from edge.commands import Commands
+
+            install = self._bundles.install if self._bundles else None
+            pace = self._pace or Pace(running.cameras)
+            does = deeds(self._config, self._watch, pace, install)
+            self._commands = Commands(self._config, does, running.publisher.build.boot_id)
+            self._stack.callback(self._commands.close)
+
+    def tick(self) -> None:
+        """After each step."""
+        if self._bundles:
+            self._bundles.tick()
+
+    def report(self) -> Mapping[str, Any]:
+        """What the metrics get to know."""
+        return {"commands": dict(self._commands.counts)} if self._commands else {}
+
+    def close(self) -> None:
+        """End what was begun."""
+        self._stack.close()
+
+    def _receive(self, incoming: Incoming) -> None:
+        """Commands that come before the loop is made are not for this run: they time out."""
+        if self._commands is not None:
+            self._commands.receive(incoming)
+
+    def _recorder(self, publisher: Publisher, lossless: bool) -> See:
+        from edge.recording import Recorder
+
+        folder = _durable.state_dir(self._config, "record.max_mb") / "recordings"
+        recorder = Recorder(
+            folder, self._config.record.max_mb << 20, publisher.build,
+            lambda: self._running.config, lossless,
+        )  # fmt: skip
+        self._stack.callback(recorder.close)
+        return recorder

@@ -1,0 +1,182 @@
+"""`edge-tools replay`: recorded poses through the rules again, giving the same events bit for bit.
+
+Rules are pure functions of poses and their times, so a recording that begins with the run gives
+exactly its events. Where the ring has dropped the beginning, or frames are missing, rules know less
+than they did: that is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from edge import config
+from edge.assemble import build_rules
+from edge.errors import DataError, NoInputError
+from edge.messages import Builder, Clock, Message
+from edge.publish import Sink, SinkOptions, open_sink
+from edge.recording import SUFFIX, Told, read_segment, unpack
+from edge.rules import Rule
+from edge.structures import Frame
+from tools.progress import Progress
+
+HELP = "recorded poses through the rules again: the same events, or those of other rules"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("file", type=Path, help="a segment (.poses), or the folder of recordings")
+    parser.add_argument("--config", type=Path, metavar="F", help="take the rules of this file")
+    parser.add_argument("--sink", action="append", default=[], metavar="URI",
+                        help="where events go; default: jsonl:- (standard output)")
+    parser.add_argument("--frames", action="store_true", help="tell the frames, too")
+    parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay everything in order."""
+    segments = find(arguments.file)
+    rules_of = config.load(arguments.config) if arguments.config else None
+    player = Player(rules_of, arguments.frames)
+    options = SinkOptions(lossless=True, mqtt=rules_of.mqtt if rules_of else config.Mqtt())
+    sinks = [open_sink(uri, options) for uri in arguments.sink or ["jsonl:-"]]
+    try:
+        _play(player, segments, sinks)
+    finally:
+        for sink in sinks:
+            sink.close(30.0)
+    for note in player.notes:
+        print(f"edge-tools: {note}", file=sys.stderr)
+    figures = {"frames": player.frames, "events": player.events, "runs": player.runs,
+               "missing_frames": player.missing}  # fmt: skip
+    text = json.dumps(figures) if arguments.json else (
+        f"{player.frames} frames of {player.runs} runs, {player.events} events"
+    )
+    print(text, file=sys.stdout if arguments.json else sys.stderr)
+    return 0
+
+
+def find(path: Path) -> List[Path]:
+    """The segments of a recording, oldest first.
+
+    Raises:
+        NoInputError: there are none.
+    """
+    segments = sorted(path.glob("*" + SUFFIX)) if path.is_dir() else [path]
+    if not segments or not segments[0].is_file():
+        raise NoInputError(f"{path}: no recording here; [record] max_mb turns them on")
+    return segments
+
+
+def _play(player: Player, segments: List[Path], sinks: List[Sink]) -> None:
+    with Progress("replay", len(segments), "segments") as progress:
+        for segment in segments:
+            for message in player.segment(segment):
+                for sink in sinks:
+                    sink(message)
+            progress.update()
+
+
+class Player:
+    """Recorded frames in, messages out.
+
+    Args:
+        rules_of: whose rules are applied; None = those that were in force.
+        with_frames: give frame messages, too.
+    """
+
+    def __init__(self, rules_of: Optional[config.Config] = None, with_frames: bool = False) -> None:
+        self._rules_of, self._with_frames = rules_of, with_frames
+        self._offset_ns = 0
+        self._boot_id = ""
+        self._config = config.Config()
+        self._build = Builder("edge")
+        self._rules: Dict[str, List[Tuple[Dict[str, Any], Rule]]] = {}
+        self.frames = self.events = self.runs = self.missing = 0
+        self.notes: List[str] = []
+
+    def segment(self, path: Path) -> Iterator[Message]:
+        """The messages of one segment.
+
+        Raises:
+            DataError: it is none, or of another program version.
+        """
+        kinds: Dict[str, Callable[[bytes], Iterator[Message]]] = {
+            "H": self._head, "P": self._frame, "G": self._gap,
+        }  # fmt: skip
+        for kind, payload in read_segment(path):
+            if kind not in kinds:
+                raise DataError(f"{path}: has a record of kind {kind!r}; is it of a newer version?")
+            yield from kinds[kind](payload)
+
+    def _head(self, payload: bytes) -> Iterator[Message]:
+        record = _record(payload, "boot_id", "config", "numbers")
+        table = config.read_toml(Path("recording"), lambda path: record["config"].encode())
+        settings = config.complete(config.build(config.Config, table))
+        if record["boot_id"] != self._boot_id:
+            self._begin(record, settings)
+        self._config = settings
+        yield from ()
+
+    def _begin(self, record: Dict[str, Any], settings: config.Config) -> None:
+        clock = Clock(lambda: self._offset_ns, lambda: 0)
+        publish = settings.publish
+        self._build = Builder(settings.device, publish.codec, publish.frame_expiry_s, clock)
+        self._build.resume(record["boot_id"], record["numbers"])
+        self._boot_id, self._rules = record["boot_id"], {}
+        self.runs += 1
+        if any(topic.endswith("/frame") for topic in record["numbers"]):
+            self.notes.append(f"run {self._boot_id}: its beginning is gone from the ring; rules "
+                              "begin anew, so events may differ")  # fmt: skip
+
+    def _gap(self, payload: bytes) -> Iterator[Message]:
+        missing = int(_record(payload, "frames")["frames"])
+        self.missing += missing
+        self.notes.append(f"run {self._boot_id}: {missing} frames are missing, events may differ")
+        yield from ()
+
+    def _frame(self, payload: bytes) -> Iterator[Message]:
+        told = unpack(payload)
+        self._offset_ns = told.offset_ns
+        self.frames += 1
+        message = self._build.frame(_frame(told), told.poses)
+        if self._with_frames:
+            yield message
+        for rule in self._rules_for(told.camera):
+            for event in rule(told.poses, told.camera, told.t_ns):
+                self.events += 1
+                yield self._build.event(event)
+
+    def _rules_for(self, camera: str) -> List[Rule]:
+        """As a reload does: a rule whose table did not change goes on with what it knows."""
+        settings = self._rules_of or self._config
+        tables = [t for t in settings.rules if camera in t.get("cameras", [camera])]
+        known = self._rules.get(camera)
+        if known is None or [t for t, _ in known] != tables:
+            left = list(known or [])
+            fresh = list(zip(tables, build_rules(settings, camera)))
+            for i, (table, _) in enumerate(fresh):
+                at = next((j for j, (was, _) in enumerate(left) if was == table), -1)
+                fresh[i] = left.pop(at) if at >= 0 else fresh[i]
+            known = self._rules[camera] = fresh
+        return [rule for _, rule in known]
+
+
+def _record(payload: bytes, *names: str) -> Dict[str, Any]:
+    try:
+        record = json.loads(payload)
+        return {name: record[name] for name in names}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"the recording is damaged: {error}") from error
+
+
+def _frame(told: Told) -> Frame:
+    """A frame without a picture."""
+    width, height = told.size
+    nothing = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
+    return Frame(nothing, told.index, told.t_ns, told.camera)
