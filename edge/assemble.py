@@ -127,7 +127,8 @@ class Models:
         return load_model(recipe, self._open(folder, recipe), options)
 
     def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
-        limits = RunnerOptions(self._config.runtime.threads, self._config.runtime.max_batch)
+        runtime = self._config.runtime
+        limits = RunnerOptions(runtime.threads, runtime.max_batch, preprocess=runtime.preprocess)
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
         for name, network in recipe.networks.items():

@@ -82,6 +82,8 @@ class Runtime:
     precision: str = key("fp32", "which file of a model to load", choices=("fp32", "fp16", "int8"))
     threads: int = key(0, "CPU threads per network; 0 = all cores", 0, 256)
     max_batch: int = key(32, "larger batches run in chunks", 1, 256)
+    preprocess: str = key("auto", "crops by the GPU's kernel or OpenCV; auto = the kernel if it fits",
+                          choices=("auto", "kernel", "opencv"))
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Smooth:
 class Publish:
     """Where results go."""
 
-    sinks: List[str] = key(["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = standard output)")
+    sinks: List[str] = key(["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1")
     codec: str = key("json", "of frame messages", choices=("json", "cbor"))
     metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
     frame_expiry_s: int = key(2, "a broker drops live frames older than this", 1, 3600)

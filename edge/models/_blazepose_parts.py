@@ -13,7 +13,6 @@ from edge.models._blazepose_crops import Squares
 from edge.models._blazepose_crowd import Crowd
 from edge.models._blazepose_decode import Bodies
 from edge.models._outputs import Outputs
-from edge.models._preprocess import sample
 from edge.structures import Frame
 
 _LOOKED_AT = 0.1  # score of a wrist, or of the head, below which nobody looks (MediaPipe's 0.1)
@@ -46,8 +45,7 @@ class Part:
         network = self.outputs.network
         self.matrices = self.squares.matrices(network)
         if len(self.rows):
-            feed = self.outputs.feed(len(self.rows))
-            sample(frames, which[self.rows], self.matrices, network, feed)
+            self.outputs.sample(frames, which[self.rows], self.matrices)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute the network, if anything was cut."""

@@ -11,7 +11,6 @@ from edge import geometry
 from edge.errors import ConfigError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs
-from edge.models._preprocess import PAD, letterbox
 from edge.recipe import Network
 from edge.structures import Detections, Frame
 
@@ -70,7 +69,7 @@ class BoxDetector:
         """One Detections for each frame, boxes clipped to it, best score first."""
         if not frames:
             return []
-        matrices = letterbox(frames, self._outputs.network, self._outputs.feed(len(frames)), PAD)
+        matrices = self._outputs.letterbox(frames)
         # A network may give anything: what is not finite is dropped and counted, not computed with.
         with np.errstate(invalid="ignore", over="ignore"):
             found = self._decode(self._outputs.run(), self._options.min_score)

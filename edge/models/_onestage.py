@@ -11,7 +11,7 @@ from edge import geometry
 from edge.models import ModelOptions
 from edge.models._boxes import Candidates, best, to_frame
 from edge.models._outputs import Outputs
-from edge.models._preprocess import PAD, letterbox
+from edge.models._preprocess import PAD
 from edge.structures import Frame, Poses
 
 
@@ -84,8 +84,7 @@ class OneStage:
         """One Poses for each frame, ids -1, best person first; candidates are ignored."""
         if not frames:
             return []
-        feed = self._outputs.feed(len(frames))
-        matrices = letterbox(frames, self._outputs.network, feed, self._border)
+        matrices = self._outputs.letterbox(frames, self._border)
         with np.errstate(invalid="ignore", over="ignore"):
             found = self._decode(self._outputs.run(), self._options.min_score)
         self._outputs.note_bad(found.people.bad)

@@ -9,8 +9,10 @@ import numpy as np
 
 from edge import skeletons
 from edge.errors import ConfigError, DataError
+from edge.models import _preprocess
 from edge.recipe import Network, Recipe
-from edge.runtime import Runner
+from edge.runtime import Runner, crops_of
+from edge.structures import Frame
 
 LOG = logging.getLogger(__name__)
 Shape = Tuple[Optional[int], ...]  # without the batch; None = anything
@@ -102,6 +104,27 @@ class Outputs:
     def feed(self, batch: int) -> np.ndarray:
         """The image input for `batch` samples, to be filled in place."""
         return self.runner.feed(batch)[self.network.input]
+
+    def sample(
+        self, frames: Sequence[Frame], which: np.ndarray, matrices: np.ndarray, border: int = 0
+    ) -> None:
+        """Fill the image input with crops: on the GPU where the engine reads it, else by OpenCV.
+
+        The one way in for every family; see `_preprocess.sample` for the arguments.
+        """
+        crops = crops_of(self.runner)
+        if crops is not None:
+            crops.sample(frames, which, matrices, self.network, border)
+        else:
+            out = self.feed(len(which))
+            _preprocess.sample(frames, which, matrices, self.network, out, border)
+
+    def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:
+        """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
+        crops = crops_of(self.runner)
+        if crops is not None:
+            return crops.letterbox(frames, self.network, border)
+        return _preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute; the required outputs by our names, borrowed until the next feed."""

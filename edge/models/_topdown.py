@@ -10,7 +10,6 @@ from edge import geometry
 from edge.errors import DataError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs
-from edge.models._preprocess import sample
 from edge.skeletons import Skeleton
 from edge.structures import Frame, Poses
 
@@ -84,7 +83,7 @@ class TopDown:
         matrices = plain
         if self._udp:
             matrices = geometry.crop_affine(boxes, size, self._padding, udp=True)
-        sample(frames, which, matrices, network, self._outputs.feed(len(boxes)))
+        self._outputs.sample(frames, which, matrices)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             keypoints, scores = self._decode(self._outputs.run())
         if keypoints.shape[1] != self._keypoints:

@@ -23,7 +23,6 @@ from edge.models._blazepose_decode import Bodies
 from edge.models._blazepose_memory import Memory
 from edge.models._blazepose_parts import Faces, Hands
 from edge.models._outputs import Outputs, Shape
-from edge.models._preprocess import sample
 from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.structures import Frame, Poses
@@ -80,7 +79,7 @@ class BlazePose:
         squares = squares.otherwise(good, crops.of_boxes(crowd.boxes, crowd.sizes))
         network = self._body.network
         matrices = squares.matrices(network)
-        sample(frames, crowd.which, matrices, network, self._body.feed(len(crowd)))
+        self._body.sample(frames, crowd.which, matrices)
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Protocol, Tuple
+from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
 from edge import plug
 from edge.errors import ConfigError, NoInputError
+from edge.recipe import Network
+from edge.runtime.kernels import enable
+from edge.structures import Frame
 
 SUFFIXES = {".onnx": "ort", ".engine": "trt"}
 
@@ -28,6 +31,18 @@ class RunnerOptions:
 
     threads: int = 0  # 0 = the runtime's choice
     max_batch: int = 32  # larger batches run in chunks of this size
+    cuda_graphs: bool = True  # engines: repeat whole executions by one call
+    dla_core: Optional[int] = None  # engines: where it was built for; None = the GPU
+    preprocess: str = "auto"  # engines: crops by `kernel` or `opencv`; auto = the kernel if it fits
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """An array as the GPU sees it; borrowed like the host's view of it."""
+
+    pointer: int
+    shape: Tuple[int, ...]
+    dtype: np.dtype
 
 
 class Runner(Protocol):
@@ -54,6 +69,36 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
+
+
+class Crops(Protocol):
+    """Fills a runner's image input from frames where the engine reads it, without the host.
+
+    A runner of an engine has one as its attribute `crops`; a runner that stands for another hands
+    that one's on.
+    """
+
+    def sample(
+        self,
+        frames: Sequence[Frame],
+        which: np.ndarray,
+        matrices: np.ndarray,
+        network: Network,
+        border: int = 0,
+    ) -> None:
+        """What `edge.models._preprocess.sample` does."""
+
+    def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
+        """What `edge.models._preprocess.letterbox` does."""
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+
+
+def crops_of(runner: Runner) -> Optional[Crops]:
+    """What fills the runner's input on the GPU; None = the host does."""
+    crops: Optional[Crops] = getattr(runner, "crops", None)
+    return crops
 
 
 Read = Callable[[Path], bytes]
@@ -95,4 +140,5 @@ def open_runner(
     if name is None:
         raise ConfigError(f"{path}: no runtime for {path.suffix!r}; known: {', '.join(SUFFIXES)}")
     runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options, read)
+    enable(runner, options.preprocess, str(path))
     return runner

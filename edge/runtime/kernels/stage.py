@@ -10,6 +10,13 @@ import numpy as np
 from edge.runtime._cuda_memory import PAIR, Buffer, Device, Stream
 from edge.structures import Frame
 
+_stages: weakref.WeakKeyDictionary[Device, Stage] = weakref.WeakKeyDictionary()
+
+
+def stage_of(device: Device) -> Stage:
+    """The one of a device."""
+    return _stages.setdefault(device, Stage(device))
+
 
 class _Place:
     """A buffer and the frame in it."""
