@@ -284,7 +284,8 @@ class Outbox:
         for raw in found:
             if file.crc(raw[:6]) != raw[6]:
                 raise DamagedError(f"row {raw[0]} has a wrong checksum")
-            rows.append(Row(*raw[:6], self.state.token))
+            i, priority, run, t_ns, topic, body = raw[:6]
+            rows.append(Row(i, priority, run, t_ns, topic, body, self.state.token))
             size += len(raw[5])
             if size > BATCH_BYTES:
                 break

@@ -42,7 +42,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "edge/codec.py": {"edge.errors"},
     "edge/messages.py": CONFIG | {"edge.codec", "edge"},
     "edge/publish/": CONFIG | {"edge.publish", "edge.messages", "edge.codec", "edge",
-                               "edge.outbox", "edge._durable"},
+                               "edge.outbox", "edge._outbox_file", "edge._durable"},
     "edge/outbox.py": PURE | {"edge._outbox_file", "edge._outbox_mark"},
     "edge/_outbox_file.py": PURE | {"edge._durable"},
     "edge/_outbox_mark.py": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -9,13 +10,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Seque
 
 import edge
 from edge import plug
-from edge.config import Config, Mqtt
+from edge.config import Config, Mqtt, Outbox
 from edge.errors import ConfigError, EdgeError
-from edge.messages import Builder, Message
+from edge.messages import Builder, Incoming, Message
 from edge.publish._clock import clock_quality
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 SCHEMES = {"mqtts": "mqtt"}
+
+
+def no_event(event: PoseEvent) -> None:
+    """Where a sink's own events go that nobody publishes."""
 
 
 def never() -> bool:
@@ -32,6 +37,12 @@ class SinkOptions:
     mqtt: Mqtt = field(default_factory=Mqtt)
     lossless: bool = False  # wait for the writer rather than drop: every source is a recording
     stop: Callable[[], bool] = never  # true = wait no longer
+    outbox: Outbox = field(default_factory=Outbox)
+    state_dir: str = ""  # where it is by default
+    first: bool = True  # of the sinks that have an outbox
+    run: str = ""  # names this run of the program
+    tell: Callable[[PoseEvent], None] = no_event  # publishes an event about the sink itself
+    listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)  # by filter
 
 
 class Counters:
@@ -42,16 +53,18 @@ class Counters:
         self.sent = 0  # written, or taken by the broker
         self.dropped = 0  # given up: not connected, no room, a full disk
         self.refused = 0  # never wanted: too large, not allowed
+        self.outbox: Dict[str, Any] = {}  # see contract/metrics.json; empty = there is none
 
     def add(self, name: str, count: int = 1) -> None:
         """Count under one of the names above."""
         with self._lock:
             setattr(self, name, getattr(self, name) + count)
 
-    def report(self) -> Dict[str, int]:
+    def report(self) -> Dict[str, Any]:
         """All of them at once."""
         with self._lock:
-            return {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
+            told = {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
+        return {**told, "outbox": self.outbox} if self.outbox else told
 
 
 class Sink(Protocol):
@@ -107,6 +120,8 @@ class Publisher:
         engines: sha256 of each loaded network file, by name, for the birth certificate.
         lossless: every source is a recording, so wait for slow writers instead of dropping.
         stop: tells when such a wait has to end.
+        listen: topic filters that brokers are asked for, and who takes what comes; called in a
+            thread of the sink's, so it must not wait.
 
     Raises:
         EdgeError: a sink that cannot be opened; those before it are closed again.
@@ -118,6 +133,7 @@ class Publisher:
         engines: Optional[Mapping[str, str]] = None,
         lossless: bool = False,
         stop: Callable[[], bool] = never,
+        listen: Optional[Mapping[str, Callable[[Incoming], None]]] = None,
     ) -> None:
         publish = config.publish
         self.build = Builder(config.device, publish.codec, publish.frame_expiry_s)
@@ -127,11 +143,15 @@ class Publisher:
         self._lock = threading.Lock()
         self._closed = False
         will = self.build.offline("lost")
-        options = SinkOptions(config.device, will, config.mqtt, lossless, stop)
+        options = SinkOptions(
+            config.device, will, config.mqtt, lossless, stop, config.outbox, config.state.dir,
+            run=self.build.boot_id, tell=self.event, listen=dict(listen or {}),
+        )
         self.sinks: List[Sink] = []
         try:
             for uri in publish.sinks:
-                self.sinks.append(open_sink(uri, options))
+                first = not any(s.counters.outbox for s in self.sinks)
+                self.sinks.append(open_sink(uri, dataclasses.replace(options, first=first)))
         except EdgeError:
             self._close_sinks(1.0)
             raise

@@ -1,64 +1,364 @@
-"""Events in memory from the moment a rule gives them until a broker has taken them."""
+"""What of the outbox is to be sent next, what is under way, and what has to wait.
+
+Two lanes take turns: events that have just been stored, and those read from the outbox in the order
+of their ids (after an outage or a restart), so that an alarm never stands behind a day of history.
+Within a lane, events keep their order. A topic whose events nobody takes is held back, all of it,
+and one of its events is tried from time to time; the others pass. Owned by the sender's thread.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import Deque, Dict, List, Optional
+from dataclasses import dataclass, field
+from typing import Callable, Deque, Dict, Iterator, List, Optional, Protocol, Set, Tuple
 
-from edge.messages import Message
+from edge.outbox import Row
+from edge.publish._link import FINAL, NOBODY, TAKEN, Fetch, Loaded
+
+FRESH_ROOM = 256  # newly stored events in memory; more are read from the outbox again
+ANSWERS = 256  # events that wait for a consumer at once
+PAUSE_S = 2.0  # before one of a held topic is tried again
+PAUSE_MAX_S = 30.0
+MAX_HELD = 500  # SQLite takes 999 parameters
+SUSPECT_S = 3.0  # a connection that ends so soon after an event was sent alone ...
+STRIKES = 3  # ... so often in a row, ends because of it
+FOR_EVER = 2**63 - 1
+
+
+class Shelf(Protocol):
+    """What the outbox's thread does for us (edge.publish._store)."""
+
+    def done(self, row_id: int, token: str) -> None:
+        """A row may go."""
+
+    def park(self, row: Row, reason: str) -> None:
+        """A row cannot be delivered."""
+
+    def fetch(self, wish: Fetch) -> None:
+        """Rows are wanted."""
+
+
+@dataclass
+class Hold:
+    """A topic that waits."""
+
+    until_s: float
+    pause_s: float
+
+
+@dataclass
+class _UnderWay:
+    row: Row
+    since_s: float
+    answered: bool = False  # before the broker acknowledged it
+
+
+@dataclass
+class _Lanes:
+    """Rows in memory that may be sent."""
+
+    probes: Deque[Row] = field(default_factory=deque)
+    fresh: Deque[Row] = field(default_factory=deque)
+    old: Deque[Row] = field(default_factory=deque)
+    turn: bool = False
+
+    def take(self) -> Optional[Row]:
+        """The next; fresh and old take turns."""
+        if self.probes:
+            return self.probes.popleft()
+        self.turn = not self.turn
+        order = (self.fresh, self.old) if self.turn else (self.old, self.fresh)
+        lane = order[0] or order[1]
+        return lane.popleft() if lane else None
+
+    def clear(self) -> None:
+        """Forget them: the outbox has them all."""
+        self.probes.clear()
+        self.fresh.clear()
+        self.old.clear()
 
 
 class Backlog:
-    """First in, first out, bounded; what is under way stays until it is acknowledged.
-
-    It lives in memory: a device that dies while the broker is away loses what is in here.
+    """The events of one broker.
 
     Args:
-        room: messages it holds; one more and the oldest that is not under way is given up.
+        shelf: the outbox's thread.
+        answer_s: with a level of `consumer`, how long an answer may take; None = the broker's
+            acknowledgement is enough.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._waiting: Deque[Message] = deque()
-        self._sent: Dict[int, Message] = {}  # by packet number, in the order of sending
+    def __init__(
+        self,
+        shelf: Shelf,
+        answer_s: Optional[float] = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shelf, self._answer_s, self._clock = shelf, answer_s, clock
+        self._lanes = _Lanes()
+        self._top = FOR_EVER  # ids from here on came by `stored`; those below are read again
+        self._last = 0  # highest id seen
+        self._token = ""  # of the rows seen
+        self._cursor = 0
+        self._more = True  # the outbox may have rows between cursor and top
+        self._wish: Optional[Fetch] = None  # under way to the outbox
+        self._turn = 0
+        self._gone: Set[int] = set()  # acknowledged since that wish
+        self._unacked: Dict[int, _UnderWay] = {}  # by packet number
+        self._unanswered: Dict[int, _UnderWay] = {}  # by row id
+        self._held: Dict[str, Hold] = {}
+        self._suspects: Set[int] = set()
+        self._strikes: Dict[int, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._sent)
+    # Rows in --------------------------------------------------------------------------------
+
+    def stored(self, rows: List[Row], up: bool) -> None:
+        """Rows were stored; kept in memory while there is room and a connection."""
+        self._last = rows[-1].id
+        if not up or len(self._lanes.fresh) + len(rows) > FRESH_ROOM:
+            self._read_again(self._cursor)
+            return
+        self._token = rows[-1].token
+        self._top = min(self._top, rows[0].id)
+        self._lanes.fresh.extend(r for r in rows if r.topic not in self._held)
+
+    def loaded(self, note: Loaded) -> None:
+        """Rows were read."""
+        if note.wish.only:
+            self._probe(note)
+            return
+        if note.wish is not self._wish:
+            return  # asked before something changed
+        self._wish = None
+        self._more = bool(note.rows)
+        if note.rows:
+            self._cursor = self._seen(note.rows)
+        self._lanes.old.extend(self._new(note.rows))
+
+    def _seen(self, rows: List[Row]) -> int:
+        self._token = rows[-1].token
+        self._last = max(self._last, rows[-1].id)
+        return rows[-1].id
+
+    def _new(self, rows: List[Row]) -> Iterator[Row]:
+        busy = set(self._busy()) | self._gone
+        return (r for r in rows if r.id not in busy and r.id < self._top)
+
+    def _probe(self, note: Loaded) -> None:
+        if not note.rows:
+            self._held.pop(note.wish.only, None)
+        elif note.wish.turn == self._turn:
+            self._lanes.probes.extend(r for r in note.rows if r.id not in set(self._busy()))
+
+    def again(self) -> None:
+        """Another connection or another outbox: everything unacknowledged is read again."""
+        self._unacked.clear()
+        self._unanswered.clear()
+        self._held.clear()
+        self._read_again(0)
+
+    def moved(self) -> None:
+        """Another outbox: numbers begin anew."""
+        self._last, self._top = 0, FOR_EVER
+        self._strikes.clear()
+        self._suspects.clear()
+        self.again()
+
+    def _release(self) -> None:
+        """Somebody listens again: what was held goes out in the order it came."""
+        self._held.clear()
+        self._read_again(0)
+
+    def _read_again(self, cursor: int) -> None:
+        self._lanes.clear()
+        self._cursor, self._more, self._wish = cursor, True, None
+        self._top = self._last + 1 if self._last else FOR_EVER
+        self._turn += 1
+
+    # Rows out -------------------------------------------------------------------------------
 
     @property
     def under_way(self) -> int:
-        """Messages sent and not yet acknowledged."""
-        return len(self._sent)
+        """Events sent and not yet acknowledged by the broker."""
+        return len(self._unacked)
 
-    def add(self, message: Message) -> int:
-        """Keep a message; returns how many were given up for it."""
-        self._waiting.append(message)
-        if len(self) <= self._room:
-            return 0
-        self._waiting.popleft()
-        return 1
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way and nothing can be sent now."""
+        lanes = self._lanes
+        busy = self._unacked or self._unanswered or self._more
+        return not (busy or lanes.probes or lanes.fresh or lanes.old)
 
-    def next(self) -> Optional[Message]:
-        """Take the oldest that waits; follow with `sent`, or it is gone."""
-        return self._waiting.popleft() if self._waiting else None
+    def next(self) -> Optional[Row]:
+        """What to send now; follow with `sent` or `park`, or it waits for the next connection."""
+        if self._suspects and self._unacked:
+            return None  # after a lost connection one by one, to see which of them it was
+        if len(self._unanswered) >= ANSWERS:
+            return None
+        while True:
+            probe = bool(self._lanes.probes)
+            row = self._lanes.take()
+            if row is None or probe or row.topic not in self._held:
+                return row
 
-    def sent(self, packet: int, message: Message) -> None:
+    def sent(self, packet: int, row: Row) -> None:
         """It is under way under this number."""
-        self._sent[packet] = message
+        self._unacked[packet] = _UnderWay(row, self._clock())
 
-    def done(self, packet: int) -> Optional[Message]:
-        """It was answered: forget it. None when the number is none of ours."""
-        return self._sent.pop(packet, None)
+    def park(self, row: Row, reason: str) -> None:
+        """It cannot be delivered."""
+        self._suspects.discard(row.id)
+        self._gone.add(row.id)
+        self._shelf.park(row, reason)
 
-    def again(self) -> None:
-        """The connection is gone: everything under way waits again, before the rest."""
-        lost: List[Message] = list(self._sent.values())
-        self._sent.clear()
-        self._waiting.extendleft(reversed(lost))
+    def _busy(self) -> Iterator[int]:
+        yield from (u.row.id for u in self._unacked.values())
+        yield from self._unanswered
+        yield from (r.id for r in self._lanes.probes)
+        yield from (r.id for r in self._lanes.fresh)
 
-    def clear(self) -> int:
-        """Give everything up; returns how many."""
-        left = len(self)
-        self._waiting.clear()
-        self._sent.clear()
-        return left
+    # Answers --------------------------------------------------------------------------------
+
+    def acknowledged(self, packet: int, code: int, reason: str) -> Optional[Tuple[Row, bool]]:
+        """The broker has answered.
+
+        Returns:
+            The row and whether it was delivered; None when the number is none of ours.
+        """
+        found = self._unacked.pop(packet, None)
+        if found is None:
+            return None
+        row = found.row
+        self._suspects.discard(row.id)
+        self._strikes.pop(row.id, None)
+        if found.answered:
+            return row, False
+        if code in FINAL:
+            self.park(row, reason)
+        elif code != TAKEN:
+            self._hold(row.topic, PAUSE_S if code == NOBODY else PAUSE_MAX_S)
+        elif self._answer_s is None:
+            self._finish(row.id, row.token, row.topic)
+            return row, True
+        else:
+            self._unanswered[row.id] = _UnderWay(row, self._clock())
+        return row, False
+
+    def answered(self, correlation: bytes) -> bool:
+        """A consumer says that it has an event; tells whether it was one that waited."""
+        token, row_id = read_correlation(correlation)
+        if not token or token != self._token:
+            return False
+        early = next((u for u in self._unacked.values() if u.row.id == row_id), None)
+        known = self._unanswered.pop(row_id, None) or early
+        if early is not None:
+            early.answered = True
+        self._finish(row_id, token, known.row.topic if known else "")
+        if known is None and self._held:
+            self._release()  # late, after we asked again: so somebody is there
+        return known is not None
+
+    def _finish(self, row_id: int, token: str, topic: str) -> None:
+        self._gone.add(row_id)
+        self._shelf.done(row_id, token)
+        if topic in self._held:
+            self._release()
+
+    def _hold(self, topic: str, pause_s: float) -> None:
+        now_s = self._clock()
+        hold = self._held.get(topic)
+        if hold is None and len(self._held) < MAX_HELD:
+            self._held[topic] = Hold(now_s + pause_s, pause_s)
+        elif hold is not None and hold.until_s < now_s + pause_s:
+            hold.until_s = now_s + pause_s
+
+    # Time -----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Ask for rows, try what is held, ask again what was not answered."""
+        now_s = self._clock()
+        self._expire(now_s)
+        for topic, hold in self._held.items():
+            if now_s >= hold.until_s:
+                hold.until_s = now_s + hold.pause_s
+                self._shelf.fetch(Fetch(self._turn, only=topic, skip=tuple(self._topic(topic))))
+        low = len(self._lanes.old) < FRESH_ROOM // 8
+        if self._more and self._wish is None and low:
+            self._gone.clear()
+            self._wish = Fetch(self._turn, self._cursor, self._top, tuple(self._held))
+            self._shelf.fetch(self._wish)
+
+    def due_s(self) -> List[float]:
+        """When `tick` has something to do, in monotonic seconds."""
+        due = [h.until_s for h in self._held.values()]
+        if self._unanswered and self._answer_s is not None:
+            due.append(next(iter(self._unanswered.values())).since_s + self._answer_s)
+        return due
+
+    def _expire(self, now_s: float) -> None:
+        """An event nobody answered gives way to others; its topic is tried ever more rarely."""
+        if self._answer_s is None:
+            return
+        late: List[Row] = []
+        for waiting in self._unanswered.values():  # in the order of sending
+            if now_s - waiting.since_s < self._answer_s:
+                break
+            late.append(waiting.row)
+        for row in late:
+            del self._unanswered[row.id]
+        for topic in {row.topic for row in late}:
+            hold = self._held.get(topic)
+            pause_s = min(hold.pause_s * 2, PAUSE_MAX_S) if hold else min(PAUSE_S, self._answer_s)
+            self._held.setdefault(topic, Hold(0.0, 0.0)).pause_s = pause_s
+            self._held[topic].until_s = now_s + pause_s
+
+    def _topic(self, topic: str) -> Iterator[int]:
+        under = [u.row for u in self._unacked.values()] + [
+            u.row for u in self._unanswered.values()
+        ]
+        return (row.id for row in under if row.topic == topic)
+
+    # The end of a connection ------------------------------------------------------------------
+
+    def lost(self) -> Optional[Row]:
+        """The connection is gone; returns an event that is to blame for it, parked now.
+
+        A broker that closes the connection over a message it finds too large does not say which.
+        So after a loss they are sent one by one, and one that ends STRIKES connections in a row,
+        each time alone and at once, is it.
+        """
+        under_way = list(self._unacked.values())
+        blamed = None
+        if len(under_way) == 1 and self._clock() - under_way[0].since_s < SUSPECT_S:
+            row = under_way[0].row
+            self._strikes[row.id] = self._strikes.get(row.id, 0) + 1
+            blamed = row if self._strikes[row.id] >= STRIKES else None
+        self._suspects = {u.row.id for u in under_way}
+        if blamed is not None:
+            self.park(blamed, f"ended {STRIKES} connections")
+        self.again()
+        return blamed
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the next events go one by one."""
+        return bool(self._suspects)
+
+    def trust(self) -> None:
+        """The connection holds: nobody is suspected any more."""
+        self._suspects.clear()
+        self._strikes.clear()
+
+
+def correlation(row: Row) -> bytes:
+    """What an answer to this event must carry; cannot be guessed without having seen it."""
+    return f"{row.token}-{row.id}".encode("ascii")
+
+
+def read_correlation(data: bytes) -> Tuple[str, int]:
+    """Token and id; ("", 0) when it is nothing of ours, whatever it is."""
+    token, mark, digits = data[:64].partition(b"-")
+    if not (mark and token.isalnum() and digits.isdigit() and len(digits) <= 18):
+        return "", 0
+    return token.decode("ascii"), int(digits)

@@ -1,11 +1,44 @@
-"""What the sender and an MQTT library say to each other; knows neither."""
+"""What the sender, an MQTT library and the outbox's thread say to each other; knows no library."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import List, Protocol, Tuple
 
+from edge import codec
 from edge.messages import Message
+from edge.outbox import Row
+
+# PUBACK reason codes, MQTT 5 section 3.4.2.1.
+TAKEN = 0x00
+NOBODY = 0x10  # no matching subscribers: counts as success there, not here
+FINAL = frozenset((0x87, 0x90, 0x99))  # not authorized, topic name invalid, payload invalid
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One publication as it goes out."""
+
+    topic: str
+    body: bytes
+    qos: int = 0
+    retain: bool = False
+    expiry_s: int = 0
+    content_type: str = codec.JSON
+    response_topic: str = ""  # where an answer is wanted; empty = none
+    correlation: bytes = b""
+
+    @staticmethod
+    def of(message: Message) -> Packet:
+        """A message of ours."""
+        m = message
+        return Packet(m.topic, m.body, m.qos, m.retain, m.expiry_s, m.content_type,
+                      correlation=m.correlation)
+
+    @property
+    def size(self) -> int:
+        """Bytes, without head and properties."""
+        return len(self.body) + len(self.topic) + len(self.response_topic)
 
 
 class Link(Protocol):
@@ -14,7 +47,7 @@ class Link(Protocol):
     def open(self) -> None:
         """Connect; the answer comes as Up or Down. Raises OSError or ValueError."""
 
-    def publish(self, message: Message) -> int:
+    def publish(self, packet: Packet) -> int:
         """Hand over; returns the packet number of the Answer to come. Never blocks."""
 
     def leave(self) -> None:
@@ -47,7 +80,16 @@ class Answer:
 
     link: Link
     packet: int
-    refusal: str  # empty = taken
+    code: int = TAKEN
+    refusal: str = ""  # the code in words; empty = taken
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A consumer has answered an event."""
+
+    link: Link
+    correlation: bytes
 
 
 @dataclass(frozen=True)
@@ -55,3 +97,35 @@ class Close:
     """Send what is waiting until then, and leave."""
 
     deadline_s: float  # monotonic
+
+
+@dataclass(frozen=True)
+class Stored:
+    """These events are safe now and may be sent."""
+
+    rows: List[Row]
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A wish for rows that wait in the outbox."""
+
+    turn: int  # comes back with them
+    cursor: int = 0
+    below: int = 2**63 - 1
+    without: Tuple[str, ...] = ()  # topics
+    only: str = ""  # the oldest of this topic alone ...
+    skip: Tuple[int, ...] = ()  # ... that is none of these
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The answer to a wish; empty = there are no more."""
+
+    wish: Fetch
+    rows: List[Row]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Another outbox is in use: what was known of rows holds no more."""

@@ -14,21 +14,38 @@ import time
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.messages import Message
+from edge.outbox import Row
 from edge.publish import Counters
-from edge.publish._backlog import Backlog
-from edge.publish._link import Answer, Close, Down, Link, Up
+from edge.publish._backlog import Backlog, correlation
+from edge.publish._link import (
+    FINAL,
+    NOBODY,
+    Answer,
+    Close,
+    Down,
+    Heard,
+    Link,
+    Loaded,
+    Moved,
+    Packet,
+    Stored,
+    Up,
+)
+from edge.publish._store import Store
 
 log = logging.getLogger(__name__)
 
 LIVE_ROOM = 256  # live frames on their way from the loop to the sender
 LIVE_BYTES = 2**20  # live frames that the connection holds and has not written
-EVENT_ROOM = 1000
+LATE_S = 5.0  # an event told later than this after it happened is history
 WINDOW = 20  # acknowledged messages under way at once
 MAX_BYTES = 2**28 - 1  # MQTT 5 section 2.1.4: the largest remaining length
-HEAD_BYTES = 64  # more than packet header and our properties take beside topic and body
+HEAD_BYTES = 128  # more than packet header and our properties take beside topic and body
 ANSWER_S = 5.0  # a broker that takes the connection but does not answer it
 PAUSE_S = 0.5  # before the first new try, doubled each time
 STEADY_S = 5.0  # a connection that lived so long was a good one
+GOODBYE_S = 0.5  # of the time to leave, kept for the goodbye
+POLL_S = 0.05  # while leaving
 BRIEF = 3  # so many that were not, one after the other, are no accident
 
 
@@ -36,13 +53,18 @@ class Sender:
     """The state of one broker.
 
     Live frames (QoS 0) are dropped unless connected; of retained messages the newest of each topic
-    is kept and told at every connection; everything else waits in the backlog.
+    is kept and told at every connection; events go to the outbox and come back when they are safe.
 
     Args:
         name: the broker, for people.
         dial: makes a link that puts its notes into the queue given.
         counters: what became of the messages.
         pause_max_s: longest wait between two tries.
+        store: the outbox's thread, which puts its notes into the same queue.
+        backlog: what of the outbox is sent when.
+        notes: that queue.
+        run: this run of the program; an event of another one is history.
+        answer_topic: where consumers answer events; empty = the broker's word is enough.
     """
 
     def __init__(
@@ -51,13 +73,18 @@ class Sender:
         dial: Callable[[queue.SimpleQueue[Any]], Link],
         counters: Counters,
         pause_max_s: float,
+        store: Store,
+        backlog: Backlog,
+        notes: queue.SimpleQueue[Any],
+        run: str = "",
+        answer_topic: str = "",
     ) -> None:
         self.up = False
         self.decided = threading.Event()  # the first try has an outcome
         self._name, self._dial, self._counters = name, dial, counters
-        self._notes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._store, self._backlog, self._notes = store, backlog, notes
+        self._run, self._answer_topic = run, answer_topic
         self._given = self._taken = 0  # the loop writes the first, the sender the second
-        self._backlog = Backlog(EVENT_ROOM)
         self._retained: Dict[str, Message] = {}  # newest of each topic
         self._untold: Dict[str, None] = {}  # topics in the order to tell them
         self._telling: Dict[int, str] = {}  # packet number -> topic
@@ -71,15 +98,12 @@ class Sender:
         self._closing_s: Optional[float] = None
         self._said: Dict[str, str] = {}
 
-    @property
-    def waiting(self) -> int:
-        """Events not yet taken by the broker; an estimate when read from another thread."""
-        return len(self._backlog) + self._given - self._taken
-
     def give(self, message: Message) -> None:
         """Take a message from the loop; never blocks."""
-        room = EVENT_ROOM if message.qos else LIVE_ROOM
-        if (message.qos == 0 and not self.up) or self._given - self._taken >= room:
+        if message.qos and not message.retain:
+            self._store.give(message)
+            return
+        if (message.qos == 0 and not self.up) or self._given - self._taken >= LIVE_ROOM:
             self._counters.add("dropped")
             return
         self._given += 1
@@ -101,6 +125,9 @@ class Sender:
         for note in self._read_notes():
             self._take(note)
         if self.up:
+            if time.monotonic() - self._up_since_s > STEADY_S:
+                self._backlog.trust()
+            self._backlog.tick()
             self._send()
 
     # Connection ------------------------------------------------------------------------------
@@ -130,15 +157,26 @@ class Sender:
         self._say("link", f"{reason}{again}")
         if self._link is not None:
             self._link.hang_up()
-        self._pause_s = PAUSE_S if steady else min(self._pause_s * 2, self._pause_max_s)
+        suspicious = self.up and self._blame()
+        soon = steady or suspicious
+        self._pause_s = PAUSE_S if soon else min(self._pause_s * 2, self._pause_max_s)
         self._due_s = now_s + self._pause_s * random.uniform(0.7, 1.0)
         self._link, self.up = None, False
-        self._backlog.again()
+        self._store.connected = False
         self._counters.add("dropped", len(self._live))
         self._live.clear()
         self._telling.clear()
         self._live_bytes = 0
         self.decided.set()
+
+    def _blame(self) -> bool:
+        """Whether an event may be the reason; one that surely is is parked."""
+        row = self._backlog.lost()
+        if row is not None:
+            self._counters.add("refused")
+            size = len(row.body)
+            self._say(row.topic, f"{row.topic}: {size} bytes, the broker closes on it; set aside")
+        return self._backlog.suspicious
 
     def _connected(self, note: Up) -> None:
         log.info("%s: connected", self._name)
@@ -146,15 +184,18 @@ class Sender:
         self._limits = (min(WINDOW, note.window), note.max_bytes)
         self._untold = dict.fromkeys(self._retained)
         self._up_since_s = time.monotonic()
-        self.up = True
+        self.up = self._store.connected = True
         self.decided.set()
 
     # Notes -----------------------------------------------------------------------------------
 
     def _read_notes(self) -> Iterator[Any]:
         """The notes there are, a bounded number; waits for the first until something is due."""
-        due_s = [] if self.up else [self._due_s]
-        due_s += [] if self._closing_s is None else [self._closing_s]
+        due_s = self._backlog.due_s() if self.up else [self._due_s]
+        if self.up and self._backlog.suspicious:
+            due_s.append(self._up_since_s + STEADY_S)
+        if self._closing_s is not None:
+            due_s.append(min(self._closing_s, time.monotonic() + POLL_S))
         timeout_s = max(0.0, min(due_s) - time.monotonic()) if due_s else None
         try:
             yield self._notes.get(timeout=timeout_s)
@@ -169,12 +210,20 @@ class Sender:
             self._sort(note)
         elif isinstance(note, Close):
             self._closing_s = note.deadline_s
+        elif isinstance(note, Stored):
+            self._backlog.stored(note.rows, self.up)
+        elif isinstance(note, Loaded):
+            self._backlog.loaded(note)
+        elif isinstance(note, Moved):
+            self._backlog.moved()
         elif note.link is not self._link:
             return  # from a connection that was given up
         elif isinstance(note, Up):
             self._connected(note)
         elif isinstance(note, Down):
             self._lost(note.reason)
+        elif isinstance(note, Heard):
+            self._counters.add("sent", self._backlog.answered(note.correlation))
         else:
             self._answered(note)
 
@@ -182,25 +231,35 @@ class Sender:
         if message.retain:
             self._retained[message.topic] = message
             self._untold[message.topic] = None
-        elif message.qos:
-            gone = self._backlog.add(message)
-            self._counters.add("dropped", gone)
-            if gone:
-                self._say("room", f"{EVENT_ROOM} events wait; the oldest are dropped")
         elif self.up and self._live_bytes < LIVE_BYTES:
-            self._send_live(message)
+            self._send_live(Packet.of(message))
         else:
             self._counters.add("dropped")
 
     def _answered(self, note: Answer) -> None:
         topic = self._telling.pop(note.packet, None)
         size = self._live.pop(note.packet, None) if topic is None else None
-        event = self._backlog.done(note.packet) if size is None else None
+        if topic is None and size is None:
+            self._event_answered(note)
+            return
         self._live_bytes -= size or 0
-        topic = topic or (event.topic if event else "")
         self._counters.add("refused" if note.refusal else "sent")
         if note.refusal:
-            self._say(topic, f"{topic}: refused: {note.refusal}")
+            self._say(topic or "", f"{topic}: refused: {note.refusal}")
+
+    def _event_answered(self, note: Answer) -> None:
+        found = self._backlog.acknowledged(note.packet, note.code, note.refusal)
+        if found is None:
+            return
+        row, delivered = found
+        self._counters.add("sent", delivered)
+        if note.code in FINAL:
+            self._counters.add("refused")
+            self._say(row.topic, f"{row.topic}: refused: {note.refusal}; set aside until a restart")
+        elif note.code == NOBODY:
+            self._say(row.topic, f"{row.topic}: nobody has subscribed; its events wait")
+        elif note.refusal:
+            self._say(row.topic, f"{row.topic}: not taken: {note.refusal}; its events wait")
 
     # Sending ---------------------------------------------------------------------------------
 
@@ -209,41 +268,58 @@ class Sender:
         if self._closing_s is None:
             self._send_retained()
         self._send_events()
-        if self._closing_s is not None and not len(self._backlog):
+        if self._closing_s is not None and self._time_for_goodbye(self._closing_s):
             self._send_retained()
+
+    def _time_for_goodbye(self, closing_s: float) -> bool:
+        done = self._backlog.idle and self._store.settled
+        return done or time.monotonic() >= closing_s - GOODBYE_S
 
     def _send_retained(self) -> None:
         while self._untold and self._room():
             topic = next(iter(self._untold))
             del self._untold[topic]
-            if self._fits(self._retained[topic]) and self._link:
-                self._telling[self._link.publish(self._retained[topic])] = topic
+            packet = Packet.of(self._retained[topic])
+            if self._fits(packet) and self._link:
+                self._telling[self._link.publish(packet)] = topic
 
     def _send_events(self) -> None:
-        while self._room():
-            message = self._backlog.next()
-            if message is None:
-                return
-            if self._fits(message) and self._link:
-                self._backlog.sent(self._link.publish(message), message)
+        while self._room() and self._link:
+            row = self._backlog.next()
+            if row is None:
+                break
+            packet = self._packet(row)
+            if self._fits(packet):
+                self._backlog.sent(self._link.publish(packet), row)
+            else:
+                self._backlog.park(row, f"the broker takes only {self._limits[1]} bytes")
+        self._backlog.tick()
 
-    def _send_live(self, message: Message) -> None:
-        if self._fits(message) and self._link:
-            size = len(message.body)
-            self._live[self._link.publish(message)] = size
+    def _packet(self, row: Row) -> Packet:
+        late = row.run != self._run or time.monotonic_ns() - row.t_ns > LATE_S * 1e9
+        body = b'{"historical":true,' + row.body[1:] if late else row.body
+        if not self._answer_topic:
+            return Packet(row.topic, body, qos=1)
+        return Packet(row.topic, body, qos=1, response_topic=self._answer_topic,
+                      correlation=correlation(row))
+
+    def _send_live(self, packet: Packet) -> None:
+        if self._fits(packet) and self._link:
+            size = len(packet.body)
+            self._live[self._link.publish(packet)] = size
             self._live_bytes += size
 
     def _room(self) -> bool:
         return self._backlog.under_way + len(self._telling) < self._limits[0]
 
-    def _fits(self, message: Message) -> bool:
+    def _fits(self, packet: Packet) -> bool:
         """A packet above the broker's limit would end the connection, again and again."""
-        size = len(message.body) + len(message.topic) + HEAD_BYTES
+        size = packet.size + HEAD_BYTES
         if size <= self._limits[1]:
             return True
         self._counters.add("refused")
         limit = self._limits[1]
-        self._say(message.topic, f"{message.topic}: {size} bytes, the broker takes only {limit}")
+        self._say(packet.topic, f"{packet.topic}: {size} bytes, the broker takes only {limit}")
         return False
 
     def _say(self, about: str, text: str) -> None:
@@ -257,20 +333,17 @@ class Sender:
     def _finished(self) -> bool:
         if self._closing_s is None:
             return False
-        return self._idle() or time.monotonic() >= self._closing_s
+        return self._idle(self._closing_s) or time.monotonic() >= self._closing_s
 
-    def _idle(self) -> bool:
+    def _idle(self, closing_s: float) -> bool:
         if not self.up:
-            return not len(self._backlog)
-        return not (len(self._backlog) or self._untold or self._telling or self._live)
+            return self._store.settled and (self._store.durable or not self._store.waiting)
+        under_way = self._untold or self._telling or self._live
+        return self._time_for_goodbye(closing_s) and not under_way
 
     def _leave(self) -> None:
-        polite = self.up and self._idle()
-        left = self._backlog.clear()
-        if left:
-            self._counters.add("dropped", left)
-            log.warning("%s: %d events were not delivered", self._name, left)
-        self.up = False
+        polite = self.up and not (self._untold or self._telling or self._backlog.under_way)
+        self.up = self._store.connected = False
         if self._link is not None:
             self._link.leave() if polite else self._link.hang_up()
             self._link = None

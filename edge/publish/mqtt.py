@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import queue
 import socket
 import threading
 import time
-from typing import Any, Optional, cast
+from pathlib import Path
+from typing import Any, Callable, Optional, cast
 
-from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.client import Client, MQTTv5, MQTTv311, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge import codec
-from edge.messages import Message
+from edge import _durable, codec
+from edge.errors import ConfigError
+from edge.messages import ROOT, Incoming, Message
 from edge.publish import Counters, SinkOptions
 from edge.publish._address import Broker, parse
-from edge.publish._link import Answer, Down, Up
+from edge.publish._backlog import Backlog
+from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
+from edge.publish._store import Settings, Store
+
+log = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 2**18  # live frames older than this many bytes are worth nothing
 GOODBYE_S = 1.0
+HEARD_ROOM = 10_000
 HINTS = {  # CONNACK and DISCONNECT reason codes, MQTT 5 section 2.4
     0x86: "check the user and mqtt.password_file",
     0x87: "check the user, mqtt.password_file and the broker's access list",
@@ -39,26 +48,66 @@ def open_sink(uri: str, options: SinkOptions) -> MqttSink:
     Raises:
         ConfigError, NoInputError, DataError: the address or a file of it cannot be used.
     """
-    return MqttSink(parse(uri, options.mqtt), options)
+    broker = check(uri, options)
+    return MqttSink(broker, options, outbox_file(broker, options))
 
 
-def check(uri: str, options: SinkOptions) -> None:
+def check(uri: str, options: SinkOptions) -> Broker:
     """Whether `open_sink` would accept the address; raises the same errors."""
-    parse(uri, options.mqtt)
+    broker = parse(uri, options.mqtt)
+    if options.outbox.ack == "consumer" and broker.settings.protocol != "5":
+        raise ConfigError(
+            f'sink {broker.name}: outbox.ack = "consumer" needs mqtt.protocol = "5"'
+        )
+    folder = Path(options.outbox.path).parent
+    if options.outbox.path and not folder.is_dir():
+        raise ConfigError(f"outbox.path: {folder}: no such folder")
+    return broker
+
+
+def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
+    """Where the events of a broker wait; None = in memory.
+
+    The first broker of a configuration has the plain name, so that events follow it when it moves.
+    """
+    named = options.outbox.path
+    if not named:
+        folder = options.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        if not folder:
+            log.info("%s: events of an outage are kept in memory only; set outbox.path or "
+                     "state.dir to keep them on disk", broker.name)
+            return None
+        named = str(_durable.make_dir(Path(folder)) / "outbox.db")
+    path = Path(named)
+    return path if options.first else path.with_name(f"{path.name}-{broker.host}-{broker.port}")
 
 
 class MqttSink:
     """Messages to one broker; the work is the sender's."""
 
-    def __init__(self, broker: Broker, options: SinkOptions) -> None:
+    def __init__(self, broker: Broker, options: SinkOptions, path: Optional[Path]) -> None:
         self.name = broker.name
         self.counters = Counters()
+        self.counters.outbox = {"durable": False, "stored": 0, "parked": 0, "lost": 0, "resets": 0}
+        notes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        outbox = options.outbox
+        settings = Settings(
+            path, outbox.max_mb * 2**20, options.run, outbox.urgent, outbox.minor
+        )
+        self._store = Store(broker.name, settings, notes, self.counters, options.tell)
+        to_consumer = outbox.ack == "consumer"
+        answer_topic = f"{ROOT}/{options.device}/ack" if to_consumer else ""
 
         def dial(notes: queue.SimpleQueue[Any]) -> Connection:
-            return Connection(broker, options, notes)
+            return Connection(broker, options, notes, answer_topic, self)
 
-        pause_max_s = broker.settings.reconnect_max_s
-        self._sender = Sender(broker.name, dial, self.counters, pause_max_s)
+        self._sender = Sender(
+            broker.name, dial, self.counters, broker.settings.reconnect_max_s, self._store,
+            Backlog(self._store, outbox.answer_s if to_consumer else None), notes,
+            options.run, answer_topic,
+        )
+        self._disk = threading.Thread(target=self._store.run, name="outbox", daemon=True)
+        self._disk.start()
         self._thread = threading.Thread(target=self._sender.run, name="mqtt", daemon=True)
         self._thread.start()
         if options.lossless:
@@ -72,8 +121,8 @@ class MqttSink:
 
     @property
     def waiting(self) -> int:
-        """Events that the broker has not taken yet."""
-        return self._sender.waiting
+        """Events that are not acknowledged yet."""
+        return self._store.waiting
 
     def __call__(self, message: Message) -> None:
         """Take a message; never blocks."""
@@ -83,6 +132,8 @@ class MqttSink:
         """Send what is waiting, for at most so long, and say goodbye."""
         self._sender.close(time.monotonic() + timeout_s)
         self._thread.join(timeout_s + GOODBYE_S)
+        self._store.close()
+        self._disk.join(GOODBYE_S)
 
 
 class Connection:
@@ -91,8 +142,18 @@ class Connection:
     paho calls back with its locks held, so callbacks only put notes.
     """
 
-    def __init__(self, broker: Broker, options: SinkOptions, notes: queue.SimpleQueue[Any]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        options: SinkOptions,
+        notes: queue.SimpleQueue[Any],
+        answer_topic: str = "",
+        publish: Callable[[Message], None] = lambda message: None,
+    ) -> None:
         self._broker = broker
+        self._listen = options.listen
+        self._answer_topic = answer_topic
+        self._give = publish
         self._v5 = broker.settings.protocol == "5"
         self._notes = notes
         self._gone = threading.Event()
@@ -115,11 +176,12 @@ class Connection:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
 
     def open(self) -> None:
         """Connect and start paho's thread."""
         host, port = self._broker.host, self._broker.port
-        keepalive_s = self._broker.settings.keepalive_s
+        keepalive_s = ping_s(self._broker.settings.keepalive_s)
         if self._v5:
             self._client.connect(host, port, keepalive_s, clean_start=True)
         else:
@@ -130,11 +192,11 @@ class Connection:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.loop_start()
 
-    def publish(self, message: Message) -> int:
-        """Queue a message in paho; returns its packet number."""
-        properties = self._properties(message) if self._v5 else None
+    def publish(self, packet: Packet) -> int:
+        """Queue a packet in paho; returns its number."""
+        properties = self._properties(packet) if self._v5 else None
         sent = self._client.publish(
-            message.topic, message.body, message.qos, message.retain, properties
+            packet.topic, packet.body, packet.qos, packet.retain, properties
         )
         return int(sent.mid)
 
@@ -158,12 +220,16 @@ class Connection:
     def _socket(self) -> Optional[socket.socket]:
         return cast(Optional[socket.socket], self._client.socket())
 
-    def _properties(self, message: Message) -> Properties:
+    def _properties(self, packet: Packet) -> Properties:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ContentType = message.content_type
-        properties.PayloadFormatIndicator = int(message.content_type == codec.JSON)
-        if message.expiry_s:
-            properties.MessageExpiryInterval = message.expiry_s
+        properties.ContentType = packet.content_type
+        properties.PayloadFormatIndicator = int(packet.content_type == codec.JSON)
+        if packet.expiry_s:
+            properties.MessageExpiryInterval = packet.expiry_s
+        if packet.response_topic:
+            properties.ResponseTopic = packet.response_topic
+        if packet.correlation:
+            properties.CorrelationData = packet.correlation
         return properties
 
     def _on_connect(
@@ -172,6 +238,9 @@ class Connection:
         if reason.is_failure:
             self._notes.put(Down(self, f"the broker refused us: {explain(reason)}"))
             return
+        topics = [*self._listen, *([self._answer_topic] if self._answer_topic else [])]
+        if topics:
+            client.subscribe([(topic, 1) for topic in topics])
         window = getattr(properties, "ReceiveMaximum", None) or WINDOW
         max_bytes = getattr(properties, "MaximumPacketSize", None) or MAX_BYTES
         self._notes.put(Up(self, window, max_bytes))
@@ -187,8 +256,31 @@ class Connection:
     def _on_publish(
         self, client: Any, userdata: Any, packet: int, reason: Optional[ReasonCode], properties: Any
     ) -> None:
+        code = reason.value if reason is not None else TAKEN
         refused = reason is not None and reason.is_failure
-        self._notes.put(Answer(self, packet, explain(reason) if refused else ""))
+        self._notes.put(Answer(self, packet, code, explain(reason) if refused else ""))
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        properties = getattr(message, "properties", None)
+        correlation = bytes(getattr(properties, "CorrelationData", None) or b"")
+        if message.topic == self._answer_topic:
+            if self._notes.qsize() < HEARD_ROOM:  # a flood of answers is not worth our memory
+                self._notes.put(Heard(self, correlation))
+            return
+        response_topic = str(getattr(properties, "ResponseTopic", None) or "")
+        came = Incoming(message.topic, message.payload, response_topic, correlation, self._give)
+        for topic, take in self._listen.items():
+            if topic_matches_sub(topic, message.topic):
+                take(came)
+
+
+def ping_s(keepalive_s: int) -> int:
+    """The keepalive to ask for, so that silence is noticed within 1.6 times the configured one.
+
+    paho sends a ping after so long without traffic, gives up after as long again without an
+    answer, and looks once a second: at worst 2 x + 1 s.
+    """
+    return max(1, int((1.6 * keepalive_s - 1) / 2))
 
 
 def explain(reason: Any) -> str:

@@ -33,6 +33,7 @@ def test_events_of_an_outage_arrive_afterwards_and_live_frames_do_not(
         publisher.camera(state(), 1)
         publisher.event(event(0))
         until(lambda: publisher.report()[0]["sent"] == 3, "delivery")
+        until(lambda: len(consumer.of("event")) == 1, "the event before")
         broker.stop(signal.SIGKILL)
         until(lambda: not publisher.sinks[0].ok, "the loss")
         for i in range(1, 40):
@@ -40,7 +41,6 @@ def test_events_of_an_outage_arrive_afterwards_and_live_frames_do_not(
             publisher.frame(frame(), poses())
         assert publisher.report()[0]["waiting"] == 39
         assert publisher.report()[0]["dropped"] == 39
-        until(lambda: len(consumer.of("event")) == 1, "the event before")
         consumer.forget()
         # mosquitto forgot everything, the consumer's session too: let that be back first.
         publisher.sinks[0]._sender._due_s = time.monotonic() + 3600  # type: ignore[attr-defined]

@@ -82,12 +82,15 @@ def uri(broker: Broker) -> str:
 @pytest.mark.parametrize("guarded", ["127.0.0.1"], indirect=True)
 def test_the_box_is_who_its_certificate_says(guarded: Any, caplog: Any) -> None:
     broker, files = guarded
-    publisher = connected(uri(broker), **files)
+    # 3.1.1 does not know that nobody has subscribed.
+    publisher = connected(uri(broker), protocol="3.1.1", **files)
     until(lambda: publisher.report()[0]["sent"] == 1, "the birth")
     for i in range(30):
         publisher.event(event(i))
     publisher.close()
-    assert publisher.report()[0] == {
+    report = publisher.report()[0]
+    assert report.pop("outbox")["stored"] == 30
+    assert report == {
         "name": uri(broker), "ok": False, "waiting": 0, "sent": 32, "dropped": 0, "refused": 0
     }
     assert "u'box'" in broker.log.read_text()

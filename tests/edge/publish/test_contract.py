@@ -19,7 +19,9 @@ DOCUMENT = SCHEMAS.pop("asyncapi.json")
 TIMES = {"t_utc_ns": 1, "t_mono_ns": 2}
 HEAD = {"schema": "pose/1", "device": "box", "boot_id": "0" * 16, "seq": 0, **TIMES}
 PERSON = {"id": 1, "score": 50, "box": [0, 0, 1, 1], "keypoints": [1, 2, 3]}
-SINK = {"name": "x", "ok": True, "waiting": 0, "sent": 0, "dropped": 0, "refused": 0}
+SINK = {"name": "x", "ok": True, "waiting": 0, "sent": 0, "dropped": 0, "refused": 0,
+        "outbox": {"durable": True, "stored": 0, "parked": 0, "lost": 0, "resets": 0}}
+OWN = {**HEAD, "camera": "device", "person": -1, "score": 100}
 GOOD: Dict[str, Dict[str, Any]] = {
     "frame": {**HEAD, "camera": "c", "size": [1, 2], "skeleton": "s", "people": [PERSON]},
     "event/wave": {**HEAD, "camera": "c", "kind": "wave", "person": 1, "score": 1, "data": {}},
@@ -30,6 +32,13 @@ GOOD: Dict[str, Dict[str, Any]] = {
     "metrics": {**HEAD, "uptime_s": 1.5, "steps": 0, "events": 0, "fps": {"c": 1.0}, "frames": {},
                 "people": {}, "dropped": {}, "reconnects": {}, "latency_ms": {}, "stages_ms": {},
                 "runs": {}, "memory_mb": 1.0, "temperatures_c": {}, "sinks": [SINK]},
+    "event/outbox_loss": {**OWN, "kind": "outbox_loss",
+                          "data": {"sink": "x", "lost": 1, "total": 2}},
+    "event/outbox_reset": {**OWN, "kind": "outbox_reset",
+                           "data": {"sink": "x", "reason": "r", "recovered": 0, "lost": 1}},
+    "event/outbox_parked": {**OWN, "kind": "outbox_parked",
+                            "data": {"sink": "x", "topic": "t", "bytes": 1, "reason": "r"}},
+    "ack": {},
     "cmd/rate": {"schema": "command/1", "device": "box", "name": "rate", "id": "", "seq": 1,
                  "expires_utc_ns": 1, "answer_to": "", "args": {}, "signature": "0" * 128},
     "answer/ann": {"schema": "answer/1", "device": "box", "boot_id": "0" * 16, "name": "rate",
@@ -39,7 +48,8 @@ GOOD: Dict[str, Dict[str, Any]] = {
 
 
 def topic(name: str) -> str:
-    camera = "" if name in ("status", "metrics", "cmd/rate", "answer/ann") else "c/"
+    of_box = ("status", "metrics", "cmd/rate", "answer/ann", "ack")
+    camera = "" if name in of_box else f"{GOOD[name].get('camera', 'c')}/"
     return f"{ROOT}/box/{camera}{name}"
 
 
@@ -96,7 +106,7 @@ def test_document_is_asyncapi_3() -> None:
     assert DOCUMENT["asyncapi"] == "3.1.0"
     assert {"title", "version"} <= set(DOCUMENT["info"])
     actions = {o["channel"]["$ref"]: o["action"] for o in DOCUMENT["operations"].values()}
-    heard = {"command"}
+    heard = {"command", "ack"}
     assert actions == {f"#/channels/{name}": "receive" if name in heard else "send"
                        for name in DOCUMENT["channels"]}  # fmt: skip
     for channel in DOCUMENT["channels"].values():
