@@ -111,6 +111,7 @@ class FakeCuda:
         self.graphs: Dict[int, List[Work]] = {}
         self.executables: Dict[int, List[Work]] = {}
         self.stacks: Dict[int, List[Any]] = {}
+        self.executed: List[Dict[str, int]] = []  # addresses of each execution of an engine
         self.retained = 0
         self.started = False
         self._numbers = iter(range(0x1000, 1 << 40, 16))
@@ -236,9 +237,11 @@ class FakeCuda:
 
         with unittest.mock.patch.dict(sys.modules, {**modules(self), **more}):
             forget()
-            with unittest.mock.patch("ctypes.CDLL", load):
-                yield self
-            forget()
+            try:
+                with unittest.mock.patch("ctypes.CDLL", load):
+                    yield self
+            finally:
+                forget()
 
 
 def forget() -> None:

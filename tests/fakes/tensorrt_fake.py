@@ -14,6 +14,8 @@ import types
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from tests.fakes import tensorrt_runtime as runtime
+
 API = Path(__file__).resolve().parents[1] / "data" / "trt_api"
 VERSIONS = ("8.5.3.1", "8.6.1", "10.3.0", "10.13.3.9", "10.16.1.11", "11.4.0.106")
 
@@ -37,6 +39,14 @@ class Fake(types.ModuleType):
         self._dla_cores = 2
         self._driver = True
         self._stop_seen = False
+        self._cuda: Any = None  # the fake driver, for the runtime half (tensorrt_runtime)
+        self._verified: Any = None  # sha256 of what may be loaded; None = anything
+        self._contexts: Any = None  # how many there may be
+        self._fails = ""  # what an execution fails with
+        self._capturable = True
+        self._kinds: Dict[str, str] = {}  # types, formats and places of tensors that differ
+        self._formats: Dict[str, str] = {}
+        self._locations: Dict[str, str] = {}
         self._phases = [("Building Engine", None, 2), ("Tactics", "Building Engine", 3)]
         for name, members in self._api["enums"].items():
             setattr(self, name, enum.Enum(name, members, type=_Number))
@@ -197,7 +207,12 @@ def _built(self: Any, network: Any, config: Any) -> bool:
 
 
 def _build_serialized(self: Any, network: Any, config: Any) -> Any:
-    return _memory(self._fake, b"plan") if _built(self, network, config) else None
+    return _memory(self._fake, _plan(network, config)) if _built(self, network, config) else None
+
+
+def _plan(network: Any, config: Any) -> bytes:
+    shapes = config._profiles[0]._shapes if config._profiles else {}
+    return runtime.plan(network._onnx, network._fake.__version__, shapes)
 
 
 def _build_engine(self: Any, network: Any, config: Any) -> Any:
@@ -205,6 +220,7 @@ def _build_engine(self: Any, network: Any, config: Any) -> Any:
         return None
     engine = self._fake.ICudaEngine()
     engine._layers = network._layers
+    engine._plan = _plan(network, config)
     return engine
 
 
@@ -230,6 +246,7 @@ def _parse(self: Any, data: bytes) -> bool:
         if value.name not in weights
     }
     network._layers = [_layer(fake, node) for node in graph.node]
+    network._onnx = data
     return True
 
 
@@ -265,6 +282,13 @@ def _set_pool(self: Any, pool: Any, size: int) -> None:
 def _set_shape(self: Any, name: str, least: Any, usual: Any, most: Any) -> None:
     for sizes in zip(least, usual, most):
         assert 1 <= sizes[0] <= sizes[1] <= sizes[2]
+    self._shapes[name] = (least, usual, most)
+
+
+def _create_profile(self: Any) -> Any:
+    profile = self._fake.IOptimizationProfile()
+    profile._shapes = {}
+    return profile
 
 
 def _add_profile(self: Any, profile: Any) -> int:
@@ -318,7 +342,7 @@ BEHAVIOUR: Dict[str, Dict[str, Any]] = {
         "__init__": _start,
         "create_network": _create_network,
         "create_builder_config": _create_config,
-        "create_optimization_profile": lambda self: self._fake.IOptimizationProfile(),
+        "create_optimization_profile": _create_profile,
         "build_serialized_network": _build_serialized,
         "build_engine_with_config": _build_engine,
         "num_DLA_cores": property(lambda self: self._fake._dla_cores),
@@ -356,14 +380,15 @@ BEHAVIOUR: Dict[str, Dict[str, Any]] = {
     "IHostMemory": {"__bytes__": _bytes},
     "ICudaEngine": {
         "create_engine_inspector": _inspector,
-        "serialize": lambda self: _memory(self._fake, b"plan"),
+        "serialize": lambda self: _memory(self._fake, self._plan),
     },
     "EngineInspector": {"get_engine_information": _information},
-    "Runtime": {"__init__": lambda self, logger: self._fake.record("Runtime")},
     "ILogger": {"__init__": _nothing},
     "IProgressMonitor": {"__init__": _nothing},
     "IInt8EntropyCalibrator2": {"__init__": _nothing},
 }
+for _name, _attributes in runtime.BEHAVIOUR.items():
+    BEHAVIOUR.setdefault(_name, {}).update(_attributes)
 
 
 def make(version: str, **settings: Optional[Any]) -> Fake:

@@ -60,7 +60,7 @@ def test_what_is_built_is_what_was_planned(
 ) -> None:
     wanted = planned(models, version, precision, sparse=sparse, workspace_mb=77)
     fake = make(version)
-    assert built(fake, wanted).engine == b"plan"
+    assert built(fake, wanted).engine.startswith(b"plan")
     assert flag_names(fake, "IBuilderConfig.set_flag") == list(wanted.builder_flags)
     assert flag_names(fake, "IBuilderConfig.clear_flag") == list(wanted.cleared_flags)
     [[bits]] = fake.called("Builder.create_network")
@@ -279,7 +279,9 @@ def test_engine_record_and_timings_are_written(
     engine = (folder / "net.int8.engine").read_bytes()
     record = json.loads((folder / "net.int8.engine.json").read_text())
     assert record["engine"] == {
-        "file": "net.int8.engine", "sha256": hashlib.sha256(engine).hexdigest(), "bytes": 4,
+        "file": "net.int8.engine",
+        "sha256": hashlib.sha256(engine).hexdigest(),
+        "bytes": len(engine),
     }
     onnx_hash = hashlib.sha256((folder / "net.int8.onnx").read_bytes()).hexdigest()
     assert record["onnx"]["sha256"] == onnx_hash

@@ -25,6 +25,9 @@ SINCE: Dict[str, Version] = {
     "ParserError.node_operator": (10, 0),
     "NetworkDefinitionCreationFlag.STRONGLY_TYPED": (10, 0),
     "Builder.build_engine_with_config": (10, 13),
+    "ExecutionContextAllocationStrategy": (10, 0),
+    "ICudaEngine.device_memory_size_v2": (10, 0),
+    "IExecutionContext.set_device_memory": (10, 0),
 }
 # First version that no longer has it.
 GONE: Dict[str, Version] = {

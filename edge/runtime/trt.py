@@ -1,0 +1,283 @@
+"""TensorRT: the runner of NVIDIA GPUs. One engine, its memory and its stream; 8.5 to 11.
+
+Inputs and outputs are memory that host and GPU share where the board shares it; elsewhere they are
+copied once each way. A CUDA kernel may write inputs in place: `feed_on_device`. Every runner queues
+on a stream of its own and waits for that stream alone, once for each `run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from edge.errors import DataError, InternalError, UnavailableError
+from edge.runtime import Crops, DeviceArray, Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime._cuda_memory import Device, Stream, open_device
+from edge.runtime._trt_contexts import Contexts
+from edge.runtime._trt_engine import Engine, Shape, batches, check_inputs
+from edge.runtime._trt_tensors import Chunk, Tensor
+
+try:
+    import tensorrt as trt
+except ImportError as error:
+    raise UnavailableError(
+        f"TensorRT cannot be imported ({error}); on a Jetson: apt install python3-libnvinfer and a "
+        "venv with --system-site-packages"
+    ) from error
+
+
+class TrtRunner:
+    """One engine on the GPU; the contract is `edge.runtime.Runner`.
+
+    Args:
+        loaded: the engine.
+        device: where it runs.
+        shapes: sample shapes that the recipe tells.
+        options: batch limit, CUDA graphs.
+        sha256: of the bytes it was loaded from.
+    """
+
+    def __init__(
+        self,
+        loaded: Engine,
+        device: Device,
+        shapes: Mapping[str, Shape],
+        options: RunnerOptions,
+        sha256: str,
+    ) -> None:
+        self.device = device
+        self.sha256 = sha256
+        self.runs = 0
+        self._loaded: Optional[Engine] = loaded
+        self._name = loaded.name
+        self._least, most = batches(loaded.name, loaded.tensors)
+        self.fixed_batch: Optional[int] = most if self._least == most else None
+        self.max_batch = max(min(options.max_batch, most), self._least)
+        samples = check_inputs(loaded.name, loaded.tensors, shapes)
+        self.stream: Stream = device.stream()
+        self._batch = self._capacity = 0
+        self._filled_on_device = False
+        self._tensors: List[Tensor] = []
+        self._contexts: Optional[Contexts] = None
+        self.crops: Optional[Crops] = None  # a kernel that fills the input, once there is one
+        try:
+            self._contexts = Contexts(loaded, device, self.stream, samples, options.cuda_graphs)
+            self.inputs, self.outputs = self._specs(loaded, samples, self._contexts)
+            self._tensors = [
+                Tensor(device, name, spec, self.max_batch)
+                for name, spec in {**self.inputs, **self.outputs}.items()
+            ]
+        except BaseException:
+            self.close()
+            raise
+
+    def _specs(
+        self, loaded: Engine, samples: Mapping[str, Shape], contexts: Contexts
+    ) -> Tuple[Dict[str, TensorSpec], Dict[str, TensorSpec]]:
+        """Inputs and outputs; what the engine leaves open is known for the largest batch."""
+        most, kinds = self.max_batch, {t.name: t.dtype for t in loaded.tensors}
+        names = [t.name for t in loaded.tensors if not t.is_input]
+        inputs = {n: TensorSpec((-1, *shape), kinds[n]) for n, shape in samples.items()}
+        outputs = {}
+        for name, shape in contexts.output_shapes(names, most).items():
+            first = next(t.shape[:1] for t in loaded.tensors if t.name == name)
+            batched = first == (-1,) or first == (self.fixed_batch,)
+            outputs[name] = TensorSpec((-1, *shape[1:]) if batched else shape, kinds[name])
+        return inputs, outputs
+
+    @property
+    def zero_copy(self) -> bool:
+        """Whether the host sees the very memory that the engine reads and writes."""
+        return self.device.zero_copy
+
+    @property
+    def graphs(self) -> int:
+        """CUDA graphs captured so far."""
+        return self._contexts.captures if self._contexts else 0
+
+    def feed(self, batch: int) -> Dict[str, np.ndarray]:
+        """Input buffers for `batch` samples, borrowed until the next feed.
+
+        Raises:
+            TempError: no GPU memory for so many.
+        """
+        self._prepare(batch)
+        self._filled_on_device = False
+        return {t.name: t.view(batch) for t in self._of(self.inputs)}
+
+    def feed_on_device(self, batch: int) -> Dict[str, DeviceArray]:
+        """The same buffers as the GPU sees them, to be filled by work on `stream` before `run`.
+
+        What the host writes into the views of `feed` does not count then.
+        """
+        self._prepare(batch)
+        self._filled_on_device = True
+        return {t.name: t.array(batch) for t in self._of(self.inputs)}
+
+    def queue(self) -> Dict[str, DeviceArray]:
+        """Queue the network; its outputs as the GPU will see them, for work queued after it.
+
+        Raises:
+            TempError: CUDA or TensorRT failed. DataError: a batch that cannot run in chunks.
+        """
+        if self._contexts is None:
+            raise InternalError(f"{self._name}: was closed")
+        chunks = self._chunks()
+        with self.device.active(self._name):
+            for tensor in self._of(self.inputs) if chunks and not self._filled_on_device else ():
+                tensor.upload(self._batch, self.stream)
+            for chunk in chunks:
+                self._queue_chunk(chunk, self._contexts)
+        return {t.name: t.array(self._batch) for t in self._of(self.outputs)}
+
+    def run(self) -> Dict[str, np.ndarray]:
+        """Execute what was fed; outputs are borrowed until the next feed.
+
+        Raises:
+            TempError: CUDA or TensorRT failed. DataError: a batch that cannot run in chunks.
+        """
+        self.queue()
+        outputs = self._of(self.outputs)
+        if self._batch:
+            for tensor in outputs:
+                tensor.download(self._batch, self.stream)
+            self.wait()
+        return {t.name: t.view(self._batch) for t in outputs}
+
+    def wait(self) -> None:
+        """Until all work on the stream is done.
+
+        Raises:
+            TempError: some of it failed.
+        """
+        self.stream.synchronize()
+        if self._contexts is not None:
+            self._contexts.waited()
+
+    def close(self) -> None:
+        """Give everything back, in order; may be called twice."""
+        if self._loaded is None:
+            return
+        loaded, self._loaded = self._loaded, None
+        with self.device.active(self._name):
+            try:
+                self.stream.close()
+            finally:
+                if self.crops is not None:
+                    self.crops.close()
+                if self._contexts is not None:
+                    self._contexts.close()
+                for tensor in self._tensors:
+                    tensor.close()
+                self._contexts = None
+                loaded.close()
+
+    def _of(self, specs: Mapping[str, TensorSpec]) -> List[Tensor]:
+        return [t for t in self._tensors if t.name in specs]
+
+    def _prepare(self, batch: int) -> None:
+        if self._contexts is None:
+            raise InternalError(f"{self._name}: was closed")
+        self._batch = batch
+        rows = max((start + count for start, count in self._chunks()), default=0)
+        if rows > self._capacity or not self._capacity:
+            self._grow(max(rows, self._least), self._contexts)
+
+    def _grow(self, rows: int, contexts: Contexts) -> None:
+        """Powers of two up to a whole chunk, so that a growing crowd costs few allocations."""
+        step = self.max_batch
+        whole = -(-rows // step) * step if rows > step else min(1 << (rows - 1).bit_length(), step)
+        with self.device.active(self._name):
+            self.wait()
+            contexts.forget()
+            self._capacity = 0
+            for tensor in self._tensors:
+                tensor.grow(max(whole, rows))
+        self._capacity = max(whole, rows)
+
+    def _chunks(self) -> List[Chunk]:
+        """(first row, rows); the last one is filled up to the smallest batch of the engine."""
+        step = self.max_batch
+        return [
+            (start, max(min(step, self._batch - start), self._least))
+            for start in range(0, self._batch, step)
+        ]
+
+    def _queue_chunk(self, chunk: Chunk, contexts: Contexts) -> None:
+        inputs, outputs = self._of(self.inputs), self._of(self.outputs)
+        if chunk[0]:
+            self._check_chunked(outputs)
+        for tensor in inputs:
+            tensor.bring(chunk, self.stream)
+        contexts.queue(chunk, self._tensors)
+        self.runs += 1
+        for tensor in outputs:
+            tensor.fetch(chunk, self.stream)
+
+    def _check_chunked(self, outputs: List[Tensor]) -> None:
+        for tensor in outputs:
+            if not tensor.follows:
+                raise DataError(
+                    f"{self._name}: output {tensor.name!r} does not follow the batch, so "
+                    f"{self._batch} samples cannot run in chunks; raise runtime.max_batch above "
+                    f"{self.max_batch}, or build with a larger --batch"
+                )
+
+
+def open_runner(
+    path: Path,
+    shapes: Mapping[str, Shape],
+    options: RunnerOptions,
+    read: Read = read_plain,
+) -> TrtRunner:
+    """Load an engine; see `edge.runtime.open_runner`.
+
+    The driver is initialised first: without one some versions of TensorRT crash. The bytes are read
+    once, so what was verified is what is loaded. The engine runs once before it is given out, since
+    the first execution loads its kernels, which takes far longer than any other.
+
+    Raises:
+        UnavailableError: no GPU, or no such DLA core. DataError: not an engine of this machine.
+        TempError: no GPU memory.
+    """
+    device = open_device()
+    data = read(path)
+    if not data:
+        raise DataError(f"{path}: is empty; build it again: `edge-tools build`")
+    with device.active(str(path)):
+        loaded = Engine(trt, data, str(path), options.dla_core)
+        try:
+            runner = TrtRunner(loaded, device, shapes, options, hashlib.sha256(data).hexdigest())
+        except BaseException:
+            loaded.close()
+            raise
+    _warm(runner)
+    return runner
+
+
+def _warm(runner: TrtRunner) -> None:
+    try:
+        runner.feed(1)
+        runner.run()
+    except BaseException:
+        runner.close()
+        raise
+    runner.runs = 0
+
+
+def machine() -> Dict[str, Any]:
+    """What an engine must have been built for: gpu, compute_capability, tensorrt.
+
+    Raises:
+        UnavailableError: no GPU.
+    """
+    device = open_device()
+    major, minor = device.compute_capability
+    return {
+        "gpu": device.name,
+        "compute_capability": f"{major}.{minor}",
+        "tensorrt": str(trt.__version__),
+    }
