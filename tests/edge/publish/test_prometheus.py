@@ -1,0 +1,150 @@
+"""Figures for a local agent: the format, the bounds, and who may not ask."""
+
+from __future__ import annotations
+
+import re
+import socket
+import urllib.error
+import urllib.request
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from edge.errors import ConfigError, UnavailableError
+from edge.health import Health
+from edge.messages import Builder
+from edge.publish import SinkOptions, open_sink, parse
+from edge.publish.prometheus import MOST, flatten, render
+
+LINE = re.compile(r'^edge_[a-z0-9_]+(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? '
+                  r"(-?[0-9.e+-]+|NaN|[+-]Inf)$")  # fmt: skip
+SINK = {"name": "mqtt://h:1", "ok": True, "waiting": 1, "sent": 2, "dropped": 3, "refused": 0,
+        "outbox": {"rows": 7, "path": "/x"}}  # fmt: skip
+
+
+@pytest.fixture
+def sink() -> Iterator[Any]:
+    opened = open_sink(f"prometheus://127.0.0.1:{free_port()}", SinkOptions())
+    yield opened
+    opened.close(5.0)
+    opened.close(5.0)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def ask(sink: Any, path: str = "/metrics", host: str = "") -> str:
+    url = sink.name.replace("prometheus", "http") + path
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        return answer.read().decode()
+
+
+def record() -> Dict[str, Any]:
+    health = Health()
+    health.timed("pose", lambda: None)()
+    health.published("door", 3, 0)
+    return {**health.report(), "runs": {"m/main": 5}, "dropped": {"door": 2}, "sinks": [SINK],
+            "commands": {"obeyed": 1}}  # fmt: skip
+
+
+def test_metrics_are_told_in_the_format(sink: Any) -> None:
+    assert "edge_up 1.0" in ask(sink), "before the first metrics, too"
+    sink(Builder("hall").metrics(record()))
+    text = ask(sink)
+    assert text.endswith("\n")
+    lines = text.splitlines()
+    assert all(LINE.match(line) for line in lines if not line.startswith("#")), text
+    types = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(types) == len(set(types)), "each metric once"
+    for wanted in ('edge_people{camera="door"} 3.0', 'edge_dropped_total{camera="door"} 2.0',
+                   'edge_runs_total{network="m/main"} 5.0',
+                   'edge_sink_dropped_total{sink="mqtt://h:1"} 3.0',
+                   'edge_sink_ok{sink="mqtt://h:1"} 1.0',
+                   'edge_sink_outbox_rows{sink="mqtt://h:1"} 7.0',
+                   'edge_commands_total{outcome="obeyed"} 1.0'):
+        assert wanted in lines
+    assert re.search(r'edge_stages_ms\{stage="pose",quantile="0.95"\}', text)
+    assert sink.counters.report()["sent"] == 1
+    assert "boot_id" not in text
+
+
+def test_other_messages_are_not_for_it(sink: Any) -> None:
+    build = Builder("hall")
+    before = ask(sink)
+    sink(build.offline("stopped"))
+    assert ask(sink) == before
+    assert sink.counters.report()["sent"] == 0
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["prometheus://0.0.0.0:9464", "prometheus://192.168.1.2", "prometheus://[::]:1",
+     "prometheus://example.org", "prometheus://localhost.evil.org:1", "prometheus://",
+     "prometheus://127.0.0.1:99999", "prometheus://127.0.0.1/x", "prometheus://u@127.0.0.1",
+     "prometheus://127.0.0.1?x=1", "prometheus://127.0.0.1:0", "prometheus:9464"],
+)  # fmt: skip
+def test_only_this_machine_may_ask(uri: str) -> None:
+    with pytest.raises(ConfigError):
+        parse(uri)
+    with pytest.raises(ConfigError):
+        open_sink(uri, SinkOptions())
+
+
+def test_a_taken_port_is_one_line(sink: Any) -> None:
+    with pytest.raises(UnavailableError, match="choose another port"):
+        open_sink(sink.name, SinkOptions())
+
+
+@pytest.mark.parametrize(
+    ("path", "host"), [("/", ""), ("/metric", ""), ("/metrics", "evil.org"), ("/../etc", "")]
+)
+def test_nothing_else_is_answered(sink: Any, path: str, host: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as error:
+        ask(sink, path, host)
+    assert error.value.code == 404
+    error.value.close()
+
+
+def test_nothing_is_ever_taken(sink: Any) -> None:
+    port = int(sink.name.rpartition(":")[2])
+    for line in (b"POST /metrics HTTP/1.0\r\n\r\n", b"\x00" * 70000, b"GET\r\n\r\n", b"GET /"):
+        with socket.create_connection(("127.0.0.1", port), 10) as raw:
+            raw.sendall(line)
+            raw.shutdown(socket.SHUT_WR)
+            try:
+                answer = raw.recv(4096)
+            except ConnectionResetError:
+                answer = b""
+            assert b" 200 " not in answer[:40]
+    assert "edge_up" in ask(sink), "it still answers"
+
+
+def test_labels_do_not_explode() -> None:
+    many = {f"net{i}": i for i in range(5000)}
+    page = render({"runs": many, "temperatures_c": {'a"b\\c\nd': 1.0}}).decode()
+    assert page.count("edge_runs_total{") == MOST
+    assert f"edge_left_out {5000 - MOST}.0" in page
+    assert 'zone="a\\"b\\\\c\\nd"' in page
+
+
+def test_odd_numbers_are_written_as_the_format_wants() -> None:
+    page = render({"a": float("nan"), "b": float("inf"), "c": float("-inf"), "d": True, "e": "x",
+                   "f": {"g": {"h": {"i": 1}}}, "g-h": 1, "n": None})  # fmt: skip
+    assert b"edge_a NaN" in page
+    assert b"edge_b +Inf" in page
+    assert b"edge_c -Inf" in page
+    assert b"edge_g_h 1.0" in page
+    assert not list(flatten({"e": "x", "n": None}))
+
+
+def test_port_is_closed_with_the_sink() -> None:
+    opened = open_sink(f"prometheus://[::1]:{free_port()}", SinkOptions())
+    assert "edge_up" in ask(opened)
+    opened.close(5.0)
+    with pytest.raises(urllib.error.URLError):
+        ask(opened)
