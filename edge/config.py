@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
+from edge import credentials
 from edge.errors import ConfigError, NoInputError
 from edge.schema import build, key, name_problem
 
@@ -241,7 +242,7 @@ def load(path: Path) -> Config:
 
 
 def complete(config: Config) -> Config:
-    """Give every camera a name and check what crosses sections.
+    """Give every camera a name, find credentials, and check what crosses sections.
 
     Raises:
         ConfigError: two cameras of one name, or a rule for a camera that is not there.
@@ -259,7 +260,7 @@ def complete(config: Config) -> Config:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
-    return dataclasses.replace(config, cameras=cameras)
+    return credentials.located(dataclasses.replace(config, cameras=cameras))
 
 
 def show(config: Config) -> str:
