@@ -1,0 +1,218 @@
+"""`edge-tools command`: sign a command, send it to a box, wait for its answer."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import queue
+import secrets
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge._command_record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, verified
+from edge.commands import NAMES
+from edge.config import Mqtt
+from edge.errors import ConfigError, DataError, NoInputError, TempError, UnavailableError
+from edge.messages import ROOT
+from edge.publish._address import Broker, parse
+from edge.schema import name_problem
+from tools.sign import load_secret
+
+HELP = "sign a command, send it to a box and wait for the answer"
+REFUSED = 77  # sysexits EX_NOPERM
+READY_S = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("values", nargs="*", metavar="KEY=VALUE",
+                        help="max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle")
+    parser.add_argument("--device", required=True, help="name of the box")
+    parser.add_argument("--broker", default="mqtt://127.0.0.1",
+                        metavar="mqtt://[user@]host[:port]", help="default: this machine")
+    parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
+    parser.add_argument("--box-key", default="", metavar="HEX",
+                        help="refuse answers that are not signed with this key of the box")
+    parser.add_argument("--wait", type=float, default=15.0, metavar="S", help="for the answer")
+    parser.add_argument("--out", type=Path, metavar="F.jpg", help="where a picture goes")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask, and tell the answer."""
+    if name_problem(arguments.device):
+        raise ConfigError(f"--device: {name_problem(arguments.device)}")
+    args = values(arguments.values)
+    if arguments.name == "snapshot" and arguments.out is None:
+        raise ConfigError("--out F.jpg: where the picture goes is missing")
+    key = load_secret(arguments.key)
+    with Asker(arguments.broker, arguments.device) as asker:
+        command = order(arguments.name, arguments.device, args, asker.topic, arguments.wait)
+        answer = asker.ask(arguments.name, sign(command, key), command["id"], arguments.wait)
+    check_answer(answer, arguments.box_key)
+    _tell(answer, arguments)
+    return 0 if answer["state"] == "done" else REFUSED
+
+
+def values(pairs: List[str]) -> Dict[str, Any]:
+    """KEY=VALUE to a record; what is a whole number is one."""
+    found: Dict[str, Any] = {}
+    for pair in pairs:
+        name, mark, value = pair.partition("=")
+        if not mark or not name:
+            raise ConfigError(f"{pair!r}: expected KEY=VALUE")
+        found[name] = int(value) if value.lstrip("-").isdecimal() else value
+    return found
+
+
+def order(
+    name: str, device: str, args: Dict[str, Any], answer_to: str, lives_s: float
+) -> Dict[str, Any]:
+    """A command that is yet to be signed; it expires when nobody waits for it any more."""
+    now_ns = time.time_ns()
+    return {
+        "schema": SCHEMA,
+        "device": device,
+        "name": name,
+        "id": secrets.token_hex(8),
+        "seq": now_ns,
+        "expires_utc_ns": now_ns + int(lives_s * 1e9),
+        "answer_to": answer_to,
+        "args": args,
+    }
+
+
+def check_answer(answer: Dict[str, Any], box_key: str) -> None:
+    """Whether it comes from the box.
+
+    Raises:
+        DataError: its signature is wrong, or of another box.
+    """
+    try:
+        fine = answer["schema"] == ANSWER_SCHEMA and box_key in ("", answer["key"])
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(answer["key"]))
+        fine = fine and verified(answer, public, ANSWER_PREFIX)
+    except (KeyError, ValueError, TypeError):
+        fine = False
+    if not fine:
+        raise DataError("the answer is not signed by the box; somebody else may have written it")
+
+
+def _tell(answer: Dict[str, Any], arguments: argparse.Namespace) -> None:
+    result = dict(answer["result"])
+    if "jpeg" in result and arguments.out is not None:
+        data = base64.b64decode(result.pop("jpeg"))
+        try:
+            arguments.out.write_bytes(data)
+        except OSError as error:
+            raise NoInputError(f"{arguments.out}: {error.strerror}") from error
+        result["file"] = str(arguments.out)
+    if arguments.json:
+        print(json.dumps({**answer, "result": result}))
+        return
+    reason = f" ({answer['reason']}): {answer['detail']}" if answer["reason"] else ""
+    told = " ".join(f"{k}={v}" for k, v in result.items())
+    print(f"{arguments.device}: {arguments.name} {answer['state']}{reason} {told}".rstrip())
+
+
+class Asker:
+    """A connection that listens for answers; a context manager.
+
+    Args:
+        uri: of the broker.
+        device: who is asked.
+    """
+
+    def __init__(self, uri: str, device: str) -> None:
+        self._broker: Broker = parse(uri, Mqtt())
+        self._device = device
+        self.topic = f"{ROOT}/{device}/answer/{secrets.token_hex(8)}"
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._v5 = self._broker.settings.protocol == "5"
+        self._client = self._make_client()
+
+    def ask(self, name: str, body: bytes, id: str, wait_s: float) -> Dict[str, Any]:
+        """Publish a command; gives the answer to it.
+
+        Raises:
+            TempError: none came.
+        """
+        properties: Optional[Properties] = None
+        if self._v5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ResponseTopic = self.topic
+            properties.CorrelationData = id.encode()
+            properties.MessageExpiryInterval = max(1, int(wait_s))
+        self._client.publish(f"{ROOT}/{self._device}/cmd/{name}", body, 1, False, properties)
+        end = time.monotonic() + wait_s
+        while True:
+            try:
+                answer = json.loads(self._answers.get(timeout=max(0.0, end - time.monotonic())))
+            except queue.Empty:
+                raise TempError(
+                    f"{self._device}: no answer in {wait_s:g} s; is it online, and is "
+                    "commands.allow set there?"
+                ) from None
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(answer, dict) and answer.get("id") in (id, ""):
+                return answer
+
+    def __enter__(self) -> Asker:
+        name = self._broker.name
+        try:
+            self._client.connect(self._broker.host, self._broker.port)
+        except OSError as error:
+            raise UnavailableError(f"{name}: {error.strerror or error}") from error
+        self._client.loop_start()
+        try:
+            problem = self._ready.get(timeout=READY_S)
+        except queue.Empty:
+            problem = "connected, but the broker does not answer"
+        if problem:
+            self.close()
+            raise UnavailableError(f"{name}: {problem}")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make_client(self) -> Client:
+        broker = self._broker
+        client = Client(
+            CallbackAPIVersion.VERSION2, protocol=MQTTv5 if self._v5 else MQTTv311
+        )
+        if broker.user is not None:
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls is not None:
+            client.tls_set_context(broker.tls)
+
+        def connected(client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
+            if reason.is_failure:
+                self._ready.put(f"refused: {reason} (code {reason.value})")
+            else:
+                client.subscribe(self.topic, qos=1)
+
+        def subscribed(client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
+            failed = [str(r) for r in reasons if r.is_failure]
+            self._ready.put(f"{self.topic}: {failed[0]}" if failed else "")
+
+        client.on_connect = connected
+        client.on_subscribe = subscribed
+        client.on_message = lambda client, data, message: self._answers.put(bytes(message.payload))
+        return client
