@@ -11,7 +11,7 @@ from edge.structures import Frame
 
 
 def rgb_of(frame: Frame) -> np.ndarray:
-    """[H,W,3] float64: BT.601 limited range for YUV, chroma of the pair a pixel is in."""
+    """[H,W,3] float64, whole numbers: BT.601 limited range, chroma of the pair a pixel is in."""
     image = frame.image.astype(np.float64)
     if frame.layout == "bgr":
         return image[..., ::-1]
@@ -33,7 +33,7 @@ def _from_yuv(luma: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     y = 1.164383 * np.maximum(luma - 16, 0)
     green = y - 0.812968 * (v - 128) - 0.391762 * (u - 128)
     both = (y + 1.596027 * (v - 128), green, y + 2.017232 * (u - 128))
-    return np.clip(np.stack(both, -1), 0, 255)
+    return np.rint(np.clip(np.stack(both, -1), 0, 255))
 
 
 def bilinear(picture: np.ndarray, x: np.ndarray, y: np.ndarray, border: float) -> np.ndarray:
@@ -50,7 +50,7 @@ def bilinear(picture: np.ndarray, x: np.ndarray, y: np.ndarray, border: float) -
 
 
 def cropped(frame: Frame, matrix: np.ndarray, network: Network, border: float) -> np.ndarray:
-    """[H,W,3] RGB float64 before normalising, of a matrix [2,3] frame px -> input px."""
+    """[H,W,3] RGB float64 before rounding, of a matrix [2,3] frame px -> input px."""
     back = np.linalg.inv(np.vstack((np.asarray(matrix, np.float64), [0, 0, 1])))
     v, u = np.mgrid[: network.height, : network.width].astype(np.float64)
     x = back[0, 0] * u + back[0, 1] * v + back[0, 2]
@@ -59,7 +59,7 @@ def cropped(frame: Frame, matrix: np.ndarray, network: Network, border: float) -
 
 
 def letterboxed(frame: Frame, network: Network, border: float) -> np.ndarray:
-    """[H,W,3] RGB float64 before normalising: stretched from edge to edge, at the top left."""
+    """[H,W,3] RGB float64 before rounding: stretched from edge to edge, at the top left."""
     picture = rgb_of(frame)
     high, wide = picture.shape[:2]
     ratio = min(network.width / wide, network.height / high)

@@ -2,6 +2,9 @@
 //
 // For each output pixel: an affine map into the frame, four bilinear taps, each converted to RGB,
 // normalised and stored in the network's order and type. Frames may be several and of any format.
+// Colours are rounded to whole grey values after conversion and after sampling: networks were
+// trained on, and calibrated with, pictures of 8 bits. Without that keypoints moved by up to 19 px.
+// Sums of products are written as fmaf, so that both compilers give the same bits.
 #include "portable.h"
 
 enum Format { BGR = 0, NV12 = 1, YUYV = 2, RGB = 3, GRAY = 4 };  // edge.structures.LAYOUTS
@@ -37,6 +40,7 @@ static_assert(sizeof(Crop) == 80 && sizeof(Target) == 72, "layouts.py mirrors th
 struct Colour { float r, g, b; };
 
 DEVICE float limit(float value, float low, float high) { return fminf(fmaxf(value, low), high); }
+DEVICE float grey(float value) { return rintf(limit(value, 0.0f, 255.0f)); }
 
 // BT.601 limited range, as cv2.cvtColor converts: R = 1.164383 (Y - 16) + 1.596027 (V - 128) ...
 DEVICE Colour from_yuv(float luma, float u, float v) {
@@ -44,9 +48,9 @@ DEVICE Colour from_yuv(float luma, float u, float v) {
   u -= 128.0f;
   v -= 128.0f;
   Colour c;
-  c.r = limit(y + 1.596027f * v, 0.0f, 255.0f);
-  c.g = limit(y - 0.812968f * v - 0.391762f * u, 0.0f, 255.0f);
-  c.b = limit(y + 2.017232f * u, 0.0f, 255.0f);
+  c.r = grey(fmaf(1.596027f, v, y));
+  c.g = grey(fmaf(-0.391762f, u, fmaf(-0.812968f, v, y)));
+  c.b = grey(fmaf(2.017232f, u, y));
   return c;
 }
 
@@ -87,32 +91,38 @@ DEVICE Colour pixel(const Crop &crop, i32 x, i32 y) {
   return c;
 }
 
-DEVICE void add_tap(const Crop &crop, i32 x, i32 y, float share, float border, Colour *sum) {
+DEVICE Colour tap(const Crop &crop, i32 x, i32 y, float border) {
+  if (x >= 0 && y >= 0 && x < crop.width && y < crop.height) return pixel(crop, x, y);
   Colour c;
   c.r = c.g = c.b = border;
-  if (x >= 0 && y >= 0 && x < crop.width && y < crop.height) c = pixel(crop, x, y);
-  sum->r += share * c.r;
-  sum->g += share * c.g;
-  sum->b += share * c.b;
+  return c;
+}
+
+DEVICE float between(float a, float b, float share) { return fmaf(share, b - a, a); }
+
+DEVICE Colour between(const Colour &a, const Colour &b, float share) {
+  Colour c;
+  c.r = between(a.r, b.r, share);
+  c.g = between(a.g, b.g, share);
+  c.b = between(a.b, b.b, share);
+  return c;
 }
 
 DEVICE Colour sample(const Crop &crop, float u, float v, float border) {
   // Kept near the frame, so that whole numbers hold it; what is no number lands outside.
-  const float edge = crop.repeat ? 0.0f : -1.0f;
-  const float x = limit(crop.map[0] * u + (crop.map[1] * v + crop.map[2]), edge,
-                        (float)(crop.width - 1) - edge);
-  const float y = limit(crop.map[3] * u + (crop.map[4] * v + crop.map[5]), edge,
-                        (float)(crop.height - 1) - edge);
+  const float edge = crop.repeat ? 0.0f : -1.0f, *m = crop.map;
+  const float x = limit(fmaf(m[0], u, fmaf(m[1], v, m[2])), edge, (float)(crop.width - 1) - edge);
+  const float y = limit(fmaf(m[3], u, fmaf(m[4], v, m[5])), edge, (float)(crop.height - 1) - edge);
   const float left = floorf(x), top = floorf(y);
-  const float right = x - left, below = y - top;
   const i32 i = (i32)left, j = (i32)top;
-  Colour sum;
-  sum.r = sum.g = sum.b = 0.0f;
-  add_tap(crop, i, j, (1.0f - right) * (1.0f - below), border, &sum);
-  add_tap(crop, i + 1, j, right * (1.0f - below), border, &sum);
-  add_tap(crop, i, j + 1, (1.0f - right) * below, border, &sum);
-  add_tap(crop, i + 1, j + 1, right * below, border, &sum);
-  return sum;
+  const Colour above = between(tap(crop, i, j, border), tap(crop, i + 1, j, border), x - left);
+  const Colour below =
+      between(tap(crop, i, j + 1, border), tap(crop, i + 1, j + 1, border), x - left);
+  Colour c = between(above, below, y - top);
+  c.r = rintf(c.r);
+  c.g = rintf(c.g);
+  c.b = rintf(c.b);
+  return c;
 }
 
 DEVICE void store(const Target &to, u64 at, float value) {
@@ -137,7 +147,7 @@ KERNEL crop(Target to) {
   const u64 first = (u64)one.slot * 3 * plane;
   for (i32 i = 0; i < 3; ++i) {
     const u64 at = first + (to.pixelwise ? inside * 3 + i : i * plane + inside);
-    store(to, at, values[i] * to.scale[i] + to.bias[i]);
+    store(to, at, fmaf(values[i], to.scale[i], to.bias[i]));
   }
   GRID_END
 }

@@ -1,7 +1,7 @@
 """The crop kernel, compiled by g++, against float64 NumPy.
 
-Largest errors measured, in grey values of 255, on noise, which is the worst there is: 0.005 in
-frames of 160 px, 0.06 in 1920, 0.12 in 3840, where places in float32 are 1/4096 px apart.
+Largest errors measured before rounding to whole grey values, on noise, which is the worst there is:
+0.005 in frames of 160 px, 0.06 in 1920, 0.12 in 3840 (places in float32 are 1/4096 px apart there).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.fakes import crop_reference as reference
 from tests.fakes import kernel_cpu as kernel
 
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
-GREY = 0.02  # allowed error in grey values
+GREY = 0.02  # grey values; see above
 
 
 def network(width: int = 24, height: int = 32, **more: Any) -> Network:
@@ -48,11 +48,23 @@ def expected(frames: Any, which: Any, matrices: Any, net: Network, border: float
     return reference.normalised(np.array(rgb), net)
 
 
-def off(ours: np.ndarray, wanted: np.ndarray, net: Network) -> float:
-    """Largest error in grey values."""
-    std = np.array(net.std)
-    error = np.abs(ours - wanted)
-    return float((error * (std if net.layout == "nhwc" else std[:, None, None])).max())
+def agree(
+    ours: np.ndarray, exact: np.ndarray, net: Network, layout: str, grey: float = GREY
+) -> None:
+    """Whole grey values, and the right ones unless the exact one is within `grey` of a half.
+
+    Colours of YUV are rounded before they are sampled as well: the few that float32 rounds the
+    other way take everything around them along, by less than one grey value.
+    """
+    shape = (3,) if net.layout == "nhwc" else (3, 1, 1)
+    mean, std = np.reshape(net.mean, shape), np.reshape(net.std, shape)
+    got, wanted = ours * std + mean, exact * std + mean
+    assert np.abs(got - np.rint(got)).max() < 1e-3
+    yuv = layout in ("nv12", "yuyv")
+    assert np.abs(got - wanted).max() <= 0.5 + grey + yuv
+    clear = np.abs(wanted - np.floor(wanted) - 0.5) > grey
+    if not yuv or got.size > 10_000:
+        assert ((np.rint(got) != np.rint(wanted)) & clear).mean() <= 1e-3 * yuv
 
 
 def boxes_around(width: int, height: int) -> np.ndarray:
@@ -75,7 +87,7 @@ def test_every_format_in_and_out_of_the_frame(layout: str, border: int, padding:
     matrices = geometry.crop_affine(boxes, (24, 32), rotations_rad=turns)
     which = [0] * len(boxes)
     ours = kernel.sampled([frame], which, matrices, net, border=border)
-    assert off(ours, expected([frame], which, matrices, net, border), net) < GREY
+    agree(ours, expected([frame], which, matrices, net, border), net, layout)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -89,9 +101,9 @@ def test_odd_and_tiny_sizes(layout: str, size: Tuple[int, int]) -> None:
     boxes = np.array([[-1, -1, width + 1, height + 1]], np.float32)
     matrices = geometry.crop_affine(boxes, (17, 9), rotations_rad=np.array([0.3]))
     ours = kernel.sampled([frame], [0], matrices, net, border=9)
-    assert off(ours, expected([frame], [0], matrices, net, 9), net) < GREY
+    agree(ours, expected([frame], [0], matrices, net, 9), net, layout)
     rgb = reference.letterboxed(frame, net, 114)
-    assert off(kernel.letterboxed([frame], net)[0], reference.normalised(rgb, net), net) < GREY
+    agree(kernel.letterboxed([frame], net)[0], reference.normalised(rgb, net), net, layout)
 
 
 @pytest.mark.parametrize("layout", ["nv12", "yuyv"])
@@ -118,7 +130,7 @@ def test_a_batch_of_crops_from_several_frames(batch: int) -> None:
     ours = kernel.sampled(frames, which, matrices, net)
     assert ours.shape == (batch, 3, 32, 24)
     if batch:
-        assert off(ours, expected(frames, which, matrices, net, 0), net) < GREY
+        agree(ours, expected(frames, which, matrices, net, 0), net, "nv12")
 
 
 def test_slots_say_where_each_crop_goes() -> None:
@@ -141,18 +153,18 @@ def test_every_output(layout: str, channels: str, dtype: str) -> None:
     frame = noise("rgb", 40, 30, 6)
     net = network(12, 16, layout=layout, channels=channels, mean=[10.0, 20.0, 30.0], std=[2.0] * 3)
     matrices = geometry.crop_affine(np.array([[3, 2, 30, 28]], np.float32), (12, 16))
-    wanted = expected([frame], [0], matrices, net, 0)
+    whole = np.rint(reference.cropped(frame, matrices[0], net, 0))
+    wanted = reference.normalised(whole, net)[None]
     ours = kernel.sampled([frame], [0], matrices, net, dtype)
     assert ours.dtype == dtype
     if dtype.startswith("float"):
-        step = 2.0**-10 if dtype == "float16" else 0
-        assert (np.abs(ours - wanted) <= GREY + np.abs(wanted) * step).all()
-        return
-    limits = np.iinfo(dtype)
-    assert (np.abs(ours - np.clip(np.rint(wanted), limits.min, limits.max)) <= 1).all()
-    near = np.abs(wanted - np.floor(wanted) - 0.5) < GREY  # halves may round to either side
-    exact = np.clip(np.rint(wanted), limits.min, limits.max)
-    np.testing.assert_array_equal(ours[~near], exact[~near])
+        exact = wanted.astype(dtype)
+    else:
+        limits = np.iinfo(dtype)
+        exact = np.clip(np.rint(wanted), limits.min, limits.max).astype(dtype)
+    assert (ours != exact).mean() < 0.01  # colours that are half way between two
+    apart = np.abs(ours.astype(np.float64) - exact)
+    assert apart.max() <= (0.51 if dtype.startswith("float") else 1)
 
 
 def test_int8_takes_the_engines_step() -> None:
@@ -174,7 +186,7 @@ def test_letterbox(layout: str, size: Tuple[int, int]) -> None:
     frame, net = noise(layout, width, height, 8), network(64, 48, std=[255.0] * 3)
     ours = kernel.letterboxed([frame, frame], net)
     wanted = reference.normalised(reference.letterboxed(frame, net, 114), net)
-    assert off(ours[0], wanted, net) < GREY
+    agree(ours[0], wanted, net, layout)
     np.testing.assert_array_equal(ours[0], ours[1])
 
 
@@ -183,7 +195,7 @@ def test_a_wide_frame_up_to_its_far_corner() -> None:
     boxes = np.array([[3700, 2000, 3860, 2180]], np.float32)
     matrices = geometry.crop_affine(boxes, (64, 64), rotations_rad=np.array([0.7]))
     ours = kernel.sampled([frame], [0], matrices, net)
-    assert off(ours, expected([frame], [0], matrices, net, 0), net) < 0.25
+    agree(ours, expected([frame], [0], matrices, net, 0), net, "gray", 0.25)
 
 
 def test_identity_keeps_every_value() -> None:
@@ -220,7 +232,7 @@ def test_any_crop_of_any_frame(data: st.DataObject) -> None:
     matrices = geometry.square_crops(centre, side, turn, (11, 7))
     border = data.draw(st.integers(0, 255))
     ours = kernel.sampled([frame], [0], matrices, net, border=border)
-    assert off(ours, expected([frame], [0], matrices, net, border), net) < GREY
+    agree(ours, expected([frame], [0], matrices, net, border), net, layout)
 
 
 HALVES: List[float] = [0.0, -0.0, 1.0, 65504.0, 65519.99, 65520.0, 1e9, 6e-8, 2.9e-8, 3e-8, 6.1e-5,

@@ -110,8 +110,8 @@ def test_the_engine_reads_what_opencv_would_have_given_it(integrated: bool) -> N
         assert len(b.launches) == 1, "one launch for all crops of all frames"
         assert b.stage.copies == 1, "of the frame that the GPU cannot see"
     off = np.abs(ours - by_opencv(frames, which, maps)) * 255
-    assert off.max() < 9  # older OpenCV counts in 1/32 px and rounds twice
-    assert off.mean() < 0.6
+    assert off.max() < 9  # older OpenCV counts in 1/32 px
+    assert off.mean() < 0.5
 
 
 @pytest.mark.parametrize("integrated", [True, False])
