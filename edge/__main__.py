@@ -30,10 +30,20 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="turn cameras into poses and events", epilog=EPILOG))
     check = commands.add_parser("check", help="validate a configuration file")
     check.add_argument("file", type=Path)
+    _add_provision(commands.add_parser("provision", help="give this box a name, a key, a broker"))
     doctor = commands.add_parser("doctor", help="what this machine has and lacks, and what to do")
     doctor.add_argument("--config", type=Path, help="check what this configuration needs, too")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
     return top
+
+
+def _add_provision(own: argparse.ArgumentParser) -> None:
+    own.add_argument("--device", default="", metavar="NAME", help="its name in topics")
+    own.add_argument("--broker", default="", metavar="URI", help="mqtts://HOST")
+    own.add_argument("--ca", type=Path, metavar="F", help="the broker's authority, PEM")
+    own.add_argument("--certificate", type=Path, metavar="F", help="this box's, once it is signed")
+    own.add_argument("--new-key", action="store_true", help="make another key, ask for another")
+    own.add_argument("--root", type=Path, default=Path("/"), help="folder of an image; default /")
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -106,6 +116,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from edge.doctor import doctor
 
         return doctor(arguments.config, arguments.json)
+    if arguments.command == "provision":
+        return _provision(arguments)
     settings = merged(arguments)
     if arguments.print_config:
         sys.stdout.write(config.show(settings))
@@ -114,6 +126,17 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
     again = (lambda: merged(arguments)) if arguments.config else None
     return run(settings, arguments.max_frames, arguments.annotate, again)
+
+
+def _provision(arguments: argparse.Namespace) -> int:
+    from edge.provision import Order, provision, systemd_version
+
+    order = Order(arguments.root, arguments.device, arguments.broker, arguments.ca,
+                  arguments.certificate, arguments.new_key)  # fmt: skip
+    on_this_machine = arguments.root == Path("/")
+    lines = provision(order, systemd_version() if on_this_machine else 0)
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""The box's own key, its certificate request, and whether a certificate is for it."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+with warnings.catch_warnings():  # it says that Python 3.8 is old, which JetPack 5 knows
+    warnings.simplefilter("ignore")
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+from edge.errors import DataError, NoInputError
+
+PEM = serialization.Encoding.PEM
+
+
+def new_key() -> bytes:
+    """A fresh P-256 key, PEM."""
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(PEM, form, plain)
+
+
+def request(key: Path, device: str) -> bytes:
+    """A certificate request (PKCS #10) whose common name is the device, PEM."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    return builder.sign(load_key(key), hashes.SHA256()).public_bytes(PEM)
+
+
+def request_name(path: Path) -> str:
+    """Whom a request is for; empty when it is none."""
+    try:
+        return _common_name(x509.load_pem_x509_csr(path.read_bytes()).subject)
+    except ValueError:
+        return ""
+
+
+def load_key(path: Path) -> Any:
+    """A secret key.
+
+    Raises:
+        NoInputError, DataError: it is not there, or none.
+    """
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: is not a key without a password") from error
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    """The first certificate of a file.
+
+    Raises:
+        NoInputError, DataError: it is not there, or none.
+    """
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is not a certificate in PEM form") from error
+
+
+def is_authority(path: Path) -> bool:
+    """Whether a certificate may sign others."""
+    try:
+        basic = load_certificate(path).extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return bool(basic.value.ca)
+
+
+def common_name(path: Path) -> str:
+    """Whom a certificate is for."""
+    return _common_name(load_certificate(path).subject)
+
+
+def days_left(path: Path, now: datetime.datetime) -> float:
+    """Days until it ends, below 0 when it has; `now` has a zone."""
+    certificate = load_certificate(path)
+    end = getattr(certificate, "not_valid_after_utc", None)
+    if end is None:  # cryptography before 42
+        end = certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return float((end - now).total_seconds()) / 86400
+
+
+def certificate_problem(path: Path, key: Path, device: str, authority: Path) -> str:
+    """Why a certificate is not for this box; empty when it is."""
+    certificate = load_certificate(path)
+    if certificate.public_key() != load_key(key).public_key():
+        return f"is not for this box's key {key}"
+    name = _common_name(certificate.subject)
+    if name != device:
+        return f"is for {name!r}, not for {device!r}"
+    if authority.is_file() and not _signed_by(certificate, load_certificate(authority)):
+        return f"is not signed by {authority}"
+    return ""
+
+
+def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return cast(str, found[0].value) if found else ""
