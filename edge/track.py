@@ -21,6 +21,7 @@ from edge.structures import Detections, Poses
 
 _TENTATIVE_GAP_S = 0.25  # somebody not yet published is given up sooner: clutter does not come back
 # An unseen person is looked for without a detector's box in the first part of the time allowed.
+_FARTHEST_PX = 1e6  # fifty times the widest picture there is
 _LOOK_SHARE = 0.5
 
 
@@ -132,7 +133,7 @@ class Tracker:
     ) -> Tuple[Poses, Detections]:
         """Boxes for known people, and those that are left for new ones."""
         detections = detections.take(
-            (detections.scores >= self._options.low_score) & np.isfinite(detections.boxes).all(1)
+            (detections.scores >= self._options.low_score) & _somewhere(detections.boxes).all(1)
         )
         tracks = self._tracks
         alike = match.box_likeness(detections.boxes, self._foreseen(expected, t_ns))
@@ -206,16 +207,26 @@ class Tracker:
 
 
 def _usable(poses: Poses, low_score: float) -> Poses:
-    """Rows with a box and a score that counts; keypoints that are no numbers are missing."""
-    if not (np.isfinite(poses.keypoints).all() and np.isfinite(poses.scores).all()):
-        good = np.isfinite(poses.keypoints).all(2) & np.isfinite(poses.scores)
+    """Rows with a box and a score that counts; keypoints that are nowhere are missing."""
+    if not (_somewhere(poses.keypoints).all() and np.isfinite(poses.scores).all()):
+        good = _somewhere(poses.keypoints).all(2) & np.isfinite(poses.scores)
         poses = dataclasses.replace(
             poses,
             keypoints=np.where(good[..., None], poses.keypoints, np.float32(0)),
             scores=np.where(good, poses.scores, np.float32(0)),
         )
-    good = (poses.person_scores >= low_score) & np.isfinite(poses.boxes).all(1)
+    good = (poses.person_scores >= low_score) & _somewhere(poses.boxes).all(1)
     return poses if good.all() else poses.take(good)
+
+
+def _somewhere(pixels: np.ndarray) -> np.ndarray:
+    """Whether coordinates can be of a picture; not if they are no numbers.
+
+    A network that runs away doubles its boxes from frame to frame: beyond the range of float32 no
+    two boxes overlap, everyone would be somebody new, and the people would never end.
+    """
+    near: np.ndarray = np.abs(pixels) < _FARTHEST_PX
+    return near
 
 
 def _joined(a: Poses, b: Poses) -> Poses:

@@ -356,3 +356,20 @@ def test_the_model_may_hand_the_candidates_back():
         out = track.update(track.candidates(None, f * STEP), f * STEP)
         assert out.ids.tolist() == [1, 2]
     np.testing.assert_allclose(out.keypoints, standing([300, 700]).keypoints, atol=0.1)
+
+
+def test_a_network_that_runs_away_does_not_take_the_memory_along():
+    """Every look doubles the boxes, as a bad network does; nobody beyond every picture is kept."""
+    track = tracker()
+    found, most = boxes_at(300.0, 700.0), 0
+    for f in range(700):
+        candidates = track.candidates(found if f % 5 == 0 else None, f * STEP)
+        size = candidates.boxes[:, 2:] - candidates.boxes[:, :2]
+        corner = candidates.boxes[:, :2] - size / 2
+        wild = standing(np.full(len(size), 300.0), ids=candidates.ids)
+        shape = (wild.keypoints - wild.boxes[:, None, :2]) / np.float32(300)
+        people = Poses(corner[:, None] + shape * size[:, None] * 2, wild.scores,
+                       np.concatenate((corner, corner + 2 * size), 1), candidates.ids,
+                       wild.person_scores, "coco17")  # fmt: skip
+        most = max(most, len(candidates), len(track.update(people, f * STEP)))
+    assert most < 50
