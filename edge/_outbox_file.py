@@ -1,4 +1,4 @@
-"""The SQLite file under an outbox: settings that survive a power cut and a full disk, salvage.
+"""The SQLite file under an outbox: settings that survive a power cut and a full disk.
 
 journal_mode PERSIST and synchronous FULL: of the modes SQLite has, the only pair that was measured
 to restart, insert and delete with 0 free blocks once file and journal have their size. In WAL mode
@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import re
 import secrets
 import sqlite3
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
-from edge import _durable
 from edge.errors import UnavailableError
-
-log = logging.getLogger(__name__)
 
 PAGE = 4096
 FILLER = PAGE - 200  # a row that has a page for itself
@@ -59,42 +55,6 @@ class State:
     token: str  # random, so that nobody guesses a correlation
     next_id: int
     losses: Losses
-
-
-@dataclass(frozen=True)
-class Places:
-    """The files of one outbox."""
-
-    db: Path
-
-    def beside(self, ending: str) -> Path:
-        """A file that belongs to it."""
-        return self.db.with_name(self.db.name + ending)
-
-    @property
-    def journal(self) -> Path:
-        """SQLite's own; named by SQLite."""
-        return self.beside("-journal")
-
-    @property
-    def damaged(self) -> Path:
-        """The last one that was put aside."""
-        return self.beside(".corrupt")
-
-    @property
-    def fresh(self) -> Path:
-        """What was saved of it, until it takes its place."""
-        return self.beside(".new")
-
-    @property
-    def fresh_journal(self) -> Path:
-        """The journal of that."""
-        return self.beside(".new-journal")
-
-    @property
-    def mark(self) -> Path:
-        """See edge/_outbox_mark.py."""
-        return self.beside(".mark")
 
 
 def crc(row: Raw) -> int:
@@ -235,22 +195,6 @@ def verify(db: sqlite3.Connection) -> None:
             raise DamagedError(f"row {row[0]} has a wrong checksum")
 
 
-def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
-    """Every row of a damaged file that can be read and is whole, from both ends; what it knew."""
-    rows: Dict[int, Raw] = {}
-    state: Optional[State] = None
-    unreadable = contextlib.suppress(sqlite3.Error, ValueError, TypeError, OverflowError)
-    with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as db:
-        for order in ("ASC", "DESC"):
-            with unreadable:
-                for row in db.execute(f"SELECT {COLUMNS}, crc FROM events ORDER BY id {order}"):
-                    if isinstance(row[5], bytes) and crc(row[:6]) == row[6]:
-                        rows[row[0]] = row[:6]
-        with unreadable:
-            state = recall(db)
-    return [rows[i] for i in sorted(rows)], state
-
-
 def recall(db: sqlite3.Connection) -> State:
     """What the file knows of itself.
 
@@ -273,52 +217,3 @@ def store(db: sqlite3.Connection, state: State) -> None:
     db.execute(
         "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", (state.token, state.next_id, losses)
     )
-
-
-def replace(places: Places, rows: List[Raw], state: State) -> None:
-    """Put a damaged file aside and what was saved of it in its place.
-
-    A kill between any two steps leaves either the damaged file or the whole new one (`settle`).
-
-    Raises:
-        OSError, sqlite3.Error: the disk refuses.
-    """
-    _unlink(places.fresh, places.fresh_journal)
-    try:
-        _write(places.fresh, rows, state)
-        places.db.replace(places.damaged)
-    except (OSError, sqlite3.Error):
-        # No room for both: what works is worth more than what is damaged.
-        log.warning("%s: no room to keep the damaged file", places.db)
-        _unlink(places.fresh, places.fresh_journal, places.damaged, places.db, places.journal)
-        _write(places.fresh, rows, state)
-    settle(places)
-
-
-def _write(path: Path, rows: List[Raw], state: State) -> None:
-    with contextlib.closing(connect(path)) as db, transaction(db):
-        db.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", [(*row, crc(row)) for row in rows]
-        )
-        store(db, state)
-    _durable.sync_dir(path.parent)
-
-
-def settle(places: Places) -> None:
-    """Finish what a kill interrupted in `replace`. Raises OSError."""
-    if places.fresh.exists() and not places.db.exists():
-        # The old journal must not be played into the new file, its own one must.
-        _unlink(places.journal)
-        with contextlib.closing(sqlite3.connect(str(places.fresh))) as db:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        _unlink(places.fresh_journal)
-        places.fresh.replace(places.db)
-        _durable.sync_dir(places.db.parent)
-    elif places.fresh.exists():
-        _unlink(places.fresh, places.fresh_journal)  # half written; the damaged one is still there
-
-
-def _unlink(*paths: Path) -> None:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()

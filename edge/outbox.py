@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from edge import _outbox_file as file
-from edge._outbox_file import DamagedError, Losses, Places, State
+from edge._outbox_file import DamagedError, Losses, State
 from edge._outbox_mark import Mark, MarkFile
+from edge._outbox_salvage import Places, replace, salvage, settle
 from edge.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -171,8 +172,8 @@ class Outbox:
     def park(self, ids: Sequence[int]) -> None:
         """Leave rows out until the outbox is opened again."""
         self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?)", [(i,) for i in ids])
-        found = self._db.execute("SELECT count(*) FROM parked JOIN events USING (id)").fetchone()
-        self.parked = int(found[0])
+        found = "SELECT count(*) FROM parked JOIN events USING (id)"
+        self.parked = int(self._db.execute(found).fetchone()[0])
 
     def close(self) -> None:
         """Close; may be called twice."""
@@ -189,7 +190,7 @@ class Outbox:
     def _open(self, places: Places) -> sqlite3.Connection:
         if not places.db.parent.is_dir():
             raise ConfigError(f"outbox.path: {places.db.parent}: no such folder")
-        file.settle(places)
+        settle(places)
         self._mark = MarkFile(places.mark)
         try:
             return file.verified(places.db)
@@ -204,7 +205,7 @@ class Outbox:
 
     def _restart(self, places: Places, reason: str) -> None:
         """Save what can be read into a new file; the damaged one is kept beside it."""
-        rows, known = file.salvage(places.db)
+        rows, known = salvage(places.db)
         mark = self._mark.found if self._mark else None
         ids = [row[0] for row in rows] + [mark.next_id if mark else 0]
         ids.append(known.next_id if known else 0)
@@ -214,7 +215,7 @@ class Outbox:
         losses = dataclasses.replace(known.losses if known else Losses(), reset=reset)
         told = "an unknown number" if lost is None else lost
         log.error("%s: damaged (%s): %d events saved, %s lost", places.db, reason, len(rows), told)
-        file.replace(places, rows, State(token, max(ids) + ID_GAP, losses))
+        replace(places, rows, State(token, max(ids) + ID_GAP, losses))
 
     def _notice_loss(self) -> None:
         """A file that is whole but older than its mark has lost rows."""
@@ -229,9 +230,8 @@ class Outbox:
             reset: Dict[str, Any] = {"reason": reason, "recovered": 0, "lost": lost}
             losses = dataclasses.replace(self.losses, reset=reset)
             self.state = dataclasses.replace(self.state, losses=losses)
-        self.state = dataclasses.replace(
-            self.state, next_id=max(mark.next_id, self.state.next_id) + ID_GAP
-        )
+        next_id = max(mark.next_id, self.state.next_id) + ID_GAP
+        self.state = dataclasses.replace(self.state, next_id=next_id)
         with file.transaction(self._db):
             file.store(self._db, self.state)
 
@@ -253,9 +253,8 @@ class Outbox:
 
     def _insert(self, rows: Sequence[Row]) -> None:
         raw = [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows]
-        self._db.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", [(*r, file.crc(r)) for r in raw]
-        )
+        checked = [(*r, file.crc(r)) for r in raw]
+        self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", checked)
 
     def _make_room(self, puts: Sequence[Entry], count: int) -> int:
         """Evict until there is room; a page is freed when all rows in it are gone."""

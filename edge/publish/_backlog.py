@@ -9,18 +9,15 @@ and one of its events is tried from time to time; the others pass. Owned by the 
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Callable, Deque, Dict, Iterator, List, Optional, Protocol, Set, Tuple
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterator, List, Optional, Protocol, Set, Tuple
 
 from edge.outbox import Row
-from edge.publish._link import FINAL, NOBODY, TAKEN, Fetch, Loaded
+from edge.publish._lanes import PAUSE_MAX_S, PAUSE_S, Held, Lanes
+from edge.publish._link import FINAL, NOBODY, TAKEN, Fetch, Loaded, read_correlation
 
 FRESH_ROOM = 256  # newly stored events in memory; more are read from the outbox again
 ANSWERS = 256  # events that wait for a consumer at once
-PAUSE_S = 2.0  # before one of a held topic is tried again
-PAUSE_MAX_S = 30.0
-MAX_HELD = 500  # SQLite takes 999 parameters
 SUSPECT_S = 3.0  # a connection that ends so soon after an event was sent alone ...
 STRIKES = 3  # ... so often in a row, ends because of it
 FOR_EVER = 2**63 - 1
@@ -40,43 +37,10 @@ class Shelf(Protocol):
 
 
 @dataclass
-class Hold:
-    """A topic that waits."""
-
-    until_s: float
-    pause_s: float
-
-
-@dataclass
 class _UnderWay:
     row: Row
     since_s: float
     answered: bool = False  # before the broker acknowledged it
-
-
-@dataclass
-class _Lanes:
-    """Rows in memory that may be sent."""
-
-    probes: Deque[Row] = field(default_factory=deque)
-    fresh: Deque[Row] = field(default_factory=deque)
-    old: Deque[Row] = field(default_factory=deque)
-    turn: bool = False
-
-    def take(self) -> Optional[Row]:
-        """The next; fresh and old take turns."""
-        if self.probes:
-            return self.probes.popleft()
-        self.turn = not self.turn
-        order = (self.fresh, self.old) if self.turn else (self.old, self.fresh)
-        lane = order[0] or order[1]
-        return lane.popleft() if lane else None
-
-    def clear(self) -> None:
-        """Forget them: the outbox has them all."""
-        self.probes.clear()
-        self.fresh.clear()
-        self.old.clear()
 
 
 class Backlog:
@@ -96,7 +60,7 @@ class Backlog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shelf, self._answer_s, self._clock = shelf, answer_s, clock
-        self._lanes = _Lanes()
+        self._lanes = Lanes()
         self._top = FOR_EVER  # ids from here on came by `stored`; those below are read again
         self._last = 0  # highest id seen
         self._token = ""  # of the rows seen
@@ -107,7 +71,7 @@ class Backlog:
         self._gone: Set[int] = set()  # acknowledged since that wish
         self._unacked: Dict[int, _UnderWay] = {}  # by packet number
         self._unanswered: Dict[int, _UnderWay] = {}  # by row id
-        self._held: Dict[str, Hold] = {}
+        self._held = Held()
         self._suspects: Set[int] = set()
         self._strikes: Dict[int, int] = {}
 
@@ -117,7 +81,7 @@ class Backlog:
         """Rows were stored; kept in memory while there is room and a connection."""
         self._last = rows[-1].id
         if not up or len(self._lanes.fresh) + len(rows) > FRESH_ROOM:
-            self._read_again(self._cursor)
+            self._read_again()
             return
         self._token = rows[-1].token
         self._top = min(self._top, rows[0].id)
@@ -147,7 +111,7 @@ class Backlog:
 
     def _probe(self, note: Loaded) -> None:
         if not note.rows:
-            self._held.pop(note.wish.only, None)
+            self._held.drop(note.wish.only)
         elif note.wish.turn == self._turn:
             self._lanes.probes.extend(r for r in note.rows if r.id not in set(self._busy()))
 
@@ -156,7 +120,7 @@ class Backlog:
         self._unacked.clear()
         self._unanswered.clear()
         self._held.clear()
-        self._read_again(0)
+        self._read_again()
 
     def moved(self) -> None:
         """Another outbox: numbers begin anew."""
@@ -168,11 +132,11 @@ class Backlog:
     def _release(self) -> None:
         """Somebody listens again: what was held goes out in the order it came."""
         self._held.clear()
-        self._read_again(0)
+        self._read_again()
 
-    def _read_again(self, cursor: int) -> None:
+    def _read_again(self) -> None:
         self._lanes.clear()
-        self._cursor, self._more, self._wish = cursor, True, None
+        self._cursor, self._more, self._wish = 0, True, None
         self._top = self._last + 1 if self._last else FOR_EVER
         self._turn += 1
 
@@ -237,7 +201,7 @@ class Backlog:
         if code in FINAL:
             self.park(row, reason)
         elif code != TAKEN:
-            self._hold(row.topic, PAUSE_S if code == NOBODY else PAUSE_MAX_S)
+            self._held.hold(row.topic, self._clock(), PAUSE_S if code == NOBODY else PAUSE_MAX_S)
         elif self._answer_s is None:
             self._finish(row.id, row.token, row.topic)
             return row, True
@@ -255,7 +219,7 @@ class Backlog:
         if early is not None:
             early.answered = True
         self._finish(row_id, token, known.row.topic if known else "")
-        if known is None and self._held:
+        if known is None and self._held.topics:
             self._release()  # late, after we asked again: so somebody is there
         return known is not None
 
@@ -265,33 +229,23 @@ class Backlog:
         if topic in self._held:
             self._release()
 
-    def _hold(self, topic: str, pause_s: float) -> None:
-        now_s = self._clock()
-        hold = self._held.get(topic)
-        if hold is None and len(self._held) < MAX_HELD:
-            self._held[topic] = Hold(now_s + pause_s, pause_s)
-        elif hold is not None and hold.until_s < now_s + pause_s:
-            hold.until_s = now_s + pause_s
-
     # Time -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Ask for rows, try what is held, ask again what was not answered."""
         now_s = self._clock()
         self._expire(now_s)
-        for topic, hold in self._held.items():
-            if now_s >= hold.until_s:
-                hold.until_s = now_s + hold.pause_s
-                self._shelf.fetch(Fetch(self._turn, only=topic, skip=tuple(self._topic(topic))))
+        for topic in self._held.due(now_s):
+            self._shelf.fetch(Fetch(self._turn, only=topic, skip=tuple(self._topic(topic))))
         low = len(self._lanes.old) < FRESH_ROOM // 8
         if self._more and self._wish is None and low:
             self._gone.clear()
-            self._wish = Fetch(self._turn, self._cursor, self._top, tuple(self._held))
+            self._wish = Fetch(self._turn, self._cursor, self._top, self._held.topics)
             self._shelf.fetch(self._wish)
 
     def due_s(self) -> List[float]:
         """When `tick` has something to do, in monotonic seconds."""
-        due = [h.until_s for h in self._held.values()]
+        due = self._held.due_s()
         if self._unanswered and self._answer_s is not None:
             due.append(next(iter(self._unanswered.values())).since_s + self._answer_s)
         return due
@@ -308,29 +262,24 @@ class Backlog:
         for row in late:
             del self._unanswered[row.id]
         for topic in {row.topic for row in late}:
-            hold = self._held.get(topic)
-            pause_s = min(hold.pause_s * 2, PAUSE_MAX_S) if hold else min(PAUSE_S, self._answer_s)
-            self._held.setdefault(topic, Hold(0.0, 0.0)).pause_s = pause_s
-            self._held[topic].until_s = now_s + pause_s
+            self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s))
 
     def _topic(self, topic: str) -> Iterator[int]:
-        under = [u.row for u in self._unacked.values()] + [
-            u.row for u in self._unanswered.values()
-        ]
-        return (row.id for row in under if row.topic == topic)
+        under = [*self._unacked.values(), *self._unanswered.values()]
+        return (u.row.id for u in under if u.row.topic == topic)
 
     # The end of a connection ------------------------------------------------------------------
 
-    def lost(self) -> Optional[Row]:
+    def lost(self, well: bool = True) -> Optional[Row]:
         """The connection is gone; returns an event that is to blame for it, parked now.
 
         A broker that closes the connection over a message it finds too large does not say which.
         So after a loss they are sent one by one, and one that ends STRIKES connections in a row,
-        each time alone and at once, is it.
+        each time alone, at once, and while all else was taken (`well`), is it.
         """
         under_way = list(self._unacked.values())
         blamed = None
-        if len(under_way) == 1 and self._clock() - under_way[0].since_s < SUSPECT_S:
+        if well and len(under_way) == 1 and self._clock() - under_way[0].since_s < SUSPECT_S:
             row = under_way[0].row
             self._strikes[row.id] = self._strikes.get(row.id, 0) + 1
             blamed = row if self._strikes[row.id] >= STRIKES else None
@@ -349,16 +298,3 @@ class Backlog:
         """The connection holds: nobody is suspected any more."""
         self._suspects.clear()
         self._strikes.clear()
-
-
-def correlation(row: Row) -> bytes:
-    """What an answer to this event must carry; cannot be guessed without having seen it."""
-    return f"{row.token}-{row.id}".encode("ascii")
-
-
-def read_correlation(data: bytes) -> Tuple[str, int]:
-    """Token and id; ("", 0) when it is nothing of ours, whatever it is."""
-    token, mark, digits = data[:64].partition(b"-")
-    if not (mark and token.isalnum() and digits.isdigit() and len(digits) <= 18):
-        return "", 0
-    return token.decode("ascii"), int(digits)

@@ -129,3 +129,16 @@ class Loaded:
 @dataclass(frozen=True)
 class Moved:
     """Another outbox is in use: what was known of rows holds no more."""
+
+
+def correlation(row: Row) -> bytes:
+    """What an answer to this event must carry; cannot be guessed without having seen it."""
+    return f"{row.token}-{row.id}".encode("ascii")
+
+
+def read_correlation(data: bytes) -> Tuple[str, int]:
+    """Token and id; ("", 0) when it is nothing of ours, whatever it is."""
+    token, mark, digits = data[:64].partition(b"-")
+    if not (mark and token.isalnum() and digits.isdigit() and len(digits) <= 18):
+        return "", 0
+    return token.decode("ascii"), int(digits)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import random
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator, Optional
@@ -16,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Optional
 from edge.messages import Message
 from edge.outbox import Row
 from edge.publish import Counters
-from edge.publish._backlog import Backlog, correlation
+from edge.publish._backlog import Backlog
 from edge.publish._link import (
     FINAL,
     NOBODY,
@@ -30,8 +29,11 @@ from edge.publish._link import (
     Packet,
     Stored,
     Up,
+    correlation,
 )
+from edge.publish._pace import Pace
 from edge.publish._store import Store
+from edge.publish._unstored import Live, Retained
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +44,8 @@ WINDOW = 20  # acknowledged messages under way at once
 MAX_BYTES = 2**28 - 1  # MQTT 5 section 2.1.4: the largest remaining length
 HEAD_BYTES = 128  # more than packet header and our properties take beside topic and body
 ANSWER_S = 5.0  # a broker that takes the connection but does not answer it
-PAUSE_S = 0.5  # before the first new try, doubled each time
-STEADY_S = 5.0  # a connection that lived so long was a good one
 GOODBYE_S = 0.5  # of the time to leave, kept for the goodbye
 POLL_S = 0.05  # while leaving
-BRIEF = 3  # so many that were not, one after the other, are no accident
 
 
 class Sender:
@@ -85,16 +84,11 @@ class Sender:
         self._store, self._backlog, self._notes = store, backlog, notes
         self._run, self._answer_topic = run, answer_topic
         self._given = self._taken = 0  # the loop writes the first, the sender the second
-        self._retained: Dict[str, Message] = {}  # newest of each topic
-        self._untold: Dict[str, None] = {}  # topics in the order to tell them
-        self._telling: Dict[int, str] = {}  # packet number -> topic
-        self._live: Dict[int, int] = {}  # packet number -> bytes
-        self._live_bytes = 0
+        self._retained = Retained()
+        self._live = Live()
         self._link: Optional[Link] = None
         self._limits = (WINDOW, MAX_BYTES)
-        self._due_s = self._up_since_s = time.monotonic()
-        self._brief = 0
-        self._pause_s, self._pause_max_s = PAUSE_S, pause_max_s
+        self._pace = Pace(pause_max_s)
         self._closing_s: Optional[float] = None
         self._said: Dict[str, str] = {}
 
@@ -125,7 +119,7 @@ class Sender:
         for note in self._read_notes():
             self._take(note)
         if self.up:
-            if time.monotonic() - self._up_since_s > STEADY_S:
+            if self._pace.steady:
                 self._backlog.trust()
             self._backlog.tick()
             self._send()
@@ -133,7 +127,7 @@ class Sender:
     # Connection ------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        if self.up or time.monotonic() < self._due_s:
+        if self.up or time.monotonic() < self._pace.due_s:
             return
         if self._link is not None:
             self._lost("connected, but the broker does not answer")
@@ -145,45 +139,37 @@ class Sender:
             reason = getattr(error, "strerror", None) or str(error)
             self._lost(f"cannot connect: {reason}")
         else:
-            self._link, self._due_s = link, time.monotonic() + ANSWER_S
+            self._link, self._pace.due_s = link, time.monotonic() + ANSWER_S
 
     def _lost(self, reason: str) -> None:
-        now_s = time.monotonic()
-        steady = self.up and now_s - self._up_since_s > STEADY_S
-        self._brief = 0 if steady else self._brief + self.up
+        self._pace.lost(self.up, self.up and self._blame())
         # mosquitto 2.0.11 closes without the reason "session taken over" when a namesake comes.
-        namesake = "; do two boxes share the device name?" if self._brief >= BRIEF else ""
+        namesake = "; do two boxes share the device name?" if self._pace.flapping else ""
         again = f"{namesake}; trying again, live frames are dropped, events wait"
         self._say("link", f"{reason}{again}")
         if self._link is not None:
             self._link.hang_up()
-        suspicious = self.up and self._blame()
-        soon = steady or suspicious
-        self._pause_s = PAUSE_S if soon else min(self._pause_s * 2, self._pause_max_s)
-        self._due_s = now_s + self._pause_s * random.uniform(0.7, 1.0)
         self._link, self.up = None, False
         self._store.connected = False
-        self._counters.add("dropped", len(self._live))
-        self._live.clear()
-        self._telling.clear()
-        self._live_bytes = 0
+        self._counters.add("dropped", self._live.clear())
+        self._retained.under_way.clear()
         self.decided.set()
 
     def _blame(self) -> bool:
         """Whether an event may be the reason; one that surely is is parked."""
-        row = self._backlog.lost()
+        row = self._backlog.lost(well=self._retained.told)
         if row is not None:
             self._counters.add("refused")
             size = len(row.body)
             self._say(row.topic, f"{row.topic}: {size} bytes, the broker closes on it; set aside")
-        return self._backlog.suspicious
+        return row is not None or self._backlog.suspicious
 
     def _connected(self, note: Up) -> None:
         log.info("%s: connected", self._name)
         self._said.clear()
         self._limits = (min(WINDOW, note.window), note.max_bytes)
-        self._untold = dict.fromkeys(self._retained)
-        self._up_since_s = time.monotonic()
+        self._retained.tell_all()
+        self._pace.connected()
         self.up = self._store.connected = True
         self.decided.set()
 
@@ -191,9 +177,9 @@ class Sender:
 
     def _read_notes(self) -> Iterator[Any]:
         """The notes there are, a bounded number; waits for the first until something is due."""
-        due_s = self._backlog.due_s() if self.up else [self._due_s]
+        due_s = self._backlog.due_s() if self.up else [self._pace.due_s]
         if self.up and self._backlog.suspicious:
-            due_s.append(self._up_since_s + STEADY_S)
+            due_s.append(self._pace.steady_s)
         if self._closing_s is not None:
             due_s.append(min(self._closing_s, time.monotonic() + POLL_S))
         timeout_s = max(0.0, min(due_s) - time.monotonic()) if due_s else None
@@ -229,20 +215,17 @@ class Sender:
 
     def _sort(self, message: Message) -> None:
         if message.retain:
-            self._retained[message.topic] = message
-            self._untold[message.topic] = None
-        elif self.up and self._live_bytes < LIVE_BYTES:
+            self._retained.add(message)
+        elif self.up and self._live.bytes < LIVE_BYTES:
             self._send_live(Packet.of(message))
         else:
             self._counters.add("dropped")
 
     def _answered(self, note: Answer) -> None:
-        topic = self._telling.pop(note.packet, None)
-        size = self._live.pop(note.packet, None) if topic is None else None
-        if topic is None and size is None:
+        topic = self._retained.under_way.pop(note.packet, None)
+        if topic is None and not self._live.done(note.packet):
             self._event_answered(note)
             return
-        self._live_bytes -= size or 0
         self._counters.add("refused" if note.refusal else "sent")
         if note.refusal:
             self._say(topic or "", f"{topic}: refused: {note.refusal}")
@@ -276,12 +259,13 @@ class Sender:
         return done or time.monotonic() >= closing_s - GOODBYE_S
 
     def _send_retained(self) -> None:
-        while self._untold and self._room():
-            topic = next(iter(self._untold))
-            del self._untold[topic]
-            packet = Packet.of(self._retained[topic])
-            if self._fits(packet) and self._link:
-                self._telling[self._link.publish(packet)] = topic
+        while self._room() and self._link:
+            message = self._retained.next()
+            if message is None:
+                return
+            packet = Packet.of(message)
+            if self._fits(packet):
+                self._retained.under_way[self._link.publish(packet)] = packet.topic
 
     def _send_events(self) -> None:
         while self._room() and self._link:
@@ -305,12 +289,10 @@ class Sender:
 
     def _send_live(self, packet: Packet) -> None:
         if self._fits(packet) and self._link:
-            size = len(packet.body)
-            self._live[self._link.publish(packet)] = size
-            self._live_bytes += size
+            self._live.sent(self._link.publish(packet), len(packet.body))
 
     def _room(self) -> bool:
-        return self._backlog.under_way + len(self._telling) < self._limits[0]
+        return self._backlog.under_way + len(self._retained.under_way) < self._limits[0]
 
     def _fits(self, packet: Packet) -> bool:
         """A packet above the broker's limit would end the connection, again and again."""
@@ -338,11 +320,10 @@ class Sender:
     def _idle(self, closing_s: float) -> bool:
         if not self.up:
             return self._store.settled and (self._store.durable or not self._store.waiting)
-        under_way = self._untold or self._telling or self._live
-        return self._time_for_goodbye(closing_s) and not under_way
+        return self._time_for_goodbye(closing_s) and self._retained.told and not len(self._live)
 
     def _leave(self) -> None:
-        polite = self.up and not (self._untold or self._telling or self._backlog.under_way)
+        polite = self.up and self._retained.told and not self._backlog.under_way
         self.up = self._store.connected = False
         if self._link is not None:
             self._link.leave() if polite else self._link.hang_up()

@@ -9,14 +9,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import queue
-import sqlite3
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
 from edge._outbox_file import Losses
-from edge.errors import EdgeError
 from edge.messages import Message
 from edge.outbox import (
     BATCH_BYTES,
@@ -26,10 +22,10 @@ from edge.outbox import (
     NORMAL,
     URGENT,
     Entry,
-    Outbox,
     Row,
 )
 from edge.publish import Counters
+from edge.publish._box import Box, Settings
 from edge.publish._link import Fetch, Loaded, Moved, Stored
 from edge.structures import PoseEvent
 
@@ -38,20 +34,8 @@ log = logging.getLogger(__name__)
 ROOM = 4096  # events on their way from the loop to the disk
 FETCH_ROWS = 64
 LINGER_S = 0.05  # acknowledgements alone are in no hurry: a kill means a duplicate, no loss
-DISK_S = 30.0  # between two tries of a disk that failed
 TELL_S = 10.0  # between two events about losses
 SELF = "outbox_"  # kinds of events about the outbox itself
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an outbox is kept."""
-
-    path: Optional[Path]  # None = in memory
-    max_bytes: int
-    run: str
-    urgent: List[str]
-    minor: List[str]
 
 
 class _Done:
@@ -92,23 +76,26 @@ class Store:
         tell: Callable[[PoseEvent], None],
     ) -> None:
         self.connected = False  # the sender says so: losses are told when somebody may listen
-        self.durable = False
         self._name, self._settings, self._notes = name, settings, notes
         self._counters, self._tell = counters, tell
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._given = self._taken = 0  # the loop writes the first, this thread the second
         self._over = 0  # given up by the loop for want of ROOM; the loop writes it
         self._over_seen = 0
-        self._stored = self._parked = self._resets = 0
-        self._box: Optional[Outbox] = None
-        self._disk_due_s = self._tell_due_s = 0.0
+        self._stored = self._parked = 0
+        self._box = Box(name, settings, counters, lambda: notes.put(Moved()))
+        self._tell_due_s = 0.0
         self._closed = False
+
+    @property
+    def durable(self) -> bool:
+        """Whether events survive us at the moment."""
+        return self._box.durable
 
     @property
     def waiting(self) -> int:
         """Events not yet acknowledged and not parked."""
-        box = self._box
-        return self._given - self._taken + (max(0, box.count - box.parked) if box else 0)
+        return self._given - self._taken + self._box.waiting
 
     @property
     def settled(self) -> bool:
@@ -144,7 +131,7 @@ class Store:
 
     def run(self) -> None:
         """Until closed."""
-        self._box = self._first()
+        self._box.open()
         self._report()
         while not self._closed:
             self.turn()
@@ -153,9 +140,9 @@ class Store:
     def turn(self) -> None:
         """Take what there is, in one commit, then answer wishes."""
         batch = self._gather()
-        self._return_to_disk()
+        self._box.return_to_disk()
         messages = [b for b in batch if isinstance(b, Message)]
-        token = self._box.state.token if self._box else ""
+        token = self._box.token
         done = [b.row_id for b in batch if isinstance(b, _Done) and b.token == token]
         if messages or done:
             self._keep(messages, done)
@@ -185,7 +172,7 @@ class Store:
 
     def _keep(self, messages: List[Message], done: List[int]) -> None:
         puts = [self._entry(m) for m in messages if self._fits(m)]
-        rows = self._commit(puts, done, self._losses_after(messages))
+        rows = self._box.commit(puts, done, self._losses_after(messages))
         self._stored += len(rows)
         if rows:
             self._notes.put(Stored(rows))
@@ -208,7 +195,6 @@ class Store:
 
     def _losses_after(self, messages: List[Message]) -> Losses:
         """What is still to be told when these are stored: some of them may tell it."""
-        assert self._box is not None
         losses, over = self._box.losses, self._over
         if over > self._over_seen:
             losses = dataclasses.replace(losses, evicted=losses.evicted + over - self._over_seen)
@@ -223,95 +209,15 @@ class Store:
                 losses = dataclasses.replace(losses, reset=None)
         return losses
 
-    def _commit(self, puts: List[Entry], done: List[int], losses: Losses) -> List[Row]:
-        assert self._box is not None
-        for attempt in range(3):
-            evicted = self._box.losses.evicted
-            try:
-                rows = self._box.commit(puts, done, time.monotonic_ns(), losses)
-            except sqlite3.Error as error:
-                self._another_box(error, attempt > 0)
-                losses, done = self._box.losses, []
-            else:
-                gone = self._box.losses.evicted - max(evicted, losses.evicted)
-                self._counters.add("dropped", gone)
-                return rows
-        self._counters.add("dropped", len(puts))
-        log.error("%s: %d events could not be kept", self._name, len(puts))
-        return []
-
-    # Boxes -----------------------------------------------------------------------------------
-
-    def _first(self) -> Outbox:
-        try:
-            box = self._open_disk()
-        except (sqlite3.Error, OSError, EdgeError) as error:
-            return self._in_memory(error)
-        return box or self._in_memory(None)
-
-    def _open_disk(self) -> Optional[Outbox]:
-        if self._settings.path is None:
-            return None
-        box = Outbox(self._settings.path, self._settings.max_bytes, self._settings.run)
-        self.durable = True
-        self._resets += box.losses.reset is not None
-        return box
-
-    def _in_memory(self, error: Optional[Exception]) -> Outbox:
-        self.durable = False
-        self._disk_due_s = time.monotonic() + DISK_S
-        if error is not None:
-            log.error("%s: outbox %s: %s; events are kept in memory only, make room or mend it",
-                      self._name, self._settings.path, error)
-        return Outbox(None, self._settings.max_bytes, self._settings.run)
-
-    def _another_box(self, error: Exception, again: bool) -> None:
-        """The one in use has failed: open it anew, which mends damage, or do without a disk."""
-        assert self._box is not None
-        self._box.close()
-        log.warning("%s: outbox: %s", self._name, error)
-        self._box = self._in_memory(error) if again else self._first()
-        self._notes.put(Moved())
-
-    def _return_to_disk(self) -> None:
-        memory = self._box
-        if memory is None or self.durable or self._settings.path is None:
-            return
-        if time.monotonic() < self._disk_due_s:
-            return
-        self._disk_due_s = time.monotonic() + DISK_S
-        try:
-            disk = self._open_disk()
-            assert disk is not None
-            _pour(memory, disk)
-        except (sqlite3.Error, OSError, EdgeError) as error:
-            self.durable = False
-            log.warning("%s: outbox %s: still not usable: %s", self._name,
-                        self._settings.path, error)
-            return
-        memory.close()
-        self._box = disk
-        log.warning("%s: outbox %s: in use again", self._name, self._settings.path)
-        self._notes.put(Moved())
-
     # Requests --------------------------------------------------------------------------------
 
     def _serve(self, wish: Fetch) -> None:
-        assert self._box is not None
-        try:
-            if wish.only:
-                rows = self._box.oldest(wish.only, wish.skip)
-            else:
-                rows = self._box.after(wish.cursor, wish.below, FETCH_ROWS, wish.without)
-        except sqlite3.Error as error:
-            self._another_box(error, again=False)
-            return
-        self._notes.put(Loaded(wish, rows))
+        rows = self._box.read(wish, FETCH_ROWS)
+        if rows is not None:
+            self._notes.put(Loaded(wish, rows))
 
     def _set_aside(self, request: _Park) -> None:
-        assert self._box is not None
-        if request.row.token == self._box.state.token:
-            self._box.park([request.row.id])
+        self._box.park(request.row)
         self._say_parked(request.row.topic, len(request.row.body), request.reason)
 
     def _say_parked(self, topic: str, size: int, reason: str) -> None:
@@ -321,7 +227,7 @@ class Store:
 
     def _tell_losses(self) -> None:
         now_s = time.monotonic()
-        if self._box is None or not self.connected or now_s < self._tell_due_s:
+        if not self.connected or now_s < self._tell_due_s:
             return
         losses = self._box.losses
         if losses.reset:
@@ -337,34 +243,16 @@ class Store:
         self._tell(PoseEvent(kind, "device", -1, time.monotonic_ns(), 1.0, data))
 
     def _report(self) -> None:
-        if self._box is not None:
-            losses = self._box.losses
-            self._counters.outbox = {
-                "durable": self.durable, "stored": self._stored, "parked": self._parked,
-                "lost": losses.evicted, "resets": self._resets,
-            }
+        self._counters.outbox = {
+            "durable": self.durable, "stored": self._stored, "parked": self._parked,
+            "lost": self._box.losses.evicted, "resets": self._box.resets,
+        }
 
     def _leave(self) -> None:
-        assert self._box is not None
-        left = self._box.count - self._box.parked
+        left = self._box.waiting
         if left and self.durable:
             log.info("%s: %d events wait on disk for the next start", self._name, left)
         elif left:
             self._counters.add("dropped", left)
             log.warning("%s: %d events were not delivered", self._name, left)
         self._box.close()
-
-
-def _pour(memory: Outbox, disk: Outbox) -> None:
-    """Everything from one outbox into another, with what was lost and not told."""
-    cursor = 0
-    while True:
-        rows = memory.after(cursor, 2**63 - 1, BATCH_ROWS)
-        if not rows:
-            break
-        disk.commit([Entry(r.topic, r.body, r.priority) for r in rows], (), rows[0].t_ns)
-        cursor = rows[-1].id
-    lost = memory.losses.evicted - memory.losses.told
-    if lost:
-        evicted = disk.losses.evicted + lost
-        disk.commit((), (), 0, dataclasses.replace(disk.losses, evicted=evicted))

@@ -24,9 +24,10 @@ from edge.messages import ROOT, Incoming, Message
 from edge.publish import Counters, SinkOptions
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
+from edge.publish._box import Settings
 from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
-from edge.publish._store import Settings, Store
+from edge.publish._store import Store
 
 log = logging.getLogger(__name__)
 

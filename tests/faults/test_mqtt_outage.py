@@ -43,10 +43,10 @@ def test_events_of_an_outage_arrive_afterwards_and_live_frames_do_not(
         assert publisher.report()[0]["dropped"] == 39
         consumer.forget()
         # mosquitto forgot everything, the consumer's session too: let that be back first.
-        publisher.sinks[0]._sender._due_s = time.monotonic() + 3600  # type: ignore[attr-defined]
+        publisher.sinks[0]._sender._pace.due_s = time.monotonic() + 3600  # type: ignore[attr-defined]
         broker.start()
         consumer.wait_for_new_session()
-        publisher.sinks[0]._sender._due_s = 0.0  # type: ignore[attr-defined]
+        publisher.sinks[0]._sender._pace.due_s = 0.0  # type: ignore[attr-defined]
         publisher.event(event(40))
         until(lambda: len(consumer.of("event")) >= 40, "the events of the outage")
         publisher.frame(frame(), poses())
@@ -163,9 +163,9 @@ def test_frames_come_again_after_a_hang_and_memory_stayed_bounded(broker: Broker
         sender = publisher.sinks[0]._sender  # type: ignore[attr-defined]
         size = len(publisher.build.frame(frame(), crowd).body)
         assert publisher.report()[0]["dropped"] > 0
-        assert sender._live_bytes <= sender_module.LIVE_BYTES + size
+        assert sender._live.bytes <= sender_module.LIVE_BYTES + size
         os.kill(broker.pid, signal.SIGCONT)
-        until(lambda: sender._live_bytes == 0, "the rest")
+        until(lambda: sender._live.bytes == 0, "the rest")
         publisher.frame(frame(), poses(1))
         until(lambda: consumer.got and len(consumer.got[-1].record.get("people", [])) == 1, "it")
         publisher.close()

@@ -1,101 +1,158 @@
-"""Events in memory: order, bounds, and that nothing goes without being counted."""
+"""Any order of what may happen: nothing is lost, nothing is sent for ever, order is kept."""
 
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List, Set
 
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.strategies import integers
 
-from edge.messages import Message
+from edge.outbox import Entry, Outbox, Row
 from edge.publish._backlog import Backlog
+from edge.publish._link import NOBODY, TAKEN, Fetch, Loaded, correlation, read_correlation
 
-ROOM = 6
-
-
-def number(seq: int) -> Message:
-    return Message("t", "event", {"seq": seq}, qos=1)
-
-
-def seqs(backlog: Backlog) -> List[int]:
-    found = []
-    while True:
-        message = backlog.next()
-        if message is None:
-            return found
-        found.append(message.payload["seq"])
-
-
-def test_first_in_first_out() -> None:
-    backlog = Backlog(9)
-    for i in range(5):
-        assert backlog.add(number(i)) == 0
-    assert len(backlog) == 5
-    assert seqs(backlog) == [0, 1, 2, 3, 4]
-
-
-def test_a_lost_connection_puts_what_was_under_way_back_in_front_in_order() -> None:
-    backlog = Backlog(9)
-    for i in range(5):
-        backlog.add(number(i))
-    for packet in (70, 80, 60):
-        message = backlog.next()
-        assert message
-        backlog.sent(packet, message)
-    assert backlog.done(80)
-    assert backlog.done(80) is None
-    backlog.again()
-    assert backlog.under_way == 0
-    assert seqs(backlog) == [0, 2, 3, 4]
-
-
-def test_full_gives_up_the_oldest_that_waits_not_one_under_way() -> None:
-    backlog = Backlog(3)
-    for i in range(3):
-        backlog.add(number(i))
-    first = backlog.next()
-    assert first
-    backlog.sent(1, first)
-    assert backlog.add(number(3)) == 1
-    backlog.again()
-    assert seqs(backlog) == [0, 2, 3]
+TOPICS = ("a", "b", "c")
 
 
 class Machine(RuleBasedStateMachine):
-    """Any order of calls: what came in is waiting, under way, done or counted as given up."""
+    """An outbox, a backlog and a broker that may do anything, all in one thread."""
+
+    answer_s = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.backlog = Backlog(ROOM)
-        self.added = self.finished = self.given_up = 0
-        self.packets: List[int] = []
+        self.box = Outbox(None, 4 * 2**20, "run")
+        self.now_s = 0.0
+        self.backlog = Backlog(self, self.answer_s, lambda: self.now_s)
+        self.wishes: List[Fetch] = []
+        self.packets: Dict[int, Row] = {}
+        self.asked: List[Row] = []
+        self.packet = 0
+        self.added: Set[int] = set()
+        self.delivered: Set[int] = set()
+        self.up = False
+
+    # What the store does.
+
+    def done(self, row_id: int, token: str) -> None:
+        self.box.commit([], [row_id])
+
+    def park(self, row: Row, reason: str) -> None:
+        raise AssertionError("nothing here is to blame")
+
+    def fetch(self, wish: Fetch) -> None:
+        self.wishes.append(wish)
+
+    # What may happen.
+
+    @rule(topic=integers(0, 2), count=integers(1, 40))
+    def store(self, topic: int, count: int) -> None:
+        rows = self.box.commit([Entry(TOPICS[topic], b"{}")] * count)
+        self.added.update(r.id for r in rows)
+        self.backlog.stored(rows, self.up)
 
     @rule()
-    def add(self) -> None:
-        self.given_up += self.backlog.add(number(self.added))
-        self.added += 1
-        assert len(self.backlog) <= ROOM
+    def connect(self) -> None:
+        self.up = True
+        self.backlog.tick()
 
-    @rule()
-    def send(self) -> None:
-        message = self.backlog.next()
-        if message is not None:
-            self.backlog.sent(message.payload["seq"], message)
-            assert self.packets[-1:] < [message.payload["seq"]], "out of order"
-            self.packets.append(message.payload["seq"])
-
-    @precondition(lambda self: self.packets)
-    @rule()
-    def finish(self) -> None:
-        assert self.backlog.done(self.packets.pop(0))
-        self.finished += 1
-
+    @precondition(lambda self: self.up)
     @rule()
     def lose(self) -> None:
-        self.backlog.again()
+        self.up = False
         self.packets.clear()
+        self.asked.clear()
+        self.now_s += 60  # nobody is to blame
+        self.backlog.lost()
+
+    @rule()
+    def answer_wishes(self) -> None:
+        wishes, self.wishes = self.wishes, []
+        for wish in wishes:
+            if wish.only:
+                rows = self.box.oldest(wish.only, wish.skip)
+            else:
+                rows = self.box.after(wish.cursor, wish.below, 16, wish.without)
+            self.backlog.loaded(Loaded(wish, rows))
+
+    @precondition(lambda self: self.up)
+    @rule(window=integers(1, 20))
+    def send(self, window: int) -> None:
+        while self.backlog.under_way < window:
+            row = self.backlog.next()
+            if row is None:
+                break
+            assert row.id not in {r.id for r in self.packets.values()}, "sent twice at once"
+            self.packet += 1
+            self.packets[self.packet] = row
+            self.backlog.sent(self.packet, row)
+        self.backlog.tick()
+
+    @precondition(lambda self: self.packets)
+    @rule(which=integers(0, 100), nobody=integers(0, 4))
+    def acknowledge(self, which: int, nobody: int) -> None:
+        packet = sorted(self.packets)[which % len(self.packets)]
+        row = self.packets.pop(packet)
+        if self.answer_s is not None and nobody:
+            self.asked.append(row)
+        elif nobody:
+            self.delivered.add(row.id)
+        self.backlog.acknowledged(packet, TAKEN if nobody else NOBODY, "")
+
+    @precondition(lambda self: self.asked)
+    @rule(which=integers(0, 100))
+    def consumer_answers(self, which: int) -> None:
+        row = self.asked.pop(which % len(self.asked))
+        self.delivered.add(row.id)
+        self.backlog.answered(correlation(row))
+
+    @rule(seconds=integers(1, 40))
+    def time_passes(self, seconds: int) -> None:
+        self.now_s += seconds
+        if self.up:
+            self.backlog.tick()
 
     def teardown(self) -> None:
-        assert self.added == self.finished + self.given_up + len(self.backlog)
+        """From whatever happened, a broker that works gets everything, each topic in order."""
+        left = {r.id for r in self.box.after(0, 2**62, 10**6)}
+        assert left == self.added - self.delivered, "kept until delivered, and no longer"
+        if self.up:
+            self.lose()
+        self.connect()
+        order: List[int] = []
+        for _ in range(2000):
+            if not self.box.count:
+                break
+            self.answer_wishes()
+            self.send(20)
+            for packet in sorted(self.packets):
+                order.append(self.packets[packet].id)
+                self.acknowledge(sorted(self.packets).index(packet), 1)
+            while self.asked:
+                self.consumer_answers(0)
+            self.time_passes(3)
+        assert order == sorted(left), "after a loss all of it, once, in order"
+        assert self.box.count == 0, "everything is delivered"
+        assert self.delivered == self.added
+        self.box.close()
+
+
+class ConsumerMachine(Machine):
+    """The same, when only a consumer's answer counts."""
+
+    answer_s = 5.0  # type: ignore[assignment]
 
 
 TestMachine = Machine.TestCase
+TestConsumerMachine = ConsumerMachine.TestCase
+TestMachine.settings = TestConsumerMachine.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None
+)
+
+
+def test_correlations_come_back_and_nothing_else_does() -> None:
+    row = Row(17, 1, "run", 0, "t", b"", "0123456789abcdef")
+    assert read_correlation(correlation(row)) == ("0123456789abcdef", 17)
+    for wrong in (b"", b"-", b"a-", b"-1", b"a-x", b"\xff-1", b"a-" + b"9" * 19, b"a b-1"):
+        assert read_correlation(wrong) == ("", 0)

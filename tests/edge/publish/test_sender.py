@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import time
 from typing import Any, List, Optional
@@ -10,9 +11,14 @@ import pytest
 
 from edge.messages import Message
 from edge.publish import Counters
-from edge.publish import _sender as sender_module
-from edge.publish._link import Answer, Down, Up
-from edge.publish._sender import EVENT_ROOM, LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
+from edge.publish import _pace as pace_module
+from edge.publish import _store as store_module
+from edge.publish._backlog import Backlog
+from edge.publish._box import Settings
+from edge.publish._link import NOBODY, Answer, Close, Down, Heard, Packet, Up
+from edge.publish._sender import LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
+from edge.publish._store import ROOM, Store
+from edge.structures import PoseEvent
 
 
 class Link:
@@ -20,15 +26,15 @@ class Link:
 
     def __init__(self, notes: Any, error: Optional[Exception] = None) -> None:
         self.notes, self.error = notes, error
-        self.sent: List[Message] = []
+        self.sent: List[Packet] = []
         self.ended = ""
 
     def open(self) -> None:
         if self.error:
             raise self.error
 
-    def publish(self, message: Message) -> int:
-        self.sent.append(message)
+    def publish(self, packet: Packet) -> int:
+        self.sent.append(packet)
         return len(self.sent)
 
     def leave(self) -> None:
@@ -38,17 +44,44 @@ class Link:
         self.ended = "hung up"
 
     def seqs(self) -> List[Any]:
-        return [m.payload["seq"] for m in self.sent]
+        return [json.loads(p.body)["seq"] for p in self.sent]
 
 
 class Desk:
-    """A sender, its links and short words for what may happen to it."""
+    """A sender and an outbox, stepped by hand, and short words for what may happen to them."""
 
-    def __init__(self, errors: Optional[List[Exception]] = None) -> None:
+    def __init__(self, errors: Optional[List[Exception]] = None, consumer: bool = False) -> None:
         self.links: List[Link] = []
         self.errors = errors or []
         self.counters = Counters()
-        self.sender = Sender("mqtt://b:1", self.dial, self.counters, 30.0)
+        self.notes: Any = queue.SimpleQueue()
+        self.told: List[PoseEvent] = []
+        settings = Settings(None, 4 * 2**20, "run", ["fall"], [])
+        self.store = Store("mqtt://b:1", settings, self.notes, self.counters, self.told.append)
+        self.store._box.open()
+        self.now_s = 1000.0
+        answer_s = 5.0 if consumer else None
+        self.backlog = Backlog(self.store, answer_s, lambda: self.now_s)
+        self.sender = Sender(
+            "mqtt://b:1", self.dial, self.counters, 30.0, self.store, self.backlog, self.notes,
+            "run", "d/ack" if consumer else "",
+        )
+
+    def settle(self) -> None:
+        """Let both threads' work be done until nothing is left to do."""
+        while not (self.store._queue.empty() and self.notes.empty()):
+            while not self.store._queue.empty():
+                self.store.turn()
+            while not self.notes.empty():
+                self.sender.turn()
+
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+        if self.sender.up:
+            self.backlog.tick()
+            self.settle()
+            self.sender._send()
+            self.settle()
 
     def dial(self, notes: queue.SimpleQueue[Any]) -> Link:
         self.links.append(Link(notes, self.errors.pop(0) if self.errors else None))
@@ -61,30 +94,34 @@ class Desk:
     def give(self, *messages: Message) -> None:
         for message in messages:
             self.sender.give(message)
-        if messages:
-            self.sender.turn()
+        self.settle()
 
     def note(self, *notes: Any) -> None:
         for note in notes:
-            self.sender._notes.put(note)
-        self.sender.turn()
+            self.notes.put(note)
+        self.settle()
 
     def connect(self, window: int = WINDOW, max_bytes: int = MAX_BYTES) -> None:
         if self.sender._link is None:
-            self.sender._due_s = time.monotonic()
+            self.sender._pace.due_s = time.monotonic()
             self.sender._connect()
         self.note(Up(self.link, window, max_bytes))
 
     def answer(self, *packets: int, refusal: str = "") -> None:
-        self.note(*(Answer(self.link, p, refusal) for p in packets))
+        code = 0x87 if refusal else 0
+        self.note(*(Answer(self.link, p, code, refusal) for p in packets))
 
     def close(self, after_s: float = 0.0) -> None:
         self.sender.close(time.monotonic() + after_s)
         self.sender.run()
+        self.store.close()
+        self.settle()
+        self.store._leave()
 
     @property
     def counts(self) -> List[int]:
-        return list(self.counters.report().values())  # sent, dropped, refused
+        report = self.counters.report()
+        return [report[name] for name in ("sent", "dropped", "refused")]  # sent, dropped, refused
 
 
 def event(seq: int, size: int = 0) -> Message:
@@ -99,6 +136,11 @@ def state(seq: Any, topic: str = "d/state") -> Message:
     return Message(topic, "state", {"seq": seq}, qos=1, retain=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_linger(monkeypatch: Any) -> None:
+    monkeypatch.setattr(store_module, "LINGER_S", 0.0)
+
+
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
@@ -109,12 +151,12 @@ def test_without_a_broker_frames_are_dropped_and_events_wait(desk: Desk) -> None
         desk.sender.give(live(i))
     desk.give(event(0), state("old"), event(1), state("new"))
     assert desk.counts == [0, 3, 0]
-    assert desk.sender.waiting == 2
+    assert desk.store.waiting == 2
     desk.connect()
     assert desk.link.seqs() == ["new", 0, 1], "newest state first, then the events in order"
     desk.answer(1, 2, 3)
     assert desk.counts == [3, 3, 0]
-    assert desk.sender.waiting == 0
+    assert desk.store.waiting == 0
 
 
 def test_no_more_is_under_way_than_the_broker_takes(desk: Desk) -> None:
@@ -143,6 +185,9 @@ def test_after_an_outage_what_was_not_answered_is_sent_again_in_order(desk: Desk
     desk.give(event(4))
     desk.connect()
     assert desk.link is not first
+    assert desk.link.seqs() == ["s", 0], "one by one: one of them may be why it was lost"
+    for packet in (1, 2, 3, 4):
+        desk.answer(packet)
     assert desk.link.seqs() == ["s", 0, 2, 3, 4]
 
 
@@ -164,7 +209,8 @@ def test_a_refused_event_is_counted_told_once_and_not_repeated(desk: Desk, caplo
     desk.answer(1, 2, refusal="Not authorized (code 135)")
     assert desk.counts == [0, 0, 2]
     lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
-    assert lines == ["mqtt://b:1: d/event/fall: refused: Not authorized (code 135)"]
+    assert lines == ["mqtt://b:1: d/event/fall: refused: Not authorized (code 135); "
+                     "set aside until a restart"]
     desk.note(Down(desk.link, "lost"))
     desk.connect()
     assert desk.link.sent == []
@@ -201,37 +247,37 @@ def test_the_loop_is_never_held_and_memory_is_bounded_when_nobody_takes(desk: De
     for i in range(LIVE_ROOM * 3):
         desk.sender.give(live(i))
     assert desk.counts == [0, LIVE_ROOM * 2, 0]
-    for i in range(EVENT_ROOM * 2):
+    for i in range(ROOM * 2):
         desk.sender.give(event(i))
-    assert desk.sender.waiting == EVENT_ROOM
+    assert desk.store.waiting == ROOM
 
 
-def test_in_a_long_outage_the_oldest_events_go_first_and_are_counted(
-    desk: Desk, caplog: Any
-) -> None:
-    for start in range(0, EVENT_ROOM + 500, 250):
-        desk.give(*(event(start + i) for i in range(250)))
-    while desk.sender._given > desk.sender._taken:
-        desk.sender.turn()
-    assert desk.sender.waiting == EVENT_ROOM
-    assert desk.counts == [0, 500, 0]
-    assert "the oldest are dropped" in caplog.text
+def test_in_a_long_outage_the_oldest_events_go_first_are_counted_and_told(desk: Desk) -> None:
+    for start in range(0, 600, 50):
+        desk.give(*(event(start + i, 20_000) for i in range(50)))
+    lost = desk.counters.dropped
+    assert 0 < lost == desk.store._box.losses.evicted
+    assert desk.store.waiting == 600 - lost
+    assert desk.told == []
     desk.connect()
-    assert desk.link.seqs()[0] == 500
+    assert desk.link.seqs()[0] == lost, "the oldest that is left"
+    desk.answer(1)
+    assert [e.kind for e in desk.told] == ["outbox_loss"]
+    assert desk.told[0].data == {"sink": "mqtt://b:1", "lost": lost, "total": lost}
 
 
 def test_a_broker_that_is_not_there_is_told_once_and_tried_ever_more_rarely(
     monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(sender_module, "PAUSE_S", 0.001)
+    monkeypatch.setattr(pace_module, "PAUSE_S", 0.001)
     refused = ConnectionRefusedError(111, "Connection refused")
     desk = Desk([refused] * 4 + [OSError(113, "No route to host")])
-    desk.sender._pause_s = 0.001
+    desk.sender._pace.pause_s = 0.001
     pauses = []
     for _ in range(5):
-        desk.sender._due_s = time.monotonic()
+        desk.sender._pace.due_s = time.monotonic()
         desk.sender._connect()
-        pauses.append(desk.sender._pause_s)
+        pauses.append(desk.sender._pace.pause_s)
     assert pauses == [0.002, 0.004, 0.008, 0.016, 0.032]
     told = [r.getMessage().split(";")[0] for r in caplog.records]
     assert told == [
@@ -253,14 +299,14 @@ def test_every_outage_is_told(desk: Desk, caplog: Any) -> None:
 def test_a_pause_has_an_upper_bound(desk: Desk) -> None:
     for _ in range(20):
         desk.sender._lost("x")
-    assert desk.sender._pause_s == 30.0
-    assert desk.sender._due_s <= time.monotonic() + 30.0
+    assert desk.sender._pace.pause_s == 30.0
+    assert desk.sender._pace.due_s <= time.monotonic() + 30.0
 
 
 def test_a_broker_that_accepts_but_does_not_answer_is_given_up(desk: Desk, caplog: Any) -> None:
     desk.sender._connect()
     silent = desk.link
-    desk.sender._due_s = time.monotonic()
+    desk.sender._pace.due_s = time.monotonic()
     desk.sender._connect()
     assert silent.ended == "hung up"
     assert "connected, but the broker does not answer" in caplog.text
@@ -273,10 +319,9 @@ def test_goodbye_comes_after_the_events(desk: Desk) -> None:
     for i in range(3):
         desk.sender.give(event(i))
     desk.sender.give(state("offline", "status"))
-    desk.sender.close(time.monotonic() + 20)
+    desk.note(Close(time.monotonic() + 20))
     for packet in (2, 3, 4, 5):
-        desk.sender.turn()
-        desk.sender._notes.put(Answer(desk.link, packet, ""))
+        desk.answer(packet)
     desk.sender.run()
     assert desk.link.seqs() == ["online", 0, 1, 2, "offline"]
     assert desk.link.ended == "left"
@@ -297,3 +342,148 @@ def test_closing_without_a_broker_waits_only_for_events() -> None:
     nobody.give(state("s"))
     nobody.close(after_s=3600)
     assert nobody.counts == [0, 0, 0]
+
+
+def nobody(desk: Desk, *packets: int) -> None:
+    desk.note(*(Answer(desk.link, p, NOBODY) for p in packets))
+
+
+def fall(seq: int, topic: str = "d/event/fall") -> Message:
+    return Message(topic, "event", {"seq": seq}, qos=1)
+
+
+def test_what_nobody_has_subscribed_to_waits_is_tried_and_delays_nobody(desk: Desk) -> None:
+    desk.connect()
+    desk.give(*(fall(i, "d/event/a") for i in range(5)))
+    nobody(desk, 1, 2, 3, 4, 5)
+    desk.give(fall(5, "d/event/a"), fall(6, "d/event/b"))
+    assert desk.link.seqs()[5:] == [6], "another topic passes"
+    desk.answer(6)
+    for n in range(3):
+        desk.wait(2.1)
+        assert desk.link.seqs()[6 + n :] == [0], "one of them is tried"
+        nobody(desk, 7 + n)
+    desk.wait(2.1)
+    desk.answer(10)
+    assert desk.link.seqs()[10:] == [1, 2, 3, 4, 5], "then the others, in order"
+    desk.answer(11, 12, 13, 14, 15)
+    assert desk.store.waiting == 0
+    assert desk.counts == [7, 0, 0]
+
+
+def test_live_events_do_not_stand_behind_history(desk: Desk) -> None:
+    desk.give(*(event(i) for i in range(200)))
+    desk.connect(window=4)
+    desk.answer(1, 2, 3, 4)
+    desk.give(event(1000))
+    done = len(desk.link.sent)
+    desk.answer(5, 6, 7, 8)
+    assert 1000 in desk.link.seqs()[: done + 4]
+    for packet in range(9, 202):
+        desk.answer(packet)
+    history = [s for s in desk.link.seqs() if s < 1000]
+    assert history == list(range(200)), "in order"
+    assert desk.store.waiting == 0
+
+
+def test_history_is_marked_and_live_is_not(desk: Desk, monkeypatch: Any) -> None:
+    desk.give(event(0))
+    desk.connect()
+    first = json.loads(desk.link.sent[0].body)
+    desk.note(Down(desk.link, "lost"))
+    monkeypatch.setattr("edge.publish._sender.LATE_S", 0.0)
+    desk.connect()
+    second = json.loads(desk.link.sent[0].body)
+    assert "historical" not in first
+    assert second.pop("historical") is True
+    assert second == first
+
+
+def test_a_message_that_ends_connections_is_found_and_set_aside(desk: Desk, caplog: Any) -> None:
+    desk.connect()
+    desk.give(*(event(i) for i in range(5)))
+    for _ in range(20):
+        sent = desk.link.seqs()
+        if sent.count(2) == 0 and desk.store.waiting == 0:
+            break
+        if 2 in sent:  # this broker closes on it
+            desk.note(Down(desk.link, "the connection is lost"))
+            assert desk.sender._pace.pause_s == pace_module.PAUSE_S, "no long pause for one event"
+            desk.connect()
+        else:
+            desk.answer(*range(1, len(sent) + 1))
+    assert desk.counts == [4, 0, 1]
+    assert "the broker closes on it; set aside" in caplog.text
+    assert [(e.kind, e.data["topic"]) for e in desk.told] == [("outbox_parked", "d/event/fall")]
+    desk.give(event(9))
+    assert desk.link.seqs()[-1] == 9
+
+
+def test_a_broker_that_dies_with_many_events_under_way_sets_none_aside(desk: Desk) -> None:
+    for turn in range(10):
+        desk.connect()
+        desk.give(event(turn), state(turn))  # which it does not take either
+        desk.note(Down(desk.link, "lost"))
+    desk.connect()
+    for packet in range(1, 12):
+        desk.answer(packet)
+    assert desk.link.seqs() == [9, *range(10)]
+    assert desk.counts == [11, 0, 0]
+
+
+def heard(desk: Desk, packet: Packet) -> None:
+    desk.note(Heard(desk.link, packet.correlation))
+
+
+def test_with_a_consumer_an_event_goes_when_it_answers_not_before() -> None:
+    desk = Desk(consumer=True)
+    desk.connect()
+    desk.give(event(0), event(1), event(2))
+    assert {p.response_topic for p in desk.link.sent} == {"d/ack"}
+    desk.answer(1, 2)
+    assert desk.store.waiting == 3
+    heard(desk, desk.link.sent[0])
+    heard(desk, desk.link.sent[2])  # before the broker acknowledged it
+    desk.answer(3)
+    assert desk.store.waiting == 1
+    assert desk.counts == [2, 0, 0]
+    heard(desk, desk.link.sent[1])
+    assert desk.store.waiting == 0
+    assert desk.counts == [3, 0, 0]
+
+
+def test_a_consumer_that_does_not_answer_is_asked_again_and_others_pass() -> None:
+    desk = Desk(consumer=True)
+    desk.connect()
+    desk.give(fall(0, "d/event/a"), fall(1, "d/event/a"), fall(2, "d/event/b"))
+    desk.answer(1, 2, 3)
+    heard(desk, desk.link.sent[2])
+    desk.wait(5.1)
+    desk.give(fall(3, "d/event/a"), fall(4, "d/event/b"))
+    assert desk.link.seqs()[3:] == [4]
+    desk.wait(2.1)
+    assert desk.link.seqs()[4:] == [0], "asked again with one of them"
+    heard(desk, desk.link.sent[5 - 1])
+    assert desk.link.seqs()[5:] == [1, 3]
+    for packet in desk.link.sent[3:]:
+        heard(desk, packet)
+    assert desk.store.waiting == 0
+
+
+@pytest.mark.parametrize("wrong", [b"", b"x", b"-1", b"0" * 16 + b"-1", b"\xff" * 70, b"a-b"])
+def test_an_answer_to_nothing_changes_nothing(wrong: bytes) -> None:
+    desk = Desk(consumer=True)
+    desk.connect()
+    desk.give(event(0))
+    desk.answer(1)
+    desk.note(Heard(desk.link, wrong))
+    assert desk.store.waiting == 1
+    assert desk.counts == [0, 0, 0]
+
+
+def test_an_event_too_large_for_the_outbox_is_refused_and_told(desk: Desk) -> None:
+    desk.connect()
+    desk.give(event(0, 2**17), event(1))
+    assert desk.link.seqs() == [1]
+    assert desk.counts == [0, 0, 1]
+    assert [e.kind for e in desk.told] == ["outbox_parked"]
