@@ -14,6 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
 .PHONY: help setup demo test check bench format doctor clean
+.PHONY: install uninstall deb rootfs-overlay wheels
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,6 +69,29 @@ bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in 
 
 doctor: $(VENV)/.setup ## what this machine has and lacks
 	@$(BIN)/edge doctor || true
+
+# The device: for which machine and which Pythons (JetPack 5, 6 and 7).
+ARCH    ?= $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+PYTHONS ?= 3.8 3.10 3.12
+# Files of an image instead of this machine: DESTDIR=/path.
+export DESTDIR
+HERE     = $(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+install: PYTHONS := $(if $(DESTDIR),$(PYTHONS),$(HERE))
+install: wheels ## the service on this machine (root), or into DESTDIR for an image of ARCH
+	@sh systemd/install.sh install $(OUT)/wheels/$(ARCH)
+
+uninstall: ## take the service away; settings, keys, events and networks stay
+	@sh systemd/install.sh uninstall
+
+deb: wheels ## a Debian package for ARCH (arm64 or amd64) in out/deb
+	@DESTDIR= sh systemd/deb/build.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/deb
+
+rootfs-overlay: wheels ## an archive to unpack over the root of an image of ARCH, no secret in it
+	@sh systemd/overlay.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/overlay
+
+wheels: $(VENV)/.made
+	@sh systemd/wheels.sh $(OUT)/wheels/$(ARCH) $(ARCH) $(PYTHONS)
 
 format: $(VENV)/.dev ## let the linter mend what it can
 	@$(BIN)/ruff check --fix edge tools tests setup.py
