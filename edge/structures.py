@@ -161,3 +161,5 @@ class CameraState:
     dropped: int = 0  # frames the loop never saw
     reconnects: int = 0
     size: Tuple[int, int] = (0, 0)  # width, height px of the last frame
+    memory: str = ""  # how frames come into the ring: userptr, dmabuf, mmap, decoded, drawn
+    host_copies: int = 0  # of whole frames by the CPU between driver and loop

@@ -112,6 +112,7 @@ class Camera:
         return CameraState(
             self.name, state, detail, since_ns, progress.next_index,
             progress.skipped + self.ring.dropped, progress.reconnects, progress.size,
+            self.ring.memory, self.ring.host_copies,
         )  # fmt: skip
 
     def _say(self, state: str, detail: str) -> None:

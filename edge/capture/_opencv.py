@@ -137,16 +137,18 @@ class Video:
         got, image = self._capture.retrieve(buffer if buffer.size else None)
         if not got or not isinstance(image, np.ndarray):
             return False
-        slot.layout = self.layout
+        slot.layout, slot.copies = self.layout, 0
         if image.dtype != np.uint8 or image.ndim != len(self._coded):
             slot.image = image  # the supervisor refuses it
         elif self._turn:
             self._unturned = image
             flat = image.shape[:2] if self._turn == 180 else image.shape[1::-1]
             cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.allocate))
+            slot.copies = 1
         elif image is not buffer:
             self._coded = image.shape  # it changed size, which costs one copy
             np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+            slot.copies = 1
         return True
 
     def close(self) -> None:
@@ -183,5 +185,5 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
     if image is None:
         raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
     np.copyto(slot.shape_to(image.shape, ring.allocate), image)
-    slot.layout = "bgr"
+    slot.layout, slot.copies = "bgr", 1
 

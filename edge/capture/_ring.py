@@ -9,21 +9,20 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-Allocate = Callable[[Tuple[int, ...]], np.ndarray]
+from edge.capture._memory import (
+    DECODED,
+    Allocate,
+    Imported,
+    aligned_bytes,
+    device_ptr,
+    give_back,
+)
 
-
-def aligned_bytes(shape: Tuple[int, ...]) -> np.ndarray:
-    """Plain uint8 memory that begins on a page, as drivers want it."""
-    size = int(np.prod(shape))
-    raw = np.empty(size + 4096, np.uint8)
-    start = -raw.ctypes.data % 4096
-    whole: np.ndarray = raw[start : start + size].reshape(shape)
-    return whole
-
+__all__ = ["Allocate", "Ring", "Slot", "aligned_bytes"]
 
 class Slot:
     """One buffer and the time of what is in it."""
@@ -34,13 +33,26 @@ class Slot:
         self.arrival_ns = 0  # monotonic, when the buffer was full
         self.index = 0  # counts the frames of the source, dropped ones too
         self.layout = "bgr"
-        self.device_ptr = 0
+        self.device_ptr = 0  # the same bytes as the GPU sees them
+        self.memory = DECODED  # how the frame came here; one of edge.capture._memory
+        self.copies = 0  # times the CPU moved the whole frame to bring it here
+        self.lent: Optional[Imported] = None  # the image is a driver's buffer, not the ring's
 
     def shape_to(self, shape: Tuple[int, ...], allocate: Allocate) -> np.ndarray:
         """The buffer in this shape: the same memory unless the shape is new."""
+        self.return_lent()
         if self.image.shape != shape:
+            give_back(allocate, self.image)
             self.image = allocate(shape)
+            self.device_ptr = device_ptr(allocate, self.image)
         return self.image
+
+    def return_lent(self) -> None:
+        """Let go of a driver's buffer; nobody may look at the frame any more."""
+        lent, self.lent = self.lent, None
+        if lent is not None:
+            self.image, self.device_ptr = np.empty((0, 0, 3), np.uint8), 0
+            lent.close()
 
 
 class Ring:
@@ -62,6 +74,8 @@ class Ring:
         self.count = count
         self.allocate = allocate
         self.dropped = 0
+        self.memory = ""  # how the last frame came here
+        self.host_copies = 0  # of whole frames by the CPU, so far
         self.resting = False  # the filling thread waits on purpose: nobody should call it stalled
         self.rested_ns = 0  # monotonic, when it last did
         self._on_frame = on_frame
@@ -92,6 +106,14 @@ class Ring:
         with self.changed:
             return self._free.pop() if self._free and not self._closed else None
 
+    def withdraw(self, slots: Sequence[Slot]) -> List[Slot]:
+        """Those of some slots that nobody uses, taken out until `cancel`; of a closed ring, too."""
+        with self.changed:
+            free = [s for s in slots if s in self._free]
+            for slot in free:
+                self._free.remove(slot)
+            return free
+
     def _spare(self) -> bool:
         if self.live:
             return bool(self._free) or self._ready is not None
@@ -120,6 +142,8 @@ class Ring:
                 self._free.append(self._ready)
                 self.dropped += 1
             self._ready = slot
+            self.memory = slot.memory
+            self.host_copies += slot.copies
             self.changed.notify_all()
         self._on_frame()
 

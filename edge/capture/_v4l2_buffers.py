@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Protocol, Tuple
 
 import numpy as np
 
+from edge.capture import _memory
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
 from edge.capture._ring import Ring, Slot
@@ -105,6 +106,7 @@ class Mapped:
                 ring.cancel(slot)
         if not whole:
             raise Garbage
+        slot.memory, slot.copies = _memory.MMAP, 1
         return slot
 
     def drop(self) -> None:
@@ -173,7 +175,9 @@ class Lent:
 
     def deliver(self, ring: Ring, index: int, used_bytes: int) -> Optional[Slot]:
         """The slot as it is."""
-        return self._given.pop(index)
+        slot = self._given.pop(index)
+        slot.memory, slot.copies = _memory.USERPTR, 0
+        return slot
 
     def unmap(self) -> None:
         """Nothing was mapped."""
@@ -203,4 +207,5 @@ class Lent:
             return slot.shape_to(self._shape, self._ring.allocate)
         room = self._ring.allocate((max(picture.size_bytes, frame_bytes),))
         slot.image = look(room, picture, self._shape)
+        slot.device_ptr = _memory.device_ptr(self._ring.allocate, room)
         return room

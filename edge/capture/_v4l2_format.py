@@ -35,6 +35,7 @@ KINDS: Dict[str, Kind] = {
     "GREY": Kind("gray", 1, 1),
 }
 _IN_PAIRS = ("NV12", "YUYV", "UYVY")  # pixels that share their colour
+ZERO_COPY = ("userptr", "dmabuf")  # memory that nothing is converted into
 _MOST = 64  # formats or intervals listed by a device; more is a broken driver
 
 
@@ -47,7 +48,7 @@ class Wish:
     height: int = 720  # px
     rate_hz: float = 30.0
     format: str = "auto"  # or one of KINDS
-    memory: str = "auto"  # or mmap, userptr
+    memory: str = "auto"  # or mmap, userptr, dmabuf
     layout: str = "bgr"  # or raw: as the camera gives it
 
     def direct(self, name: str) -> bool:
@@ -58,7 +59,7 @@ class Wish:
         """Whether that format can be turned into the frame that is wanted."""
         if name not in KINDS or self.format not in ("auto", name):
             return False
-        return self.direct(name) or (self.layout == "bgr" and self.memory != "userptr")
+        return self.direct(name) or (self.layout == "bgr" and self.memory not in ZERO_COPY)
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,9 @@ def _rates_hz(io: Io, fd: int, number: int, width: int, height: int) -> Iterator
 
 def _nothing(wish: Wish, offered: List[str]) -> str:
     there = ", ".join(offered) or "none"
-    if wish.memory == "userptr":
-        fix = "memory=userptr needs one that is not converted: BGR3, or layout=raw; or memory=auto"
+    if wish.memory in ZERO_COPY:
+        fix = f"memory={wish.memory} needs one that is not converted: BGR3, or layout=raw; "
+        fix += "or memory=auto"
     elif wish.layout == "raw":
         fix = "layout=raw needs " + ", ".join(n for n, k in KINDS.items() if k.layout)
     elif wish.format == "auto":

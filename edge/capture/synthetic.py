@@ -25,6 +25,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from edge.capture._memory import DRAWN
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import (
     CAMERA,
@@ -192,7 +193,7 @@ class Synthetic:
         finally:
             if not done:
                 ring.cancel(slot)
-        slot.index, slot.layout = index, "bgr"
+        slot.index, slot.layout, slot.memory = index, "bgr", DRAWN
         slot.t_ns, slot.arrival_ns = self._due_ns(index), time.monotonic_ns()
 
 

@@ -1,9 +1,10 @@
 """Cameras of the Linux kernel: v4l2:///dev/video0?width=1280&height=720&fps=30&format=auto.
 
 Options: width and height (px), fps, format (auto, or one of BGR3 NV12 YUYV UYVY RGB3 MJPG JPEG
-GREY), memory (auto, mmap, userptr), layout (bgr, or raw = NV12, YUYV, RGB3, GREY as the camera
-gives them, for an engine that reads these). With memory=userptr the camera writes straight into
-the ring's slots; auto does so whenever nothing has to be converted and the driver takes it.
+GREY), memory (auto, mmap, userptr, dmabuf), layout (bgr, or raw = NV12, YUYV, RGB3, GREY as the
+camera gives them, for an engine that reads these). With memory=userptr the camera writes straight
+into the ring's slots, with dmabuf the GPU reads the driver's buffers; auto does the first of these
+that driver and GPU take whenever nothing has to be converted, else it copies once.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import logging
 import select
 import threading
 import time
-from typing import Callable, List, Optional
+from typing import Callable, Iterator, List, Optional, Tuple
 
 from edge.capture import Address, CaptureOptions, _query
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
+from edge.capture._memory import importer
 from edge.capture._ring import Ring, Slot
 from edge.capture._v4l2_buffers import Buffers, Garbage, Lent, Mapped, Refused
 from edge.capture._v4l2_calls import Io
 from edge.capture._v4l2_errors import explain, explained
+from edge.capture._v4l2_exported import Exported
 from edge.capture._v4l2_format import KINDS, Wish, agree
 from edge.capture._v4l2_picture import Convert
 from edge.errors import ConfigError, NoInputError, TempError
@@ -54,7 +57,7 @@ def _wish(address: Address) -> Wish:
         height=_query.whole(address, "height", 720, 16, 16384),
         rate_hz=_query.number(address, "fps", 30, 0.1, 1000),
         format=_query.choice(address, "format", ("auto", *KINDS)),
-        memory=_query.choice(address, "memory", ("auto", "mmap", "userptr")),
+        memory=_query.choice(address, "memory", ("auto", "mmap", "userptr", "dmabuf")),
         layout=_query.choice(address, "layout", ("bgr", "raw")),
     )
 
@@ -136,7 +139,9 @@ class V4l2:
             buffers = self._prepare(ring)
             calls.stream_on(self._io, self._fd)
             undo.pop_all()
-        kind = "userptr, zero copy" if isinstance(buffers, Lent) else "mmap"
+        kind = "mmap"
+        if not isinstance(buffers, Mapped):
+            kind = f"{'userptr' if isinstance(buffers, Lent) else 'dmabuf'}, zero copy"
         picture = self.picture
         log.info(
             "%s: %dx%d %s %.4g fps, memory %s",
@@ -147,22 +152,34 @@ class V4l2:
     def _prepare(self, ring: Ring) -> Buffers:
         """The ring's memory where the driver takes it, else the driver's."""
         wish = self._wish
-        if wish.memory != "mmap" and wish.direct(self.picture.format):
-            shape = self._convert.shape
-            self._buffers = Lent(self._io, self._fd, self.picture, shape, ring)
+        for name, ways in self._ways(ring):
+            self._buffers = ways()
             try:
                 self._buffers.prepare(ring)
                 return self._buffers
             except Refused as why:
-                if wish.memory == "userptr":
+                if wish.memory == name:
                     raise TempError(
-                        f"{wish.device}: the driver refuses memory=userptr ({why}); use memory=auto"
+                        f"{wish.device}: the driver refuses memory={name} ({why}); use memory=auto"
                     ) from why
-                log.info("%s: userptr refused (%s), using mmap", wish.device, why)
+                log.info("%s: %s refused (%s)", wish.device, name, why)
                 self._undo()
-        self._buffers = Mapped(self._io, self._fd, self._convert)
-        self._buffers.prepare(ring)
-        return self._buffers
+        raise TempError(
+            f"{wish.device}: memory={wish.memory} needs a GPU that takes it; use memory=auto"
+        )
+
+    def _ways(self, ring: Ring) -> Iterator[Tuple[str, Callable[[], Buffers]]]:
+        """Ways to get at frames, the cheapest first."""
+        wish, io, fd, picture = self._wish, self._io, self._fd, self.picture
+        shape, bring = self._convert.shape, importer(ring.allocate)
+        direct = wish.direct(picture.format)
+        if direct and wish.memory in ("auto", "userptr"):
+            yield "userptr", lambda: Lent(io, fd, picture, shape, ring)
+        if direct and wish.memory in ("auto", "dmabuf") and bring is not None:
+            take = bring
+            yield "dmabuf", lambda: Exported(io, fd, picture, shape, take, ring)
+        if wish.memory in ("auto", "mmap"):
+            yield "mmap", lambda: Mapped(io, fd, self._convert)
 
     def _next(self, ring: Ring, buffers: Buffers) -> Optional[Slot]:
         end_ns = time.monotonic_ns() + int(self._options.timeout_s * 1e9)

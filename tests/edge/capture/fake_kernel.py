@@ -97,6 +97,8 @@ class FakeKernel:
 
     def close(self, fd):
         self.open_fds.remove(fd)
+        if fd != 7:
+            return  # an exported buffer
         if self.streaming and not self.gone:
             self.misuse.append("closed while streaming")
 
@@ -237,6 +239,7 @@ class FakeKernel:
         kind, index = struct.unpack_from("II", view)
         if kind != CAPTURE or index >= len(self.buffers) or self.memory != MMAP:
             self._refuse(errno.EINVAL, "EXPBUF of no buffer")
+        self.open_fds.add(50 + index)
         struct.pack_into("i", view, 16, 50 + index)
 
     # -- inside

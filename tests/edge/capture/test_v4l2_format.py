@@ -138,7 +138,7 @@ def test_address():
         ("v4l2:///dev/video0?fps=nan", "fps=nan: use a number"),
         ("v4l2:///dev/video0?fps=0", "fps=0"),
         ("v4l2:///dev/video0?format=H264", "format=H264: use one of auto, BGR3, NV12"),
-        ("v4l2:///dev/video0?memory=dmabuf", "memory=dmabuf: use one of auto, mmap, userptr"),
+        ("v4l2:///dev/video0?memory=read", "memory=read: use one of auto, mmap, userptr, dmabuf"),
         ("v4l2:///dev/video0?layout=rgb", "layout=rgb: use one of bgr, raw"),
     ],
 )
