@@ -213,8 +213,7 @@ class Recorder:
         """Called after the rules have seen these poses and their events are told."""
         settings = self._settings()
         if settings is not self._used:
-            self._used = settings
-            self._put("H", (settings, self._numbers))
+            self._used = settings if self._put("H", (settings, self._numbers)) else None
         for frame, people in zip(frames, poses):
             offset_ns = self._builder.offset_ns(frame.camera)
             told = Told(frame.camera, frame.index, frame.t_ns, offset_ns, frame.size, people)
@@ -228,16 +227,19 @@ class Recorder:
         self._queue.put(None)
         self._thread.join(5.0)
 
-    def _put(self, kind: str, what: Any) -> None:
-        if kind == "H" or self._lossless:
+    def _put(self, kind: str, what: Any) -> bool:
+        """Hand over; False when there is no room and nobody may wait."""
+        if self._lossless:
             self._queue.put((kind, what))
-        elif not self._queue.full():
-            if self._missing:
-                missing, self._missing = self._missing, 0
-                self._queue.put(("G", json.dumps({"frames": missing}).encode()))
-            self._queue.put((kind, what))
-        elif kind == "P":
-            self._missing += 1
+            return True
+        if self._queue.qsize() >= ROOM - 2:
+            self._missing += kind == "P"
+            return False
+        if self._missing:
+            missing, self._missing = self._missing, 0
+            self._queue.put(("G", json.dumps({"frames": missing}).encode()))
+        self._queue.put((kind, what))
+        return True
 
     def _run(self) -> None:
         synced_s = time.monotonic()
