@@ -8,12 +8,14 @@ from typing import Callable, Dict, List, Mapping, cast
 
 from edge import skeletons
 from edge.config import Config
+from edge.engines import Engines
+from edge.engines import network_file as network_file  # part of this room's face
 from edge.errors import ConfigError, NoInputError
 from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
 from edge.pipeline import Camera
-from edge.recipe import Network, Recipe, load_recipe
+from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
-from edge.runtime import Read, Runner, RunnerOptions, open_runner, read_plain
+from edge.runtime import Read, Runner, read_plain
 from edge.smooth import Smoother
 from edge.structures import Poses
 from edge.track import Tracker
@@ -45,21 +47,6 @@ def default_models() -> Path:
     return next(there, HERE_MODELS)
 
 
-def network_file(folder: Path, network: Network, precision: str) -> Path:
-    """The file of a network in a precision.
-
-    Raises:
-        NoInputError: it was not made; the message says which command makes it.
-    """
-    path = folder / network.file
-    if precision != "fp32":
-        path = path.with_suffix(f".{precision}{path.suffix}")
-    if path.is_file():
-        return path
-    name, made = folder.name, "get" if precision == "fp32" else "quantize"
-    raise NoInputError(f"{path}: is missing; `edge-tools {made} {name}` makes it")
-
-
 def trusted_read(folder: Path, key_file: str) -> Read:
     """How files of models are read: with a key, only signed ones."""
     if not key_file:
@@ -85,9 +72,14 @@ class Models:
         self._config = config
         self._folder = models_dir(config)
         self._read = trusted_read(self._folder, config.trust.key_file)
-        self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
-        self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
-        self._check()
+        self.engines = Engines(config.runtime, self._read, bool(config.trust.key_file))
+        try:
+            self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
+            self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
+            self._check()
+        except BaseException:
+            self.close()
+            raise
 
     def runs(self) -> Dict[str, int]:
         """Executions of each network so far."""
@@ -98,7 +90,8 @@ class Models:
         return {name: runner.sha256 for name, runner in self.runners.items()}
 
     def close(self) -> None:
-        """Close every network."""
+        """Close every network; may be called twice."""
+        self.engines.close()
         for runner in self.runners.values():
             runner.close()
 
@@ -127,16 +120,12 @@ class Models:
         return load_model(recipe, self._open(folder, recipe), options)
 
     def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
-        runtime = self._config.runtime
-        limits = RunnerOptions(runtime.threads, runtime.max_batch, preprocess=runtime.preprocess)
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
         for name, network in recipe.networks.items():
-            path = network_file(folder, network, self._config.runtime.precision)
             full = f"{folder.name}/{name}"
-            opened[name] = self._wrap(full, open_runner(path, shapes[name], limits, self._read))
-            self.runners[full] = opened[name]
-            log.info("loaded %s", path)
+            self.runners[full] = self.engines.open(folder, name, network, shapes[name])
+            self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
         return opened
 
 

@@ -88,6 +88,7 @@ def run(
         )
         running = Running(config, models, cameras, publisher, pipeline, health)
         extras.attach(running)
+        models.engines.start()
         metrics = _Metrics(running, notify, extras)
         pipeline.tick = metrics.tick
         pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
@@ -96,7 +97,7 @@ def run(
             again = extras.reader(read_again)
             stack.enter_context(reload_on_signal(Reload(running, again, notify)))
         cameras.start()
-        publisher.online()
+        running.tell_engines()  # and with that, that we are online
         notify.ready(running.status())
         steps = pipeline.run(stop, max_frames)
         notify.stopping("saying goodbye")
@@ -134,6 +135,7 @@ class _Metrics:
         """After a step that both halves of the loop have done: publish when it is time."""
         self._notify.progress()
         self._extras.tick()
+        self._running.tell_engines()
         if self._notify.status_due():
             self._notify.status(self._running.status())
         if time.monotonic_ns() - self._last_ns >= self._every_ns:

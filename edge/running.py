@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.assemble import Models
 from edge.capture import Cameras
@@ -24,13 +25,23 @@ class Running:
     pipeline: Pipeline
     health: Health
     changing: threading.Lock = field(default_factory=threading.Lock)  # one who plans at a time
+    _told_engines: Any = None
 
     def use(self, models: Models) -> Models:
         """Execute these networks from the next step on; gives those before, to be closed."""
         before, self.models = self.models, models
         self.pipeline.detect = self.health.timed("detect", models.detect)
         self.pipeline.pose = self.health.timed("pose", models.pose)
+        models.engines.start()
         return before
+
+    def tell_engines(self) -> None:
+        """Publish what executes the networks, when that changed."""
+        engines = self.models.engines
+        if self._told_engines != (engines, engines.changes):
+            self._told_engines = (engines, engines.changes)
+            names = [camera.name for camera in self.config.cameras]
+            self.publisher.describe(names, self.models.sha256(), engines.report())
 
     def status(self) -> str:
         """One line for a person."""

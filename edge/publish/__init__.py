@@ -139,6 +139,7 @@ class Publisher:
         self.build = Builder(config.device, publish.codec, publish.frame_expiry_s)
         self._cameras = [camera.name for camera in config.cameras]
         self._engines = dict(engines or {})
+        self._runtimes: Dict[str, Dict[str, str]] = {}
         self._told: Dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -164,14 +165,28 @@ class Publisher:
                     version=edge.__version__,
                     cameras=self._cameras,
                     engines=self._engines,
+                    runtimes=self._runtimes,
                     clock=clock_quality(),
                 )
             )
 
-    def describe(self, cameras: Sequence[str], engines: Mapping[str, str]) -> None:
-        """Have the birth certificate name these cameras and networks from now on, and tell it."""
+    def describe(
+        self,
+        cameras: Sequence[str],
+        engines: Mapping[str, str],
+        runtimes: Optional[Mapping[str, Mapping[str, str]]] = None,
+    ) -> None:
+        """Have the birth certificate name these cameras and networks from now on, and tell it.
+
+        Args:
+            cameras: names.
+            engines: sha256 of each loaded network file.
+            runtimes: what executes each network and why (edge.engines); None = as before.
+        """
         with self._lock:
             self._cameras, self._engines = list(cameras), dict(engines)
+            if runtimes is not None:
+                self._runtimes = {name: dict(choice) for name, choice in runtimes.items()}
         self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:

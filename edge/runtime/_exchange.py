@@ -1,0 +1,124 @@
+"""A runner in whose place a better one is put while the loop runs."""
+
+from __future__ import annotations
+
+import threading
+from typing import Dict, Optional, Tuple
+
+import numpy as np
+
+from edge.runtime import Crops, Runner, TensorSpec, crops_of
+
+
+class Exchange:
+    """Stands for one runner after another; the contract is `edge.runtime.Runner`.
+
+    The next one takes over when the loop asks for the input of its next frame: what it borrowed of
+    the one before is void by then, so no frame waits, is lost or is seen by both.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.inputs: Dict[str, TensorSpec] = runner.inputs
+        self.outputs: Dict[str, TensorSpec] = runner.outputs
+        self.sha256 = runner.sha256
+        self._next: Optional[Runner] = None
+        self._before: Optional[Runner] = None
+        self._runs_before = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        self.taken = threading.Event()  # the loop has gone over to what was offered last
+
+    @property
+    def runs(self) -> int:
+        """Executions of all so far."""
+        return self._runs_before + self._runner.runs
+
+    @property
+    def crops(self) -> Optional[Crops]:
+        """What fills the input on the GPU, asked for before each batch."""
+        self._turn()
+        return crops_of(self._runner)
+
+    @crops.setter
+    def crops(self, crops: Optional[Crops]) -> None:
+        vars(self._runner)["crops"] = crops
+
+    def feed(self, batch: int) -> Dict[str, np.ndarray]:
+        """Input buffers of the one that serves from now on."""
+        self._turn()
+        return self._runner.feed(batch)
+
+    def run(self) -> Dict[str, np.ndarray]:
+        """Execute what was fed."""
+        return self._runner.run()
+
+    def offer(self, runner: Runner) -> str:
+        """Let a runner take over; it is closed here from now on, whatever happens.
+
+        Returns:
+            Why it cannot; empty = it can.
+        """
+        with self._lock:
+            why = "the program is ending" if self._closed else mismatch(self._runner, runner)
+            if not why:
+                self.taken.clear()
+                self._next = runner
+        if why:
+            runner.close()
+        return why
+
+    def retire(self) -> None:
+        """Close the one that was replaced, in the thread that can afford to wait for it."""
+        with self._lock:
+            before, self._before = self._before, None
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Close all of them; may be called twice."""
+        with self._lock:
+            self._closed = True
+            offered, self._next = self._next, None
+        self.retire()
+        if offered is not None:
+            offered.close()
+        self._runner.close()
+
+    def _turn(self) -> None:
+        if self._next is None:  # once a frame; the lock is for the one frame where it matters
+            return
+        with self._lock:
+            if self._next is None:
+                return
+            self._before, self._runner, self._next = self._runner, self._next, None
+            self._runs_before += self._before.runs
+            self.inputs, self.outputs = self._runner.inputs, self._runner.outputs
+            self.sha256 = self._runner.sha256
+        self.taken.set()
+
+
+def mismatch(old: Runner, new: Runner) -> str:
+    """Why a runner cannot take the place of another; empty = it can.
+
+    Integers may be of another width: TensorRT before 10 has none of 64 bits.
+    """
+    if set(old.inputs) != set(new.inputs):
+        return f"its inputs are {', '.join(new.inputs)}, not {', '.join(old.inputs)}"
+    for name, spec in {**old.inputs, **old.outputs}.items():
+        other = {**new.inputs, **new.outputs}.get(name)
+        if other is None:
+            return f"it has no output {name!r}"
+        integers = spec.dtype.kind == other.dtype.kind == "i"
+        if spec.dtype != other.dtype and not integers:
+            return f"{name!r} is {other.dtype}, not {spec.dtype}"
+        if not _compatible(spec.shape, other.shape):
+            return f"{name!r} is {list(other.shape)}, not {list(spec.shape)}"
+    return ""
+
+
+def _compatible(one: Tuple[int, ...], other: Tuple[int, ...]) -> bool:
+    """The same sample, as far as both are known; the batch is each runtime's own affair."""
+    return len(one) == len(other) and all(
+        a < 0 or b < 0 or a == b for a, b in zip(one[1:], other[1:])
+    )
