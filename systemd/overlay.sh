@@ -25,7 +25,9 @@ if [ -n "${CA:-}" ]; then
   mkdir -p "$tree/etc/edge/credentials"
   cp "$CA" "$tree/etc/edge/credentials/ca.crt"
 fi
-tar --create --gzip --file "$archive" --directory "$tree" --owner root:0 --group root:0 \
-  --sort name --mtime "@${SOURCE_DATE_EPOCH:-0}" .
+# Files only: an entry for a folder would change the image's own.
+(cd "$tree" && find . ! -type d -printf '%P\n' | LC_ALL=C sort) |
+  tar --create --gzip --file "$archive" --directory "$tree" --owner root:0 --group root:0 \
+    --mtime "@${SOURCE_DATE_EPOCH:-0}" --verbatim-files-from --files-from -
 rm -rf "$tree"
 echo "$archive"
