@@ -1,0 +1,43 @@
+"""Which memory camera frames live in on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any, Optional
+
+from edge.errors import EdgeError
+
+log = logging.getLogger(__name__)
+PLAIN = "plain memory"
+
+
+def frame_memory(prefer: str) -> Optional[Any]:
+    """What allocates frames so that the GPU reads them in place; None = plain memory does.
+
+    Args:
+        prefer: `runtime.prefer` of the configuration; with `onnx` no GPU is touched.
+
+    Returns:
+        An `edge.runtime._cuda_frames.PageLocked`, to be closed after the cameras.
+    """
+    if prefer == "onnx" or not _there("tensorrt", "pycuda"):
+        return None
+    try:
+        from edge.runtime._cuda_frames import PageLocked
+        from edge.runtime._cuda_memory import open_device
+
+        memory = PageLocked(open_device())
+    except EdgeError as error:
+        log.info("camera frames in %s: %s", PLAIN, error)
+        return None
+    log.info("camera frames in %s (%s)", memory.kind, memory.device.name)
+    return memory
+
+
+def _there(*names: str) -> bool:
+    """Whether they could be imported; a module that a test put in place counts."""
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in names)
+    except ValueError:  # a module without a spec: it is there
+        return True
