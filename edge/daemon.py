@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, Optional
 from edge.annotate import Annotator
 from edge.assemble import Finish, build_cameras
 from edge.attachments import Attachments
-from edge.capture import Cameras
+from edge.capture import Cameras, aligned_bytes
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.health import Health
@@ -23,6 +23,7 @@ from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.reload import Reload
 from edge.running import Running
+from edge.runtime.frames import frame_memory, staged
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ def run(
         leave = Leave(notify)
         stop = stack.enter_context(leave.on_signals())
         running: Optional[Running] = None
+        memory = frame_memory(config.runtime.prefer)
+        if memory is not None:
+            stack.callback(memory.close)
         extras = Attachments(config)
         stack.callback(extras.close)
         models = extras.models(config)
@@ -67,7 +71,7 @@ def run(
         people = build_cameras(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
         watch = _annotator(annotate, config, stack)
-        cameras = Cameras(config.cameras, config.capture)
+        cameras = Cameras(config.cameras, config.capture, memory or aligned_bytes)
         publisher = Publisher(
             config, models.sha256(), cameras.lossless, stop, listen=extras.filters()
         )
@@ -150,6 +154,8 @@ class _Metrics:
         states = running.cameras.states()
         report["dropped"] = {s.camera: s.dropped for s in states}
         report["reconnects"] = {s.camera: s.reconnects for s in states}
+        report["frame_memory"] = {s.camera: s.memory for s in states if s.memory}
+        report["host_copies"] = {s.camera: s.host_copies + staged[s.camera] for s in states}
         report.update(self._extras.report())
         running.publisher.metrics(report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.capture._cameras import CameraList, Cameras
+from edge.capture._memory import aligned_bytes
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import (
     CAMERA,
@@ -29,6 +30,7 @@ __all__ = [
     "Ring",
     "Slot",
     "Source",
+    "aligned_bytes",
     "kind",
     "open_source",
     "parse",

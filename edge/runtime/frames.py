@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import importlib.util
 import logging
-from typing import Any, Optional
+from typing import Any, Counter, Optional
 
 from edge.errors import EdgeError
 
 log = logging.getLogger(__name__)
 PLAIN = "plain memory"
+# Frames of each camera that the CPU copied so far for a GPU that cannot see them. Written by the
+# thread that runs the networks alone.
+staged: Counter[str] = collections.Counter()
 
 
 def frame_memory(prefer: str) -> Optional[Any]:

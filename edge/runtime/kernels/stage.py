@@ -8,6 +8,7 @@ from typing import List, Optional, Sequence
 import numpy as np
 
 from edge.runtime._cuda_memory import PAIR, Buffer, Device, Stream
+from edge.runtime.frames import staged
 from edge.structures import Frame
 
 _stages: weakref.WeakKeyDictionary[Device, Stage] = weakref.WeakKeyDictionary()
@@ -63,6 +64,7 @@ class Stage:
         if place.buffer.kind == PAIR:
             stream.synchronize()  # networks on other streams read it, too
         self.copies += 1
+        staged[frame.camera] += 1
         return place
 
     def _free(self, frame: Frame, frames: Sequence[Frame], nbytes: int) -> _Place:
