@@ -78,6 +78,7 @@ def _settings(arguments: argparse.Namespace) -> config.Config:
         "models": {"dir": str(arguments.models)},
         "detect": {"model": arguments.detect},
         "pose": {"model": arguments.pose},
+        "runtime": {"prefer": "onnx"},  # an engine must not choose what it is calibrated with
     }
     return config.build(config.Config, table)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from edge._engine_fit import same_version as same_version  # the daemon judges by the same
 from tools.engines.machine import Machine
-from tools.engines.names import numbers
 
 PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt_bindings")
 
@@ -82,10 +82,3 @@ def _differences(record: Dict[str, Any], machine: Machine, tensorrt: str) -> Lis
     elif not same_version(built_with, tensorrt):
         found.append(f"built with TensorRT {built_with}; {tensorrt} is installed here")
     return found
-
-
-def same_version(one: str, other: str) -> bool:
-    """Whether two versions load each other's plans: 8.5.2 and 8.5.2.2 are the same."""
-    first, second = numbers(one), numbers(other)
-    length = min(len(first), len(second), 3)
-    return length > 0 and first[:length] == second[:length]
