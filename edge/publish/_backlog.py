@@ -1,9 +1,10 @@
 """What of the outbox is to be sent next, what is under way, and what has to wait.
 
-Two lanes take turns: events that have just been stored, and those read from the outbox in the order
-of their ids (after an outage or a restart), so that an alarm never stands behind a day of history.
-Within a lane, events keep their order. A topic whose events nobody takes is held back, all of it,
-and one of its events is tried from time to time; the others pass. Owned by the sender's thread.
+Two lanes: events that have just been stored, and those read from the outbox in the order of their
+ids (after an outage or a restart). They take turns, so that an alarm never stands behind a day of
+history. Live events keep their order, and so do those marked historical. A topic whose events
+nobody takes is held back, all of it, and one of its events is tried from time to time; the others
+pass. Owned by the sender's thread.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Backlog:
 
     Args:
         shelf: the outbox's thread.
+        late: whether a row told now is history.
         answer_s: with a level of `consumer`, how long an answer may take; None = the broker's
             acknowledgement is enough.
         clock: monotonic seconds.
@@ -56,10 +58,12 @@ class Backlog:
     def __init__(
         self,
         shelf: Shelf,
+        late: Callable[[Row], bool],
         answer_s: Optional[float] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._shelf, self._answer_s, self._clock = shelf, answer_s, clock
+        self._shelf, self._late = shelf, late
+        self._answer_s, self._clock = answer_s, clock
         self._lanes = Lanes()
         self._top = FOR_EVER  # ids from here on came by `stored`; those below are read again
         self._last = 0  # highest id seen
@@ -97,13 +101,11 @@ class Backlog:
         self._wish = None
         self._more = bool(note.rows)
         if note.rows:
-            self._cursor = self._seen(note.rows)
+            self._cursor, self._token = note.rows[-1].id, note.rows[-1].token
+            self._last = max(self._last, self._cursor)
+        else:
+            self._lanes.history = bool(self._lanes.old) and self._lanes.history
         self._lanes.old.extend(self._new(note.rows))
-
-    def _seen(self, rows: List[Row]) -> int:
-        self._token = rows[-1].token
-        self._last = max(self._last, rows[-1].id)
-        return rows[-1].id
 
     def _new(self, rows: List[Row]) -> Iterator[Row]:
         busy = set(self._busy()) | self._gone
@@ -154,17 +156,17 @@ class Backlog:
         busy = self._unacked or self._unanswered or self._more
         return not (busy or lanes.probes or lanes.fresh or lanes.old)
 
-    def next(self) -> Optional[Row]:
-        """What to send now; follow with `sent` or `park`, or it waits for the next connection."""
+    def next(self) -> Optional[Tuple[Row, bool]]:
+        """What to send now and whether it is history; follow with `sent` or `park`."""
         if self._suspects and self._unacked:
             return None  # after a lost connection one by one, to see which of them it was
         if len(self._unanswered) >= ANSWERS:
             return None
         while True:
             probe = bool(self._lanes.probes)
-            row = self._lanes.take()
-            if row is None or probe or row.topic not in self._held:
-                return row
+            found = self._lanes.take(self._late, self._more)
+            if found is None or probe or found[0].topic not in self._held:
+                return found
 
     def sent(self, packet: int, row: Row) -> None:
         """It is under way under this number."""
@@ -204,10 +206,9 @@ class Backlog:
             self._held.hold(row.topic, self._clock(), PAUSE_S if code == NOBODY else PAUSE_MAX_S)
         elif self._answer_s is None:
             self._finish(row.id, row.token, row.topic)
-            return row, True
         else:
             self._unanswered[row.id] = _UnderWay(row, self._clock())
-        return row, False
+        return row, code == TAKEN and self._answer_s is None
 
     def answered(self, correlation: bytes) -> bool:
         """A consumer says that it has an event; tells whether it was one that waited."""

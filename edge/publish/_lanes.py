@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Deque, Dict, List, Optional, Tuple
+from typing import Callable, Deque, Dict, List, Optional, Tuple
 
 from edge.outbox import Row
 
+LATE_S = 5.0  # an event told later than this after it was stored is history
 PAUSE_S = 2.0  # before an event of a held topic is tried
 PAUSE_MAX_S = 30.0
 MAX_HELD = 500  # topics: SQLite takes 999 parameters
+
+
+def lateness(run: str) -> Callable[[Row], bool]:
+    """Whether a row is told late by this run of the program."""
+
+    def late(row: Row) -> bool:
+        return row.run != run or time.monotonic_ns() - row.t_ns > LATE_S * 1e9
+
+    return late
 
 
 @dataclass
@@ -22,20 +33,36 @@ class Lanes:
     old: Deque[Row] = field(default_factory=deque)
     turn: bool = False
 
-    def take(self) -> Optional[Row]:
-        """The next; fresh and old take turns."""
+    history: bool = False  # what is read now is told late
+
+    def take(self, late: Callable[[Row], bool], more: bool) -> Optional[Tuple[Row, bool]]:
+        """The next row, and whether it is history.
+
+        What a short gap left goes first, so that all stays in order. Once something is late, it
+        and all that is read after it are history and take turns with what happens now.
+
+        Args:
+            late: whether a row is told late now.
+            more: rows may follow those in `old`.
+        """
         if self.probes:
-            return self.probes.popleft()
+            row = self.probes.popleft()
+            return row, late(row)
+        if self.old and not self.history:
+            self.history = late(self.old[0])
         self.turn = not self.turn
-        order = (self.fresh, self.old) if self.turn else (self.old, self.fresh)
-        lane = order[0] or order[1]
-        return lane.popleft() if lane else None
+        if self.old and not (self.history and self.fresh and self.turn):
+            return self.old.popleft(), self.history
+        if self.fresh and (self.history or not more):
+            return self.fresh.popleft(), False
+        return None
 
     def clear(self) -> None:
         """Forget them: the outbox has them all."""
         self.probes.clear()
         self.fresh.clear()
         self.old.clear()
+        self.history = False
 
 
 @dataclass

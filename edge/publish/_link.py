@@ -131,6 +131,14 @@ class Moved:
     """Another outbox is in use: what was known of rows holds no more."""
 
 
+def event_packet(row: Row, late: bool, answer_topic: str) -> Packet:
+    """An event as it goes out; with a topic for answers when a consumer has to give one."""
+    body = b'{"historical":true,' + row.body[1:] if late else row.body
+    if not answer_topic:
+        return Packet(row.topic, body, qos=1)
+    return Packet(row.topic, body, qos=1, response_topic=answer_topic, correlation=correlation(row))
+
+
 def correlation(row: Row) -> bytes:
     """What an answer to this event must carry; cannot be guessed without having seen it."""
     return f"{row.token}-{row.id}".encode("ascii")

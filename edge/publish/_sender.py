@@ -13,24 +13,10 @@ import time
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.messages import Message
-from edge.outbox import Row
 from edge.publish import Counters
+from edge.publish import _link as link
 from edge.publish._backlog import Backlog
-from edge.publish._link import (
-    FINAL,
-    NOBODY,
-    Answer,
-    Close,
-    Down,
-    Heard,
-    Link,
-    Loaded,
-    Moved,
-    Packet,
-    Stored,
-    Up,
-    correlation,
-)
+from edge.publish._link import Answer, Close, Link, Packet, Up
 from edge.publish._pace import Pace
 from edge.publish._store import Store
 from edge.publish._unstored import Live, Retained
@@ -39,7 +25,6 @@ log = logging.getLogger(__name__)
 
 LIVE_ROOM = 256  # live frames on their way from the loop to the sender
 LIVE_BYTES = 2**20  # live frames that the connection holds and has not written
-LATE_S = 5.0  # an event told later than this after it happened is history
 WINDOW = 20  # acknowledged messages under way at once
 MAX_BYTES = 2**28 - 1  # MQTT 5 section 2.1.4: the largest remaining length
 HEAD_BYTES = 128  # more than packet header and our properties take beside topic and body
@@ -62,7 +47,6 @@ class Sender:
         store: the outbox's thread, which puts its notes into the same queue.
         backlog: what of the outbox is sent when.
         notes: that queue.
-        run: this run of the program; an event of another one is history.
         answer_topic: where consumers answer events; empty = the broker's word is enough.
     """
 
@@ -75,14 +59,13 @@ class Sender:
         store: Store,
         backlog: Backlog,
         notes: queue.SimpleQueue[Any],
-        run: str = "",
         answer_topic: str = "",
     ) -> None:
         self.up = False
         self.decided = threading.Event()  # the first try has an outcome
         self._name, self._dial, self._counters = name, dial, counters
         self._store, self._backlog, self._notes = store, backlog, notes
-        self._run, self._answer_topic = run, answer_topic
+        self._answer_topic = answer_topic
         self._given = self._taken = 0  # the loop writes the first, the sender the second
         self._retained = Retained()
         self._live = Live()
@@ -132,14 +115,14 @@ class Sender:
         if self._link is not None:
             self._lost("connected, but the broker does not answer")
             return
-        link = self._dial(self._notes)
+        dialled = self._dial(self._notes)
         try:
-            link.open()
+            dialled.open()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._lost(f"cannot connect: {reason}")
         else:
-            self._link, self._pace.due_s = link, time.monotonic() + ANSWER_S
+            self._link, self._pace.due_s = dialled, time.monotonic() + ANSWER_S
 
     def _lost(self, reason: str) -> None:
         self._pace.lost(self.up, self.up and self._blame())
@@ -196,19 +179,19 @@ class Sender:
             self._sort(note)
         elif isinstance(note, Close):
             self._closing_s = note.deadline_s
-        elif isinstance(note, Stored):
+        elif isinstance(note, link.Stored):
             self._backlog.stored(note.rows, self.up)
-        elif isinstance(note, Loaded):
+        elif isinstance(note, link.Loaded):
             self._backlog.loaded(note)
-        elif isinstance(note, Moved):
+        elif isinstance(note, link.Moved):
             self._backlog.moved()
         elif note.link is not self._link:
             return  # from a connection that was given up
         elif isinstance(note, Up):
             self._connected(note)
-        elif isinstance(note, Down):
+        elif isinstance(note, link.Down):
             self._lost(note.reason)
-        elif isinstance(note, Heard):
+        elif isinstance(note, link.Heard):
             self._counters.add("sent", self._backlog.answered(note.correlation))
         else:
             self._answered(note)
@@ -236,10 +219,10 @@ class Sender:
             return
         row, delivered = found
         self._counters.add("sent", delivered)
-        if note.code in FINAL:
+        if note.code in link.FINAL:
             self._counters.add("refused")
             self._say(row.topic, f"{row.topic}: refused: {note.refusal}; set aside until a restart")
-        elif note.code == NOBODY:
+        elif note.code == link.NOBODY:
             self._say(row.topic, f"{row.topic}: nobody has subscribed; its events wait")
         elif note.refusal:
             self._say(row.topic, f"{row.topic}: not taken: {note.refusal}; its events wait")
@@ -269,23 +252,16 @@ class Sender:
 
     def _send_events(self) -> None:
         while self._room() and self._link:
-            row = self._backlog.next()
-            if row is None:
+            found = self._backlog.next()
+            if found is None:
                 break
-            packet = self._packet(row)
+            row, late = found
+            packet = link.event_packet(row, late, self._answer_topic)
             if self._fits(packet):
                 self._backlog.sent(self._link.publish(packet), row)
             else:
                 self._backlog.park(row, f"the broker takes only {self._limits[1]} bytes")
         self._backlog.tick()
-
-    def _packet(self, row: Row) -> Packet:
-        late = row.run != self._run or time.monotonic_ns() - row.t_ns > LATE_S * 1e9
-        body = b'{"historical":true,' + row.body[1:] if late else row.body
-        if not self._answer_topic:
-            return Packet(row.topic, body, qos=1)
-        return Packet(row.topic, body, qos=1, response_topic=self._answer_topic,
-                      correlation=correlation(row))
 
     def _send_live(self, packet: Packet) -> None:
         if self._fits(packet) and self._link:

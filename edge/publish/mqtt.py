@@ -25,6 +25,7 @@ from edge.publish import Counters, SinkOptions
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
 from edge.publish._box import Settings
+from edge.publish._lanes import lateness
 from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
 from edge.publish._store import Store
@@ -104,8 +105,10 @@ class MqttSink:
 
         self._sender = Sender(
             broker.name, dial, self.counters, broker.settings.reconnect_max_s, self._store,
-            Backlog(self._store, outbox.answer_s if to_consumer else None), notes,
-            options.run, answer_topic,
+            Backlog(
+                self._store, lateness(options.run), outbox.answer_s if to_consumer else None
+            ),
+            notes, answer_topic,
         )
         self._disk = threading.Thread(target=self._store.run, name="outbox", daemon=True)
         self._disk.start()

@@ -24,14 +24,14 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.box = Outbox(None, 4 * 2**20, "run")
         self.now_s = 0.0
-        self.backlog = Backlog(self, self.answer_s, lambda: self.now_s)
+        self.backlog = Backlog(self, lambda row: self.late, self.answer_s, lambda: self.now_s)
         self.wishes: List[Fetch] = []
         self.packets: Dict[int, Row] = {}
         self.asked: List[Row] = []
         self.packet = 0
         self.added: Set[int] = set()
         self.delivered: Set[int] = set()
-        self.up = False
+        self.up = self.late = False
 
     # What the store does.
 
@@ -80,9 +80,10 @@ class Machine(RuleBasedStateMachine):
     @rule(window=integers(1, 20))
     def send(self, window: int) -> None:
         while self.backlog.under_way < window:
-            row = self.backlog.next()
-            if row is None:
+            found = self.backlog.next()
+            if found is None:
                 break
+            row = found[0]
             assert row.id not in {r.id for r in self.packets.values()}, "sent twice at once"
             self.packet += 1
             self.packets[self.packet] = row
@@ -106,6 +107,10 @@ class Machine(RuleBasedStateMachine):
         row = self.asked.pop(which % len(self.asked))
         self.delivered.add(row.id)
         self.backlog.answered(correlation(row))
+
+    @rule()
+    def become_late(self) -> None:
+        self.late = not self.late
 
     @rule(seconds=integers(1, 40))
     def time_passes(self, seconds: int) -> None:

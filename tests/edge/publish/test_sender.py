@@ -15,6 +15,7 @@ from edge.publish import _pace as pace_module
 from edge.publish import _store as store_module
 from edge.publish._backlog import Backlog
 from edge.publish._box import Settings
+from edge.publish._lanes import lateness
 from edge.publish._link import NOBODY, Answer, Close, Down, Heard, Packet, Up
 from edge.publish._sender import LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
 from edge.publish._store import ROOM, Store
@@ -61,10 +62,10 @@ class Desk:
         self.store._box.open()
         self.now_s = 1000.0
         answer_s = 5.0 if consumer else None
-        self.backlog = Backlog(self.store, answer_s, lambda: self.now_s)
+        self.backlog = Backlog(self.store, lateness("run"), answer_s, lambda: self.now_s)
         self.sender = Sender(
             "mqtt://b:1", self.dial, self.counters, 30.0, self.store, self.backlog, self.notes,
-            "run", "d/ack" if consumer else "",
+            "d/ack" if consumer else "",
         )
 
     def settle(self) -> None:
@@ -371,7 +372,8 @@ def test_what_nobody_has_subscribed_to_waits_is_tried_and_delays_nobody(desk: De
     assert desk.counts == [7, 0, 0]
 
 
-def test_live_events_do_not_stand_behind_history(desk: Desk) -> None:
+def test_live_events_do_not_stand_behind_history(desk: Desk, monkeypatch: Any) -> None:
+    monkeypatch.setattr("edge.publish._lanes.LATE_S", 0.0)
     desk.give(*(event(i) for i in range(200)))
     desk.connect(window=4)
     desk.answer(1, 2, 3, 4)
@@ -386,12 +388,22 @@ def test_live_events_do_not_stand_behind_history(desk: Desk) -> None:
     assert desk.store.waiting == 0
 
 
+def test_what_a_short_gap_left_goes_first_and_all_stays_in_order(desk: Desk) -> None:
+    desk.give(*(event(i) for i in range(200)))
+    desk.connect(window=4)
+    desk.give(event(200))
+    for packet in range(1, 202):
+        desk.answer(packet)
+    assert desk.link.seqs() == list(range(201))
+    assert not any(b"historical" in p.body for p in desk.link.sent)
+
+
 def test_history_is_marked_and_live_is_not(desk: Desk, monkeypatch: Any) -> None:
     desk.give(event(0))
     desk.connect()
     first = json.loads(desk.link.sent[0].body)
     desk.note(Down(desk.link, "lost"))
-    monkeypatch.setattr("edge.publish._sender.LATE_S", 0.0)
+    monkeypatch.setattr("edge.publish._lanes.LATE_S", 0.0)
     desk.connect()
     second = json.loads(desk.link.sent[0].body)
     assert "historical" not in first
