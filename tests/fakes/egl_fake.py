@@ -36,6 +36,7 @@ class FakeEgl:
         self.takes = True
         self.frame_type, self.pitch = 1, 0  # pitched; 0 = as it was imported
         self.codes: Dict[str, int] = {}
+        self.where: Any = None  # file descriptor -> true address
         self.images: Dict[int, Dict[int, int]] = {}  # attributes by image
         self.registered: Dict[int, int] = {}  # image by resource
         self.misuse: List[str] = []
@@ -102,6 +103,8 @@ class FakeEgl:
         attributes = self.images[self.registered[resource.value]]
         told = frame._obj
         told.planes[0] = BASE + self.registered[resource.value]
+        if self.where is not None:
+            told.planes[0] = self.where(attributes[0x3272])
         told.width, told.height = attributes[0x3057], attributes[0x3056]
         told.pitch = self.pitch or attributes[0x3274]
         told.frame_type, told.plane_count = self.frame_type, 1

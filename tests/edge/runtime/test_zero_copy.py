@@ -1,0 +1,186 @@
+"""From the camera's bytes to the decoder, on a board that is not there: who reads which address.
+
+A camera driver in memory, a CUDA driver that checks lifetimes, kernels that really run (compiled by
+g++) and a TensorRT that really computes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator, List, NamedTuple
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from edge import geometry
+from edge.capture._ring import Ring
+from edge.capture._source import CaptureOptions
+from edge.capture._v4l2_format import Wish
+from edge.capture.v4l2 import V4l2
+from edge.errors import UnavailableError
+from edge.models import _preprocess
+from edge.models._outputs import Outputs
+from edge.recipe import Network, Recipe
+from edge.runtime import RunnerOptions, crops_of, open_runner
+from edge.runtime.frames import staged
+from edge.structures import Frame
+from tests.edge.capture.fake_kernel import FakeKernel, frame
+from tests.fakes import kernel_cpu
+from tests.fakes.egl_fake import FakeEgl
+from tests.fakes.gpu import Gpu, running
+from tests.fakes.tensorrt_runtime import plan
+
+ONNX = Path(__file__).resolve().parent.parent / "golden" / "conv_dynamic.onnx"
+PROFILE = {"input": [(1, 3, 8, 8), (4, 3, 8, 8), (8, 3, 8, 8)]}
+NET = Network(file="x.engine", width=8, height=8, std=[255.0] * 3)
+SIZE = (64, 48)
+
+
+class Board(NamedTuple):
+    gpu: Gpu
+    launches: List[Any]
+    path: Path
+    memory: Any
+
+
+@pytest.fixture(params=["integrated", "discrete"])
+def board(request: Any, tmp_path: Path) -> Iterator[Board]:
+    path = tmp_path / "x.engine"
+    path.write_bytes(plan(ONNX.read_bytes(), "10.3.0", PROFILE))
+    for gpu in running("10.3.0", {"integrated": request.param == "integrated"}):
+        gpu.cuda.kernels, launches = kernel_cpu.kernels()
+        from edge.runtime._cuda_frames import PageLocked
+        from edge.runtime._cuda_memory import open_device
+        from edge.runtime.kernels import cubins
+
+        memory = PageLocked(open_device())
+        with mock.patch.object(cubins, "fitting", return_value=b"\x7fELF"):
+            yield Board(gpu, launches, path, memory)
+        memory.close()
+
+
+def outputs_of(path: Path, **options: Any) -> Outputs:
+    runner = open_runner(path, {"input": (3, 8, 8)}, RunnerOptions(max_batch=4, **options))
+    found = Outputs(Recipe("simcc", {"main": NET}), {"main": runner}, ["y"])
+    found.require("y", (4, 8, 8))
+    return found
+
+
+def pictures(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, SIZE[1], SIZE[0], 3), np.uint8)
+
+
+def matrices(count: int) -> np.ndarray:
+    low = np.random.default_rng(1).uniform(0, 30, (count, 2))
+    return geometry.crop_affine(np.concatenate((low, low + 16), -1).astype(np.float32), (8, 8))
+
+
+def frames_of(ring: Ring, source: V4l2, count: int) -> Iterator[Frame]:
+    """As supervisor and loop hand them on."""
+    for index in range(count):
+        ring.publish(source.read(ring))
+        slot = ring.take()
+        assert slot is not None
+        yield Frame(slot.image, index, 0, "door", 0, slot.device_ptr, slot.layout, slot)
+        ring.release(slot)
+
+
+def set_address(board: Board, name: str) -> int:
+    """What TensorRT was last told of a tensor."""
+    calls = board.gpu.tensorrt.called("IExecutionContext.set_tensor_address")
+    return int([c for c in calls if name in c][-1][-1])
+
+
+def test_the_camera_fills_what_the_kernel_reads(board: Board) -> None:
+    """One address from driver to kernel, one from kernel to engine, one from engine to decoder."""
+    sent, batch = pictures(6), 3
+    driver = FakeKernel({"BGR3": {SIZE: [30]}}, [frame(p.tobytes()) for p in sent])
+    ring = Ring(6, True, board.memory)
+    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), driver)
+    outputs, device = outputs_of(board.path), board.memory.device
+    plain = np.zeros((batch, 3, 8, 8), np.float32)
+    before, copies = staged["door"], device.host_copies
+    for one in frames_of(ring, source, 6):
+        outputs.sample([one], np.zeros(batch, int), matrices(batch))
+        found = outputs.run()["y"]
+        launch = board.launches[-1]
+        filled = {int(a) for a in driver.addresses}
+        assert set(launch.rows["pixels"].tolist()) == {one.device_ptr} <= filled
+        assert launch.data == set_address(board, "input")
+        if device.zero_copy:
+            assert found.__array_interface__["data"][0] == set_address(board, "y")
+        _preprocess.sample([one], np.zeros(batch, int), matrices(batch), NET, plain)
+        again = outputs.feed(batch)
+        again[:] = plain
+        np.testing.assert_allclose(found, outputs.run()["y"], atol=0.06)
+    assert len(board.launches) == 6
+    assert (ring.memory, ring.host_copies, staged["door"] - before) == ("userptr", 0, 0)
+    if device.zero_copy:
+        assert device.host_copies == copies == 0, "nothing was copied at all"
+    source.close()
+    driver.assert_clean()
+    outputs.runner.close()
+
+
+def test_the_kernel_reads_the_drivers_own_buffers(board: Board) -> None:
+    """A driver that takes no memory of ours: the address that EGL and CUDA gave is the one read."""
+    sent, egl = pictures(4), FakeEgl()
+    driver = FakeKernel({"BGR3": {SIZE: [30]}}, [frame(p.tobytes()) for p in sent], userptr=False)
+
+    def address(fd: int) -> int:
+        return int(np.frombuffer(driver.buffers[fd - 50].map, np.uint8).ctypes.data)
+
+    from edge.runtime import _cuda_egl
+
+    egl.where = address
+    ring = Ring(6, True, board.memory)
+    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), driver)
+    outputs, before = outputs_of(board.path), staged["door"]
+    with mock.patch.object(_cuda_egl, "_library", egl.libraries().__getitem__):
+        for one in frames_of(ring, source, 4):
+            outputs.sample([one], np.zeros(2, int), matrices(2))
+            found = outputs.run()["y"].copy()
+            assert board.launches[-1].rows["pixels"].tolist() == [one.device_ptr] * 2
+            assert one.device_ptr in {address(50 + i) for i in range(6)}
+            same = Frame(sent[one.index].copy(), 0, 0, "copy")
+            outputs.sample([same], np.zeros(2, int), matrices(2))
+            np.testing.assert_array_equal(found, outputs.run()["y"])
+        del one
+        assert (ring.memory, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
+        source.close()
+    driver.assert_clean()
+    egl.check()
+    outputs.runner.close()
+
+
+def test_frames_of_elsewhere_are_copied_once_and_counted(board: Board) -> None:
+    outputs = outputs_of(board.path)
+    before = staged["a"]
+    for i, picture in enumerate(pictures(3)):
+        one = Frame(picture, i, 0, "a")
+        for _ in range(2):  # two networks look at it
+            outputs.sample([one], np.zeros(2, int), matrices(2))
+            outputs.run()
+    assert staged["a"] - before == 3
+    outputs.runner.close()
+
+
+@pytest.mark.parametrize("want", ["opencv", "auto", "kernel"])
+def test_who_cuts_is_chosen_and_said(board: Board, want: str, caplog: Any) -> None:
+    from edge.runtime.kernels import cubins
+
+    error = UnavailableError("no kernels for this GPU, sm_87")
+    with mock.patch.object(cubins, "fitting", side_effect=error):
+        if want == "kernel":
+            with pytest.raises(UnavailableError, match="no kernels for this GPU"):
+                outputs_of(board.path, preprocess=want)
+            return
+        outputs = outputs_of(board.path, preprocess=want)
+    assert crops_of(outputs.runner) is None
+    assert ("crops by OpenCV on the CPU: no kernels" in caplog.text) == (want == "auto")
+    outputs.sample([Frame(pictures(1)[0], 0, 0, "a")], np.zeros(1, int), matrices(1))
+    assert outputs.run()["y"].shape == (1, 4, 8, 8)
+    assert not board.launches
+    outputs.runner.close()
