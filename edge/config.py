@@ -34,7 +34,7 @@ class Capture:
     buffers: int = key(6, "frames in each camera's ring; the loop holds up to three", 5, 16)
     stall_s: float = key(3.0, "no frame for so long = stalled", 0.2, 60)
     timeout_s: float = key(5.0, "give up opening or reading after this", 0.5, 60)
-    backoff_max_s: float = key(30.0, "longest wait between two tries to reconnect", 0.1, 600)
+    backoff_max_s: float = key(5.0, "longest wait between two tries to reconnect", 0.1, 600)
     max_megapixels: float = key(64.0, "larger pictures are refused", 0.1, 256)
 
 
