@@ -30,6 +30,7 @@ put_files() {
   put 644 systemd/70-edge.rules "$root/usr/lib/udev/rules.d/70-edge.rules"
   put 755 systemd/make-venv "$lib/make-venv"
   put 755 systemd/setup "$lib/setup"
+  put 755 systemd/recipes "$lib/recipes"
   put 755 systemd/bin-edge "$root/usr/bin/edge"
   put 755 systemd/bin-edge-tools "$root/usr/bin/edge-tools"
   for file in BOX.md broker/edge.conf broker/acl csi.conf; do

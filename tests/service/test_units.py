@@ -15,7 +15,7 @@ SYSTEMD = ROOT / "systemd"
 # The version that brought each directive (systemd.unit(5), .service(5), .exec(5),
 # .resource-control(5)); JetPack 5 has 245, JetPack 6 has 249, JetPack 7 has 255.
 OLD = """Description Documentation After Before WantedBy PartOf Type NotifyAccess User Group
-ExecStart ExecReload WatchdogSec Restart RestartSec TimeoutStartSec TimeoutStopSec RemainAfterExit
+ExecStartPre ExecStart ExecReload WatchdogSec Restart RestartSec TimeoutStartSec TimeoutStopSec RemainAfterExit
 WorkingDirectory Environment UMask LimitCORE OOMScoreAdjust CapabilityBoundingSet PrivateTmp"""
 SINCE = {
     **dict.fromkeys(OLD.split(), 188),
@@ -56,7 +56,8 @@ def image(tmp_path: Path) -> Path:
     for target in ("multi-user", "sysinit", "basic", "network", "time-sync", "local-fs",
                    "shutdown", "umount"):
         (units / f"{target}.target").write_text(f"[Unit]\nDescription={target}\n")
-    for name in ("bin/kill", "usr/lib/edge/venv/bin/edge", "usr/lib/edge/setup"):
+    for name in ("bin/kill", "usr/lib/edge/venv/bin/edge", "usr/lib/edge/setup",
+                 "usr/lib/edge/recipes"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")
