@@ -15,8 +15,9 @@ SYSTEMD = ROOT / "systemd"
 # The version that brought each directive (systemd.unit(5), .service(5), .exec(5),
 # .resource-control(5)); JetPack 5 has 245, JetPack 6 has 249, JetPack 7 has 255.
 OLD = """Description Documentation After Before WantedBy PartOf Type NotifyAccess User Group
-ExecStartPre ExecStart ExecReload WatchdogSec Restart RestartSec TimeoutStartSec TimeoutStopSec RemainAfterExit
-WorkingDirectory Environment UMask LimitCORE OOMScoreAdjust CapabilityBoundingSet PrivateTmp"""
+ExecStartPre ExecStart ExecReload WatchdogSec Restart RestartSec TimeoutStartSec TimeoutStopSec
+RemainAfterExit WorkingDirectory Environment UMask LimitCORE OOMScoreAdjust CapabilityBoundingSet
+PrivateTmp"""
 SINCE = {
     **dict.fromkeys(OLD.split(), 188),
     "NoNewPrivileges": 187, "SystemCallFilter": 187, "DevicePolicy": 208, "DeviceAllow": 208,
