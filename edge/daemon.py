@@ -23,7 +23,7 @@ from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.reload import Reload
 from edge.running import Running
-from edge.runtime.frames import frame_memory, staged
+from edge.runtime._frames import frame_memory, staged
 
 log = logging.getLogger(__name__)
 

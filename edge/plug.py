@@ -18,7 +18,7 @@ from edge.errors import ConfigError
 def names(room: str) -> List[str]:
     """The plugs of a room, sorted."""
     package = importlib.import_module(f"edge.{room}")
-    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    found = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg)
     return sorted(n for n in found if not n.startswith("_"))
 
 

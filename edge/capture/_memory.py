@@ -1,7 +1,7 @@
 """Memory that frames live in: plain, or also seen by the GPU.
 
 Whoever allocates for a ring is a callable that gives uint8 arrays of a shape. One whose memory the
-GPU sees as well has more to offer (edge.runtime.frames): that is asked for by name here, since
+GPU sees as well has more to offer (edge.runtime._frames): that is asked for by name here, since
 capture knows nothing of GPUs.
 """
 

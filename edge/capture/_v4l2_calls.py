@@ -112,6 +112,13 @@ def request_buffers(io: Io, fd: int, memory: int, count: int) -> int:
     return int(request.count)
 
 
+def buffer_abilities(io: Io, fd: int) -> int:
+    """Memory kinds that the driver takes, as CAN_* bits; 0 from kernels before 4.20."""
+    request = raw.RequestBuffers(count=0, type=raw.VIDEO_CAPTURE, memory=raw.MMAP)
+    io.ioctl(fd, raw.REQBUFS, request)
+    return int(request.capabilities)
+
+
 def query_buffer(io: Io, fd: int, index: int) -> raw.Buffer:
     """Where a driver's own buffer is: m.offset and length."""
     buffer = raw.Buffer(index=index, type=raw.VIDEO_CAPTURE, memory=raw.MMAP)

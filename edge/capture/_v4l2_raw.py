@@ -226,6 +226,7 @@ ENUM_FRAMEINTERVALS = _both(75, FrameInterval)
 
 VIDEO_CAPTURE = 1  # stream type: single-planar capture
 MMAP, USERPTR = 1, 2  # memory kinds
+CAN_USERPTR = 2  # of RequestBuffers.capabilities
 FIELD_ANY = 0
 INTERVAL_DISCRETE = 1
 

@@ -189,6 +189,7 @@ class FakeKernel:
         self.buffers = [Buffer(size, i * size) for i in range(count)]
         self.memory, self.queue, self.done = memory, [], []
         struct.pack_into("I", view, 0, count)
+        struct.pack_into("I", view, 12, 1 | 2 * self.userptr | 4)
 
     def _querybuf(self, view):
         buffer = self._buffer(view, "QUERYBUF")

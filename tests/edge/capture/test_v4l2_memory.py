@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from fake_kernel import FakeKernel, frame
 
-from edge import config
+from edge import config, doctor
 from edge.capture import Cameras, Ring
+from edge.capture import _abilities as abilities
 from edge.capture._memory import aligned_bytes
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2_format import Wish
@@ -230,6 +231,34 @@ def test_memory_of_another_size_is_given_back() -> None:
     slot.shape_to((8, 6, 3), gpu)
     assert gpu.freed == [first]
     assert slot.device_ptr == slot.image.ctypes.data + Gpu.SHIFT
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (FakeKernel(YUYV), "userptr, zero copy (YUYV with layout=raw)"),
+        (FakeKernel({**BGR, "MJPG": {}}, userptr=False),
+         "dmabuf where the GPU takes it, else mmap with one copy (BGR3 with layout=raw)"),
+        (FakeKernel({"MJPG": {}}), "userptr, zero copy (MJPG: converted, one copy)"),
+        (FakeKernel(YUYV, caps=0x00800000), "no camera"),
+    ],
+)  # fmt: skip
+def test_doctor_asks_a_camera_and_starts_nothing(kernel: FakeKernel, words: str) -> None:
+    kernel.format = ("YUYV", SIZE, 0)
+    assert abilities.frame_memory("/dev/video0", kernel) == words
+    assert "STREAMON" not in kernel.calls
+    assert "S_FMT" not in kernel.calls
+    kernel.assert_clean()
+
+
+def test_doctor_hears_of_a_camera_in_use_and_of_a_broken_one() -> None:
+    kernel = FakeKernel(YUYV)
+    kernel.errors["REQBUFS"] = errno.EBUSY
+    assert "is in use" in abilities.frame_memory("/dev/video0", kernel)
+    kernel.errors["REQBUFS"] = errno.EIO
+    found = doctor._camera("/dev/video0", kernel)
+    assert (found.state, found.found[:15]) == ("warn", "does not answer")
+    kernel.assert_clean()
 
 
 def test_the_state_of_a_camera_tells() -> None:

@@ -15,7 +15,7 @@ import pytest
 from edge.capture._memory import device_ptr, give_back, importer
 from edge.capture._ring import Ring
 from edge.errors import UnavailableError
-from edge.runtime.frames import frame_memory
+from edge.runtime._frames import frame_memory
 from tests.fakes.cuda_fake import FakeCuda
 from tests.fakes.egl_fake import BASE, FIRST_IMAGE, FakeEgl
 

@@ -23,7 +23,7 @@ from edge.models import _preprocess
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import RunnerOptions, crops_of, open_runner
-from edge.runtime.frames import staged
+from edge.runtime._frames import staged
 from edge.structures import Frame
 from tests.edge.capture.fake_kernel import FakeKernel, frame
 from tests.fakes import kernel_cpu
