@@ -256,7 +256,7 @@ def test_doctor_hears_of_a_camera_in_use_and_of_a_broken_one() -> None:
     kernel.errors["REQBUFS"] = errno.EBUSY
     assert "is in use" in abilities.frame_memory("/dev/video0", kernel)
     kernel.errors["REQBUFS"] = errno.EIO
-    found = doctor._camera("/dev/video0", kernel)
+    found = doctor.machine.camera("/dev/video0", kernel)
     assert (found.state, found.found[:15]) == ("warn", "does not answer")
     kernel.assert_clean()
 

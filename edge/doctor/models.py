@@ -1,0 +1,64 @@
+"""The networks: are they there, may they be loaded, what will execute them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+from edge import plug
+from edge._engine_fit import engine_path, judge
+from edge.assemble import models_dir, trusted_read
+from edge.config import Config
+from edge.doctor.finding import FAIL, OK, WARN, Finding
+from edge.engines import serving_file
+from edge.errors import EdgeError
+from edge.recipe import Network, load_recipe
+from edge.runtime import Read
+
+
+def models(settings: Config) -> List[Finding]:
+    """One finding for each model, one for each engine that does not fit."""
+    names = (settings.detect.model, settings.pose.model)
+    return [f for name in names if name != "none" for f in _model(settings, name)]
+
+
+def _model(settings: Config, name: str) -> List[Finding]:
+    what = f"model {name}"
+    try:
+        root = models_dir(settings)
+        read = trusted_read(root, settings.trust.key_file)
+        recipe = load_recipe(root / name, read)
+        for network in recipe.networks.values():
+            read(serving_file(root / name, network, settings.runtime.precision)[0])
+    except EdgeError as error:
+        unsigned = settings.trust.key_file and "sign" in str(error)
+        fix = "edge-tools sign --key operator.key" if unsigned else f"edge-tools get {name}"
+        return [Finding(what, FAIL, str(error), fix)]
+    signed = ", signed" if settings.trust.key_file else ""
+    found = [Finding(what, OK, f"{root / name}{signed}")]
+    for network_name, network in recipe.networks.items():
+        found += _engine(settings, root / name, network_name, network, read)
+    return found
+
+
+def _engine(
+    settings: Config, folder: Path, name: str, network: Network, read: Read
+) -> List[Finding]:
+    """Only where there is a GPU that an engine could run on."""
+    if settings.runtime.prefer == "onnx":
+        return []
+    what = f"engine {folder.name}/{name}"
+    try:
+        here = plug.load("runtime", "trt").machine()
+    except EdgeError as error:
+        if settings.runtime.prefer == "engine":
+            return [Finding(what, FAIL, str(error), "install what is missing, or runtime.prefer")]
+        return []
+    path = engine_path(folder, network.file, settings.runtime.precision)
+    judged = judge(path, here, read)
+    if not judged.against:
+        return [Finding(what, OK, str(path))]
+    state = FAIL if settings.runtime.prefer == "engine" else WARN
+    command = f"edge-tools build {folder.name} --network {name}"
+    fix = f"{command} --precision {settings.runtime.precision}"
+    return [Finding(what, state, "; ".join(judged.against), fix)]

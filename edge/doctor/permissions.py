@@ -1,0 +1,68 @@
+"""Who may read what is secret, and who may write what is executed."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import List, Optional
+
+from edge.config import Config
+from edge.doctor.finding import FAIL, OK, WARN, Finding
+
+USER = "edge"
+GROUPS = ("video",)
+
+
+def secrets(settings: Config) -> List[Finding]:
+    """Passwords and keys are for the service alone; the service's user is in its groups."""
+    named = {"mqtt.password_file": settings.mqtt.password_file,
+             "mqtt.key_file": settings.mqtt.key_file}  # fmt: skip
+    found = [_secret(key, Path(path)) for key, path in named.items() if path]
+    signers = {"trust.key_file": settings.trust.key_file,
+               "commands.key_file": settings.commands.key_file}  # fmt: skip
+    found += [_public(key, Path(path)) for key, path in signers.items() if path]
+    account = _account()
+    return found + ([_groups(account)] if account else [])
+
+
+def _secret(key: str, path: Path) -> Finding:
+    try:
+        state = path.stat()
+    except OSError as error:
+        return Finding(key, FAIL, f"{path}: {error.strerror}", "edge provision makes and finds it")
+    if state.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+        return Finding(key, FAIL, f"{path}: others may read or change it", f"chmod 640 {path}")
+    if not os.access(str(path), os.R_OK):
+        return Finding(key, WARN, f"{path}: this user may not read it", "run the doctor as root")
+    return Finding(key, OK, str(path))
+
+
+def _public(key: str, path: Path) -> Finding:
+    """Whoever may change it decides what is executed and obeyed."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        return Finding(key, FAIL, f"{path}: {error.strerror}", "put the operator's key there")
+    if state.st_mode & (stat.S_IWOTH | stat.S_IWGRP):
+        return Finding(key, FAIL, f"{path}: others may change it", f"chmod 644 {path}")
+    return Finding(key, OK, str(path))
+
+
+def _account() -> Optional[pwd.struct_passwd]:
+    try:
+        return pwd.getpwnam(USER)
+    except KeyError:
+        return None
+
+
+def _groups(account: pwd.struct_passwd) -> Finding:
+    """Cameras and the GPU belong to groups."""
+    mine = {g.gr_name for g in grp.getgrall() if account.pw_name in g.gr_mem}
+    lacks = [name for name in GROUPS if name not in mine]
+    if lacks:
+        fix = f"usermod -aG {','.join(lacks)} {USER} && systemctl restart edge"
+        return Finding("user edge", FAIL, f"is not in {', '.join(lacks)}", fix)
+    return Finding("user edge", OK, f"in {', '.join(sorted(mine))}")
