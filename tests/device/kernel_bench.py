@@ -17,6 +17,7 @@ from tests.device.place import Place
 
 NEEDS = ("pycuda", "kernels")
 PEOPLE = (1, 5, 20, 100)
+QUICK = (1, 2)
 NET = Network(file="x.engine", width=192, height=256, std=[57.0] * 3)
 DETECTOR = Network(file="x.engine", width=640, height=640)
 ROUNDS = 50
@@ -34,10 +35,10 @@ class Input:
         return {"input": DeviceArray(self.buffer.pointer, self.shape, self.dtype)}
 
 
-def median_ms(work: Callable[[], object], wait: Callable[[], object]) -> float:
+def median_ms(place: Place, work: Callable[[], object], wait: Callable[[], object]) -> float:
     """Of rounds that begin and end with an idle GPU; the host's share is in it."""
     times: List[float] = []
-    for _ in range(ROUNDS):
+    for _ in range(1 if place.quick else ROUNDS):
         wait()
         start = time.perf_counter_ns()
         work()
@@ -60,7 +61,7 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
         image = memory(shape)
         image[:] = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         frame = Frame(image, 0, 0, "a", 0, memory.device_ptr(image), layout)
-        for people in PEOPLE:
+        for people in QUICK if place.quick else PEOPLE:
             rng = np.random.default_rng(people)
             low = rng.uniform(0, 800, (people, 2))
             boxes = np.concatenate((low, low + (150, 250)), -1).astype(np.float32)
@@ -68,10 +69,10 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
             engine = Input(device, NET, people, np.float16)
             cutter = Cutter(engine, Stage(device))
             cut = partial(cutter.sample, [frame], which, matrices, NET)
-            ours = median_ms(cut, engine.stream.synchronize)
+            ours = median_ms(place, cut, engine.stream.synchronize)
             out = np.empty(engine.shape, np.float32)
             cut = partial(_preprocess.sample, [frame], which, matrices, NET, out)
-            opencv = median_ms(cut, lambda: None)
+            opencv = median_ms(place, cut, lambda: None)
             place.say(f"          {layout:6}  {people:6}  {ours:9.3f}  {opencv:9.3f}")
             cutter.close()
             engine.stream.close()
@@ -95,7 +96,7 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
     ]
     cutter = Cutter(engine, Stage(device))
     fit = partial(cutter.letterbox, frames, DETECTOR, 114)
-    ours = median_ms(fit, engine.stream.synchronize)
+    ours = median_ms(place, fit, engine.stream.synchronize)
     place.say(f"          4 frames in one launch: {ours:.3f} ms")
     cutter.close()
     engine.stream.close()
@@ -112,7 +113,7 @@ def bench_simcc_peaks(place: Place) -> None:
     stream = device.stream()
     module = device.module(cubins.fitting(device.compute_capability))
     function = module.function("simcc_peaks")
-    for people in PEOPLE:
+    for people in QUICK if place.quick else PEOPLE:
         rows = people * 133
         buffers = [device.buffer(rows * n, DEVICE) for n in (576 * 2, 768 * 2, 8, 8)]
         task = decode.peaks_of(
@@ -120,7 +121,7 @@ def bench_simcc_peaks(place: Place) -> None:
         )
         task.at, task.best = buffers[2].pointer, buffers[3].pointer
         find = partial(function.launch, *decode.peaks_shape(rows), [task], stream)
-        ours = median_ms(find, stream.synchronize)
+        ours = median_ms(place, find, stream.synchronize)
         less = f"{rows * 16 / 1024:.0f} KiB come back instead of {rows * 2688 / 1024:.0f}"
         place.say(f"          {people:4} people: {ours:.3f} ms; {less}")
         for buffer in buffers:
