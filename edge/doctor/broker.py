@@ -50,8 +50,10 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
             found += _their_certificate(link)
             code = hello(link, broker, settings.device)
     except ssl.SSLError as error:
-        fix = "check mqtt.ca_file, the name in the broker's certificate, and this box's clock"
         reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        fix = "check mqtt.ca_file, the name in the broker's certificate, and this box's clock"
+        if not isinstance(error, ssl.SSLCertVerificationError):  # it is the other side that ends it
+            fix = "the broker wants a certificate that its own authority signed: edge provision"
         return [*found, Finding(f"broker {broker.name}", FAIL, f"TLS: {reason}", fix)]
     except OSError as error:
         fix = "is it on and in reach? is the port right? does a firewall stand between?"

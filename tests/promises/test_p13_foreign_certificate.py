@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
-from guarded_broker import REFUSED, Caller, Guarded, authority, provision
-from whole_daemon import Daemon, settings, until
+from guarded_broker import REFUSED, ROOT, Caller, Guarded, authority, provision
+from whole_daemon import Daemon, settings, toml, until
 
 # A handshake that is refused leaves paho's socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -137,6 +138,38 @@ def test_who_is_revoked_is_out(tmp_path: Path) -> None:
         after.close()
     finally:
         guarded.remove()
+
+
+def test_the_doctor_tells_who_is_let_in(guarded: Guarded, tmp_path: Path) -> None:
+    """P13: what the broker refuses, `edge doctor` names with its fix."""
+    own = guarded.folder / "box-hall/etc/edge/credentials"
+    mqtt = {"ca_file": f"{own}/ca.crt", "cert_file": f"{own}/device.crt",
+            "key_file": f"{own}/device.key"}  # fmt: skip
+
+    def found(device: str = "hall", **changes: str) -> Dict[str, Any]:
+        table = settings(tmp_path, [guarded.uri], mqtt={**mqtt, **changes}, device=device)
+        (tmp_path / "state").mkdir(exist_ok=True)
+        path = tmp_path / "edge.toml"
+        path.write_text(toml(table))
+        command = [sys.executable, "-m", "edge", "doctor", "--json", "--config", str(path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return {f["what"]: f for f in json.loads(done.stdout)["findings"]}
+
+    right = found()
+    broker = f"broker {guarded.uri}"
+    assert right[broker]["state"] == right["own certificate"]["state"] == "ok"
+    assert right["broker's certificate"]["found"] == "good for 825 days"
+    assert right["mqtt.key_file"]["state"] == "ok"
+    nobody = found(cert_file="", key_file="")[broker]
+    assert nobody["state"] == "fail"
+    assert "edge provision" in nobody["fix"]
+    false_name = found(device="gate")["own certificate"]
+    assert (false_name["state"], "is for 'hall'" in false_name["found"]) == ("fail", True)
+    other = tmp_path / "other"
+    authority("init", other)
+    foreign = found(ca_file=str(other / "ca.crt"))[broker]
+    assert foreign["state"] == "fail"
+    assert "mqtt.ca_file" in foreign["fix"]
 
 
 def request(folder: Path, name: str) -> Path:
