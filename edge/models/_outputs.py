@@ -11,7 +11,7 @@ from edge import skeletons
 from edge.errors import ConfigError, DataError
 from edge.models import _preprocess
 from edge.recipe import Network, Recipe
-from edge.runtime import Runner, crops_of
+from edge.runtime import Crops, Runner, crops_of
 from edge.structures import Frame
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Outputs:
         self._part = part
         self._names: Dict[str, str] = {}
         self._bad_runs = 0
+        self._crops: Optional[Crops] = None  # what filled the input
+        self._peaks: Tuple[str, ...] = ()
         self._check_names(recipe.family, known)
 
     def _check_names(self, family: str, known: Sequence[str]) -> None:
@@ -96,6 +98,10 @@ class Outputs:
         self._names[name] = graph
         return found
 
+    def want_peaks(self, x: str, y: str) -> None:
+        """Of these outputs only the maxima are wanted: a GPU then sends nothing else."""
+        self._peaks = (self.graph_name(x), self.graph_name(y))
+
     def listing(self) -> str:
         """The graph's outputs and their shapes, for messages."""
         outputs = self.runner.outputs.items()
@@ -112,7 +118,7 @@ class Outputs:
 
         The one way in for every family; see `_preprocess.sample` for the arguments.
         """
-        crops = crops_of(self.runner)
+        crops = self._crops = crops_of(self.runner)
         if crops is not None:
             crops.sample(frames, which, matrices, self.network, border)
         else:
@@ -121,13 +127,19 @@ class Outputs:
 
     def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:
         """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
-        crops = crops_of(self.runner)
+        crops = self._crops = crops_of(self.runner)
         if crops is not None:
             return crops.letterbox(frames, self.network, border)
         return _preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
 
     def run(self) -> Dict[str, np.ndarray]:
-        """Execute; the required outputs by our names, borrowed until the next feed."""
+        """Execute; the required outputs by our names, borrowed until the next feed.
+
+        After `want_peaks`, where a GPU finds them: only `bins` [B,K,2] i32, `maxima` [B,K,2] f32.
+        """
+        if self._peaks and self._crops is not None:
+            bins, maxima = self._crops.peaks(*self._peaks)
+            return {"bins": bins, "maxima": maxima}
         results = self.runner.run()
         return {name: results[graph] for name, graph in self._names.items()}
 

@@ -49,8 +49,15 @@ def maxima(simcc_x: np.ndarray, simcc_y: np.ndarray, score: str) -> Tuple[np.nda
     """Bins [B,K,2] f32 of the maxima, -1 for a miss, and scores [B,K]."""
     x, best_x = _peak(simcc_x)
     y, best_y = _peak(simcc_y)
+    return joined(np.stack((x, y), -1), best_x, best_y, score)
+
+
+def joined(
+    bins: np.ndarray, best_x: np.ndarray, best_y: np.ndarray, score: str
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The same of bins [B,K,2] and maxima [B,K] that are found already."""
     scores = np.minimum(best_x, best_y) if score == "min" else (best_x + best_y) / 2
-    locations = np.stack((x, y), -1).astype(np.float32)
+    locations = bins.astype(np.float32)
     locations[~(scores > 0)] = -1
     return locations, scores.astype(np.float32, copy=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge.errors import ConfigError, DataError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs, skeleton_of
-from edge.models._simcc import dark_kernel, maxima, refine_dark
+from edge.models._simcc import dark_kernel, joined, maxima, refine_dark
 from edge.models._topdown import Decode, TopDown
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
@@ -45,13 +45,15 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         outputs.require("keypoint_scores", (count,))
         skeleton = skeleton_of(recipe, count)
         return TopDown(outputs, _finished, options, skeleton, settings.padding)
-    count = _require_logits(outputs)
-    decode = _decoder(settings, outputs.network)
+    count, across = _require_logits(outputs)
+    decode = _decoder(settings, outputs.network, across)
+    if across and not settings.dark:  # refining looks around the maxima
+        outputs.want_peaks("simcc_x", "simcc_y")
     return TopDown(outputs, decode, options, skeleton_of(recipe, count), settings.padding)
 
 
-def _require_logits(outputs: Outputs) -> Optional[int]:
-    """The number of keypoints; both axes must have the same number of bins per px."""
+def _require_logits(outputs: Outputs) -> Tuple[Optional[int], Optional[int]]:
+    """Keypoints, and bins of the x axis; both axes must have the same number of bins per px."""
     network = outputs.network
     count, across = outputs.require("simcc_x", (None, None))
     _, down = outputs.require("simcc_y", (count, None))
@@ -60,19 +62,23 @@ def _require_logits(outputs: Outputs) -> Optional[int]:
             f"{network.file}: {across} x {down} bins do not fit an input of "
             f"{network.width} x {network.height}; correct width and height in model.toml"
         )
-    return count
+    return count, across
 
 
 def _finished(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
     return results["keypoints"], results["keypoint_scores"]
 
 
-def _decoder(settings: Settings, network: Network) -> Decode:
+def _decoder(settings: Settings, network: Network, across: Optional[int]) -> Decode:
     if len(settings.sigma) != 2 or min(settings.sigma) < 1:
         raise ConfigError("options.sigma: expected two numbers of at least 1, for x and y")
     kernels = dark_kernel(settings.sigma)
 
     def decode(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        if "maxima" in results and across:
+            best = results["maxima"]
+            bins, scores = joined(results["bins"], best[..., 0], best[..., 1], settings.score)
+            return bins * np.float32(network.width / across), scores
         axes = (results["simcc_x"], results["simcc_y"])
         bins, scores = maxima(axes[0], axes[1], settings.score)
         if settings.dark:

@@ -91,6 +91,13 @@ class Crops(Protocol):
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
         """What `edge.models._preprocess.letterbox` does."""
 
+    def peaks(self, x: str, y: str) -> Tuple[np.ndarray, np.ndarray]:
+        """Execute what was fed; of two outputs [B,K,bins] where the maxima are, and the maxima.
+
+        Returns:
+            Bins [B,K,2] i32 and maxima [B,K,2] f32; borrowed until the next call.
+        """
+
     def close(self) -> None:
         """Give everything back; may be called twice."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Protocol, Sequence
+from typing import Dict, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from edge.runtime.kernels.crops import (
 )
 from edge.runtime.kernels.decode import crop_shape
 from edge.runtime.kernels.layouts import CROP
+from edge.runtime.kernels.peaks import PeakReader
 from edge.runtime.kernels.stage import Stage
 from edge.structures import Frame
 
@@ -56,6 +57,7 @@ class Cutter:
         self._engine, self._stage = engine, stage
         self._module = device.module(cubin or cubins.fitting(device.compute_capability))
         self._crop = self._module.function("crop")
+        self._peaks = PeakReader(engine, self._module)
         self._table: Optional[Buffer] = None
         self._queued = self._closed = False
         stage.users += 1
@@ -90,6 +92,11 @@ class Cutter:
         self._launch(len(frames), network, border)
         matrices = [geometry.letterbox(frame.size, size) for frame in frames]
         return np.array(matrices, np.float32).reshape(-1, 2, 3)
+
+    def peaks(self, x: str, y: str) -> Tuple[np.ndarray, np.ndarray]:
+        """Execute the network; of two outputs [B,K,bins] the maxima alone, see PeakReader.read."""
+        self._queued = False  # it waits for the stream
+        return self._peaks.read(x, y)
 
     def _sources(self, frames: Sequence[Frame]) -> np.ndarray:
         for frame in frames:
@@ -131,6 +138,7 @@ class Cutter:
     def close(self) -> None:
         """Give everything back; may be called twice. The stream must be idle."""
         self._drop_table()
+        self._peaks.close()
         self._module.close()
         self._stage.users -= not self._closed
         self._closed = True

@@ -24,7 +24,7 @@ from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import RunnerOptions, crops_of, open_runner
 from edge.runtime._frames import staged
-from edge.structures import Frame
+from edge.structures import Detections, Frame, Poses
 from tests.edge.capture.fake_kernel import FakeKernel, frame
 from tests.fakes import kernel_cpu
 from tests.fakes.egl_fake import FakeEgl
@@ -184,3 +184,36 @@ def test_who_cuts_is_chosen_and_said(board: Board, want: str, caplog: Any) -> No
     assert outputs.run()["y"].shape == (1, 4, 8, 8)
     assert not board.launches
     outputs.runner.close()
+
+
+@pytest.mark.parametrize("batch", [0, 1, 5])
+def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int) -> None:
+    """The same keypoints as ONNX Runtime and OpenCV give; no logits cross to the host."""
+    from edge.models import ModelOptions, input_shapes, load_model
+    from edge.recipe import load_recipe
+
+    folder = ONNX.parent / "models" / "standing"
+    recipe = load_recipe(folder)
+    profile = {"input": [(1, 3, 64, 48), (4, 3, 64, 48), (8, 3, 64, 48)]}
+    board.path.write_bytes(plan((folder / "model.onnx").read_bytes(), "10.3.0", profile))
+    shapes, options = input_shapes(recipe)["main"], ModelOptions(min_score=0.0)
+    found = []
+    frames = [Frame(pictures(1)[0], 0, 0, "a")]
+    low = np.random.default_rng(2).uniform(0, 20, (batch, 2))
+    boxes = np.concatenate((low, low + (20, 27)), -1).astype(np.float32)
+    people = [Poses.of_boxes(Detections(boxes, np.ones(batch, np.float32)), 17, "coco17")]
+    calls, peaks = board.gpu.cuda.calls, mock.Mock(wraps=board.gpu.cuda.kernels["simcc_peaks"])
+    board.gpu.cuda.kernels["simcc_peaks"] = peaks
+    for path in (board.path, folder / "model.onnx"):
+        runner = open_runner(path, shapes, RunnerOptions(max_batch=4))
+        model: Any = load_model(recipe, {"main": runner}, options)
+        before = calls.get("cuMemcpyDtoHAsync", 0)
+        found.append(model(frames, people)[0])
+        if path == board.path:
+            copies = 0 if board.memory.device.zero_copy or not batch else 2
+            assert calls.get("cuMemcpyDtoHAsync", 0) - before == copies, "bins and maxima"
+        runner.close()
+    assert peaks.call_count == (batch > 0)
+    np.testing.assert_allclose(found[0].keypoints, found[1].keypoints, atol=1e-4)
+    np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-5)
+    assert len(found[0]) == batch
