@@ -58,9 +58,15 @@ class State:
 
 
 def crc(row: Raw) -> int:
-    """Checksum of everything in a row."""
+    """Checksum of everything in a row; in a damaged one anything may have any type."""
     head = f"{row[0]} {row[1]} {row[2]} {row[3]} {row[4]}\n".encode()
-    return zlib.crc32(row[5], zlib.crc32(head))
+    body = row[5] if isinstance(row[5], bytes) else b""
+    return zlib.crc32(body, zlib.crc32(head))
+
+
+def any_text(data: bytes) -> str:
+    """Text of a file that may be damaged: the checksum judges, not the decoder."""
+    return data.decode("utf-8", "replace")
 
 
 def connect(path: Optional[Path]) -> sqlite3.Connection:
@@ -71,6 +77,7 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
     """
     where = ":memory:" if path is None else str(path)
     db = sqlite3.connect(where, timeout=0.0, isolation_level=None, check_same_thread=False)
+    db.text_factory = any_text
     try:
         for pragma in ("page_size=4096", "locking_mode=EXCLUSIVE", "journal_mode=PERSIST",
                        "synchronous=FULL", "temp_store=MEMORY"):

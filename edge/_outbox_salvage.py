@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge import _durable
 from edge import _outbox_file as file
 from edge._outbox_file import Raw, State
 
+MAX_BYTES = 2**32  # of an outbox.max_mb
 log = logging.getLogger(__name__)
 
 
@@ -59,8 +61,10 @@ def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
     """Every row of a damaged file that can be read and is whole, from both ends; what it knew."""
     rows: Dict[int, Raw] = {}
     state: Optional[State] = None
+    _lengthen(path)
     unreadable = contextlib.suppress(sqlite3.Error, ValueError, TypeError, OverflowError)
     with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as db:
+        db.text_factory = file.any_text
         for order in ("ASC", "DESC"):
             with unreadable:
                 query = f"SELECT {file.COLUMNS}, crc FROM events ORDER BY id {order}"
@@ -70,6 +74,19 @@ def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
         with unreadable:
             state = file.recall(db)
     return [rows[i] for i in sorted(rows)], state
+
+
+def _lengthen(path: Path) -> None:
+    """Give a file that was cut off its length back, in holes: or SQLite reads nothing of it.
+
+    Page size and count stand at bytes 16 and 28 of the header (SQLite file format, section 1.3).
+    """
+    with path.open("rb") as opened:
+        head = opened.read(32)
+    if len(head) == 32 and head.startswith(b"SQLite format 3"):
+        size = int.from_bytes(head[16:18], "big") * int.from_bytes(head[28:32], "big")
+        if path.stat().st_size < size <= MAX_BYTES:
+            os.truncate(str(path), size)
 
 
 def replace(places: Places, rows: List[Raw], state: State) -> None:

@@ -33,8 +33,8 @@ BATCH_BYTES = 2**18  # of one transaction, so that its journal fits into the roo
 BATCH_ROWS = 128
 MAX_BODY_BYTES = 2**17  # of one event
 ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
-# A table or column that is not there: SQLite calls that the fault of the query, not of the file.
-FOREIGN = ("no such table", "no such column", "has no column")
+# What SQLite says when the disk is at fault and not what is on it.
+DISK = ("database or disk is full", "unable to open", "disk I/O error", "attempt to write")
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Outbox:
         try:
             return file.verified(places.db)
         except sqlite3.OperationalError as error:
-            if not str(error).startswith(FOREIGN):
+            if str(error).startswith(DISK):
                 raise
             reason = str(error)
         except sqlite3.DatabaseError as error:

@@ -47,6 +47,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
+def broker() -> Iterator[Any]:
+    """A real mosquitto that keeps nothing on disk, and drops nothing for a consumer that is slow.
+
+    By default it takes an event (PUBACK) and drops it when 1000 wait for the consumer: what the
+    broker does with what it has taken is what ack = consumer is for.
+    """
+    from tools.broker import Broker, install_mosquitto
+
+    assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
+    with Broker("mosquitto", extra=["max_queued_messages 0"]) as started:
+        yield started
+
+
+@pytest.fixture
 def boxes(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Starts boxes (processes with a real publisher) and ends them with the test."""
     from box_process import BoxProcess

@@ -1,0 +1,62 @@
+"""Messages that a broker will never take."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from box_process import BoxProcess, Consumer, until
+
+from tools.broker import Broker
+
+OTHERS = 20
+
+
+def poisoned(kind: str, protocol: str) -> Broker:
+    broker = Broker("mosquitto")
+    if kind == "too large":
+        broker.extra = ["max_packet_size 20000"]  # told to MQTT 5; 3.1.1 is cut off on the spot
+    else:
+        rules = ("read #", "write poses/v1/box/status", "write poses/v1/box/+/event/wave",
+                 "write poses/v1/box/+/event/outbox_parked")
+        (broker.folder / "acl").write_text("".join(f"topic {rule}\n" for rule in rules))
+        broker.extra = [f"acl_file {broker.folder / 'acl'}"]
+    return broker
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol"),
+    [("too large", "5"), ("too large", "3.1.1"), ("forbidden", "5")],
+)
+def test_poison_delays_nobody_for_long(
+    boxes: Any, figures: Any, soak: bool, kind: str, protocol: str
+) -> None:
+    """P11: a message the broker refuses for ever delays the others by 10 s at most, is set aside
+    and reported; also after a restart.
+    """
+    worst_s, rounds = 0.0, 10 if soak else 2
+    with poisoned(kind, protocol) as broker, Consumer(broker.port) as consumer:
+        poison = {"pad": 50_000} if kind == "too large" else {"kind": "secret"}
+        box: BoxProcess = boxes(uri=broker.uri, mqtt={"protocol": protocol}, count=1, linger=True,
+                                **poison)
+        until(lambda: box.status().get("stored", 0) >= 1, "the poison")
+        for turn in range(rounds):
+            box.kill()
+            start_s = time.monotonic()
+            box.start(pad=10, kind="wave", count=OTHERS, linger=True)
+            want = OTHERS * (turn + 1)
+            until(lambda n=want: len(consumer.of("wave")) >= n, "the others")
+            worst_s = max(worst_s, consumer.last_s - start_s)
+            until(lambda: box.status()["outbox"]["parked"] >= 1, "setting it aside")
+        until(lambda: len(consumer.of("outbox_parked")) >= 1, "the report")
+        report = consumer.of("outbox_parked")[-1]["data"]
+        assert all(r["kind"] != "secret" for r in consumer.records)
+        until(lambda: box.status()["waiting"] == 0, "the rest")
+        status = box.status()
+        box.kill()
+    figures("P11", what=kind, protocol=protocol, rounds=rounds,
+            start_and_all_others_s=round(worst_s, 2))
+    assert report["topic"].startswith("poses/v1/box/cam0/event/")
+    assert status["outbox"]["parked"] == 1
+    assert worst_s < 10, "promised"
