@@ -161,13 +161,23 @@ class Contexts:
             self._places.move_to_end(chunk)
             return place
         if not self._spare:
-            self._spare.append(self._create() if len(self._places) < self._most else self._oldest())
+            self._spare.append(self._another())
         place = self._spare[-1]
         place.runs = 0
         self._shape(place, chunk[1])
         self._address(place, chunk, tensors)
         self._places[chunk] = self._spare.pop()
         return place
+
+    def _another(self) -> _Place:
+        """A context for one more shape; where there is no room, one that serves another shape."""
+        if len(self._places) < self._most:
+            try:
+                return self._create()
+            except EdgeError as error:
+                self._most = len(self._places)
+                log.info("%s: stays with %d contexts: %s", self._loaded.name, self._most, error)
+        return self._oldest()
 
     def _oldest(self) -> _Place:
         """Take the context away from the shape that was not used for the longest time."""

@@ -228,6 +228,7 @@ def test_a_missing_engine_is_built_and_takes_over(gpu: Gpu, models: Path) -> Non
     asked = (models / "standing.asked").read_text()
     assert asked == f"build standing --network main --precision fp16 --models {models} --json"
     assert len(gpu.cuda.executed) >= 2, "the warm-up, and the frames since"
+    assert runner._before is None, "what served before is closed"
     choosing.close()
     runner.close()
 

@@ -141,6 +141,17 @@ def test_many_batch_sizes_take_turns(any_gpu: Gpu, tmp_path: Path) -> None:
     runner.close()
 
 
+def test_no_room_for_more_contexts_is_no_end(any_gpu: Gpu, tmp_path: Path, caplog: Any) -> None:
+    any_gpu.tensorrt._contexts = 3
+    runner = opened(any_gpu, tmp_path)
+    with caplog.at_level(logging.INFO):
+        for seed in range(40):
+            check(runner, seed % 8 + 1, seed)
+    shares = any_gpu.version.startswith("1")
+    assert caplog.text.count("stays with 3 contexts") == shares
+    runner.close()
+
+
 def test_nothing_is_copied_where_memory_is_shared(gpu: Gpu, tmp_path: Path) -> None:
     """Pointer identity: what is fed is what the engine reads, what it writes is what is decoded."""
     runner = opened(gpu, tmp_path)
@@ -222,6 +233,17 @@ def test_memory_grows_by_powers_of_two_and_is_then_kept(gpu: Gpu, tmp_path: Path
     assert gpu.cuda.calls["cuMemHostAlloc"] == before["cuMemHostAlloc"]
     first = runner.feed(8)["input"].ctypes.data
     assert runner.feed(2)["input"].ctypes.data == first
+    runner.close()
+
+
+def test_memory_that_queued_work_uses_is_not_taken_away(gpu: Gpu, tmp_path: Path) -> None:
+    """Who asks for a larger batch before the last one was waited for."""
+    runner = opened(gpu, tmp_path)
+    runner.feed(2)
+    runner.queue()
+    check(runner, 8)
+    runner.feed(8)
+    runner.queue()
     runner.close()
 
 
