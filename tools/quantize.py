@@ -120,6 +120,11 @@ def _write(
     }
     if arguments.cache_version:
         files[".trt-cache"] = write_cache(outcome.ranges, arguments.cache_version).encode()
+    equal = file.with_suffix(".equal" + file.suffix)
+    if outcome.equal is not None:
+        files[".equal" + file.suffix] = outcome.equal.SerializeToString()
+    elif equal.exists():
+        equal.unlink()
     files[".int8" + file.suffix] = outcome.model.SerializeToString()
     for suffix, data in files.items():
         write_atomically(file.with_suffix(suffix), data)

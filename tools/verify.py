@@ -65,11 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         figures = heldout.compared(truth, found)
         return Trial(files, found, figures, gates.failures(figures.summary, recipe.gate))
 
-    def again(name: str) -> Optional[Path]:
+    def again(name: str, share: float) -> Optional[Path]:
         if arguments.precision != "int8":
             return None
         models, sets, quiet = arguments.models, arguments.sets, arguments.json
-        return relax(models, arguments.model, recipe, name, sets, set_folder.name, quiet)
+        return relax(models, arguments.model, recipe, name, share, sets, set_folder.name, quiet)
 
     if gated:
         outcome = search(candidate, floats, recipe.gate, attempt, again)

@@ -153,28 +153,30 @@ def files(suffix: str) -> Files:
 
 
 @pytest.mark.parametrize(
-    ("limits", "floating", "relaxed"),
+    ("limits", "floating", "relaxed", "tries"),
     [
-        ({}, [], []),
-        ({"hand": "hand.int8"}, [], ["hand"]),
-        ({"hand": "hand.int8 hand.more"}, ["hand"], ["hand"]),
-        ({"hand": "hand.int8 hand.more", "face": "face.int8"}, ["hand"], ["hand", "face"]),
+        ({}, [], [], 1),
+        ({"hand": "hand.int8"}, [], ["hand"], 5),
+        ({"hand": "hand.int8 hand.0.3"}, [], ["hand"], 6),
+        ({"hand": "hand.int8 hand.0.3 hand.0.6"}, ["hand"], ["hand"], 7),
+        ({"hand": "hand.int8 hand.0.3 hand.0.6", "face": "face.int8"}, ["hand"],
+         ["hand", "face"], 8),
     ],
 )
 def test_only_the_guilty_step_back(
-    limits: Dict[str, str], floating: List[str], relaxed: List[str]
+    limits: Dict[str, str], floating: List[str], relaxed: List[str], tries: int
 ) -> None:
     attempt, tried = trials(limits)
     floats = files(".fp32")
-    outcome = search(files(".int8"), floats, Gate(), attempt, lambda n: Path(f"{n}.more"))
+    outcome = search(files(".int8"), floats, Gate(), attempt, lambda n, share: Path(f"{n}.{share}"))
     assert outcome.trial.failures == []
     assert (outcome.floating, outcome.relaxed) == (floating, relaxed)
-    assert len(tried) == 1 + (3 + len(relaxed) + len(floating) if limits else 0)
+    assert len(tried) == tries
 
 
 def test_without_a_way_to_relax_networks_go_back_whole() -> None:
     attempt, _ = trials({"hand": "hand.int8"})
-    nothing: Any = lambda name: None  # noqa: E731
+    nothing: Any = lambda name, share: None  # noqa: E731
     outcome = search(files(".int8"), files(".fp32"), Gate(), attempt, nothing)
     assert (outcome.floating, outcome.relaxed) == (["hand"], [])
     assert outcome.trial.files["hand"] == Path("hand.fp32")

@@ -76,7 +76,7 @@ def plan(
     back = route == "qdq" and _went_back(request.file("int8.onnx"))
     route = "fp16" if back else route
     strong = not has("BuilderFlag.FP16", version)
-    parsed = request.file("int8.onnx") if route == "qdq" else source.path
+    parsed = _parsed(request, source, route)
     ranges = request.file("ranges.json") if route == "cache" else None
     limited = not has_libraries and not strong  # TensorRT 11 has no other sources
     return Plan(
@@ -123,6 +123,14 @@ def _route(request: Request, version: Version) -> str:
         return request.precision
     implicit = has("IInt8EntropyCalibrator2", version)
     return "cache" if request.dla is not None and implicit else "qdq"
+
+
+def _parsed(request: Request, source: Source, route: str) -> Path:
+    """The network that belongs to the ranges: in Q/DQ form, or with its channels equalized."""
+    if route == "qdq":
+        return request.file("int8.onnx")
+    equal = request.file("equal.onnx")
+    return equal if route == "cache" and equal.is_file() else source.path
 
 
 def _went_back(path: Path) -> bool:

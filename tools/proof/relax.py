@@ -18,11 +18,16 @@ from tools import quantize
 from tools.fetch.files import write_atomically
 from tools.proof.record import candidate_path
 
-SHARE = 0.4  # of a network's layers become float: more, and its INT8 is hardly worth it
-
 
 def relax(
-    models: Path, model: str, recipe: Recipe, network: str, sets: Path, name: str, quiet: bool
+    models: Path,
+    model: str,
+    recipe: Recipe,
+    network: str,
+    share: float,
+    sets: Path,
+    name: str,
+    quiet: bool,
 ) -> Optional[Path]:
     """Write `<stem>.int8.onnx` again, with the layers that lose most in floating point.
 
@@ -31,6 +36,7 @@ def relax(
         model: its name.
         recipe: its recipe.
         network: which of its networks.
+        share: of its layers become float, those that lose most.
         sets: folder of calibration sets.
         name: of the set with its recorded inputs.
         quiet: no progress.
@@ -44,7 +50,7 @@ def relax(
     before = path.read_bytes()
     try:
         losses = _losses(path, words)
-        worst = list(losses)[: math.ceil(SHARE * len(losses))]
+        worst = list(losses)[: math.ceil(share * len(losses))]
         _quantize([*words, "--max-float", "0", *(f"--float={escape(n)}" for n in worst)])
     except EdgeError as error:
         print(f"{model}/{network}: cannot be quantized again: {error}", file=sys.stderr)

@@ -12,7 +12,9 @@ from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
 
 Try = Callable[[Files], "Trial"]
-Relax = Callable[[str], Optional[Path]]
+Relax = Callable[[str, float], Optional[Path]]
+
+SHARES = (0.3, 0.6)  # of a network's layers become float; more, and INT8 is hardly worth it
 
 
 @dataclass
@@ -46,7 +48,7 @@ def search(candidate: Files, floats: Files, gate: Gate, attempt: Try, relax: Rel
         floats: their FP32 files.
         gate: of the model.
         attempt: runs the held-out frames.
-        relax: makes a network's file with more float layers; None: that cannot be.
+        relax: makes a network's file with a share of its layers in float; None: that cannot be.
     """
     outcome = Outcome(attempt(candidate))
     if not outcome.trial.failures:
@@ -82,10 +84,12 @@ def _step_back(
     outcome: Outcome, name: str, floats: Files, attempt: Try, relax: Relax
 ) -> None:
     """One network: more float layers; wholly float if that does not do."""
-    relaxed = relax(name)
-    if relaxed is not None:
-        outcome.steps.append(f"{name}: more of its layers in floating point")
-        outcome.relaxed.append(name)
+    for share in SHARES:
+        relaxed = relax(name, share) if outcome.trial.failures else None
+        if relaxed is None:
+            break
+        outcome.steps.append(f"{name}: {share:.0%} of its layers in floating point")
+        outcome.relaxed += [name] if name not in outcome.relaxed else []
         outcome.trial = attempt({**outcome.trial.files, name: relaxed})
         outcome.steps += [f"{name} relaxed: {line}" for line in outcome.trial.failures]
     if outcome.trial.failures:

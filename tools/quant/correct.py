@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from tools.quant.fit import can_fit, fitted
 from tools.quant.graph import Layer, Plan, wire
 from tools.quant.walk import Batches, Walk
 
@@ -26,6 +27,7 @@ def correct(
     plan: Plan,
     inputs: Dict[str, Batches],
     progress: Callable[[], None] = lambda: None,
+    fit: bool = False,
 ) -> onnx.ModelProto:
     """A quantized network whose layers give, on average, what the float ones give.
 
@@ -35,11 +37,12 @@ def correct(
         plan: what was quantized.
         inputs: batches of crops by graph input.
         progress: called after each layer.
+        fit: choose the rounding of weights, too (tools.quant.fit).
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(quantized)
     _give_biases(copy, plan)
-    pair = _Pair(Walk(floating, inputs), Walk(copy, inputs), _shared(floating))
+    pair = _Pair(Walk(floating, inputs), Walk(copy, inputs), _shared(floating), fit)
     for layer in plan.layers:
         pair.settle(layer)
         progress()
@@ -74,18 +77,32 @@ def _shared(model: onnx.ModelProto) -> Set[str]:
 class _Pair:
     """The float and the quantized walk at the same layer."""
 
-    def __init__(self, floating: Walk, quantized: Walk, shared: Set[str]) -> None:
+    def __init__(self, floating: Walk, quantized: Walk, shared: Set[str], fit: bool) -> None:
         self._float, self._int8, self._shared = floating, quantized, shared
+        self._fit = fit
 
     def settle(self, layer: Layer) -> None:
-        """Run the layer in both and correct its bias."""
+        """Run the layer in both and correct its weights and its bias."""
         self._float.advance(layer.name)
+        if self._fit and layer.weight not in self._shared:
+            self._fit_weight(layer)
         self._int8.advance(layer.name)
         bias = list(self._int8.node.input)[2:]
         target = self._float.step()[0]
         self._int8.step()
         if layer.kind in CORRECTED and bias[0] not in self._shared and target in self._int8.live:
             self._correct_bias(bias[0], target)
+
+    def _fit_weight(self, layer: Layer) -> None:
+        """Before the network's own QuantizeLinear reads the weight, whose grid stays."""
+        constant = self._int8.constants[layer.weight]
+        weight = numpy_helper.to_array(constant)
+        if not can_fit(self._float.node, weight):
+            return
+        self._int8.advance(f"{layer.weight}/QuantizeLinear")
+        given = self._int8.live[f"{layer.activation}/float"]
+        weight = fitted(self._float.node, weight, self._float.live[layer.activation], given)
+        constant.CopyFrom(numpy_helper.from_array(weight, layer.weight))
 
     def _correct_bias(self, bias: str, target: str) -> None:
         wanted, given = self._float.live[target], self._int8.live[target]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import onnx
 
 from edge.errors import DataError
 from tools.progress import Progress
+from tools.quant import equalize
 from tools.quant.collect import histograms
 from tools.quant.correct import correct
 from tools.quant.graph import Graph, Plan, plan, wire
@@ -21,7 +22,9 @@ from tools.quant.walk import Batches
 
 CHOICE_CROPS = 12  # that choose between methods
 LAYER_CROPS = 6  # that rank the layers
+EQUALIZE_CROPS = 32  # that choose how far channels are equalized
 CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
+EQUALIZE_METHODS = ("minmax", "percentile")
 WORTH = 0.9  # of the error: what float residual branches must bring it to
 FLOAT_SHARE = 0.15  # of the layers may become float to reach the target
 
@@ -62,7 +65,9 @@ class Outcome:
         layers: output error with one layer INT8 at a time, worst first; empty if not measured.
         errors: relative error of each output in the end.
         error: of all outputs together.
-        corrected: whether biases were corrected.
+        correction: of rounding: as is, corrected (biases) or fitted (weights and biases).
+        alpha: of the equalization; None = channels are as they were.
+        equal: the float network that the ranges belong to, where channels were scaled.
         crops: how many gave ranges.
     """
 
@@ -77,7 +82,9 @@ class Outcome:
     layers: Dict[str, float] = field(default_factory=dict)
     errors: Dict[str, float] = field(default_factory=dict)
     error: float = float("inf")
-    corrected: bool = False
+    correction: str = "as is"
+    alpha: Optional[float] = None
+    equal: Optional[onnx.ModelProto] = None
 
 
 def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Outcome:
@@ -101,10 +108,13 @@ def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Ou
         )
     calibration, choice = split(crops)
     name = network_input(model, crops)
-    counted = _count(model, whole, calibration, name, label, wishes.quiet)
     trial = open_trial(model, list(choice.few(CHOICE_CROPS).batches(name)))
+    trial.model, alpha = _equalize(trial, whole, calibration, name, label, wishes.quiet)
+    graph = wire(trial.model)
+    counted = _count(trial.model, whole, calibration, name, label, wishes.quiet)
     outcome = _choose_method(trial, whole, counted, wishes, label)
-    outcome.crops = len(calibration)
+    outcome.crops, outcome.alpha = len(calibration), alpha
+    outcome.equal = None if alpha is None else trial.model
     _choose_layers(trial, graph, outcome, wishes, label)
     few = calibration.few(CORRECTION_CROPS)
     batches = {name: [feeds[name] for feeds in few.batches(name)]}
@@ -134,6 +144,29 @@ def _count(
     with Progress(f"{label}: ranges", len(crops), "crops", quiet) as bar:
         step: Callable[[int], None] = lambda done: bar.update(done - bar.done)  # noqa: E731
         return histograms(model, whole.activations, crops.batches(name), step)
+
+
+def _equalize(
+    trial: Trial, whole: Plan, crops: Crops, name: str, label: str, quiet: bool
+) -> Tuple[onnx.ModelProto, Optional[float]]:
+    """The network with its channels scaled as far as INT8 gains by it, and how far that is."""
+    tensors = equalize.tensors_read(wire(trial.model))
+    if not tensors:
+        return trial.model, None
+    reach = equalize.reaches(trial.model, tensors, crops.batches(name))
+    best: Tuple[onnx.ModelProto, Optional[float]] = (trial.model, None)
+    least = float("inf")
+    few = list(crops.few(EQUALIZE_CROPS).batches(name))
+    ways: List[Optional[float]] = [None, *equalize.ALPHAS]
+    with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
+        for alpha in ways:
+            model = trial.model if alpha is None else equalize.equalized(trial.model, reach, alpha)
+            counted = histograms(model, whole.activations, few)
+            errors = compare(replace(trial, model=model), whole, counted, EQUALIZE_METHODS)
+            if min(errors.values()) < least:
+                best, least = (model, alpha), min(errors.values())
+            bar.update()
+    return best
 
 
 def _choose_method(
@@ -182,11 +215,11 @@ def _finish(
         again = compare(trial, outcome.plan, counted, list(outcome.methods))
         outcome.method = min(again, key=lambda method: again[method])
         outcome.ranges = read_ranges(counted, outcome.method)
-    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet)
+    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet, wishes.target)
     if outcome.error > wishes.target and outcome.plan.residuals and wishes.max_float:
         # A residual trunk adds up many branches; in float it keeps what no later layer mends.
         other = replace(outcome.plan, residuals=())
-        _take_better(trial, outcome, other, batches, label, wishes.quiet)
+        _take_better(trial, outcome, other, batches, label, wishes.quiet, wishes.target)
     kept = set(outcome.plan.activations)
     outcome.ranges = {t: amax for t, amax in outcome.ranges.items() if t in kept}
     wrong = problems(outcome.model)
@@ -201,15 +234,28 @@ def _take_better(
     batches: Dict[str, Batches],
     label: str,
     quiet: bool,
+    target: float,
 ) -> None:
-    """Write a plan with and without corrected biases; keep it where it is clearly better."""
+    """Write a plan plainly, with corrected biases and with fitted weights; keep the best.
+
+    Fitting looks for the rounding that costs least and takes longest: only where it is needed.
+    """
     plain = quantize(trial.model, chosen, outcome.ranges)
-    with Progress(f"{label}: biases", len(chosen.layers), "layers", quiet) as bar:
-        better = correct(trial.model, plain, chosen, batches, bar.update)
-    for model, corrected in ((plain, False), (better, True)):
-        errors = trial.errors(model)
-        fewer = 1.0 if chosen is outcome.plan else WORTH
-        error = trial.overall(errors)
-        if error < fewer * outcome.error:
-            outcome.model, outcome.errors, outcome.error = model, errors, error
-            outcome.corrected, outcome.plan = corrected, chosen
+    fewer = 1.0 if chosen is outcome.plan else WORTH
+    _keep_if_better(trial, outcome, chosen, plain, "as is", fewer)
+    for word, fit in (("corrected", False), ("fitted", True)):
+        if fit and outcome.error <= target:
+            return
+        with Progress(f"{label}: biases {word}", len(chosen.layers), "layers", quiet) as bar:
+            better = correct(trial.model, plain, chosen, batches, bar.update, fit)
+        _keep_if_better(trial, outcome, chosen, better, word, fewer)
+
+
+def _keep_if_better(
+    trial: Trial, outcome: Outcome, chosen: Plan, model: onnx.ModelProto, word: str, fewer: float
+) -> None:
+    errors = trial.errors(model)
+    error = trial.overall(errors)
+    if error < fewer * outcome.error:
+        outcome.model, outcome.errors, outcome.error = model, errors, error
+        outcome.correction, outcome.plan = word, chosen

@@ -36,7 +36,8 @@ def describe(outcome: Outcome, model: Path, crops: Path) -> Dict[str, Any]:
         "inputs_sha256": sha256_of(crops),
         "inputs_count": outcome.crops,
         "method": outcome.method,
-        "bias_corrected": outcome.corrected,
+        "correction": outcome.correction,
+        "equalized": outcome.alpha,
         "int8_residuals": [node for node, _ in outcome.plan.residuals],
         "float_layers": list(outcome.plan.floating),
         "float_for_accuracy": outcome.dropped,
@@ -77,6 +78,8 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
     for name, outcome in outcomes.items():
         errors = ", ".join(f"{m} {e:.4f}" for m, e in outcome.methods.items())
         lines.append(f"{name}: all layers int8: {errors}")
+        if outcome.alpha is not None:
+            lines.append(f"{name}: channels equalized, alpha {outcome.alpha:g}")
         if outcome.dropped:
             lines.append(f"{name}: float for accuracy: {', '.join(outcome.dropped)}")
     return "\n".join(lines)
@@ -84,9 +87,8 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
 
 def _row(name: str, outcome: Outcome) -> List[str]:
     counts = [len(outcome.plan.layers), len(outcome.plan.floating), len(outcome.dropped)]
-    bias = "corrected" if outcome.corrected else "as is"
     counts.append(len(outcome.plan.residuals))
-    return [name, *map(str, counts), outcome.method, bias, f"{outcome.error:.4f}"]
+    return [name, *map(str, counts), outcome.method, outcome.correction, f"{outcome.error:.4f}"]
 
 
 def picture(outcome: Outcome, title: str) -> bytes:

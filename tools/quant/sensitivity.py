@@ -10,7 +10,7 @@ from tools.quant.graph import Graph, Plan, plan
 from tools.quant.qdq import quantize
 from tools.quant.trial import Trial
 
-SHARE = 0.03  # of the squared error: a layer that brings less is not worth a float layer
+SHARE = 0.005  # of the squared error: a layer that brings less is not worth a float layer
 
 
 def of_layers(

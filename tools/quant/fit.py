@@ -1,0 +1,136 @@
+"""Round a layer's weights so that its output changes least on what it really gets in INT8.
+
+Two steps on the second moments of the layer's inputs. First the weights that give the float output
+from the quantized input, by ridge regression: layer by layer they take back what the layers before
+lost. Source: Hubara et al. 2021, "Accurate post training quantization with small calibration sets",
+section 3, in closed form. Then rounding column by column, each column's error moved into those that
+are still free. Source: Frantar et al. 2023, "GPTQ", section 3 and its Cholesky form.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+import numpy as np
+import onnx
+
+ROWS = 8192  # places of the layer's input that are looked at
+RIDGE = 1.0  # of the mean second moment; holds back what few places cannot know
+STEPS = 127
+
+
+def can_fit(node: onnx.NodeProto, weight: np.ndarray) -> bool:
+    """Plain two-dimensional convolutions, dense or depthwise."""
+    groups = _ints(node, "group", [1])[0]
+    depthwise = weight.ndim == 4 and weight.shape[1] == 1 and groups == weight.shape[0]
+    return node.op_type == "Conv" and weight.ndim == 4 and (groups == 1 or depthwise)
+
+
+def fitted(
+    node: onnx.NodeProto,
+    weight: np.ndarray,
+    wanted: List[np.ndarray],
+    given: List[np.ndarray],
+) -> np.ndarray:
+    """Weights on their INT8 grid.
+
+    Args:
+        node: a convolution that `can_fit`.
+        weight: [out,in/groups,h,w] in float; the grid is that of its own ranges.
+        wanted: batches [N,in,H,W] of the float network's input of the layer.
+        given: the same of the quantized network, as dequantized.
+
+    Returns:
+        The same shape, multiples of each output channel's step.
+    """
+    depthwise = weight.shape[1] == 1 and _ints(node, "group", [1])[0] > 1
+    target, source = _patches(node, weight, wanted, given)
+    if depthwise:  # [R,C,k] -> a problem for each channel
+        target, source = target.transpose(1, 0, 2), source.transpose(1, 0, 2)
+        rows = weight.reshape(len(weight), 1, -1)
+    else:
+        target, source = (p.reshape(1, len(p), -1) for p in (target, source))
+        rows = weight.reshape(1, len(weight), -1)
+    step = np.maximum(np.abs(rows).max(-1, keepdims=True), 1e-8) / STEPS
+    moment, cross = _moments(source, target)
+    moved = rows @ np.linalg.solve(moment, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return np.asarray(_rounded(moved, moment, step).reshape(weight.shape), np.float32)
+
+
+def _moments(source: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """E[s s'] and E[t s'] of [P,R,d] about their means (a bias takes care of those), with ridge."""
+    source = source - source.mean(1, keepdims=True)
+    target = target - target.mean(1, keepdims=True)
+    count = source.shape[1]
+    moment = (source.transpose(0, 2, 1) @ source / count).astype(np.float64)
+    cross = (target.transpose(0, 2, 1) @ source / count).astype(np.float64)
+    mean = np.trace(moment, axis1=1, axis2=2)[:, None, None] / moment.shape[1]
+    ridge = np.eye(moment.shape[1]) * np.maximum(RIDGE * mean, 1e-12)
+    return moment + ridge, cross + ridge
+
+
+def _rounded(rows: np.ndarray, moment: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """[P,out,d] on the grid; errors go where the inputs say they matter least."""
+    factor = np.linalg.cholesky(np.linalg.inv(moment)).transpose(0, 2, 1)  # upper
+    left = rows.astype(np.float64)
+    found = np.empty_like(left)
+    for j in range(left.shape[-1]):
+        column = left[..., j : j + 1]
+        found[..., j : j + 1] = np.clip(np.rint(column / step), -STEPS, STEPS) * step
+        error = (column - found[..., j : j + 1]) / factor[:, j, j][:, None, None]
+        left[..., j + 1 :] -= error * factor[:, j, None, j + 1 :]
+    return found
+
+
+def _patches(
+    node: onnx.NodeProto, weight: np.ndarray, wanted: List[np.ndarray], given: List[np.ndarray]
+) -> Tuple[np.ndarray, np.ndarray]:
+    """[R,in,h*w] of both inputs, at the same places, evenly drawn over all batches."""
+    share = max(1, ROWS // max(1, sum(len(b) for b in given)))
+    generator = np.random.default_rng(0)
+    found: Tuple[List[np.ndarray], List[np.ndarray]] = ([], [])
+    for pair in zip(wanted, given):
+        windows = [windows_of(node, weight, batch) for batch in pair]
+        high, wide = windows[0].shape[2:4]
+        few = generator.choice(high * wide, min(share, high * wide), replace=False)
+        for side, view in zip(found, windows):
+            taken = view[:, :, few // wide, few % wide]  # [N,C,F,h,w]
+            patches = taken.transpose(0, 2, 1, 3, 4)
+            side.append(patches.reshape(-1, patches.shape[2], weight.shape[2] * weight.shape[3]))
+    return np.concatenate(found[0]), np.concatenate(found[1])
+
+
+def windows_of(node: onnx.NodeProto, weight: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    """What the kernel sees at each output place: a view [N,C,Ho,Wo,h,w]."""
+    top, left, bottom, right = _pads(node, weight, batch)
+    padded = np.pad(batch, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    (down, along), (dy, dx) = _ints(node, "strides", [1, 1]), _ints(node, "dilations", [1, 1])
+    size = (dy * (weight.shape[2] - 1) + 1, dx * (weight.shape[3] - 1) + 1)
+    view = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
+    return view[:, :, ::down, ::along, ::dy, ::dx]
+
+
+def _pads(node: onnx.NodeProto, weight: np.ndarray, batch: np.ndarray) -> List[int]:
+    """Top, left, bottom, right."""
+    attributes: Dict[str, bytes] = {a.name: a.s for a in node.attribute if a.s}
+    mode = attributes.get("auto_pad", b"NOTSET")
+    if mode in (b"NOTSET", b""):
+        return _ints(node, "pads", [0, 0, 0, 0])
+    if mode == b"VALID":
+        return [0, 0, 0, 0]
+    strides, dilations = _ints(node, "strides", [1, 1]), _ints(node, "dilations", [1, 1])
+    ends: List[Tuple[int, int]] = []
+    for axis in (0, 1):
+        length, stride = batch.shape[2 + axis], strides[axis]
+        reach = dilations[axis] * (weight.shape[2 + axis] - 1) + 1
+        total = max(0, (-(-length // stride) - 1) * stride + reach - length)
+        less = total // 2
+        ends.append((less, total - less) if mode == b"SAME_UPPER" else (total - less, less))
+    return [ends[0][0], ends[1][0], ends[0][1], ends[1][1]]
+
+
+def _ints(node: onnx.NodeProto, name: str, usual: List[int]) -> List[int]:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return list(attribute.ints) or [int(attribute.i)]
+    return usual
