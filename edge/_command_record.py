@@ -121,7 +121,7 @@ def answer_topic(command: Optional[Command], device: str, property_topic: str) -
     What is signed counts before what the packet says. Only topics under this box's own `answer/`
     are taken: a stranger must not make the box write to others.
     """
-    wanted = command.answer_to if command is not None and command.answer_to else property_topic
     start = f"{ROOT}/{device}/answer/"
-    fits = wanted.startswith(start) and name_problem(wanted[len(start) :]) is None
-    return wanted if fits else ""
+    wanted = [command.answer_to if command is not None else "", property_topic]
+    fits = (w for w in wanted if w.startswith(start) and name_problem(w[len(start) :]) is None)
+    return next(fits, "")

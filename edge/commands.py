@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge import _durable
+from edge import _durable, codec
 from edge._command_memory import Memory
 from edge._command_record import (
     ANSWER_PREFIX,
@@ -171,7 +171,8 @@ class Commands:
             # QoS 0: an answer is for who waits for it; it is never written to the outbox.
             incoming.answer(Message(topic, "answer", record, correlation=incoming.correlation))
 
-    def _signed(self, record: Dict[str, Any]) -> Dict[str, Any]:
+    def _signed(self, said: Dict[str, Any]) -> Dict[str, Any]:
+        record: Dict[str, Any] = codec.plain(said, "answer")  # as every reader will see it
         public = self._own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         record["key"] = public.hex()
         record["signature"] = self._own.sign(ANSWER_PREFIX + canonical(record)).hex()

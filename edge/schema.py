@@ -128,7 +128,10 @@ def _table_of(kind: Any, value: Any, path: str, meta: Mapping[str, Any]) -> Dict
 
 def _scalar(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf")  # which no key allows
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     if kind is Any or (type(value) is kind):
