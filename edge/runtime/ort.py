@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
@@ -198,7 +199,7 @@ def _checked(data: bytes, path: Path) -> bytes:
 
 def _session(data: bytes, path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or _threads_unpinned()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     for key, value in _spinning().items():
@@ -210,6 +211,20 @@ def _session(data: bytes, path: Path, threads: int) -> Any:
         raise DataError(
             f"{path}: is not a network that ONNX Runtime {version} can load: {_first_line(error)}"
         ) from error
+
+
+def _threads_unpinned() -> int:
+    """0, ONNX Runtime's own choice, or a number where threads may not be tied to cores.
+
+    The service's system call filter forbids it; without a number the runtime would try, and write
+    an error for each thread of each network.
+    """
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, cores)
+    except PermissionError:
+        return len(cores)
+    return 0
 
 
 def _spinning() -> Dict[str, str]:

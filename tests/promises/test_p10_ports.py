@@ -66,6 +66,22 @@ def test_the_kernel_would_tell() -> None:
     assert sorted(opened) == ["tcp", "udp", "unix"]
 
 
+def test_nothing_is_kept_or_told_for_others(tmp_path: Path) -> None:
+    """P10: no library keeps records of use: the home folder and the temporary one stay empty."""
+    places = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    for place in places.values():
+        place.mkdir()
+    out = tmp_path / "out"
+    daemon = Daemon(tmp_path, settings(tmp_path, [f"jsonl:{out}"]))
+    daemon.start(**{name: str(place) for name, place in places.items()})
+    try:
+        until(lambda: out.exists() and out.read_text().count("/frame") > 20, "frames")
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
+    assert [p for place in places.values() for p in place.rglob("*")] == []
+
+
 @pytest.mark.parametrize("cameras", ["synthetic", "rtsp"])
 def test_no_port_is_open_while_it_runs(
     broker: Any, tmp_path: Path, cameras: str, figures: Any
