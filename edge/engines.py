@@ -26,6 +26,8 @@ from edge.runtime._exchange import Exchange
 log = logging.getLogger(__name__)
 
 Shapes = Mapping[str, Tuple[int, ...]]
+# Engines that may serve until the one that is wanted is there: slower, never less exact.
+FINER = {"int8": ("fp16", "fp32"), "fp16": ("fp32",), "fp32": ()}
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,21 @@ class Engines:
         full = f"{folder.name}/{name}"
         if self._settings.prefer == "onnx":
             return self._open_onnx(full, folder, network, shapes, 'runtime.prefer = "onnx"')
-        judged = self._judge(folder, network)
+        precision = self._settings.precision
+        judged = self._judge(folder, network, precision)
         if not judged.against:
             try:
-                return self._open_engine(full, judged, shapes)
+                return self._open_engine(full, judged, shapes, "its build record fits this machine")
             except EdgeError as error:
                 judged = Judged(judged.path, (str(error),), rebuild=not self._signed)
         why = "; ".join(judged.against)
         if self._settings.prefer == "engine":
             raise UnavailableError(
                 f"{judged.path}: {why}; runtime.prefer = \"engine\" demands one: `edge-tools build "
-                f"{folder.name} --network {name} --precision {self._settings.precision}`"
+                f"{folder.name} --network {name} --precision {precision}`"
             )
-        exchange = Exchange(self._open_onnx(full, folder, network, shapes, why))
+        slower = self._open_slower(full, folder, network, shapes, why)
+        exchange = Exchange(slower or self._open_onnx(full, folder, network, shapes, why))
         if judged.rebuild and self._may_build(full):
             self._jobs.append(_Job(full, folder, name, judged.path, shapes, exchange))
             self._change(full, next="waiting")
@@ -125,8 +129,8 @@ class Engines:
         """The choices as plain values, for the status."""
         return {name: dict(vars(choice)) for name, choice in sorted(self.choices.items())}
 
-    def _judge(self, folder: Path, network: Network) -> Judged:
-        path = engine_path(folder, network.file, self._settings.precision)
+    def _judge(self, folder: Path, network: Network, precision: str) -> Judged:
+        path = engine_path(folder, network.file, precision)
         here = self._machine()
         if here is None:
             return Judged(path, (self._no_gpu,))
@@ -147,10 +151,23 @@ class Engines:
             settings.threads, settings.max_batch, dla_core=dla_core, preprocess=settings.preprocess
         )
 
-    def _open_engine(self, full: str, judged: Judged, shapes: Shapes) -> Runner:
+    def _open_slower(
+        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str
+    ) -> Optional[Runner]:
+        for precision in FINER[self._settings.precision]:
+            judged = self._judge(folder, network, precision)
+            if not judged.against:
+                try:
+                    told = f"{why}; one in {precision} stands for it"
+                    return self._open_engine(full, judged, shapes, told)
+                except EdgeError as error:
+                    log.info("%s: %s", full, error)
+        return None
+
+    def _open_engine(self, full: str, judged: Judged, shapes: Shapes, why: str) -> Runner:
         runner = open_runner(judged.path, shapes, self._options(judged.dla_core), self._read)
         log.info("loaded %s", judged.path)
-        self._decide(full, Choice("trt", judged.path.name, "its build record fits this machine"))
+        self._decide(full, Choice("trt", judged.path.name, why))
         return runner
 
     def _open_onnx(

@@ -233,6 +233,31 @@ def test_a_missing_engine_is_built_and_takes_over(gpu: Gpu, models: Path) -> Non
     runner.close()
 
 
+def test_a_finer_engine_serves_until_then(gpu: Gpu, models: Path) -> None:
+    """FP32 on the GPU while FP16 is built: nothing runs on the CPU meanwhile."""
+    builder.engine(models / "standing", SAMPLES["standing"], "fp32")
+    choosing = engines(models, precision="fp16")
+    runner = opened(choosing, models)
+    choice = choosing.choices["standing/main"]
+    assert (choice.runtime, choice.file, choice.next) == ("trt", "model.fp32.engine", "waiting")
+    assert choice.why == "there is no engine yet; one in fp32 stands for it"
+    before = step(runner)
+    choosing.start()
+    until(lambda: choosing.choices["standing/main"].file == "model.fp16.engine",
+          lambda: step(runner))
+    np.testing.assert_allclose(step(runner), before, atol=1e-5)
+    choosing.close()
+    runner.close()
+
+
+def test_a_coarser_engine_never_stands_for_a_finer_one(gpu: Gpu, models: Path) -> None:
+    builder.engine(models / "standing", SAMPLES["standing"], "fp16")
+    choosing = engines(models, precision="fp32", build=False)
+    opened(choosing, models).close()
+    assert choosing.choices["standing/main"].runtime == "ort"
+    choosing.close()
+
+
 @pytest.mark.parametrize(("behaviour", "why"), [
     ("fail", "no engine: out of memory: try a smaller --batch"),
     ("other", "no engine: built with TensorRT 8.5.2; here is 10.3.0"),
