@@ -186,6 +186,33 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Telemetry:
+    """How the machine is: temperatures, power, clocks, throttling."""
+
+    source: str = key("auto", "auto = jtop where it runs, else the kernel's files",
+                      choices=("auto", "jtop", "sysfs"))
+    every_s: float = key(2.0, "pause between two readings", 0.1, 60)
+
+
+@dataclass(frozen=True)
+class Degrade:
+    """What live cameras are done without, step by step in this order, and when it comes back."""
+
+    when: List[str] = key(["throttled", "behind"], "reasons; empty = never",
+                          choices=("throttled", "behind"))
+    after_s: float = key(3.0, "a reason must last so long", 0, 600)
+    hold_s: float = key(5.0, "no two steps come closer", 0.5, 600)
+    recover_s: float = key(20.0, "over for so long = one step back", 0.5, 3600)
+    recover_max_s: float = key(600.0, "the longest that grows where steps back do not last",
+                               0.5, 86400)
+    detect_times: List[int] = key([2, 4], "first the detector looks so many times rarer", 2, 100)
+    part_limits: List[int] = key([4, 1], "then so many people a step get hands and a face",
+                                 1, 1000)
+    rate_shares: List[float] = key([0.75, 0.5, 0.33, 0.25], "then this share of frames is taken",
+                                   0.01, 0.99)
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file."""
 
@@ -207,6 +234,8 @@ class Config:
     commands: Commands = key(Commands)
     bundle: Bundle = key(Bundle)
     record: Record = key(Record)
+    telemetry: Telemetry = key(Telemetry)
+    degrade: Degrade = key(Degrade)
 
 
 def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Dict[str, Any]:
