@@ -12,6 +12,7 @@ from edge.errors import ConfigError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs
 from edge.recipe import Network
+from edge.runtime.kernels.decode import Chosen
 from edge.structures import Detections, Frame
 
 
@@ -45,6 +46,7 @@ class Candidates:
 
 _MAX_LOG_SIZE = 10.0  # 22000 anchors or cells: no picture holds such a box
 Decode = Callable[[Dict[str, np.ndarray], float], Candidates]
+Take = Callable[[Dict[str, Chosen]], Candidates]
 
 
 class BoxDetector:
@@ -55,15 +57,22 @@ class BoxDetector:
         decode: its outputs and the lowest score -> candidates.
         options: thresholds.
         suppress: whether overlapping boxes are still in (no NMS in the graph).
+        take: rows that a GPU chose (`outputs.want_rows`) -> candidates.
     """
 
     def __init__(
-        self, outputs: Outputs, decode: Decode, options: ModelOptions, suppress: bool = True
+        self,
+        outputs: Outputs,
+        decode: Decode,
+        options: ModelOptions,
+        suppress: bool = True,
+        take: Optional[Take] = None,
     ) -> None:
         self._outputs = outputs
         self._decode = decode
         self._options = options
         self._suppress = suppress
+        self._take = take
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
         """One Detections for each frame, boxes clipped to it, best score first."""
@@ -72,9 +81,16 @@ class BoxDetector:
         matrices = self._outputs.letterbox(frames)
         # A network may give anything: what is not finite is dropped and counted, not computed with.
         with np.errstate(invalid="ignore", over="ignore"):
-            found = self._decode(self._outputs.run(), self._options.min_score)
+            found = self._found()
         self._outputs.note_bad(found.bad)
         return [self._finish(found, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
+
+    def _found(self) -> Candidates:
+        """Execute and decode: what a GPU chose, else everything."""
+        chosen = self._outputs.run_chosen() if self._take is not None else None
+        if chosen is not None and self._take is not None:
+            return self._take(chosen)
+        return self._decode(self._outputs.run(), self._options.min_score)
 
     def _finish(
         self, found: Candidates, frame: int, matrix: np.ndarray, size: Tuple[int, int]

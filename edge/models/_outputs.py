@@ -12,6 +12,7 @@ from edge.errors import ConfigError, DataError
 from edge.models import _preprocess
 from edge.recipe import Network, Recipe
 from edge.runtime import Crops, Runner, crops_of
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Outputs:
         self._bad_runs = 0
         self._crops: Optional[Crops] = None  # what filled the input
         self._peaks: Tuple[str, ...] = ()
+        self._rows: Dict[str, Rows] = {}
+        self._floor = 0.0
         self._check_names(recipe.family, known)
 
     def _check_names(self, family: str, known: Sequence[str]) -> None:
@@ -101,6 +104,21 @@ class Outputs:
     def want_peaks(self, x: str, y: str) -> None:
         """Of these outputs only the maxima are wanted: a GPU then sends nothing else."""
         self._peaks = (self.graph_name(x), self.graph_name(y))
+
+    def want_rows(self, rows: Mapping[str, Rows], floor: float) -> None:
+        """Of these outputs only rows of at least this score are wanted: see `run_chosen`."""
+        self._rows, self._floor = dict(rows), floor
+
+    def run_chosen(self) -> Optional[Dict[str, Chosen]]:
+        """Execute, if a GPU chooses the wanted rows: those of each output. Else None, nothing ran.
+
+        Beyond 1024 rows of a frame and output, the best of them.
+        """
+        if not self._rows or self._crops is None:
+            return None
+        wanted = {self._names[name]: rows for name, rows in self._rows.items()}
+        chosen = self._crops.choose(wanted, self._floor)
+        return {name: chosen[self._names[name]] for name in self._rows}
 
     def listing(self) -> str:
         """The graph's outputs and their shapes, for messages."""

@@ -21,6 +21,7 @@ from edge.models._boxes import (
 from edge.models._outputs import Outputs
 from edge.recipe import Recipe
 from edge.runtime import Runner
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.schema import build, key
 
 # yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
@@ -49,6 +50,8 @@ class _Head:
     stretch: float
     input_width: int
     person: int
+    cells: int = 0  # of the map; 0 = known at run time only
+    columns: int = 0
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
@@ -61,17 +64,25 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     settings = build(Settings, recipe.options, "options")
     check_person(settings.person, settings.classes)
     outputs = Outputs(recipe, runners, list(settings.anchors))
-    heads = []
+    heads, rows = [], {}
     for name, sizes in settings.anchors.items():
         anchors = _anchors(name, sizes)
-        outputs.require(name, (len(anchors) * (5 + settings.classes), None, None))
+        columns = 5 + settings.classes
+        _, high, wide = outputs.require(name, (len(anchors) * columns, None, None))
         stretch = settings.scale_x_y.get(name, 1.05)
-        heads.append(_Head(name, anchors, stretch, outputs.network.width, settings.person))
+        cells = (high or 0) * (wide or 0), wide or 0
+        heads.append(_Head(name, anchors, stretch, outputs.network.width, settings.person, *cells))
+        rows[name] = Rows.of_head(len(anchors), columns, cells[0], 5 + settings.person, factor=4)
 
     def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
         return Candidates.join([decode_head(results[h.name], h, min_score) for h in heads])
 
-    return BoxDetector(outputs, decode, options)
+    def take(chosen: Dict[str, Chosen]) -> Candidates:
+        return Candidates.join([take_head(chosen[h.name], h) for h in heads])
+
+    if all(head.cells for head in heads):
+        outputs.want_rows(rows, options.min_score)
+    return BoxDetector(outputs, decode, options, take=take)
 
 
 def _anchors(name: str, sizes: List[List[float]]) -> np.ndarray:
@@ -103,6 +114,14 @@ def decode_head(raw: np.ndarray, head: _Head, min_score: float) -> Candidates:
     good = (scores >= min_score) & np.isfinite(part[:, 4] + person_logit)
     bad = bad_numbers(sure) + bad_numbers(person)
     return Candidates.of(frame[good], boxes[good], scores[good], bad)
+
+
+def take_head(chosen: Chosen, head: _Head) -> Candidates:
+    """The same of rows that a GPU chose: row = anchor * cells + cell."""
+    anchor, cell = chosen.row // head.cells, chosen.row % head.cells
+    at = np.stack((cell % head.columns, cell // head.columns), -1)
+    boxes = _boxes(chosen.boxes, at, head.anchors[anchor], head, head.columns)
+    return Candidates.of(chosen.frame, boxes, chosen.scores, chosen.bad)
 
 
 def _boxes(

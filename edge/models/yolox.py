@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Union
+from typing import Dict, List, Mapping, Tuple, Union
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from edge.models._boxes import (
     BoxDetector,
     Candidates,
     Decode,
+    Take,
     bad_numbers,
     check_person,
     exp_size,
@@ -23,6 +24,7 @@ from edge.models._exports import NAMES, finished_boxes
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.schema import build, key
 
 
@@ -55,7 +57,8 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         return finished
     if outputs.has(*maps):
         return BoxDetector(outputs, _maps(outputs, settings), options)
-    return BoxDetector(outputs, _rows(outputs, settings), options)
+    decode, take = _rows(outputs, settings, options.min_score)
+    return BoxDetector(outputs, decode, options, take=take)
 
 
 def _maps(outputs: Outputs, settings: Settings) -> Decode:
@@ -87,23 +90,33 @@ def _level(
     return Candidates.of(frame[good], boxes[good], scores[good], bad)
 
 
-def _rows(outputs: Outputs, settings: Settings) -> Decode:
+def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
     priors = grid(outputs.network, settings.strides)
     shape = outputs.require("output", (None if settings.decoded else len(priors), None))
     check_person(settings.person, None if shape[1] is None else shape[1] - 5)
+
+    def boxes_of(raw: np.ndarray, row: np.ndarray) -> np.ndarray:
+        if settings.decoded:
+            half = raw[:, 2:] / 2
+            return np.concatenate((raw[:, :2] - half, raw[:, :2] + half), -1)
+        return decode_boxes(raw, priors[row, :2], priors[row, 2:])
 
     def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
         rows = results["output"]
         scores = rows[..., 4] * rows[..., 5 + settings.person]
         frame, row = np.nonzero(scores >= min_score)
-        raw = rows[frame, row, :4]
-        if settings.decoded:
-            boxes = np.concatenate((raw[:, :2] - raw[:, 2:] / 2, raw[:, :2] + raw[:, 2:] / 2), -1)
-        else:
-            boxes = decode_boxes(raw, priors[row, :2], priors[row, 2:])
+        boxes = boxes_of(rows[frame, row, :4], row)
         return Candidates.of(frame, boxes, scores[frame, row], bad_numbers(scores))
 
-    return decode
+    def take(chosen: Dict[str, Chosen]) -> Candidates:
+        found = chosen["output"]
+        boxes = boxes_of(found.boxes, found.row)
+        return Candidates.of(found.frame, boxes, found.scores, found.bad)
+
+    if shape[0] and shape[1]:
+        rows = Rows.of_table(shape[0], shape[1], score=5 + settings.person, factor=4)
+        outputs.want_rows({"output": rows}, min_score)
+    return decode, take
 
 
 def decode_boxes(raw: np.ndarray, cells: np.ndarray, strides: Union[int, np.ndarray]) -> np.ndarray:

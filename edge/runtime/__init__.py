@@ -12,6 +12,7 @@ from edge import plug
 from edge.errors import ConfigError, NoInputError
 from edge.recipe import Network
 from edge.runtime.kernels import enable
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 
 SUFFIXES = {".onnx": "ort", ".engine": "trt"}
@@ -97,6 +98,9 @@ class Crops(Protocol):
         Returns:
             Bins [B,K,2] i32 and maxima [B,K,2] f32; borrowed until the next call.
         """
+
+    def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
+        """Execute what was fed; of these outputs the rows whose score is at least `floor`."""
 
     def close(self) -> None:
         """Give everything back; may be called twice."""

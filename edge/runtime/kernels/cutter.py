@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Protocol, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from edge.recipe import Network
 from edge.runtime import DeviceArray
 from edge.runtime._cuda_memory import Buffer, Device, Stream
 from edge.runtime.kernels import cubins
+from edge.runtime.kernels.chooser import RowChooser
 from edge.runtime.kernels.crops import (
     check_count,
     check_image,
@@ -20,7 +21,7 @@ from edge.runtime.kernels.crops import (
     rows_of_frames,
     target_of,
 )
-from edge.runtime.kernels.decode import crop_shape
+from edge.runtime.kernels.decode import Chosen, Rows, crop_shape
 from edge.runtime.kernels.layouts import CROP
 from edge.runtime.kernels.peaks import PeakReader
 from edge.runtime.kernels.stage import Stage
@@ -58,6 +59,7 @@ class Cutter:
         self._module = device.module(cubin or cubins.fitting(device.compute_capability))
         self._crop = self._module.function("crop")
         self._peaks = PeakReader(engine, self._module)
+        self._chooser = RowChooser(engine, self._module)
         self._table: Optional[Buffer] = None
         self._queued = self._closed = False
         stage.users += 1
@@ -97,6 +99,11 @@ class Cutter:
         """Execute the network; of two outputs [B,K,bins] the maxima alone, see PeakReader.read."""
         self._queued = False  # it waits for the stream
         return self._peaks.read(x, y)
+
+    def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
+        """Execute the network; of its outputs the best rows alone, see RowChooser.read."""
+        self._queued = False  # it waits for the stream
+        return self._chooser.read(wanted, floor)
 
     def _sources(self, frames: Sequence[Frame]) -> np.ndarray:
         for frame in frames:
@@ -139,6 +146,7 @@ class Cutter:
         """Give everything back; may be called twice. The stream must be idle."""
         self._drop_table()
         self._peaks.close()
+        self._chooser.close()
         self._module.close()
         self._stage.users -= not self._closed
         self._closed = True

@@ -46,6 +46,23 @@ class Rows:
         return Rows(anchors * cells, cells, frame, outer, 1, cells, *places, logits=True)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of all frames whose score is high enough, by frame, rising."""
+
+    frame: np.ndarray  # [M] i64
+    row: np.ndarray  # [M] i64
+    scores: np.ndarray  # [M] f32
+    boxes: np.ndarray  # [M,parts] f32, as the network gives them
+    bad: int = 0  # rows whose score was no finite number
+
+    @staticmethod
+    def none(parts: int) -> Chosen:
+        """Of no frame."""
+        whole, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return Chosen(whole, whole, real, np.zeros((0, parts), np.float32))
+
+
 def choice_of(rows: Rows, data: int, frames: int, dtype: np.dtype, floor: float) -> Choice:
     """The argument of `choose` for one output; where results go is left to be set.
 

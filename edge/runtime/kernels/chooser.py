@@ -1,0 +1,95 @@
+"""A detector's candidates picked where the engine wrote its rows: only they come back."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+import numpy as np
+
+from edge.errors import InternalError
+from edge.runtime import DeviceArray
+from edge.runtime._cuda_memory import Buffer, Module
+from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
+
+MOST = 1024  # candidates of a frame and output; beyond it the best are kept
+_FLOATS = (np.float32, np.float16)
+
+
+class RowChooser:
+    """Executes an engine and keeps of its outputs only rows with a high score.
+
+    Args:
+        engine: with `queue`, `wait`, `stream` and `device` (edge.runtime.trt).
+        module: the kernels.
+    """
+
+    def __init__(self, engine: Any, module: Module) -> None:
+        self._engine = engine
+        self._choose = module.function("choose")
+        self._rooms: Dict[str, List[Buffer]] = {}  # found, rows, scores, boxes of each output
+
+    def read(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
+        """Run what was fed.
+
+        Args:
+            wanted: where the rows of each output lie.
+            floor: lowest score.
+
+        Returns:
+            The chosen rows of each output, in arrays of their own.
+        """
+        outputs = self._engine.queue()
+        for name, rows in wanted.items():
+            self._launch(name, rows, outputs[name], floor)
+        self._engine.wait()
+        return {name: self._chosen(name, rows, outputs[name]) for name, rows in wanted.items()}
+
+    def _launch(self, name: str, rows: Rows, output: DeviceArray, floor: float) -> None:
+        frames = output.shape[0]
+        if output.dtype not in _FLOATS:
+            raise InternalError(f"{name}: rows are chosen among FP32 or FP16 numbers")
+        if not frames:
+            return
+        room, stream = self._room(name, frames, rows.parts), self._engine.stream
+        task = choice_of(rows, output.pointer, frames, output.dtype, floor)
+        task.most = MOST
+        task.found, task.rows_at, task.scores, task.boxes = (buffer.pointer for buffer in room)
+        self._choose.launch(*choice_shape(frames), [task], stream)
+        for buffer, nbytes in zip(room, _sizes(frames, rows.parts)):
+            buffer.download(stream, nbytes)
+
+    def _room(self, name: str, frames: int, parts: int) -> List[Buffer]:
+        sizes = _sizes(frames, parts)
+        room = self._rooms.get(name)
+        if room is None or room[0].nbytes < sizes[0]:
+            for buffer in room or []:
+                buffer.close()
+            room = [self._engine.device.buffer(size, what="candidates") for size in sizes]
+            self._rooms[name] = room
+        return room
+
+    def _chosen(self, name: str, rows: Rows, output: DeviceArray) -> Chosen:
+        frames = output.shape[0]
+        if not frames:
+            return Chosen.none(rows.parts)
+        found, at, scores, boxes = self._rooms[name]
+        counts = found.view((frames, 2), np.int32)
+        kept = np.arange(MOST) < counts[:, :1]
+        frame, slot = np.nonzero(kept)
+        return Chosen(
+            frame,
+            at.view((frames, MOST), np.int32)[frame, slot].astype(np.int64),
+            scores.view((frames, MOST), np.float32)[frame, slot],
+            boxes.view((frames, MOST, rows.parts), np.float32)[frame, slot],
+            int(counts[:, 1].sum()),
+        )
+
+    def close(self) -> None:
+        """Give everything back; may be called twice. The stream must be idle."""
+        while self._rooms:
+            for buffer in self._rooms.popitem()[1]:
+                buffer.close()
+
+
+def _sizes(frames: int, parts: int) -> Tuple[int, int, int, int]:
+    return frames * 8, frames * MOST * 4, frames * MOST * 4, frames * MOST * parts * 4
