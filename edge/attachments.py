@@ -1,6 +1,6 @@
-"""The parts of a run that are off by default: bundles, signed commands, recordings of poses.
+"""What goes with the loop: bundles, signed commands, recordings of poses, telemetry and relief.
 
-Each is imported only where the configuration asks for it.
+The first three are off by default, and imported only where the configuration asks for them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
 
 from edge import _durable
+from edge._degrade_loop import Relief
 from edge.assemble import Models
 from edge.config import Config
+from edge.errors import ConfigError
 from edge.messages import ROOT, Incoming
 from edge.pace import Cameras, Pace
 from edge.publish import Publisher
 from edge.running import Running
 from edge.structures import Frame, Poses
+from edge.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from edge._command_watch import Watch
@@ -23,6 +26,20 @@ if TYPE_CHECKING:
     from edge.commands import Commands
 
 See = Callable[[Sequence[Frame], Sequence[Poses]], None]
+
+
+def check(config: Config) -> None:
+    """What can be known to be wrong before a run.
+
+    Raises:
+        ConfigError: a command that there is none of, or a key that is missing.
+    """
+    if config.commands.allow:
+        from edge import commands
+
+        commands.check(config)
+    if config.bundle.enabled and not config.trust.key_file:
+        raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
 
 
 class Attachments:
@@ -42,15 +59,14 @@ class Attachments:
         self._commands: Optional[Commands] = None
         self._watch: Optional[Watch] = None
         self._pace: Optional[Pace] = None
+        self._relief: Optional[Relief] = None
+        self._telemetry = Telemetry(config.telemetry)
+        self._stack.callback(self._telemetry.close)
         if config.bundle.enabled:
             from edge.bundle import Bundles
 
             self._bundles = Bundles(config)
             self._stack.callback(self._bundles.close)
-        if config.commands.allow:
-            from edge import commands
-
-            commands.check(config)
 
     def applied(self, config: Config) -> Config:
         """The configuration as the bundle in use makes it."""
@@ -65,8 +81,8 @@ class Attachments:
         return self._bundles.open(config) if self._bundles else Models(config)
 
     def cameras(self, cameras: Cameras) -> Cameras:
-        """The cameras, slowed down where a command may wish for it."""
-        if "rate" not in self._config.commands.allow:
+        """The cameras, slowed down where a command or a hot machine may wish for it."""
+        if "rate" not in self._config.commands.allow and not self._config.degrade.when:
             return cameras
         self._pace = Pace(cameras)
         return self._pace
@@ -97,6 +113,9 @@ class Attachments:
     def attach(self, running: Running) -> None:
         """The loop is made: begin."""
         self._running = running
+        self._telemetry.start()
+        if self._pace is not None and self._config.degrade.when:
+            self._relief = Relief(running, self._pace, self._telemetry)
         if self._bundles:
             self._bundles.attach(running)
         if self._watch is not None:
@@ -113,10 +132,17 @@ class Attachments:
         """After each step."""
         if self._bundles:
             self._bundles.tick()
+        if self._relief is not None:
+            self._relief.tick()
 
     def report(self) -> Mapping[str, Any]:
         """What the metrics get to know."""
-        return {"commands": dict(self._commands.counts)} if self._commands else {}
+        told = self._telemetry.report()
+        if self._relief is not None:
+            told["degrade"] = self._relief.report()
+        if self._commands:
+            told["commands"] = dict(self._commands.counts)
+        return told
 
     def close(self) -> None:
         """End what was begun."""

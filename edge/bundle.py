@@ -233,7 +233,7 @@ def _put(running: Running, config: Config, models: Models) -> Models:
     """Between two steps: these networks from now on; gives those before."""
     before = running.use(models)
     running.config = config
-    running.publisher.describe([camera.name for camera in config.cameras], models.sha256())
+    running.tell_engines()
     return before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge import capture, config, plug, publish, skeletons
+from edge import attachments, capture, config, plug, publish, skeletons
 from edge.assemble import models_dir
 from edge.config import Config
 from edge.errors import ConfigError, EdgeError, NoInputError
@@ -45,6 +45,7 @@ def look_up(settings: Config) -> None:
     target = settings.pose.skeleton
     if target and target not in skeletons.names():
         raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")
+    attachments.check(settings)
     _check_models(settings)
 
 

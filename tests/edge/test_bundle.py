@@ -256,7 +256,7 @@ class Loop:
         import threading
 
         self.config, self.models, self.health = settings, models, Health()
-        self.pipeline, self.publisher, self.changing = self, self, threading.Lock()
+        self.pipeline, self.changing = self, threading.Lock()
         self.births: List[Dict[str, str]] = []
 
     def between_steps(self, change: Callable[[], None]) -> None:
@@ -266,8 +266,8 @@ class Loop:
         before, self.models = self.models, models
         return before
 
-    def describe(self, cameras: Any, engines: Dict[str, str]) -> None:
-        self.births.append(engines)
+    def tell_engines(self) -> None:
+        self.births.append(self.models.sha256())
 
     def turn(self, bundles: Bundles) -> List[Any]:
         found = self.models.detect(["frame"])
