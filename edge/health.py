@@ -21,9 +21,11 @@ class Window:
     def __init__(self) -> None:
         self._values_ms = np.zeros(WINDOW, np.float32)
         self.count = 0
+        self.total_ms = 0.0  # of all there ever were
 
     def add_ns(self, duration_ns: int) -> None:
         """Remember one duration."""
+        self.total_ms += duration_ns * 1e-6
         self._values_ms[self.count % WINDOW] = duration_ns * 1e-6
         self.count += 1
 

@@ -36,11 +36,12 @@ class Pace:
         self._cameras = cameras
         self._due_ns = 0
         self.max_hz = 0  # steps per second; 0 = as the cameras give them
+        self.relief_hz = 0.0  # the same, where the machine cannot do more
 
     def take(self, timeout_s: float) -> List[Frame]:
         """As the cameras' own, but not before it is time."""
-        hz = self.max_hz
-        if hz <= 0:
+        hz = min((hz for hz in (self.max_hz, self.relief_hz) if hz > 0), default=0.0)
+        if not hz:
             return self._cameras.take(timeout_s)
         wait_s = (self._due_ns - time.monotonic_ns()) * 1e-9
         if wait_s > 0:
@@ -50,7 +51,7 @@ class Pace:
         frames = self._cameras.take(timeout_s)
         if frames:
             now_ns = time.monotonic_ns()
-            period_ns = 10**9 // hz
+            period_ns = int(10**9 / hz)
             next_ns = self._due_ns + period_ns  # on the beat, unless that was missed
             self._due_ns = next_ns if next_ns > now_ns else now_ns + period_ns
         return frames

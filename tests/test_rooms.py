@@ -40,6 +40,8 @@ ALLOWED: Dict[str, Set[str]] = {
     "edge/_assignment.py": set(),
     "edge/_stature.py": PURE,
     "edge/smooth.py": CONFIG,
+    "edge/degrade.py": CONFIG,
+    "edge/_telemetry": PURE | {"edge.health", "edge._telemetry_sysfs"},
     "edge/codec.py": {"edge.errors"},
     "edge/messages.py": CONFIG | {"edge.codec", "edge"},
     "edge/publish/": CONFIG | {"edge.publish", "edge.messages", "edge.codec", "edge",
@@ -60,9 +62,11 @@ ONE_PLACE = {
     "cv2": ("edge/models/_preprocess.py", "edge/capture/", "edge/annotate.py",
             "edge/snapshot.py", "tools/"),
     "gi": ("edge/capture/",),
+    "jtop": ("edge/_telemetry_jtop.py",),
 }
 PURE_STAGES = ("edge/track.py", "edge/_track", "edge/_assignment.py", "edge/_stature.py",
-               "edge/smooth.py", "edge/rules/", "edge/geometry.py", "edge/skeletons.py")
+               "edge/smooth.py", "edge/degrade.py", "edge/rules/", "edge/geometry.py",
+               "edge/skeletons.py")
 IMPURE = {"time", "datetime", "threading", "socket", "os", "pathlib", "io", "subprocess", "queue"}
 
 

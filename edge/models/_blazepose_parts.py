@@ -55,8 +55,13 @@ class Part:
 class Hands(Part):
     """Both hands of everybody in one batch: the network takes left and right alike."""
 
-    def look(self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies) -> None:
-        """Cut out hands: where they were expected while the arm agrees, else where it points."""
+    def look(
+        self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies, wanted: np.ndarray
+    ) -> None:
+        """Cut out hands: where they were expected while the arm agrees, else where it points.
+
+        Only of people who are `wanted` [N] bool.
+        """
         arms = crops.of_arms(bodies.points)
         old = np.stack([crowd.keypoints[:, h] for h in points.HANDS], 1)
         known = np.stack([crowd.scores[:, h] for h in points.HANDS], 1).min(-1) > 0
@@ -64,7 +69,7 @@ class Hands(Part):
         squares = hands.otherwise(known.reshape(-1) & crops.agree(hands, arms), arms)
         self._wrists = bodies.points[:, points.WRISTS].reshape(-1, 2)
         seen = bodies.scores[:, points.WRISTS].reshape(-1) >= _LOOKED_AT
-        self.cut(frames, np.repeat(crowd.which, 2), squares, seen)
+        self.cut(frames, np.repeat(crowd.which, 2), squares, seen & np.repeat(wanted, 2))
 
     def write(
         self, results: Dict[str, np.ndarray], keypoints: np.ndarray, scores: np.ndarray
@@ -100,14 +105,19 @@ class Hands(Part):
 class Faces(Part):
     """Everybody's face in one batch."""
 
-    def look(self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies) -> None:
-        """Cut out faces: where they were expected while the head agrees, else where it is."""
+    def look(
+        self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies, wanted: np.ndarray
+    ) -> None:
+        """Cut out faces: where they were expected while the head agrees, else where it is.
+
+        Only of people who are `wanted` [N] bool.
+        """
         heads = crops.of_heads(bodies.points)
         known = crowd.scores[:, points.FACE].min(1) > 0
         faces = crops.of_faces(crowd.keypoints[:, points.FACE])
         squares = faces.otherwise(known & crops.agree(faces, heads), heads)
         self._noses = bodies.points[:, 0]
-        self.cut(frames, crowd.which, squares, bodies.scores[:, 0] >= _LOOKED_AT)
+        self.cut(frames, crowd.which, squares, wanted & (bodies.scores[:, 0] >= _LOOKED_AT))
 
     def write(
         self, results: Dict[str, np.ndarray], keypoints: np.ndarray, scores: np.ndarray

@@ -140,6 +140,7 @@ class Publisher:
         self._cameras = [camera.name for camera in config.cameras]
         self._engines = dict(engines or {})
         self._runtimes: Dict[str, Dict[str, str]] = {}
+        self._relief: Dict[str, Any] = {}
         self._told: Dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -167,6 +168,7 @@ class Publisher:
                     engines=self._engines,
                     runtimes=self._runtimes,
                     clock=clock_quality(),
+                    **self._relief,
                 )
             )
 
@@ -187,6 +189,12 @@ class Publisher:
             self._cameras, self._engines = list(cameras), dict(engines)
             if runtimes is not None:
                 self._runtimes = {name: dict(choice) for name, choice in runtimes.items()}
+        self.online()
+
+    def relief(self, record: Mapping[str, Any]) -> None:
+        """Have the birth certificate say what the loop does without, and tell it."""
+        with self._lock:
+            self._relief = {"degrade": dict(record)}
         self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:

@@ -1,0 +1,178 @@
+"""The kernel's own files about the machine; whatever is not there is left out.
+
+Where they are: kernel documentation (thermal/sysfs-api, hwmon/sysfs-interface, hwmon/ina3221,
+cpu-freq, devfreq, filesystems/proc); cooling devices, over-current counters and the files of the
+power mode: NVIDIA's Jetson Linux Developer Guide, "Platform Power and Performance".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from edge.health import temperatures_c
+
+# What slows processors down when it is hot; fans and warnings of a hot surface do not.
+_BRAKES = re.compile(r"cpufreq|devfreq|throttle-alert|^Processor$")
+_GPUS = re.compile(r"(^|\.)(gpu|ga10b|gv11b|gp10b)$")
+_WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")  # rails that all others hang on
+_MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The machine at an instant; empty where it does not say. Names are the machine's own."""
+
+    telemetry: str = "sysfs"  # who says so: jtop | sysfs
+    temperatures_c: Dict[str, float] = field(default_factory=dict)
+    power_mw: Dict[str, float] = field(default_factory=dict)  # rails, and their `total`
+    clocks_mhz: Dict[str, float] = field(default_factory=dict)  # gpu, cpu0 ...
+    load_percent: Dict[str, float] = field(default_factory=dict)  # gpu
+    ram_mb: Dict[str, float] = field(default_factory=dict)  # total used swap_total swap_used
+    power_mode: str = ""
+    throttled: List[str] = field(default_factory=list)  # what slows it down at the moment
+    over_current: Dict[str, int] = field(default_factory=dict)  # events since the boot
+
+
+class Sysfs:
+    """Reads them.
+
+    Args:
+        root: what stands for /.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._thermal = root / "sys/class/thermal"
+        self._hwmon = root / "sys/class/hwmon"
+
+    def read(self) -> Reading:
+        """Everything, once."""
+        gpu_mhz, gpu_percent = self._gpu()
+        power_mw, over = self._power()
+        return Reading(
+            temperatures_c=temperatures_c(self._thermal),
+            power_mw=power_mw,
+            clocks_mhz={**gpu_mhz, **self._cpus()},
+            load_percent=gpu_percent,
+            ram_mb=self._memory(),
+            power_mode=self._power_mode(),
+            throttled=self._brakes() + over,
+            over_current=self._over_current(),
+        )
+
+    def _brakes(self) -> List[str]:
+        """Cooling devices that slow something down."""
+        return [
+            kind
+            for device in sorted(self._thermal.glob("cooling_device*"))
+            for kind in [_text(device / "type") or ""]
+            if _BRAKES.search(kind) and (_whole(device / "cur_state") or 0) > 0
+        ]
+
+    def _power(self) -> Tuple[Dict[str, float], List[str]]:
+        """What each rail takes in mW, and the rails above their average limit."""
+        rails: Dict[str, float] = {}
+        over: List[str] = []
+        for rail, chip, number in self._rails():
+            volt_mv = _whole(chip / f"in{number}_input")
+            current_ma = _whole(chip / f"curr{number}_input")
+            if volt_mv is None or current_ma is None:
+                continue
+            rails[rail] = round(volt_mv * current_ma / 1000, 1)
+            limit_ma = _whole(chip / f"curr{number}_max")
+            if limit_ma and current_ma > limit_ma:
+                over.append(f"current of {rail}")
+        return with_total(rails), over
+
+    def _rails(self) -> Iterator[Tuple[str, Path, int]]:
+        """Label, chip and channel of each rail that is connected."""
+        for chip in sorted(self._hwmon.glob("hwmon*")):
+            if not (_text(chip / "name") or "").startswith("ina"):
+                continue
+            for path in sorted(chip.glob("in[1-3]_label")):
+                label = _text(path)
+                if label and label != "NC":
+                    yield label, chip, int(path.name[2])
+
+    def _over_current(self) -> Dict[str, int]:
+        """Events of each circuit that throttles."""
+        events: Dict[str, int] = {}
+        for path in sorted(self._hwmon.glob("hwmon*/oc*_event_cnt")):
+            name = path.name.partition("_")[0]
+            count = _whole(path)
+            if count is not None and _whole(path.with_name(f"{name}_throt_en")) != 0:
+                events[name] = count
+        return events
+
+    def _gpu(self) -> Tuple[Dict[str, float], Dict[str, float]]:
+        """Clock in MHz and load in percent of the integrated GPU."""
+        for device in sorted((self._root / "sys/class/devfreq").glob("*")):
+            names = (device.name, _text(device / "device/of_node/name") or "")
+            if any(_GPUS.search(name.strip("\0")) for name in names):
+                clock_hz, load = _whole(device / "cur_freq"), _whole(device / "device/load")
+                clock = {"gpu": round(clock_hz / 1e6, 1)} if clock_hz is not None else {}
+                return clock, {"gpu": load / 10} if load is not None else {}
+        return {}, {}
+
+    def _cpus(self) -> Dict[str, float]:
+        """Clock of each core in MHz."""
+        found: Dict[str, float] = {}
+        for path in (self._root / "sys/devices/system/cpu").glob("cpu[0-9]*"):
+            clock_khz = _whole(path / "cpufreq/scaling_cur_freq")
+            if clock_khz is not None:
+                found[path.name] = round(clock_khz / 1e3, 1)
+        return dict(sorted(found.items(), key=lambda item: int(item[0][3:])))
+
+    def _memory(self) -> Dict[str, float]:
+        kib: Dict[str, int] = {}
+        for line in (_text(self._root / "proc/meminfo") or "").splitlines():
+            name, _, rest = line.partition(":")
+            number = rest.split()[:1]
+            if number and number[0].isdigit():
+                kib[name] = int(number[0])
+        if not {"MemTotal", "MemAvailable"} <= set(kib):
+            return {}
+        swap = kib.get("SwapTotal", 0)
+        return memory_mb(kib["MemTotal"], kib["MemTotal"] - kib["MemAvailable"],
+                         swap, swap - kib.get("SwapFree", 0))  # fmt: skip
+
+    def _power_mode(self) -> str:
+        """Its name; its number where the list of names does not say."""
+        status = re.search(r"pmode:(\d+)", _text(self._root / "var/lib/nvpmodel/status") or "")
+        if status is None:
+            return ""
+        number = int(status.group(1))
+        names = _MODE.findall(_text(self._root / "etc/nvpmodel.conf") or "")
+        return next((name for i, name in names if int(i) == number), str(number))
+
+
+def with_total(rails: Dict[str, float]) -> Dict[str, float]:
+    """Rails in mW and their total: the one of the whole board, else the sum."""
+    if not rails:
+        return {}
+    whole = [rails[name] for name in _WHOLE_BOARD if name in rails]
+    return {**rails, "total": round(whole[0] if whole else sum(rails.values()), 1)}
+
+
+def memory_mb(total: int, used: int, swap_total: int, swap_used: int) -> Dict[str, float]:
+    """From KiB, as the kernel counts."""
+    names = ("total", "used", "swap_total", "swap_used")
+    return {n: round(v / 1024, 1) for n, v in zip(names, (total, used, swap_total, swap_used))}
+
+
+def _text(path: Path) -> Optional[str]:
+    """A file's text; None where there is none, or where its device is off."""
+    try:
+        return path.read_text("utf-8", "replace").strip()
+    except OSError:
+        return None
+
+
+def _whole(path: Path) -> Optional[int]:
+    try:
+        return int(_text(path) or "")
+    except ValueError:
+        return None
