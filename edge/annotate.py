@@ -13,6 +13,7 @@ import numpy as np
 
 from edge import skeletons
 from edge.errors import NoInputError
+from edge.snapshot import to_bgr
 from edge.structures import Frame, Poses
 
 log = logging.getLogger(__name__)
@@ -125,11 +126,12 @@ class Annotator:
         tile = self._canvas[row * h : (row + 1) * h, column * w : (column + 1) * w]
         scale = min(w / width, h / height)
         inner = tile[: int(height * scale), : int(width * scale)]
-        if inner.shape == frame.image.shape:
-            inner[:] = frame.image
+        image = frame.image if frame.layout == "bgr" else to_bgr(frame)
+        if inner.shape == image.shape:
+            inner[:] = image
         else:
-            inner[:] = cv2.resize(frame.image, (inner.shape[1], inner.shape[0]), None, 0, 0,
-                                  cv2.INTER_AREA)
+            size = (inner.shape[1], inner.shape[0])
+            inner[:] = cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
         drawn = np.ascontiguousarray(inner)
         draw(drawn, poses, scale)
         _label(drawn, frame.camera, (0, 0))

@@ -47,6 +47,22 @@ def test_nobody_and_unseen_points_are_drawn_as_nothing() -> None:
     assert (picture == 40).all()
 
 
+@pytest.mark.parametrize("layout", ["nv12", "yuyv", "rgb", "gray"])
+def test_frames_as_the_camera_gives_them_are_shown_in_colour(tmp_path: Path, layout: str) -> None:
+    shapes = {"nv12": (SIZE[1] * 3 // 2, SIZE[0]), "yuyv": (SIZE[1], SIZE[0], 2),
+              "gray": (SIZE[1], SIZE[0])}  # fmt: skip
+    image = np.full(shapes.get(layout, (SIZE[1], SIZE[0], 3)), 128, np.uint8)
+    annotator = Annotator(tmp_path / "a.mp4", ["cam0"])
+    raw = Frame(image, 0, 0, "cam0", layout=layout)
+    annotator([raw], [Poses.empty(133, "wholebody133")])
+    shown = annotator._canvas
+    annotator.close()
+    assert shown is not None
+    assert shown.shape == (SIZE[1], SIZE[0], 3)
+    grey = round(1.164383 * 112) if layout in ("nv12", "yuyv") else 128
+    assert (np.abs(shown[40:].astype(int) - grey) <= 1).all()
+
+
 def test_video_has_all_cameras_and_the_clips_rate(tmp_path: Path) -> None:
     annotator = Annotator(tmp_path / "a.mp4", ["cam0", "cam1", "cam2"])
     for i in range(10):

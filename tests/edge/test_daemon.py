@@ -88,6 +88,8 @@ def test_four_cameras_are_one_batch_and_stay_in_step(video: Path, tmp_path: Path
     metrics = of_kind(lines, "/metrics")[-1]
     assert metrics["runs"]["standing/main"] == 6
     assert metrics["steps"] == 6
+    assert metrics["frame_memory"] == {f"cam{i}": "decoded" for i in range(4)}
+    assert metrics["host_copies"] == {f"cam{i}": 0 for i in range(4)}
 
 
 def test_one_bad_camera_never_stops_the_others(video: Path, tmp_path: Path) -> None:
