@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, cast
 
@@ -35,7 +36,7 @@ def models_dir(config: Config) -> Path:
     """
     if config.models.dir:
         folder = Path(config.models.dir)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for names too long
             raise NoInputError(f"models.dir: {folder}: no such folder")
         return folder
     return default_models()

@@ -129,12 +129,20 @@ class OrtRunner:
         if self.fixed_batch:
             capacity = -(-capacity // self.fixed_batch) * self.fixed_batch
         self._bindings.clear()
-        self._capacity = capacity
+        self._capacity = 0
         for name, spec in self.inputs.items():
-            self._feeds[name] = np.zeros((capacity, *spec.shape[1:]), spec.dtype)
+            self._feeds[name] = self._room(name, spec, capacity)
         for name, spec in self.outputs.items():
             if _OPEN not in spec.shape and self._follows_batch(spec):
-                self._results[name] = np.empty((capacity, *spec.shape[1:]), spec.dtype)
+                self._results[name] = self._room(name, spec, capacity)
+        self._capacity = capacity
+
+    def _room(self, name: str, spec: TensorSpec, capacity: int) -> np.ndarray:
+        """Raises DataError: a damaged file may ask for more than there is."""
+        try:
+            return np.zeros((capacity, *spec.shape[1:]), spec.dtype)
+        except (MemoryError, ValueError) as error:
+            raise DataError(f"{self._name}: no room for {name!r}: {error}") from error
 
     def _follows_batch(self, spec: TensorSpec) -> bool:
         return bool(spec.shape) and spec.shape[0] in (_BATCH, self.fixed_batch)
