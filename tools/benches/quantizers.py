@@ -1,17 +1,24 @@
-"""Our quantizer against onnxruntime.quantization's defaults: the same crops, the same network."""
+"""Our quantizer against those of ONNX Runtime and modelopt: the same crops, the same network."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
+from edge.errors import InternalError
 from edge.recipe import load_recipe
+from tools.__main__ import main as tools_main
 from tools.benches import Row, duel, row
+from tools.benches.peer import Peer
+from tools.get import ensure_model, ensure_set
 from tools.quant import inputs, network
 from tools.quant.collect import Feeds, session
 from tools.quant.graph import load_model
@@ -19,30 +26,48 @@ from tools.quant.trial import Trial, open_trial
 
 NETWORKS = [("blazepose", "body"), ("blazepose", "hand"), ("blazepose", "face"),
             ("yolov4-tiny", "main")]
+SET, CLIPS = "demo", ("multiperson", "singleperson")
 GOAL = 1.0  # our error / theirs
 CALIBRATION, HELD_OUT, BATCH = 48, 24, 4
+MODELOPT = ["torch==2.13.0", "nvidia-modelopt[onnx]==0.47.0"]
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     """Output error on held-out crops and INT8's time against FP32's, per network."""
+    _ensure_crops(models, sets)
     return [r for model, part in NETWORKS for r in _network(models, sets, model, part, rounds)]
+
+
+def _ensure_crops(models: Path, sets: Path) -> None:
+    """Recorded inputs of the demo's clips, made once."""
+    for name in ("yolov4-tiny", "blazepose"):
+        ensure_model(name, models)
+    clips = [str(p) for n in CLIPS for p in sorted(ensure_set(n, sets).glob("cam0*.mp4"))]
+    if (sets / SET / "crops").is_dir():
+        return
+    words = ["calibrate", SET, "--from", *clips, "--frames", "48", "--heldout", "24", "--json"]
+    with contextlib.redirect_stdout(sys.stderr):
+        if tools_main([*words, "--models", str(models), "--sets", str(sets)]):
+            raise InternalError(f"bench: the calibration set {SET} could not be made")
 
 
 def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> List[Row]:
     recipe = load_recipe(models / model)
-    folder = inputs.set_folder(sets, recipe.calibration, model)
+    folder = inputs.set_folder(sets, SET, model)
     file = models / model / recipe.networks[part].file
     floating = load_model(file)
     crops = inputs.open_crops(folder / f"{part}.npy", recipe.networks[part]).few(CALIBRATION)
     held = inputs.open_crops(folder / f"{part}.heldout.npy", recipe.networks[part]).few(HELD_OUT)
     name = network.network_input(floating, crops)
     trial = open_trial(floating, list(held.batches(name)))
-    theirs = trial.error(_defaults(file, crops.batches(name)))
-    rows, ours = _ours(trial, floating, crops, f"{model}/{part}", theirs)
+    theirs = {"ONNX Runtime defaults": trial.error(_defaults(file, crops.batches(name)))}
+    for method, candidate in _modelopt(file, name, crops).items():
+        theirs[f"modelopt {method}"] = trial.error(candidate)
+    rows, ours = _ours(trial, floating, crops, f"{model}/{part}", min(theirs.values()))
     times = duel(_timer(ours, trial.feeds[0]), _timer(floating, trial.feeds[0]), rounds)
     label = f"quantizers: {model}/{part}"
     return [
-        row(f"{label}: ONNX Runtime defaults", [theirs], "relative error"),
+        *(row(f"{label}: {who}", [error], "relative error") for who, error in theirs.items()),
         *rows,
         row(f"{label}: INT8 / FP32 time", times["ratio"], "x"),
     ]
@@ -62,7 +87,7 @@ def _ours(
     error = trial.overall(errors)
     rows.append(row(f"{label}: as written", [error], "relative error", outputs=errors,
                     method=made.method, float_layers=len(made.plan.floating)))
-    rows.append(row(f"{label}: as written / defaults", [error / theirs], "x", GOAL))
+    rows.append(row(f"{label}: as written / best of theirs", [error / theirs], "x", GOAL))
     return rows, made.model
 
 
@@ -83,6 +108,20 @@ def _defaults(file: Path, batches: Iterator[Feeds]) -> onnx.ModelProto:
         made = Path(folder) / "defaults.onnx"
         quantize_static(str(file), str(made), _Reader(batches))
         return onnx.load(str(made))
+
+
+def _modelopt(file: Path, name: str, crops: inputs.Crops) -> Dict[str, onnx.ModelProto]:
+    """The network as modelopt makes it, with each of its ways to read ranges."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "inputs.npy"
+        np.save(samples, np.concatenate([feeds[name] for feeds in crops.batches(name)]))
+        with Peer("modelopt", MODELOPT, str(file), name, str(samples)) as peer:
+            for method in ("entropy", "max"):
+                made = Path(folder) / f"{method}.onnx"
+                peer.ask({"method": method, "out": str(made)})
+                found[method] = onnx.load(str(made))
+    return found
 
 
 def _timer(model: onnx.ModelProto, feeds: Feeds) -> Callable[[], float]:
