@@ -27,6 +27,10 @@ AGAIN_S = 300.0  # after that a service that was not there is asked for again
 SERIOUS = ("oc1", "oc2")
 
 
+class NotInstalledError(UnavailableError):
+    """There is no jetson-stats, as on every machine that is no Jetson."""
+
+
 class Service(Protocol):
     """jetson-stats (edge._telemetry_jtop)."""
 
@@ -41,12 +45,13 @@ def open_jtop(every_s: float) -> Service:
     """Connect to jetson-stats.
 
     Raises:
-        UnavailableError: the package is not installed, its service is not there or another one.
+        NotInstalledError: there is no such package. UnavailableError: its service is not there, or
+        is another version's.
     """
     try:
         from edge._telemetry_jtop import Jtop
     except ImportError as error:
-        raise UnavailableError(
+        raise NotInstalledError(
             "jetson-stats is not installed; pip install jetson-stats where jtop.service runs"
         ) from error
     return Jtop(every_s)
@@ -124,7 +129,9 @@ class Telemetry:
         except EdgeError as error:
             self._leave()
             self._again_s = time.monotonic() + AGAIN_S
-            self._tell(f"machine figures come from the kernel's files: {error}")
+            missed = self._settings.source == "jtop" or not isinstance(error, NotInstalledError)
+            if missed:
+                self._tell(f"machine figures come from the kernel's files: {error}")
             return {}
 
     def _leave(self) -> None:
