@@ -50,6 +50,11 @@ def device_ptr(allocate: Allocate, memory: np.ndarray) -> int:
     return int(ask(memory)) if ask is not None else 0
 
 
+def sees_device(allocate: Allocate) -> bool:
+    """Whether a GPU reads what is allocated."""
+    return hasattr(allocate, "device_ptr")
+
+
 def give_back(allocate: Allocate, memory: np.ndarray) -> None:
     """Memory that was allocated and is in nobody's hands any more."""
     take: Any = getattr(allocate, "free", None)

@@ -49,17 +49,17 @@ class Wish:
     rate_hz: float = 30.0
     format: str = "auto"  # or one of KINDS
     memory: str = "auto"  # or mmap, userptr, dmabuf
-    layout: str = "bgr"  # or raw: as the camera gives it
+    layout: str = "auto"  # raw = as the camera gives it; auto = raw if a GPU reads it, else bgr
 
     def direct(self, name: str) -> bool:
         """Whether a camera's bytes of that format are a frame as they are."""
-        return name == "BGR3" if self.layout == "bgr" else bool(KINDS[name].layout)
+        return bool(KINDS[name].layout) if self.layout == "raw" else name == "BGR3"
 
     def usable(self, name: str) -> bool:
         """Whether that format can be turned into the frame that is wanted."""
         if name not in KINDS or self.format not in ("auto", name):
             return False
-        return self.direct(name) or (self.layout == "bgr" and self.memory not in ZERO_COPY)
+        return self.direct(name) or (self.layout != "raw" and self.memory not in ZERO_COPY)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Cameras of the Linux kernel: v4l2:///dev/video0?width=1280&height=720&fps=30&format=auto.
 
 Options: width and height (px), fps, format (auto, or one of BGR3 NV12 YUYV UYVY RGB3 MJPG JPEG
-GREY), memory (auto, mmap, userptr, dmabuf), layout (bgr, or raw = NV12, YUYV, RGB3, GREY as the
-camera gives them, for an engine that reads these). With memory=userptr the camera writes straight
-into the ring's slots, with dmabuf the GPU reads the driver's buffers; auto does the first of these
-that driver and GPU take whenever nothing has to be converted, else it copies once.
+GREY), memory (auto, mmap, userptr, dmabuf), layout (bgr; raw = NV12, YUYV, RGB3, GREY as the
+camera gives them; auto = raw where a GPU reads the frames, else bgr). With memory=userptr the
+camera writes straight into the ring's slots, with dmabuf the GPU reads the driver's buffers; auto
+does the first of these that driver and GPU take if nothing is converted, else it copies once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import logging
 import select
 import threading
 import time
+from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Tuple
 
 from edge.capture import Address, CaptureOptions, _query
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
-from edge.capture._memory import importer
+from edge.capture._memory import importer, sees_device
 from edge.capture._ring import Ring, Slot
 from edge.capture._v4l2_buffers import Buffers, Garbage, Lent, Mapped, Refused
 from edge.capture._v4l2_calls import Io
@@ -58,7 +59,7 @@ def _wish(address: Address) -> Wish:
         rate_hz=_query.number(address, "fps", 30, 0.1, 1000),
         format=_query.choice(address, "format", ("auto", *KINDS)),
         memory=_query.choice(address, "memory", ("auto", "mmap", "userptr", "dmabuf")),
-        layout=_query.choice(address, "layout", ("bgr", "raw")),
+        layout=_query.choice(address, "layout", ("auto", "bgr", "raw")),
     )
 
 
@@ -87,7 +88,7 @@ class V4l2:
             undo.callback(io.close, self._fd)
             self._check()
             self.picture = agree(io, self._fd, wish, options.max_megapixels)
-            self._convert = Convert(self.picture, wish.layout)
+            self._convert = Convert(self.picture, "raw" if wish.layout == "raw" else "bgr")
             undo.pop_all()
 
     def read(self, ring: Ring) -> Optional[Slot]:
@@ -151,6 +152,7 @@ class V4l2:
 
     def _prepare(self, ring: Ring) -> Buffers:
         """The ring's memory where the driver takes it, else the driver's."""
+        self._settle_layout(ring)
         wish = self._wish
         for name, ways in self._ways(ring):
             self._buffers = ways()
@@ -167,6 +169,13 @@ class V4l2:
         raise TempError(
             f"{wish.device}: memory={wish.memory} needs a GPU that takes it; use memory=auto"
         )
+
+    def _settle_layout(self, ring: Ring) -> None:
+        """A GPU converts as it samples; for the CPU it is done here, once."""
+        readable = sees_device(ring.allocate) and bool(KINDS[self.picture.format].layout)
+        if self._wish.layout == "auto" and readable:
+            self._wish = replace(self._wish, layout="raw")
+            self._convert = Convert(self.picture, "raw")
 
     def _ways(self, ring: Ring) -> Iterator[Tuple[str, Callable[[], Buffers]]]:
         """Ways to get at frames, the cheapest first."""

@@ -122,10 +122,10 @@ def wish_of(uri):
 
 
 def test_address():
-    want = Wish("/dev/video0", 1280, 720, 30, "auto", "auto", "bgr")
+    want = Wish("/dev/video0", 1280, 720, 30, "auto", "auto", "auto")
     assert wish_of("v4l2:///dev/video0") == want
     uri = "v4l2:///dev/v4l/by-id/usb-x?width=640&height=480&fps=7.5&format=MJPG&memory=mmap"
-    assert wish_of(uri) == Wish("/dev/v4l/by-id/usb-x", 640, 480, 7.5, "MJPG", "mmap", "bgr")
+    assert wish_of(uri) == Wish("/dev/v4l/by-id/usb-x", 640, 480, 7.5, "MJPG", "mmap", "auto")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_address():
         ("v4l2:///dev/video0?fps=0", "fps=0"),
         ("v4l2:///dev/video0?format=H264", "format=H264: use one of auto, BGR3, NV12"),
         ("v4l2:///dev/video0?memory=read", "memory=read: use one of auto, mmap, userptr, dmabuf"),
-        ("v4l2:///dev/video0?layout=rgb", "layout=rgb: use one of bgr, raw"),
+        ("v4l2:///dev/video0?layout=rgb", "layout=rgb: use one of auto, bgr, raw"),
     ],
 )
 def test_address_wrong(uri, words):

@@ -195,6 +195,24 @@ def test_a_conversion_is_a_copy_whatever_memory_there_is() -> None:
     kernel.assert_clean()
 
 
+@pytest.mark.parametrize("gpu", [True, False])
+def test_auto_leaves_colour_to_the_gpu_where_there_is_one(gpu: bool) -> None:
+    sent = pictures(3, 2)
+    kernel = FakeKernel(YUYV, [frame(p.tobytes()) for p in sent])
+    ring = Ring(6, True, Gpu() if gpu else aligned_bytes)
+    source = camera(kernel, layout="auto")
+    for picture in sent:
+        slot = source.read(ring)
+        assert slot is not None
+        ring.publish(slot)
+        if gpu:
+            np.testing.assert_array_equal(slot.image, picture)
+    assert (slot.layout, ring.memory) == (("yuyv", "userptr") if gpu else ("bgr", "mmap"))
+    assert ring.host_copies == (0 if gpu else 3)
+    source.close()
+    kernel.assert_clean()
+
+
 @pytest.mark.parametrize("memory", ["userptr", "dmabuf"])
 def test_what_was_demanded_and_refused_is_said(memory: str) -> None:
     kernel, gpu = FakeKernel(BGR, userptr=False), Gpu()
