@@ -11,7 +11,7 @@ from edge.schema import build, key, name_problem
 
 def _file_problem(value: str) -> Optional[str]:
     """A recipe must not reach outside its own folder."""
-    bad = len(value) > 200 or "/" in value or "\\" in value or value in ("", ".", "..") or "\0" in value
+    bad = any(c in value for c in "/\\\0") or value in ("", ".", "..") or len(value) > 200
     return "must be a plain file name inside the model's folder" if bad else None
 
 

@@ -189,12 +189,15 @@ def open_runner(
     """
     data = _checked(read(path), path)
     session = _session(data, path, options.threads)
-    for name in shapes:
-        names = [i.name for i in session.get_inputs()]
-        if name not in names:
-            raise DataError(f"{path}: no input {name!r}; there are: {', '.join(names)}")
-    digest = hashlib.sha256(data).hexdigest()
-    return OrtRunner(session, shapes, options.max_batch, str(path), digest)
+    try:
+        for name in shapes:
+            names = [i.name for i in session.get_inputs()]
+            if name not in names:
+                raise DataError(f"{path}: no input {name!r}; there are: {', '.join(names)}")
+        digest = hashlib.sha256(data).hexdigest()
+        return OrtRunner(session, shapes, options.max_batch, str(path), digest)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is damaged: a name in it is no text") from error
 
 
 def _checked(data: bytes, path: Path) -> bytes:

@@ -51,8 +51,8 @@ def test_no_input_crashes_anything(target: str, tmp_path: Path, soak: bool, figu
         assert last.startswith("done ")
         refused += int(last.split()[1])
     figures("P12", target=target, inputs=count, refused=refused, crashes=0, tracebacks=0)
-    assert target == "ack" or refused > 0 or target == "command"
-    assert refused < count or target in ("model.toml", "ack"), "some of it is good"
+    assert (refused > 0) == (target not in ("ack", "command")), "those two answer, never raise"
+    assert refused < count, "some of it is good"
 
 
 def test_a_crash_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
