@@ -121,7 +121,7 @@ class Commands:
         except Refusal as refusal:
             state, reason, detail = "refused", refusal.reason, refusal.detail
             self.counts[reason] += 1
-        log.info("command %s: %s %s", incoming.topic, state, detail)
+        log.info("command %r: %s %s", incoming.topic, state, detail)  # a topic may hold line ends
         self._answer(command, incoming, {
             "state": state, "reason": reason, "detail": detail[:300], "result": outcome.result,
         })
