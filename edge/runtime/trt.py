@@ -61,15 +61,18 @@ class TrtRunner:
         self._batch = self._capacity = 0
         self._filled_on_device = False
         self._tensors: List[Tensor] = []
+        self._chunks: List[Chunk] = []
+        self._feeds: Dict[int, Dict[str, np.ndarray]] = {}  # views by batch, made once
+        self._results: Dict[int, Dict[str, np.ndarray]] = {}
         self._contexts: Optional[Contexts] = None
         self.crops: Optional[Crops] = None  # a kernel that fills the input, once there is one
         try:
             self._contexts = Contexts(loaded, device, self.stream, samples, options.cuda_graphs)
             self.inputs, self.outputs = self._specs(loaded, samples, self._contexts)
-            self._tensors = [
-                Tensor(device, name, spec, self.max_batch)
-                for name, spec in {**self.inputs, **self.outputs}.items()
-            ]
+            specs = {**self.inputs, **self.outputs}
+            self._tensors = [Tensor(device, n, s, self.max_batch) for n, s in specs.items()]
+            self._in = [t for t in self._tensors if t.name in self.inputs]
+            self._out = [t for t in self._tensors if t.name in self.outputs]
         except BaseException:
             self.close()
             raise
@@ -106,7 +109,9 @@ class TrtRunner:
         """
         self._prepare(batch)
         self._filled_on_device = False
-        return {t.name: t.view(batch) for t in self._of(self.inputs)}
+        if batch not in self._feeds:
+            self._feeds[batch] = {t.name: t.view(batch) for t in self._in}
+        return self._feeds[batch]
 
     def feed_on_device(self, batch: int) -> Dict[str, DeviceArray]:
         """The same buffers as the GPU sees them, to be filled by work on `stream` before `run`.
@@ -115,7 +120,7 @@ class TrtRunner:
         """
         self._prepare(batch)
         self._filled_on_device = True
-        return {t.name: t.array(batch) for t in self._of(self.inputs)}
+        return {t.name: t.array(batch) for t in self._in}
 
     def queue(self) -> Dict[str, DeviceArray]:
         """Queue the network; its outputs as the GPU will see them, for work queued after it.
@@ -123,15 +128,8 @@ class TrtRunner:
         Raises:
             TempError: CUDA or TensorRT failed. DataError: a batch that cannot run in chunks.
         """
-        if self._contexts is None:
-            raise InternalError(f"{self._name}: was closed")
-        chunks = self._chunks()
-        with self.device.active(self._name):
-            for tensor in self._of(self.inputs) if chunks and not self._filled_on_device else ():
-                tensor.upload(self._batch, self.stream)
-            for chunk in chunks:
-                self._queue_chunk(chunk, self._contexts)
-        return {t.name: t.array(self._batch) for t in self._of(self.outputs)}
+        self._queue()
+        return {t.name: t.array(self._batch) for t in self._out}
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed; outputs are borrowed until the next feed.
@@ -139,13 +137,15 @@ class TrtRunner:
         Raises:
             TempError: CUDA or TensorRT failed. DataError: a batch that cannot run in chunks.
         """
-        self.queue()
-        outputs = self._of(self.outputs)
-        if self._batch:
-            for tensor in outputs:
-                tensor.download(self._batch, self.stream)
+        self._queue()
+        batch = self._batch
+        if batch:
+            for tensor in self._out:
+                tensor.download(batch, self.stream)
             self.wait()
-        return {t.name: t.view(self._batch) for t in outputs}
+        if batch not in self._results:
+            self._results[batch] = {t.name: t.view(batch) for t in self._out}
+        return self._results[batch]
 
     def wait(self) -> None:
         """Until all work on the stream is done.
@@ -172,17 +172,17 @@ class TrtRunner:
                     self._contexts.close()
                 for tensor in self._tensors:
                     tensor.close()
+                self._feeds.clear()
+                self._results.clear()
                 self._contexts = None
                 loaded.close()
-
-    def _of(self, specs: Mapping[str, TensorSpec]) -> List[Tensor]:
-        return [t for t in self._tensors if t.name in specs]
 
     def _prepare(self, batch: int) -> None:
         if self._contexts is None:
             raise InternalError(f"{self._name}: was closed")
         self._batch = batch
-        rows = max((start + count for start, count in self._chunks()), default=0)
+        self._chunks = self._chunks_of(batch)
+        rows = sum(self._chunks[-1]) if batch else 0
         if rows > self._capacity or not self._capacity:
             self._grow(max(rows, self._least), self._contexts)
 
@@ -193,32 +193,41 @@ class TrtRunner:
         with self.device.active(self._name):
             self.wait()
             contexts.forget()
+            self._feeds.clear()
+            self._results.clear()
             self._capacity = 0
             for tensor in self._tensors:
                 tensor.grow(max(whole, rows))
         self._capacity = max(whole, rows)
 
-    def _chunks(self) -> List[Chunk]:
+    def _chunks_of(self, batch: int) -> List[Chunk]:
         """(first row, rows); the last one is filled up to the smallest batch of the engine."""
         step = self.max_batch
         return [
-            (start, max(min(step, self._batch - start), self._least))
-            for start in range(0, self._batch, step)
+            (start, max(min(step, batch - start), self._least)) for start in range(0, batch, step)
         ]
 
+    def _queue(self) -> None:
+        if self._contexts is None:
+            raise InternalError(f"{self._name}: was closed")
+        with self.device.active(self._name):
+            for tensor in self._in if self._batch and not self._filled_on_device else ():
+                tensor.upload(self._batch, self.stream)
+            for chunk in self._chunks:
+                self._queue_chunk(chunk, self._contexts)
+
     def _queue_chunk(self, chunk: Chunk, contexts: Contexts) -> None:
-        inputs, outputs = self._of(self.inputs), self._of(self.outputs)
         if chunk[0]:
-            self._check_chunked(outputs)
-        for tensor in inputs:
+            self._check_chunked()
+        for tensor in self._in:
             tensor.bring(chunk, self.stream)
         contexts.queue(chunk, self._tensors)
         self.runs += 1
-        for tensor in outputs:
+        for tensor in self._out:
             tensor.fetch(chunk, self.stream)
 
-    def _check_chunked(self, outputs: List[Tensor]) -> None:
-        for tensor in outputs:
+    def _check_chunked(self) -> None:
+        for tensor in self._out:
             if not tensor.follows:
                 raise DataError(
                     f"{self._name}: output {tensor.name!r} does not follow the batch, so "
