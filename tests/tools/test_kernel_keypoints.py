@@ -94,3 +94,39 @@ def test_keypoints_agree(models: Any) -> None:
         assert apart.max() < 0.3, name
         assert pixels.max() < 1.01
         assert (pixels > 0.5).mean() < 1e-4
+
+
+def nv12_of(image: np.ndarray) -> np.ndarray:
+    """Luma, then chroma in pairs, of an even BGR picture."""
+    planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+    high, wide = image.shape[:2]
+    out = planes.copy()
+    chroma = planes[high:].reshape(2, high // 2 * (wide // 2))
+    out[high:] = chroma.T.reshape(high // 2, wide)
+    return out
+
+
+@pytest.mark.parametrize("layout", ["bgr", "nv12"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_pixels_agree(layout: str, whole: bool) -> None:
+    """Real frames: no number is off by more than one grey value (two, converted and resized).
+
+    Measured with OpenCV 5.0, share of numbers that are off at all: crops of BGR 0.00004, of NV12
+    0.038; letterboxed BGR 0.035, NV12 0.054, since cv2.resize counts in 1/2048 and rounds twice.
+    """
+    frames = [frames_of(camera)[0] for camera in (1, 2)]
+    if layout == "nv12":
+        frames = [Frame(nv12_of(f.image), 0, 0, f.camera, layout="nv12") for f in frames]
+    net = Network(file="x", width=256, height=256)
+    boxes = np.array([[200, 300, 700, 1100], [-100, 500, 400, 1400]], np.float32)
+    matrices = geometry.crop_affine(boxes, (256, 256), rotations_rad=np.array([0.4, -2.0]))
+    out = np.zeros((2, *net.sample_shape), np.float32)
+    if whole:
+        _preprocess.letterbox(frames, net, out)
+        ours = kernel_cpu.letterboxed(frames, net)
+    else:
+        _preprocess.sample(frames, np.arange(2), matrices, net, out)
+        ours = kernel_cpu.sampled(frames, [0, 1], matrices, net)
+    off = np.abs(ours - out)
+    assert off.max() <= (2 if whole and layout == "nv12" else 1)
+    assert (off > 0).mean() < (1e-3 if (layout, whole) == ("bgr", False) else 0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -57,9 +58,12 @@ class Cutter:
         device = engine.device
         self._engine, self._stage = engine, stage
         self._module = device.module(cubin or cubins.fitting(device.compute_capability))
-        self._crop = self._module.function("crop")
-        self._peaks = PeakReader(engine, self._module)
-        self._chooser = RowChooser(engine, self._module)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._module.close)
+            self._crop = self._module.function("crop")
+            self._peaks = PeakReader(engine, self._module)
+            self._chooser = RowChooser(engine, self._module)
+            undo.pop_all()
         self._table: Optional[Buffer] = None
         self._queued = self._closed = False
         stage.users += 1
