@@ -77,7 +77,9 @@ class Bundles:
         if not config.trust.key_file:
             raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
         self._settings = config.bundle
-        self._slots = Slots(_durable.state_dir(config, "bundle.enabled") / "bundles")
+        state = _durable.state_dir(config, "bundle.enabled")
+        _durable.make_dir(state / "incoming")  # where `update` looks for files
+        self._slots = Slots(state / "bundles")
         self._state = self._slots.begin(config.bundle.max_tries)
         self._running: Optional[Running] = None
         self._installed_dir = config.models.dir
