@@ -92,6 +92,8 @@ class Telemetry:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(1.0)  # a service that hangs must not keep the program
+        else:
+            self._leave()
 
     def read(self) -> Reading:
         """Read now; called by one thread at a time."""

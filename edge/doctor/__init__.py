@@ -14,7 +14,7 @@ from typing import Callable, List, Optional
 
 from edge import __version__, config
 from edge.config import Config
-from edge.doctor import broker, cameras, machine, models, permissions, service
+from edge.doctor import broker, cameras, heat, machine, models, permissions, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError
 
@@ -25,7 +25,7 @@ MACHINE: List[Callable[[], List[Finding]]] = [
     service.clock, service.unit,
 ]  # fmt: skip
 CONFIGURED: List[Callable[[Config], List[Finding]]] = [
-    models.models, service.disk, permissions.secrets, cameras.cameras, broker.brokers,
+    models.models, service.disk, heat.heat, permissions.secrets, cameras.cameras, broker.brokers,
 ]  # fmt: skip
 
 

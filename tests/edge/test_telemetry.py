@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 import time
@@ -13,8 +14,14 @@ import pytest
 
 from edge import telemetry
 from edge._telemetry_sysfs import Reading, Sysfs
+from edge.config import Config
 from edge.config import Telemetry as Settings
+from edge.doctor.finding import OK, WARN
+from edge.doctor.heat import heat
 from edge.errors import UnavailableError
+from edge.health import Health
+from edge.messages import Builder
+from edge.publish.prometheus import render
 from edge.telemetry import Telemetry
 from tests.fakes.jtop_fake import PUBLIC, JtopException, Service
 
@@ -296,3 +303,54 @@ def test_the_thread_reads_again_and_leaves_its_service(service: Service, orin: P
 
 def test_closing_what_never_began_is_fine(tmp_path: Path) -> None:
     Telemetry(Settings(), tmp_path).close()
+
+
+# The doctor
+
+
+def test_the_doctor_tells_the_heat(service: Service, orin: Path) -> None:
+    (finding,) = heat(Config(telemetry=Settings(source="sysfs")), orin)
+    assert finding.state == OK
+    assert finding.found == (
+        "64 C at cpu-thermal, 7.5 W, power mode MAXN_SUPER (the kernel's files)"
+    )
+    put(orin, {"sys/class/thermal/cooling_device1/cur_state": "1"})
+    (finding,) = heat(Config(), orin)
+    assert finding.state == WARN
+    assert finding.found.endswith("MODE_50W, throttled: cpu-throttle-alert (jetson-stats)")
+    assert service.clients[0].closed == 1, "it does not stay"
+
+
+def test_the_doctor_misses_the_jtop_that_was_asked_for(service: Service, tmp_path: Path) -> None:
+    service.down = JtopException("The jtop.service is not active.")
+    found = heat(Config(telemetry=Settings(source="jtop")), tmp_path)
+    assert [(f.what, f.state) for f in found] == [("heat", OK), ("jtop", WARN)]
+    assert found[0].found == "this machine does not tell (the kernel's files)"
+
+
+# What becomes of it
+
+
+def test_a_full_reading_fits_the_contract_and_the_scraper(
+    orin: Path, contract: Callable[[str, Dict[str, Any]], None]
+) -> None:
+    put(orin, {"sys/class/thermal/cooling_device1/cur_state": "1"})
+    machine = Telemetry(Settings(source="sysfs"), orin)
+    machine.read()
+    loop = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
+    message = Builder("hall").metrics({**Health().report(), **loop, **machine.report()})
+    contract(message.topic, json.loads(message.body))
+    page = render(message.payload).decode()
+    assert 'edge_power_mw{rail="VDD_IN"} 7524.0' in page
+    assert 'edge_clocks_mhz{clock="gpu"} 918.0' in page
+    assert 'edge_over_current_total{circuit="oc3"} 27390.0' in page
+    assert 'edge_temperatures_c{zone="cpu-thermal"} 63.625' in page
+
+
+def test_before_the_first_reading_it_fits_too(
+    tmp_path: Path, contract: Callable[[str, Dict[str, Any]], None]
+) -> None:
+    loop = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
+    record = {**Health().report(), **loop, **Telemetry(Settings(), tmp_path).report()}
+    message = Builder("hall").metrics(record)
+    contract(message.topic, json.loads(message.body))

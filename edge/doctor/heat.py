@@ -1,0 +1,43 @@
+"""Whether the machine is slowed down, and who can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+from edge._telemetry_sysfs import Reading
+from edge.config import Config
+from edge.doctor.finding import OK, WARN, Finding
+from edge.telemetry import Telemetry
+
+FIX = ("cool it: fan, dust, sun; over-current: a stronger supply, or a smaller power mode "
+       "(`nvpmodel -m`)")  # fmt: skip
+
+
+def heat(settings: Config, root: Path = Path("/")) -> List[Finding]:
+    """One reading of the machine, by the same code as the loop's."""
+    telemetry = Telemetry(settings.telemetry, root)
+    try:
+        reading = telemetry.read()
+    finally:
+        telemetry.close()
+    findings = [Finding("heat", WARN if reading.throttled else OK, _line(reading), FIX)]
+    if settings.telemetry.source == "jtop" != reading.telemetry:
+        fix = "pip install jetson-stats, systemctl status jtop; or telemetry.source = \"auto\""
+        findings.append(Finding("jtop", WARN, "does not answer", fix))
+    return findings
+
+
+def _line(reading: Reading) -> str:
+    """For a person: the hottest place, the power, the mode, what slows it down."""
+    parts = []
+    if reading.temperatures_c:
+        name, hottest = max(reading.temperatures_c.items(), key=lambda item: item[1])
+        parts.append(f"{hottest:.0f} C at {name}")
+    if reading.power_mw:
+        parts.append(f"{reading.power_mw['total'] / 1000:.1f} W")
+    if reading.power_mode:
+        parts.append(f"power mode {reading.power_mode}")
+    parts += [f"throttled: {name}" for name in reading.throttled]
+    who = "jetson-stats" if reading.telemetry == "jtop" else "the kernel's files"
+    return (", ".join(parts) or "this machine does not tell") + f" ({who})"
