@@ -52,7 +52,6 @@ class Reload:
         running: the loop.
         read: reads the configuration again, as the program did when it started.
         notify: whom to tell.
-        open_models: makes the networks of a configuration.
     """
 
     def __init__(
@@ -60,10 +59,8 @@ class Reload:
         running: Running,
         read: Callable[[], Config],
         notify: Notifier,
-        open_models: Callable[[Config], Models] = Models,
     ) -> None:
         self._running, self._read, self._notify = running, read, notify
-        self._open_models = open_models
         self._asked = threading.Event()
         self._left = False
         self._thread = threading.Thread(target=self._loop, name="reload", daemon=True)
@@ -95,7 +92,7 @@ class Reload:
     def _once(self) -> None:
         self._notify.reloading()
         try:
-            plan = make_plan(self._running, self._read(), self._open_models)
+            plan = make_plan(self._running, self._read())
         except EdgeError as error:
             self.refused += 1
             log.error("reload refused, the old configuration stays: %s", error)
@@ -125,9 +122,7 @@ class Reload:
         return told[0] if told else "nothing, the program ends"
 
 
-def make_plan(
-    running: Running, config: Config, open_models: Callable[[Config], Models] = Models
-) -> Plan:
+def make_plan(running: Running, config: Config) -> Plan:
     """Everything that can fail, while the loop goes on as it is.
 
     Raises:
@@ -138,7 +133,7 @@ def make_plan(
     look_up(config)
     _refuse_fixed(running.config, config)
     same = _networks(running.config) == _networks(config)
-    models = running.models if same else open_models(config)
+    models = running.models if same else Models(config)
     try:
         people = build_cameras(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
