@@ -47,6 +47,7 @@ class Relief:
         if degrade.update(signs, now_ns):
             what, why = str(degrade.level), degrade.why or "the machine keeps up again"
             log.warning("level %d of %d: %s (%s)", degrade.at, len(degrade.levels) - 1, what, why)
+            self._running.relief = f"{what} ({why})" if degrade.at else ""
             self._running.publisher.relief(self.report())
         self._apply(degrade.level)
         self._checked_ns = now_ns
@@ -77,6 +78,7 @@ class Relief:
             return before
         self._degrade = Degrade(config.degrade, levels, now_ns)
         if before is not None and before.at:
+            self._running.relief = ""
             self._running.publisher.relief(self.report())
         return self._degrade
 

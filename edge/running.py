@@ -24,6 +24,7 @@ class Running:
     publisher: Publisher
     pipeline: Pipeline
     health: Health
+    relief: str = ""  # what is done without while the machine cannot do more
     changing: threading.Lock = field(default_factory=threading.Lock)  # one who plans at a time
     _told_engines: Any = None
 
@@ -52,4 +53,5 @@ class Running:
         people = sum(self.health.people.values())
         line = f"{well} of {len(states)} cameras ok" + (f" ({ill})" if ill else "")
         line += f", {self.health.steps} steps, {people} people, {self.health.events} events"
+        line += f"; {self.relief}" if self.relief else ""
         return line + (f"; not connected: {', '.join(sinks)}" if sinks else "")

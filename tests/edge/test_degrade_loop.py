@@ -35,12 +35,13 @@ class Loop:
         self.pipeline = SimpleNamespace(detect_every=5, calm_ns=0)
         self.health = Health()
         self.told: List[Dict[str, Any]] = []
+        self.relief = ""
         self.publisher = SimpleNamespace(relief=self.told.append)
         self.cameras = self
         self.lossless, self.frames, self.second = False, 0, 0
         self.pace = Pace(self)  # type: ignore[arg-type]
         self.telemetry: Any = SimpleNamespace(reading=SimpleNamespace(throttled=[]))
-        self.relief = Relief(self, self.pace, self.telemetry)  # type: ignore[arg-type]
+        self.care = Relief(self, self.pace, self.telemetry)  # type: ignore[arg-type]
         self.step = self.health.timed("look", lambda: None)
 
     def states(self) -> List[CameraState]:
@@ -52,7 +53,7 @@ class Loop:
             self.frames += 30
             for _ in range(10):
                 self.health.stages["look"].add_ns(int(step_ms * 1e6))
-            self.relief.check(self.second * S)
+            self.care.check(self.second * S)
 
     @property
     def state(self) -> Any:
@@ -82,6 +83,10 @@ def test_a_hot_machine_is_relieved_before_it_is_late() -> None:
     loop.go(8, 1.0)
     assert loop.state == (10, 1000, 0, 0)
     assert loop.told[0]["why"] == "throttled: cpu-throttle-alert, over-current oc2"
+    assert loop.relief.startswith("detector 2 times rarer (throttled: cpu-throttle-alert")
+    loop.telemetry.reading.throttled = []
+    loop.go(40, 1.0)
+    assert loop.relief == ""
 
 
 def test_a_recording_is_never_late() -> None:
