@@ -28,7 +28,7 @@ from edge.track import Tracker
 log = logging.getLogger(__name__)
 
 NETWORKS = ("models", "trust", "detect", "pose", "runtime")
-PEOPLE = ("track", "correct", "smooth", "switch")  # a change begins all people anew
+PEOPLE = ("track", "smooth")  # a change begins all people anew
 LIVE = {*NETWORKS, *PEOPLE, "cameras", "capture", "rules"}
 SETTLE_S = 30.0  # a step that takes longer is a hang, and the watchdog's matter
 
@@ -209,7 +209,7 @@ def _kept(
 ) -> Set[str]:
     """The cameras whose people go on as they are; those of their rules that stay are put back."""
     old = running.config
-    same = all(getattr(old, n, None) == getattr(config, n, None) for n in PEOPLE)
+    same = all(getattr(old, n) == getattr(config, n) for n in PEOPLE)
     if not same or models.pose.skeleton != running.models.pose.skeleton:
         return set()
     kept = set()
