@@ -111,7 +111,8 @@ class Cutter:
 
     def _sources(self, frames: Sequence[Frame]) -> np.ndarray:
         for frame in frames:
-            check_image(frame)
+            if not frame.device_ptr:
+                check_image(frame)  # before it is copied as it lies
         return rows_of_frames(frames, self._stage.pointers(frames, self._engine.stream))
 
     def _rows(self, count: int) -> np.ndarray:
