@@ -10,12 +10,9 @@ from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.structures import CameraState
 
-FIXES = (  # words of a camera's own error, and what helps
-    ("busy", "another program has it; the service itself, if it runs: systemctl stop edge"),
-    ("Permission", "add the user to the group video: usermod -aG video edge"),
-    ("401", "check user and password in the address"),
-    ("Unauthorized", "check user and password in the address"),
-)
+IN_USE = "another program is using it"
+BUSY = "the service itself may have it: systemctl status edge tells how its cameras are"
+ANY = "is it on, plugged in and in reach?"
 
 
 def cameras(settings: Config) -> List[Finding]:
@@ -53,6 +50,9 @@ def _judge(state: CameraState, size: Optional[Tuple[int, int]]) -> Finding:
     what = f"camera {state.camera}"
     if size:
         return Finding(what, OK, f"{size[0]}x{size[1]}")
-    detail = state.detail or "gives no picture"
-    fix = next((f for word, f in FIXES if word in detail), "is it on, plugged in and in reach?")
-    return Finding(what, FAIL, detail.replace("; trying again", ""), fix)
+    # A camera's own error tells its fix after a semicolon.
+    detail = (state.detail or "gives no picture").replace("; trying again", "")
+    if IN_USE in detail:
+        return Finding(what, WARN, detail, BUSY)
+    found, _, fix = detail.partition("; ")
+    return Finding(what, FAIL, found, fix or ANY)

@@ -15,6 +15,7 @@ from edge import config, doctor
 from edge.config import Config
 from edge.doctor import FAIL, OK, WARN, Finding, broker, cameras, models, permissions, service
 from edge.publish._address import parse
+from edge.structures import CameraState
 
 MODELS = Path(__file__).parent / "golden" / "models"
 
@@ -206,6 +207,19 @@ def test_cameras_are_tried(tmp_path: Path) -> None:
         assert (one.state, word in one.found, bool(one.fix)) == (FAIL, True, True)
         assert "trying again" not in one.found
     assert cameras.cameras(settings())[0].state == WARN
+
+
+@pytest.mark.parametrize(
+    ("detail", "state", "found", "fix"),
+    [("/dev/video0: another program is using it; see: fuser -v /dev/video0; trying again", WARN,
+      "fuser", "systemctl status edge"),
+     ("/dev/video0: not allowed; add the user to the group video", FAIL, "not allowed",
+      "add the user to the group video"),
+     ("", FAIL, "gives no picture", "is it on")],
+)  # fmt: skip
+def test_what_a_camera_says(detail: str, state: str, found: str, fix: str) -> None:
+    judged = cameras._judge(CameraState("door", "starting", detail, 0), None)
+    assert (judged.state, found in judged.found, fix in judged.fix) == (state, True, True)
 
 
 def test_models_and_what_may_be_loaded(tmp_path: Path) -> None:
