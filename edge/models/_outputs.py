@@ -11,7 +11,7 @@ from edge import skeletons
 from edge.errors import ConfigError, DataError
 from edge.models import _preprocess
 from edge.recipe import Network, Recipe
-from edge.runtime import Crops, Runner, crops_of
+from edge.runtime import Crops, Runner, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 
@@ -99,6 +99,7 @@ class Outputs:
                 f"{self.network.file}: output {graph!r} is {_show(spec)}, expected {wanted}"
             )
         self._names[name] = graph
+        wanted_of(self.runner).add(graph)
         return found
 
     def want_peaks(self, x: str, y: str) -> None:

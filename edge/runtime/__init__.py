@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -110,6 +110,12 @@ def crops_of(runner: Runner) -> Optional[Crops]:
     """What fills the runner's input on the GPU; None = the host does."""
     crops: Optional[Crops] = getattr(runner, "crops", None)
     return crops
+
+
+def wanted_of(runner: Runner) -> Set[str]:
+    """Where readers note which outputs they read; a runner may leave the others where they are."""
+    wanted: Set[str] = getattr(runner, "wanted", set())
+    return wanted
 
 
 Read = Callable[[Path], bytes]

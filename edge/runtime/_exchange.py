@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime import Crops, Runner, TensorSpec, crops_of
+from edge.runtime import Crops, Runner, TensorSpec, crops_of, wanted_of
 
 
 class Exchange:
@@ -22,6 +22,7 @@ class Exchange:
         self.inputs: Dict[str, TensorSpec] = runner.inputs
         self.outputs: Dict[str, TensorSpec] = runner.outputs
         self.sha256 = runner.sha256
+        self.wanted: Set[str] = wanted_of(runner)
         self._next: Optional[Runner] = None
         self._before: Optional[Runner] = None
         self._runs_before = 0
@@ -62,6 +63,7 @@ class Exchange:
         with self._lock:
             why = "the program is ending" if self._closed else mismatch(self._runner, runner)
             if not why:
+                wanted_of(runner).update(self.wanted)
                 self.taken.clear()
                 self._next = runner
         if why:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -62,8 +62,9 @@ class TrtRunner:
         self._filled_on_device = False
         self._tensors: List[Tensor] = []
         self._chunks: List[Chunk] = []
+        self.wanted: Set[str] = set()  # outputs that somebody reads; empty = all
         self._feeds: Dict[int, Dict[str, np.ndarray]] = {}  # views by batch, made once
-        self._results: Dict[int, Dict[str, np.ndarray]] = {}
+        self._results: Dict[Tuple[int, int], Dict[str, np.ndarray]] = {}
         self._contexts: Optional[Contexts] = None
         self.crops: Optional[Crops] = None  # a kernel that fills the input, once there is one
         try:
@@ -140,12 +141,17 @@ class TrtRunner:
         self._queue()
         batch = self._batch
         if batch:
-            for tensor in self._out:
+            for tensor in self._read():
                 tensor.download(batch, self.stream)
             self.wait()
-        if batch not in self._results:
-            self._results[batch] = {t.name: t.view(batch) for t in self._out}
-        return self._results[batch]
+        key = (batch, len(self.wanted))
+        if key not in self._results:
+            self._results[key] = {t.name: t.view(batch) for t in self._read()}
+        return self._results[key]
+
+    def _read(self) -> List[Tensor]:
+        """Outputs that are brought to the host; one that nobody reads can be most of the bytes."""
+        return [t for t in self._out if t.name in self.wanted] if self.wanted else self._out
 
     def wait(self) -> None:
         """Until all work on the stream is done.

@@ -105,6 +105,16 @@ def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
     assert all(runner.closed for runner in offered)
 
 
+def test_the_next_knows_which_outputs_are_read() -> None:
+    one, two = Half(1), Half(2)
+    two.wanted = set()  # type: ignore[attr-defined]
+    both = Exchange(one)
+    both.wanted.add("y")
+    both.offer(two)
+    assert two.wanted == {"y"}  # type: ignore[attr-defined]
+    both.close()
+
+
 def test_who_comes_too_late_is_closed() -> None:
     both, late = Exchange(Half(1)), Half(2)
     both.close()

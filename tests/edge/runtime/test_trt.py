@@ -170,6 +170,21 @@ def test_nothing_is_copied_where_memory_is_shared(gpu: Gpu, tmp_path: Path) -> N
     runner.close()
 
 
+def test_only_outputs_that_are_read_come_to_the_host(gpu: Gpu, tmp_path: Path) -> None:
+    runner = opened(gpu, tmp_path, "conv_scores")
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    for wanted in (set(), {"score"}):
+        runner.wanted |= wanted
+        runner.feed(2)["input"][:] = x
+        before = runner.device.host_copies
+        results = runner.run()
+        assert set(results) == (wanted or {"y", "score"})
+        np.testing.assert_allclose(results["score"][:, 0], reference(x).mean((1, 2, 3)), atol=1e-5)
+        copies = 0 if gpu.cuda.integrated else 1 + len(results)
+        assert runner.device.host_copies - before == copies
+    runner.close()
+
+
 def test_a_kernel_writes_the_input_in_place(gpu: Gpu, tmp_path: Path) -> None:
     """The order of the two is that of the stream; the host's copy is not sent on top of it."""
     runner = opened(gpu, tmp_path)
