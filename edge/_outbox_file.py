@@ -15,7 +15,7 @@ import sqlite3
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from edge.errors import UnavailableError
 
@@ -62,6 +62,12 @@ def crc(row: Raw) -> int:
     head = f"{row[0]} {row[1]} {row[2]} {row[3]} {row[4]}\n".encode()
     body = row[5] if isinstance(row[5], bytes) else b""
     return zlib.crc32(body, zlib.crc32(head))
+
+
+def insert(db: sqlite3.Connection, rows: Sequence[Raw]) -> None:
+    """Rows with their checksums, inside a transaction."""
+    checked = [(*row, crc(row)) for row in rows]
+    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", checked)
 
 
 def any_text(data: bytes) -> str:
@@ -197,9 +203,10 @@ def verify(db: sqlite3.Connection) -> None:
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise DamagedError(str(found).splitlines()[-1])
-    for row in db.execute(f"SELECT {COLUMNS}, crc FROM events"):
-        if crc(row[:6]) != row[6]:
-            raise DamagedError(f"row {row[0]} has a wrong checksum")
+    with contextlib.closing(db.execute(f"SELECT {COLUMNS}, crc FROM events")) as rows:
+        for row in rows:
+            if crc(row[:6]) != row[6]:
+                raise DamagedError(f"row {row[0]} has a wrong checksum")
 
 
 def recall(db: sqlite3.Connection) -> State:

@@ -110,9 +110,8 @@ def replace(places: Places, rows: List[Raw], state: State) -> None:
 
 
 def _write(path: Path, rows: List[Raw], state: State) -> None:
-    checked = [(*row, file.crc(row)) for row in rows]
     with contextlib.closing(file.connect(path)) as db, file.transaction(db):
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", checked)
+        file.insert(db, rows)
         file.store(db, state)
     _durable.sync_dir(path.parent)
 

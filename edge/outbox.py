@@ -13,6 +13,7 @@ One thread owns an outbox. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import sqlite3
@@ -95,7 +96,7 @@ class Outbox:
 
     @property
     def losses(self) -> Losses:
-        """What was lost so far and not told yet."""
+        """What was lost so far, and what of it was told."""
         return self.state.losses
 
     def commit(
@@ -183,7 +184,7 @@ class Outbox:
     def _close_mark(self) -> None:
         if self._mark is not None:
             self._mark.close()
-            self._mark = None
+        self._mark = None
 
     # Opening ---------------------------------------------------------------------------------
 
@@ -236,13 +237,12 @@ class Outbox:
             file.store(self._db, self.state)
 
     def _reserve(self, pages: int) -> None:
-        self._pages = pages
-        if self.path is not None:
-            self._pages = min(pages, file.reserve(self._db, pages))
-            if self._pages < pages:
-                mb = self._pages * file.PAGE / 2**20
-                log.warning("%s: the disk is full: room for %.1f MB only", self.path, mb)
-        self._db.execute(f"PRAGMA max_page_count={max(self._pages, self._number('page_count'))}")
+        self._pages = min(pages, file.reserve(self._db, pages)) if self.path else pages
+        if self._pages < pages:
+            mb = self._pages * file.PAGE / 2**20
+            log.warning("%s: the disk is full: room for %.1f MB only", self.path, mb)
+        most = max(self._pages, file.number(self._db, "page_count"))
+        self._db.execute(f"PRAGMA max_page_count={most}")
 
     # Rows ------------------------------------------------------------------------------------
 
@@ -252,9 +252,7 @@ class Outbox:
         return self._db.total_changes - before
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        raw = [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows]
-        checked = [(*r, file.crc(r)) for r in raw]
-        self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", checked)
+        file.insert(self._db, [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows])
 
     def _make_room(self, puts: Sequence[Entry], count: int) -> int:
         """Evict until there is room; a page is freed when all rows in it are gone."""
@@ -264,30 +262,31 @@ class Outbox:
             return 0
         goal, evicted = need + min(self._pages // 64, file.CHUNK // 3), 0
         while self._spare() < goal and evicted < count:
-            used = self._number("page_count") - self._number("freelist_count")
-            some = max(4, (goal - self._spare()) * (count - evicted) // max(used, 1))
+            some = max(4, (goal - self._spare()) * (count - evicted) // max(self._used(), 1))
             worst = "SELECT id FROM events ORDER BY priority, id LIMIT ?"
             evicted += self._delete([i for (i,) in self._db.execute(worst, (some,)).fetchall()])
         return evicted
 
     def _spare(self) -> int:
         """Pages that rows may still take."""
-        return self._pages - self._number("page_count") + self._number("freelist_count")
+        return self._pages - self._used()
 
-    def _number(self, pragma: str) -> int:
-        return file.number(self._db, pragma)
+    def _used(self) -> int:
+        return file.number(self._db, "page_count") - file.number(self._db, "freelist_count")
 
     def _checked(self, found: sqlite3.Cursor) -> List[Row]:
         rows: List[Row] = []
         size = 0
-        for raw in found:
-            if file.crc(raw[:6]) != raw[6]:
-                raise DamagedError(f"row {raw[0]} has a wrong checksum")
-            i, priority, run, t_ns, topic, body = raw[:6]
-            rows.append(Row(i, priority, run, t_ns, topic, body, self.state.token))
-            size += len(raw[5])
-            if size > BATCH_BYTES:
-                break
+        # Closed: a statement that is open keeps the file locked, even after its connection.
+        with contextlib.closing(found):
+            for raw in found:
+                if file.crc(raw[:6]) != raw[6]:
+                    raise DamagedError(f"row {raw[0]} has a wrong checksum")
+                i, priority, run, t_ns, topic, body = raw[:6]
+                rows.append(Row(i, priority, run, t_ns, topic, body, self.state.token))
+                size += len(body)
+                if size > BATCH_BYTES:
+                    break
         return rows
 
     def _write_mark(self) -> None:

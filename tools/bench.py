@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 def names() -> List[str]:
     """The benches there are."""
     found = (m.name for m in pkgutil.iter_modules(benches.__path__))
-    return sorted(n for n in found if n not in PARTS)
+    return sorted(n for n in found if n not in PARTS and not n.startswith("_"))
 
 
 def machine() -> Dict[str, Any]:

@@ -152,9 +152,7 @@ class Backlog:
     @property
     def idle(self) -> bool:
         """Nothing is under way and nothing can be sent now."""
-        lanes = self._lanes
-        busy = self._unacked or self._unanswered or self._more
-        return not (busy or lanes.probes or lanes.fresh or lanes.old)
+        return not (self._unacked or self._unanswered or self._more or self._lanes.any)
 
     def next(self) -> Optional[Tuple[Row, bool]]:
         """What to send now and whether it is history; follow with `sent` or `park`."""
@@ -292,7 +290,7 @@ class Backlog:
 
     @property
     def suspicious(self) -> bool:
-        """Whether the next events go one by one."""
+        """Whether events go one by one."""
         return bool(self._suspects)
 
     def trust(self) -> None:

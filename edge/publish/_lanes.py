@@ -57,6 +57,11 @@ class Lanes:
             return self.fresh.popleft(), False
         return None
 
+    @property
+    def any(self) -> bool:
+        """Whether there are some."""
+        return bool(self.probes or self.fresh or self.old)
+
     def clear(self) -> None:
         """Forget them: the outbox has them all."""
         self.probes.clear()

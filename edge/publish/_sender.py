@@ -53,12 +53,12 @@ class Sender:
     def __init__(
         self,
         name: str,
-        dial: Callable[[queue.SimpleQueue[Any]], Link],
+        dial: Callable[[queue.Queue[Any]], Link],
         counters: Counters,
         pause_max_s: float,
         store: Store,
         backlog: Backlog,
-        notes: queue.SimpleQueue[Any],
+        notes: queue.Queue[Any],
         answer_topic: str = "",
     ) -> None:
         self.up = False
@@ -200,7 +200,9 @@ class Sender:
         if message.retain:
             self._retained.add(message)
         elif self.up and self._live.bytes < LIVE_BYTES:
-            self._send_live(Packet.of(message))
+            packet = Packet.of(message)
+            if self._fits(packet) and self._link:
+                self._live.sent(self._link.publish(packet), len(packet.body))
         else:
             self._counters.add("dropped")
 
@@ -217,15 +219,14 @@ class Sender:
         found = self._backlog.acknowledged(note.packet, note.code, note.refusal)
         if found is None:
             return
-        row, delivered = found
+        topic, delivered = found[0].topic, found[1]
         self._counters.add("sent", delivered)
         if note.code in link.FINAL:
             self._counters.add("refused")
-            self._say(row.topic, f"{row.topic}: refused: {note.refusal}; set aside until a restart")
-        elif note.code == link.NOBODY:
-            self._say(row.topic, f"{row.topic}: nobody has subscribed; its events wait")
-        elif note.refusal:
-            self._say(row.topic, f"{row.topic}: not taken: {note.refusal}; its events wait")
+            self._say(topic, f"{topic}: refused: {note.refusal}; set aside until a restart")
+        elif note.code != link.TAKEN:
+            why = note.refusal or "nobody has subscribed"
+            self._say(topic, f"{topic}: {why}; its events wait")
 
     # Sending ---------------------------------------------------------------------------------
 
@@ -262,10 +263,6 @@ class Sender:
             else:
                 self._backlog.park(row, f"the broker takes only {self._limits[1]} bytes")
         self._backlog.tick()
-
-    def _send_live(self, packet: Packet) -> None:
-        if self._fits(packet) and self._link:
-            self._live.sent(self._link.publish(packet), len(packet.body))
 
     def _room(self) -> bool:
         return self._backlog.under_way + len(self._retained.under_way) < self._limits[0]

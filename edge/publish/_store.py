@@ -71,14 +71,14 @@ class Store:
         self,
         name: str,
         settings: Settings,
-        notes: queue.SimpleQueue[Any],
+        notes: queue.Queue[Any],
         counters: Counters,
         tell: Callable[[PoseEvent], None],
     ) -> None:
         self.connected = False  # the sender says so: losses are told when somebody may listen
         self._name, self._settings, self._notes = name, settings, notes
         self._counters, self._tell = counters, tell
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._queue: queue.Queue[Any] = queue.Queue()
         self._given = self._taken = 0  # the loop writes the first, this thread the second
         self._over = 0  # given up by the loop for want of ROOM; the loop writes it
         self._over_seen = 0

@@ -91,7 +91,8 @@ class MqttSink:
         self.name = broker.name
         self.counters = Counters()
         self.counters.outbox = {"durable": False, "stored": 0, "parked": 0, "lost": 0, "resets": 0}
-        notes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # No SimpleQueue: in Python 3.8 one can wait for ever when its time-out ends as it looks.
+        notes: queue.Queue[Any] = queue.Queue()
         outbox = options.outbox
         settings = Settings(
             path, outbox.max_mb * 2**20, options.run, outbox.urgent, outbox.minor
@@ -100,7 +101,7 @@ class MqttSink:
         to_consumer = outbox.ack == "consumer"
         answer_topic = f"{ROOT}/{options.device}/ack" if to_consumer else ""
 
-        def dial(notes: queue.SimpleQueue[Any]) -> Connection:
+        def dial(notes: queue.Queue[Any]) -> Connection:
             return Connection(broker, options, notes, answer_topic, self)
 
         self._sender = Sender(
@@ -150,7 +151,7 @@ class Connection:
         self,
         broker: Broker,
         options: SinkOptions,
-        notes: queue.SimpleQueue[Any],
+        notes: queue.Queue[Any],
         answer_topic: str = "",
         publish: Callable[[Message], None] = lambda message: None,
     ) -> None:

@@ -55,7 +55,7 @@ class Desk:
         self.links: List[Link] = []
         self.errors = errors or []
         self.counters = Counters()
-        self.notes: Any = queue.SimpleQueue()
+        self.notes: Any = queue.Queue()
         self.told: List[PoseEvent] = []
         settings = Settings(None, 4 * 2**20, "run", ["fall"], [])
         self.store = Store("mqtt://b:1", settings, self.notes, self.counters, self.told.append)
@@ -84,7 +84,7 @@ class Desk:
             self.sender._send()
             self.settle()
 
-    def dial(self, notes: queue.SimpleQueue[Any]) -> Link:
+    def dial(self, notes: queue.Queue[Any]) -> Link:
         self.links.append(Link(notes, self.errors.pop(0) if self.errors else None))
         return self.links[-1]
 
