@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import socket
-import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from edge.annotate import Annotator
 from edge.assemble import Finish, build_cameras
 from edge.attachments import Attachments
 from edge.capture import Cameras, aligned_bytes
+from edge.capture._memory import Allocate
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.health import Health
@@ -24,12 +22,9 @@ from edge.publish import Publisher
 from edge.reload import Reload
 from edge.running import Running
 from edge.runtime._frames import frame_memory, staged
+from edge.signals import SPARE_S, Leave, reload_on_signal
 
 log = logging.getLogger(__name__)
-
-LEAVE_S = 5.0  # after SIGTERM the process is gone, come what may
-SPARE_S = 1.3  # of these, what closing the sinks must leave to the rest
-ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def run(
@@ -57,57 +52,69 @@ def run(
     with contextlib.ExitStack() as stack:
         notify = Notifier()
         stack.callback(notify.close)
-        leave = Leave(notify)
-        stop = stack.enter_context(leave.on_signals())
-        running: Optional[Running] = None
+        leave = stack.enter_context(Leave(notify))
         memory = frame_memory(config.runtime.prefer)
         if memory is not None:
             stack.callback(memory.close)
         extras = Attachments(config)
         stack.callback(extras.close)
-        models = extras.models(config)
-        config = extras.applied(config)
-        stack.callback(lambda: (running.models if running else models).close())
-        people = build_cameras(config, models.pose.skeleton)
-        finish = Finish(config, models.pose.skeleton)
-        watch = _annotator(annotate, config, stack)
-        cameras = Cameras(config.cameras, config.capture, memory or aligned_bytes)
-        publisher = Publisher(
-            config, models.sha256(), cameras.lossless, stop, listen=extras.filters()
-        )
-        stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
-        stack.callback(cameras.close)
-        health = Health()
-        pipeline = Pipeline(
-            cameras=extras.cameras(cameras),
-            detect=health.timed("detect", models.detect),
-            pose=health.timed("pose", models.pose),
-            people=people,
-            publisher=publisher,
-            detect_every=config.detect.every,
-            calm_ns=int(config.detect.calm_s * 1e9),
-            finish=finish,
-            watch=extras.watch(watch, publisher, cameras.lossless),
-            health=health,
-        )
-        running = Running(config, models, cameras, publisher, pipeline, health)
-        extras.attach(running)
-        models.engines.start()
+        running = _make(stack, config, leave, extras, annotate, memory or aligned_bytes)
         metrics = _Metrics(running, notify, extras)
-        pipeline.tick = metrics.tick
-        pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
-        pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
+        running.pipeline.tick = metrics.tick
         if read_again is not None and annotate is None:
             again = extras.reader(read_again)
             stack.enter_context(reload_on_signal(Reload(running, again, notify)))
-        cameras.start()
+        running.models.engines.start()
+        running.cameras.start()
         running.tell_engines()  # and with that, that we are online
         notify.ready(running.status())
-        steps = pipeline.run(stop, max_frames)
+        steps = running.pipeline.run(leave.asked, max_frames)
         notify.stopping("saying goodbye")
         metrics.tell()
-        log.info("%d steps, %d events", steps, health.events)
-        return _exit_code(cameras)
+        log.info("%d steps, %d events", steps, running.health.events)
+        return _exit_code(running.cameras)
+
+
+def _make(
+    stack: contextlib.ExitStack,
+    config: Config,
+    leave: Leave,
+    extras: Attachments,
+    annotate: Optional[Path],
+    allocate: Allocate,
+) -> Running:
+    """The parts of the loop; the stack closes them in the other order."""
+    running: List[Running] = []
+    models = extras.models(config)
+    stack.callback(lambda: (running[0].models if running else models).close())
+    config = extras.applied(config)
+    people = build_cameras(config, models.pose.skeleton)
+    finish = Finish(config, models.pose.skeleton)
+    watch = _annotator(annotate, config, stack)
+    cameras = Cameras(config.cameras, config.capture, allocate)
+    publisher = Publisher(
+        config, models.sha256(), cameras.lossless, leave.asked, listen=extras.filters()
+    )
+    stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
+    stack.callback(cameras.close)
+    health = Health()
+    pipeline = Pipeline(
+        cameras=extras.cameras(cameras),
+        detect=health.timed("detect", models.detect),
+        pose=health.timed("pose", models.pose),
+        people=people,
+        publisher=publisher,
+        detect_every=config.detect.every,
+        calm_ns=int(config.detect.calm_s * 1e9),
+        finish=finish,
+        watch=extras.watch(watch, publisher, cameras.lossless),
+        health=health,
+    )
+    pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
+    pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
+    running.append(Running(config, models, cameras, publisher, pipeline, health))
+    extras.attach(running[0])
+    return running[0]
 
 
 def _annotator(
@@ -158,68 +165,3 @@ class _Metrics:
         report["host_copies"] = {s.camera: s.host_copies + staged[s.camera] for s in states}
         report.update(self._extras.report())
         running.publisher.metrics(report)
-
-
-class Leave:
-    """Whether the process was told to go, and how much time it has left.
-
-    A driver that hangs cannot be talked to, and Python's handlers wait for the main thread to come
-    back from it. So a thread hears of the signal by the wake-up descriptor, which is written at
-    once, and sets the kernel's alarm, which ends the process when the time is over; the broker then
-    tells our last will.
-    """
-
-    def __init__(self, notify: Notifier) -> None:
-        self._notify = notify
-        self._asked = threading.Event()
-        self._asked_s = float("inf")
-        self._ear, self._mouth = socket.socketpair()
-
-    def left_s(self) -> float:
-        """Until the alarm, not below a little; as good as for ever when nobody asked."""
-        return max(SPARE_S + 0.1, min(self._asked_s + LEAVE_S - time.monotonic(), 1e9))
-
-    @contextlib.contextmanager
-    def on_signals(self) -> Iterator[Callable[[], bool]]:
-        """Gives a function that tells whether SIGTERM or SIGINT came; a second one kills."""
-        self._mouth.setblocking(False)  # as set_wakeup_fd wants it
-        wakeup = signal.set_wakeup_fd(self._mouth.fileno())
-        before = {n: signal.signal(n, self._ask) for n in ENDS}
-        threading.Thread(target=self._listen, name="signals", daemon=True).start()
-        try:
-            yield self._asked.is_set
-        finally:
-            signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._mouth.close()  # ends the thread
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def _listen(self) -> None:
-        """The thread: starts the time that is left."""
-        with self._ear:
-            while True:
-                heard = self._ear.recv(16)
-                if not heard:
-                    return
-                if ENDS.intersection(heard):
-                    signal.setitimer(signal.ITIMER_REAL, LEAVE_S - 0.1)
-                    self._notify.stopping("told to stop")
-
-    def _ask(self, number: int, frame: object) -> None:
-        self._asked_s = time.monotonic()
-        self._asked.set()
-        log.info("stopping: %s", signal.Signals(number).name)
-        signal.signal(number, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def reload_on_signal(reload: Reload) -> Iterator[None]:
-    """SIGHUP asks for the configuration to be read again."""
-    before = signal.signal(signal.SIGHUP, lambda number, frame: reload.ask())
-    reload.start()
-    try:
-        yield
-    finally:
-        reload.close()
-        signal.signal(signal.SIGHUP, before)
