@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
 .PHONY: help setup demo test check bench format doctor clean
-.PHONY: install uninstall deb rootfs-overlay wheels
+.PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,12 @@ check: $(VENV)/.dev ## lint, strict types, shell scripts
 
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
 	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)
+
+gpu-test: $(VENV)/.dev ## prove the GPU half on a machine with an NVIDIA GPU
+	@$(BIN)/python -m tests.device test $(GPU)
+
+gpu-bench: $(VENV)/.dev ## latency at 1, 5, 20, 100 people there, share of the bare engines
+	@$(BIN)/python -m tests.device bench $(GPU)
 
 doctor: $(VENV)/.setup ## what this machine has and lacks
 	@$(BIN)/edge doctor || true

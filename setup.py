@@ -44,7 +44,11 @@ setup(
     description="Cameras in, whole-body poses and events out over MQTT",
     license="Apache-2.0",
     packages=find_packages(include=["edge", "edge.*", "tools", "tools.*"]),
-    package_data={"edge": ["publish/contract/*"], "tools": ["convert/*.png"]},
+    package_data={
+        "edge": ["publish/contract/*", "runtime/kernels/*.cu", "runtime/kernels/*.h",
+                 "runtime/kernels/*.cubin"],
+        "tools": ["convert/*.png"],
+    },
     python_requires=">=3.8",
     install_requires=DEVICE,
     extras_require={
