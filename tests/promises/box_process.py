@@ -134,6 +134,7 @@ class Consumer:
             return
         record = json.loads(message.payload)
         self.last_s = time.monotonic()
+        record["arrived_ns"] = time.monotonic_ns()
         self.records.append(record)
         if "n" in record["data"]:
             self.got[record["boot_id"], record["data"]["n"]] += 1

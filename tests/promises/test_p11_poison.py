@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Any, Dict, List
 
 import pytest
 from box_process import BoxProcess, Consumer, until
@@ -25,6 +24,12 @@ def poisoned(kind: str, protocol: str) -> Broker:
     return broker
 
 
+def firsts(consumer: Consumer) -> List[Dict[str, Any]]:
+    """The others, each as it came first; the first run gave the poison only."""
+    waves = [r for r in reversed(consumer.of("wave")) if len(r["data"]["pad"]) < 1000]
+    return list({(r["boot_id"], r["seq"]): r for r in waves}.values())
+
+
 @pytest.mark.parametrize(
     ("kind", "protocol"),
     [("too large", "5"), ("too large", "3.1.1"), ("forbidden", "5")],
@@ -35,7 +40,7 @@ def test_poison_delays_nobody_for_long(
     """P11: a message the broker refuses for ever delays the others by 10 s at most, is set aside
     and reported; also after a restart.
     """
-    worst_s, rounds = 0.0, 10 if soak else 2
+    rounds = 10 if soak else 2
     with poisoned(kind, protocol) as broker, Consumer(broker.port) as consumer:
         poison = {"pad": 50_000} if kind == "too large" else {"kind": "secret"}
         box: BoxProcess = boxes(uri=broker.uri, mqtt={"protocol": protocol}, count=1, linger=True,
@@ -43,20 +48,20 @@ def test_poison_delays_nobody_for_long(
         until(lambda: box.status().get("stored", 0) >= 1, "the poison")
         for turn in range(rounds):
             box.kill()
-            start_s = time.monotonic()
             box.start(pad=10, kind="wave", count=OTHERS, linger=True)
             want = OTHERS * (turn + 1)
-            until(lambda n=want: len(consumer.of("wave")) >= n, "the others")
-            worst_s = max(worst_s, consumer.last_s - start_s)
-            until(lambda: box.status()["outbox"]["parked"] >= 1, "setting it aside")
+            until(lambda n=want: len(firsts(consumer)) >= n, "the others")
+            until(lambda: box.status().get("outbox", {}).get("parked"), "setting it aside")
         until(lambda: len(consumer.of("outbox_parked")) >= 1, "the report")
         report = consumer.of("outbox_parked")[-1]["data"]
         assert all(r["kind"] != "secret" for r in consumer.records)
         until(lambda: box.status()["waiting"] == 0, "the rest")
         status = box.status()
         box.kill()
-    figures("P11", what=kind, protocol=protocol, rounds=rounds,
-            start_and_all_others_s=round(worst_s, 2))
+    # One clock on one machine: from the rule to the first arrival at the consumer.
+    late_s = [(r["arrived_ns"] - r["t_mono_ns"]) / 1e9 for r in firsts(consumer)]
+    figures("P11", what=kind, protocol=protocol, rounds=rounds, events=len(late_s),
+            delay_of_others_max_s=round(max(late_s), 2))
     assert report["topic"].startswith("poses/v1/box/cam0/event/")
     assert status["outbox"]["parked"] == 1
-    assert worst_s < 10, "promised"
+    assert max(late_s) < 10, "promised"
