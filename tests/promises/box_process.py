@@ -23,12 +23,14 @@ ROOT = HERE.parents[1]
 GIVE_UP_S = 60.0  # generous: only a failure ever waits so long
 
 
-def until(true: Callable[[], Any], what: str = "it", limit_s: float = GIVE_UP_S) -> float:
-    """Wait; returns for how long, in seconds."""
+def until(
+    true: Callable[[], Any], what: str = "it", limit_s: float = GIVE_UP_S, every_s: float = 0.005
+) -> float:
+    """Wait; returns for how long, in seconds. A question that costs time is asked more rarely."""
     start_s = time.monotonic()
     while not true():
         assert time.monotonic() < start_s + limit_s, f"{what} never happened"
-        time.sleep(0.005)
+        time.sleep(every_s)
     return time.monotonic() - start_s
 
 

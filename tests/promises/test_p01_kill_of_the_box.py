@@ -33,7 +33,7 @@ def test_kill_9_of_the_box_loses_no_event(
             box.start()
         until(lambda: box.status().get("stored", 0) > 20, "events")
         box.finish()
-        until(lambda: not lost(box, consumer), "the rest", 20)
+        until(lambda: not lost(box, consumer), "the rest", every_s=0.2)
         stored = box.ledger()
     figures("P1", ack=ack, kills=kills, stored=sum(stored.values()), lost=len(lost(box, consumer)),
             duplicates=duplicates(consumer))

@@ -39,10 +39,10 @@ def test_kill_9_of_the_broker_and_an_outage_lose_no_event(
         time.sleep(outage_s / 2)
         broker.start()
         start_s = time.monotonic()
-        until(lambda: not lost(box, consumer), "the backlog", 120)
+        until(lambda: not lost(box, consumer), "the backlog", 400, every_s=0.5)
         drained_s = time.monotonic() - start_s
         box.finish(180)
-        until(lambda: not lost(box, consumer), "the rest", 30)
+        until(lambda: not lost(box, consumer), "the rest", every_s=0.5)
         stored = sum(box.ledger().values())
     late = sum(1 for r in consumer.records if r.get("historical"))
     figures("P2", kills=kills, outage_s=outage_s, stored=stored, lost=len(lost(box, consumer)),

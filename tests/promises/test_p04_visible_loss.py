@@ -38,7 +38,7 @@ def test_losses_beyond_the_cap_are_counted_and_told(
         box = boxes(uri=NOBODY, outbox={"max_mb": 4}, count=count, rate_hz=1500, linger=True)
         stored_and_killed(box, count)
         deliver(box, broker.uri, consumer)
-        until(lambda: total(consumer) == len(lost(box, consumer)), "the account")
+        until(lambda: total(consumer) == len(lost(box, consumer)), "the account", every_s=0.2)
         gone = lost(box, consumer)
         counted = box.status()["outbox"]["lost"]
     figures("P4", what="cap", stored=count + 1, lost=len(gone), told=total(consumer),
@@ -84,7 +84,7 @@ def test_losses_by_damage_are_told(
             stored_and_killed(box, 3000)
             damage(box.outbox, how, chance)
             deliver(box, broker.uri, consumer)
-            until(lambda c=consumer, b=box: told(c) >= len(lost(b, c)), "the account")
+            until(lambda c=consumer, b=box: told(c) >= len(lost(b, c)), "the account", every_s=0.2)
             gone = len(lost(box, consumer))
             total, worst = total + gone, max(worst, told(consumer) - gone)
             assert all(r["data"].get("pad", "x" * 200) == "x" * 200 for r in consumer.records)

@@ -44,7 +44,7 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
             assert abs(told_s - time.time() - seconds) < 60, "the UTC field follows"
         status = box.status()
         box.finish()
-        until(lambda: not lost(box, consumer), "the rest")
+        until(lambda: not lost(box, consumer), "the rest", every_s=0.2)
     mono = [r["t_mono_ns"] for r in consumer.of("wave")]
     connects = broker.log.read_text().count("as edge-box")
     figures("P7", steps=len(steps), events=len(consumer.got), lost=len(lost(box, consumer)),
