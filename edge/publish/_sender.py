@@ -65,13 +65,11 @@ class Sender:
         self.decided = threading.Event()  # the first try has an outcome
         self._name, self._dial, self._counters = name, dial, counters
         self._store, self._backlog, self._notes = store, backlog, notes
-        self._answer_topic = answer_topic
         self._given = self._taken = 0  # the loop writes the first, the sender the second
-        self._retained = Retained()
-        self._live = Live()
+        self._retained, self._live = Retained(), Live()
         self._link: Optional[Link] = None
         self._limits = (WINDOW, MAX_BYTES)
-        self._pace = Pace(pause_max_s)
+        self._pace, self._answer_topic = Pace(pause_max_s), answer_topic
         self._closing_s: Optional[float] = None
         self._said: Dict[str, str] = {}
 
@@ -143,8 +141,7 @@ class Sender:
         row = self._backlog.lost(well=self._retained.told)
         if row is not None:
             self._counters.add("refused")
-            size = len(row.body)
-            self._say(row.topic, f"{row.topic}: {size} bytes, the broker closes on it; set aside")
+            self._say(row.topic, f"{row.topic}: the broker closes on it; set aside")
         return row is not None or self._backlog.suspicious
 
     def _connected(self, note: Up) -> None:
