@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -145,6 +146,18 @@ class Consumer:
             answer.CorrelationData = message.properties.CorrelationData
             client.publish(message.properties.ResponseTopic, b"", 1, properties=answer)
 
+    def next_s(self) -> float:
+        """Waits for the next event; returns for how long, in seconds."""
+        start_s = time.monotonic()
+        until(lambda: self.last_s > start_s, "the next event")
+        return self.last_s - start_s
+
+    def new_run_s(self) -> float:
+        """Waits for an event of a run not heard of before; returns for how long, in seconds."""
+        known = {boot for boot, _ in list(self.got)}
+        news = "an event of a new run"
+        return until(lambda: {r["boot_id"] for r in self.records[-50:]} - known, news)
+
     def of(self, kind: str) -> List[Dict[str, Any]]:
         return [r for r in list(self.records) if r["kind"] == kind]
 
@@ -164,6 +177,11 @@ def lost(box: BoxProcess, consumer: Consumer) -> List[Tuple[str, int]]:
     stored = box.ledger().items()
     wanted: Set[Tuple[str, int]] = {(boot, n) for boot, count in stored for n in range(count)}
     return sorted(wanted - set(consumer.got))
+
+
+def spread(times_s: Sequence[float]) -> List[float]:
+    """Least, median and most."""
+    return [round(f(times_s), 2) for f in (min, statistics.median, max)]
 
 
 def duplicates(consumer: Consumer) -> int:
