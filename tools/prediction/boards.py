@@ -2,13 +2,14 @@
 
 Sources. Clocks, powered TPCs (two multiprocessors each) and memory caps of the modes: NVIDIA's own
 nvpmodel files p3701-0000, p3701-0004, p3767-0000 and p3767-0003 (plain and "super") for the Orins;
-the power-management chapter of NVIDIA's Jetson Linux developer guide R32.7 for AGX Xavier. A mode
-without a cap has the module's published maximum: 1377 MHz AGX Xavier, 1301 and 930 MHz AGX Orin 64
-and 32 GB, 918 (super 1173) MHz Orin NX, 625 (super 1020) MHz Orin Nano. Memory: published width
-times two transfers a clock (136.5, 204.8, 102.4 and 68 GB/s at full clock). Products per
-multiprocessor and clock follow from the published peaks: Xavier 11 TFLOPS FP16 and 22 TOPS INT8 on
-8 multiprocessors, AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. The DLAs are left
-out: nothing of ours runs on them by default.
+the power-management chapter of NVIDIA's Jetson Linux developer guide R32.7 for AGX Xavier, whose
+30 W and 15 W rows are quoted from memory: compare with `nvpmodel -q` on a board. A mode without a
+cap has the module's published maximum: 1377 MHz AGX Xavier, 1301 and 930 MHz AGX Orin 64 and 32 GB,
+918 (super 1173) MHz Orin NX, 625 (super 1020) MHz Orin Nano. Memory: published width times two
+transfers a clock (136.5, 204.8, 102.4 and 68 GB/s at full clock). Products per multiprocessor and
+clock follow from the published peaks: Xavier 11 TFLOPS FP16 and 22 TOPS INT8 on 8 multiprocessors,
+AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. The DLAs are left out: nothing of ours
+runs on them by default.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def write(path: Path, steps: Sequence[Step]) -> None:
         rows = [modes.index(s.case.mode) - 0.4 + (k + 0.5) * high for s in shown]
         fps = [s.fps for s in shown]
         band = [[f - f / BAND for f in fps], [f * BAND - f for f in fps]]
-        axes.barh(rows, fps, high * 0.9, xerr=band, label=f"{people} people", ecolor="grey")
+        name = "1 person" if people == 1 else f"{people} people"
+        axes.barh(rows, fps, high * 0.9, xerr=band, label=name, ecolor="grey")
     for target in sorted(set(MARGIN_FPS.values())):
         axes.axvline(target, color="black", linewidth=0.8, linestyle="--")
     axes.set_yticks(range(len(modes)), [f"{m.board} {m.name}" for m in modes])
@@ -34,8 +35,8 @@ def write(path: Path, steps: Sequence[Step]) -> None:
     case = steps[0].case
     detector = f", {case.detector.name} every {case.every}" if case.detector else ""
     axes.set_title(f"{case.pose.name} {case.precision}{detector}: a prediction, not a measurement")
-    axes.invert_yaxis()
-    axes.legend()
+    axes.set_ylim(len(modes) - 0.5, -0.5)
+    axes.legend(loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
