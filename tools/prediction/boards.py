@@ -8,7 +8,7 @@ cap has the module's published maximum: 1377 MHz AGX Xavier, 1301 and 930 MHz AG
 918 (super 1173) MHz Orin NX, 625 (super 1020) MHz Orin Nano. Memory: published width times two
 transfers a clock (136.5, 204.8, 102.4 and 68 GB/s at full clock). Products per multiprocessor and
 clock follow from the published peaks: Xavier 11 TFLOPS FP16 and 22 TOPS INT8 on 8 multiprocessors,
-AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. The DLAs are left out: nothing of ours
+AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. DLAs are left out: nothing of ours
 runs on them by default.
 """
 

@@ -13,9 +13,9 @@ LABEL = (
     f"times lie within a factor {BAND:g} of it, half within {MEDIAN:g}."
 )
 LOOP = (
-    f"{LOOP_SHARE:.0%} of each step are allowed for the loop itself; capture runs beside it. The "
-    "published times are of fast modes and, but for four, of one sample; slower modes are scaled\n"
-    "by their clocks. INT8 on Xavier rests on two measurements."
+    f"{LOOP_SHARE:.0%} of each step are allowed for the loop itself; capture runs beside it.\n"
+    "The published times are of fast modes and, but for two, of one sample; slower modes are scaled\n"
+    "by their clocks. INT8 on AGX Xavier rests on two measurements."
 )
 
 
