@@ -14,8 +14,8 @@ LABEL = (
 )
 LOOP = (
     f"{LOOP_SHARE:.0%} of each step are allowed for the loop itself; capture runs beside it.\n"
-    "The published times are of fast modes and, but for two, of one sample; slower modes are scaled\n"
-    "by their clocks. INT8 on AGX Xavier rests on two measurements."
+    "The published times are of fast modes and, but for two, of one sample; slower modes are\n"
+    "scaled by their clocks. INT8 on AGX Xavier rests on two measurements."
 )
 
 
