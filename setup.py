@@ -47,7 +47,7 @@ setup(
     package_data={
         "edge": ["publish/contract/*", "runtime/kernels/*.cu", "runtime/kernels/*.h",
                  "runtime/kernels/*.cubin"],
-        "tools": ["convert/*.png"],
+        "tools": ["convert/*.png", "prediction/*.txt"],
     },
     python_requires=">=3.8",
     install_requires=DEVICE,
