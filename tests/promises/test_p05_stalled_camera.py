@@ -15,19 +15,27 @@ from rtsp_process import RtspServer
 from whole_daemon import Daemon, settings, until
 
 FLAGGED_S, BACK_S = 5.0, 10.0
-PAUSE_S = 2.0  # a loaded machine drops frames; a camera that waits for another pauses for longer
+PAUSE_S = 3.0  # capture.stall_s: waiting for the broken camera would last at least so long
 
 
 class Watch:
-    """What the program says of its cameras, from a file it writes."""
+    """What the program says of its cameras, from a file it writes; each line is read once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._offset = 0
+        self._told: Dict[str, List[Dict[str, Any]]] = {}
 
     def of(self, camera: str, kind: str) -> List[Dict[str, Any]]:
-        lines = self.path.read_text().rpartition("\n")[0].splitlines()
-        told = (json.loads(line) for line in lines)
-        return [m["payload"] for m in told if m["topic"].endswith(f"/{camera}/{kind}")]
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            whole = file.read().rpartition(b"\n")[0]
+        self._offset += len(whole) + bool(whole)
+        for line in whole.splitlines():
+            message = json.loads(line)
+            kept = {k: message["payload"].get(k) for k in ("t_mono_ns", "state")}
+            self._told.setdefault(message["topic"], []).append(kept)
+        return self._told.get(f"poses/v1/hall/{camera}/{kind}", [])
 
     def state(self, camera: str) -> str:
         states = self.of(camera, "state")
