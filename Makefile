@@ -13,7 +13,7 @@ PRECISION ?= fp32
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
-.PHONY: help setup demo test check bench format doctor clean
+.PHONY: help setup demo test soak check bench format doctor clean
 .PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
@@ -58,6 +58,10 @@ calibration/demo/.made: | $(VENV)/.setup
 
 test: $(VENV)/.dev ## set everything up and run all tests, edge/ on every Python found
 	@bash tests/run.sh
+
+soak: $(VENV)/.dev ## every promise in its full length (hours); figures in out/soak.jsonl
+	@mkdir -p $(OUT)
+	@EDGE_SOAK=1 EDGE_FIGURES=$(abspath $(OUT))/soak.jsonl $(BIN)/python -m pytest tests/promises $(SOAK)
 
 check: $(VENV)/.dev ## lint, strict types, shell scripts
 	@$(BIN)/ruff check edge tools tests setup.py
