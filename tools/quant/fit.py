@@ -14,7 +14,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 import onnx
 
-ROWS = 8192  # places of the layer's input that are looked at
+ROWS = 3072  # places of the layer's input that are looked at
 RIDGE = 1.0  # of the mean second moment; holds back what few places cannot know
 STEPS = 127
 

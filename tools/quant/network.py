@@ -215,11 +215,13 @@ def _finish(
         again = compare(trial, outcome.plan, counted, list(outcome.methods))
         outcome.method = min(again, key=lambda method: again[method])
         outcome.ranges = read_ranges(counted, outcome.method)
-    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet, wishes.target)
+    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet)
     if outcome.error > wishes.target and outcome.plan.residuals and wishes.max_float:
         # A residual trunk adds up many branches; in float it keeps what no later layer mends.
         other = replace(outcome.plan, residuals=())
-        _take_better(trial, outcome, other, batches, label, wishes.quiet, wishes.target)
+        _take_better(trial, outcome, other, batches, label, wishes.quiet)
+    if outcome.error > wishes.target:
+        _fit(trial, outcome, batches, label, wishes.quiet)
     kept = set(outcome.plan.activations)
     outcome.ranges = {t: amax for t, amax in outcome.ranges.items() if t in kept}
     wrong = problems(outcome.model)
@@ -234,21 +236,25 @@ def _take_better(
     batches: Dict[str, Batches],
     label: str,
     quiet: bool,
-    target: float,
 ) -> None:
-    """Write a plan plainly, with corrected biases and with fitted weights; keep the best.
-
-    Fitting looks for the rounding that costs least and takes longest: only where it is needed.
-    """
+    """Write a plan plainly and with corrected biases; keep it where it is clearly better."""
     plain = quantize(trial.model, chosen, outcome.ranges)
     fewer = 1.0 if chosen is outcome.plan else WORTH
     _keep_if_better(trial, outcome, chosen, plain, "as is", fewer)
-    for word, fit in (("corrected", False), ("fitted", True)):
-        if fit and outcome.error <= target:
-            return
-        with Progress(f"{label}: biases {word}", len(chosen.layers), "layers", quiet) as bar:
-            better = correct(trial.model, plain, chosen, batches, bar.update, fit)
-        _keep_if_better(trial, outcome, chosen, better, word, fewer)
+    with Progress(f"{label}: biases", len(chosen.layers), "layers", quiet) as bar:
+        better = correct(trial.model, plain, chosen, batches, bar.update)
+    _keep_if_better(trial, outcome, chosen, better, "corrected", fewer)
+
+
+def _fit(
+    trial: Trial, outcome: Outcome, batches: Dict[str, Batches], label: str, quiet: bool
+) -> None:
+    """Weights fitted to what their layers get: it takes longest, so once, for the final plan."""
+    chosen = outcome.plan
+    plain = quantize(trial.model, chosen, outcome.ranges)
+    with Progress(f"{label}: weights", len(chosen.layers), "layers", quiet) as bar:
+        better = correct(trial.model, plain, chosen, batches, bar.update, fit=True)
+    _keep_if_better(trial, outcome, chosen, better, "fitted", 1.0)
 
 
 def _keep_if_better(
