@@ -218,7 +218,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a broker until Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell's background job starts with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with Broker(arguments.kind, arguments.user) as broker:
             print(f"{broker.kind}, MQTT {broker.protocol}: {broker.uri}", flush=True)
