@@ -200,7 +200,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Listen until Ctrl-C or SIGTERM."""
     figures = Figures()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell's background job starts with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with Subscriber(arguments.uri, arguments.device) as subscriber:
             if arguments.json:
