@@ -42,7 +42,8 @@ class Histogram:
         while largest > self.top:
             self._double()
         if self.top > 0:
-            places = np.minimum((sizes * (BINS / self.top)).astype(np.int32), BINS - 1)
+            # Divided first: BINS over a denormal top is no float32.
+            places = np.minimum((sizes / np.float32(self.top) * BINS).astype(np.int32), BINS - 1)
             self.counts += np.bincount(places, minlength=BINS)
 
     def _double(self) -> None:
