@@ -30,6 +30,7 @@ TOOLS = [
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7",
+    "pytest-xdist>=3.3",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "orjson>=3.10",
@@ -57,7 +58,7 @@ setup(
         "fast": ["orjson>=3.10"],
         "tools": LAPTOP + TOOLS,
         "torch": TORCH,
-        "edgetest": LAPTOP + DEV[:4],
+        "edgetest": LAPTOP + DEV[:5],
         "dev": LAPTOP + TOOLS + DEV,
     },
     entry_points={

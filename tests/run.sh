@@ -28,14 +28,14 @@ make_venv() { # $1 = version, $2 = interpreter; the device's packages and the te
 
 own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 echo "== all tests, Python $own"
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest -n auto --dist loadfile "$@"
 
 for version in 3.8 3.10 3.12; do
   [ "$version" = "$own" ] && continue
   if interpreter=$(find_python "$version"); then
     make_venv "$version" "$interpreter"
     echo "== tests of edge/, Python $version"
-    ".venv-$version/bin/python" -m pytest tests/edge -p no:cacheprovider
+    ".venv-$version/bin/python" -m pytest -n auto --dist loadfile tests/edge -p no:cacheprovider
   else
     echo "== Python $version was not found: tests of edge/ not run on it"
   fi
