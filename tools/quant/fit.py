@@ -17,6 +17,7 @@ import onnx
 ROWS = 3072  # places of the layer's input that are looked at
 RIDGE = 1.0  # of the mean second moment; holds back what few places cannot know
 STEPS = 127
+BLOCK = 64  # columns whose errors are moved on together
 
 
 def can_fit(node: onnx.NodeProto, weight: np.ndarray) -> bool:
@@ -74,11 +75,16 @@ def _rounded(rows: np.ndarray, moment: np.ndarray, step: np.ndarray) -> np.ndarr
     factor = np.linalg.cholesky(np.linalg.inv(moment)).transpose(0, 2, 1)  # upper
     left = rows.astype(np.float64)
     found = np.empty_like(left)
-    for j in range(left.shape[-1]):
-        column = left[..., j : j + 1]
-        found[..., j : j + 1] = np.clip(np.rint(column / step), -STEPS, STEPS) * step
-        error = (column - found[..., j : j + 1]) / factor[:, j, j][:, None, None]
-        left[..., j + 1 :] -= error * factor[:, j, None, j + 1 :]
+    for start in range(0, left.shape[-1], BLOCK):
+        end = min(start + BLOCK, left.shape[-1])
+        errors = np.zeros((*left.shape[:2], end - start))
+        for j in range(start, end):
+            column = left[..., j : j + 1]
+            found[..., j : j + 1] = np.clip(np.rint(column / step), -STEPS, STEPS) * step
+            error = (column - found[..., j : j + 1]) / factor[:, j, j][:, None, None]
+            left[..., j + 1 : end] -= error * factor[:, j, None, j + 1 : end]
+            errors[..., j - start] = error[..., 0]
+        left[..., end:] -= errors @ factor[:, start:end, end:]
     return found
 
 
