@@ -52,8 +52,8 @@ class Subscriber:
     def __init__(self, uri: str, device: str = "+") -> None:
         self._broker: Broker = parse(uri, Mqtt())
         self._filter = f"{ROOT}/{device}/#"
-        self._messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._messages: queue.Queue[Received] = queue.Queue()
+        self._ready: queue.Queue[str] = queue.Queue()
         self._client = self._make_client()
 
     def messages(self, wait_s: float) -> Iterator[Optional[Received]]:

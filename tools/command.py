@@ -136,8 +136,8 @@ class Asker:
         self._broker: Broker = parse(uri, Mqtt())
         self._device = device
         self.topic = f"{ROOT}/{device}/answer/{secrets.token_hex(8)}"
-        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._ready: queue.Queue[str] = queue.Queue()
         self._v5 = self._broker.settings.protocol == "5"
         self._client = self._make_client()
 
