@@ -62,18 +62,21 @@ Install = Callable[[Path], Dict[str, Any]]
 
 
 def deeds(
-    config: Config, watch: Watch, pace: Pace, install: Optional[Install] = None
+    config: Config,
+    cameras: Callable[[], List[str]],
+    watch: Watch,
+    pace: Pace,
+    install: Optional[Install] = None,
 ) -> Dict[str, Deed]:
     """All commands of a run.
 
     Args:
         config: the limits.
+        cameras: their names now; a reload may change them.
         watch: where pictures come from.
         pace: the loop's rate.
         install: puts a bundle into use; gives what to answer; None = bundles are off.
     """
-    cameras = [camera.name for camera in config.cameras]
-
     def restart(args: Mapping[str, Any]) -> Outcome:
         build(Nothing, args)
         if not os.environ.get("INVOCATION_ID"):  # systemd.exec(5): set for every service
@@ -92,7 +95,7 @@ def deeds(
 
     def picture(args: Mapping[str, Any]) -> Outcome:
         wanted = build(Snapshot, args)
-        _known(wanted.camera, cameras)
+        _known(wanted.camera, cameras())
         return Outcome(take_picture(watch, wanted))
 
     def calibrate(args: Mapping[str, Any]) -> Outcome:

@@ -124,7 +124,7 @@ class Attachments:
 
             install = self._bundles.install if self._bundles else None
             pace = self._pace or Pace(running.cameras)
-            does = deeds(self._config, self._watch, pace, install)
+            does = deeds(self._config, running.camera_names, self._watch, pace, install)
             self._commands = Commands(self._config, does, running.publisher.build.boot_id)
             self._stack.callback(self._commands.close)
 

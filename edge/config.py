@@ -4,10 +4,11 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, List
 
 from edge import credentials
 from edge._config_state import Bundle, Commands, Record, State
+from edge._config_text import show
 from edge.errors import ConfigError, NoInputError
 from edge.schema import build, key, name_problem
 
@@ -17,6 +18,8 @@ else:
     import tomli as tomllib
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
+# Names that stand where a camera's does in topics, or that events of the box itself carry.
+RESERVED = ("ack", "answer", "cmd", "device", "metrics", "status")
 
 
 @dataclass(frozen=True)
@@ -241,13 +244,17 @@ def complete(config: Config) -> Config:
     """Give every camera a name, find credentials, and check what crosses sections.
 
     Raises:
-        ConfigError: two cameras of one name, or a rule for a camera that is not there.
+        ConfigError: two cameras of one name, one with a name that topics need, or a rule for a
+            camera that is not there.
     """
     cameras = [
         dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
     ]
     names = [c.name for c in cameras]
     for i, name in enumerate(names):
+        if name in RESERVED:
+            raise ConfigError(f"cameras[{i}].name: {name!r} has another meaning in topics; "
+                              "choose another name")
         if name in names[:i]:
             raise ConfigError(f"cameras[{i}].name: {name!r} is taken by an earlier camera")
     for i, rule in enumerate(config.rules):
@@ -257,46 +264,3 @@ def complete(config: Config) -> Config:
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
     return credentials.located(dataclasses.replace(config, cameras=cameras))
-
-
-def show(config: Config) -> str:
-    """The merged configuration as TOML, every key with its meaning."""
-    lines = list(_section(config, ""))
-    return "\n".join(lines).strip() + "\n"
-
-
-def _section(table: Any, path: str) -> Iterator[str]:
-    """Own keys first: in TOML a table's keys end where the next table begins."""
-    inner: List[Tuple[str, Any]] = []
-    for field in dataclasses.fields(table):
-        value = getattr(table, field.name)
-        name = f"{path}.{field.name}" if path else field.name
-        if dataclasses.is_dataclass(value) or (isinstance(value, list) and _is_tables(value)):
-            inner.append((name, value))
-        else:
-            note = field.metadata.get("help", "")
-            yield f"{field.name} = {_toml(value)}" + (f"  # {note}" if note else "")
-    for name, value in inner:
-        for one in value if isinstance(value, list) else [value]:
-            yield f"\n[[{name}]]" if isinstance(value, list) else f"\n[{name}]"
-            if isinstance(one, dict):
-                yield from (f"{k} = {_toml(v)}" for k, v in one.items())
-            else:
-                yield from _section(one, name)
-
-
-def _is_tables(value: List[Any]) -> bool:
-    return bool(value) and all(isinstance(v, dict) or dataclasses.is_dataclass(v) for v in value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted) + '"'
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
-    return repr(value)

@@ -168,8 +168,7 @@ def apply(running: Running, plan: Plan) -> List[Callable[[], None]]:
         now_ns = time.monotonic_ns()
         away = CameraState(name, "ended", "is no longer in the configuration", now_ns)
         running.publisher.camera(away, 0)
-    names = [c.name for c in plan.config.cameras]
-    running.publisher.describe(names, plan.models.sha256())
+    running.publisher.describe(running.camera_names(), plan.models.sha256())
     return leftovers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, List
 
 from edge.assemble import Models
 from edge.capture import Cameras
@@ -36,13 +36,16 @@ class Running:
         models.engines.start()
         return before
 
+    def camera_names(self) -> List[str]:
+        """Of the configuration in force."""
+        return [camera.name for camera in self.config.cameras]
+
     def tell_engines(self) -> None:
         """Publish what executes the networks, when that changed."""
         engines = self.models.engines
         if self._told_engines != (engines, engines.changes):
             self._told_engines = (engines, engines.changes)
-            names = [camera.name for camera in self.config.cameras]
-            self.publisher.describe(names, self.models.sha256(), engines.report())
+            self.publisher.describe(self.camera_names(), self.models.sha256(), engines.report())
 
     def status(self) -> str:
         """One line for a person."""

@@ -1,11 +1,11 @@
-"""Receives the messages of devices from a broker."""
+"""A subscription at a broker, for tools; and the messages of devices through one."""
 
 from __future__ import annotations
 
 import queue
 import time
 from types import TracebackType
-from typing import Any, Dict, Iterator, Optional, Type
+from typing import Any, Dict, Iterator, Optional, Type, TypeVar
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -17,6 +17,7 @@ from edge.messages import ROOT
 from edge.publish._address import Broker, parse
 
 READY_S = 5.0
+_L = TypeVar("_L", bound="Listener")
 
 
 class Received:
@@ -41,30 +42,30 @@ class Received:
         return codec.read(self.body, self.content_type)
 
 
-class Subscriber:
-    """A subscription to one device or all; a context manager, then an iterator.
+class Listener:
+    """One subscription at a broker; a context manager, in which it is in force.
 
     Args:
         uri: mqtt://[user@]host[:port], with options as in a sink's address.
-        device: its name; "+" = every device.
+        topic: filter to subscribe to.
+
+    Raises:
+        UnavailableError: on entering, when the broker cannot be reached or refuses.
     """
 
-    def __init__(self, uri: str, device: str = "+") -> None:
+    def __init__(self, uri: str, topic: str) -> None:
         self._broker: Broker = parse(uri, Mqtt())
-        self._filter = f"{ROOT}/{device}/#"
-        self._messages: queue.Queue[Received] = queue.Queue()
+        self.topic = topic
+        self.v5 = self._broker.settings.protocol == "5"
+        # No SimpleQueue: on Python 3.8 its time-out can be missed.
         self._ready: queue.Queue[str] = queue.Queue()
         self._client = self._make_client()
 
-    def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
-        """What arrives, for ever; None whenever nothing came for so long."""
-        while True:
-            try:
-                yield self._messages.get(timeout=wait_s)
-            except queue.Empty:
-                yield None
+    def received(self, message: Any) -> None:
+        """Take a message of paho's, in its thread."""
+        raise NotImplementedError
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self: _L) -> _L:
         name = self._broker.name
         try:
             self._client.connect(self._broker.host, self._broker.port)
@@ -95,7 +96,7 @@ class Subscriber:
 
     def _make_client(self) -> Client:
         broker = self._broker
-        version = MQTTv5 if broker.settings.protocol == "5" else MQTTv311
+        version = MQTTv5 if self.v5 else MQTTv311
         client = Client(CallbackAPIVersion.VERSION2, protocol=version)
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
@@ -111,12 +112,37 @@ class Subscriber:
         if reason.is_failure:
             self._ready.put(f"refused: {reason} (code {reason.value})")
         else:
-            client.subscribe(self._filter, qos=1)
+            client.subscribe(self.topic, qos=1)
 
     def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
         failed = [str(r) for r in reasons if r.is_failure]
-        self._ready.put(f"{self._filter}: {failed[0]}" if failed else "")
+        self._ready.put(f"{self.topic}: {failed[0]}" if failed else "")
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        self.received(message)
+
+
+class Subscriber(Listener):
+    """What one device or all publish, one after another.
+
+    Args:
+        uri: of the broker.
+        device: its name; "+" = every device.
+    """
+
+    def __init__(self, uri: str, device: str = "+") -> None:
+        super().__init__(uri, f"{ROOT}/{device}/#")
+        self._messages: queue.Queue[Received] = queue.Queue()
+
+    def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
+        """What arrives, for ever; None whenever nothing came for so long."""
+        while True:
+            try:
+                yield self._messages.get(timeout=wait_s)
+            except queue.Empty:
+                yield None
+
+    def received(self, message: Any) -> None:
+        """Keep it for `messages`."""
         kind = getattr(getattr(message, "properties", None), "ContentType", None)
         self._messages.put(Received(message.topic, message.payload, kind))

@@ -12,23 +12,19 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from paho.mqtt.client import Client, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge._command_record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, verified
 from edge.commands import NAMES
-from edge.config import Mqtt
-from edge.errors import ConfigError, DataError, NoInputError, TempError, UnavailableError
+from edge.errors import ConfigError, DataError, NoInputError, TempError
 from edge.messages import ROOT
-from edge.publish._address import Broker, parse
 from edge.schema import name_problem
+from tools._subscriber import Listener
 from tools.sign import load_secret
 
 HELP = "sign a command, send it to a box and wait for the answer"
 REFUSED = 77  # sysexits EX_NOPERM
-READY_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +120,7 @@ def _tell(answer: Dict[str, Any], arguments: argparse.Namespace) -> None:
     print(f"{arguments.device}: {arguments.name} {answer['state']}{reason} {told}".rstrip())
 
 
-class Asker:
+class Asker(Listener):
     """A connection that listens for answers; a context manager.
 
     Args:
@@ -133,13 +129,9 @@ class Asker:
     """
 
     def __init__(self, uri: str, device: str) -> None:
-        self._broker: Broker = parse(uri, Mqtt())
+        super().__init__(uri, f"{ROOT}/{device}/answer/{secrets.token_hex(8)}")
         self._device = device
-        self.topic = f"{ROOT}/{device}/answer/{secrets.token_hex(8)}"
         self._answers: queue.Queue[bytes] = queue.Queue()
-        self._ready: queue.Queue[str] = queue.Queue()
-        self._v5 = self._broker.settings.protocol == "5"
-        self._client = self._make_client()
 
     def ask(self, name: str, body: bytes, id: str, wait_s: float) -> Dict[str, Any]:
         """Publish a command; gives the answer to it.
@@ -148,7 +140,7 @@ class Asker:
             TempError: none came.
         """
         properties: Optional[Properties] = None
-        if self._v5:
+        if self.v5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ResponseTopic = self.topic
             properties.CorrelationData = id.encode()
@@ -168,51 +160,6 @@ class Asker:
             if isinstance(answer, dict) and answer.get("id") in (id, ""):
                 return answer
 
-    def __enter__(self) -> Asker:
-        name = self._broker.name
-        try:
-            self._client.connect(self._broker.host, self._broker.port)
-        except OSError as error:
-            raise UnavailableError(f"{name}: {error.strerror or error}") from error
-        self._client.loop_start()
-        try:
-            problem = self._ready.get(timeout=READY_S)
-        except queue.Empty:
-            problem = "connected, but the broker does not answer"
-        if problem:
-            self.close()
-            raise UnavailableError(f"{name}: {problem}")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _make_client(self) -> Client:
-        broker = self._broker
-        client = Client(
-            CallbackAPIVersion.VERSION2, protocol=MQTTv5 if self._v5 else MQTTv311
-        )
-        if broker.user is not None:
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls is not None:
-            client.tls_set_context(broker.tls)
-
-        def connected(client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
-            if reason.is_failure:
-                self._ready.put(f"refused: {reason} (code {reason.value})")
-            else:
-                client.subscribe(self.topic, qos=1)
-
-        def subscribed(client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
-            failed = [str(r) for r in reasons if r.is_failure]
-            self._ready.put(f"{self.topic}: {failed[0]}" if failed else "")
-
-        client.on_connect = connected
-        client.on_subscribe = subscribed
-        client.on_message = lambda client, data, message: self._answers.put(bytes(message.payload))
-        return client
+    def received(self, message: Any) -> None:
+        """Keep it for `ask`."""
+        self._answers.put(bytes(message.payload))

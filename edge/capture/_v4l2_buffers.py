@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import Any, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
 import numpy as np
 
@@ -125,6 +125,28 @@ class Mapped:
                 log.debug("a mapped buffer is still in use")
 
 
+def feed_free(ring: Ring, given: Mapping[int, Slot], give: Callable[[Slot], None]) -> bool:
+    """Give every free slot; when the driver has none at all, wait for one.
+
+    Args:
+        ring: whose slots.
+        given: what the driver has; `give` adds to it.
+        give: hands one over.
+
+    Returns:
+        Whether the driver has any.
+    """
+    slot = ring.acquire_free()
+    while slot is not None:
+        give(slot)
+        slot = ring.acquire_free()
+    if not given:
+        slot = ring.acquire()
+        if slot is not None:
+            give(slot)
+    return bool(given)
+
+
 class Lent:
     """The ring's own slots: the camera fills the very memory the loop reads."""
 
@@ -158,15 +180,7 @@ class Lent:
 
     def feed(self, ring: Ring) -> bool:
         """Hand over every free slot; when the driver has none at all, wait for one."""
-        slot = ring.acquire_free()
-        while slot is not None:
-            self._give(slot)
-            slot = ring.acquire_free()
-        if not self._given:
-            slot = ring.acquire()
-            if slot is not None:
-                self._give(slot)
-        return bool(self._given)
+        return feed_free(ring, self._given, self._give)
 
     def requeue(self, index: int) -> None:
         """Have the same slot filled anew."""

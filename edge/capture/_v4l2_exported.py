@@ -16,7 +16,7 @@ from edge.capture import _memory
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
 from edge.capture._ring import Ring, Slot
-from edge.capture._v4l2_buffers import Refused
+from edge.capture._v4l2_buffers import Refused, feed_free
 from edge.capture._v4l2_calls import Io
 from edge.capture._v4l2_format import Picture
 from edge.capture._v4l2_picture import look
@@ -89,15 +89,7 @@ class Exported:
 
     def feed(self, ring: Ring) -> bool:
         """Hand over every free slot's buffer; when the driver has none at all, wait for one."""
-        slot = ring.acquire_free()
-        while slot is not None:
-            self._give(slot)
-            slot = ring.acquire_free()
-        if not self._given:
-            slot = ring.acquire()
-            if slot is not None:
-                self._give(slot)
-        return bool(self._given)
+        return feed_free(ring, self._given, self._give)
 
     def _give(self, slot: Slot) -> None:
         index = self._indices.setdefault(id(slot), len(self._indices))

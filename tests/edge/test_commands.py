@@ -55,6 +55,10 @@ def setting(folder: Path, allow: Any = NAMES, **extra: Any) -> config.Config:
     return config.complete(config.build(config.Config, table))
 
 
+def of_box(settings: config.Config, *rest: Any) -> Dict[str, Any]:
+    return deeds(settings, lambda: [c.name for c in settings.cameras], *rest)
+
+
 def order(name: str = "rate", **changes: Any) -> Dict[str, Any]:
     record = {
         "schema": "command/1", "device": "hall", "name": name, "id": "a1", "seq": NOW_NS,
@@ -277,7 +281,7 @@ class Still:
 
 def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
     pace = Pace(Still())
-    do = deeds(setting(tmp_path), Watch(), pace)
+    do = of_box(setting(tmp_path), Watch(), pace)
     assert do["rate"]({"max_hz": 50}).result == {"max_hz": 50, "before_hz": 0}
     start = time.monotonic()
     assert len([f for _ in range(11) for f in pace.take(1.0)]) == 11
@@ -293,7 +297,7 @@ def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
 def test_restart_and_reload_act_after_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do = deeds(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
     monkeypatch.delenv("INVOCATION_ID", raising=False)
     with pytest.raises(Exception, match="no service manager"):
         do["restart"]({})
@@ -336,7 +340,7 @@ def running() -> Iterator[Any]:
 
 def test_snapshot_hides_heads_and_nothing_else(running: Any, tmp_path: Path) -> None:
     watch, image = running
-    do = deeds(setting(tmp_path), watch, Pace(Still()))
+    do = of_box(setting(tmp_path), watch, Pace(Still()))
     result = do["snapshot"]({"camera": "door", "width_px": 160}).result
     data = base64.b64decode(result["jpeg"])
     seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(float)
@@ -380,14 +384,14 @@ def test_a_picture_fits_or_is_refused() -> None:
 
 def test_no_frame_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge._command_deeds.LOOK_S", 0.05)
-    do = deeds(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
     with pytest.raises(TempError, match="no frame of door"):
         do["snapshot"]({"camera": "door"})
 
 
 def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) -> None:
     watch, _ = running
-    do = deeds(setting(tmp_path, record_max_mb=1), watch, Pace(Still()))
+    do = of_box(setting(tmp_path, record_max_mb=1), watch, Pace(Still()))
     outcome = do["calibrate-record"]({"seconds": 600, "every_ms": 40, "max_mb": 4000})
     assert outcome.result["max_bytes"] == 1 << 20
     folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
@@ -411,7 +415,7 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
 
 
 def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
-    do = deeds(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
     with pytest.raises(Exception, match=r"bundle\.enabled is off"):
         do["update"]({"file": "a.bundle"})
     for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b"):
@@ -423,7 +427,7 @@ def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
         got.append(path)
         return {"version": 1}
 
-    do = deeds(setting(tmp_path), Watch(), Pace(Still()), install)
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()), install)
     assert do["update"]({"file": "a.bundle"}).result == {"version": 1}
     assert got == [tmp_path / "state" / "incoming" / "a.bundle"]
 

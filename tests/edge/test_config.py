@@ -144,3 +144,10 @@ def test_unknown_model_lists_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "a" / "model.toml").write_text(RECIPE)
     with pytest.raises(NoInputError, match="there are: a in"):
         load_recipe(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["cmd", "answer", "ack", "device", "status", "metrics"])
+def test_a_camera_has_no_name_that_topics_need(name: str) -> None:
+    table = {"cameras": [{"source": "synthetic://walk", "name": name}]}
+    with pytest.raises(ConfigError, match=rf"cameras\[0\]\.name: '{name}' has another meaning"):
+        config.complete(config.build(config.Config, table))

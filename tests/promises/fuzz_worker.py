@@ -187,7 +187,7 @@ def command_target(folder: Path) -> Target:
         "state": {"dir": str(folder)},
     }))  # fmt: skip
     none: Any = None
-    deeds = _command_deeds.deeds(settings, Watch(), Pace(none))
+    deeds = _command_deeds.deeds(settings, lambda: ["door"], Watch(), Pace(none))
     now_ns = 10**18
     commands = Commands(settings, deeds, "0" * 16, lambda: now_ns)
     seq = [now_ns]
