@@ -38,8 +38,9 @@ def look_up(settings: Config) -> None:
             there = ", ".join(plug.names("capture"))
             raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
         capture.kind(camera.source)
+    options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
     for uri in settings.publish.sinks:
-        publish.parse(uri, publish.SinkOptions(mqtt=settings.mqtt))
+        publish.parse(uri, options)
     for i, table in enumerate(settings.rules):
         build_rule(table, f"rules[{i}]")
     target = settings.pose.skeleton

@@ -190,7 +190,7 @@ class Outbox:
 
     def _open(self, places: Places) -> sqlite3.Connection:
         if not places.db.parent.is_dir():
-            raise ConfigError(f"outbox.path: {places.db.parent}: no such folder")
+            raise ConfigError(f"outbox.path: {places.db.parent}: no such folder; create it")
         settle(places)
         self._mark = MarkFile(places.mark)
         try:

@@ -51,7 +51,10 @@ def load_secret(path: Path) -> Ed25519PrivateKey:
     Raises:
         NoInputError: no such file. ConfigError: not an unencrypted ed25519 key.
     """
-    data = read_once(path, 1 << 16)
+    try:
+        data = read_once(path, 1 << 16)
+    except NoInputError as error:
+        raise NoInputError(f"{error}; `edge-tools keygen` makes a secret key") from None
     try:
         key: Any = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -63,7 +63,7 @@ def check(uri: str, options: SinkOptions) -> Broker:
         )
     folder = Path(options.outbox.path).parent
     if options.outbox.path and not folder.is_dir():
-        raise ConfigError(f"outbox.path: {folder}: no such folder")
+        raise ConfigError(f"outbox.path: {folder}: no such folder; create it")
     return broker
 
 

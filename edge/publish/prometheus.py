@@ -65,8 +65,10 @@ def check(uri: str, options: SinkOptions) -> Tuple[str, int]:
     except ValueError:
         loopback, port = False, None
     if not loopback:
-        raise ConfigError(f"sink {uri!r}: only prometheus://127.0.0.1[:PORT] or [::1]; nobody else "
-                          "may reach this box, a local agent can carry the figures on")  # fmt: skip
+        raise ConfigError(
+            f"sink {uri!r}: only prometheus://127.0.0.1[:PORT] or [::1], ports 1 to 65535; nobody "
+            "else may reach this box, a local agent can carry the figures on"
+        )
     if parts.path.strip("/") or parts.query or parts.username or port == 0:
         raise ConfigError(f"sink {uri!r}: nothing may stand beside host and port")
     return host, port or PORT

@@ -176,6 +176,9 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
         ('[[rules]]\nkind = "presence"\nenter = 1', "rules[0].enter: unknown key; did you mean"),
         ('[[cameras]]\nsource = "flie://a"', "flie"),
         ('[publish]\nsinks = ["mqt://h"]', "mqt"),
+        ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\npath = "/nope/o.db"', "outbox.path: /nope"),
+        ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\nack = "consumer"\n[mqtt]\nprotocol = "3.1.1"',
+         "mqtt.protocol"),
     ]:
         path = tmp_path / "bad.toml"
         rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'

@@ -246,7 +246,7 @@ def test_the_file_is_where_it_was_asked_for_or_in_the_state_directory(
 
 def test_what_cannot_work_is_one_clear_line(tmp_path: Path) -> None:
     path = str(tmp_path / "nowhere" / "x.db")
-    with pytest.raises(ConfigError, match=r"^outbox.path: .*nowhere: no such folder$"):
+    with pytest.raises(ConfigError, match=r"^outbox.path: .*nowhere: no such folder; create it$"):
         check("mqtt://host", options(outbox=OutboxConfig(path=path)))
     old = options(outbox=OutboxConfig(ack="consumer"))
     with pytest.raises(ConfigError, match=r'outbox.ack = "consumer" needs mqtt.protocol = "5"'):
