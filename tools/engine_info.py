@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from edge.errors import DataError, NoInputError
+from edge.errors import DataError, EdgeError, NoInputError
 from tools.engines import network
 from tools.engines.fit import installed_tensorrt, judge
 from tools.engines.machine import look
@@ -19,7 +19,6 @@ from tools.engines.record import read_gate, read_record
 from tools.engines.request import read_onnx
 
 HELP = "tell what an .engine or .onnx file is and whether it fits this machine"
-MANIFEST = "manifest.json"
 SHOWN = 8
 BLOCK = 1 << 20
 
@@ -27,21 +26,28 @@ BLOCK = 1 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("file", type=Path, help=".engine or .onnx")
+    parser.add_argument("--key", type=Path, metavar="FILE",
+                        help="operator's public key: tells whether the manifest is signed with it")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what there is to know."""
-    found = examine(arguments.file)
+    found = examine(arguments.file, arguments.key)
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(_lines(found)))
     return 0
 
 
-def examine(path: Path) -> Dict[str, Any]:
+def examine(path: Path, key_file: Optional[Path] = None) -> Dict[str, Any]:
     """Everything about one file.
 
+    Args:
+        path: of the file.
+        key_file: the operator's public key, to verify the manifest's signature with.
+
     Raises:
-        NoInputError: it is not there. DataError: neither an engine nor ONNX, or empty.
+        NoInputError: it is not there, or the key is not. ConfigError: that is no public key.
+        DataError: neither an engine nor ONNX, or empty.
     """
     kinds = {".engine": _engine, ".plan": _engine, ".onnx": _onnx}
     if path.suffix not in kinds:
@@ -51,7 +57,8 @@ def examine(path: Path) -> Dict[str, Any]:
     size, digest, head = fingerprint(path)
     if size == 0:
         raise DataError(f"{path}: is empty; make it again")
-    general = {"file": str(path), "bytes": size, "sha256": digest, "signed": signed(path, digest)}
+    general = {"file": str(path), "bytes": size, "sha256": digest}
+    general["signed"] = signed(path, digest, key_file)
     return {**general, **kinds[path.suffix](path, digest, head)}
 
 
@@ -66,21 +73,42 @@ def fingerprint(path: Path) -> Any:
     return size, digest.hexdigest(), head
 
 
-def signed(path: Path, digest: str) -> str:
-    """What the manifest of the models folder says of a file."""
-    manifest = path.resolve().parent.parent / MANIFEST
-    if not manifest.is_file():
+def signed(path: Path, digest: str, key_file: Optional[Path]) -> str:
+    """What the manifest of the models folder says of a file, and the key of the manifest."""
+    root = path.resolve().parent.parent
+    # Here, as cryptography warns on every import by Python 3.8.
+    from edge.trust import MANIFEST, Trust, load_key
+
+    key = None if key_file is None else load_key(key_file)
+    if not (root / MANIFEST).is_file():
         return "no: the models folder has no manifest; `edge-tools sign` makes one"
     try:
-        name = f"{path.parent.resolve().name}/{path.name}"
-        listed = json.loads(manifest.read_bytes())["files"].get(name)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "no: the manifest is damaged; `edge-tools sign` makes a new one"
-    if listed is None:
+        files = _listed(root / MANIFEST) if key is None else Trust(root, key).files
+    except EdgeError as error:
+        return f"no: {error}"
+    wanted = files.get(f"{path.resolve().parent.name}/{path.resolve().name}")
+    if wanted is None:
         return "no: it is not in the manifest; `edge-tools sign` adds it"
-    if listed != digest:
+    if wanted != digest:
         return "no: it was changed after the manifest was made"
-    return "listed with this hash; `edge-tools sign --check` verifies the signature"
+    if key is None:
+        return "listed with this hash; --key OPERATOR.pub tells whether the list itself is signed"
+    return f"yes: the manifest lists this hash and is signed with {key_file}"
+
+
+def _listed(manifest: Path) -> Dict[str, Any]:
+    """Names and hashes of a manifest that nobody vouches for.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        files = json.loads(manifest.read_bytes())["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        files = None
+    if not isinstance(files, dict):
+        raise DataError("the manifest is damaged; `edge-tools sign` makes a new one")
+    return files
 
 
 def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:

@@ -95,19 +95,59 @@ def test_the_page_of_an_engine(
     assert "tensorrt" not in sys.modules, "an engine is never loaded"
 
 
-def test_signed_or_not(models: Path) -> None:
+def test_signed_or_not(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no manifest" in examine(models)["signed"]
     keys = models.parent / "operator"
     assert main(["keygen", str(keys)]) == 0
     assert main(["sign", "--models", str(models), "--key", f"{keys}.key"]) == 0
-    assert examine(models)["signed"].startswith("listed with this hash")
+    assert examine(models)["signed"].startswith("listed with this hash; --key")
     engine = models / "small" / "net.int8.engine"
+    capsys.readouterr()
+    assert main(["engine-info", str(engine), "--key", f"{keys}.pub"]) == 0
+    assert f"signed      yes: the manifest lists this hash and is signed with {keys}.pub" in (
+        capsys.readouterr().out
+    )
     engine.write_bytes(b"changed")
     assert "changed after" in examine(models)["signed"]
+    assert "changed after" in signed_by(engine, keys)
     (models / "small" / "other.engine").write_bytes(b"new")
     assert "not in the manifest" in examine(models, "other.engine")["signed"]
     (models / "manifest.json").write_text("[")
     assert "damaged" in examine(models)["signed"]
+    assert "is not signed with this key" in signed_by(engine, keys)
+
+
+def signed_by(engine: Path, keys: Path) -> str:
+    return str(engine_info.examine(engine, keys.with_name(f"{keys.name}.pub"))["signed"])
+
+
+def test_a_list_that_somebody_else_made_is_not_signed(models: Path) -> None:
+    """Its hashes are right, so only the signature tells."""
+    mine, theirs = models.parent / "mine", models.parent / "theirs"
+    for keys in (mine, theirs):
+        assert main(["keygen", str(keys)]) == 0
+    assert main(["sign", "--models", str(models), "--key", f"{theirs}.key"]) == 0
+    engine = models / "small" / "net.int8.engine"
+    assert signed_by(engine, theirs).startswith("yes: ")
+    assert signed_by(engine, mine).startswith("no: ")
+    manifest = models / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert signed_by(engine, theirs).startswith("no: ")
+    (models / "manifest.sig").unlink()
+    assert "manifest.sig" in signed_by(engine, theirs)
+
+
+@pytest.mark.parametrize(("name", "code"), [("none.pub", 66), ("operator.key", 78)])
+def test_a_key_that_is_none_is_one_line(
+    models: Path, capsys: pytest.CaptureFixture[str], name: str, code: int
+) -> None:
+    assert main(["keygen", str(models.parent / "operator")]) == 0
+    engine = models / "small" / "net.int8.engine"
+    capsys.readouterr()
+    assert main(["engine-info", str(engine), "--key", str(models.parent / name)]) == code
+    said = capsys.readouterr().err
+    assert name in said
+    assert said.count("\n") == 1
 
 
 def test_an_onnx_file(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
