@@ -79,6 +79,8 @@ template <class T> static T __shfl_down_sync(unsigned, T value, int by) {
 
 static int atomicAdd(int *where, int value) { return __sync_fetch_and_add(where, value); }
 static int __popc(unsigned bits) { return __builtin_popcount(bits); }
+static float __fmul_rn(float a, float b) { return a * b; }
+static float __fdiv_rn(float a, float b) { return a / b; }
 static unsigned __float_as_uint(float value) {
   unsigned bits;
   memcpy(&bits, &value, sizeof bits);

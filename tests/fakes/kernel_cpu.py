@@ -14,7 +14,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from edge.recipe import Network
-from edge.runtime.kernels import crops, layouts
+from edge.runtime.kernels import crops, decode, layouts
 
 SOURCES = Path(layouts.__file__).parent
 FLAGS = ["-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared",
@@ -82,6 +82,22 @@ def letterboxed(
     table = np.zeros(len(frames), layouts.CROP)
     crops.fill_letterboxes(table, sources, (network.width, network.height))
     return cut(table, network, dtype, border)
+
+
+def chosen(output: np.ndarray, rows: decode.Rows, floor: float) -> decode.Chosen:
+    """What a GPU would choose of a detector's output."""
+    output, frames, most = np.ascontiguousarray(output), len(output), decode.MOST
+    found, at = np.zeros((frames, 2), np.int32), np.zeros((frames, most), np.int32)
+    scores = np.zeros((frames, most), np.float32)
+    boxes = np.zeros((frames, most, rows.parts), np.float32)
+    task = decode.choice_of(rows, output.ctypes.data, frames, output.dtype, floor)
+    task.most = most
+    task.found, task.rows_at = found.ctypes.data, at.ctypes.data
+    task.scores, task.boxes = scores.ctypes.data, boxes.ctypes.data
+    launch("choose", task)
+    which, slot = np.nonzero(np.arange(most) < found[:, :1])
+    row, bad = at[which, slot].astype(np.int64), int(found[:, 1].sum())
+    return decode.Chosen(which, row, scores[which, slot], boxes[which, slot], bad)
 
 
 def kernels() -> Any:

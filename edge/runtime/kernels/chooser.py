@@ -9,9 +9,8 @@ import numpy as np
 from edge.errors import InternalError
 from edge.runtime import DeviceArray
 from edge.runtime._cuda_memory import Buffer, Module
-from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
+from edge.runtime.kernels.decode import MOST, Chosen, Rows, choice_of, choice_shape
 
-MOST = 1024  # candidates of a frame and output; beyond it the best are kept
 _FLOATS = (np.float32, np.float16)
 
 

@@ -1,10 +1,11 @@
 // Crops of camera frames straight into a network's input, a whole batch in one launch.
 //
-// For each output pixel: an affine map into the frame, four bilinear taps, each converted to RGB,
-// normalised and stored in the network's order and type. Frames may be several and of any format.
+// For each output pixel: a place in the frame, four bilinear taps, each converted to RGB, normalised
+// and stored in the network's order and type. Frames may be several and of any format.
 // Colours are rounded to whole grey values after conversion and after sampling: networks were
 // trained on, and calibrated with, pictures of 8 bits. Without that keypoints moved by up to 19 px.
-// Sums of products are written as fmaf, so that both compilers give the same bits.
+// Numbers are rounded where OpenCV 5 rounds them on x86-64 with FMA, so that a laptop and a GPU see
+// the same pictures; and as written, by fmaf and `product`, whichever compiler it is.
 #include "portable.h"
 
 enum Format { BGR = 0, NV12 = 1, YUYV = 2, RGB = 3, GRAY = 4 };  // edge.structures.LAYOUTS
@@ -18,12 +19,12 @@ struct Crop {       // 80 bytes, one a crop
   i32 format;                      // Format
   i32 slot;                        // which sample of the output
   i32 fit_width, fit_height;       // output px that show the frame; the others are border
-  i32 repeat;                      // outside the frame: 1 = its edge again, 0 = border
+  i32 whole;                       // 1 = the whole frame is stretched to fit, 0 = see map
   float map[6];                    // output px -> frame px, pixel centres at whole numbers
   i32 spare;
 };
 
-struct Target {     // 72 bytes
+struct Target {     // 96 bytes
   u64 data;                        // the network's input
   u64 crops;                       // Crop[count]
   i32 width, height;               // px
@@ -32,25 +33,30 @@ struct Target {     // 72 bytes
   i32 bgr;                         // 1 = the first channel is blue
   float border;                    // grey value outside the frame
   float scale[3], bias[3];         // of each channel of the network: value * scale + bias
+  float scale_rest[3], bias_rest[3];  // what a float cannot hold of them
   i32 spare;
 };
 
-static_assert(sizeof(Crop) == 80 && sizeof(Target) == 72, "layouts.py mirrors these");
+static_assert(sizeof(Crop) == 80 && sizeof(Target) == 96, "layouts.py mirrors these");
 
 struct Colour { float r, g, b; };
 
 DEVICE float limit(float value, float low, float high) { return fminf(fmaxf(value, low), high); }
-DEVICE float grey(float value) { return rintf(limit(value, 0.0f, 255.0f)); }
 
-// BT.601 limited range, as cv2.cvtColor converts: R = 1.164383 (Y - 16) + 1.596027 (V - 128) ...
-DEVICE Colour from_yuv(float luma, float u, float v) {
-  const float y = 1.164383f * fmaxf(luma - 16.0f, 0.0f);
-  u -= 128.0f;
-  v -= 128.0f;
+DEVICE float colour(i32 sum) {
+  const i32 value = (sum + (1 << 19)) >> 20;
+  return (float)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+// BT.601 limited range in 1/2^20, as cv2.cvtColor counts: R = 1.164 (Y - 16) + 1.596 (V - 128) ...
+DEVICE Colour from_yuv(i32 luma, i32 u, i32 v) {
+  const i32 y = (luma > 16 ? luma - 16 : 0) * 1220542;
+  u -= 128;
+  v -= 128;
   Colour c;
-  c.r = grey(fmaf(1.596027f, v, y));
-  c.g = grey(fmaf(-0.391762f, u, fmaf(-0.812968f, v, y)));
-  c.b = grey(fmaf(2.017232f, u, y));
+  c.r = colour(y + 1673527 * v);
+  c.g = colour(y - 409993 * u - 852492 * v);
+  c.b = colour(y + 2116026 * u);
   return c;
 }
 
@@ -63,7 +69,7 @@ DEVICE i32 pair_of(i32 x, i32 width) {
 DEVICE Colour from_nv12(const Crop &crop, i32 x, i32 y) {
   const u8 *luma = (const u8 *)crop.pixels + (u64)y * crop.pitch;
   const i32 column = pair_of(x, crop.width), row = pair_of(y, crop.height);
-  if (column < 0 || row < 0) return from_yuv(luma[x], 128.0f, 128.0f);
+  if (column < 0 || row < 0) return from_yuv(luma[x], 128, 128);
   const u8 *pair = (const u8 *)crop.chroma + (u64)row * crop.chroma_pitch + 2 * column;
   return from_yuv(luma[x], pair[0], pair[1]);
 }
@@ -71,7 +77,7 @@ DEVICE Colour from_nv12(const Crop &crop, i32 x, i32 y) {
 DEVICE Colour from_yuyv(const Crop &crop, i32 x, i32 y) {
   const u8 *row = (const u8 *)crop.pixels + (u64)y * crop.pitch;
   const i32 column = pair_of(x, crop.width);
-  if (column < 0) return from_yuv(row[2 * x], 128.0f, 128.0f);
+  if (column < 0) return from_yuv(row[2 * x], 128, 128);
   return from_yuv(row[2 * x], row[4 * column + 1], row[4 * column + 3]);
 }
 
@@ -108,11 +114,12 @@ DEVICE Colour between(const Colour &a, const Colour &b, float share) {
   return c;
 }
 
+// As cv2.warpAffine (OpenCV 5): rows begin at a rounded place, all else is fused.
 DEVICE Colour sample(const Crop &crop, float u, float v, float border) {
   // Kept near the frame, so that whole numbers hold it; what is no number lands outside.
-  const float edge = crop.repeat ? 0.0f : -1.0f, *m = crop.map;
-  const float x = limit(fmaf(m[0], u, fmaf(m[1], v, m[2])), edge, (float)(crop.width - 1) - edge);
-  const float y = limit(fmaf(m[3], u, fmaf(m[4], v, m[5])), edge, (float)(crop.height - 1) - edge);
+  const float *m = crop.map;
+  const float x = limit(fmaf(m[0], u, product(m[1], v) + m[2]), -1.0f, (float)crop.width);
+  const float y = limit(fmaf(m[3], u, product(m[4], v) + m[5]), -1.0f, (float)crop.height);
   const float left = floorf(x), top = floorf(y);
   const i32 i = (i32)left, j = (i32)top;
   const Colour above = between(tap(crop, i, j, border), tap(crop, i + 1, j, border), x - left);
@@ -123,6 +130,54 @@ DEVICE Colour sample(const Crop &crop, float u, float v, float border) {
   c.g = rintf(c.g);
   c.b = rintf(c.b);
   return c;
+}
+
+struct Mix {                       // two neighbours in a row or column of the frame
+  i32 first, second;               // px
+  i32 a, b;                        // their shares in 1/2048
+};
+
+// Which px of `size` the px `at` of `fit` shows: at (at + 0.5) * size / fit - 0.5. Numerator and
+// denominator are whole numbers, so that the quotient is the nearest float there is.
+DEVICE Mix mix(i32 at, i32 size, i32 fit, bool clamp) {
+  const float place = quotient((float)((2 * at + 1) * size - fit), (float)(2 * fit));
+  const float low = floorf(place);
+  const i32 first = (i32)low, last = size - 1;
+  const float share = clamp && (first < 0 || first >= last) ? 0.0f : place - low;
+  Mix m;
+  m.first = first < 0 ? 0 : first > last ? last : first;
+  m.second = first + 1 > last ? last : first + 1;
+  m.a = (i32)rintf((1.0f - share) * 2048.0f);
+  m.b = (i32)rintf(share * 2048.0f);
+  return m;
+}
+
+// Columns come with 11 bits more; each row's part loses 4 of them, then 16 of all, the sum the rest.
+DEVICE float mixed(const Mix &x, const Mix &y, float a, float b, float c, float d) {
+  const i32 above = ((i32)a * x.a + (i32)b * x.b) >> 4, below = ((i32)c * x.a + (i32)d * x.b) >> 4;
+  return (float)(((y.a * above >> 16) + (y.b * below >> 16) + 2) >> 2);
+}
+
+// As cv2.resize with INTER_LINEAR (every version, 8 bits): from edge to edge, its edge repeated.
+DEVICE Colour stretch(const Crop &crop, i32 u, i32 v) {
+  const Mix x = mix(u, crop.width, crop.fit_width, true);
+  const Mix y = mix(v, crop.height, crop.fit_height, false);
+  const Colour a = pixel(crop, x.first, y.first), b = pixel(crop, x.second, y.first);
+  const Colour c = pixel(crop, x.first, y.second), d = pixel(crop, x.second, y.second);
+  Colour whole;
+  whole.r = mixed(x, y, a.r, b.r, c.r, d.r);
+  whole.g = mixed(x, y, a.g, b.g, c.g, d.g);
+  whole.b = mixed(x, y, a.b, b.b, c.b, d.b);
+  return whole;
+}
+
+// (value - mean) / std as float64 would give it, rounded once: what each operation lost is added at
+// the end (Dekker 1971; Knuth, The Art of Computer Programming, volume 2, 4.2.2, theorem B).
+DEVICE float normal(const Target &to, i32 channel, float value) {
+  const float scale = to.scale[channel], bias = to.bias[channel];
+  const float scaled = product(value, scale), sum = scaled + bias, part = sum - scaled;
+  const float lost = fmaf(value, scale, -scaled) + ((scaled - (sum - part)) + (bias - part));
+  return sum + (lost + fmaf(value, to.scale_rest[channel], to.bias_rest[channel]));
 }
 
 DEVICE void store(const Target &to, u64 at, float value) {
@@ -141,13 +196,15 @@ KERNEL crop(Target to) {
   const Crop &one = ((const Crop *)to.crops)[z];
   Colour c;
   c.r = c.g = c.b = to.border;
-  if (x < one.fit_width && y < one.fit_height) c = sample(one, (float)x, (float)y, to.border);
+  if (x < one.fit_width && y < one.fit_height) {
+    c = one.whole ? stretch(one, x, y) : sample(one, (float)x, (float)y, to.border);
+  }
   const float values[3] = {to.bgr ? c.b : c.r, c.g, to.bgr ? c.r : c.b};
   const u64 plane = (u64)to.width * to.height, inside = (u64)y * to.width + x;
   const u64 first = (u64)one.slot * 3 * plane;
   for (i32 i = 0; i < 3; ++i) {
     const u64 at = first + (to.pixelwise ? inside * 3 + i : i * plane + inside);
-    store(to, at, fmaf(values[i], to.scale[i], to.bias[i]));
+    store(to, at, normal(to, i, values[i]));
   }
   GRID_END
 }

@@ -79,8 +79,7 @@ def fill_samples(
 def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, int]) -> None:
     """Whole frames at the top left: the rows that make the kernel do `_preprocess.letterbox`.
 
-    The picture's size is cut down to whole px; px are stretched from edge to edge, as cv2.resize
-    does: frame px = (input px + 0.5) * frame size / picture size - 0.5, the frame's edge repeated.
+    The picture's size is cut down to whole px; the frame is stretched to it from edge to edge.
 
     Args:
         table: [F] CROP, filled in place.
@@ -91,11 +90,8 @@ def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, in
     frame = np.stack((sources["width"], sources["height"]), -1).astype(np.float64)
     ratio = np.min(np.array(size) / frame, axis=-1, keepdims=True)
     fit = np.maximum((frame * ratio).astype(np.int64), 1)
-    step = frame / fit
-    table["map"][:, [0, 4]] = step
-    table["map"][:, [2, 5]] = step / 2 - 0.5
     table["fit_width"], table["fit_height"] = fit.T
-    table["slot"], table["repeat"] = np.arange(len(table)), 1
+    table["slot"], table["whole"] = np.arange(len(table)), 1
 
 
 def target_of(network: Network, dtype: np.dtype, border: float, quantum: float = 1.0) -> Target:
@@ -112,8 +108,10 @@ def target_of(network: Network, dtype: np.dtype, border: float, quantum: float =
     target.pixelwise = int(network.layout == "nhwc")
     target.bgr = int(network.channels == "bgr")
     for i, (mean, std) in enumerate(zip(network.mean, network.std)):
-        target.scale[i] = 1 / (std * quantum)
-        target.bias[i] = -mean / (std * quantum)
+        scale, bias = 1 / (std * quantum), -mean / (std * quantum)
+        target.scale[i], target.bias[i] = scale, bias
+        target.scale_rest[i] = scale - target.scale[i]
+        target.bias_rest[i] = bias - target.bias[i]
     return target
 
 

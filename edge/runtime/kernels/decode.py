@@ -10,6 +10,7 @@ import numpy as np
 from edge.runtime.kernels.layouts import Choice, Column, Peaks
 
 Shape = Tuple[int, int, int]  # blocks or threads in x, y, z
+MOST = 1024  # candidates of a frame and output; beyond it the best are kept
 WARP, WARPS, BLOCK = 32, 4, 256  # lanes; warps in a block of simcc_peaks; threads of choose
 
 

@@ -27,7 +27,7 @@ CROP = np.dtype(
         ("slot", np.int32),
         ("fit_width", np.int32),
         ("fit_height", np.int32),
-        ("repeat", np.int32),
+        ("whole", np.int32),
         ("map", np.float32, (6,)),
         ("spare", np.int32),
     ]
@@ -49,6 +49,8 @@ class Target(ctypes.Structure):
         ("border", _F32),
         ("scale", _F32 * 3),
         ("bias", _F32 * 3),
+        ("scale_rest", _F32 * 3),
+        ("bias_rest", _F32 * 3),
         ("spare", _I32),
     ]
 

@@ -64,6 +64,9 @@ DEVICE i32 rank_block(bool yes, i32 *total) {
   return before + __popc(mask & ((1u << lane) - 1));
 }
 
+// Rounded on their own, whatever is added to them, and as IEEE says, whatever the compiler is told.
+DEVICE float product(float a, float b) { return __fmul_rn(a, b); }
+DEVICE float quotient(float a, float b) { return __fdiv_rn(a, b); }
 DEVICE u32 bits_of(float value) { return __float_as_uint(value); }
 DEVICE float float_of(u32 bits) { return __uint_as_float(bits); }
 DEVICE u16 half_of(float value) {
@@ -104,6 +107,8 @@ DEVICE i32 rank_block(bool yes, i32 *total) {
   *total = yes;
   return 0;
 }
+DEVICE float product(float a, float b) { return a * b; }
+DEVICE float quotient(float a, float b) { return a / b; }
 DEVICE u32 bits_of(float value) {
   u32 bits;
   memcpy(&bits, &value, sizeof bits);

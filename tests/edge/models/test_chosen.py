@@ -10,11 +10,9 @@ from model_fakes import RecordedRunner, frame, model
 
 from edge.models import _preprocess
 from edge.recipe import Network
-from edge.runtime.kernels.decode import Chosen, Rows, choice_of
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 from tests.fakes import kernel_cpu
-
-MOST = 1024
 
 
 class Crops:
@@ -29,22 +27,8 @@ class Crops:
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
         self.chosen += 1
-        results = self.runner.run()
-        return {name: self._one(results[name], rows, floor) for name, rows in wanted.items()}
-
-    def _one(self, output: np.ndarray, rows: Rows, floor: float) -> Chosen:
-        output, frames = np.ascontiguousarray(output), len(output)
-        found, at = np.zeros((frames, 2), np.int32), np.zeros((frames, MOST), np.int32)
-        scores = np.zeros((frames, MOST), np.float32)
-        boxes = np.zeros((frames, MOST, 4), np.float32)
-        task = choice_of(rows, output.ctypes.data, frames, output.dtype, floor)
-        task.most = MOST
-        task.found, task.rows_at = found.ctypes.data, at.ctypes.data
-        task.scores, task.boxes = scores.ctypes.data, boxes.ctypes.data
-        kernel_cpu.launch("choose", task)
-        which, slot = np.nonzero(np.arange(MOST) < found[:, :1])
-        row = at[which, slot].astype(np.int64)
-        return Chosen(which, row, scores[which, slot], boxes[which, slot], int(found[:, 1].sum()))
+        raw = self.runner.run()
+        return {name: kernel_cpu.chosen(raw[name], rows, floor) for name, rows in wanted.items()}
 
 
 def both(family: str, outputs: Dict[str, np.ndarray], **more: Any) -> None:

@@ -6,6 +6,7 @@ shared memory, and launches that must cover what they work on.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,17 +59,27 @@ def test_blocks_choose_the_rows(most: int, steps: int) -> None:
     assert results[0][0][:, 0].min() > 7
 
 
+def cut(fill: Any, net: Network, plain: np.ndarray) -> np.ndarray:
+    """The same by threads of the GPU's half: `fill` writes the table of two crops."""
+    table = np.zeros(2, layouts.CROP)
+    fill(table)
+    target, out = crops.target_of(net, plain.dtype, 114), np.full_like(plain, 77)
+    target.data, target.crops, target.count = out.ctypes.data, table.ctypes.data, 2
+    kernel_threads.launch("crop", target, *decode.crop_shape(37, 11, 2))
+    return out
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int8])
 def test_a_grid_of_threads_covers_every_pixel(dtype: Any) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     frame, net = Frame(image, 0, 0, "a"), Network(file="x", width=37, height=11, std=[2.0] * 3)
     boxes = np.array([[-5, 3, 30, 20], [10, 10, 60, 40]], np.float32)
     matrices = geometry.crop_affine(boxes, (37, 11), rotations_rad=np.array([0.3, 2.0]))
-    plain = kernel_cpu.sampled([frame], [0, 0], matrices, net, dtype)
-    table = np.zeros(2, layouts.CROP)
-    sources = crops.rows_of_frames([frame], [image.ctypes.data])
-    crops.fill_samples(table, sources, np.zeros(2, int), matrices, (37, 11))
-    target, out = crops.target_of(net, np.dtype(dtype), 0), np.full_like(plain, 77)
-    target.data, target.crops, target.count = out.ctypes.data, table.ctypes.data, 2
-    kernel_threads.launch("crop", target, *decode.crop_shape(37, 11, 2))
-    np.testing.assert_array_equal(out, plain)
+    sources = crops.rows_of_frames([frame] * 2, [image.ctypes.data] * 2)
+    plain = kernel_cpu.sampled([frame], [0, 0], matrices, net, dtype, 114)
+    fill = partial(crops.fill_samples, sources=sources, which=np.zeros(2, int), matrices=matrices,
+                   size=(37, 11))  # fmt: skip
+    np.testing.assert_array_equal(cut(fill, net, plain), plain)
+    plain = kernel_cpu.letterboxed([frame] * 2, net, dtype)
+    fill = partial(crops.fill_letterboxes, sources=sources, size=(37, 11))
+    np.testing.assert_array_equal(cut(fill, net, plain), plain)
