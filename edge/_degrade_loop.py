@@ -85,7 +85,7 @@ class Relief:
     def _signs(self, now_ns: int) -> Signs:
         """Recordings are never late, and lose nothing: what is wanted of them is every frame."""
         self._measure_cameras(now_ns)
-        step_ms = max(self._mean_ms(name) for name in ("look", "tell"))
+        step_ms = max(self._mean_ms(name) for name in ("look", "parts", "tell"))
         if self._running.cameras.lossless:
             return Signs()
         throttled = ", ".join(self._telemetry.reading.throttled)

@@ -35,7 +35,7 @@ class Camera:
 class Capture:
     """How cameras are supervised."""
 
-    buffers: int = key(6, "frames in each camera's ring; the loop holds up to three", 5, 16)
+    buffers: int = key(6, "frames in each camera's ring; the loop holds up to four", 5, 16)
     stall_s: float = key(3.0, "no frame for so long = stalled", 0.2, 60)
     timeout_s: float = key(5.0, "give up opening or reading after this", 0.5, 60)
     backoff_max_s: float = key(5.0, "longest wait between two tries to reconnect", 0.1, 600)

@@ -16,6 +16,7 @@ from edge.capture._memory import Allocate
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.health import Health
+from edge.models import halves
 from edge.notify import Notifier
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
@@ -98,10 +99,12 @@ def _make(
     stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
     stack.callback(cameras.close)
     health = Health()
+    bodies, parts = halves(models.pose)
     pipeline = Pipeline(
         cameras=extras.cameras(cameras),
         detect=health.timed("detect", models.detect),
-        pose=health.timed("pose", models.pose),
+        pose=health.timed("pose", bodies),
+        parts=parts and health.timed("parts", parts),
         people=people,
         publisher=publisher,
         detect_every=config.detect.every,

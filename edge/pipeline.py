@@ -1,8 +1,9 @@
 """The whole program on one page: cameras -> detect -> pose -> track -> smooth -> rules -> publish.
 
 The unit of work is a list of frames, the newest of each camera that has one. Detection and person
-crops of all cameras go to each network as one batch. `look` (the networks) of a step runs while
-`tell` (smoothing, rules, publishing) of the step before it runs in its own thread.
+crops of all cameras go to each network as one batch. Three threads, each a step behind the other:
+`look` finds and tracks bodies, `fill_in` adds what tracking does not need (hands and faces, if the
+model has such a half), `tell` smooths, judges and publishes.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Camera:
 
 @dataclass
 class Step:
-    """One turn of the loop between its two halves."""
+    """One turn of the loop on its way through the threads."""
 
     frames: List[Frame]
     poses: List[Poses]
@@ -91,6 +92,7 @@ class Pipeline:
     publisher: Publisher
     detect_every: int = 1
     calm_ns: int = 0  # a detector rests so long while everybody is followed
+    parts: Optional[Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]] = None
     finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
     watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
     tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
@@ -111,22 +113,24 @@ class Pipeline:
         Returns:
             The number of steps.
         """
-        with _Behind(self.tell) as behind:
+        told = _Behind("tell", self.tell)
+        filled = _Behind("fill in", lambda step: told.put(self.fill_in(step)))
+        with told, filled:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
-                self._change(behind)
+                self._change(filled, told)
                 frames = self.cameras.take(0.2)
-                if frames:
-                    behind.put(self.look(frames))
-                    self.health.steps += 1
-                elif self.cameras.ended:
+                step = self.look(frames) if frames else Step([], [])
+                if not frames and self.cameras.ended:
                     break
-                else:
-                    behind.put(Step([], []))  # a stalled camera is told of, too
+                filled.wait()  # so that no camera lends more than four frames
+                (told if self.parts is None else filled).put(step)  # empty: a stall is told of, too
+                self.health.steps += bool(frames)
         return self.health.steps
 
-    def _change(self, behind: _Behind) -> None:
+    def _change(self, *behind: _Behind) -> None:
         if not self._changes.empty():
-            behind.wait()
+            for stage in behind:
+                stage.wait()
             while not self._changes.empty():
                 self._changes.get()()
 
@@ -137,6 +141,12 @@ class Pipeline:
         candidates = [t.candidates(d, f.t_ns) for t, d, f in zip(here, found, frames)]
         poses = self.pose(frames, candidates)
         return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(here, poses, frames)])
+
+    def fill_in(self, step: Step) -> Step:
+        """The second half of a model that has two."""
+        if self.parts is None or not step.frames:
+            return step
+        return Step(step.frames, self.parts(step.frames, step.poses))
 
     def tell(self, step: Step) -> None:
         """Smooth, judge, publish."""
@@ -176,13 +186,13 @@ class Pipeline:
 
 
 class _Behind:
-    """Runs the second half of each step in one thread, at most one step behind the first."""
+    """Does its part of each step in a thread of its own, in their order."""
 
-    def __init__(self, work: Callable[[Step], None]) -> None:
+    def __init__(self, name: str, work: Callable[[Step], None]) -> None:
         self._work = work
         self._queue: queue.Queue[Optional[Step]] = queue.Queue(maxsize=1)
         self._error: Optional[BaseException] = None
-        self._thread = threading.Thread(target=self._loop, name="tell", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def __enter__(self) -> _Behind:
         self._thread.start()

@@ -10,6 +10,7 @@ from edge.assemble import Models
 from edge.capture import Cameras
 from edge.config import Config
 from edge.health import Health
+from edge.models import halves
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
 
@@ -32,7 +33,9 @@ class Running:
         """Execute these networks from the next step on; gives those before, to be closed."""
         before, self.models = self.models, models
         self.pipeline.detect = self.health.timed("detect", models.detect)
-        self.pipeline.pose = self.health.timed("pose", models.pose)
+        bodies, parts = halves(models.pose)
+        self.pipeline.pose = self.health.timed("pose", bodies)
+        self.pipeline.parts = parts and self.health.timed("parts", parts)
         models.engines.start()
         return before
 

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
+Rows = Union[np.ndarray, slice]
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
 
 
@@ -92,6 +93,8 @@ class Poses:
     ids: np.ndarray  # [N] i64, -1 none
     person_scores: np.ndarray  # [N] f32 0..1, how sure the networks are of the person
     skeleton: str  # a name of edge.skeletons
+    # [N,...] f32 that a pose model notes for its second half; goes with the rows
+    places: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -104,8 +107,8 @@ class Poses:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def take(self, which: np.ndarray) -> Poses:
-        """Rows chosen by a mask or by indices, in that order."""
+    def take(self, which: Rows) -> Poses:
+        """Rows chosen by a mask or by indices, in that order, or by a slice: views then."""
         return Poses(
             self.keypoints[which],
             self.scores[which],
@@ -113,6 +116,7 @@ class Poses:
             self.ids[which],
             self.person_scores[which],
             self.skeleton,
+            None if self.places is None else self.places[which],
         )
 
     @staticmethod

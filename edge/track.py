@@ -240,4 +240,5 @@ def _joined(a: Poses, b: Poses) -> Poses:
         np.concatenate((a.ids, b.ids)),
         np.concatenate((a.person_scores, b.person_scores)),
         a.skeleton,
+        None if a.places is None or b.places is None else np.concatenate((a.places, b.places)),
     )

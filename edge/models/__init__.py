@@ -7,7 +7,18 @@ executes a network itself: it fills `runner.feed(n)` and reads `runner.run()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Protocol, Sequence, Tuple, Union
+from typing import (
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+    cast,
+)
 
 from edge import plug
 from edge.recipe import Recipe
@@ -45,7 +56,30 @@ class PoseModel(Protocol):
         """
 
 
+class HalvedPoseModel(PoseModel, Protocol):
+    """One whose second half nobody waits for: tracking needs the bodies only.
+
+    The loop runs the halves in two threads, the second on one step while the first looks at the
+    next. Calling the model does both.
+    """
+
+    def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """What tracking needs, with `places` for the other half."""
+
+    def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """The same people with everything, in new arrays; rows may have been left out or moved."""
+
+
 Model = Union[Detector, PoseModel]
+Half = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
+
+
+def halves(model: PoseModel) -> Tuple[Half, Optional[Half]]:
+    """What must be done before tracking, and what is left for after it."""
+    if not (hasattr(model, "bodies") and hasattr(model, "parts")):
+        return model, None
+    halved = cast(HalvedPoseModel, model)
+    return halved.bodies, halved.parts
 
 
 def load_model(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> Model:

@@ -74,12 +74,26 @@ class Crowd:
         return Crowd(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
 
     def spread(
-        self, count: int, keypoints: np.ndarray, scores: np.ndarray, person_scores: np.ndarray
+        self,
+        count: int,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        person_scores: np.ndarray,
+        places: np.ndarray,
     ) -> List[Poses]:
-        """One Poses for each of `count` frames: keypoints [N,133,2], scores [N,133], [N]."""
+        """One Poses for each of `count` frames: keypoints [N,133,2], scores [N,133], [N], [N,...].
+
+        Views of these arrays: rows of a frame lie together.
+        """
         name = points.SKELETON
-        whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name)
-        return [whole.take(self.which == i) for i in range(count)]
+        whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
+        return [whole.take(rows) for rows in rows_of(self.which, count)]
+
+
+def rows_of(which: np.ndarray, count: int) -> List[slice]:
+    """The rows of each of `count` frames, where `which` [N] rises."""
+    ends = np.searchsorted(which, np.arange(count + 1)).tolist()
+    return [slice(a, b) for a, b in zip(ends, ends[1:])]
 
 
 def _usable(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from edge.models import _blazepose_crops as crops
 from edge.models import _blazepose_decode as decode
 from edge.models import _blazepose_points as points
 from edge.models._blazepose_crops import Squares
-from edge.models._blazepose_crowd import Crowd
 from edge.models._blazepose_decode import Bodies
+from edge.models._blazepose_recall import Expected
 from edge.models._outputs import Outputs
 from edge.structures import Frame
 
@@ -56,20 +56,24 @@ class Hands(Part):
     """Both hands of everybody in one batch: the network takes left and right alike."""
 
     def look(
-        self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies, wanted: np.ndarray
+        self,
+        frames: Sequence[Frame],
+        which: np.ndarray,
+        bodies: Bodies,
+        expected: Expected,
+        wanted: np.ndarray,
     ) -> None:
-        """Cut out hands: where they were expected while the arm agrees, else where it points.
+        """Cut out hands: where they are expected while the arm agrees, else where it points.
 
-        Only of people who are `wanted` [N] bool.
+        Of people [N] in frames `which`, but only of those who are `wanted` [N] bool.
         """
         arms = crops.of_arms(bodies.points)
-        old = np.stack([crowd.keypoints[:, h] for h in points.HANDS], 1)
-        known = np.stack([crowd.scores[:, h] for h in points.HANDS], 1).min(-1) > 0
-        hands = crops.of_hands(old.reshape(-1, points.HAND_POINTS, 2))
-        squares = hands.otherwise(known.reshape(-1) & crops.agree(hands, arms), arms)
+        hands = crops.of_hands(expected.hands)
+        known = expected.hand_scores.min(-1) > 0
+        squares = hands.otherwise(known & crops.agree(hands, arms), arms)
         self._wrists = bodies.points[:, points.WRISTS].reshape(-1, 2)
         seen = bodies.scores[:, points.WRISTS].reshape(-1) >= _LOOKED_AT
-        self.cut(frames, np.repeat(crowd.which, 2), squares, seen & np.repeat(wanted, 2))
+        self.cut(frames, np.repeat(which, 2), squares, seen & np.repeat(wanted, 2))
 
     def write(
         self, results: Dict[str, np.ndarray], keypoints: np.ndarray, scores: np.ndarray
@@ -106,18 +110,23 @@ class Faces(Part):
     """Everybody's face in one batch."""
 
     def look(
-        self, frames: Sequence[Frame], crowd: Crowd, bodies: Bodies, wanted: np.ndarray
+        self,
+        frames: Sequence[Frame],
+        which: np.ndarray,
+        bodies: Bodies,
+        expected: Expected,
+        wanted: np.ndarray,
     ) -> None:
-        """Cut out faces: where they were expected while the head agrees, else where it is.
+        """Cut out faces: where they are expected while the head agrees, else where it is.
 
-        Only of people who are `wanted` [N] bool.
+        Of people [N] in frames `which`, but only of those who are `wanted` [N] bool.
         """
         heads = crops.of_heads(bodies.points)
-        known = crowd.scores[:, points.FACE].min(1) > 0
-        faces = crops.of_faces(crowd.keypoints[:, points.FACE])
+        faces = crops.of_faces(expected.faces)
+        known = expected.face_scores.min(-1) > 0
         squares = faces.otherwise(known & crops.agree(faces, heads), heads)
         self._noses = bodies.points[:, 0]
-        self.cut(frames, crowd.which, squares, wanted & (bodies.scores[:, 0] >= _LOOKED_AT))
+        self.cut(frames, which, squares, wanted & (bodies.scores[:, 0] >= _LOOKED_AT))
 
     def write(
         self, results: Dict[str, np.ndarray], keypoints: np.ndarray, scores: np.ndarray

@@ -22,6 +22,7 @@ from edge.structures import Frame
 PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
 _LINEAR = cv2.INTER_LINEAR
+_MANY = 64  # more pictures than the loop ever holds
 
 
 class _Scratch(threading.local):
@@ -30,7 +31,6 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self.inputs: Dict[Tuple[int, ...], np.ndarray] = {}
         self.planes: Dict[Tuple[int, int], List[np.ndarray]] = {}
-        self.pictures: Dict[str, Tuple[weakref.ReferenceType[Frame], np.ndarray]] = {}
 
     def input(self, shape: Tuple[int, ...]) -> np.ndarray:
         if shape not in self.inputs:
@@ -45,21 +45,44 @@ class _Scratch(threading.local):
         cv2.split(picture, planes)
         return planes
 
-    def picture(self, frame: Frame) -> np.ndarray:
-        """The frame as OpenCV can sample it; YUV is converted once for each Frame object."""
-        gray = frame.layout == "gray"  # [H,W] or [H,W,1]
+
+class _Pictures:
+    """Frames as OpenCV can sample them, for all threads: YUV is converted once for each Frame.
+
+    A buffer is written again when its frame has left the loop, so there are as many as the loop
+    holds frames.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._converted: List[Tuple[weakref.ReferenceType[Frame], np.ndarray]] = []
+
+    def of(self, frame: Frame) -> np.ndarray:
+        """[H,W,3] or, of a gray one, [H,W]."""
+        if frame.layout == "gray":
+            return frame.image.reshape(frame.image.shape[:2])  # [H,W] or [H,W,1]
         if frame.layout not in _TO_BGR:
-            return frame.image.reshape(frame.image.shape[:2]) if gray else frame.image
-        known = self.pictures.get(frame.camera)
-        if known is not None and known[0]() is frame:
-            return known[1]
-        old = known[1] if known is not None else None
+            return frame.image
+        with self._lock:
+            known = next((bgr for ref, bgr in self._converted if ref() is frame), None)
+            return self._convert(frame) if known is None else known
+
+    def _convert(self, frame: Frame) -> np.ndarray:
+        shape = (*frame.size[::-1], 3)
+        free = next(
+            (i for i, (ref, bgr) in enumerate(self._converted) if not ref() and bgr.shape == shape),
+            None,
+        )
+        old = None if free is None else self._converted.pop(free)[1]
         bgr: np.ndarray = cv2.cvtColor(frame.image, _TO_BGR[frame.layout], dst=old)
-        self.pictures[frame.camera] = (weakref.ref(frame), bgr)
+        if len(self._converted) >= _MANY:  # a camera whose size changes again and again
+            self._converted = [c for c in self._converted if c[0]()]
+        self._converted.append((weakref.ref(frame), bgr))
         return bgr
 
 
 _scratch = _Scratch()
+_pictures = _Pictures()
 
 
 def sample(
@@ -87,7 +110,7 @@ def sample(
     size = (network.width, network.height)
     maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
-        picture = _scratch.picture(frames[frame])
+        picture = _pictures.of(frames[frame])
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
         cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 3)
         _fill(crop, frames[frame].layout, tables, network, out[i])
@@ -120,7 +143,7 @@ def letterbox(
 
 
 def _fit(frame: Frame, size: geometry.Size, border: int) -> np.ndarray:
-    picture = _scratch.picture(frame)
+    picture = _pictures.of(frame)
     box = _scratch.input((size[1], size[0]) + picture.shape[2:])
     rows, columns = picture.shape[:2]
     ratio = min(size[0] / columns, size[1] / rows)

@@ -8,21 +8,23 @@ frame on in the square that follows from the pose: no network ever runs twice in
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from edge import geometry
-from edge.errors import ConfigError
+from edge.errors import ConfigError, InternalError
 from edge.models import ModelOptions
 from edge.models import _blazepose_crops as crops
 from edge.models import _blazepose_decode as decode
 from edge.models import _blazepose_gate as gate
 from edge.models import _blazepose_points as points
-from edge.models._blazepose_crowd import Crowd
+from edge.models._blazepose_crowd import Crowd, rows_of
 from edge.models._blazepose_decode import Bodies
 from edge.models._blazepose_memory import Memory
 from edge.models._blazepose_parts import Faces, Hands
+from edge.models._blazepose_recall import Expected, Recall
 from edge.models._outputs import Outputs, Shape
 from edge.recipe import Recipe
 from edge.runtime import Runner
@@ -38,7 +40,7 @@ _HEATMAP: Shape = (points.RAW_POINTS, None, None)  # of the body; finer where th
 
 
 class BlazePose:
-    """Candidates to 133 keypoints; the contract is models.PoseModel.
+    """Candidates to 133 keypoints; the contract is models.HalvedPoseModel.
 
     Boxes and ids are the candidates'. Left out are people the body network does not see, and those
     whose pose left their box. A hand or a face that is not found, and a keypoint outside the frame,
@@ -54,25 +56,62 @@ class BlazePose:
         self._faces = Faces(parts["face"])
         self._min_score = max(min_score, gate.LEAST_SCORE)
         self._memory = Memory()
+        self._recall = Recall()
         self.refused = 0  # poses that were not believed, so far
         self.part_limit = 0  # people of a step who get hands and a face; 0 = everybody
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """One Poses for each frame: the candidates that were found, in their order."""
+        return self.parts(frames, self.bodies(frames, people))
+
+    def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """The first half: body and feet; `places` are BlazePose's own 33 points and scores."""
         crowd = Crowd.gather(frames, people)
         if not len(crowd):
             return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
         with np.errstate(invalid="ignore", over="ignore"):
-            bodies = self._look(frames, crowd)
-            keypoints, scores = _trunk(bodies)
-            inside = _inside(keypoints, crowd.sizes)
-            stays = gate.accepted(crowd, keypoints, scores * inside, bodies.person_scores)
-            stays &= bodies.person_scores >= self._min_score
-            self.refused += len(stays) - int(stays.sum())
-            crowd, bodies = crowd.take(stays), bodies.take(stays)
-            self._memory.keep(frames, crowd.which, keypoints[stays], inside[stays])
-            keypoints, scores = self._whole(frames, crowd, bodies, keypoints[stays], scores[stays])
-        return crowd.spread(len(frames), keypoints, scores, bodies.person_scores)
+            found = self._look(frames, crowd)
+            trunk, sure = _trunk(found)
+            inside = _inside(trunk, crowd.sizes)
+            seen = sure * inside
+            stays = gate.accepted(crowd, trunk, seen, found.person_scores)
+        stays &= found.person_scores >= self._min_score
+        self.refused += len(stays) - int(stays.sum())
+        if not stays.all():
+            crowd, found = crowd.take(stays), found.take(stays)
+            trunk, seen, inside = trunk[stays], seen[stays], inside[stays]
+        self._memory.keep(frames, crowd.which, trunk, inside)
+        keypoints = np.zeros((len(crowd), points.KEYPOINTS, 2), np.float32)
+        scores = np.zeros((len(crowd), points.KEYPOINTS), np.float32)
+        keypoints[:, : points.TRUNK], scores[:, : points.TRUNK] = trunk, seen
+        keypoints[:, points.SMALL_TOES] = 0
+        places = np.concatenate((found.points, found.scores[..., None]), -1)
+        return crowd.spread(len(frames), keypoints, scores, found.person_scores, places)
+
+    def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """The second half: the same people with hands and faces, in arrays of their own."""
+        which = np.repeat(np.arange(len(people)), np.array([len(p) for p in people], np.int64))
+        if not len(which):
+            self._recall.forget(frames)
+            return list(people)
+        whole = _joined(people)
+        places = _places(whole)
+        bodies = Bodies(places[..., :2], places[..., 2], whole.person_scores)
+        sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = self._recall.expected(frames, which, whole.ids, bodies.points)
+            wanted = _nearest(whole.boxes, sizes, expected.scores, self.part_limit)
+            for part in (self._hands, self._faces):
+                part.look(frames, which, bodies, expected, wanted)
+            # One after the other on all cores: these two at once, on a core each, took 17.6 ms for
+            # what this does in 11.7 (two cores), and far longer when something else was running.
+            for part in (self._hands, self._faces):
+                part.write(part.run(), whole.keypoints, whole.scores)
+        found, sure = whole.keypoints[:, points.TRUNK :], whole.scores[:, points.TRUNK :]
+        sure *= _inside(found, sizes)
+        self._recall.keep(frames, which, whole.ids, bodies.points, Expected(found, sure))
+        whole = dataclasses.replace(whole, places=None)
+        return [whole.take(rows) for rows in rows_of(which, len(frames))]
 
     def _look(self, frames: Sequence[Frame], crowd: Crowd) -> Bodies:
         """The body network on everybody."""
@@ -87,28 +126,26 @@ class BlazePose:
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)
 
-    def _whole(
-        self,
-        frames: Sequence[Frame],
-        crowd: Crowd,
-        bodies: Bodies,
-        trunk: np.ndarray,
-        trunk_scores: np.ndarray,
-    ) -> Tuple[np.ndarray, np.ndarray]:
-        """Hands and faces beside the body: keypoints [N,133,2], scores [N,133]."""
-        keypoints = np.zeros((len(crowd), points.KEYPOINTS, 2), np.float32)
-        scores = np.zeros((len(crowd), points.KEYPOINTS), np.float32)
-        keypoints[:, : points.TRUNK], scores[:, : points.TRUNK] = trunk, trunk_scores
-        keypoints[:, points.SMALL_TOES] = 0
-        wanted = _nearest(crowd, self.part_limit)
-        for part in (self._hands, self._faces):
-            part.look(frames, crowd, bodies, wanted)
-        # One after the other on all cores: two networks at once, on a core each, took 17.6 ms for
-        # what this does in 11.7 (two cores), and far longer when something else was running.
-        for part in (self._hands, self._faces):
-            part.write(part.run(), keypoints, scores)
-        scores *= _inside(keypoints, crowd.sizes)
-        return keypoints, scores
+
+def _joined(people: Sequence[Poses]) -> Poses:
+    """Everybody in one record of new arrays; somebody must be there."""
+    some = [p for p in people if len(p)]
+    return Poses(
+        np.concatenate([p.keypoints for p in some]),
+        np.concatenate([p.scores for p in some]),
+        np.concatenate([p.boxes for p in some]),
+        np.concatenate([p.ids for p in some]),
+        np.concatenate([p.person_scores for p in some]),
+        points.SKELETON,
+        np.concatenate([_places(p) for p in some]),
+    )
+
+
+def _places(poses: Poses) -> np.ndarray:
+    """Raises InternalError: they are not of the first half."""
+    if poses.places is None:
+        raise InternalError("blazepose: hands and faces without the bodies they belong to")
+    return poses.places
 
 
 def _trunk(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
@@ -118,16 +155,18 @@ def _trunk(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
     return bodies.points[:, points.TRUNK_SOURCE], scores
 
 
-def _nearest(crowd: Crowd, limit: int) -> np.ndarray:
+def _nearest(
+    boxes: np.ndarray, sizes: np.ndarray, part_scores: np.ndarray, limit: int
+) -> np.ndarray:
     """[N] bool: the `limit` people who are largest in their pictures; everybody if it is 0.
 
     Who has hands or a face already counts as _KEPT times as large, so that two people of one size
     do not take turns.
     """
-    wanted = np.ones(len(crowd), bool)
-    if 0 < limit < len(crowd):
-        share = geometry.areas_of(crowd.boxes) / np.maximum(crowd.sizes.prod(1), 1)
-        share = share * np.where((crowd.scores[:, points.TRUNK :] > 0).any(1), _KEPT, 1)
+    wanted = np.ones(len(boxes), bool)
+    if 0 < limit < len(boxes):
+        share = geometry.areas_of(boxes) / np.maximum(sizes.prod(1), 1)
+        share = share * np.where((part_scores > 0).any(1), _KEPT, 1)
         wanted[np.argsort(-share, kind="stable")[limit:]] = False
     return wanted
 

@@ -11,8 +11,8 @@ from edge.errors import EdgeError
 
 log = logging.getLogger(__name__)
 PLAIN = "plain memory"
-# Frames of each camera that the CPU copied so far for a GPU that cannot see them. Written by the
-# thread that runs the networks alone.
+# Frames of each camera that the CPU copied so far for a GPU that cannot see them. Written where one
+# thread at a time is (edge.runtime.kernels.stage).
 staged: Counter[str] = collections.Counter()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any, Dict, List, Sequence
 
@@ -159,6 +160,70 @@ def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
 
     pipeline(Cameras(2), pose=pose, watch=watch).run(lambda: False)
     assert told == [True]
+
+
+def add_one(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+    """A second half: everybody gets a score."""
+    return [dataclasses.replace(p, person_scores=p.person_scores + 1) for p in poses]
+
+
+def test_the_second_half_reaches_who_is_told_in_order() -> None:
+    cameras, told = Cameras(20), []
+
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        told.extend(float(p.person_scores[0]) for p in poses)
+
+    loop = pipeline(cameras, parts=add_one, watch=watch)
+    assert loop.run(lambda: False) == 20
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]
+    assert told == [2.0] * 60
+    assert cameras.held == 0
+    assert cameras.most_held <= 4 * len(NAMES), "at most four steps are in the loop at once"
+
+
+def test_the_next_step_is_looked_at_while_the_second_half_of_the_last_one_runs() -> None:
+    looked_twice, met = threading.Event(), []
+
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 2:
+            looked_twice.set()
+        return list(people)
+
+    def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 1:
+            met.append(looked_twice.wait(20))
+        return list(poses)
+
+    pipeline(Cameras(2), pose=pose, parts=parts).run(lambda: False)
+    assert met == [True]
+
+
+def test_the_second_half_can_come_and_go_between_steps() -> None:
+    """As when a reload brings another model: the order stays, nothing is told twice."""
+    loop, told = pipeline(Cameras(60)), []
+
+    def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+        loop.between_steps(lambda: setattr(loop, "parts", None))
+        return add_one(frames, poses)
+
+    def tell(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        told.extend(float(p.person_scores[0]) for p in poses[:1])
+        if len(told) % 5 == 0:
+            loop.between_steps(lambda: setattr(loop, "parts", parts))
+
+    loop.watch = tell
+    loop.run(lambda: False)
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 61) for n in NAMES]
+    assert set(told) == {1.0, 2.0}
+
+
+def test_an_error_in_the_second_half_reaches_the_caller() -> None:
+    def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+        raise ValueError("broken hand")
+
+    with pytest.raises(ValueError, match="broken hand"):
+        pipeline(Cameras(50), parts=parts).run(lambda: False)
+    assert not [t for t in threading.enumerate() if t.name in ("tell", "fill in")]
 
 
 def test_error_behind_reaches_the_caller_and_ends_the_loop() -> None:

@@ -13,6 +13,7 @@ import pytest
 from edge import config
 from edge.assemble import Finish, Models, build_cameras
 from edge.capture import Cameras
+from edge.models import halves
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.structures import Frame, Poses
@@ -76,14 +77,17 @@ def test_no_frame_is_allocated_or_copied_in_the_steady_state(settings: config.Co
     publisher = Publisher(settings, lossless=True)
     seen: Set[int] = set()
 
+    bodies, parts = halves(models.pose)
+
     def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         seen.update(f.image.__array_interface__["data"][0] for f in frames)
-        return models.pose(frames, people)
+        return bodies(frames, people)
 
     pipeline = Pipeline(
         cameras=spy,
         detect=models.detect,
         pose=pose,
+        parts=parts,
         people=build_cameras(settings, models.pose.skeleton),
         publisher=publisher,
         detect_every=2,

@@ -13,6 +13,7 @@ from edge import config
 from edge.assemble import Finish, Models, build_cameras
 from edge.errors import NoInputError
 from edge.health import Health
+from edge.models import halves
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.structures import CameraState, Frame
@@ -95,10 +96,12 @@ class Loop:
         self.publisher = Publisher(self.config, lossless=True)
         self.health = Health()
         skeleton = self.models.pose.skeleton
+        bodies, parts = halves(self.models.pose)
         self.pipeline = Pipeline(
             cameras=self.cameras,
             detect=self.models.detect,
-            pose=self.models.pose,
+            pose=bodies,
+            parts=parts,
             people=build_cameras(self.config, skeleton),
             publisher=self.publisher,
             detect_every=self.config.detect.every,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import List, Optional, Sequence
 
@@ -23,41 +24,41 @@ class _Place:
     """A buffer and the frame in it."""
 
     def __init__(self, buffer: Buffer, frame: Frame) -> None:
-        self.buffer, self.camera = buffer, frame.camera
+        self.buffer = buffer
         self.frame: weakref.ReferenceType[Frame] = weakref.ref(frame)
 
-    def free_for(self, frame: Frame, frames: Sequence[Frame], nbytes: int) -> bool:
-        """Whether nothing that is asked for is lost by putting a frame here."""
-        held = self.frame()
-        mine = held is None or self.camera == frame.camera
-        return mine and self.buffer.nbytes >= nbytes and not any(held is f for f in frames)
+    def free_for(self, nbytes: int) -> bool:
+        """Whether the frame that is here has left the loop, and another of that size fits."""
+        return self.frame() is None and self.buffer.nbytes >= nbytes
 
 
 class Stage:
     """Memory shared by all networks of a device, so that each frame is copied once at most.
 
-    A place is written again when its camera has a new frame: by then every network has run on the
-    old one, since each `run` waits for its stream. One thread at a time.
+    A place is written again when its frame has left the loop: by then every network has run on it,
+    since each `run` waits for its stream. From any thread: the loop's networks run in two.
     """
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._places: List[_Place] = []
+        self._lock = threading.Lock()
         self.copies = 0  # frames copied so far
         self.users = 0  # networks that hold it; the last one closes it
 
     def pointers(self, frames: Sequence[Frame], stream: Stream) -> List[int]:
         """Where the GPU finds the bytes of each frame, rows as far apart as the image's."""
-        return [f.device_ptr or self._pointer(f, frames, stream) for f in frames]
+        with self._lock:
+            return [f.device_ptr or self._pointer(f, stream) for f in frames]
 
-    def _pointer(self, frame: Frame, frames: Sequence[Frame], stream: Stream) -> int:
+    def _pointer(self, frame: Frame, stream: Stream) -> int:
         known = next((p for p in self._places if p.frame() is frame), None)
-        return (known or self._bring(frame, frames, stream)).buffer.pointer
+        return (known or self._bring(frame, stream)).buffer.pointer
 
-    def _bring(self, frame: Frame, frames: Sequence[Frame], stream: Stream) -> _Place:
+    def _bring(self, frame: Frame, stream: Stream) -> _Place:
         image = frame.image
         nbytes = image.strides[0] * (image.shape[0] - 1) + int(np.prod(image.shape[1:]))
-        place = self._free(frame, frames, nbytes)
+        place = self._free(frame, nbytes)
         room = place.buffer.view((nbytes,), np.uint8)
         np.copyto(np.ndarray(image.shape, np.uint8, room.data, strides=image.strides), image)
         place.buffer.upload(stream, nbytes)
@@ -67,14 +68,14 @@ class Stage:
         staged[frame.camera] += 1
         return place
 
-    def _free(self, frame: Frame, frames: Sequence[Frame], nbytes: int) -> _Place:
+    def _free(self, frame: Frame, nbytes: int) -> _Place:
         found: Optional[_Place] = next(
-            (p for p in self._places if p.free_for(frame, frames, nbytes)), None
+            (p for p in self._places if p.free_for(nbytes)), None
         )
         if found is None:
             found = _Place(self._device.buffer(nbytes, what=f"frames of {frame.camera}"), frame)
             self._places.append(found)
-        found.camera, found.frame = frame.camera, weakref.ref(frame)
+        found.frame = weakref.ref(frame)
         return found
 
     def close(self) -> None:

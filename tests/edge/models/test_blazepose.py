@@ -17,6 +17,7 @@ from edge.models import _blazepose_crops as crops
 from edge.models import _blazepose_decode as decode
 from edge.models import _blazepose_points as points
 from edge.models._blazepose_memory import Memory
+from edge.models._blazepose_recall import Expected, Recall
 from edge.structures import Poses
 
 TOES = points.SMALL_TOES
@@ -235,6 +236,47 @@ def test_memory_is_of_the_last_call_and_does_not_mix_cameras() -> None:
     np.testing.assert_array_equal(memory.complete("a", far, scores, boxes)[0], far)
     memory.keep([frame("a")], np.zeros(0, np.int64), trunk[:0], shown[:0])
     np.testing.assert_array_equal(memory.complete("a", forgotten, scores, boxes)[0], forgotten)
+
+
+def test_the_second_half_takes_people_in_any_order_and_leaves_the_first_alone() -> None:
+    """Tracking drops people and sorts them: the parts go to whom they belong."""
+    trio = [standing(x) for x in (200.0, 500.0, 800.0)]
+    model, runners = cascade(*trio)
+    (bodies,) = model.bodies([frame()], [known(*trio)])
+    assert (bodies.scores[:, points.TRUNK :] == 0).all()
+    assert runners["hand"].runs == runners["face"].runs == 0
+    before = bodies.scores.copy()
+    (whole,) = model.parts([frame()], [bodies.take(np.array([2, 0]))])
+    assert whole.ids.tolist() == [3, 1]
+    assert apart(whole, 0, trio[2]) < 0.5
+    assert apart(whole, 1, trio[0]) < 0.5
+    assert runners["hand"].batches == [4]
+    np.testing.assert_array_equal(bodies.scores, before)
+
+
+def test_the_second_half_alone_is_a_broken_promise() -> None:
+    model, _ = cascade(standing())
+    with pytest.raises(InternalError, match="bodies"):
+        model.parts([frame()], [known(standing())])
+
+
+def test_hands_are_expected_where_they_lay_beside_the_wrist() -> None:
+    person = standing()
+    recall, frames, which, ids = Recall(), [frame("a")], np.zeros(1, np.int64), np.array([7])
+    body = person.body[None].astype(np.float32)
+    found = Expected(person.keypoints[None, points.TRUNK :], np.ones((1, 110), np.float32))
+    assert (recall.expected(frames, which, ids, body).scores == 0).all(), "nobody is known yet"
+    recall.keep(frames, which, ids, body, found)
+    body[:, 15] += (30, -10)  # the left wrist
+    body[:, 0] += (5, 5)  # the nose
+    now = recall.expected(frames, which, ids, body)
+    np.testing.assert_allclose(now.hands[0], person.hands[0] + (30, -10), atol=1e-3)
+    np.testing.assert_allclose(now.hands[1], person.hands[1], atol=1e-3)
+    np.testing.assert_allclose(now.faces[0], found.faces[0] + 5, atol=1e-3)
+    for others, camera in ((np.array([8]), "a"), (np.array([-1]), "a"), (ids, "b")):
+        assert (recall.expected([frame(camera)], which, others, body).scores == 0).all()
+    recall.forget(frames)
+    assert (recall.expected(frames, which, ids, body).scores == 0).all()
 
 
 def test_candidates_that_are_nonsense_do_no_harm() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import gc
 import tracemalloc
 import zlib
@@ -197,6 +198,23 @@ def test_yuv_is_converted_once_for_a_frame_and_again_for_the_next(
     p.letterbox([dataclasses.replace(first)], net, outs[2])
     assert len(calls) == 2
     assert np.abs(outs[2] - outs[0]).max() > 20
+
+
+def test_a_picture_in_use_is_not_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread still cuts hands out of a frame, another converts the next."""
+    net, pictures = network(32, 32), p._Pictures()
+    monkeypatch.setattr(p, "_pictures", pictures)
+    first, second = in_layout("nv12", smooth()), in_layout("nv12", smooth()[::-1].copy())
+    outs = [empty(net, 1) for _ in range(2)]
+    p.letterbox([first], net, outs[0])
+    other = threading.Thread(target=p.letterbox, args=([second], net, empty(net, 1)))
+    other.start()
+    other.join()
+    p.letterbox([first], net, outs[1])
+    np.testing.assert_array_equal(outs[0], outs[1])
+    held = pictures.of(first)
+    del first
+    assert pictures.of(in_layout("nv12", smooth())) is held, "used again once its frame is gone"
 
 
 def test_no_crops_and_odd_crops_are_legal() -> None:
