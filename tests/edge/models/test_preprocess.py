@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import gc
+import threading
 import tracemalloc
 import zlib
 from pathlib import Path
