@@ -13,7 +13,7 @@ import re
 import secrets
 import sqlite3
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
@@ -227,7 +227,7 @@ def recall(db: sqlite3.Connection) -> State:
 
 def store(db: sqlite3.Connection, state: State) -> None:
     """Write it, inside a transaction."""
-    losses = json.dumps(asdict(state.losses))
+    losses = json.dumps(vars(state.losses))
     db.execute(
         "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", (state.token, state.next_id, losses)
     )

@@ -8,7 +8,6 @@ with the gain of the whole gap.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -46,7 +45,7 @@ class Sight:
 
     def take(self, which: np.ndarray) -> Sight:
         """Rows chosen by a mask or by indices, in that order."""
-        return Sight(*(getattr(self, f.name)[which] for f in dataclasses.fields(self)))
+        return Sight(*[rows[which] for rows in vars(self).values()])
 
 
 @dataclass
@@ -73,12 +72,12 @@ class Tracks:
 
     def take(self, which: np.ndarray) -> Tracks:
         """Rows chosen by a mask or by indices, in that order."""
-        return Tracks(*(getattr(self, f.name)[which] for f in dataclasses.fields(self)))
+        return Tracks(*[rows[which] for rows in vars(self).values()])
 
     def join(self, others: Tracks) -> Tracks:
         """These, then the others."""
-        names = [f.name for f in dataclasses.fields(self)]
-        return Tracks(*(np.concatenate((getattr(self, n), getattr(others, n))) for n in names))
+        pairs = zip(vars(self).values(), vars(others).values())
+        return Tracks(*[np.concatenate(pair) for pair in pairs])
 
 
 def as_complex(keypoints: np.ndarray) -> np.ndarray:

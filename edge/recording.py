@@ -155,17 +155,23 @@ class Ring:
         self.close()
         header = b"H" + self._header()
         first = MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header
-        segments = sorted(self._folder.glob("*" + SUFFIX))
-        total = sum(p.stat().st_size for p in segments)
-        while segments and total + max(self._segment_bytes, len(first)) > self._max_bytes:
-            total -= segments[0].stat().st_size
-            segments.pop(0).unlink()
-        path = self._folder / f"{self._run}-{self._number:06d}{SUFFIX}"
+        self._make_room(max(self._segment_bytes, len(first)))
+        path = f"{self._folder}/{self._run}-{self._number:06d}{SUFFIX}"
         self._number += 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._handle = os.open(str(path), flags, 0o600)
+        self._handle = os.open(path, flags, 0o600)
         _durable.write_all(self._handle, first)
         self._size = len(first)
+
+    def _make_room(self, size: int) -> None:
+        """Not by pathlib: Python 3.12 keeps every name that was ever part of a Path."""
+        with os.scandir(str(self._folder)) as here:
+            sizes = {p.path: p.stat().st_size for p in here if p.name.endswith(SUFFIX)}
+        for path in sorted(sizes):
+            if sum(sizes.values()) + size <= self._max_bytes:
+                return
+            os.unlink(path)  # noqa: PTH108
+            del sizes[path]
 
     def due(self) -> bool:
         """Whether the segment is full enough to begin the next where that is convenient."""
@@ -203,7 +209,7 @@ class Recorder:
         self._numbers: Dict[str, int] = builder.numbers()
         self._ring = Ring(folder, max_bytes, self._header)
         self._queue: queue.Queue[Optional[Tuple[str, Any]]] = queue.Queue(ROOM)
-        self._now: List[Any] = [config.Config(), {}]  # settings and numbers of what is written
+        self._now: List[Any] = [config.show(config.Config()), {}]  # of what is written
         self._missing = 0
         self._ok = True
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
@@ -256,7 +262,8 @@ class Recorder:
 
     def _try_to_write(self, kind: str, what: Any) -> None:
         if kind == "H":
-            self._now[:] = what
+            settings, numbers = what  # shown once: segments are many, settings stay
+            self._now[:] = config.show(settings), numbers
             self._attempt(self._ring.begin)
         elif kind == "N":
             self._now[1] = what  # a step is over: a segment that begins here can stand alone
@@ -275,10 +282,6 @@ class Recorder:
             self._ok = False
 
     def _header(self) -> bytes:
-        settings, numbers = self._now
-        record = {
-            "boot_id": self._builder.boot_id,
-            "config": config.show(settings),
-            "numbers": numbers,
-        }
+        shown, numbers = self._now
+        record = {"boot_id": self._builder.boot_id, "config": shown, "numbers": numbers}
         return json.dumps(record).encode()

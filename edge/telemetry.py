@@ -104,7 +104,7 @@ class Telemetry:
 
     def report(self) -> Dict[str, Any]:
         """The newest reading as the metrics tell it."""
-        return dataclasses.asdict(self.reading)
+        return dict(vars(self.reading))
 
     def _loop(self) -> None:
         while not self._stop.is_set():

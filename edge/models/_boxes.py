@@ -114,8 +114,8 @@ def best(
 
 def to_frame(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Input px -> frame px for letterboxed frames: x, y pairs of any shape [...,2n]."""
-    pairs = points.shape[-1] // 2
-    return np.asarray((points - np.tile(matrix[:, 2], pairs)) / matrix[0, 0], np.float32)
+    pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2) - matrix[:, 2]
+    return np.asarray(pairs.reshape(points.shape) / matrix[0, 0], np.float32)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
