@@ -55,6 +55,9 @@ def test_memory_does_not_grow_with_frames(tmp_path: Path, soak: bool, figures: A
     """P8: the memory slope is at most 1 byte/frame over 100 000 frames of the whole program.
 
     Two people, decoding, networks, tracking, filters, rules, messages and a recording.
+    Metrics twenty times and segments far more often than on a box, so what is done by time shows,
+    too. The warm-up of the full form fills what the interpreter keeps for every step anyway: its
+    free tuples (tests/edge/test_blocks_kept.py) and its cache of attributes (4096 names).
     The short form runs 2 000 frames after a warm-up of 1 500: over so few a page more or less is
     already two bytes a frame, so it only shows a leak of 200 bytes a frame or more (a pose has
     1600).
