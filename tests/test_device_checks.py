@@ -73,6 +73,11 @@ def test_every_check_passes_on_a_sound_machine(gpu: Gpu, capsys: Any) -> None:
     assert len(results) == 9
 
 
+def test_every_kernel_check_passes_on_a_sound_machine(gpu: Gpu, capsys: Any) -> None:
+    assert command.main(["test", "--quick", "--only", "kernel"]) == 0
+    assert lines(capsys)[-1] == "6 passed, 0 failed, 0 files left out"
+
+
 def test_what_cannot_run_is_named(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.fakes.cuda_fake import forget
 
@@ -100,12 +105,59 @@ def test_a_fault_is_found(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch
     assert lines(capsys)[-1].startswith("FAILED    engines agree: engine_checks.py:")
 
 
+def table(told: List[str], head: str) -> List[List[str]]:
+    """The rows below a line that begins so, up to the next table: they begin with a number."""
+    rows = [line.split() for line in told]
+    start = next(i for i, row in enumerate(rows) if row[:2] == head.split()) + 1
+    ends = [i for i, row in enumerate(rows) if i >= start and row[:1] in (["people"], ["ok"])]
+    return [row for row in rows[start : ends[0]] if row and row[0].isdigit()]
+
+
 def test_the_bench_prints_a_row_for_each_crowd(gpu: Gpu, capsys: Any) -> None:
-    assert command.main(["bench", "--quick", "--only", "engine"]) == 0
+    assert command.main(["bench", "--quick", "--only", "stage"]) == 0
     told = lines(capsys)
-    rows = [line.split() for line in told if line.startswith("  ") and line.endswith("%")]
+    rows = table(told, "people hand-over")
     assert [row[0] for row in rows] == ["1", "3"]
-    assert all(float(row[2]) > 0 and float(row[3]) > 0 for row in rows)
+    for row in rows:
+        *stages, whole = (float(number) for number in row[1:])
+        assert len(stages) == 9
+        assert min(stages[1:]) > 0, "every stage but the hand-over takes time"
+        assert sum(stages) == pytest.approx(whole, abs=0.01)
+    shares = table(told, "people loop")
+    assert [row[0] for row in shares] == ["1", "3"]
+    for _, loop, bare, share, sign in shares:
+        assert sign == "%"
+        assert float(share) == pytest.approx(100 * float(bare) / float(loop), abs=0.5)
+    batches = [line for line in told if "batches:" in line]
+    assert "body 1," in batches[0]
+    assert "body 3," in batches[1]
+    assert "left out: " not in "".join(told)
+
+
+def test_without_tensorrt_the_rest_is_timed(
+    gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hand-over, preprocessing, tracking and publishing, in both benches; the rest is named."""
+    from tests.fakes.cuda_fake import forget
+
+    forget()
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    from edge.runtime.kernels import cubins
+
+    monkeypatch.setattr(cubins, "fitting", lambda capability: b"\x7fELF")
+    assert command.main(["bench", "--quick"]) == 0
+    told = lines(capsys)
+    rows = table(told, "people hand-over")
+    assert [row[0] for row in rows] == ["1", "3"]
+    for row in rows:
+        assert [cell for cell in row if cell == "-"] == ["-"] * 5, "four networks and decoding"
+        known = [float(cell) for cell in row[1:-1] if cell != "-"]
+        assert min(known[1:]) > 0
+    assert any("batches: detector 1, body 3, hand 6, face 3" in line for line in told)
+    left_out = [line for line in told if "left out: " in line]
+    assert len(left_out) == 1
+    assert "TensorRT cannot be" in left_out[0]
+    assert told[-1].endswith("0 failed, 0 files left out")
 
 
 def test_the_commands_fail_where_there_is_no_gpu() -> None:
