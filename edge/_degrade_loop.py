@@ -117,6 +117,7 @@ class Relief:
         running, detect = self._running, self._running.config.detect
         running.pipeline.detect_every = detect.every * level.detect_times
         running.pipeline.calm_ns = int(detect.calm_s * 1e9) * level.detect_times
+        running.pipeline.still_ns = int(detect.still_s * 1e9) * level.detect_times
         if hasattr(running.models.pose, "part_limit"):
             running.models.pose.part_limit = level.part_limit
         if level.rate_share == 1:

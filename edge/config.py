@@ -66,6 +66,7 @@ class Detect:
     nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
     every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
     calm_s: float = key(0.5, "but not sooner than this while all are followed, nobody new", 0, 10)
+    still_s: float = key(2.0, "nor than this while nothing stirs where nobody is; 0 = off", 0, 60)
     max_people: int = key(50, "per frame, best first", 1, 1000)
 
 
@@ -244,8 +245,8 @@ def complete(config: Config) -> Config:
     """Give every camera a name, find credentials, and check what crosses sections.
 
     Raises:
-        ConfigError: two cameras of one name, one with a name that topics need, or a rule for a
-            camera that is not there.
+        ConfigError: two cameras of one name, one with a name that topics need, a rule for a
+            camera that is not there, or rests of the detector that contradict each other.
     """
     cameras = [
         dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
@@ -263,4 +264,7 @@ def complete(config: Config) -> Config:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
+    if 0 < config.detect.still_s < config.detect.calm_s:
+        raise ConfigError(f"detect.still_s: {config.detect.still_s:g} is below detect.calm_s, "
+                          f"{config.detect.calm_s:g}; use at least that, or 0 = off")
     return credentials.located(dataclasses.replace(config, cameras=cameras))

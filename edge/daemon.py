@@ -109,6 +109,7 @@ def _make(
         publisher=publisher,
         detect_every=config.detect.every,
         calm_ns=int(config.detect.calm_s * 1e9),
+        still_ns=int(config.detect.still_s * 1e9),
         finish=finish,
         watch=extras.watch(watch, publisher, cameras.lossless),
         health=health,

@@ -13,7 +13,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import Callable, List, Mapping, Optional, Protocol, Sequence
 
+import numpy as np
+
 from edge.health import Health
+from edge.stillness import Stillness
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
 
 
@@ -40,6 +43,10 @@ class Tracker(Protocol):
     @property
     def calm(self) -> bool:
         """Everybody is followed surely: the detector may rest."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """[N,4] f32 px, where everybody known is."""
 
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
         """Who to look for in this frame."""
@@ -71,6 +78,7 @@ class Camera:
     phase: int = 0  # shifts its detector frames against those of other cameras
     seen: int = 0  # frames the loop took
     looked_ns: int = 0  # time of the last frame the detector saw
+    stillness: Stillness = field(default_factory=Stillness)  # of what it saw there
 
 
 @dataclass
@@ -92,6 +100,7 @@ class Pipeline:
     publisher: Publisher
     detect_every: int = 1
     calm_ns: int = 0  # a detector rests so long while everybody is followed
+    still_ns: int = 0  # and up to this while nothing stirs elsewhere; 0 = never longer
     parts: Optional[Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]] = None
     finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
     watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
@@ -174,15 +183,25 @@ class Pipeline:
         found = iter(self.detect(chosen) if chosen else [])
         return [next(found) if d else None for d in due]
 
-
     def _is_due(self, frame: Frame, camera: Camera) -> bool:
         turn = (camera.seen + camera.phase) % self.detect_every == 0
-        rests = frame.t_ns - camera.looked_ns < self.calm_ns and camera.tracker.calm
-        due = camera.seen == 0 or (turn and not rests)
+        due = camera.seen == 0 or (turn and not self._rests(frame, camera))
         camera.seen += 1
         if due:
             camera.looked_ns = frame.t_ns
+            if self.still_ns:
+                camera.stillness.remember(frame, camera.tracker.boxes)
         return due
+
+    def _rests(self, frame: Frame, camera: Camera) -> bool:
+        """The more of the picture known people hide, the less does it tell that nothing stirs."""
+        rested_ns = frame.t_ns - camera.looked_ns
+        if rested_ns >= max(self.calm_ns, self.still_ns) or not camera.tracker.calm:
+            return False
+        if rested_ns < self.calm_ns:
+            return True
+        still = camera.stillness.share(frame, camera.tracker.boxes)
+        return rested_ns < self.calm_ns + still * (self.still_ns - self.calm_ns)
 
 
 class _Behind:

@@ -160,6 +160,7 @@ def apply(running: Running, plan: Plan) -> List[Callable[[], None]]:
     running.pipeline.finish = plan.finish
     running.pipeline.detect_every = plan.config.detect.every
     running.pipeline.calm_ns = int(plan.config.detect.calm_s * 1e9)
+    running.pipeline.still_ns = int(plan.config.detect.still_s * 1e9)
     if plan.models is not running.models:
         leftovers.append(running.use(plan.models).close)
     running.config = plan.config
@@ -198,7 +199,7 @@ def _refuse_fixed(old: Config, new: Config) -> None:
 def _networks(config: Config) -> List[Any]:
     """What the networks depend on; the rest of these sections belongs to the loop."""
     parts = {name: getattr(config, name) for name in NETWORKS}
-    parts["detect"] = dataclasses.replace(config.detect, every=1, calm_s=0.0)
+    parts["detect"] = dataclasses.replace(config.detect, every=1, calm_s=0.0, still_s=0.0)
     parts["pose"] = dataclasses.replace(config.pose, min_score=0.0, skeleton="")
     return list(parts.values())
 

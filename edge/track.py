@@ -53,6 +53,11 @@ class Tracker:
         often = self._tracks.hits >= self._options.min_hits
         return self._all_known and len(seen) > 0 and bool((seen & often).all())
 
+    @property
+    def boxes(self) -> np.ndarray:
+        """[N,4] f32 px, where everybody known was last, also who is not published; borrowed."""
+        return self._tracks.boxes
+
     def number_after(self, other: Tracker) -> None:
         """Never give an id that another tracker of the same camera gave."""
         self._next_id = max(self._next_id, other._next_id)

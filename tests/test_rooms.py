@@ -54,7 +54,8 @@ ALLOWED: Dict[str, Set[str]] = {
     "edge/_outbox_file.py": PURE,
     "edge/_outbox_salvage.py": PURE | {"edge._durable", "edge._outbox_file"},
     "edge/_outbox_mark.py": set(),
-    "edge/pipeline.py": PURE | {"edge.health"},
+    "edge/stillness.py": PURE,
+    "edge/pipeline.py": PURE | {"edge.health", "edge.stillness"},
 }
 ONE_PLACE = {
     "onnxruntime": ("edge/runtime/ort.py", "tools/"),
@@ -68,9 +69,9 @@ ONE_PLACE = {
     "gi": ("edge/capture/",),
     "jtop": ("edge/_telemetry_jtop.py",),
 }
-PURE_STAGES = ("edge/track.py", "edge/_track", "edge/_assignment.py", "edge/_stature.py",
-               "edge/smooth.py", "edge/degrade.py", "edge/rules/", "edge/geometry.py",
-               "edge/skeletons.py")
+PURE_STAGES = ("edge/track.py", "edge/_track", "edge/stillness.py", "edge/_assignment.py",
+               "edge/_stature.py", "edge/smooth.py", "edge/degrade.py", "edge/rules/",
+               "edge/geometry.py", "edge/skeletons.py")
 IMPURE = {"time", "datetime", "threading", "socket", "os", "pathlib", "io", "subprocess", "queue"}
 
 

@@ -32,7 +32,7 @@ class Loop:
     def __init__(self, **changes: Any) -> None:
         self.config = Config(detect=Detect(every=5, calm_s=0.5), **changes)
         self.models = SimpleNamespace(pose=SimpleNamespace(part_limit=0))
-        self.pipeline = SimpleNamespace(detect_every=5, calm_ns=0)
+        self.pipeline = SimpleNamespace(detect_every=5, calm_ns=0, still_ns=0)
         self.health = Health()
         self.told: List[Dict[str, Any]] = []
         self.relief = ""

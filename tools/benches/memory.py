@@ -106,6 +106,7 @@ class Loop:
             publisher=self.publisher,
             detect_every=self.config.detect.every,
             calm_ns=int(self.config.detect.calm_s * 1e9),
+            still_ns=int(self.config.detect.still_s * 1e9),
             finish=Finish(self.config, skeleton),
             health=self.health,
         )
