@@ -37,10 +37,10 @@ def _solve(table: np.ndarray) -> np.ndarray:
     """[N] columns of a table [N,M], M >= N, in which every row can have one."""
     row_prices, column_prices = table.min(1), np.zeros(table.shape[1])
     cheapest = table.argmin(1)
-    columns = np.full(len(table), -1, np.int64)
     owners = np.full(table.shape[1], -1, np.int64)
-    taken, first = np.unique(cheapest, return_index=True)
-    owners[taken], columns[first] = first, taken
+    rows = np.arange(len(table))
+    owners[cheapest[::-1]] = rows[::-1]  # of those who want one column, the first has it
+    columns = np.where(owners[cheapest] == rows, cheapest, -1)
     for row in np.flatnonzero(columns < 0):
         _augment(table, int(row), columns, owners, row_prices, column_prices)
     return columns

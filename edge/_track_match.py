@@ -123,7 +123,8 @@ def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.nd
     """
     chosen = np.full(len(scores), -1, np.int64)
     free = np.ones(likenesses.shape[1], bool)
-    for stage in (scores >= high, scores < high):
+    sure = scores >= high
+    for stage in (sure, ~sure):
         rows, tracks = np.flatnonzero(stage), np.flatnonzero(free)
         if not len(rows) or not len(tracks):
             continue

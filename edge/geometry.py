@@ -274,10 +274,12 @@ def invert(matrices: np.ndarray) -> np.ndarray:
     """Input px -> frame px for frame px -> input px, [...,2,3]; they must be invertible."""
     m = np.asarray(matrices, np.float64)
     a, b, c, d = m[..., 0, 0], m[..., 0, 1], m[..., 1, 0], m[..., 1, 1]
-    linear = np.stack((d, -b, -c, a), -1) / (a * d - b * c)[..., None]
-    linear = linear.reshape(m.shape[:-1] + (2,))
-    shift = -np.einsum("...ij,...j->...i", linear, m[..., 2])
-    return np.concatenate((linear, shift[..., None]), -1).astype(np.float32)
+    area = a * d - b * c
+    out = np.empty(m.shape)
+    out[..., 0, 0], out[..., 0, 1], out[..., 1, 0], out[..., 1, 1] = d, -b, -c, a
+    out[..., :2] /= area[..., None, None]
+    out[..., 2:] = -np.matmul(out[..., :2], m[..., 2:])
+    return out.astype(np.float32)
 
 
 def apply(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -121,26 +121,26 @@ def of_hands(hands: np.ndarray) -> Squares:
     """Where hands are, from their own points [N,21,2]."""
     knuckles = np.einsum("nki,k->ni", hands[:, points.KNUCKLES], points.KNUCKLE_WEIGHTS)
     turns = upwards(knuckles - hands[:, 0])
-    centres, sizes = _bounds(hands[:, points.PALM], turns)
-    lift = _HAND_SHIFT * sizes[:, 1]
-    return Squares(_lifted(centres, turns, lift), _HAND_SIDE * sizes.max(1), turns)
+    wide, high, middle, along = _bounds(hands[:, points.PALM], turns)
+    sides = _HAND_SIDE * np.maximum(wide, high)
+    return Squares(_lifted(middle, along, _HAND_SHIFT * high), sides, turns)
 
 
 def of_heads(body: np.ndarray) -> Squares:
     """Where the faces are, from BlazePose's points [N,>=33,2]."""
     head = body[:, points.HEAD]
     turns = _along(head[:, points.LEFT_EYE] - head[:, points.RIGHT_EYE])
-    centres, sizes = _bounds(head, turns)
-    size = sizes.max(1)
-    return Squares(_lifted(centres, turns, _HEAD_SHIFT * size), _HEAD_SIDE * size, turns)
+    wide, high, middle, along = _bounds(head, turns)
+    size = np.maximum(wide, high)
+    return Squares(_lifted(middle, along, _HEAD_SHIFT * size), _HEAD_SIDE * size, turns)
 
 
 def of_faces(faces: np.ndarray) -> Squares:
     """Where faces are, from their own 68 points [N,68,2]."""
     turns = _along(faces[:, points.FACE_LEFT_EYE] - faces[:, points.FACE_RIGHT_EYE])
-    centres, sizes = _bounds(faces, turns)
-    side = _FACE_SIDE * np.maximum(sizes[:, 0], _FACE_HIGHER * sizes[:, 1])
-    return Squares(_lifted(centres, turns, _FACE_SHIFT * sizes[:, 1]), side, turns)
+    wide, high, middle, along = _bounds(faces, turns)
+    sides = _FACE_SIDE * np.maximum(wide, _FACE_HIGHER * high)
+    return Squares(_lifted(middle, along, _FACE_SHIFT * high), sides, turns)
 
 
 def agree(old: Squares, new: Squares) -> np.ndarray:
@@ -169,20 +169,23 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
-def _axes(turns: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Right and down [N,2] of squares."""
-    cos, sin = np.cos(turns), np.sin(turns)
-    return np.stack((cos, sin), -1), np.stack((-sin, cos), -1)
+def _bounds(
+    group: np.ndarray, turns: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Widths, heights [N] px and middles [N] c64 of the turned boxes around points [N,K,2].
+
+    And where their right looks [N] c64. Points as x + iy: turning is multiplying.
+    """
+    along = np.exp(np.complex64(1j) * turns)
+    seen = np.ascontiguousarray(group, np.float32).view(np.complex64)[..., 0]
+    seen = seen * along.conj()[:, None]
+    x, y = seen.real, seen.imag
+    left, right, top, low = x.min(1), x.max(1), y.min(1), y.max(1)
+    middle = ((left + right) + np.complex64(1j) * (top + low)) * along / 2
+    return right - left, low - top, middle, along
 
 
-def _bounds(group: np.ndarray, turns: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Centres [N,2] px and sizes [N,2] of the turned boxes around points [N,K,2]."""
-    right, down = _axes(turns)
-    seen = np.stack(((group * right[:, None]).sum(-1), (group * down[:, None]).sum(-1)), -1)
-    low, high = seen.min(1), seen.max(1)
-    middle = (low + high) / 2
-    return middle[:, :1] * right + middle[:, 1:] * down, high - low
-
-
-def _lifted(centres: np.ndarray, turns: np.ndarray, by: np.ndarray) -> np.ndarray:
-    return np.asarray(centres - by[:, None] * _axes(turns)[1])
+def _lifted(middles: np.ndarray, along: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Middles moved up by [N] px, as pairs [N,2]."""
+    lifted = middles - np.complex64(1j) * along * by
+    return lifted.astype(np.complex64).view(np.float32).reshape(-1, 2)

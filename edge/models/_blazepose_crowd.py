@@ -40,10 +40,16 @@ class Crowd:
         people = people or [Poses.empty(points.KEYPOINTS, points.SKELETON)]
         which = np.repeat(np.arange(len(people)), [len(p) for p in people])
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)
-        names = ("keypoints", "scores", "boxes", "ids")
-        parts = [np.concatenate([getattr(p, name) for p in people]) for name in names]
-        crowd = Crowd(which, sizes[which], *parts)
-        return crowd.take(_usable(crowd.boxes, crowd.sizes)).without_holes()
+        crowd = Crowd(
+            which,
+            sizes[which],
+            np.concatenate([p.keypoints for p in people]),
+            np.concatenate([p.scores for p in people]),
+            np.concatenate([p.boxes for p in people]),
+            np.concatenate([p.ids for p in people]),
+        )
+        usable = _usable(crowd.boxes, crowd.sizes)
+        return (crowd if usable.all() else crowd.take(usable)).without_holes()
 
     def take(self, rows: np.ndarray) -> Crowd:
         """Rows chosen by a mask or by indices, in that order."""

@@ -74,8 +74,8 @@ def _median_apart(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
     """Lower median of the distances of points [P,K,2] where `both` [P,K]; inf where nowhere."""
     step = a - b
     apart = np.sort(np.where(both, np.hypot(step[..., 0], step[..., 1]), np.inf), 1)
-    middle = np.maximum(both.sum(1, keepdims=True) - 1, 0) // 2
-    return np.take_along_axis(apart, middle, 1)[:, 0]
+    middle = np.maximum(both.sum(1) - 1, 0) // 2
+    return np.asarray(apart[np.arange(len(apart)), middle])
 
 
 def _long(boxes: np.ndarray) -> np.ndarray:

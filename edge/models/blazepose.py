@@ -96,7 +96,7 @@ class BlazePose:
             return list(people)
         whole = _joined(people)
         places = _places(whole)
-        bodies = Bodies(places[..., :2], places[..., 2], whole.person_scores)
+        bodies = Bodies(places[..., :2].copy(), places[..., 2], whole.person_scores)
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
         with np.errstate(invalid="ignore", over="ignore"):
             expected = self._recall.expected(frames, which, whole.ids, bodies.points)
