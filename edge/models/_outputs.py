@@ -107,19 +107,23 @@ class Outputs:
         self._peaks = (self.graph_name(x), self.graph_name(y))
 
     def want_rows(self, rows: Mapping[str, Rows], floor: float) -> None:
-        """Of these outputs only rows of at least this score are wanted: see `run_chosen`."""
-        self._rows, self._floor = dict(rows), floor
+        """Only rows of at least this score are wanted: see `run_chosen`.
+
+        Args:
+            rows: where they lie in outputs by our names, which were required; by any names.
+            floor: lowest score.
+        """
+        self._rows = {name: one.renamed(self._names) for name, one in rows.items()}
+        self._floor = floor
 
     def run_chosen(self) -> Optional[Dict[str, Chosen]]:
-        """Execute, if a GPU chooses the wanted rows: those of each output. Else None, nothing ran.
+        """Execute, if a GPU chooses the wanted rows: those by each name. Else None, nothing ran.
 
-        Beyond 1024 rows of a frame and output, the best of them.
+        Beyond 1024 rows of a frame and name, the best of them.
         """
         if not self._rows or self._crops is None:
             return None
-        wanted = {self._names[name]: rows for name, rows in self._rows.items()}
-        chosen = self._crops.choose(wanted, self._floor)
-        return {name: chosen[self._names[name]] for name in self._rows}
+        return self._crops.choose(self._rows, self._floor)
 
     def listing(self) -> str:
         """The graph's outputs and their shapes, for messages."""

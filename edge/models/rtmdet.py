@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping
+from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from edge.models._boxes import (
     BoxDetector,
     Candidates,
     Decode,
+    Take,
     bad_numbers,
     check_person,
     level_sizes,
@@ -22,6 +23,7 @@ from edge.models._exports import NAMES, finished_boxes
 from edge.models._outputs import Outputs
 from edge.recipe import Recipe
 from edge.runtime import Runner
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.schema import build, key
 
 
@@ -49,13 +51,20 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     maps = [f"{kind}_{i}" for i in levels for kind in ("cls", "bbox")]
     outputs = Outputs(recipe, runners, [*NAMES, *maps])
     finished = finished_boxes(outputs, options, settings.person)
-    return finished or BoxDetector(outputs, _maps(outputs, settings), options)
+    if finished:
+        return finished
+    decode, take = _maps(outputs, settings, options.min_score)
+    return BoxDetector(outputs, decode, options, take=take)
 
 
-def _maps(outputs: Outputs, settings: Settings) -> Decode:
-    for i, size in enumerate(level_sizes(outputs.network, settings.strides)):
-        check_person(settings.person, outputs.require(f"cls_{i}", (None, *size))[0])
-        outputs.require(f"bbox_{i}", (4, *size))
+def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
+    sizes, rows = level_sizes(outputs.network, settings.strides), {}
+    for i, (high, wide) in enumerate(sizes):
+        classes = outputs.require(f"cls_{i}", (None, high, wide))[0]
+        check_person(settings.person, classes)
+        outputs.require(f"bbox_{i}", (4, high, wide))
+        score = (f"cls_{i}", classes or 0, settings.person)
+        rows[f"level_{i}"] = Rows.of_maps(score, f"bbox_{i}", high * wide)
 
     def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
         parts = []
@@ -64,7 +73,13 @@ def _maps(outputs: Outputs, settings: Settings) -> Decode:
             parts.append(decode_level(logits, results[f"bbox_{i}"], stride, min_score))
         return Candidates.join(parts)
 
-    return decode
+    def take(chosen: Dict[str, Chosen]) -> Candidates:
+        levels = zip(settings.strides, sizes, (chosen[name] for name in rows))
+        return Candidates.join([take_level(one, s, wide) for s, (_, wide), one in levels])
+
+    if all(one.score.frame for one in rows.values()):
+        outputs.want_rows(rows, min_score)
+    return decode, take
 
 
 def decode_level(
@@ -79,7 +94,18 @@ def decode_level(
         min_score: lowest score of a candidate.
     """
     frame, y, x = np.nonzero((logits >= logit(min_score)) & (logits < np.inf))
-    sides = distances[frame, :, y, x]
-    corner = np.stack((x, y), -1) * np.float32(stride)
-    boxes = np.concatenate((corner - sides[:, :2], corner + sides[:, 2:]), -1)
+    boxes = decode_boxes(distances[frame, :, y, x], np.stack((x, y), -1), stride)
     return Candidates.of(frame, boxes, sigmoid(logits[frame, y, x]), bad_numbers(logits))
+
+
+def take_level(chosen: Chosen, stride: int, columns: int) -> Candidates:
+    """The same of cells that a GPU chose: row = y * columns + x."""
+    cells = np.stack((chosen.row % columns, chosen.row // columns), -1)
+    boxes = decode_boxes(chosen.boxes, cells, stride)
+    return Candidates.of(chosen.frame, boxes, chosen.scores, chosen.bad)
+
+
+def decode_boxes(sides: np.ndarray, cells: np.ndarray, stride: int) -> np.ndarray:
+    """Distances [M,4] px from the corners of cells [M,2] x y to corners of boxes [M,4]."""
+    corner = cells * np.float32(stride)
+    return np.concatenate((corner - sides[:, :2], corner + sides[:, 2:]), -1)

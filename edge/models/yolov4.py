@@ -72,7 +72,8 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         stretch = settings.scale_x_y.get(name, 1.05)
         cells = (high or 0) * (wide or 0), wide or 0
         heads.append(_Head(name, anchors, stretch, outputs.network.width, settings.person, *cells))
-        rows[name] = Rows.of_head(len(anchors), columns, cells[0], 5 + settings.person, factor=4)
+        person = 5 + settings.person
+        rows[name] = Rows.of_head(name, len(anchors), columns, cells[0], person, factor=4)
 
     def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
         return Candidates.join([decode_head(results[h.name], h, min_score) for h in heads])

@@ -55,24 +55,32 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     finished = finished_boxes(outputs, options, settings.person)
     if finished is not None:
         return finished
-    if outputs.has(*maps):
-        return BoxDetector(outputs, _maps(outputs, settings), options)
-    decode, take = _rows(outputs, settings, options.min_score)
+    ways = _maps if outputs.has(*maps) else _rows
+    decode, take = ways(outputs, settings, options.min_score)
     return BoxDetector(outputs, decode, options, take=take)
 
 
-def _maps(outputs: Outputs, settings: Settings) -> Decode:
-    for i, size in enumerate(level_sizes(outputs.network, settings.strides)):
-        found = outputs.require(f"cls_{i}", (None, *size))
-        check_person(settings.person, found[0])
-        outputs.require(f"bbox_{i}", (4, *size))
-        outputs.require(f"obj_{i}", (1, *size))
+def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
+    sizes, rows = level_sizes(outputs.network, settings.strides), {}
+    for i, (high, wide) in enumerate(sizes):
+        classes = outputs.require(f"cls_{i}", (None, high, wide))[0]
+        check_person(settings.person, classes)
+        outputs.require(f"bbox_{i}", (4, high, wide))
+        outputs.require(f"obj_{i}", (1, high, wide))
+        score = (f"cls_{i}", classes or 0, settings.person)
+        rows[f"level_{i}"] = Rows.of_maps(score, f"bbox_{i}", high * wide, f"obj_{i}")
 
     def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
         levels = enumerate(settings.strides)
         return Candidates.join([_level(results, i, s, settings, min_score) for i, s in levels])
 
-    return decode
+    def take(chosen: Dict[str, Chosen]) -> Candidates:
+        levels = zip(settings.strides, sizes, (chosen[name] for name in rows))
+        return Candidates.join([take_level(one, s, wide) for s, (_, wide), one in levels])
+
+    if all(one.score.frame for one in rows.values()):
+        outputs.want_rows(rows, min_score)
+    return decode, take
 
 
 def _level(
@@ -88,6 +96,13 @@ def _level(
     good = (scores >= min_score) & np.isfinite(logits).all(-1)
     bad = bad_numbers(person) + bad_numbers(sure)
     return Candidates.of(frame[good], boxes[good], scores[good], bad)
+
+
+def take_level(chosen: Chosen, stride: int, columns: int) -> Candidates:
+    """A level's candidates that a GPU chose: row = y * columns + x."""
+    cells = np.stack((chosen.row % columns, chosen.row // columns), -1) * np.float32(stride)
+    boxes = decode_boxes(chosen.boxes, cells, stride)
+    return Candidates.of(chosen.frame, boxes, chosen.scores, chosen.bad)
 
 
 def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
@@ -114,7 +129,7 @@ def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
         return Candidates.of(found.frame, boxes, found.scores, found.bad)
 
     if shape[0] and shape[1]:
-        rows = Rows.of_table(shape[0], shape[1], score=5 + settings.person, factor=4)
+        rows = Rows.of_table("output", shape[0], shape[1], 5 + settings.person, factor=4)
         outputs.want_rows({"output": rows}, min_score)
     return decode, take
 

@@ -100,7 +100,7 @@ class Crops(Protocol):
         """
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
-        """Execute what was fed; of these outputs the rows whose score is at least `floor`."""
+        """Execute what was fed; the rows whose score is at least `floor`, by the same names."""
 
     def close(self) -> None:
         """Give everything back; may be called twice."""

@@ -226,7 +226,7 @@ def check_choice_against_its_cpu_build(place: Place) -> None:
         table = rng.random((4, 8400, 6)).astype(np.float32)
         if alike:
             table[..., 4:] = 0.9
-        rows = decode.Rows.of_table(8400, 6, score=4, factor=5)
+        rows = decode.Rows.of_table("x", 8400, 6, score=4, factor=5)
         shapes = [((4, 2), np.int32), ((4, most), np.int32), ((4, most), np.float32),
                   ((4, most, 4), np.float32)]  # fmt: skip
         results = []
@@ -235,7 +235,7 @@ def check_choice_against_its_cpu_build(place: Place) -> None:
             given = on_gpu(table) if where == "gpu" else None
             outs = [on_gpu(a) for a in arrays] if where == "gpu" else []
             data = given.pointer if given is not None else table.ctypes.data
-            task = decode.choice_of(rows, data, 4, table.dtype, 0.7)
+            task = decode.choice_of(rows, {"x": data}, 4, table.dtype, 0.7)
             task.most = most
             places = [o.pointer for o in outs] or [a.ctypes.data for a in arrays]
             task.found, task.rows_at, task.scores, task.boxes = places

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
@@ -84,13 +84,15 @@ def letterboxed(
     return cut(table, network, dtype, border)
 
 
-def chosen(output: np.ndarray, rows: decode.Rows, floor: float) -> decode.Chosen:
-    """What a GPU would choose of a detector's output."""
-    output, frames, most = np.ascontiguousarray(output), len(output), decode.MOST
+def chosen(raw: Dict[str, np.ndarray], rows: decode.Rows, floor: float) -> decode.Chosen:
+    """What a GPU would choose of a detector's outputs."""
+    held = {name: np.ascontiguousarray(raw[name]) for name in rows.outputs}
+    score, most = held[rows.score.output], decode.MOST
+    frames, data = len(score), {name: array.ctypes.data for name, array in held.items()}
     found, at = np.zeros((frames, 2), np.int32), np.zeros((frames, most), np.int32)
     scores = np.zeros((frames, most), np.float32)
     boxes = np.zeros((frames, most, rows.parts), np.float32)
-    task = decode.choice_of(rows, output.ctypes.data, frames, output.dtype, floor)
+    task = decode.choice_of(rows, data, frames, score.dtype, floor)
     task.most = most
     task.found, task.rows_at = found.ctypes.data, at.ctypes.data
     task.scores, task.boxes = scores.ctypes.data, boxes.ctypes.data

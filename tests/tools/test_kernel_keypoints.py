@@ -52,7 +52,7 @@ class Kernels:
 
     def choose(self, wanted: Dict[str, Rows], floor: float) -> Dict[str, Chosen]:
         raw = self.runner.run()
-        return {name: kernel_cpu.chosen(raw[name], rows, floor) for name, rows in wanted.items()}
+        return {name: kernel_cpu.chosen(raw, rows, floor) for name, rows in wanted.items()}
 
     def _take(self, room: np.ndarray, ours: np.ndarray, network: Network) -> None:
         self.apart.append(np.abs(room - ours).ravel() * network.std[0])

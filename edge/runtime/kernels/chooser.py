@@ -25,32 +25,36 @@ class RowChooser:
     def __init__(self, engine: Any, module: Module) -> None:
         self._engine = engine
         self._choose = module.function("choose")
-        self._rooms: Dict[str, List[Buffer]] = {}  # found, rows, scores, boxes of each output
+        self._rooms: Dict[str, List[Buffer]] = {}  # found, rows, scores, boxes of each choice
 
     def read(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
         """Run what was fed.
 
         Args:
-            wanted: where the rows of each output lie.
+            wanted: where rows lie, by any names.
             floor: lowest score.
 
         Returns:
-            The chosen rows of each output, in arrays of their own.
+            The chosen rows by the same names, in arrays of their own.
         """
         outputs = self._engine.queue()
+        frames = {name: outputs[rows.score.output].shape[0] for name, rows in wanted.items()}
         for name, rows in wanted.items():
-            self._launch(name, rows, outputs[name], floor)
+            if frames[name]:
+                self._launch(name, rows, outputs, floor)
         self._engine.wait()
-        return {name: self._chosen(name, rows, outputs[name]) for name, rows in wanted.items()}
+        return {name: self._chosen(name, rows.parts, frames[name]) for name, rows in wanted.items()}
 
-    def _launch(self, name: str, rows: Rows, output: DeviceArray, floor: float) -> None:
-        frames = output.shape[0]
-        if output.dtype not in _FLOATS:
-            raise InternalError(f"{name}: rows are chosen among FP32 or FP16 numbers")
-        if not frames:
-            return
+    def _launch(
+        self, name: str, rows: Rows, outputs: Mapping[str, DeviceArray], floor: float
+    ) -> None:
+        dtype, frames = outputs[rows.score.output].dtype, outputs[rows.score.output].shape[0]
+        if dtype not in _FLOATS or any(outputs[n].dtype != dtype for n in rows.outputs):
+            listed = ", ".join(rows.outputs)
+            raise InternalError(f"{listed}: rows are chosen among FP32 or FP16 numbers")
         room, stream = self._room(name, frames, rows.parts), self._engine.stream
-        task = choice_of(rows, output.pointer, frames, output.dtype, floor)
+        places = {n: outputs[n].pointer for n in rows.outputs}
+        task = choice_of(rows, places, frames, dtype, floor)
         task.most = MOST
         task.found, task.rows_at, task.scores, task.boxes = (buffer.pointer for buffer in room)
         self._choose.launch(*choice_shape(frames), [task], stream)
@@ -67,10 +71,9 @@ class RowChooser:
             self._rooms[name] = room
         return room
 
-    def _chosen(self, name: str, rows: Rows, output: DeviceArray) -> Chosen:
-        frames = output.shape[0]
+    def _chosen(self, name: str, parts: int, frames: int) -> Chosen:
         if not frames:
-            return Chosen.none(rows.parts)
+            return Chosen.none(parts)
         found, at, scores, boxes = self._rooms[name]
         counts = found.view((frames, 2), np.int32)
         kept = np.arange(MOST) < counts[:, :1]
@@ -79,7 +82,7 @@ class RowChooser:
             frame,
             at.view((frames, MOST), np.int32)[frame, slot].astype(np.int64),
             scores.view((frames, MOST), np.float32)[frame, slot],
-            boxes.view((frames, MOST, rows.parts), np.float32)[frame, slot],
+            boxes.view((frames, MOST, parts), np.float32)[frame, slot],
             int(counts[:, 1].sum()),
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -15,36 +16,86 @@ WARP, WARPS, BLOCK = 32, 4, 256  # lanes; warps in a block of simcc_peaks; threa
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Where a detector's numbers lie in an output [frames, ...], counted in elements.
+class Place:
+    """Where one number of every row lies in an output [frames, ...], counted in elements.
 
-    Row r of frame f is at f * frame + (r // length) * outer + (r % length) * inner; the numbers of
-    its box are `part` apart.
+    That of row r of frame f is at first + f * frame + (r // length) * outer + (r % length) * inner;
+    where it is the first of several, the others are `part` apart.
     """
 
-    rows: int  # of each frame
-    length: int
+    output: str
+    first: int
     frame: int
-    outer: int
-    inner: int
-    part: int
-    score: int  # first row's place of the score
-    factor: int = -1  # of what it is multiplied with, such as objectness; -1 = nothing
-    box: int = 0
-    parts: int = 4
+    outer: int = 0
+    inner: int = 1
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where a detector's numbers lie."""
+
+    rows: int  # of each frame
+    length: int  # rows that lie evenly
+    score: Place
+    box: Place
+    factor: Optional[Place] = None  # what the score is multiplied with, such as objectness
+    parts: int = 4  # numbers of a box
     logits: bool = False  # scores are 1 / (1 + exp(-x)) of what is there
 
-    @staticmethod
-    def of_table(rows: int, columns: int, score: int, factor: int = -1, box: int = 0) -> Rows:
-        """An output [frames, rows, columns], as YOLOX gives it: probabilities."""
-        return Rows(rows, rows, rows * columns, 0, columns, 1, score, factor, box)
+    @property
+    def outputs(self) -> List[str]:
+        """What is read, each once."""
+        places = (self.score, self.box, self.factor)
+        return sorted({place.output for place in places if place is not None})
+
+    def renamed(self, names: Mapping[str, str]) -> Rows:
+        """The same with other names of outputs."""
+        places: Dict[str, Any] = {
+            key: dataclasses.replace(place, output=names[place.output])
+            for key, place in vars(self).items()
+            if isinstance(place, Place)
+        }
+        return dataclasses.replace(self, **places)
 
     @staticmethod
-    def of_head(anchors: int, columns: int, cells: int, score: int, factor: int) -> Rows:
+    def of_table(output: str, rows: int, columns: int, score: int, factor: int = -1) -> Rows:
+        """An output [frames, rows, columns], as YOLOX gives it: probabilities; the box is first."""
+
+        def column(i: int) -> Place:
+            return Place(output, i, rows * columns, 0, columns, 1)
+
+        more = column(factor) if factor >= 0 else None
+        return Rows(rows, rows, column(score), column(0), more)
+
+    @staticmethod
+    def of_head(
+        output: str, anchors: int, columns: int, cells: int, score: int, factor: int
+    ) -> Rows:
         """A head [frames, anchors * columns, h, w] of h * w = `cells`, as YOLOv4's: logits."""
-        frame, outer = anchors * columns * cells, columns * cells
-        places = (score * cells, factor * cells, 0)
-        return Rows(anchors * cells, cells, frame, outer, 1, cells, *places, logits=True)
+
+        def column(i: int) -> Place:
+            return Place(output, i * cells, anchors * columns * cells, columns * cells, 1, cells)
+
+        whole = anchors * cells
+        return Rows(whole, cells, column(score), column(0), column(factor), logits=True)
+
+    @staticmethod
+    def of_maps(
+        score: Tuple[str, int, int], box: str, cells: int, factor: Optional[str] = None
+    ) -> Rows:
+        """Maps [frames, channels, h, w] of h * w = `cells`, as RTMDet's and YOLOX's: logits.
+
+        Args:
+            score: name, channels, and which of them.
+            box: name of the map of four channels.
+            cells: of each map.
+            factor: name of a map of one channel.
+        """
+        name, channels, channel = score
+        more = None if factor is None else Place(factor, 0, cells)
+        first = Place(name, channel * cells, channels * cells)
+        return Rows(cells, cells, first, Place(box, 0, 4 * cells, part=cells), more, logits=True)
 
 
 @dataclass(frozen=True)
@@ -64,24 +115,26 @@ class Chosen:
         return Chosen(whole, whole, real, np.zeros((0, parts), np.float32))
 
 
-def choice_of(rows: Rows, data: int, frames: int, dtype: np.dtype, floor: float) -> Choice:
-    """The argument of `choose` for one output; where results go is left to be set.
+def choice_of(
+    rows: Rows, data: Mapping[str, int], frames: int, dtype: np.dtype, floor: float
+) -> Choice:
+    """The argument of `choose`; where results go is left to be set.
 
     Args:
         rows: where numbers lie.
-        data: address of the output.
+        data: address of each output.
         frames: of the batch.
         dtype: float32 or float16.
         floor: lowest score; negative scores are never kept.
     """
     size = np.dtype(dtype).itemsize
 
-    def column(first: int) -> Column:
-        return Column(data + first * size, rows.frame, rows.outer, rows.inner, rows.part)
+    def column(at: Place) -> Column:
+        return Column(data[at.output] + at.first * size, at.frame, at.outer, at.inner, at.part)
 
     return Choice(
         score=column(rows.score),
-        factor=column(rows.factor) if rows.factor >= 0 else Column(),
+        factor=column(rows.factor) if rows.factor else Column(),
         box=column(rows.box),
         rows=rows.rows,
         frames=frames,

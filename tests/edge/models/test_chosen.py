@@ -28,7 +28,7 @@ class Crops:
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
         self.chosen += 1
         raw = self.runner.run()
-        return {name: kernel_cpu.chosen(raw[name], rows, floor) for name, rows in wanted.items()}
+        return {name: kernel_cpu.chosen(raw, rows, floor) for name, rows in wanted.items()}
 
 
 def both(family: str, outputs: Dict[str, np.ndarray], **more: Any) -> None:
@@ -55,6 +55,24 @@ def test_yolox(frames: int, decoded: bool) -> None:
         table[..., :4] = table[..., :4] * 20 + 10
     table[0, 3] = np.nan
     both("yolox", {"output": table}, options={"decoded": decoded, "person": 1})
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("family", ["yolox", "rtmdet"])
+def test_maps(family: str, frames: int) -> None:
+    """Raw heads: scores, boxes and objectness in maps of their own, for each stride."""
+    rng = np.random.default_rng(frames)
+    channels = {"cls": 3, "bbox": 4, **({"obj": 1} if family == "yolox" else {})}
+    maps = {
+        f"{kind}_{i}": rng.normal(1, 1, (frames, count, side, side)).astype(np.float32)
+        for i, side in enumerate((8, 4, 2))
+        for kind, count in channels.items()
+    }
+    for i in range(3 if family == "rtmdet" else 0):
+        maps[f"bbox_{i}"] = np.abs(maps[f"bbox_{i}"]) * 9
+    maps["cls_1"][0, 2, 1, 3] = np.nan
+    maps["bbox_0"][0, 1, 2, 2] = np.inf
+    both(family, maps, options={"person": 2})
 
 
 @pytest.mark.parametrize("frames", [1, 2])

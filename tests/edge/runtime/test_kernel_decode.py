@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class Chosen(NamedTuple):
 
 def choose(output: np.ndarray, rows: decode.Rows, floor: float, most: int) -> Chosen:
     frames = len(output)
-    task = decode.choice_of(rows, output.ctypes.data, frames, output.dtype, floor)
+    task = decode.choice_of(rows, {"x": output.ctypes.data}, frames, output.dtype, floor)
     chosen = Chosen(
         np.full((frames, 2), -9, np.int32),
         np.full((frames, most), -9, np.int32),
@@ -97,7 +98,7 @@ def wanted(scores: np.ndarray, floor: float, most: int) -> np.ndarray:
 def test_rows_of_a_yolox_table(frames: int, dtype: Any, most: int) -> None:
     rng = np.random.default_rng(frames)
     table = rng.random((frames, 900, 85)).astype(dtype)
-    rows = decode.Rows.of_table(900, 85, score=4, factor=5)
+    rows = decode.Rows.of_table("x", 900, 85, score=4, factor=5)
     chosen = choose(table, rows, 0.6, most)
     wide = table.astype(np.float32)
     scores = wide[..., 4] * wide[..., 5]
@@ -113,7 +114,7 @@ def test_rows_of_a_yolox_table(frames: int, dtype: Any, most: int) -> None:
 def test_rows_of_a_yolov4_head() -> None:
     rng = np.random.default_rng(3)
     head = rng.normal(-1, 2, (2, 3 * 85, 13, 11)).astype(np.float32)
-    rows = decode.Rows.of_head(3, 85, 13 * 11, score=4, factor=5 + 7)
+    rows = decode.Rows.of_head("x", 3, 85, 13 * 11, score=4, factor=5 + 7)
     chosen = choose(head, rows, 0.5, 200)
     cells = head.reshape(2, 3, 85, 13 * 11)
     scores = (sigmoid(cells[:, :, 4]) * sigmoid(cells[:, :, 12])).reshape(2, -1)
@@ -127,6 +128,28 @@ def test_rows_of_a_yolov4_head() -> None:
         np.testing.assert_array_equal(chosen.boxes[f, :count], boxes[f, want])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("factor", [None, "obj"])
+def test_rows_of_maps(dtype: Any, factor: Optional[str]) -> None:
+    """Scores, boxes and what they are multiplied with lie in outputs of their own."""
+    rng = np.random.default_rng(4)
+    raw = {name: rng.normal(-1, 2, (3, channels, 6, 7)).astype(dtype)
+           for name, channels in (("cls", 5), ("bbox", 4), ("obj", 1))}  # fmt: skip
+    raw["cls"][1, 2, 3, 4] = np.nan
+    rows = decode.Rows.of_maps(("cls", 5, 2), "bbox", 42, factor)
+    assert rows.outputs == sorted({"cls", "bbox", factor or "cls"})
+    chosen = kernel.chosen(raw, rows, 0.3)
+    wide = {name: array.astype(np.float32).reshape(3, -1, 42) for name, array in raw.items()}
+    scores = sigmoid(wide["cls"][:, 2]) * (sigmoid(wide["obj"][:, 0]) if factor else 1)
+    frame, row = np.nonzero(scores >= 0.3)
+    np.testing.assert_array_equal(chosen.frame, frame)
+    np.testing.assert_array_equal(chosen.row, row)
+    np.testing.assert_allclose(chosen.scores, scores[frame, row], rtol=1e-6)
+    np.testing.assert_array_equal(chosen.boxes, wide["bbox"][frame, :, row])
+    assert chosen.bad == 1
+    assert len(row) > 5
+
+
 VALUES = st.sampled_from([0.0, -0.0, 0.25, 0.5, 0.5, 0.75, 1.0, 1e-40, -0.5, np.nan, np.inf])
 
 
@@ -137,7 +160,8 @@ VALUES = st.sampled_from([0.0, -0.0, 0.25, 0.5, 0.5, 0.75, 1.0, 1e-40, -0.5, np.
 )
 def test_ties_zeros_and_what_is_no_number(values: Any, most: int, floor: float) -> None:
     table = np.array(values, np.float32).reshape(1, -1, 1)
-    rows = decode.Rows(len(values), max(len(values), 1), len(values), 0, 1, 1, score=0, parts=1)
+    number = decode.Place("x", 0, len(values))
+    rows = decode.Rows(len(values), max(len(values), 1), number, number, parts=1)
     chosen = choose(table, rows, floor, most)
     want = wanted(table[0, :, 0], floor, most)
     np.testing.assert_array_equal(chosen.rows[0, : len(want)], want)
@@ -149,8 +173,8 @@ def test_ties_zeros_and_what_is_no_number(values: Any, most: int, floor: float) 
 @pytest.mark.parametrize("factor", [None, 0.5])
 def test_many_equal_scores_keep_the_first(factor: Optional[float]) -> None:
     table = np.full((1, 1000, 2), 0.5, np.float32)
-    rows = decode.Rows.of_table(1000, 2, score=0, factor=-1 if factor is None else 1)
-    rows = decode.Rows(**{**vars(rows), "parts": 2})
+    rows = decode.Rows.of_table("x", 1000, 2, score=0, factor=-1 if factor is None else 1)
+    rows = dataclasses.replace(rows, parts=2)
     chosen = choose(table, rows, 0.1, 30)
     assert chosen.rows[0].tolist() == list(range(30))
     assert chosen.found[0].tolist() == [1000, 0]

@@ -6,6 +6,7 @@ shared memory, and launches that must cover what they work on.
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -41,13 +42,13 @@ def test_blocks_choose_the_rows(most: int, steps: int) -> None:
     rng = np.random.default_rng(steps)
     table = (np.round(rng.random((2, 700, 3)) * steps) / steps).astype(np.float32)
     table[0, 5:9, 1] = np.nan
-    rows = decode.Rows(**{**vars(decode.Rows.of_table(700, 3, 1, 2)), "parts": 1})
+    rows = dataclasses.replace(decode.Rows.of_table("x", 700, 3, 1, 2), parts=1)
     results = []
     for launch in (
         lambda task: kernel_threads.launch("choose", task, *decode.choice_shape(2)),
         lambda task: kernel_cpu.launch("choose", task),
     ):
-        task = decode.choice_of(rows, table.ctypes.data, 2, table.dtype, 0.2)
+        task = decode.choice_of(rows, {"x": table.ctypes.data}, 2, table.dtype, 0.2)
         shapes = [((2, 2), "i4"), ((2, most), "i4"), ((2, most), "f4"), ((2, most, 1), "f4")]
         chosen = [np.full(shape, -9, kind) for shape, kind in shapes]
         task.most = most
