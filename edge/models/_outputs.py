@@ -53,7 +53,7 @@ class Outputs:
         self._names: Dict[str, str] = {}
         self._bad_runs = 0
         self._crops: Optional[Crops] = None  # what filled the input
-        self._peaks: Tuple[str, ...] = ()
+        self._peaks: Tuple[str, str, int] = ("", "", 0)
         self._rows: Dict[str, Rows] = {}
         self._floor = 0.0
         self._check_names(recipe.family, known)
@@ -102,9 +102,9 @@ class Outputs:
         wanted_of(self.runner).add(graph)
         return found
 
-    def want_peaks(self, x: str, y: str) -> None:
-        """Of these outputs only the maxima are wanted: a GPU then sends nothing else."""
-        self._peaks = (self.graph_name(x), self.graph_name(y))
+    def want_peaks(self, x: str, y: str, reach: int = 0) -> None:
+        """Of these outputs only the maxima are wanted, and so many bins on each side of them."""
+        self._peaks = (self.graph_name(x), self.graph_name(y), reach)
 
     def want_rows(self, rows: Mapping[str, Rows], floor: float) -> None:
         """Only rows of at least this score are wanted: see `run_chosen`.
@@ -158,11 +158,12 @@ class Outputs:
     def run(self) -> Dict[str, np.ndarray]:
         """Execute; the required outputs by our names, borrowed until the next feed.
 
-        After `want_peaks`, where a GPU finds them: only `bins` [B,K,2] i32, `maxima` [B,K,2] f32.
+        After `want_peaks`, where a GPU finds them: only `bins` [B,K,2] i32, `maxima` [B,K,2] f32
+        and `near` [B,K,2,2*reach+1] f32.
         """
-        if self._peaks and self._crops is not None:
-            bins, maxima = self._crops.peaks(*self._peaks)
-            return {"bins": bins, "maxima": maxima}
+        if self._peaks[0] and self._crops is not None:
+            bins, maxima, near = self._crops.peaks(*self._peaks)
+            return {"bins": bins, "maxima": maxima, "near": near}
         results = self.runner.run()
         return {name: results[graph] for name, graph in self._names.items()}
 

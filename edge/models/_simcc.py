@@ -81,11 +81,30 @@ def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray
     Returns:
         [B,K] f32 bins.
     """
-    width, reach = logits.shape[-1], kernel // 2
-    at = bins.astype(np.int64)[..., None]
-    window = at + np.arange(-reach - 2, reach + 3)
+    width, reach = logits.shape[-1], reach_of(kernel)
+    window = bins.astype(np.int64)[..., None] + np.arange(-reach, reach + 1)
     near = np.take_along_axis(logits, np.clip(window, 0, width - 1), -1)
     near = np.where((window >= 0) & (window < width), near, np.float32(0))
+    return refine_near(near, bins, width, kernel)
+
+
+def reach_of(kernel: int) -> int:
+    """Bins on each side of a maximum that refining looks at."""
+    return kernel // 2 + 2
+
+
+def refine_near(near: np.ndarray, bins: np.ndarray, width: int, kernel: int) -> np.ndarray:
+    """The same of the surroundings alone.
+
+    Args:
+        near: [B,K,2r+1], r at least `reach_of(kernel)`: logits around each maximum, 0 outside.
+        bins: [B,K] f32 positions of the maxima.
+        width: bins of the axis.
+        kernel: width of the Gaussian in bins, odd.
+    """
+    reach, more = kernel // 2, near.shape[-1] // 2 - reach_of(kernel)
+    near = near[..., more : near.shape[-1] - more]
+    at = bins.astype(np.int64)[..., None]
     blurred = near @ band(kernel, 5).T
     # Outside the axis its last bin is repeated.
     blurred = np.take_along_axis(blurred, np.clip(at + _AROUND, 0, width - 1) - at + 2, -1)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from edge.errors import ConfigError, DataError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs, skeleton_of
-from edge.models._simcc import dark_kernel, joined, maxima, refine_dark
+from edge.models._simcc import (
+    dark_kernel,
+    joined,
+    maxima,
+    reach_of,
+    refine_dark,
+    refine_near,
+)
 from edge.models._topdown import Decode, TopDown
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.schema import build, key
+
+Points = Tuple[np.ndarray, np.ndarray]  # places [B,K,2] and scores [B,K]
 
 
 @dataclass(frozen=True)
@@ -45,15 +54,17 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         outputs.require("keypoint_scores", (count,))
         skeleton = skeleton_of(recipe, count)
         return TopDown(outputs, _finished, options, skeleton, settings.padding)
-    count, across = _require_logits(outputs)
-    decode = _decoder(settings, outputs.network, across)
-    if across and not settings.dark:  # refining looks around the maxima
-        outputs.want_peaks("simcc_x", "simcc_y")
+    count, *axes = _require_logits(outputs)
+    kernels = _kernels(settings)
+    decode = _decoder(settings, outputs.network, axes, kernels)
+    if all(axes):
+        reach = reach_of(max(kernels)) if settings.dark else 0
+        outputs.want_peaks("simcc_x", "simcc_y", reach)
     return TopDown(outputs, decode, options, skeleton_of(recipe, count), settings.padding)
 
 
-def _require_logits(outputs: Outputs) -> Tuple[Optional[int], Optional[int]]:
-    """Keypoints, and bins of the x axis; both axes must have the same number of bins per px."""
+def _require_logits(outputs: Outputs) -> Tuple[Optional[int], Optional[int], Optional[int]]:
+    """Keypoints, bins of x and of y; both axes must have the same number of bins per px."""
     network = outputs.network
     count, across = outputs.require("simcc_x", (None, None))
     _, down = outputs.require("simcc_y", (count, None))
@@ -62,28 +73,47 @@ def _require_logits(outputs: Outputs) -> Tuple[Optional[int], Optional[int]]:
             f"{network.file}: {across} x {down} bins do not fit an input of "
             f"{network.width} x {network.height}; correct width and height in model.toml"
         )
-    return count, across
+    return count, across, down
 
 
 def _finished(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
     return results["keypoints"], results["keypoint_scores"]
 
 
-def _decoder(settings: Settings, network: Network, across: Optional[int]) -> Decode:
+def _kernels(settings: Settings) -> Tuple[int, int]:
     if len(settings.sigma) != 2 or min(settings.sigma) < 1:
         raise ConfigError("options.sigma: expected two numbers of at least 1, for x and y")
-    kernels = dark_kernel(settings.sigma)
+    return dark_kernel(settings.sigma)
 
-    def decode(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-        if "maxima" in results and across:
-            best = results["maxima"]
-            bins, scores = joined(results["bins"], best[..., 0], best[..., 1], settings.score)
-            return bins * np.float32(network.width / across), scores
+
+def _decoder(
+    settings: Settings, network: Network, widths: List[Optional[int]], kernels: Tuple[int, int]
+) -> Decode:
+    """Args: bins of each axis, None = known at run time only; widths of DARK's blurs."""
+
+    def refined(bins: np.ndarray, scores: np.ndarray, fine: Callable[[int], np.ndarray]) -> Points:
+        if settings.dark:
+            better = np.stack([fine(0), fine(1)], -1)
+            bins = np.where(scores[..., None] > 0, better, bins)
+        return bins, scores
+
+    def whole(results: Dict[str, np.ndarray]) -> Points:
         axes = (results["simcc_x"], results["simcc_y"])
         bins, scores = maxima(axes[0], axes[1], settings.score)
-        if settings.dark:
-            fine = [refine_dark(a, bins[..., i], kernels[i]) for i, a in enumerate(axes)]
-            bins = np.where(scores[..., None] > 0, np.stack(fine, -1), bins)
-        return bins * np.float32(network.width / axes[0].shape[-1]), scores
+        return refined(bins, scores, lambda i: refine_dark(axes[i], bins[..., i], kernels[i]))
+
+    def found(results: Dict[str, np.ndarray]) -> Points:
+        best, near = results["maxima"], results["near"]
+        bins, scores = joined(results["bins"], best[..., 0], best[..., 1], settings.score)
+        return refined(
+            bins,
+            scores,
+            lambda i: refine_near(near[:, :, i], bins[..., i], widths[i] or 0, kernels[i]),
+        )
+
+    def decode(results: Dict[str, np.ndarray]) -> Points:
+        bins, scores = found(results) if "maxima" in results else whole(results)
+        across = widths[0] or results["simcc_x"].shape[-1]
+        return bins * np.float32(network.width / across), scores
 
     return decode

@@ -92,11 +92,14 @@ class Crops(Protocol):
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
         """What `edge.models._preprocess.letterbox` does."""
 
-    def peaks(self, x: str, y: str) -> Tuple[np.ndarray, np.ndarray]:
+    def peaks(
+        self, x: str, y: str, reach: int = 0
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Execute what was fed; of two outputs [B,K,bins] where the maxima are, and the maxima.
 
         Returns:
-            Bins [B,K,2] i32 and maxima [B,K,2] f32; borrowed until the next call.
+            Bins [B,K,2] i32, maxima [B,K,2] f32, and with a reach the logits [B,K,2,2*reach+1] f32
+            around them, 0 outside the axis; borrowed until the next call.
         """
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:

@@ -203,13 +203,17 @@ def check_peaks_against_numpy(place: Place) -> None:
         inputs = [on_gpu(a) for a in axes]
         rows = len(axes[0])
         at, best = np.zeros((rows, 2), np.int32), np.zeros((rows, 2), np.float32)
-        outs = [on_gpu(at), on_gpu(best)]
+        near = np.zeros((rows, 2, 39), np.float32)
+        outs = [on_gpu(at), on_gpu(best), on_gpu(near)]
         task = decode.peaks_of((inputs[0].pointer, inputs[1].pointer), (576, 768), rows,
-                               np.dtype(dtype))  # fmt: skip
-        task.at, task.best = outs[0].pointer, outs[1].pointer
+                               np.dtype(dtype), reach=19)  # fmt: skip
+        task.at, task.best, task.near = (out.pointer for out in outs)
         launched("simcc_peaks", task, decode.peaks_shape(rows), [at, best])
-        at, best = back(outs[0], at), back(outs[1], best)
+        at, best, near = back(outs[0], at), back(outs[1], best), back(outs[2], near)
         for i, axis in enumerate(axes):
+            around = axis.argmax(-1)[:, None] + np.arange(39)
+            wide = np.pad(axis, ((0, 0), (19, 19)))
+            np.testing.assert_array_equal(near[:, i], np.take_along_axis(wide, around, -1))
             np.testing.assert_array_equal(at[:, i], axis.argmax(-1))
             np.testing.assert_array_equal(
                 best[:, i], np.take_along_axis(axis, at[:, i, None].astype(np.int64), -1)[:, 0]

@@ -67,14 +67,23 @@ static unsigned __ballot_sync(unsigned, int yes) {
   return mask;
 }
 
-template <class T> static T __shfl_down_sync(unsigned, T value, int by) {
-  const unsigned me = linear(), warp = me / 32, from = me % 32 + by < 32 ? me + by : me;
+template <class T> static T exchanged(T value, unsigned from) {
+  const unsigned me = linear(), warp = me / 32;
   memcpy(&slots[me], &value, sizeof value);
   warp_barriers[warp].wait();
   T found;
   memcpy(&found, &slots[from], sizeof found);
   warp_barriers[warp].wait();
   return found;
+}
+
+template <class T> static T __shfl_down_sync(unsigned, T value, int by) {
+  const unsigned me = linear();
+  return exchanged(value, me % 32 + by < 32 ? me + by : me);
+}
+
+template <class T> static T __shfl_sync(unsigned, T value, int lane) {
+  return exchanged(value, linear() / 32 * 32 + lane);
 }
 
 static int atomicAdd(int *where, int value) { return __sync_fetch_and_add(where, value); }

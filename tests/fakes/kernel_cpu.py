@@ -87,13 +87,12 @@ def letterboxed(
 def chosen(raw: Dict[str, np.ndarray], rows: decode.Rows, floor: float) -> decode.Chosen:
     """What a GPU would choose of a detector's outputs."""
     held = {name: np.ascontiguousarray(raw[name]) for name in rows.outputs}
-    score, most = held[rows.score.output], decode.MOST
+    score, most = held[rows.score.output], rows.most
     frames, data = len(score), {name: array.ctypes.data for name, array in held.items()}
     found, at = np.zeros((frames, 2), np.int32), np.zeros((frames, most), np.int32)
     scores = np.zeros((frames, most), np.float32)
     boxes = np.zeros((frames, most, rows.parts), np.float32)
     task = decode.choice_of(rows, data, frames, score.dtype, floor)
-    task.most = most
     task.found, task.rows_at = found.ctypes.data, at.ctypes.data
     task.scores, task.boxes = scores.ctypes.data, boxes.ctypes.data
     launch("choose", task)

@@ -9,7 +9,7 @@ import numpy as np
 from edge.errors import InternalError
 from edge.runtime import DeviceArray
 from edge.runtime._cuda_memory import Buffer, Module
-from edge.runtime.kernels.decode import MOST, Chosen, Rows, choice_of, choice_shape
+from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
 
 _FLOATS = (np.float32, np.float16)
 
@@ -43,7 +43,7 @@ class RowChooser:
             if frames[name]:
                 self._launch(name, rows, outputs, floor)
         self._engine.wait()
-        return {name: self._chosen(name, rows.parts, frames[name]) for name, rows in wanted.items()}
+        return {name: self._chosen(name, rows, frames[name]) for name, rows in wanted.items()}
 
     def _launch(
         self, name: str, rows: Rows, outputs: Mapping[str, DeviceArray], floor: float
@@ -52,17 +52,16 @@ class RowChooser:
         if dtype not in _FLOATS or any(outputs[n].dtype != dtype for n in rows.outputs):
             listed = ", ".join(rows.outputs)
             raise InternalError(f"{listed}: rows are chosen among FP32 or FP16 numbers")
-        room, stream = self._room(name, frames, rows.parts), self._engine.stream
+        room, stream = self._room(name, frames, rows), self._engine.stream
         places = {n: outputs[n].pointer for n in rows.outputs}
         task = choice_of(rows, places, frames, dtype, floor)
-        task.most = MOST
         task.found, task.rows_at, task.scores, task.boxes = (buffer.pointer for buffer in room)
         self._choose.launch(*choice_shape(frames), [task], stream)
-        for buffer, nbytes in zip(room, _sizes(frames, rows.parts)):
+        for buffer, nbytes in zip(room, _sizes(frames, rows)):
             buffer.download(stream, nbytes)
 
-    def _room(self, name: str, frames: int, parts: int) -> List[Buffer]:
-        sizes = _sizes(frames, parts)
+    def _room(self, name: str, frames: int, rows: Rows) -> List[Buffer]:
+        sizes = _sizes(frames, rows)
         room = self._rooms.get(name)
         if room is None or room[0].nbytes < sizes[0]:
             for buffer in room or []:
@@ -71,18 +70,19 @@ class RowChooser:
             self._rooms[name] = room
         return room
 
-    def _chosen(self, name: str, parts: int, frames: int) -> Chosen:
+    def _chosen(self, name: str, rows: Rows, frames: int) -> Chosen:
         if not frames:
-            return Chosen.none(parts)
+            return Chosen.none(rows.parts)
         found, at, scores, boxes = self._rooms[name]
+        shape = (frames, rows.most)
         counts = found.view((frames, 2), np.int32)
-        kept = np.arange(MOST) < counts[:, :1]
+        kept = np.arange(rows.most) < counts[:, :1]
         frame, slot = np.nonzero(kept)
         return Chosen(
             frame,
-            at.view((frames, MOST), np.int32)[frame, slot].astype(np.int64),
-            scores.view((frames, MOST), np.float32)[frame, slot],
-            boxes.view((frames, MOST, parts), np.float32)[frame, slot],
+            at.view(shape, np.int32)[frame, slot].astype(np.int64),
+            scores.view(shape, np.float32)[frame, slot],
+            boxes.view((*shape, rows.parts), np.float32)[frame, slot],
             int(counts[:, 1].sum()),
         )
 
@@ -93,5 +93,6 @@ class RowChooser:
                 buffer.close()
 
 
-def _sizes(frames: int, parts: int) -> Tuple[int, int, int, int]:
-    return frames * 8, frames * MOST * 4, frames * MOST * 4, frames * MOST * parts * 4
+def _sizes(frames: int, rows: Rows) -> Tuple[int, int, int, int]:
+    slots = frames * rows.most
+    return frames * 8, slots * 4, slots * 4, slots * rows.parts * 4

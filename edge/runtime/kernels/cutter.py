@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Dict, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Protocol, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from edge.runtime.kernels.crops import (
 )
 from edge.runtime.kernels.decode import Chosen, Rows, crop_shape
 from edge.runtime.kernels.layouts import CROP
-from edge.runtime.kernels.peaks import PeakReader
+from edge.runtime.kernels.peaks import Found, PeakReader
 from edge.runtime.kernels.stage import Stage
 from edge.structures import Frame
 
@@ -99,10 +99,10 @@ class Cutter:
         matrices = [geometry.letterbox(frame.size, size) for frame in frames]
         return np.array(matrices, np.float32).reshape(-1, 2, 3)
 
-    def peaks(self, x: str, y: str) -> Tuple[np.ndarray, np.ndarray]:
+    def peaks(self, x: str, y: str, reach: int = 0) -> Found:
         """Execute the network; of two outputs [B,K,bins] the maxima alone, see PeakReader.read."""
         self._queued = False  # it waits for the stream
-        return self._peaks.read(x, y)
+        return self._peaks.read(x, y, reach)
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
         """Execute the network; of its outputs the best rows alone, see RowChooser.read."""

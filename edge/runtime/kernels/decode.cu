@@ -1,13 +1,16 @@
 // What a network gave, reduced where it lies: maxima of SimCC axes, candidates of detectors.
 #include "portable.h"
 
-struct Peaks {      // 48 bytes
+struct Peaks {      // 64 bytes
   u64 logits[2];                   // x and y axes: [rows, bins] each
   u64 at;                          // i32 [rows, 2], bin of the maximum
   u64 best;                        // float [rows, 2]
   i32 bins[2];
   i32 rows;                        // samples times keypoints
   i32 half;                        // 1 = logits are FP16
+  u64 near;                        // float [rows, 2, 2 reach + 1], around each maximum; 0 = unwanted
+  i32 reach;                       // bins on each side; those outside the axis are 0
+  i32 spare;
 };
 
 DEVICE float number(u64 data, i32 half, u64 at) {
@@ -46,6 +49,15 @@ KERNEL simcc_peaks(Peaks task) {
     ((i32 *)task.at)[item] = at;
     ((float *)task.best)[item] = best;
   }
+  if (task.near) {
+    const i32 first = lane_first(at) - task.reach, wide = 2 * task.reach + 1;
+    for (i32 i = lane; i < wide; i += LANES) {
+      const i32 bin = first + i;
+      const bool inside = bin >= 0 && bin < bins;
+      ((float *)task.near)[(u64)item * wide + i] =
+          inside ? number(task.logits[axis], task.half, (u64)row * bins + bin) : 0.0f;
+    }
+  }
   WARP_END
 }
 
@@ -69,7 +81,7 @@ struct Choice {     // 136 bytes
   float floor;                     // lowest score
 };
 
-static_assert(sizeof(Peaks) == 48 && sizeof(Column) == 24 && sizeof(Choice) == 136, "layouts.py");
+static_assert(sizeof(Peaks) == 64 && sizeof(Column) == 24 && sizeof(Choice) == 136, "layouts.py");
 
 DEVICE u64 place(const Column &column, const Choice &task, i32 frame, i32 row) {
   return (u64)frame * column.frame + (u64)(row / task.length) * column.outer +

@@ -44,6 +44,11 @@ class Rows:
     logits: bool = False  # scores are 1 / (1 + exp(-x)) of what is there
 
     @property
+    def most(self) -> int:
+        """How many of a frame may be chosen."""
+        return min(self.rows, MOST)
+
+    @property
     def outputs(self) -> List[str]:
         """What is read, each once."""
         places = (self.score, self.box, self.factor)
@@ -140,13 +145,16 @@ def choice_of(
         frames=frames,
         length=rows.length,
         parts=rows.parts,
+        most=rows.most,
         half=int(size == 2),
         logits=int(rows.logits),
         floor=floor,
     )
 
 
-def peaks_of(logits: Tuple[int, int], bins: Tuple[int, int], rows: int, dtype: np.dtype) -> Peaks:
+def peaks_of(
+    logits: Tuple[int, int], bins: Tuple[int, int], rows: int, dtype: np.dtype, reach: int = 0
+) -> Peaks:
     """The argument of `simcc_peaks`; where results go is left to be set.
 
     Args:
@@ -154,8 +162,9 @@ def peaks_of(logits: Tuple[int, int], bins: Tuple[int, int], rows: int, dtype: n
         bins: of each axis.
         rows: people times keypoints.
         dtype: float32 or float16.
+        reach: bins on each side of a maximum that are wanted, too.
     """
-    task = Peaks(rows=rows, half=int(np.dtype(dtype).itemsize == 2))
+    task = Peaks(rows=rows, half=int(np.dtype(dtype).itemsize == 2), reach=reach)
     task.logits[:], task.bins[:] = logits, bins
     return task
 

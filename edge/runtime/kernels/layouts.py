@@ -65,6 +65,9 @@ class Peaks(ctypes.Structure):
         ("bins", _I32 * 2),
         ("rows", _I32),
         ("half", _I32),
+        ("near", _U64),
+        ("reach", _I32),
+        ("spare", _I32),
     ]
 
 

@@ -1,4 +1,4 @@
-"""SimCC maxima found where the engine wrote the logits: 16 bytes a keypoint come back."""
+"""SimCC maxima found where the engine wrote the logits: they and what is near them come back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edge.runtime._cuda_memory import Buffer, Module
 from edge.runtime.kernels.decode import peaks_of, peaks_shape
 
 _FLOATS = (np.float32, np.float16)
+Found = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class PeakReader:
@@ -25,17 +26,19 @@ class PeakReader:
     def __init__(self, engine: Any, module: Module) -> None:
         self._engine = engine
         self._find = module.function("simcc_peaks")
-        self._room: List[Buffer] = []  # bins, maxima
+        self._room: List[Buffer] = []  # bins, maxima, surroundings
 
-    def read(self, x: str, y: str) -> Tuple[np.ndarray, np.ndarray]:
+    def read(self, x: str, y: str, reach: int = 0) -> Found:
         """Run what was fed.
 
         Args:
             x: name of an output [B,K,bins].
             y: likewise, of the other axis.
+            reach: bins on each side of a maximum that are wanted, too.
 
         Returns:
-            Bins [B,K,2] i32 and maxima [B,K,2] f32; borrowed until the next call.
+            Bins [B,K,2] i32, maxima [B,K,2] f32 and logits [B,K,2,2*reach+1] f32 around them, 0
+            outside the axis; without a reach none of these. Borrowed until the next call.
         """
         outputs = self._engine.queue()
         axes: Tuple[DeviceArray, DeviceArray] = (outputs[x], outputs[y])
@@ -44,24 +47,32 @@ class PeakReader:
         if any(a.dtype != axes[0].dtype or a.dtype not in _FLOATS for a in axes):
             raise InternalError(f"{x}, {y}: maxima are found among FP32 or FP16 numbers")
         if rows:
-            self._launch(axes, rows)
+            self._launch(axes, rows, reach)
         self._engine.wait()
+        around = (*shape, 2 * reach + 1 if reach else 0)
         if not rows:
-            return np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-        return self._room[0].view(shape, np.int32), self._room[1].view(shape, np.float32)
+            kinds = ((shape, np.int32), (shape, np.float32), (around, np.float32))
+            bins, maxima, near = (np.zeros(s, kind) for s, kind in kinds)
+            return bins, maxima, near
+        near = self._room[2].view(around, np.float32) if reach else np.zeros(around, np.float32)
+        return self._room[0].view(shape, np.int32), self._room[1].view(shape, np.float32), near
 
-    def _launch(self, axes: Tuple[DeviceArray, DeviceArray], rows: int) -> None:
-        stream, nbytes = self._engine.stream, rows * 8
-        if not self._room or self._room[0].nbytes < nbytes:
+    def _launch(self, axes: Tuple[DeviceArray, DeviceArray], rows: int, reach: int) -> None:
+        stream = self._engine.stream
+        sizes = [rows * 8, rows * 8] + [rows * 8 * (2 * reach + 1)] * (reach > 0)
+        if len(self._room) != len(sizes) or any(
+            buffer.nbytes < size for buffer, size in zip(self._room, sizes)
+        ):
             self.close()
-            room = 1 << (nbytes - 1).bit_length()
-            self._room = [self._engine.device.buffer(room, what="maxima") for _ in range(2)]
+            rooms = [1 << (size - 1).bit_length() for size in sizes]
+            self._room = [self._engine.device.buffer(room, what="maxima") for room in rooms]
         pointers, bins = (axes[0].pointer, axes[1].pointer), (axes[0].shape[-1], axes[1].shape[-1])
-        task = peaks_of(pointers, bins, rows, axes[0].dtype)
-        task.at, task.best = (buffer.pointer for buffer in self._room)
+        task = peaks_of(pointers, bins, rows, axes[0].dtype, reach)
+        places = [buffer.pointer for buffer in self._room]
+        task.at, task.best, task.near = [*places, 0][:3]
         self._find.launch(*peaks_shape(rows), [task], stream)
-        for buffer in self._room:
-            buffer.download(stream, nbytes)
+        for buffer, size in zip(self._room, sizes):
+            buffer.download(stream, size)
 
     def close(self) -> None:
         """Give everything back; may be called twice. The stream must be idle."""

@@ -35,6 +35,7 @@ typedef unsigned long long u64;
 #define WARP_END
 DEVICE float lane_down(float value, i32 by) { return __shfl_down_sync(~0u, value, by); }
 DEVICE i32 lane_down(i32 value, i32 by) { return __shfl_down_sync(~0u, value, by); }
+DEVICE i32 lane_first(i32 value) { return __shfl_sync(~0u, value, 0); }
 
 // A block of THREADS for each item.
 #define THREADS 256
@@ -95,6 +96,7 @@ DEVICE u16 half_of(float value) {
 #define WARP_END }
 DEVICE float lane_down(float value, i32) { return value; }
 DEVICE i32 lane_down(i32 value, i32) { return value; }
+DEVICE i32 lane_first(i32 value) { return value; }
 #define THREADS 1
 #define BLOCK_BEGIN(item, count)                                                         \
   for (i32 item = 0; item < (count); ++item) {                                           \

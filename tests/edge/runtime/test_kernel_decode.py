@@ -51,6 +51,26 @@ def test_peaks_decode_as_the_model_does(recorded: Any) -> None:
             np.testing.assert_array_equal(best.min(-1), scores)
 
 
+@pytest.mark.parametrize("reach", [16, 19, 40])
+def test_refined_from_what_is_near_the_peaks(reach: int) -> None:
+    """Bit for bit what the whole logits give, at the ends of an axis as well."""
+    rng = np.random.default_rng(reach)
+    axes = [rng.random((4, 9, wide)).astype(np.float32) ** 4 for wide in (96, 128)]
+    axes[0][0, 0, 0], axes[1][0, 1, -1], axes[1][1, 1, 1] = 2, 2, 2
+    task = decode.peaks_of((axes[0].ctypes.data, axes[1].ctypes.data), (96, 128), 36,
+                           axes[0].dtype, reach)  # fmt: skip
+    at, best = np.zeros((4, 9, 2), np.int32), np.zeros((4, 9, 2), np.float32)
+    near = np.full((4, 9, 2, 2 * reach + 1), np.nan, np.float32)
+    task.at, task.best, task.near = (a.ctypes.data for a in (at, best, near))
+    kernel.launch("simcc_peaks", task)
+    for i, axis in enumerate(axes):
+        bins = at[..., i].astype(np.float32)
+        whole = _simcc.refine_dark(axis, bins, 29)
+        fine = _simcc.refine_near(near[:, :, i], bins, axis.shape[-1], 29)
+        np.testing.assert_array_equal(fine, whole)
+        assert (fine != bins).any()
+
+
 ODD = [0.0, -0.0, 1.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 6e-8, 65504.0]
 
 

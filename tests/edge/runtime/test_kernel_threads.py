@@ -26,10 +26,15 @@ def test_warps_find_the_peaks(rows: int, dtype: Any) -> None:
     rng = np.random.default_rng(rows)
     x, y = (np.round(rng.standard_normal((rows, n)), 1).astype(dtype) for n in (7, 130))
     y[0, 40:60] = np.nan
-    task = decode.peaks_of((x.ctypes.data, y.ctypes.data), (7, 130), rows, x.dtype)
+    task = decode.peaks_of((x.ctypes.data, y.ctypes.data), (7, 130), rows, x.dtype, reach=19)
     at, best = np.full((rows, 2), -9, np.int32), np.full((rows, 2), -9, np.float32)
-    task.at, task.best = at.ctypes.data, best.ctypes.data
+    near = np.full((rows, 2, 39), -9, np.float32)
+    task.at, task.best, task.near = (a.ctypes.data for a in (at, best, near))
     kernel_threads.launch("simcc_peaks", task, *decode.peaks_shape(rows))
+    for i, axis in enumerate((x, y)):
+        wide = np.pad(axis, ((0, 0), (19, 19)))
+        around = axis.argmax(-1)[:, None] + np.arange(39)
+        np.testing.assert_array_equal(near[:, i], np.take_along_axis(wide, around, -1))
     for i, axis in enumerate((x, y)):
         np.testing.assert_array_equal(at[:, i], axis.argmax(-1))
         np.testing.assert_array_equal(best[:, i], axis[np.arange(rows), axis.argmax(-1)])

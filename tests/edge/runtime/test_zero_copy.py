@@ -6,6 +6,7 @@ g++) and a TensorRT that really computes.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple
 from unittest import mock
@@ -187,13 +188,16 @@ def test_who_cuts_is_chosen_and_said(board: Board, want: str, caplog: Any) -> No
 
 
 @pytest.mark.parametrize("batch", [0, 1, 5])
-def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int) -> None:
-    """The same keypoints as ONNX Runtime and OpenCV give; no logits cross to the host."""
+@pytest.mark.parametrize("dark", [False, True])
+def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int, dark: bool) -> None:
+    """The same keypoints as ONNX Runtime and OpenCV give; of the logits only those near maxima
+    cross to the host, and only to refine."""
     from edge.models import ModelOptions, input_shapes, load_model
     from edge.recipe import load_recipe
 
     folder = ONNX.parent / "models" / "standing"
-    recipe = load_recipe(folder)
+    plain = load_recipe(folder)
+    recipe = dataclasses.replace(plain, options={**plain.options, "dark": dark})
     profile = {"input": [(1, 3, 64, 48), (4, 3, 64, 48), (8, 3, 64, 48)]}
     board.path.write_bytes(plan((folder / "model.onnx").read_bytes(), "10.3.0", profile))
     shapes, options = input_shapes(recipe)["main"], ModelOptions(min_score=0.0)
@@ -210,8 +214,8 @@ def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int) -> 
         before = calls.get("cuMemcpyDtoHAsync", 0)
         found.append(model(frames, people)[0])
         if path == board.path:
-            copies = 0 if board.memory.device.zero_copy or not batch else 2
-            assert calls.get("cuMemcpyDtoHAsync", 0) - before == copies, "bins and maxima"
+            copies = 0 if board.memory.device.zero_copy or not batch else 2 + dark
+            assert calls.get("cuMemcpyDtoHAsync", 0) - before == copies, "bins, maxima, near"
         runner.close()
     assert peaks.call_count == (batch > 0)
     np.testing.assert_allclose(found[0].keypoints, found[1].keypoints, atol=1e-4)
