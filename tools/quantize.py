@@ -15,7 +15,7 @@ from tools.fetch.files import write_atomically
 from tools.quant import inputs, network, report
 from tools.quant.cache import write_cache
 from tools.quant.graph import layers, load_model, wire
-from tools.quant.network import Outcome, Wishes
+from tools.quant.network import FLOAT_SHARE, Outcome, Wishes
 from tools.quant.ranges import METHODS
 
 HELP = "write INT8 networks (Q/DQ) of a model, with ranges from recorded inputs"
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="layers that stay in floating point, as *conv_1*; may be given again")
     add("--sensitivity", action="store_true", help="measure every layer, even if not needed")
     add("--max-float", type=_count, default=-1, metavar="N",
-        help="layers that may become float to reach the target; default: 15 %% of them")
+        help="layers that may become float to reach the target; default: those that take back most "
+             f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most")
     add("--target", type=float, default=Wishes.target, metavar="E",
         help="relative output error that is good enough (%(default)s)")
     add("--cache-version", type=_count, default=0, metavar="V",

@@ -1,7 +1,8 @@
 """`edge-tools verify`: a smaller precision against FP32, on frames held out of the calibration.
 
-The accuracy gate of model.toml decides. What fails goes back to floating point network by network,
-worst first, until it passes; every file gets a record of what was found.
+The accuracy gate of model.toml decides, by the people whose pose FP32 itself holds. What fails goes
+back to floating point network by network, worst first, until it passes; every file gets a record of
+what was found.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from tools.calib import selection
 from tools.fetch.files import has_sha256, sha256_of
 from tools.proof import gate as gates
 from tools.proof import heldout, page, picture, record
+from tools.proof.floor import Floor, measure
 from tools.proof.heldout import Files, Held, Results
-from tools.proof.relax import relax
+from tools.proof.relax import Measured, relax
 from tools.proof.search import Outcome, Trial, search
 
 HELP = "INT8 against FP32 on held-out frames: passes its accuracy gate or steps back"
@@ -59,17 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
     truth = _truth(arguments, held, recipe, floats)
     gated = not (arguments.no_gate or arguments.file)
 
+    floor = _floor(arguments, held, recipe, floats, truth)
+
     def attempt(files: Files) -> Trial:
         label = f"{arguments.model} {_label(files, floats, arguments.precision)}"
         found = heldout.run(held, recipe, files, label, arguments.json)
-        figures = heldout.compared(truth, found)
+        figures = heldout.compared(truth, found, floor.sure if floor else None)
+        if floor:
+            figures.summary["floor"] = floor.summary
         return Trial(files, found, figures, gates.failures(figures.summary, recipe.gate))
+
+    measured: Measured = {}
 
     def again(name: str, share: float) -> Optional[Path]:
         if arguments.precision != "int8":
             return None
-        models, sets, quiet = arguments.models, arguments.sets, arguments.json
-        return relax(models, arguments.model, recipe, name, share, sets, set_folder.name, quiet)
+        places_and_set = (arguments.sets, set_folder.name, arguments.json, measured)
+        return relax(arguments.models, arguments.model, recipe, name, share, *places_and_set)
 
     if gated:
         outcome = search(candidate, floats, recipe.gate, attempt, again)
@@ -137,6 +145,20 @@ def _truth(
             detector = config.Detect().model
         heldout.look_for_people(held, arguments.models, detector, arguments.json)
     return heldout.run(held, recipe, floats, f"{arguments.model} fp32", arguments.json)
+
+
+def _floor(
+    arguments: argparse.Namespace, held: Held, recipe: Recipe, floats: Files, truth: Results
+) -> Optional[Floor]:
+    """Whose pose FP32 itself holds; None for a detector, which gives none."""
+    if truth.skeleton is None:
+        return None
+
+    def run_fp32(frames: Held, label: str) -> Results:
+        label = f"{arguments.model} fp32 {label}"
+        return heldout.run(frames, recipe, floats, label, arguments.json)
+
+    return measure(held, truth, run_fp32)
 
 
 def _label(files: Files, floats: Files, precision: str) -> str:

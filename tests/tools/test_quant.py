@@ -225,11 +225,24 @@ def test_sensitivity_finds_the_spoilt_layer_and_a_mixed_plan_leaves_it_out() -> 
     errors = sensitivity.of_layers(open_trial, whole, found)
     assert next(iter(errors)) == "c"
     target = 0.5 * open_trial.error(qdq.quantize(model, whole, found))
-    chosen, dropped = sensitivity.mixed(open_trial, graph, [], found, errors, target, 3)
+    candidates = sensitivity.worst(errors, 3)
+    chosen, dropped = sensitivity.mixed(open_trial, graph, [], found, candidates, target)
     assert dropped == ["c"]
     assert "c" in chosen.floating
     assert open_trial.error(qdq.quantize(model, chosen, found)) <= target
-    assert sensitivity.mixed(open_trial, graph, [], found, errors, target, 0)[1] == []
+    assert sensitivity.mixed(open_trial, graph, [], found, [], target)[1] == []
+
+
+def test_bargains_come_first_and_stay_within_their_share() -> None:
+    errors = {"early": 0.08, "wide": 0.04, "small": 0.01, "smaller": 0.009}
+    macs = {"early": 500, "wide": 450, "small": 2, "smaller": 1, "head": 47}
+    assert sensitivity.cheapest(errors, macs, 0.35) == ["smaller", "small"]
+    assert sensitivity.cheapest(errors, macs, 0.56) == ["smaller", "small", "early"]
+    assert sensitivity.cheapest(errors, macs, 0.52) == ["smaller", "small", "wide"]
+    assert sensitivity.cheapest(errors, macs, 0.04) == [], "the head alone takes more"
+    assert sensitivity.cheapest(errors, macs, 1.0) == ["smaller", "small", "early", "wide"]
+    assert sensitivity.cheapest(errors, {}, 0.5) == ["early", "wide"], "unknown sizes count alike"
+    assert sensitivity.cheapest({}, {}, 0.5) == []
 
 
 def test_cache_round_trip(tmp_path: Path) -> None:

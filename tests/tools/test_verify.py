@@ -15,10 +15,10 @@ import pytest
 from onnx import numpy_helper
 
 from edge import skeletons
-from edge.recipe import Gate
+from edge.recipe import Gate, load_recipe
 from edge.structures import Detections, Poses
 from tools.__main__ import main
-from tools.proof import compare, gate
+from tools.proof import compare, gate, relax
 from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
 from tools.proof.search import Trial, search
@@ -157,9 +157,9 @@ def files(suffix: str) -> Files:
     [
         ({}, [], [], 1),
         ({"hand": "hand.int8"}, [], ["hand"], 5),
-        ({"hand": "hand.int8 hand.0.3"}, [], ["hand"], 6),
-        ({"hand": "hand.int8 hand.0.3 hand.0.6"}, ["hand"], ["hand"], 7),
-        ({"hand": "hand.int8 hand.0.3 hand.0.6", "face": "face.int8"}, ["hand"],
+        ({"hand": "hand.int8 hand.0.45"}, [], ["hand"], 6),
+        ({"hand": "hand.int8 hand.0.45 hand.0.65"}, ["hand"], ["hand"], 7),
+        ({"hand": "hand.int8 hand.0.45 hand.0.65", "face": "face.int8"}, ["hand"],
          ["hand", "face"], 8),
     ],
 )
@@ -181,6 +181,31 @@ def test_without_a_way_to_relax_networks_go_back_whole() -> None:
     assert (outcome.floating, outcome.relaxed) == (["hand"], [])
     assert outcome.trial.files["hand"] == Path("hand.fp32")
     assert outcome.trial.files["face"] == Path("face.int8")
+
+
+def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a network is relaxed, the worst layers are those of the first time."""
+    asked: List[Any] = []
+    ranges = tmp_path / "standing" / "model.ranges.json"
+    shutil.copytree(MODELS / "standing", tmp_path / "standing")
+    candidate_file = ranges.with_name("model.int8.onnx")
+    candidate_file.write_bytes(b"before")
+
+    def quantize(arguments: Any) -> int:
+        asked.append((arguments.sensitivity, arguments.float))
+        losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if arguments.sensitivity else {}
+        macs = {"c": 30, "a[0]": 20, "b": 40, "head": 10}
+        ranges.write_text(json.dumps({"layer_error": losses, "layer_macs": macs}))
+        return 0
+
+    monkeypatch.setattr(relax.quantize, "run", quantize)
+    recipe = load_recipe(tmp_path / "standing")
+    measured: relax.Measured = {}
+    for share in (0.45, 0.65):
+        words: Any = ("standing", recipe, "main", share, tmp_path, "gym", True, measured)
+        assert relax.relax(tmp_path, *words) == candidate_file
+    assert asked == [(True, []), (False, ["c"]), (False, ["c", "a[[]0]"])]
+    assert list(measured) == ["main"]
 
 
 @pytest.fixture(scope="module")

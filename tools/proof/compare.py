@@ -6,7 +6,7 @@ FP32 is the truth here: what counts is the loss that a smaller precision adds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -58,23 +58,61 @@ def detections(truth: List[Detections], found: List[Detections]) -> Figures:
     return Figures(summary, np.array(badness))
 
 
-def poses(truth: List[Poses], found: List[Poses], skeleton: Skeleton) -> Figures:
-    """Skeletons, frame by frame; people are the same when their boxes are."""
+def poses(
+    truth: List[Poses],
+    found: List[Poses],
+    skeleton: Skeleton,
+    sure: Optional[List[np.ndarray]] = None,
+) -> Figures:
+    """Skeletons, frame by frame; people are the same when their boxes are.
+
+    Args:
+        truth: FP32's people of each frame.
+        found: the candidate's.
+        skeleton: of both.
+        sure: [N,K] bool of each frame, of which keypoints the figures are, and of those people
+            who have any (tools.proof.floor). The figures of everybody are then beside them; lost
+            and gained people are always everybody's.
+    """
     matches = [pairs(a.boxes, b.boxes) for a, b in zip(truth, found)]
     a = _joined([t.take(rows) for t, (rows, _) in zip(truth, matches)], skeleton)
     b = _joined([f.take(columns) for f, (_, columns) in zip(found, matches)], skeleton)
     similar = similarity(a, b, skeleton)
     before, after = sum(map(len, truth)), sum(map(len, found))
-    believed = a.scores > BELIEVED
+    counts = _counts(before, after, len(a))
+    badness = _badness(truth, found, matches, similar)
+    if sure is None:
+        return Figures({**counts, **_apart(a, b, similar, skeleton)}, badness)
+    no_one = np.zeros((0, len(skeleton)), bool)
+    held = np.concatenate([no_one, *(s[rows] for s, (rows, _) in zip(sure, matches))])
+    judged, rows = int(sum(s.any(1).sum() for s in sure)), np.flatnonzero(held.any(1))
     summary = {
-        **_counts(before, after, len(a)),
+        **counts,
+        "judged": judged,
+        "judged_recall": len(rows) / judged if judged else None,
+        **_apart(a.take(rows), b.take(rows), similar[rows], skeleton, held[rows]),
+        "everybody": _apart(a, b, similar, skeleton),
+    }
+    return Figures(summary, badness)
+
+
+def _apart(
+    a: Poses,
+    b: Poses,
+    similar: np.ndarray,
+    skeleton: Skeleton,
+    held: Optional[np.ndarray] = None,
+) -> Dict[str, Any]:
+    """How far the same people are apart; only `held` keypoints [N,K] of the parts count."""
+    believed = a.scores > BELIEVED
+    believed = believed if held is None else believed & held
+    return {
         "mean_oks": _mean(similar),
         "least_oks": float(np.nanmin(similar)) if np.isfinite(similar).any() else None,
         "parts": _parts(a, b, believed, skeleton),
         **_drift("keypoint_score", (b.scores - a.scores)[believed]),
         **_drift("person_score", b.person_scores - a.person_scores),
     }
-    return Figures(summary, _badness(truth, found, matches, similar))
 
 
 def similarity(a: Poses, b: Poses, skeleton: Skeleton) -> np.ndarray:
@@ -99,6 +137,18 @@ def similarity(a: Poses, b: Poses, skeleton: Skeleton) -> np.ndarray:
         for i in range(len(a))
     ]
     return np.where(weights.any(1), np.array(oks, np.float64), np.nan)
+
+
+def agreed(
+    truth: Poses, found: Poses, skeleton: Skeleton, least_oks: float
+) -> np.ndarray:
+    """[N,K] bool: keypoints of one frame that were found again, of people who hardly moved."""
+    rows, columns = pairs(truth.boxes, found.boxes)
+    similar = similarity(truth.take(rows), found.take(columns), skeleton)
+    same = np.zeros(truth.scores.shape, bool)
+    there = found.scores[columns] > MISSING
+    same[rows] = there & ~(similar < least_oks)[:, None]  # NaN: nothing that could move
+    return same
 
 
 def _parts(a: Poses, b: Poses, believed: np.ndarray, skeleton: Skeleton) -> Dict[str, Any]:

@@ -133,8 +133,10 @@ def _results(held: Held, opened: Opened, label: str, quiet: bool) -> Results:
     return Results(opened.skeleton, people, poses)
 
 
-def compared(truth: Results, found: Results) -> Figures:
-    """FP32 against a candidate, whatever the model gives."""
+def compared(
+    truth: Results, found: Results, sure: Optional[List[np.ndarray]] = None
+) -> Figures:
+    """FP32 against a candidate, whatever the model gives; `sure` as in `compare.poses`."""
     if truth.skeleton is None:
         return compare.detections(truth.people, found.people)
-    return compare.poses(truth.poses, found.poses, skeletons.get(truth.skeleton))
+    return compare.poses(truth.poses, found.poses, skeletons.get(truth.skeleton), sure)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
+
+from tools.proof.floor import HELD_OKS, NOISE, SHIFT_PX
 
 
 def text(proof: Dict[str, Any]) -> str:
@@ -16,6 +18,8 @@ def text(proof: Dict[str, Any]) -> str:
     if "mean_iou" in figures:
         lines.append(f"mean IoU {_number(figures['mean_iou'])}")
         lines.append(f"score drift {_number(figures['score_drift'], '+')}")
+    if "judged" in figures:
+        lines += _floor(figures)
     if "mean_oks" in figures:
         least = _number(figures["least_oks"])
         lines.append(f"OKS body: mean {_number(figures['mean_oks'])}, least {least}")
@@ -30,6 +34,20 @@ def text(proof: Dict[str, Any]) -> str:
     verdict = "passes" if proof["passed"] else "FAILS"
     lines.append(f"{proof['model']} {proof['asked']}: {verdict} its gate as {_result(proof)}")
     return "\n".join(lines)
+
+
+def _floor(figures: Dict[str, Any]) -> List[str]:
+    """Whom the figures are of, and those of everybody."""
+    floor, everybody = figures["floor"], figures["everybody"]
+    body = everybody["parts"].get("body", {})
+    return [
+        f"FP32 holds its own pose of {figures['judged']} of {figures['people']} people (OKS >= "
+        f"{HELD_OKS} in {floor['runs']} runs with noise of {NOISE:g} grey level and boxes shifted "
+        f"by {SHIFT_PX} px): they are judged, {_number(figures['judged_recall'])} of them found",
+        f"everybody: OKS body {_number(everybody['mean_oks'])}, mean "
+        f"{_number(body.get('mean_px'))} px; FP32 against itself: OKS body "
+        f"{_number(floor['mean_oks'])}, {_number(floor['recall'])} found",
+    ]
 
 
 def _result(proof: Dict[str, Any]) -> str:

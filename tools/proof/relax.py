@@ -6,17 +6,20 @@ import argparse
 import contextlib
 import io
 import json
-import math
 import sys
 from glob import escape
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from edge.errors import EdgeError
 from edge.recipe import Recipe
 from tools import quantize
 from tools.fetch.files import write_atomically
 from tools.proof.record import candidate_path
+from tools.quant.sensitivity import cheapest
+
+Losses = Tuple[Dict[str, float], Dict[str, int]]  # of each layer: error alone, MACs
+Measured = Dict[str, Losses]
 
 
 def relax(
@@ -28,6 +31,7 @@ def relax(
     sets: Path,
     name: str,
     quiet: bool,
+    measured: Optional[Measured] = None,
 ) -> Optional[Path]:
     """Write `<stem>.int8.onnx` again, with the layers that lose most in floating point.
 
@@ -36,10 +40,12 @@ def relax(
         model: its name.
         recipe: its recipe.
         network: which of its networks.
-        share: of its layers become float, those that lose most.
+        share: of its MACs may be float: the layers that take back most for their cost.
         sets: folder of calibration sets.
         name: of the set with its recorded inputs.
         quiet: no progress.
+        measured: what each network's layers lose alone and cost, kept from one call to the next:
+            it takes longest to measure.
 
     Returns:
         The file; None where it cannot be quantized again, and nothing was changed.
@@ -48,10 +54,11 @@ def relax(
     words += ["--networks", network] + ["--json"] * quiet
     path = candidate_path(models / model, recipe.networks[network], "int8")
     before = path.read_bytes()
+    measured = {} if measured is None else measured
     try:
-        losses = _losses(path, words)
-        worst = list(losses)[: math.ceil(share * len(losses))]
-        _quantize([*words, "--max-float", "0", *(f"--float={escape(n)}" for n in worst)])
+        losses, macs = measured[network] = measured.get(network) or _losses(path, words)
+        chosen = cheapest(losses, macs, share)
+        _quantize([*words, "--max-float", "0", *(f"--float={escape(n)}" for n in chosen)])
     except EdgeError as error:
         print(f"{model}/{network}: cannot be quantized again: {error}", file=sys.stderr)
         write_atomically(path, before)
@@ -59,16 +66,16 @@ def relax(
     return path
 
 
-def _losses(path: Path, words: List[str]) -> Dict[str, float]:
-    """What each layer loses alone, worst first; measured where quantize did not need to."""
+def _losses(path: Path, words: List[str]) -> Losses:
+    """What each layer loses alone and its MACs; measured where quantize did not need to."""
     ranges = path.with_name(path.name.replace(".int8.onnx", ".ranges.json"))
     for _ in range(2):
         if ranges.is_file():
-            losses: Dict[str, float] = json.loads(ranges.read_text()).get("layer_error", {})
-            if losses:
-                return losses
+            found: Dict[str, Any] = json.loads(ranges.read_text())
+            if found.get("layer_error"):
+                return found["layer_error"], found.get("layer_macs", {})
         _quantize([*words, "--sensitivity"])
-    return {}
+    return {}, {}
 
 
 def _quantize(words: List[str]) -> None:

@@ -14,7 +14,7 @@ from tools.proof.heldout import Files, Results
 Try = Callable[[Files], "Trial"]
 Relax = Callable[[str, float], Optional[Path]]
 
-SHARES = (0.3, 0.6)  # of a network's layers become float; more, and INT8 is hardly worth it
+SHARES = (0.45, 0.65)  # of a network's MACs in floating point; more, and INT8 is hardly worth it
 
 
 @dataclass
@@ -48,7 +48,7 @@ def search(candidate: Files, floats: Files, gate: Gate, attempt: Try, relax: Rel
         floats: their FP32 files.
         gate: of the model.
         attempt: runs the held-out frames.
-        relax: makes a network's file with a share of its layers in float; None: that cannot be.
+        relax: makes a network's file with a share of its MACs in float; None: that cannot be.
     """
     outcome = Outcome(attempt(candidate))
     if not outcome.trial.failures:
@@ -88,7 +88,7 @@ def _step_back(
         relaxed = relax(name, share) if outcome.trial.failures else None
         if relaxed is None:
             break
-        outcome.steps.append(f"{name}: {share:.0%} of its layers in floating point")
+        outcome.steps.append(f"{name}: up to {share:.0%} of its MACs in floating point")
         outcome.relaxed += [name] if name not in outcome.relaxed else []
         outcome.trial = attempt({**outcome.trial.files, name: relaxed})
         outcome.steps += [f"{name} relaxed: {line}" for line in outcome.trial.failures]

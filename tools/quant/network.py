@@ -8,15 +8,16 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import onnx
 
 from edge.errors import DataError
+from tools.engines.network import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
 from tools.quant.collect import histograms
 from tools.quant.correct import correct
-from tools.quant.graph import Graph, Plan, plan, wire
+from tools.quant.graph import Graph, Plan, layers, plan, wire
 from tools.quant.inputs import BATCH, Crops, split
 from tools.quant.qdq import problems, quantize
 from tools.quant.ranges import METHODS, Histogram
-from tools.quant.sensitivity import mixed, of_layers
+from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
 from tools.quant.trial import Trial, compare, open_trial, read_ranges
 from tools.quant.walk import Batches
 
@@ -26,7 +27,7 @@ EQUALIZE_CROPS = 32  # that choose how far channels are equalized
 CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
 EQUALIZE_METHODS = ("minmax", "percentile")
 WORTH = 0.9  # of the error: what float residual branches must bring it to
-FLOAT_SHARE = 0.15  # of the layers may become float to reach the target
+FLOAT_SHARE = 0.35  # of the MACs may be float to reach the target: two thirds stay INT8
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Wishes:
         method: one of METHODS, or auto: the one with the least output error.
         floating: name patterns of layers that stay float.
         sensitivity: measure every layer even if the target is reached.
-        max_float: layers that may become float for accuracy; -1 = FLOAT_SHARE of them.
+        max_float: layers that may become float for accuracy; -1 = FLOAT_SHARE of the MACs.
         target: relative output error that is good enough.
         quiet: without progress.
     """
@@ -63,6 +64,7 @@ class Outcome:
         dropped: layers that were made float for accuracy.
         methods: output error of each method, all layers INT8.
         layers: output error with one layer INT8 at a time, worst first; empty if not measured.
+        macs: of each layer; empty where sizes are open.
         errors: relative error of each output in the end.
         error: of all outputs together.
         correction: of rounding: as is, corrected (biases) or fitted (weights and biases).
@@ -80,6 +82,7 @@ class Outcome:
     dropped: List[str] = field(default_factory=list)
     methods: Dict[str, float] = field(default_factory=dict)
     layers: Dict[str, float] = field(default_factory=dict)
+    macs: Dict[str, int] = field(default_factory=dict)
     errors: Dict[str, float] = field(default_factory=dict)
     error: float = float("inf")
     correction: str = "as is"
@@ -185,20 +188,31 @@ def _choose_layers(
     trial: Trial, graph: Graph, outcome: Outcome, wishes: Wishes, label: str
 ) -> None:
     """Measure the layers if asked or needed, and make the worst float if allowed and needed."""
-    most = wishes.max_float
-    if most < 0:
-        most = int(len(outcome.plan.layers) * FLOAT_SHARE + 1)
     reached = outcome.methods[outcome.method] <= wishes.target
-    if not wishes.sensitivity and (reached or not most):
+    if not wishes.sensitivity and (reached or not wishes.max_float):
         return
     few = open_trial(trial.model, trial.feeds[: -(-LAYER_CROPS // BATCH)])
     with Progress(
         f"{label}: layer by layer", len(outcome.plan.layers), "layers", wishes.quiet
     ) as bar:
         outcome.layers = of_layers(few, outcome.plan, outcome.ranges, bar.update)
+    outcome.macs = _macs(graph)
+    if wishes.max_float < 0:
+        candidates = cheapest(outcome.layers, outcome.macs, FLOAT_SHARE)
+    else:
+        candidates = worst(outcome.layers, wishes.max_float)
     outcome.plan, outcome.dropped = mixed(
-        trial, graph, wishes.floating, outcome.ranges, outcome.layers, wishes.target, most
+        trial, graph, wishes.floating, outcome.ranges, candidates, wishes.target
     )
+
+
+def _macs(graph: Graph) -> Dict[str, int]:
+    """Of every layer; empty where the network's sizes are open."""
+    shapes = tensor_shapes(graph.model)
+    nodes = {node.name: node for node in graph.nodes}
+    found = {layer.name: node_macs(nodes[layer.name], shapes) for layer in layers(graph)}
+    counts = {name: count for name, count in found.items() if count is not None}
+    return counts if len(counts) == len(found) else {}
 
 
 def _finish(

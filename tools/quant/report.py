@@ -45,6 +45,7 @@ def describe(outcome: Outcome, model: Path, crops: Path) -> Dict[str, Any]:
         "output_error": _rounded(outcome.errors),
         "method_error": _rounded(outcome.methods),
         "layer_error": _rounded(outcome.layers),
+        "layer_macs": outcome.macs,
         "amax": {tensor: float(np.float32(amax)) for tensor, amax in outcome.ranges.items()},
     }
 

@@ -28,14 +28,37 @@ def of_layers(
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def worth_dropping(errors: Mapping[str, float], most: int) -> List[str]:
+def worst(errors: Mapping[str, float], most: int) -> List[str]:
     """Layers that bring a good part of the error, worst first, at most so many.
 
     Errors of layers are taken as independent, so that their squares add up.
     """
     total = sum(error**2 for error in errors.values())
-    worst = [name for name, error in errors.items() if error**2 >= SHARE * total > 0]
-    return worst[:most]
+    found = [name for name, error in errors.items() if error**2 >= SHARE * total > 0]
+    return found[:most]
+
+
+def cheapest(errors: Mapping[str, float], macs: Mapping[str, int], share: float) -> List[str]:
+    """Layers whose floating point takes back most for what it costs, the best bargain first.
+
+    A regression head of many small layers costs next to nothing and adds up its errors right
+    before the output: by error alone none of them is ever among the worst.
+
+    Args:
+        errors: of each layer alone.
+        macs: multiply-accumulates of every layer, also of those that are float anyway; where one
+            is unknown, all count the same.
+        share: of all MACs that may be in floating point.
+    """
+    known = all(name in macs for name in errors)
+    costs = macs if known else dict.fromkeys(errors, 1)
+    room = share * sum(costs.values()) - sum(c for n, c in costs.items() if n not in errors)
+    found: List[str] = []
+    for name in sorted(errors, key=lambda n: -(errors[n] ** 2) / max(costs[n], 1)):
+        if costs[name] <= room:
+            found.append(name)
+            room -= costs[name]
+    return found
 
 
 def mixed(
@@ -43,27 +66,25 @@ def mixed(
     graph: Graph,
     floating: Sequence[str],
     ranges: Mapping[str, float],
-    errors: Mapping[str, float],
+    candidates: Sequence[str],
     target: float,
-    most: int,
 ) -> Tuple[Plan, List[str]]:
-    """The plan with as few float layers as reach the target, or with all that are worth it.
+    """The plan with as few float layers as reach the target, or with all candidates.
 
     Args:
         trial: where the error is measured.
         graph: the network.
         floating: patterns that are float anyway.
         ranges: amax of each tensor.
-        errors: of each layer alone, worst first.
+        candidates: layers that may become float, in that order.
         target: output error that is good enough.
-        most: how many layers may become float.
 
     Returns:
         The plan and the layers it left out for their error.
     """
     dropped: List[str] = []
     chosen = plan(graph, floating)
-    for name in [*worth_dropping(errors, most), ""]:
+    for name in [*candidates, ""]:
         if not name or trial.error(quantize(trial.model, chosen, ranges)) <= target:
             break
         dropped.append(name)
