@@ -78,6 +78,7 @@ class Camera:
     phase: int = 0  # shifts its detector frames against those of other cameras
     seen: int = 0  # frames the loop took
     looked_ns: int = 0  # time of the last frame the detector saw
+    judged_ns: int = 0  # the same, or of the last at which it was found to miss nothing
     stillness: Stillness = field(default_factory=Stillness)  # of what it saw there
 
 
@@ -188,20 +189,27 @@ class Pipeline:
         due = camera.seen == 0 or (turn and not self._rests(frame, camera))
         camera.seen += 1
         if due:
-            camera.looked_ns = frame.t_ns
+            camera.looked_ns = camera.judged_ns = frame.t_ns
             if self.still_ns:
                 camera.stillness.remember(frame, camera.tracker.boxes)
         return due
 
     def _rests(self, frame: Frame, camera: Camera) -> bool:
-        """The more of the picture known people hide, the less does it tell that nothing stirs."""
+        """A look that would tell nothing is left out, and the next comes when it would have.
+
+        So whoever stirs the picture is seen no later. The more of it known people hide, the less
+        does it tell that nothing stirs.
+        """
         rested_ns = frame.t_ns - camera.looked_ns
         if rested_ns >= max(self.calm_ns, self.still_ns) or not camera.tracker.calm:
             return False
-        if rested_ns < self.calm_ns:
+        if frame.t_ns - camera.judged_ns < self.calm_ns:
             return True
         still = camera.stillness.share(frame, camera.tracker.boxes)
-        return rested_ns < self.calm_ns + still * (self.still_ns - self.calm_ns)
+        if rested_ns >= self.calm_ns + still * (self.still_ns - self.calm_ns):
+            return False
+        camera.judged_ns = frame.t_ns
+        return True
 
 
 class _Behind:

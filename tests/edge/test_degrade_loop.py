@@ -115,6 +115,7 @@ def test_a_reload_and_other_networks_are_followed() -> None:
     loop.pipeline.detect_every = 3
     loop.go(1, 100.0)
     assert loop.state[:2] == (12, 400), "the new values, as much rarer as before"
+    assert loop.pipeline.still_ns == 8 * S
     loop.models.pose = SimpleNamespace()
     loop.go(1, 100.0)
     assert loop.told[-1]["level"] == 0, "other levels begin from the first, and that is told"

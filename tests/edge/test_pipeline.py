@@ -145,6 +145,45 @@ def test_the_detector_rests_while_everybody_is_followed(calm: bool, looks: int) 
     assert set(np.diff(looked)) == ({9} if calm else {3})
 
 
+class Scene(Cameras):
+    """A textured room in which something changes from a frame on."""
+
+    stirs_at = 1000
+
+    def take(self, timeout_s: float) -> List[Frame]:
+        room = np.random.default_rng(0).integers(50, 200, (96, 128, 3)).astype(np.uint8)
+        frames = super().take(timeout_s)
+        if self.index >= self.stirs_at:
+            room[20:60, 80:110] = 255
+        return [dataclasses.replace(f, image=room) for f in frames]
+
+
+@pytest.mark.parametrize(
+    ("still_ms", "box", "stirs_at", "looks"),
+    [
+        (0, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
+        (70, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
+        (220, [], 1000, [0, 24, 48]),
+        (220, [], 35, [0, 24, 42]),  # 33 is left out, 42 is when the next would have been
+        (220, [0, 0, 64, 96], 1000, [0, 18, 36, 54]),  # the less is seen, the shorter it rests
+    ],
+)
+def test_the_detector_rests_longer_while_nothing_stirs(
+    still_ms: int, box: List[int], stirs_at: int, looks: List[int]
+) -> None:
+    """Frames are 10 ms apart, a look may be in each third, calm_s is 70 ms."""
+    camera = Camera(Tracker(True), lambda poses, t_ns: poses, [])
+    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
+    cameras = Scene(60, ["a"])
+    cameras.stirs_at = stirs_at
+    loop = pipeline(
+        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
+        still_ns=still_ms * 10**6,
+    )  # fmt: skip
+    loop.run(lambda: False)
+    assert [i for i, d in enumerate(camera.tracker.detections) if d is not None] == looks
+
+
 def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
     """The second `look` must begin before the first `tell` ends, else neither goes on."""
     looked_twice, told = threading.Event(), []

@@ -287,6 +287,8 @@ def test_calm_while_a_detector_could_tell_little():
     assert not step([300.0], boxes_at(300.0)), "somebody new"
     assert not step([300.0])
     assert step([300.0], boxes_at(300.0)), "all known, all confirmed"
+    assert track.boxes.shape == (1, 4)
+    assert track.boxes[0, 0] < 300 < track.boxes[0, 2]
     assert step([300.0])
     assert not step([]), "lost from sight"
     assert step([300.0]), "back"
@@ -296,6 +298,7 @@ def test_calm_while_a_detector_could_tell_little():
 
 def test_no_one_and_nonsense():
     track = tracker()
+    assert track.boxes.shape == (0, 4)
     assert len(track.candidates(None, 0)) == 0
     assert len(track.candidates(Detections.empty(), 0)) == 0
     assert len(track.update(standing([]), 0)) == 0
