@@ -80,7 +80,7 @@ def frames_of(camera: int, name: str = "") -> List[Frame]:
 def followed(models: Models, name: str) -> List[Tuple[Detections, Poses]]:
     """Who is found and followed: a frame's keypoints say where the next frame is looked at."""
     told = []
-    for camera in (1, 2, 3):
+    for camera in (1, 2):
         tracker = Tracker(config.Track(), skeletons.get(models.pose.skeleton))
         for frame in frames_of(camera, name):
             found = models.detect([frame])[0]
@@ -107,7 +107,7 @@ def test_the_whole_way_agrees(models: Any) -> None:
         apart = np.concatenate(crops.apart)
         assert len(apart) > 1e6
         assert apart.max() == 0 if SAMPLES_ALIKE or name.endswith("main") else apart.mean() < 0.5
-    assert sum(len(poses) for _, poses in opencv) > 30
+    assert sum(len(poses) for _, poses in opencv) > 20
     for (found, poses), (found_gpu, poses_gpu) in zip(opencv, gpu):
         np.testing.assert_array_equal(found.boxes, found_gpu.boxes)
         np.testing.assert_allclose(found.scores, found_gpu.scores, atol=1e-6)
