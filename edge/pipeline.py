@@ -198,7 +198,7 @@ class Pipeline:
         """A look that would tell nothing is left out, and the next comes when it would have.
 
         So whoever stirs the picture is seen no later. The more of it known people hide, the less
-        does it tell that nothing stirs.
+        does it tell that nothing stirs, and the sooner must the next look come.
         """
         rested_ns = frame.t_ns - camera.looked_ns
         if rested_ns >= max(self.calm_ns, self.still_ns) or not camera.tracker.calm:
@@ -206,7 +206,7 @@ class Pipeline:
         if frame.t_ns - camera.judged_ns < self.calm_ns:
             return True
         still = camera.stillness.share(frame, camera.tracker.boxes)
-        if rested_ns >= self.calm_ns + still * (self.still_ns - self.calm_ns):
+        if rested_ns > still * (self.still_ns - self.calm_ns):
             return False
         camera.judged_ns = frame.t_ns
         return True

@@ -163,9 +163,10 @@ class Scene(Cameras):
     [
         (0, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
         (70, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
-        (220, [], 1000, [0, 24, 48]),
-        (220, [], 35, [0, 24, 42]),  # 33 is left out, 42 is when the next would have been
-        (220, [0, 0, 64, 96], 1000, [0, 18, 36, 54]),  # the less is seen, the shorter it rests
+        (220, [], 1000, [0, 18, 36, 54]),  # at 18, the next would come after 270 ms
+        (400, [], 1000, [0, 36]),
+        (220, [], 25, [0, 18, 27, 45]),  # frame 24 is another, 27 when it would have looked
+        (400, [0, 0, 64, 96], 1000, [0, 18, 36, 54]),  # the less is seen, the shorter it rests
     ],
 )
 def test_the_detector_rests_longer_while_nothing_stirs(
