@@ -6,7 +6,6 @@ from typing import Any, Sequence, Tuple
 
 import numpy as np
 
-from edge import geometry
 from edge.errors import InternalError
 from edge.recipe import Network
 from edge.runtime.kernels.layouts import CROP, FORMATS, Target, type_number
@@ -71,9 +70,20 @@ def fill_samples(
     """
     table[:] = sources[which]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        table["map"] = geometry.invert(matrices).reshape(-1, 6)
+        table["map"] = _inverted(matrices)
     table["slot"] = np.arange(len(table))
     table["fit_width"], table["fit_height"] = size
+
+
+def _inverted(matrices: np.ndarray) -> np.ndarray:
+    """[B,6] float64, input px -> frame px, in cv2.warpAffine's order of operations.
+
+    Boxes have few bits, so that a result often lies half way between two floats.
+    """
+    a, b, x, c, d, y = np.asarray(matrices, np.float64).reshape(-1, 6).T
+    whole = 1 / (a * d - b * c)
+    a, b, c, d = d * whole, -whole * b, -whole * c, a * whole
+    return np.stack((a, b, -a * x - b * y, c, d, -c * x - d * y), -1)
 
 
 def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, int]) -> None:
