@@ -49,7 +49,7 @@ def raw_heads(family: str, folder: Path) -> Path:
             weights += [onnx.numpy_helper.from_array(v.astype("f4"), n) for n, v in values.items()]
             nodes.append(onnx.helper.make_node("Conv", ["input", *values], [name], name,
                                                strides=[stride] * 2))  # fmt: skip
-            shape = ["batch", count, 128 // stride, 128 // stride]
+            shape: List[Any] = ["batch", count, 128 // stride, 128 // stride]
             outputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     image = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT,
                                                ["batch", 3, 128, 128])  # fmt: skip

@@ -24,7 +24,7 @@ from edge.structures import LAYOUTS, Frame
 from tests.fakes import crop_reference as reference
 from tests.fakes import kernel_cpu as kernel
 
-IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
+IMAGENET: Any = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 GREY, WHOLE = 0.02, 0.32  # grey values; see above
 # OpenCV 5 on x86-64 with FMA samples crops as the kernel does; before it, places are of 1/32 px.
 SAMPLES_ALIKE = int(cv2.__version__.split(".")[0]) >= 5 and cv2.checkHardwareSupport(12)
