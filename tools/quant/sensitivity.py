@@ -82,11 +82,18 @@ def mixed(
     Returns:
         The plan and the layers it left out for their error.
     """
-    dropped: List[str] = []
-    chosen = plan(graph, floating)
-    for name in [*candidates, ""]:
-        if not name or trial.error(quantize(trial.model, chosen, ranges)) <= target:
-            break
-        dropped.append(name)
-        chosen = plan(graph, [*floating, *map(escape, dropped)])
-    return chosen, dropped
+
+    def without(count: int) -> Plan:
+        return plan(graph, [*floating, *map(escape, candidates[:count])])
+
+    def reaches(count: int) -> bool:
+        return trial.error(quantize(trial.model, without(count), ranges)) <= target
+
+    # Each measurement runs the network on all crops of the trial: halve, do not count up.
+    low, high = -1, len(candidates)  # `low` do not reach the target; `high` do, or are all
+    if high and not reaches(high):
+        low = high - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return without(high), list(candidates[:high])
