@@ -198,14 +198,18 @@ class Pipeline:
         """A look that would tell nothing is left out, and the next comes when it would have.
 
         So whoever stirs the picture is seen no later. The more of it known people hide, the less
-        does it tell that nothing stirs, and the sooner must the next look come.
+        does it tell that nothing stirs, and the sooner must the next look come. An empty place is
+        looked at in every turn, unless it is still.
         """
-        rested_ns = frame.t_ns - camera.looked_ns
-        if rested_ns >= max(self.calm_ns, self.still_ns) or not camera.tracker.calm:
+        rested_ns, boxes = frame.t_ns - camera.looked_ns, camera.tracker.boxes
+        if rested_ns >= max(self.calm_ns, self.still_ns):
             return False
+        if not camera.tracker.calm:
+            empty = rested_ns < self.still_ns and not len(boxes)
+            return empty and camera.stillness.share(frame, boxes) > 0
         if frame.t_ns - camera.judged_ns < self.calm_ns:
             return True
-        still = camera.stillness.share(frame, camera.tracker.boxes)
+        still = camera.stillness.share(frame, boxes)
         if rested_ns > still * (self.still_ns - self.calm_ns):
             return False
         camera.judged_ns = frame.t_ns

@@ -50,6 +50,7 @@ class Tracker:
     def __init__(self, calm: bool = False) -> None:
         self.detections: List[Any] = []
         self.calm = calm
+        self.boxes = np.zeros((0, 4), np.float32)
 
     def candidates(self, detections: Any, t_ns: int) -> Poses:
         self.detections.append(detections)
@@ -183,6 +184,32 @@ def test_the_detector_rests_longer_while_nothing_stirs(
     )  # fmt: skip
     loop.run(lambda: False)
     assert [i for i, d in enumerate(camera.tracker.detections) if d is not None] == looks
+
+
+@pytest.mark.parametrize(
+    ("still_ms", "box", "stirs_at", "looks"),
+    [
+        (0, [], 1000, 20),
+        (220, [], 1000, 3),  # 0, 24, 48
+        (220, [], 30, 4),  # 0, 24, 30, 54: as soon as somebody comes in
+        (220, [0, 0, 64, 96], 1000, 20),  # somebody is there, but not followed surely
+    ],
+)
+def test_an_empty_place_is_looked_at_when_it_stirs(
+    still_ms: int, box: List[int], stirs_at: int, looks: int
+) -> None:
+    camera = Camera(Tracker(False), lambda poses, t_ns: poses, [])
+    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
+    cameras = Scene(60, ["a"])
+    cameras.stirs_at = stirs_at
+    loop = pipeline(
+        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
+        still_ns=still_ms * 10**6,
+    )  # fmt: skip
+    loop.run(lambda: False)
+    looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+    assert len(looked) == looks
+    assert stirs_at > 60 or 30 in looked
 
 
 def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
