@@ -148,7 +148,7 @@ class Bodies:
         """Some of them, in that order."""
         arrays = (self.joints, self.frames, self.keypoints, self.starts, self.ends, self.radii,
                   self.stature)  # fmt: skip
-        return Bodies(*(a[rows] for a in arrays))
+        return Bodies(*[a[rows] for a in arrays])
 
     @property
     def lowest(self) -> np.ndarray:

@@ -54,7 +54,7 @@ class Crowd:
     def take(self, rows: np.ndarray) -> Crowd:
         """Rows chosen by a mask or by indices, in that order."""
         arrays = (self.which, self.sizes, self.keypoints, self.scores, self.boxes, self.ids)
-        return Crowd(*(a[rows] for a in arrays))
+        return Crowd(*[a[rows] for a in arrays])
 
     def without_holes(self) -> Crowd:
         """Keypoints that are no numbers are not known."""

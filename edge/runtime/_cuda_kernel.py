@@ -41,7 +41,7 @@ class Function:
             shared_bytes: dynamic shared memory.
         """
         packed = [_argument(a) for a in args]
-        size = [tuple(int(n) for n in (*shape, 1, 1)[:3]) for shape in (grid, block)]
+        size = [tuple([int(n) for n in (*shape, 1, 1)[:3]]) for shape in (grid, block)]
         with self._device.active(f"kernel {self.name}"):
             self._function(*packed, grid=size[0], block=size[1], stream=stream.handle,
                            shared=shared_bytes)
