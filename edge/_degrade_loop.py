@@ -85,7 +85,11 @@ class Relief:
     def _signs(self, now_ns: int) -> Signs:
         """Recordings are never late, and lose nothing: what is wanted of them is every frame."""
         self._measure_cameras(now_ns)
-        step_ms = max(self._mean_ms(name) for name in ("look", "parts", "tell"))
+        look_ms, parts_ms, tell_ms = (self._mean_ms(n) for n in ("look", "parts", "tell"))
+        both_ms = max(look_ms, parts_ms)
+        if not self._running.pipeline.at_once():
+            both_ms = look_ms + parts_ms
+        step_ms = max(both_ms, tell_ms)
         if self._running.cameras.lossless:
             return Signs()
         throttled = ", ".join(self._telemetry.reading.throttled)

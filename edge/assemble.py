@@ -16,7 +16,7 @@ from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, 
 from edge.pipeline import Camera
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
-from edge.runtime import Read, Runner, read_plain
+from edge.runtime import Read, Runner, beside_cpu, read_plain
 from edge.smooth import Smoother
 from edge.structures import Poses
 from edge.track import Tracker
@@ -85,6 +85,10 @@ class Models:
     def runs(self) -> Dict[str, int]:
         """Executions of each network so far."""
         return {name: runner.runs for name, runner in self.runners.items()}
+
+    def beside_cpu(self) -> bool:
+        """Whether the CPU is free while networks run: then two threads that use them pay."""
+        return all(beside_cpu(runner) for runner in self.runners.values())
 
     def sha256(self) -> Dict[str, str]:
         """Hash of each network's file, as loaded."""

@@ -105,6 +105,7 @@ def _make(
         detect=health.timed("detect", models.detect),
         pose=health.timed("pose", bodies),
         parts=parts and health.timed("parts", parts),
+        at_once=models.beside_cpu,
         people=people,
         publisher=publisher,
         detect_every=config.detect.every,

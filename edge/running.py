@@ -36,6 +36,7 @@ class Running:
         bodies, parts = halves(models.pose)
         self.pipeline.pose = self.health.timed("pose", bodies)
         self.pipeline.parts = parts and self.health.timed("parts", parts)
+        self.pipeline.at_once = models.beside_cpu
         models.engines.start()
         return before
 

@@ -40,19 +40,19 @@ class Tracker:
         self._next_id = 1
         self._last_ns = 0  # of the frame before
         self._expected: Optional[Tuple[int, Poses]] = None
-        self._none_new = False  # the last look found nobody who is not known
+        self._all_known = False  # the last look confirmed everybody and found nobody else
 
     @property
     def calm(self) -> bool:
         """Everybody is followed surely, so that a detector could tell little.
 
-        The last detections were of known people, and everybody known was seen in the last frame. A
-        detector that misses one of them tells nothing by it: looking again and again, it had
-        missed the one person of a clip in a third of the frames. An empty place is not calm.
+        The last detections were of known people and of all of them, and each was seen in the last
+        frame: a pose network that runs away from its person is not followed calmly. An empty place
+        is not calm.
         """
         seen = self._tracks.seen_ns >= self._last_ns
         often = self._tracks.hits >= self._options.min_hits
-        return self._none_new and len(seen) > 0 and bool((seen & often).all())
+        return self._all_known and len(seen) > 0 and bool((seen & often).all())
 
     @property
     def boxes(self) -> np.ndarray:
@@ -148,7 +148,7 @@ class Tracker:
         state.support(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
         self._expected = t_ns, state.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
-        self._none_new = not new.any()
+        self._all_known = len(rows) == len(tracks) and not new.any()
         return self._expected[1], detections.take(new)
 
     def _foreseen(self, expected: Poses, t_ns: int) -> Sight:

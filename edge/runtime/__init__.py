@@ -115,6 +115,11 @@ def crops_of(runner: Runner) -> Optional[Crops]:
     return crops
 
 
+def beside_cpu(runner: Runner) -> bool:
+    """Whether the CPU is free while the network runs."""
+    return bool(getattr(runner, "beside_cpu", False))
+
+
 def wanted_of(runner: Runner) -> Set[str]:
     """Where readers note which outputs they read; a runner may leave the others where they are."""
     wanted: Set[str] = getattr(runner, "wanted", set())

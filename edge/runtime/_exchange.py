@@ -7,7 +7,7 @@ from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime import Crops, Runner, TensorSpec, crops_of, wanted_of
+from edge.runtime import Crops, Runner, TensorSpec, beside_cpu, crops_of, wanted_of
 
 
 class Exchange:
@@ -29,6 +29,11 @@ class Exchange:
         self._lock = threading.Lock()
         self._closed = False
         self.taken = threading.Event()  # the loop has gone over to what was offered last
+
+    @property
+    def beside_cpu(self) -> bool:
+        """Whether the one that serves now leaves the CPU free."""
+        return beside_cpu(self._runner)
 
     @property
     def runs(self) -> int:

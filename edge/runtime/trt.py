@@ -40,6 +40,8 @@ class TrtRunner:
         sha256: of the bytes it was loaded from.
     """
 
+    beside_cpu = True
+
     def __init__(
         self,
         loaded: Engine,

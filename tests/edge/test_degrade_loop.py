@@ -32,7 +32,9 @@ class Loop:
     def __init__(self, **changes: Any) -> None:
         self.config = Config(detect=Detect(every=5, calm_s=0.5), **changes)
         self.models = SimpleNamespace(pose=SimpleNamespace(part_limit=0))
-        self.pipeline = SimpleNamespace(detect_every=5, calm_ns=0, still_ns=0)
+        self.pipeline = SimpleNamespace(
+            detect_every=5, calm_ns=0, still_ns=0, at_once=lambda: False
+        )
         self.health = Health()
         self.told: List[Dict[str, Any]] = []
         self.relief = ""
@@ -105,6 +107,18 @@ def test_a_rate_asked_for_is_what_it_is_late_against() -> None:
     assert loop.told == [], "half of the time between two frames that are wanted"
     loop.go(100, 500.0)
     assert loop.state[3] == 1.65, "a third of 5 Hz takes 83 % of the time"
+
+
+@pytest.mark.parametrize(("at_once", "told"), [(False, 1), (True, 0)])
+def test_halves_that_run_at_once_take_as_long_as_the_longer(at_once: bool, told: int) -> None:
+    """20 ms each, a frame every 33 ms."""
+    loop = Loop()
+    loop.pipeline.at_once = lambda: at_once
+    loop.health.timed("parts", lambda: None)
+    for _ in range(6):
+        loop.health.stages["parts"].add_ns(20 * 10**6)
+        loop.go(1, 20.0)
+    assert len(loop.told) == told
 
 
 def test_a_reload_and_other_networks_are_followed() -> None:

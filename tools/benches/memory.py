@@ -102,6 +102,7 @@ class Loop:
             detect=self.models.detect,
             pose=bodies,
             parts=parts,
+            at_once=self.models.beside_cpu,
             people=build_cameras(self.config, skeleton),
             publisher=self.publisher,
             detect_every=self.config.detect.every,
