@@ -207,9 +207,10 @@ class Pipeline:
         does it tell that nothing stirs, and the sooner must the next look come. An empty place is
         looked at in every turn, unless it is still.
         """
-        rested_ns, boxes = frame.t_ns - camera.looked_ns, camera.tracker.boxes
+        rested_ns = frame.t_ns - camera.looked_ns
         if rested_ns >= max(self.calm_ns, self.still_ns):
             return False
+        boxes = camera.tracker.boxes
         if not camera.tracker.calm:
             empty = rested_ns < self.still_ns and not len(boxes)
             return empty and camera.stillness.share(frame, boxes) > 0

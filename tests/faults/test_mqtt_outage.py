@@ -34,6 +34,7 @@ def test_events_of_an_outage_arrive_afterwards_and_live_frames_do_not(
         publisher.event(event(0))
         until(lambda: publisher.report()[0]["sent"] == 3, "delivery")
         until(lambda: len(consumer.of("event")) == 1, "the event before")
+        until(lambda: publisher.report()[0]["waiting"] == 0, "its acknowledgement")
         broker.stop(signal.SIGKILL)
         until(lambda: not publisher.sinks[0].ok, "the loss")
         for i in range(1, 40):

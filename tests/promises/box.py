@@ -109,6 +109,8 @@ class Box:
 class Everyone:
     """A tracker for people who never move."""
 
+    calm, boxes = False, np.zeros((0, 4), np.float32)
+
     def candidates(self, detections: Any, t_ns: int) -> Poses:
         return Poses.empty(17, "coco17")
 
