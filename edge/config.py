@@ -245,8 +245,8 @@ def complete(config: Config) -> Config:
     """Give every camera a name, find credentials, and check what crosses sections.
 
     Raises:
-        ConfigError: two cameras of one name, one with a name that topics need, a rule for a
-            camera that is not there, or rests of the detector that contradict each other.
+        ConfigError: two cameras of one name, one with a name that topics need, or a rule for a
+            camera that is not there.
     """
     cameras = [
         dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
@@ -264,7 +264,4 @@ def complete(config: Config) -> Config:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
-    if 0 < config.detect.still_s < config.detect.calm_s:
-        raise ConfigError(f"detect.still_s: {config.detect.still_s:g} is below detect.calm_s, "
-                          f"{config.detect.calm_s:g}; use at least that, or 0 = off")
     return credentials.located(dataclasses.replace(config, cameras=cameras))

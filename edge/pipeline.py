@@ -132,7 +132,7 @@ class Pipeline:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
                 self._change(filled, told)
                 frames = self.cameras.take(0.2)
-                step = self.look(frames) if frames else Step([], [])
+                step = self.look(frames) if frames else Step([], [])  # so that a stall is told of
                 if not frames and self.cameras.ended:
                     break
                 filled.wait()  # so that no camera lends more than four frames
@@ -140,7 +140,7 @@ class Pipeline:
                     filled.put(step)
                 else:
                     told.put(self.fill_in(step))
-                self.health.steps += bool(frames)  # without any, a stall is told of
+                self.health.steps += bool(frames)
         return self.health.steps
 
     def _change(self, *behind: _Behind) -> None:

@@ -12,7 +12,7 @@ from edge.errors import ConfigError
 from edge.models import ModelOptions
 from edge.models._outputs import Outputs
 from edge.recipe import Network
-from edge.runtime.kernels.decode import Chosen
+from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Detections, Frame
 
 
@@ -152,6 +152,32 @@ def level_sizes(network: Network, strides: Sequence[int]) -> List[Tuple[int, int
             size = f"{network.width}x{network.height}"
             raise ConfigError(f"networks.main: {size} is no multiple of the stride {stride}")
     return [(network.height // s, network.width // s) for s in strides]
+
+
+def chosen_levels(
+    outputs: Outputs,
+    rows: Dict[str, Rows],
+    levels: Sequence[Tuple[int, int]],
+    take_level: Callable[[Chosen, int, int], Candidates],
+    min_score: float,
+) -> Take:
+    """Have a GPU choose the rows of each level, where shapes are known; what reads them.
+
+    Args:
+        outputs: the network.
+        rows: of each level, in their order.
+        levels: stride and columns of each.
+        take_level: chosen rows, stride, columns -> candidates.
+        min_score: of a row.
+    """
+    if all(one.score.frame for one in rows.values()):
+        outputs.want_rows(rows, min_score)
+
+    def take(chosen: Dict[str, Chosen]) -> Candidates:
+        parts = [take_level(chosen[name], *level) for name, level in zip(rows, levels)]
+        return Candidates.join(parts)
+
+    return take
 
 
 def check_person(person: int, classes: Optional[int]) -> None:

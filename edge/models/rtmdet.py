@@ -15,6 +15,7 @@ from edge.models._boxes import (
     Take,
     bad_numbers,
     check_person,
+    chosen_levels,
     level_sizes,
     logit,
     sigmoid,
@@ -73,13 +74,8 @@ def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
             parts.append(decode_level(logits, results[f"bbox_{i}"], stride, min_score))
         return Candidates.join(parts)
 
-    def take(chosen: Dict[str, Chosen]) -> Candidates:
-        levels = zip(settings.strides, sizes, (chosen[name] for name in rows))
-        return Candidates.join([take_level(one, s, wide) for s, (_, wide), one in levels])
-
-    if all(one.score.frame for one in rows.values()):
-        outputs.want_rows(rows, min_score)
-    return decode, take
+    levels = [(stride, wide) for stride, (_, wide) in zip(settings.strides, sizes)]
+    return decode, chosen_levels(outputs, rows, levels, take_level, min_score)
 
 
 def decode_level(

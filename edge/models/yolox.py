@@ -15,6 +15,7 @@ from edge.models._boxes import (
     Take,
     bad_numbers,
     check_person,
+    chosen_levels,
     exp_size,
     level_sizes,
     logit,
@@ -74,13 +75,8 @@ def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
         levels = enumerate(settings.strides)
         return Candidates.join([_level(results, i, s, settings, min_score) for i, s in levels])
 
-    def take(chosen: Dict[str, Chosen]) -> Candidates:
-        levels = zip(settings.strides, sizes, (chosen[name] for name in rows))
-        return Candidates.join([take_level(one, s, wide) for s, (_, wide), one in levels])
-
-    if all(one.score.frame for one in rows.values()):
-        outputs.want_rows(rows, min_score)
-    return decode, take
+    levels = [(stride, wide) for stride, (_, wide) in zip(settings.strides, sizes)]
+    return decode, chosen_levels(outputs, rows, levels, take_level, min_score)
 
 
 def _level(

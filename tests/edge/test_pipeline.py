@@ -159,11 +159,26 @@ class Scene(Cameras):
         return [dataclasses.replace(f, image=room) for f in frames]
 
 
+def looked_at(calm: bool, still_ms: int, box: List[int], stirs_at: int) -> List[int]:
+    """Which of 60 frames, 10 ms apart, the detector saw: each third may be one, calm_s is 70 ms."""
+    camera = Camera(Tracker(calm), lambda poses, t_ns: poses, [])
+    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
+    cameras = Scene(60, ["a"])
+    cameras.stirs_at = stirs_at
+    loop = pipeline(
+        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
+        still_ns=still_ms * 10**6,
+    )  # fmt: skip
+    loop.run(lambda: False)
+    return [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+
+
 @pytest.mark.parametrize(
     ("still_ms", "box", "stirs_at", "looks"),
     [
         (0, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
         (70, [], 1000, [0, 9, 18, 27, 36, 45, 54]),
+        (30, [], 1000, [0, 9, 18, 27, 36, 45, 54]),  # shorter than calm_s: nothing to add
         (220, [], 1000, [0, 18, 36, 54]),  # at 18, the next would come after 270 ms
         (400, [], 1000, [0, 36]),
         (220, [], 25, [0, 18, 27, 45]),  # frame 24 is another, 27 when it would have looked
@@ -173,17 +188,7 @@ class Scene(Cameras):
 def test_the_detector_rests_longer_while_nothing_stirs(
     still_ms: int, box: List[int], stirs_at: int, looks: List[int]
 ) -> None:
-    """Frames are 10 ms apart, a look may be in each third, calm_s is 70 ms."""
-    camera = Camera(Tracker(True), lambda poses, t_ns: poses, [])
-    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
-    cameras = Scene(60, ["a"])
-    cameras.stirs_at = stirs_at
-    loop = pipeline(
-        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
-        still_ns=still_ms * 10**6,
-    )  # fmt: skip
-    loop.run(lambda: False)
-    assert [i for i, d in enumerate(camera.tracker.detections) if d is not None] == looks
+    assert looked_at(True, still_ms, box, stirs_at) == looks
 
 
 @pytest.mark.parametrize(
@@ -198,16 +203,7 @@ def test_the_detector_rests_longer_while_nothing_stirs(
 def test_an_empty_place_is_looked_at_when_it_stirs(
     still_ms: int, box: List[int], stirs_at: int, looks: int
 ) -> None:
-    camera = Camera(Tracker(False), lambda poses, t_ns: poses, [])
-    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
-    cameras = Scene(60, ["a"])
-    cameras.stirs_at = stirs_at
-    loop = pipeline(
-        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
-        still_ns=still_ms * 10**6,
-    )  # fmt: skip
-    loop.run(lambda: False)
-    looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+    looked = looked_at(False, still_ms, box, stirs_at)
     assert len(looked) == looks
     assert stirs_at > 60 or 30 in looked
 
