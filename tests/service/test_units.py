@@ -70,7 +70,8 @@ def image(tmp_path: Path) -> Path:
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = shutil.which("systemd-analyze")
     assert command, "these tests need systemd-analyze: apt install systemd"
-    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    words = [command, *arguments]
+    return subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.mark.parametrize("unit", ["edge.service", "edge-setup.service"])
