@@ -20,9 +20,10 @@ _UNKNOWN = np.float32(1e6)  # H²: variance of a place of which nothing is known
 _START_SPEED = np.float32(4.0)  # H/s: what a keypoint may move at when first seen
 _COAST_S = np.float32(0.065)  # in which a hidden keypoint loses half of its own speed
 _COAST_SCORE = np.float32(0.85)  # share of the score that it keeps from frame to frame
-# Of its squared distance, what a refused measurement adds to the variance of the place: so one that
-# the next confirms is believed. A filter that waited for three, and coasted on meanwhile, drew limbs
-# longer than 0.9 torsos into 72 of 959 poses of the four-camera clip (at 30 Hz); this one into 25.
+# Of its squared distance, what a refused measurement adds to the variance of the place: so one
+# that the next confirms is believed. A filter that waited for three, and coasted meanwhile, drew
+# limbs longer than 0.9 torsos in 72 of 959 poses of the four-camera clip (at 30 Hz); this one in
+# 25.
 _DOUBT = np.float32(0.2)
 _HEIGHT_GAIN = np.float32(0.1)
 _MEMORY_S = 1.0  # whoever is away longer starts anew
