@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from tools.quant.collect import Feeds, session, with_outputs
 from tools.quant.graph import Graph, wire
 
-ALPHAS = (0.25, 1.0)  # shares that are tried
+ALPHAS = (0.25, 0.5, 1.0)  # shares that are tried
 REACH = 32.0  # channels are scaled by no more: what was hardly seen says little
 MARGIN = 1.1
 _HOMOGENEOUS = ("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool")

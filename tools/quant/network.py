@@ -12,21 +12,19 @@ from tools.engines.network import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
 from tools.quant.collect import histograms
-from tools.quant.correct import correct
+from tools.quant.finish import finish
 from tools.quant.graph import Graph, Plan, layers, plan, wire
 from tools.quant.inputs import BATCH, Crops, split
-from tools.quant.qdq import problems, quantize
+from tools.quant.qdq import problems
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
 from tools.quant.trial import Trial, compare, open_trial, read_ranges
 from tools.quant.walk import Batches
 
-CHOICE_CROPS = 12  # that choose between methods
-LAYER_CROPS = 6  # that rank the layers
+CHOICE_CROPS = 48  # that choose between methods
+LAYER_CROPS = 16  # that rank the layers
 EQUALIZE_CROPS = 32  # that choose how far channels are equalized
 CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
-EQUALIZE_METHODS = ("minmax", "percentile")
-WORTH = 0.9  # of the error: what float residual branches must bring it to
 FLOAT_SHARE = 0.35  # of the MACs may be float to reach the target: two thirds stay INT8
 
 
@@ -47,7 +45,7 @@ class Wishes:
     floating: Sequence[str] = ()
     sensitivity: bool = False
     max_float: int = -1
-    target: float = 0.02
+    target: float = 0.01
     quiet: bool = False
 
 
@@ -112,13 +110,17 @@ def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Ou
     calibration, choice = split(crops)
     name = network_input(model, crops)
     trial = open_trial(model, list(choice.few(CHOICE_CROPS).batches(name)))
-    trial.model, alpha = _equalize(trial, whole, calibration, name, label, wishes.quiet)
-    graph = wire(trial.model)
-    counted = _count(trial.model, whole, calibration, name, label, wishes.quiet)
+    ways = _equalizations(model, calibration, name)
+    alpha, counted = _equalize(trial, ways, whole, calibration, name, label, wishes.quiet)
     outcome = _choose_method(trial, whole, counted, wishes, label)
+    _choose_layers(trial, wire(trial.model), outcome, wishes, label)
+    if outcome.dropped and len(ways) > 1:
+        # All INT8, a few bad layers hide what the channels do to the others.
+        alpha, counted = _equalize(
+            trial, ways, outcome.plan, calibration, name, label, wishes.quiet
+        )
     outcome.crops, outcome.alpha = len(calibration), alpha
     outcome.equal = None if alpha is None else trial.model
-    _choose_layers(trial, graph, outcome, wishes, label)
     few = calibration.few(CORRECTION_CROPS)
     batches = {name: [feeds[name] for feeds in few.batches(name)]}
     _finish(trial, outcome, counted, batches, wishes, label)
@@ -149,27 +151,44 @@ def _count(
         return histograms(model, whole.activations, crops.batches(name), step)
 
 
-def _equalize(
-    trial: Trial, whole: Plan, crops: Crops, name: str, label: str, quiet: bool
-) -> Tuple[onnx.ModelProto, Optional[float]]:
-    """The network with its channels scaled as far as INT8 gains by it, and how far that is."""
-    tensors = equalize.tensors_read(wire(trial.model))
+def _equalizations(
+    model: onnx.ModelProto, crops: Crops, name: str
+) -> Dict[Optional[float], onnx.ModelProto]:
+    """The network with its channels scaled, by how far; None: as it is."""
+    tensors = equalize.tensors_read(wire(model))
     if not tensors:
-        return trial.model, None
-    reach = equalize.reaches(trial.model, tensors, crops.batches(name))
-    best: Tuple[onnx.ModelProto, Optional[float]] = (trial.model, None)
-    least = float("inf")
+        return {None: model}
+    reach = equalize.reaches(model, tensors, crops.batches(name))
+    ways: Dict[Optional[float], onnx.ModelProto] = {None: model}
+    ways.update((a, equalize.equalized(model, reach, a)) for a in equalize.ALPHAS)
+    return ways
+
+
+def _equalize(
+    trial: Trial,
+    ways: Dict[Optional[float], onnx.ModelProto],
+    chosen: Plan,
+    crops: Crops,
+    name: str,
+    label: str,
+    quiet: bool,
+) -> Tuple[Optional[float], Dict[str, Histogram]]:
+    """Give the trial the network whose channels suit INT8 best, on average over all methods.
+
+    Returns:
+        How far its channels are scaled, and its histograms.
+    """
     few = list(crops.few(EQUALIZE_CROPS).batches(name))
-    ways: List[Optional[float]] = [None, *equalize.ALPHAS]
+    means: Dict[Optional[float], float] = {}
     with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
-        for alpha in ways:
-            model = trial.model if alpha is None else equalize.equalized(trial.model, reach, alpha)
-            counted = histograms(model, whole.activations, few)
-            errors = compare(replace(trial, model=model), whole, counted, EQUALIZE_METHODS)
-            if min(errors.values()) < least:
-                best, least = (model, alpha), min(errors.values())
+        for alpha, model in ways.items() if len(ways) > 1 else ():
+            counted = histograms(model, chosen.activations, few)
+            errors = compare(replace(trial, model=model), chosen, counted, list(METHODS))
+            means[alpha] = sum(errors.values()) / len(errors)
             bar.update()
-    return best
+    best = min(means, key=lambda alpha: means[alpha]) if means else None
+    trial.model = ways[best]
+    return best, _count(trial.model, chosen, crops, name, label, quiet)
 
 
 def _choose_method(
@@ -223,59 +242,16 @@ def _finish(
     wishes: Wishes,
     label: str,
 ) -> None:
-    """Ranges of the layers that stayed, residual branches and biases where they help."""
-    if outcome.dropped and len(outcome.methods) > 1:
-        # Without the worst layers another method may be the best.
-        again = compare(trial, outcome.plan, counted, list(outcome.methods))
-        outcome.method = min(again, key=lambda method: again[method])
-        outcome.ranges = read_ranges(counted, outcome.method)
-    _take_better(trial, outcome, outcome.plan, batches, label, wishes.quiet)
-    if outcome.error > wishes.target and outcome.plan.residuals and wishes.max_float:
-        # A residual trunk adds up many branches; in float it keeps what no later layer mends.
-        other = replace(outcome.plan, residuals=())
-        _take_better(trial, outcome, other, batches, label, wishes.quiet)
-    if outcome.error > wishes.target:
-        _fit(trial, outcome, batches, label, wishes.quiet)
+    """Ranges of the layers that stayed, residual branches, biases and weights as they help."""
+    methods = sorted(outcome.methods, key=lambda method: outcome.methods[method])
+    found = finish(
+        trial, outcome.plan, counted, methods, batches, wishes.target, label, wishes.quiet
+    )
+    outcome.model, outcome.correction = found.model, found.correction
+    outcome.errors, outcome.error = found.errors, found.error
+    outcome.method, outcome.plan = found.way.method, found.way.plan
     kept = set(outcome.plan.activations)
-    outcome.ranges = {t: amax for t, amax in outcome.ranges.items() if t in kept}
+    outcome.ranges = {t: amax for t, amax in found.way.ranges.items() if t in kept}
     wrong = problems(outcome.model)
     if wrong:
         raise DataError(f"{label}: TensorRT would refuse the result: {wrong[0]}")
-
-
-def _take_better(
-    trial: Trial,
-    outcome: Outcome,
-    chosen: Plan,
-    batches: Dict[str, Batches],
-    label: str,
-    quiet: bool,
-) -> None:
-    """Write a plan plainly and with corrected biases; keep it where it is clearly better."""
-    plain = quantize(trial.model, chosen, outcome.ranges)
-    fewer = 1.0 if chosen is outcome.plan else WORTH
-    _keep_if_better(trial, outcome, chosen, plain, "as is", fewer)
-    with Progress(f"{label}: biases", len(chosen.layers), "layers", quiet) as bar:
-        better = correct(trial.model, plain, chosen, batches, bar.update)
-    _keep_if_better(trial, outcome, chosen, better, "corrected", fewer)
-
-
-def _fit(
-    trial: Trial, outcome: Outcome, batches: Dict[str, Batches], label: str, quiet: bool
-) -> None:
-    """Weights fitted to what their layers get: it takes longest, so once, for the final plan."""
-    chosen = outcome.plan
-    plain = quantize(trial.model, chosen, outcome.ranges)
-    with Progress(f"{label}: weights", len(chosen.layers), "layers", quiet) as bar:
-        better = correct(trial.model, plain, chosen, batches, bar.update, fit=True)
-    _keep_if_better(trial, outcome, chosen, better, "fitted", 1.0)
-
-
-def _keep_if_better(
-    trial: Trial, outcome: Outcome, chosen: Plan, model: onnx.ModelProto, word: str, fewer: float
-) -> None:
-    errors = trial.errors(model)
-    error = trial.overall(errors)
-    if error < fewer * outcome.error:
-        outcome.model, outcome.errors, outcome.error = model, errors, error
-        outcome.correction, outcome.plan = word, chosen
