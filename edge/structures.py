@@ -103,6 +103,9 @@ class Poses:
         _check("Poses.boxes", self.boxes, np.float32, n, 4)
         _check("Poses.ids", self.ids, np.int64, n)
         _check("Poses.person_scores", self.person_scores, np.float32, n)
+        if self.places is not None:
+            rest = (None,) * (self.places.ndim - 1)
+            _check("Poses.places", self.places, np.float32, n, *rest)
 
     def __len__(self) -> int:
         return len(self.boxes)
