@@ -66,9 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     def attempt(files: Files) -> Trial:
         label = f"{arguments.model} {_label(files, floats, arguments.precision)}"
         found = heldout.run(held, recipe, files, label, arguments.json)
-        figures = heldout.compared(truth, found, floor.sure if floor else None)
-        if floor:
-            figures.summary["floor"] = floor.summary
+        figures = heldout.compared(truth, found, floor.sure)
+        figures.summary["floor"] = floor.summary
         return Trial(files, found, figures, gates.failures(figures.summary, recipe.gate))
 
     measured: Measured = {}
@@ -149,10 +148,8 @@ def _truth(
 
 def _floor(
     arguments: argparse.Namespace, held: Held, recipe: Recipe, floats: Files, truth: Results
-) -> Optional[Floor]:
-    """Whose pose FP32 itself holds; None for a detector, which gives none."""
-    if truth.skeleton is None:
-        return None
+) -> Floor:
+    """How far FP32 is from itself."""
 
     def run_fp32(frames: Held, label: str) -> Results:
         label = f"{arguments.model} fp32 {label}"

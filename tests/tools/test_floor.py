@@ -83,8 +83,31 @@ def test_one_run_that_differs_is_enough_to_be_unsure() -> None:
     assert who(measured(truth, [same])) == [[True] * 5, [True]]
 
 
+def boxes(count: int) -> Detections:
+    corner = np.stack((np.arange(count) * 300.0, np.zeros(count)), 1)
+    found = np.concatenate((corner, corner + (100, 200)), 1).astype(np.float32)
+    return Detections(found, np.full(count, 0.8, np.float32))
+
+
+def test_a_detector_may_lose_what_fp32_loses_by_noise_and_the_gate_s_share() -> None:
+    """Of 50 people FP32 loses one in two of four runs: 0.96 are then asked for, not 0.97."""
+    truth, other = (Results(None, [boxes(n)], []) for n in (50, 49))
+    runs = iter([truth, other, truth, other])
+    reference = floor.measure(held(1), truth, lambda h, label: next(runs))
+    assert reference.sure is None
+    assert reference.summary == pytest.approx(
+        {"runs": 4, "recall": 0.99, "precision": 1.0, "mean_iou": 1.0}
+    )
+    for left, passes in ((48, True), (47, False)):
+        summary = compare.detections(truth.people, [boxes(left)]).summary
+        assert gate.failures(summary, GATE) != []
+        told = gate.failures({**summary, "floor": reference.summary}, GATE)
+        assert (told == []) is passes
+
+
 def who(reference: floor.Floor) -> List[List[bool]]:
     """Sure people of each frame; without a hand lost, with all their keypoints."""
+    assert reference.sure is not None
     for sure in reference.sure:
         assert np.array_equal(sure.any(1), sure.all(1))
     return [sure.any(1).tolist() for sure in reference.sure]

@@ -6,6 +6,9 @@ So a candidate is judged by the people whose pose FP32 itself holds, and of them
 finds again (a hand is there or not by a threshold). Who they are depends on FP32 alone, never on
 the candidate. Nobody else is hidden: all of them are in the figures of everybody, which may be
 worse than FP32 against itself by no more than the gate allows.
+
+A detector loses and gains boxes whose score is near its threshold, with noise, too: its candidate
+may lose what the gate allows beyond that.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ class Disturbed(Held):
 class Floor:
     """What FP32 makes of disturbed frames."""
 
-    sure: List[np.ndarray]  # [N,K] bool of each frame: keypoints that it holds
+    sure: Optional[List[np.ndarray]]  # [N,K] bool of each frame: keypoints that it holds
     summary: Dict[str, Any]  # its means against itself
 
 
@@ -67,15 +70,26 @@ def measure(held: Held, truth: Results, run: Callable[[Held, str], Results]) -> 
 
     Args:
         held: the frames.
-        truth: FP32's poses in them.
+        truth: what FP32 finds in them.
         run: FP32 through other frames, with a label for the progress bar.
     """
+    seeds = range(1, RUNS + 1)
+    again = [run(disturbed(held, seed), f"disturbed {seed} of {RUNS}") for seed in seeds]
+    return _of_detector(truth, again) if truth.skeleton is None else _of_poses(truth, again)
+
+
+def _of_detector(truth: Results, again: List[Results]) -> Floor:
+    figures = [compare.detections(truth.people, one.people).summary for one in again]
+    keys = ("recall", "precision", "mean_iou")
+    means = {key: _mean([one[key] for one in figures]) for key in keys}
+    return Floor(None, {"runs": len(figures), **means})
+
+
+def _of_poses(truth: Results, again: List[Results]) -> Floor:
     skeleton = skeletons.get(str(truth.skeleton))
-    again: List[Results] = []
     held_by: List[List[np.ndarray]] = []  # of each run and frame: [N,K]
-    for seed in range(1, RUNS + 1):
-        again.append(run(disturbed(held, seed), f"disturbed {seed} of {RUNS}"))
-        pairs = zip(truth.poses, again[-1].poses)
+    for one in again:
+        pairs = zip(truth.poses, one.poses)
         held_by.append([compare.agreed(a, b, skeleton, HELD_OKS) for a, b in pairs])
     figures = []
     for left_out, one in enumerate(again):

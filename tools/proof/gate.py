@@ -14,7 +14,7 @@ def failures(figures: Mapping[str, Any], gate: Gate) -> List[str]:
 
     Where FP32's own floor is known (tools.proof.floor), OKS and px are of the people whose pose it
     holds. Shares of people and keypoints, and the OKS of everybody, may be below those of FP32
-    against itself by what the limits leave.
+    against itself by what the limits leave; so may a detector's shares of people.
 
     Args:
         figures: summary of `compare.poses` or `compare.detections`.

@@ -16,7 +16,12 @@ def text(proof: Dict[str, Any]) -> str:
         f"{figures['lost']} lost, {figures['gained']} gained"
     )
     if "mean_iou" in figures:
-        lines.append(f"mean IoU {_number(figures['mean_iou'])}")
+        floor = figures["floor"]
+        lines.append(
+            f"mean IoU {_number(figures['mean_iou'])}; FP32 against itself in {floor['runs']} runs "
+            f"with noise of {NOISE:g} grey level: IoU {_number(floor['mean_iou'])}, "
+            f"{_number(floor['recall'])} found"
+        )
         lines.append(f"score drift {_number(figures['score_drift'], '+')}")
     if "judged" in figures:
         lines += _floor(figures)
