@@ -14,7 +14,7 @@ from tools.quant import equalize
 from tools.quant.collect import histograms
 from tools.quant.finish import finish
 from tools.quant.graph import Graph, Plan, layers, plan, wire
-from tools.quant.inputs import BATCH, Crops, split
+from tools.quant.inputs import Crops, split
 from tools.quant.qdq import problems
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
@@ -22,7 +22,7 @@ from tools.quant.trial import Trial, compare, open_trial, read_ranges
 from tools.quant.walk import Batches
 
 CHOICE_CROPS = 48  # that choose between methods
-LAYER_CROPS = 16  # that rank the layers
+LAYER_CROPS = 16  # that rank the layers, and the equalizations over all methods
 EQUALIZE_CROPS = 32  # that choose how far channels are equalized
 CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
 FLOAT_SHARE = 0.35  # of the MACs may be float to reach the target: two thirds stay INT8
@@ -179,11 +179,12 @@ def _equalize(
         How far its channels are scaled, and its histograms.
     """
     few = list(crops.few(EQUALIZE_CROPS).batches(name))
+    small = trial.few(LAYER_CROPS)
     means: Dict[Optional[float], float] = {}
     with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
         for alpha, model in ways.items() if len(ways) > 1 else ():
             counted = histograms(model, chosen.activations, few)
-            errors = compare(replace(trial, model=model), chosen, counted, list(METHODS))
+            errors = compare(replace(small, model=model), chosen, counted, list(METHODS))
             means[alpha] = sum(errors.values()) / len(errors)
             bar.update()
     best = min(means, key=lambda alpha: means[alpha]) if means else None
@@ -210,7 +211,7 @@ def _choose_layers(
     reached = outcome.methods[outcome.method] <= wishes.target
     if not wishes.sensitivity and (reached or not wishes.max_float):
         return
-    few = open_trial(trial.model, trial.feeds[: -(-LAYER_CROPS // BATCH)])
+    few = trial.few(LAYER_CROPS)
     with Progress(
         f"{label}: layer by layer", len(outcome.plan.layers), "layers", wishes.quiet
     ) as bar:
