@@ -188,13 +188,14 @@ def _correct(
     n11 += k1 * (k1 * total - 2 * n01)
     n00[:] = rest * rest * n00 + k0 * k0 * noise
     n01[:] = p01
-    n00 += (strong & ~taken) * (_DOUBT * strange)
-    _coast(state, taken, strong, dt, body17)
+    refused = strong & ~taken
+    n00 += refused * (_DOUBT * strange)
+    _coast(state, taken, refused, dt, body17)
     _count(state, poses.scores, taken, options.coast_frames)
 
 
 def _coast(
-    state: np.ndarray, taken: np.ndarray, strong: np.ndarray, dt: np.ndarray, body17: np.ndarray
+    state: np.ndarray, taken: np.ndarray, refused: np.ndarray, dt: np.ndarray, body17: np.ndarray
 ) -> None:
     """A hidden keypoint loses its own motion, but goes on with the body: an arm behind a walker.
 
@@ -205,7 +206,6 @@ def _coast(
     speed = state[_VX : _VX + 2]
     body = (speed[:, :, body17] * seen).sum(2) / np.maximum(seen.sum(1), 1)
     own = speed - body[:, :, None]
-    refused = strong & ~taken
     state[_X : _X + 2] -= refused * dt * own
     speed -= np.where(refused, np.float32(1), ~taken * (1 - np.exp2(-dt / _COAST_S))) * own
 

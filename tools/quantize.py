@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sensitivity", action="store_true", help="measure every layer, even if not needed")
     add("--max-float", type=_count, default=-1, metavar="N",
         help="layers that may become float to reach the target; default: those that take back most "
-             f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most")
-    add("--target", type=float, default=Wishes.target, metavar="E",
+             f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most; residual branches "
+             "are no layers: they are tried in float whatever N is")
+    add("--target", type=_error, default=Wishes.target, metavar="E",
         help="relative output error that is good enough (%(default)s)")
     add("--cache-version", type=_count, default=0, metavar="V",
         help="also write a calibration cache for this TensorRT, as 8502")
@@ -47,6 +48,16 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
     return int(text)
+
+
+def _error(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, got {text!r}")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

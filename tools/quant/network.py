@@ -11,7 +11,7 @@ from edge.errors import DataError
 from tools.engines.network import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
-from tools.quant.collect import histograms
+from tools.quant.collect import Feeds, histograms
 from tools.quant.finish import finish
 from tools.quant.graph import Graph, Plan, layers, plan, wire
 from tools.quant.inputs import Crops, split
@@ -60,7 +60,7 @@ class Outcome:
         method: of the ranges.
         plan: what is INT8.
         dropped: layers that were made float for accuracy.
-        methods: output error of each method, all layers INT8.
+        methods: output error of each method, all layers INT8, channels as first chosen.
         layers: output error with one layer INT8 at a time, worst first; empty if not measured.
         macs: of each layer; empty where sizes are open.
         errors: relative error of each output in the end.
@@ -178,18 +178,30 @@ def _equalize(
     Returns:
         How far its channels are scaled, and its histograms.
     """
-    few = list(crops.few(EQUALIZE_CROPS).batches(name))
-    small = trial.few(LAYER_CROPS)
-    means: Dict[Optional[float], float] = {}
-    with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
-        for alpha, model in ways.items() if len(ways) > 1 else ():
-            counted = histograms(model, chosen.activations, few)
-            errors = compare(replace(small, model=model), chosen, counted, list(METHODS))
-            means[alpha] = sum(errors.values()) / len(errors)
-            bar.update()
-    best = min(means, key=lambda alpha: means[alpha]) if means else None
+    best = None
+    if len(ways) > 1:
+        few = list(crops.few(EQUALIZE_CROPS).batches(name))
+        best = _best_equalization(trial.few(LAYER_CROPS), ways, chosen, few, label, quiet)
     trial.model = ways[best]
     return best, _count(trial.model, chosen, crops, name, label, quiet)
+
+
+def _best_equalization(
+    trial: Trial,
+    ways: Dict[Optional[float], onnx.ModelProto],
+    chosen: Plan,
+    feeds: List[Feeds],
+    label: str,
+    quiet: bool,
+) -> Optional[float]:
+    means: Dict[Optional[float], float] = {}
+    with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
+        for alpha, model in ways.items():
+            counted = histograms(model, chosen.activations, feeds)
+            errors = compare(replace(trial, model=model), chosen, counted, list(METHODS))
+            means[alpha] = sum(errors.values()) / len(errors)
+            bar.update()
+    return min(means, key=lambda alpha: means[alpha])
 
 
 def _choose_method(
