@@ -34,6 +34,15 @@ def need(shown: str, element: str, package: str) -> None:
             f"{shown}: this OpenCV is built without GStreamer: on a Jetson use the system's "
             "(python3-opencv, and a virtual environment made with --system-site-packages)"
         )
+    need_element(shown, element, package)
+
+
+def need_element(shown: str, element: str, package: str) -> None:
+    """Refuse, with the fix, a machine whose GStreamer lacks an element.
+
+    Raises:
+        UnavailableError: names it.
+    """
     if not has_element(element):
         raise UnavailableError(
             f"{shown}: GStreamer has no element {element!r} (gst-inspect-1.0 {element}): on a "
@@ -78,14 +87,33 @@ def csi(sensor: int, width: int, height: int, rate_hz: int, flip: int, layout: s
         flip: nvvidconv's flip-method, 0..7.
         layout: bgr or nv12.
     """
+    return " ! ".join(
+        (_argus(sensor, width, height, rate_hz), convert(layout, True, flip), SINK)
+    )
+
+
+def csi_in_place(
+    sensor: int, width: int, height: int, rate_hz: int, flip: int, buffers: int
+) -> str:
+    """A pipeline whose frames stay in the board's memory: YUYV, since that is one plane of rows.
+
+    Args:
+        sensor: number of the camera.
+        width: in pixels, before turning.
+        height: in pixels.
+        rate_hz: frames per second.
+        flip: nvvidconv's flip-method, 0..7.
+        buffers: how many frames the camera and the loop have in hand together.
+    """
+    stay = f"nvvidconv bl-output=false output-buffers={buffers}"
+    stay += f" flip-method={flip}" if flip else ""
+    rows = "video/x-raw(memory:NVMM),format=YUY2"
+    return " ! ".join((_argus(sensor, width, height, rate_hz), stay, rows, f"{SINK} name=edge"))
+
+
+def _argus(sensor: int, width: int, height: int, rate_hz: int) -> str:
     mode = f"width={width},height={height},framerate={rate_hz}/1,format=NV12"
-    stages = [
-        f"nvarguscamerasrc sensor-id={sensor}",
-        f"video/x-raw(memory:NVMM),{mode}",
-        convert(layout, True, flip),
-        SINK,
-    ]
-    return " ! ".join(stages)
+    return f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM),{mode}"
 
 
 def convert(layout: str, hardware: bool, flip: int = 0) -> str:

@@ -33,6 +33,8 @@ class Imported(Protocol):
 # File descriptor, bytes from row to row, rows -> the buffer. Raises edge.errors.EdgeError when the
 # GPU cannot take it.
 Import = Callable[[int, int, int], Imported]
+# EGLImage of one plane, bytes from row to row -> the buffer. Raises as well.
+ImportImage = Callable[[int, int], Imported]
 
 
 def aligned_bytes(shape: Tuple[int, ...]) -> np.ndarray:
@@ -65,4 +67,10 @@ def give_back(allocate: Allocate, memory: np.ndarray) -> None:
 def importer(allocate: Allocate) -> Optional[Import]:
     """What brings a driver's buffer to the GPU, where there is one."""
     found: Optional[Import] = getattr(allocate, "import_dmabuf", None)
+    return found
+
+
+def image_importer(allocate: Allocate) -> Optional[ImportImage]:
+    """What brings an EGLImage to the GPU, where there is one."""
+    found: Optional[ImportImage] = getattr(allocate, "import_image", None)
     return found

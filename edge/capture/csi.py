@@ -1,50 +1,87 @@
 """Cameras of the Jetson's board through Argus: csi://0?width=1920&height=1080&fps=30.
 
 Options: width, height (px), fps, flip (none, 90, 180, 270 degrees clockwise, horizontal,
-vertical), layout (bgr, or nv12 for an engine that reads it: no conversion on the CPU).
+vertical), layout (auto, bgr, nv12), memory (auto, dmabuf, copy). With memory=dmabuf the GPU reads
+the camera's own surfaces and the layout is yuyv; auto does that where a GPU takes them and no other
+layout is asked for, else a frame is copied once. layout=auto is nv12 where a GPU reads the copy (no
+conversion on the CPU), else bgr.
 """
 
 from __future__ import annotations
 
-from edge.capture import _gstreamer, _opencv, _query
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+from edge.capture import _gstreamer, _nvmm, _opencv, _query
+from edge.capture._argus import Choice, InPlace
+from edge.capture._gstreamer_calls import Pipeline
+from edge.capture._memory import ImportImage
 from edge.capture._opencv import GSTREAMER, Video
-from edge.capture._source import Address, CaptureOptions
+from edge.capture._source import Address, CaptureOptions, Source
 from edge.capture._stream import Stream
-from edge.errors import ConfigError, TempError
+from edge.errors import ConfigError, TempError, UnavailableError
 
 # nvvidconv's flip-method; its own numbers count quarter turns against the clock.
 FLIPS = {"none": 0, "90": 3, "180": 2, "270": 1, "horizontal": 4, "vertical": 6}
+_SPARE = 4  # surfaces beside the loop's: being made, waiting, and one of each to come
+_PLUGIN = ("nvarguscamerasrc", "nvidia-l4t-camera")
 _RESTART = "sudo systemctl restart nvargus-daemon"
+_ADVICE = f"is its cable loose, or does Argus hang ({_RESTART})?"
 
 
-def open_source(address: Address, options: CaptureOptions) -> Stream:
-    """Start a camera.
+@dataclass(frozen=True)
+class Wish:
+    """What an address asks for."""
+
+    sensor: int
+    width: int  # px, as Argus gives it: before turning
+    height: int
+    rate_hz: int
+    flip: int
+    layout: str
+    memory: str
+
+    @property
+    def mode(self) -> Tuple[int, int, int, int, int]:
+        """The camera and what it is set to."""
+        return self.sensor, self.width, self.height, self.rate_hz, self.flip
+
+    @property
+    def size(self) -> Tuple[int, int]:
+        """Width and height in px of the frames."""
+        turned = self.flip in (FLIPS["90"], FLIPS["270"])
+        return (self.height, self.width) if turned else (self.width, self.height)
+
+
+def open_source(address: Address, options: CaptureOptions) -> Source:
+    """Start a camera; where a GPU may read its frames in place, at the first read.
 
     Raises:
         ConfigError: a wrong option. UnavailableError: this machine has no Argus, or an OpenCV
             without GStreamer. TempError: the camera does not start now.
     """
-    text = pipeline(address, options)
-    _gstreamer.need(address.uri, "nvarguscamerasrc", "nvidia-l4t-camera")
-    video = Video(text, GSTREAMER, _opencv.timeouts(GSTREAMER, options.timeout_s),
-                  _query.choice(address, "layout", ("bgr", "nv12")))  # fmt: skip
-    if not video.is_open:
-        video.close()
-        raise TempError(
-            f"{address.uri}: the camera does not start: not connected, in use by another program, "
-            f"without this mode, or Argus hangs ({_RESTART})"
-        )
-    advice = f"is its cable loose, or does Argus hang ({_RESTART})?"
-    return Stream(video, address.uri, options.timeout_s, advice)
+    wish = read_wish(address, options)
+    opener = _Opener(wish, address, options)
+    if wish.memory != "copy" and wish.layout == "auto":
+        try:
+            calls = _nvmm.library()
+        except UnavailableError as why:
+            if wish.memory == "dmabuf":
+                raise UnavailableError(f"{address.uri}: memory=dmabuf: {why}") from why
+        else:
+            _gstreamer.need_element(address.uri, *_PLUGIN)
+            return Choice(lambda bring, slots: opener.in_place(calls, bring, slots),
+                          opener.copied, wish.memory == "dmabuf", address.uri)  # fmt: skip
+    return opener.copied(False)
 
 
-def pipeline(address: Address, options: CaptureOptions) -> str:
-    """The pipeline of an address.
+def read_wish(address: Address, options: CaptureOptions) -> Wish:
+    """The options of an address.
 
     Raises:
         ConfigError: names the option.
     """
-    address.only("width", "height", "fps", "flip", "layout")
+    address.only("width", "height", "fps", "flip", "layout", "memory")
     sensor = address.path or "0"
     if not sensor.isdecimal():
         raise ConfigError(f"{address.uri}: expected the camera's number, as in csi://0")
@@ -53,7 +90,48 @@ def pipeline(address: Address, options: CaptureOptions) -> str:
     if width * height > options.max_megapixels * 1e6:
         raise ConfigError(f"{address.uri}: {width}x{height} pixels are more than "
                           f"capture.max_megapixels = {options.max_megapixels:g}")  # fmt: skip
+    layout = _query.choice(address, "layout", ("auto", "bgr", "nv12"))
+    memory = _query.choice(address, "memory", ("auto", "dmabuf", "copy"))
+    if memory == "dmabuf" and layout != "auto":
+        raise ConfigError(f"{address.uri}: memory=dmabuf gives yuyv, so leave layout out")
     rate_hz = _query.whole(address, "fps", 30, 1, 1000)
     flip = FLIPS[_query.choice(address, "flip", tuple(FLIPS))]
-    layout = _query.choice(address, "layout", ("bgr", "nv12"))
-    return _gstreamer.csi(int(sensor), width, height, rate_hz, flip, layout)
+    return Wish(int(sensor), width, height, rate_hz, flip, layout, memory)
+
+
+@dataclass(frozen=True)
+class _Opener:
+    """Both ways to start a camera."""
+
+    wish: Wish
+    address: Address
+    options: CaptureOptions
+
+    def in_place(self, calls: Any, bring: ImportImage, slots: int) -> Source:
+        """For a GPU that reads the frames where they are."""
+        wish, shown = self.wish, self.address.uri
+        text = _gstreamer.csi_in_place(*wish.mode, buffers=slots + _SPARE)
+        try:
+            pipeline = Pipeline(text)
+        except TempError as error:
+            raise TempError(f"{shown}: the camera does not start ({error}); {_ADVICE}") from error
+        return InPlace(
+            pipeline, calls, wish.size, bring, shown, self.options.timeout_s, _ADVICE
+        )
+
+    def copied(self, gpu: bool) -> Source:
+        """Through OpenCV; `gpu` tells whether one reads the copy."""
+        wish, shown = self.wish, self.address.uri
+        layout = wish.layout
+        if layout == "auto":
+            layout = "nv12" if gpu else "bgr"
+        _gstreamer.need(shown, *_PLUGIN)
+        video = Video(_gstreamer.csi(*wish.mode, layout=layout), GSTREAMER,
+                      _opencv.timeouts(GSTREAMER, self.options.timeout_s), layout)  # fmt: skip
+        if not video.is_open:
+            video.close()
+            raise TempError(
+                f"{shown}: the camera does not start: not connected, in use by another program, "
+                f"without this mode, or Argus hangs ({_RESTART})"
+            )
+        return Stream(video, shown, self.options.timeout_s, _ADVICE)

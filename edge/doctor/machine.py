@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import List, Optional
 
 from edge.capture import _abilities as abilities
+from edge.capture import _nvmm
 from edge.capture._v4l2_calls import Io
 from edge.doctor.finding import FAIL, OK, WARN, Finding
+from edge.errors import UnavailableError
 from edge.runtime.kernels import cubins
 
 
@@ -83,7 +85,18 @@ def kernels() -> List[Finding]:
         Finding("kernels", OK if made else WARN, made or "none: crops by OpenCV",
                 "`edge-tools kernels` makes them"),
         Finding("frame memory", OK if locked else WARN, memory, "pip install pycuda, and TensorRT"),
+        *_board_cameras(locked),
     ]
+
+
+def _board_cameras(locked: bool) -> List[Finding]:
+    """How frames of csi:// come, on a machine that has such cameras."""
+    try:
+        _nvmm.library()
+    except UnavailableError:
+        return []
+    memory = "dmabuf where the GPU takes it, else one copy" if locked else "one copy"
+    return [Finding("csi memory", OK, memory)]
 
 
 def cameras() -> List[Finding]:

@@ -9,7 +9,7 @@ stand-ins of both libraries; not run on a board yet.
 from __future__ import annotations
 
 import ctypes
-from typing import Any, List, Tuple
+from typing import Any, Callable, List
 
 from edge.errors import EdgeError, UnavailableError
 from edge.runtime._cuda_memory import Device
@@ -79,11 +79,26 @@ class Importer:
         """
         image = self._image(fd, pitch, rows)
         try:
-            with self.device.active("camera buffer"):
-                return self._registered(image, pitch)
+            return self.image(image, pitch, lambda: self.destroy(image))
         except BaseException:
             self.destroy(image)
             raise
+
+    def image(
+        self, image: int, pitch: int, after: Callable[[], None] = lambda: None
+    ) -> ImportedBuffer:
+        """Bring an EGLImage to the GPU.
+
+        Args:
+            image: of one plane of rows; stays its owner's.
+            pitch: bytes from row to row.
+            after: called once the GPU has forgotten it.
+
+        Raises:
+            UnavailableError: CUDA does not take it.
+        """
+        with self.device.active("camera buffer"):
+            return self._registered(image, pitch, after)
 
     def _image(self, fd: int, pitch: int, rows: int) -> int:
         pairs = [(_WIDTH, pitch), (_HEIGHT, rows), (_FOURCC, _R8), (_FD, fd), (_OFFSET, 0),
@@ -95,7 +110,7 @@ class Importer:
             raise UnavailableError(f"EGL does not take the camera's buffer: {self._said()}")
         return int(image)
 
-    def _registered(self, image: int, pitch: int) -> ImportedBuffer:
+    def _registered(self, image: int, pitch: int, after: Callable[[], None]) -> ImportedBuffer:
         resource, frame = ctypes.c_void_p(), EglFrame()
         self._must("cuGraphicsEGLRegisterImage", ctypes.byref(resource), ctypes.c_void_p(image),
                    ctypes.c_uint(_READ_ONLY))  # fmt: skip
@@ -109,7 +124,7 @@ class Importer:
         except EdgeError:
             self._must("cuGraphicsUnregisterResource", resource)
             raise
-        return ImportedBuffer(self, image, resource, int(frame.planes[0] or 0))
+        return ImportedBuffer(self, resource, int(frame.planes[0] or 0), after)
 
     def unregister(self, resource: ctypes.c_void_p) -> None:
         """Have CUDA forget a buffer."""
@@ -142,19 +157,23 @@ class ImportedBuffer:
     """One buffer; the contract is `edge.capture._memory.Imported`."""
 
     def __init__(
-        self, importer: Importer, image: int, resource: ctypes.c_void_p, pointer: int
+        self,
+        importer: Importer,
+        resource: ctypes.c_void_p,
+        pointer: int,
+        after: Callable[[], None],
     ) -> None:
         self.pointer = pointer
-        self._importer = importer
-        self._held: List[Tuple[int, ctypes.c_void_p]] = [(image, resource)]
+        self._importer, self._after = importer, after
+        self._held: List[ctypes.c_void_p] = [resource]
 
     def close(self) -> None:
         """Let go; may be called twice. No queued work may still read it."""
         while self._held:
-            image, resource = self._held.pop()
+            resource = self._held.pop()
             self.pointer = 0
             self._importer.unregister(resource)
-            self._importer.destroy(image)
+            self._after()
 
 
 def _library(name: str) -> Any:

@@ -66,6 +66,14 @@ class PageLocked:
         """
         return self._way()(fd, pitch, rows)
 
+    def import_image(self, image: int, pitch: int) -> ImportedBuffer:
+        """An EGLImage, one plane of rows, as the GPU sees it.
+
+        Raises:
+            UnavailableError: EGL is not there, or CUDA does not take it.
+        """
+        return self._way().image(image, pitch)
+
     def _way(self) -> Importer:
         """Opened once; where that failed, nobody tries again."""
         with self._lock:

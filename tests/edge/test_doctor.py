@@ -13,7 +13,18 @@ import pytest
 
 from edge import config, doctor
 from edge.config import Config
-from edge.doctor import FAIL, OK, WARN, Finding, broker, cameras, models, permissions, service
+from edge.doctor import (
+    FAIL,
+    OK,
+    WARN,
+    Finding,
+    broker,
+    cameras,
+    machine,
+    models,
+    permissions,
+    service,
+)
 from edge.publish._address import parse
 from edge.structures import CameraState
 
@@ -249,3 +260,16 @@ def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
     out = capsys.readouterr().out
     assert "fail  configuration" in out
     assert "-> correct it: `edge check" in out
+
+
+@pytest.mark.parametrize(
+    ("there", "words"), [(True, "dmabuf where the GPU takes it"), (False, "one copy")]
+)
+def test_how_cameras_of_the_board_come(monkeypatch: Any, there: bool, words: str) -> None:
+    monkeypatch.setattr(machine.ctypes.util, "find_library", lambda name: "libcuda.so.1")
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: there or None)
+    assert not [f for f in machine.kernels() if f.what == "csi memory"], "no board, no line"
+    monkeypatch.setattr(machine._nvmm, "library", object)
+    found = [f.found for f in machine.kernels() if f.what == "csi memory"]
+    assert len(found) == 1
+    assert words in found[0]

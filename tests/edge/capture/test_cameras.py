@@ -217,13 +217,16 @@ def test_frames_are_views_and_the_steady_state_allocates_none(
 
     for _ in range(12):
         step()
+    known = sum(map(len, seen.values()))
     tracemalloc.start()
     for _ in range(40):
         step()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert all(len(addresses) <= config.Capture().buffers for addresses in seen.values())
-    assert peak < 640 * 480 * 3 / 4
+    # A slot of the ring may be needed for the first time only now, when the machine is busy.
+    first_used = sum(map(len, seen.values())) - known
+    assert peak < (first_used + 0.25) * 640 * 480 * 3
 
 
 def test_memory_is_what_the_caller_gives(tmp_path: Path) -> None:

@@ -9,14 +9,16 @@ import pytest
 from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, open_source, parse
-from edge.capture.csi import pipeline
+from edge.capture._gstreamer import csi
+from edge.capture.csi import read_wish
 from edge.errors import ConfigError, TempError, UnavailableError
 
 OPTIONS = CaptureOptions()
 
 
 def text(uri: str) -> str:
-    return pipeline(parse(uri), OPTIONS)
+    wish = read_wish(parse(uri), OPTIONS)
+    return csi(*wish.mode, layout="bgr" if wish.layout == "auto" else wish.layout)
 
 
 def test_pipelines_are_these() -> None:
@@ -49,6 +51,7 @@ def test_flips(flip: str, method: int) -> None:
         ("csi://0?fps=29.97", "fps=29.97"),
         ("csi://0?flip=45", "flip=45"),
         ("csi://0?layout=rgb", "layout=rgb"),
+        ("csi://0?memory=mmap", "memory=mmap"),
         ("csi://0?sensor=1", "unknown option 'sensor'"),
         ("csi://0?width=16384&height=16384", "16384x16384 pixels are more than"),
     ],

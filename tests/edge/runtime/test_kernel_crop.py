@@ -239,7 +239,7 @@ def test_every_grey_is_normalised_as_by_float64(mean: List[float], std: List[flo
     ours = kernel.sampled([frame], [0], np.array([[[1, 0, 0], [0, 1, 0]]]), net)[0]
     exact = (grey - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
     off = np.abs(ours - exact)
-    # Near the mean grey and bias cancel: what their 48 bits, two floats each, leave is of their size.
+    # Near the mean grey and bias cancel; their 48 bits (two floats) leave a part of their size.
     left = 2.0**-47 * (np.maximum(255, mean) / std)[:, None, None]
     assert (off <= np.spacing(np.abs(exact).astype(np.float32)) * 0.501 + left).all()
 

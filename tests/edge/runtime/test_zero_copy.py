@@ -6,6 +6,7 @@ g++) and a TensorRT that really computes.
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple
@@ -15,8 +16,11 @@ import numpy as np
 import pytest
 
 from edge import geometry
+from edge.capture._argus import InPlace
+from edge.capture._gstreamer_calls import Pipeline
+from edge.capture._memory import image_importer
 from edge.capture._ring import Ring
-from edge.capture._source import CaptureOptions
+from edge.capture._source import CaptureOptions, Source
 from edge.capture._v4l2_format import Wish
 from edge.capture.v4l2 import V4l2
 from edge.errors import UnavailableError
@@ -27,7 +31,7 @@ from edge.runtime import RunnerOptions, crops_of, open_runner
 from edge.runtime._frames import staged
 from edge.structures import Detections, Frame, Poses
 from tests.edge.capture.fake_kernel import FakeKernel, frame
-from tests.fakes import kernel_cpu
+from tests.fakes import kernel_cpu, nvmm_fake
 from tests.fakes.egl_fake import FakeEgl
 from tests.fakes.gpu import Gpu, running
 from tests.fakes.tensorrt_runtime import plan
@@ -78,7 +82,7 @@ def matrices(count: int) -> np.ndarray:
     return geometry.crop_affine(np.concatenate((low, low + 16), -1).astype(np.float32), (8, 8))
 
 
-def frames_of(ring: Ring, source: V4l2, count: int) -> Iterator[Frame]:
+def frames_of(ring: Ring, source: Source, count: int) -> Iterator[Frame]:
     """As supervisor and loop hand them on."""
     for index in range(count):
         ring.publish(source.read(ring))
@@ -221,3 +225,34 @@ def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int, dar
     np.testing.assert_allclose(found[0].keypoints, found[1].keypoints, atol=1e-4)
     np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-5)
     assert len(found[0]) == batch
+
+
+def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
+    """csi:// through this machine's GStreamer: the address the camera wrote is the one read."""
+    from edge.runtime import _cuda_egl
+
+    egl, pipeline = FakeEgl(), Pipeline(nvmm_fake.TEXT)
+    library = nvmm_fake.Library(egl)
+    camera = nvmm_fake.Camera(library, *SIZE)
+    egl.where = lambda fd: library.pixels[ctypes.addressof(camera.surfaces[fd - 100])].ctypes.data
+    bring, ring = image_importer(board.memory), Ring(4, True, board.memory)
+    assert bring is not None
+    outputs, before = outputs_of(board.path), staged["door"]
+    with mock.patch.object(_cuda_egl, "_library", egl.libraries().__getitem__):
+        source = InPlace(pipeline, library, SIZE, bring, "csi://0", 5.0, "")
+        for index in range(10):
+            rng = np.random.default_rng(index)
+            sent = rng.integers(0, 256, (SIZE[1], SIZE[0], 2), np.uint8)
+            written = camera.show(pipeline, sent)
+            for one in frames_of(ring, source, 1):
+                outputs.sample([one], np.zeros(2, int), matrices(2))
+                found = outputs.run()["y"].copy()
+            assert board.launches[-1].rows["pixels"].tolist() == [written] * 2
+            same = Frame(sent, 0, 0, "copy", layout="yuyv")
+            outputs.sample([same], np.zeros(2, int), matrices(2))
+            np.testing.assert_array_equal(found, outputs.run()["y"])
+        source.close()
+    assert (ring.memory, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
+    camera.check()
+    egl.check()
+    outputs.runner.close()
