@@ -70,7 +70,10 @@ def verified(record: Dict[str, Any], key: Ed25519PublicKey, prefix: bytes = PREF
     """Whether the signature of a record in the one spelling is of this key."""
     rest = {name: value for name, value in record.items() if name != "signature"}
     try:
-        key.verify(bytes.fromhex(record["signature"]), prefix + canonical(rest))
+        signature = bytes.fromhex(record["signature"])
+        if signature.hex() != record["signature"]:  # fromhex takes spaces and capitals, too
+            return False
+        key.verify(signature, prefix + canonical(rest))
     except (InvalidSignature, ValueError, KeyError, TypeError):
         return False
     return True
