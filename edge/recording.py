@@ -109,7 +109,11 @@ def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror}") from error
     with file:
-        if file.read(len(MAGIC)) != MAGIC:
+        magic = file.read(len(MAGIC))
+        if magic != MAGIC:
+            if MAGIC.startswith(magic):  # killed between making the file and its first bytes
+                log.warning("%s: is empty; the recorder was killed as it began", path)
+                return
             raise DataError(f"{path}: is not a recording of poses")
         while True:
             head = file.read(RECORD.size)
