@@ -7,6 +7,7 @@ line says so with "content_type": "application/cbor".
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -150,7 +151,9 @@ class JsonlSink:
     def _end_torn_line(self) -> None:
         """A run that was killed may have left half a line: ours begin on a new one."""
         size = os.fstat(self._fd).st_size if self._is_file else 0
-        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+        readable = fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        # A shell's `>> FILE` can only be written: what stands before our lines is the shell's.
+        if size and readable and os.pread(self._fd, 1, size - 1) != b"\n":
             self._write_all(b"\n")
 
     def _write(self, data: bytes) -> None:

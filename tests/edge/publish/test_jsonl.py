@@ -82,17 +82,32 @@ def test_lines_are_added_after_those_of_a_run_that_was_killed(tmp_path: Path) ->
     assert json.loads(second)["payload"]["seq"] == 5
 
 
+TO_STANDARD_OUTPUT = (
+    "from edge.publish import open_sink, SinkOptions\n"
+    "from edge.messages import Message\n"
+    "s = open_sink('jsonl:-', SinkOptions())\n"
+    "s(Message('t', 'frame', {'a': 1})); s.close(5)\n"
+)
+
+
+def to(stdout: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", TO_STANDARD_OUTPUT]
+    return subprocess.run(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=True,
+                          timeout=60)  # fmt: skip
+
+
 def test_standard_output_carries_lines_only() -> None:
-    code = (
-        "from edge.publish import open_sink, SinkOptions\n"
-        "from edge.messages import Message\n"
-        "s = open_sink('jsonl:-', SinkOptions())\n"
-        "s(Message('t', 'frame', {'a': 1})); s.close(5)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=60
-    )
-    assert done.stdout == b'{"topic": "t", "payload": {"a":1}}\n'
+    assert to(subprocess.PIPE).stdout == b'{"topic": "t", "payload": {"a":1}}\n'
+
+
+@pytest.mark.parametrize("before", [b"", b"of another program\n", b"of another pro"])
+def test_standard_output_may_be_a_file_that_others_wrote(tmp_path: Path, before: bytes) -> None:
+    """As in `edge run >> FILE`: it can be written, not read."""
+    path = tmp_path / "all.log"
+    path.write_bytes(before)
+    with path.open("ab") as shared:
+        assert to(shared).stderr == b""
+    assert path.read_bytes() == before + b'{"topic": "t", "payload": {"a":1}}\n'
 
 
 @pytest.mark.parametrize(
