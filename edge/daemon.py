@@ -15,6 +15,7 @@ from edge.capture import Cameras, aligned_bytes
 from edge.capture._memory import Allocate
 from edge.config import Config
 from edge.errors import ConfigError
+from edge.fallen import Fallen
 from edge.health import Health
 from edge.models import halves
 from edge.notify import Notifier
@@ -46,7 +47,7 @@ def run(
         0, or the exit code of the first camera that failed for good.
 
     Raises:
-        EdgeError: nothing could be started.
+        EdgeError: nothing could be started, or a thread died.
     """
     if not config.cameras:
         raise ConfigError("cameras: none; add a [[cameras]] table or give --source URI")
@@ -54,6 +55,7 @@ def run(
         notify = Notifier()
         stack.callback(notify.close)
         leave = stack.enter_context(Leave(notify))
+        fallen = stack.enter_context(Fallen(leave.now))
         memory = frame_memory(config.runtime.prefer)
         if memory is not None:
             stack.callback(memory.close)
@@ -73,6 +75,7 @@ def run(
         notify.stopping("saying goodbye")
         metrics.tell()
         log.info("%d steps, %d events", steps, running.health.events)
+        fallen.check()
         return _exit_code(running.cameras)
 
 

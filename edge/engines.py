@@ -19,6 +19,7 @@ from edge._engine_build import Build, build
 from edge._engine_fit import Judged, engine_path, judge
 from edge.config import Runtime
 from edge.errors import EdgeError, NoInputError, UnavailableError
+from edge.fallen import Dispensable
 from edge.recipe import Network
 from edge.runtime import Read, Runner, RunnerOptions, open_runner
 from edge.runtime._exchange import Exchange
@@ -116,7 +117,7 @@ class Engines:
     def start(self) -> None:
         """Begin to build what is missing; may be called twice."""
         if self._jobs and self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="engines", daemon=True)
+            self._thread = Dispensable(target=self._work, name="engines", daemon=True)
             self._thread.start()
 
     def close(self) -> None:

@@ -42,8 +42,15 @@ class Leave:
         return max(SPARE_S + 0.1, min(self._asked_s + LEAVE_S - time.monotonic(), 1e9))
 
     def asked(self) -> bool:
-        """Whether SIGTERM or SIGINT came."""
+        """Whether SIGTERM or SIGINT came, or the program itself must go."""
         return self._asked.is_set()
+
+    def now(self, why: str) -> None:
+        """Go without a signal; may be called from any thread."""
+        log.info("stopping: %s", why)
+        self._asked_s = min(self._asked_s, time.monotonic())
+        self._asked.set()
+        self._mouth.send(bytes([signal.SIGTERM]))
 
     def __enter__(self) -> Leave:
         """Listen; a second signal of the same kind kills."""

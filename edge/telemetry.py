@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Protocol
 from edge._telemetry_sysfs import Reading, Sysfs
 from edge.config import Telemetry as Settings
 from edge.errors import EdgeError, UnavailableError
+from edge.fallen import Dispensable
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Telemetry:
         self._told = ""
         self._events: Optional[Dict[str, int]] = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="telemetry", daemon=True)
+        self._thread = Dispensable(target=self._loop, name="telemetry", daemon=True)
         self.reading = Reading()  # the newest
 
     def start(self) -> None:

@@ -22,6 +22,7 @@ from edge.errors import (
     TempError,
     UnavailableError,
 )
+from edge.fallen import Dispensable
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,8 @@ class Progress:
         self.state = state
 
 
-class Reader(threading.Thread):
+class Reader(Dispensable):
     """Reads until the source is over or `left` is set; then it touches nothing any more."""
-
     def __init__(self, order: Order, ring: Ring, progress: Progress, wake: Callable[[], None]):
         super().__init__(name=f"camera {order.name}", daemon=True)
         self.left = threading.Event()
@@ -93,7 +93,7 @@ class Reader(threading.Thread):
         self.left.set()
         source = self.source
         if source is not None and self.is_alive():
-            self._closer = threading.Thread(target=source.close, daemon=True)
+            self._closer = Dispensable(target=source.close, daemon=True)
             self._closer.start()
 
     def join(self, timeout: Optional[float] = None) -> None:

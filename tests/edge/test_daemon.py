@@ -103,6 +103,28 @@ def test_one_bad_camera_never_stops_the_others(video: Path, tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
+def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> None:
+    """As one sink's writer does here; the other sink still hears that the box is offline."""
+    code = (
+        "import sys\nfrom edge.__main__ import main\nfrom edge.publish.jsonl import JsonlSink\n"
+        "write = JsonlSink._write\n"
+        "def bug(self, data):\n"
+        "    write(self, data if not self.name.endswith('dies') else 1 / 0)\n"
+        "JsonlSink._write = bug\nsys.exit(main(sys.argv[1:]))"
+    )
+    config = write_config(tmp_path, "synthetic://walk?people=1&width=160&height=120")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--config", str(config),
+         "--sink", "jsonl:-", "--sink", f"jsonl:{tmp_path}/dies"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 70
+    assert "ZeroDivisionError" in done.stderr, "the traceback is for whoever mends it"
+    assert "the thread 'jsonl' died of a mistake in the program" in done.stderr.splitlines()[-1]
+    assert of_kind(messages(done.stdout), "/status")[-1]["state"] == "offline"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
