@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import numpy as np
 import pytest
 import rtsp_process
+from box_process import spread
 from rtsp_process import RtspServer
 from whole_daemon import Daemon, settings, until
 
@@ -101,8 +102,8 @@ def test_a_stalled_camera_is_flagged_and_comes_back(
         times = [f["t_mono_ns"] for f in watch.of(name, "frame") if f["t_mono_ns"] > begun_ns]
         pauses[name] = float(np.diff(times).max() / 1e9)
         assert "stalled" not in {s["state"] for s in watch.of(name, "state")}
-    figures("P5", outages=len(measured), flagged_s_max=round(float(flagged.max()), 2),
-            back_s_max=round(float(back.max()), 2), longest_pause_of_others_s=pauses)  # fmt: skip
+    figures("P5", outages=len(measured), flagged_s=spread(flagged), hung_back_s=spread(back[::2]),
+            killed_back_s=spread(back[1::2]), longest_pause_of_others_s=pauses)  # fmt: skip
     assert flagged.max() <= FLAGGED_S
     assert back.max() <= BACK_S
     assert max(pauses.values()) <= PAUSE_S
