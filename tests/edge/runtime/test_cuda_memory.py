@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from typing import Any, Iterator
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -193,10 +194,15 @@ def test_a_gpu_that_is_not_there() -> None:
         memory().open_device(3)
 
 
-def test_without_pycuda() -> None:
-    with FakeCuda().installed(**{"pycuda": None, "pycuda.driver": None}), pytest.raises(
-        UnavailableError, match="PyCUDA cannot be imported"
-    ):
+@pytest.mark.parametrize(
+    ("driver", "words"),
+    [(None, "PyCUDA cannot be imported.*pip install"), (OSError("no file"), "no NVIDIA driver")],
+)
+def test_without_pycuda(driver: Any, words: str) -> None:
+    """Whoever has no GPU is not told to install what would not help."""
+    loads = mock.patch.object(ctypes, "CDLL", side_effect=driver)
+    without = FakeCuda().installed(**{"pycuda": None, "pycuda.driver": None})
+    with without, loads, pytest.raises(UnavailableError, match=words):
         memory()
     with FakeCuda().installed():
         assert memory().open_device().name == "Orin"
