@@ -18,6 +18,11 @@ fail() {
 }
 
 name_ok() { # what edge accepts as a device's name, and what no topic filter can hide in
+  # A request with two common names gives two lines, and a broker takes the first name alone.
+  case $1 in
+    *"
+"*) fail "$1: names are one line" ;;
+  esac
   printf '%s\n' "$1" | grep -Eqx '[a-z0-9][a-z0-9_-]{0,31}' ||
     fail "$1: names are 1 to 32 of a-z 0-9 _ - and start with a letter or digit"
 }
@@ -136,12 +141,15 @@ consumer() {
   echo "$dir/$1.crt, $dir/$1.key: for the consumer $1; the broker's acl says what it may do"
 }
 
-revoke() {
+revoke() { # every certificate of the name: one that was signed anew leaves its elders valid
   name_ok "$1"
-  [ -r "$dir/$1.crt" ] || fail "$dir/$1.crt: no such file"
+  grep -q "/CN=$1\$" "$dir/index.txt" || fail "$1: nobody of this name has a certificate"
   settings >"$dir/openssl.cnf"
-  openssl ca -config "$dir/openssl.cnf" -revoke "$dir/$1.crt" 2>"$dir/openssl.log" ||
-    fail "$1: $(head -n 1 "$dir/openssl.log")"
+  valid=$(awk -F '\t' -v name="/CN=$1" '$1 == "V" && $6 == name { print $4 }' "$dir/index.txt")
+  for serial in $valid; do
+    openssl ca -config "$dir/openssl.cnf" -revoke "$dir/issued/$serial.pem" \
+      2>"$dir/openssl.log" || fail "$1: $(grep -v '^Using' "$dir/openssl.log" | head -n 1)"
+  done
   new_list
   echo "$dir/ca.crl: copy it to the broker and reload it"
 }
