@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Protocol, Tuple
+from typing import Any, List, Protocol, Tuple
 
 from edge import codec
 from edge.messages import Message
@@ -13,6 +13,14 @@ from edge.outbox import Row
 TAKEN = 0x00
 NOBODY = 0x10  # no matching subscribers: counts as success there, not here
 FINAL = frozenset((0x87, 0x90, 0x99))  # not authorized, topic name invalid, payload invalid
+
+HINTS = {  # CONNACK and DISCONNECT reason codes, MQTT 5 section 2.4
+    0x86: "check the user and mqtt.password_file",
+    0x87: "check the user, mqtt.password_file and the broker's access list",
+    0x84: 'the broker does not speak this version; try mqtt.protocol = "3.1.1"',
+    0x8E: "another client has the same name; do two boxes share the device name?",
+    0x95: "the message is larger than the broker allows",
+}
 
 
 @dataclass(frozen=True)
@@ -150,3 +158,9 @@ def read_correlation(data: bytes) -> Tuple[str, int]:
     if not (mark and token.isalnum() and digits.isdigit() and len(digits) <= 18):
         return "", 0
     return token.decode("ascii"), int(digits)
+
+
+def explain(reason: Any) -> str:
+    """A reason code in words, with what to do about it."""
+    hint = HINTS.get(reason.value)
+    return f"{reason} (code {reason.value})" + (f"; {hint}" if hint else "")

@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Callable, Optional, cast
 from paho.mqtt.client import Client, MQTTv5, MQTTv311, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge import _durable, codec
@@ -26,7 +27,7 @@ from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
 from edge.publish._box import Settings
 from edge.publish._lanes import lateness
-from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up
+from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up, explain
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
 from edge.publish._store import Store
 
@@ -35,13 +36,8 @@ log = logging.getLogger(__name__)
 SEND_BUFFER_BYTES = 2**18  # live frames older than this many bytes are worth nothing
 GOODBYE_S = 1.0
 HEARD_ROOM = 10_000
-HINTS = {  # CONNACK and DISCONNECT reason codes, MQTT 5 section 2.4
-    0x86: "check the user and mqtt.password_file",
-    0x87: "check the user, mqtt.password_file and the broker's access list",
-    0x84: 'the broker does not speak this version; try mqtt.protocol = "3.1.1"',
-    0x8E: "another client has the same name; do two boxes share the device name?",
-    0x95: "the message is larger than the broker allows",
-}
+# What paho 2.0 and 2.1 raise over bytes that are no MQTT: any port may answer, not only brokers.
+UNREADABLE = (MQTTException, struct.error, LookupError, ValueError, TypeError, AssertionError)
 
 
 def open_sink(uri: str, options: SinkOptions) -> MqttSink:
@@ -141,6 +137,17 @@ class MqttSink:
         self._disk.join(GOODBYE_S)
 
 
+class _Client(Client):
+    unreadable: Callable[[Exception], None]
+
+    def loop_forever(self, *args: Any, **named: Any) -> Any:
+        """Run paho's thread: what it cannot read ends the connection, not the program."""
+        try:
+            return super().loop_forever(*args, **named)
+        except UNREADABLE as error:
+            self.unreadable(error)
+
+
 class Connection:
     """One paho client for one connection: a new one each time carries nothing over.
 
@@ -162,7 +169,7 @@ class Connection:
         self._v5 = broker.settings.protocol == "5"
         self._notes = notes
         self._gone = threading.Event()
-        self._client = Client(
+        self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"edge-{options.device}",
             clean_session=None if self._v5 else True,
@@ -178,6 +185,7 @@ class Connection:
         if options.will is not None:
             will = options.will
             self._client.will_set(will.topic, will.body, will.qos, will.retain)
+        self._client.unreadable = self._on_unreadable
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
@@ -258,6 +266,9 @@ class Connection:
         why = f"the broker sent us away: {explain(reason)}" if told else "the connection is lost"
         self._notes.put(Down(self, why))
 
+    def _on_unreadable(self, error: Exception) -> None:
+        self._notes.put(Down(self, f"what answers is no MQTT broker, or a broken one ({error!r})"))
+
     def _on_publish(
         self, client: Any, userdata: Any, packet: int, reason: Optional[ReasonCode], properties: Any
     ) -> None:
@@ -286,9 +297,3 @@ def ping_s(keepalive_s: int) -> int:
     answer, and looks once a second: at worst 2 x + 1 s.
     """
     return max(1, int((1.6 * keepalive_s - 1) / 2))
-
-
-def explain(reason: Any) -> str:
-    """A reason code in words, with what to do about it."""
-    hint = HINTS.get(reason.value)
-    return f"{reason} (code {reason.value})" + (f"; {hint}" if hint else "")

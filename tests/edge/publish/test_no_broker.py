@@ -1,0 +1,75 @@
+"""What answers at a broker's address may be anything: no bytes end more than the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any, Iterator, List
+
+import pytest
+
+from edge.messages import Builder
+from edge.publish import SinkOptions, open_sink
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+ANSWERS = {
+    "a web server": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n" + b"x" * 200,
+    "a mail server": b"220 mail.example.org ESMTP\r\n" * 5,
+    "a store": b"-ERR unknown command\r\n" * 10,
+    "no such reason": b"\x20\x03\x00\xff\x00",
+    "a topic that is no text": CONNACK + b"\x30\x08\x00\x03\xff\xfea\x00hi",
+    "an acknowledgement of nonsense": CONNACK + b"\x40\x04\x00\x01\xee\x00",
+    "a receive maximum of 0": b"\x20\x06\x00\x00\x03\x21\x00\x00",
+    "properties of nonsense": CONNACK + b"\x30\x0a\x00\x01a\x04\xff\xff\xff\xffhi",
+}
+
+
+@contextlib.contextmanager
+def port_that_says(answer: bytes, calls: List[int]) -> Iterator[int]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(8)
+
+    def serve() -> None:
+        while True:
+            with contextlib.suppress(ConnectionError), listener.accept()[0] as call:
+                call.settimeout(20)
+                call.recv(4096)
+                if calls[0] < 0:
+                    return
+                calls[0] += 1
+                call.sendall(answer)
+                while call.recv(4096):
+                    pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    port = listener.getsockname()[1]
+    yield port
+    calls[0] = -1
+    with socket.create_connection(("127.0.0.1", port)) as last:
+        last.sendall(b"end")
+    thread.join(30)
+    listener.close()
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_bytes_that_are_no_mqtt_end_the_connection_and_no_thread(
+    answer: bytes, monkeypatch: Any
+) -> None:
+    died: List[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: died.append(repr(told.exc_value)))
+    calls = [0]
+    with port_that_says(answer, calls) as port:
+        will = Builder("box").offline("lost")
+        options = SinkOptions("box", will, listen={"poses/v1/box/cmd/#": lambda came: None})
+        sink = open_sink(f"mqtt://127.0.0.1:{port}?reconnect_max_s=0.1", options)
+        give_up_s = time.monotonic() + 30
+        while calls[0] < 2 and not died and time.monotonic() < give_up_s:
+            time.sleep(0.01)
+        again = calls[0] >= 2
+        sink.close(1)
+    assert died == []
+    assert again, "it is tried again"
