@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edge import skeletons
+from edge.capture._opencv import is_text
 from edge.errors import NoInputError
 from edge.snapshot import to_bgr
 from edge.structures import Frame, Poses
@@ -72,7 +73,10 @@ class Annotator:
     def __init__(self, path: Path, cameras: Sequence[str]) -> None:
         if not path.parent.is_dir():
             raise NoInputError(f"{path.parent}: no such folder for the annotated video; create it")
-        self._path = path
+        # An absolute path: libav takes a colon in a relative one for a protocol.
+        self._path = path.absolute()
+        if not is_text(self._path):  # OpenCV crashes on it
+            raise NoInputError(f"{path}: is no name in UTF-8; choose another for the video")
         self._cameras = list(cameras)
         self._columns = math.ceil(math.sqrt(len(cameras)))
         self._writer: Optional[Any] = None
@@ -94,7 +98,9 @@ class Annotator:
         self._write(frames[0])
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; a single picture has no rate to be known."""
+        if self._writer is None and self._pending.size and not self.stopped:
+            self._open(1.0)
         if self._writer is not None:
             self._writer.release()
             self._writer = None
@@ -114,7 +120,8 @@ class Annotator:
     def _begin(self, frame: Frame) -> None:
         width, height = frame.size
         scale = min(1.0, TILE_PX / max(width, height)) if len(self._cameras) > 1 else 1.0
-        self._tile = (int(width * scale) // 2 * 2, int(height * scale) // 2 * 2)
+        # Coders want even sizes, and none of a thin picture's may become 0.
+        self._tile = (max(int(width * scale) // 2, 1) * 2, max(int(height * scale) // 2, 1) * 2)
         rows = math.ceil(len(self._cameras) / self._columns)
         shape = (self._tile[1] * rows, self._tile[0] * self._columns, 3)
         self._canvas = np.zeros(shape, np.uint8)
@@ -125,7 +132,7 @@ class Annotator:
         (w, h), (width, height) = self._tile, frame.size
         tile = self._canvas[row * h : (row + 1) * h, column * w : (column + 1) * w]
         scale = min(w / width, h / height)
-        inner = tile[: int(height * scale), : int(width * scale)]
+        inner = tile[: max(int(height * scale), 1), : max(int(width * scale), 1)]
         image = frame.image if frame.layout == "bgr" else to_bgr(frame)
         if inner.shape == image.shape:
             inner[:] = image
@@ -153,12 +160,14 @@ class Annotator:
     def _open(self, rate_hz: float) -> None:
         assert self._canvas is not None
         size: Tuple[int, int] = (self._canvas.shape[1], self._canvas.shape[0])
-        codec = cv2.VideoWriter.fourcc(*("mp4v" if self._path.suffix == ".mp4" else "MJPG"))
+        mp4 = self._path.suffix.lower() == ".mp4"
+        codec = cv2.VideoWriter.fourcc(*("mp4v" if mp4 else "MJPG"))
         self._writer = cv2.VideoWriter(str(self._path), codec, rate_hz, size)
         if not self._writer.isOpened():
             self._stop("the video cannot be opened for writing; use a writable .mp4 or .avi path")
             return
         self._writer.write(self._pending)
+        self._pending = self._pending[:0]
         self.pictures += 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import numpy as np
@@ -42,6 +43,15 @@ VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version
 def has(backend: int) -> bool:
     """Whether this OpenCV was built with a backend, or finds its plugin."""
     return bool(cv2.videoio_registry.hasBackend(backend))
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is UTF-8; with another one, OpenCV's binding (5.0) crashes the process."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def timeouts(backend: int, timeout_s: float) -> List[int]:

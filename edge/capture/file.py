@@ -17,6 +17,7 @@ from typing import List, Optional, Tuple
 
 from edge.capture import _query
 from edge.capture._image_size import image_size
+from edge.capture._opencv import is_text
 from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import PLAYBACK, RECORDING, Address, CaptureOptions, EndOfStream
@@ -65,6 +66,9 @@ def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel
     """
     path, paths = _find(address)
     limit = options.max_megapixels
+    for one in paths:
+        if not is_text(one):
+            raise NoInputError(f"{one}: its name or folder is not in UTF-8; rename it")
     if path.is_dir() or len(paths) > 1:
         return PictureReel(paths, rate_hz, limit)
     if path.stat().st_size == 0:

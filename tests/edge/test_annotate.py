@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import collections
+import os
 import shutil
 from pathlib import Path
+from typing import Tuple
 
 import cv2
 import numpy as np
@@ -100,6 +102,49 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     for i in range(3):
         annotator([frame(i)], [people()])
     assert "cannot be opened" in annotator.stopped
+
+
+def test_a_single_picture_is_a_video_of_one(tmp_path: Path) -> None:
+    annotator = Annotator(tmp_path / "a.mp4", ["cam0"])
+    annotator([frame(0)], [people()])
+    annotator.close()
+    annotator.close()
+    video = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert video.read()[0]
+    assert not video.read()[0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1)])
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_the_thinnest_pictures_are_shown(
+    tmp_path: Path, size: Tuple[int, int], cameras: int
+) -> None:
+    names = [f"cam{i}" for i in range(cameras)]
+    annotator = Annotator(tmp_path / "a.avi", names)
+    for i in range(3):
+        picture = np.full((size[1], size[0], 3), 200, np.uint8)
+        frames = [Frame(picture, i, i * 40_000_000, name) for name in names]
+        annotator(frames, [people()] * cameras)
+    annotator.close()
+    assert annotator.pictures == 3
+
+
+def test_the_video_may_have_a_time_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.mp4", "12:31.MP4"):
+        annotator = Annotator(Path(name), ["cam0"])
+        for i in range(3):
+            annotator([frame(i)], [people()])
+        annotator.close()
+        assert (annotator.pictures, annotator.stopped) == (3, "")
+        assert Path(name).stat().st_size > 0
+
+
+def test_a_name_that_opencv_crashes_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match="no name in UTF-8"):
+        Annotator(tmp_path / os.fsdecode(b"caf\xe9.mp4"), ["cam0"])
 
 
 def test_contact_sheet_puts_pictures_side_by_side() -> None:

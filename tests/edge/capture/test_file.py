@@ -267,6 +267,18 @@ def test_bad_input_is_one_line(
     assert capfd.readouterr().err == "", "the libraries below say nothing of their own"
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"caf\xe9.png", b"caf\xe9/1.png"])
+def test_name_that_opencv_crashes_on_is_told(tmp_path: Path, clip: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    data = cv2.imencode(".png", picture(1))[1].tobytes()
+    path.write_bytes(data if path.suffix == ".png" else clip.read_bytes())
+    for written in (path, path.parent):
+        if written != tmp_path or path.suffix == ".png":
+            with pytest.raises(NoInputError, match="not in UTF-8; rename it"):
+                play(f"file://{written}")
+
+
 def test_unreadable_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
     with pytest.raises(NoInputError, match=r"dangling\.mp4"):
