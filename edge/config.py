@@ -259,7 +259,10 @@ def complete(config: Config) -> Config:
         if name in names[:i]:
             raise ConfigError(f"cameras[{i}].name: {name!r} is taken by an earlier camera")
     for i, rule in enumerate(config.rules):
-        for name in rule.get("cameras", []) if isinstance(rule.get("cameras", []), list) else []:
+        watched = rule.get("cameras", [])
+        if not isinstance(watched, list):
+            raise ConfigError(f"rules[{i}].cameras: expected a list of names, got {watched!r}")
+        for name in watched:
             if name not in names:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"

@@ -62,6 +62,13 @@ def test_rule_for_a_camera_that_is_not_there(tmp_path: Path) -> None:
         config.load(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("watched", ['"cam0"', "5", "{}"])
+def test_the_cameras_of_a_rule_are_a_list(tmp_path: Path, watched: str) -> None:
+    text = f'[[cameras]]\nsource = "file://a"\n[[rules]]\nkind = "zone"\ncameras = {watched}'
+    with pytest.raises(ConfigError, match=r"rules\[0\].cameras: expected a list of names"):
+        config.load(write(tmp_path, text))
+
+
 def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="No such file"):
         config.load(tmp_path / "none.toml")
