@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Dict, List, Optional, Sequence
 
 from edge import __version__
-from edge.errors import ConfigError, EdgeError, UnavailableError
+from edge.errors import ConfigError, DataError, EdgeError, UnavailableError
 
 HERE = Path(__file__).parent
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -106,6 +106,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
         # The reader is gone: nothing to say, and the interpreter must not try to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except UnicodeEncodeError as error:
+        # Of a file: the bytes of a name that is not UTF-8 come as surrogates (PEP 383).
+        around = str(error.object)[max(0, error.start - 20) : error.end + 20]
+        return complain(f"a name is not UTF-8, rename it: ... {around!a} ...", DataError.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", IO_ERROR)

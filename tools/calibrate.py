@@ -19,6 +19,7 @@ from tools import places
 from tools.calib import make, media, selection
 from tools.calib.make import Made, Order
 from tools.calib.selection import CALIBRATION, HELD_OUT
+from tools.fetch.files import locked
 from tools.fetch.sources import load_set
 from tools.get import ensure_set
 
@@ -110,9 +111,10 @@ def _media(arguments: argparse.Namespace) -> List[str]:
 
 
 def _record_again(folder: Path, settings: config.Config, quiet: bool) -> Made:
-    chosen = selection.load(folder)
-    selection.require_pictures(folder, chosen.frames)
-    inputs = make.record_inputs(folder, chosen, settings, quiet)
+    with locked(folder / make.LOCK):
+        chosen = selection.load(folder)
+        selection.require_pictures(folder, chosen.frames)
+        inputs = make.record_inputs(folder, chosen, settings, quiet)
     return Made(folder, chosen, inputs=inputs)
 
 

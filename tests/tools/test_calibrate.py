@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any, List
@@ -82,7 +85,7 @@ def test_the_same_again(tmp_path: Path) -> None:
     for sets in ("a", "b"):
         assert calibrate(tmp_path / sets, *few(clip), "--json") == 0
     files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
-    assert len(files) == 10 + 4 + 4 + 2
+    assert len(files) == 10 + 4 + 4 + 2 + 1, "pictures, inputs, set.toml, report, lock"
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     assert not list(tmp_path.rglob(".part"))
@@ -257,3 +260,33 @@ def test_damaged_selection(tmp_path: Path, capsys: Any) -> None:
     said = capsys.readouterr().err
     assert "gym/set.toml" in said
     assert said.count("\n") == 1
+
+
+def test_pictures_of_the_user_are_never_replaced(tmp_path: Path, capsys: Any) -> None:
+    own = folder_of_pictures(tmp_path / "gym/frames", 30)
+    before = {p: p.read_bytes() for p in own.iterdir()}
+    assert calibrate(tmp_path, *few(own)) == 78
+    assert "move your recordings elsewhere" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in own.iterdir()} == before
+
+
+def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    clips = [video(tmp_path / f"{n}.avi", 40, n) for n in range(2)]
+    words = ["--sets", tmp_path, "--models", MODELS, "--detect", "twobox", "--pose", "standing"]
+    running = [
+        subprocess.Popen([sys.executable, "-m", "tools", "calibrate", "gym",
+                          *map(str, [*words, *few(clip)])], stderr=subprocess.PIPE, text=True)
+        for clip in clips
+    ]  # fmt: skip
+    told = [one.communicate(timeout=300)[1] for one in running]
+    assert [one.returncode for one in running] == [0, 0], told
+    chosen = selection.load(tmp_path / "gym")
+    selection.require_pictures(tmp_path / "gym", chosen.frames)
+
+
+def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path, capsys: Any) -> None:
+    clip = video(tmp_path / "clip.avi", 40)
+    shutil.copy(clip, tmp_path / os.fsdecode(b"caf\xe9.avi"))
+    assert calibrate(tmp_path / "sets", *few(tmp_path)) == 0
+    assert "not UTF-8" in capsys.readouterr().err
+    assert len(selection.load(tmp_path / "sets/gym").sources) == 1

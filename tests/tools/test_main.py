@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -136,3 +137,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     assert code == 141
     assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    network = Path(__file__).resolve().parents[1] / "edge/golden/models/twobox/model.onnx"
+    odd = str(tmp_path / os.fsdecode(b"caf\xe9.onnx"))
+    shutil.copy(network, odd)
+    words = ["import", odd, "--family", "yolox", "--models", str(tmp_path / "models")]
+    done = subprocess.run([*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 65
+    assert "not UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "models").iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +13,19 @@ import numpy as np
 
 from edge.assemble import Models
 from edge.config import Config
-from edge.errors import DataError, NoInputError
+from edge.errors import ConfigError, DataError, NoInputError
 from edge.structures import Detections, Frame, Poses
 from tools.calib import choose, live, media, report, selection
 from tools.calib.record import record
 from tools.calib.scan import Look, Seen, scan, strides
 from tools.calib.selection import CALIBRATION, FOLDERS, HELD_OUT, Picture, Selection
-from tools.fetch.files import sha256_of
+from tools.fetch.files import locked, sha256_of
 from tools.progress import Progress, track
 
 LOOKED_AT = 6  # frames looked at for each one chosen; of a camera, whose frames take room, ...
 WATCHED = 2
+LOCK = ".lock"  # in the set's folder
+OURS = re.compile(r"\d{3,}-\d{6,}\.png")  # a chosen frame: number of the recording, of the frame
 LEAST_PEOPLE = 16  # in the calibration frames, unless fewer frames than that are wanted
 RULE = (
     "every n-th frame is looked at; one stretch of each recording, the same share of all, is held "
@@ -56,11 +59,18 @@ class Made:
 
 
 def make(folder: Path, order: Order, settings: Config) -> Made:
-    """Choose frames, keep them, record what the networks are fed.
+    """Choose frames, keep them, record what the networks are fed; one program at a time.
 
     Raises:
-        EdgeError: nothing to read, nobody in it, or too few; the set before stays as it was.
+        EdgeError: nothing to read, nobody in it, or too few, or pictures of the user's own where
+            the chosen ones go; the set before stays as it was.
     """
+    with locked(folder / LOCK):
+        _require_room(folder)
+        return _make(folder, order, settings)
+
+
+def _make(folder: Path, order: Order, settings: Config) -> Made:
     part = folder / ".part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -74,6 +84,21 @@ def make(folder: Path, order: Order, settings: Config) -> Made:
         return made
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _require_room(folder: Path) -> None:
+    """What is replaced must be what an earlier run made.
+
+    Raises:
+        ConfigError: names a file that is not.
+    """
+    for name in FOLDERS.values():
+        foreign = [p for p in (folder / name).glob("*") if not OURS.fullmatch(p.name)]
+        if foreign:
+            raise ConfigError(
+                f"{sorted(foreign)[0]}: is where the chosen pictures go, which replace all that is "
+                f"in {folder / name}; move your recordings elsewhere"
+            )
 
 
 def record_inputs(

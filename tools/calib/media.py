@@ -150,3 +150,5 @@ def _open(path: Path) -> Reel:
         return file.open_reel(address, ASSUMED_HZ, OPTIONS)
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        raise NoInputError(f"{str(path)!a}: is a name that is not UTF-8; rename it") from error
