@@ -12,6 +12,7 @@ from edge.errors import ConfigError
 from edge.recipe import Network, Recipe, load_recipe
 from tools import places
 from tools.fetch.files import write_atomically
+from tools.proof.record import candidate_path, path_of
 from tools.quant import inputs, network, report
 from tools.quant.cache import write_cache
 from tools.quant.graph import layers, load_model, wire
@@ -70,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.sets, arguments.set or recipe.calibration, arguments.model
     )
     outcomes = {n: _make(folder, recipe, n, crops, arguments) for n in chosen}
+    for part in recipe.networks.values():  # what was proven, was of the whole model as it was
+        path_of(candidate_path(folder, part, "int8")).unlink(missing_ok=True)
     found = {n: _write(folder, recipe.networks[n], crops / f"{n}.npy", outcome, arguments)
              for n, outcome in outcomes.items()}
     if arguments.json:

@@ -65,6 +65,14 @@ def made(place: Path, suffix: str) -> Path:
     return place / "engines" / "small" / f"net{suffix}"
 
 
+def test_the_proof_of_the_network_before_goes(place: Path) -> None:
+    assert quantize(place, "--method", "minmax") == 0
+    proof = made(place, ".int8.gate.json")
+    proof.write_text('{"passed": true}')
+    assert quantize(place, "--method", "mse") == 0
+    assert not proof.exists()
+
+
 def test_files_are_written_and_the_network_is_the_one_the_daemon_loads(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ from tools.__main__ import main
 from tools.proof import compare, gate, relax
 from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
+from tools.proof.record import give_back
 from tools.proof.search import Trial, search
 
 MODELS = Path(__file__).resolve().parents[1] / "edge/golden/models"
@@ -283,6 +284,14 @@ def test_a_bad_candidate_goes_back_and_stays_there(place: Path, capsys: Any) -> 
     assert verify(place, "standing") == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("passes its gate as float")
     assert goal.with_suffix(".refused.onnx").read_bytes() == refused
+
+
+def test_a_network_that_cannot_be_given_back_stays(tmp_path: Path) -> None:
+    path = tmp_path / "net.int8.onnx"
+    path.write_bytes(b"refused")
+    with pytest.raises(OSError, match="No such file"):  # as a full disk does: nothing is copied
+        give_back(path, tmp_path / "net.onnx")
+    assert path.read_bytes() == b"refused"
 
 
 def test_a_detector_that_loses_people(place: Path, capsys: Any) -> None:

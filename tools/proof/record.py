@@ -31,9 +31,9 @@ def kept_path(candidate: Path) -> Path:
 
 def give_back(candidate: Path, original: Path) -> None:
     """Put the FP32 network in the place of a refused one; that one is kept beside it."""
-    candidate.replace(kept_path(candidate))
     part = candidate.with_name(f".{candidate.name}.part")
     shutil.copyfile(original, part)
+    candidate.replace(kept_path(candidate))
     part.replace(candidate)
 
 
