@@ -6,6 +6,7 @@ import argparse
 import base64
 import json
 import queue
+import re
 import secrets
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ from tools.sign import load_secret
 
 HELP = "sign a command, send it to a box and wait for the answer"
 REFUSED = 77  # sysexits EX_NOPERM
+LONGEST_WAIT_S = 86400
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, and tell the answer."""
     if name_problem(arguments.device):
         raise ConfigError(f"--device: {name_problem(arguments.device)}")
+    if not 0 < arguments.wait <= LONGEST_WAIT_S:
+        raise ConfigError(f"--wait: above 0 and up to {LONGEST_WAIT_S} s")
     args = values(arguments.values)
     if arguments.name == "snapshot" and arguments.out is None:
         raise ConfigError("--out F.jpg: where the picture goes is missing")
@@ -66,7 +71,7 @@ def values(pairs: List[str]) -> Dict[str, Any]:
         name, mark, value = pair.partition("=")
         if not mark or not name:
             raise ConfigError(f"{pair!r}: expected KEY=VALUE")
-        found[name] = int(value) if value.lstrip("-").isdecimal() else value
+        found[name] = int(value) if WHOLE.fullmatch(value) else value
     return found
 
 

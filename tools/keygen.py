@@ -28,11 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Write both files; never over others."""
     secret, public = (arguments.name.with_name(arguments.name.name + s) for s in (".key", ".pub"))
     key = Ed25519PrivateKey.generate()
-    write_new(secret, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
     public_bytes = key.public_key().public_bytes(
         Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
     )
+    # The secret key last, and no half of a pair stays: one would not fit what is there already.
     write_new(public, public_bytes, 0o644)
+    try:
+        secret_bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_new(secret, secret_bytes, 0o600)
+    except BaseException:
+        public.unlink()
+        raise
     print(f"{secret}: signs; keep it off the device\n{public}: goes onto it ([trust] key_file)")
     return 0
 
@@ -49,5 +55,9 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
         raise ConfigError(f"{path}: exists; a key is never overwritten, choose another") from None
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror}") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        path.unlink()
+        raise

@@ -48,6 +48,14 @@ def test_secret_key_is_for_its_owner_only_and_never_overwritten(
     assert (place / "operator.key").read_bytes() == before
 
 
+@pytest.mark.parametrize("lost", ["operator.key", "operator.pub"])
+def test_half_of_a_pair_gets_no_other_half(place: Path, lost: str) -> None:
+    (place / lost).rename(place / "elsewhere")
+    before = sorted(p.name for p in place.iterdir())
+    assert main(["keygen", str(place / "operator")]) == 78
+    assert sorted(p.name for p in place.iterdir()) == before
+
+
 def test_signed_models_are_loaded(place: Path) -> None:
     assert sign(place) == 0
     assert sign(place, "--check") == 0
