@@ -6,12 +6,14 @@ line says so with "content_type": "application/cbor".
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import logging
 import os
 import queue
+import select
 import stat
 import sys
 import threading
@@ -40,6 +42,8 @@ def open_sink(uri: str, options: SinkOptions) -> JsonlSink:
     """
     path = check(uri, options)
     if path == "-":
+        if sys.stdout is None:  # a shell's `>&-`
+            raise ConfigError("sink jsonl:-: standard output is closed")
         sys.stdout.flush()
         return JsonlSink(os.dup(sys.stdout.fileno()), "standard output", options)
     try:
@@ -58,7 +62,7 @@ def check(uri: str, options: SinkOptions) -> str:
     """
     path = uri.partition(":")[2]
     path = path[2:] if path.startswith("//") else path
-    if not path:
+    if not path or "\0" in path:
         raise ConfigError(f"sink {uri!r}: expected jsonl:PATH, or jsonl:- for standard output")
     return path
 
@@ -170,9 +174,23 @@ class JsonlSink:
         done = 0
         try:
             while done < len(data):
-                done += os.write(self._fd, data[done:])
+                done += self._write_some(data[done:])
         except OSError as error:
             if self._is_file and done:
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - done)
+                self._take_back(done)
             return error.strerror or str(error)
         return ""
+
+    def _write_some(self, data: bytes) -> int:
+        """Whoever shares our standard output may have made it one that never waits."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            select.select([], [self._fd], [])
+            return 0
+
+    def _take_back(self, size: int) -> None:
+        with contextlib.suppress(OSError):  # a file that can only grow keeps its torn line
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - size)
+            # Without it the next line of a shell's `> FILE` would leave a hole before it.
+            os.lseek(self._fd, 0, os.SEEK_END)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -122,7 +123,7 @@ def test_a_path_that_cannot_be_written_is_an_error_at_the_start(
         open_sink(f"jsonl:{tmp_path}/{tail}", PLAIN)
 
 
-@pytest.mark.parametrize("uri", ["jsonl:", "jsonl://"])
+@pytest.mark.parametrize("uri", ["jsonl:", "jsonl://", "jsonl:a\0b"])
 def test_an_address_without_a_path(uri: str) -> None:
     for use in (parse, open_sink):
         with pytest.raises(ConfigError, match="jsonl:- for standard output"):
@@ -185,6 +186,38 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_no_torn_line(tmp_path:
         f"jsonl:{path}: can be written again",
     ]
     assert [line["payload"]["pad"] for line in lines(path)] == ["x" * 70] * (fit + 3)
+
+
+def test_nor_a_hole_in_a_file_that_is_standard_output(tmp_path: Path) -> None:
+    """As in `edge run > FILE`, where the next line goes to a place that the system remembers."""
+    path = tmp_path / "o"
+    script = FULL_THEN_FREE.replace("print(", "logging.info(")
+    with path.open("wb") as stdout:
+        command = [sys.executable, "-c", script, "-"]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=60, stdout=stdout)
+    assert {line["payload"]["pad"] for line in lines(path)} == {"x" * 70}
+
+
+def test_standard_output_may_be_closed() -> None:
+    """As in `edge run >&-`."""
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, TO_STANDARD_OUTPUT]
+    done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == "edge.errors.ConfigError: sink jsonl:-: standard output is closed"
+
+
+def test_a_pipe_that_never_waits_loses_nothing(pipe: Tuple[int, int]) -> None:
+    """Whoever shares our standard output may have set it so."""
+    os.set_blocking(pipe[1], False)
+    sink = JsonlSink(pipe[1], "p", PLAIN)
+    for i in range(9):
+        sink(message(i, size=2**15))
+    got = b""
+    while got.count(b"\n") < 9 and select.select([pipe[0]], [], [], 10)[0]:
+        got += os.read(pipe[0], 2**16)
+    sink.close(20)
+    assert [json.loads(line)["payload"]["seq"] for line in got.splitlines()] == list(range(9))
+    assert sink.counters.report() == {"sent": 9, "dropped": 0, "refused": 0}
 
 
 def test_a_reader_that_goes_away_is_told_once(pipe: Tuple[int, int], caplog: Any) -> None:
