@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, cast
+from typing import Any, Callable, Dict, List, Mapping, cast
 
 from edge import skeletons
 from edge.config import Config
@@ -77,7 +77,7 @@ class Models:
         try:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
             self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
-            self._check()
+            check_roles(config, self.detect, self.pose)
         except BaseException:
             self.close()
             raise
@@ -100,20 +100,6 @@ class Models:
         for runner in self.runners.values():
             runner.close()
 
-    def _check(self) -> None:
-        if not hasattr(self.pose, "skeleton"):
-            name = self._config.pose.model
-            raise ConfigError(f"pose.model: {name!r} finds boxes, not poses: it is a detect.model")
-        if hasattr(self.detect, "skeleton"):
-            name = self._config.detect.model
-            raise ConfigError(
-                f"detect.model: {name!r} gives poses, not boxes; use it as pose.model "
-                'with detect.model = "none"'
-            )
-        if self._config.detect.model == "none" and not self.pose.one_stage:
-            name = self._config.pose.model
-            raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
-
     def _load(self, name: str, min_score: float) -> Model:
         if name == "none":
             return load_model(Recipe(family="none", networks={}), {}, ModelOptions())
@@ -132,6 +118,24 @@ class Models:
             self.runners[full] = self.engines.open(folder, name, network, shapes[name])
             self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
         return opened
+
+
+def check_roles(config: Config, detect: Any, pose: Any) -> None:
+    """Refuse a pose model in the detector's place and the like; of models or of their classes.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    name = config.pose.model
+    if not hasattr(pose, "one_stage"):
+        raise ConfigError(f"pose.model: {name!r} finds boxes, not poses: it is a detect.model")
+    if hasattr(detect, "one_stage"):
+        raise ConfigError(
+            f"detect.model: {config.detect.model!r} gives poses, not boxes; use it as pose.model "
+            'with detect.model = "none"'
+        )
+    if config.detect.model == "none" and not pose.one_stage:
+        raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
 
 
 def build_cameras(config: Config, skeleton: str) -> Dict[str, Camera]:

@@ -134,6 +134,8 @@ class Pipeline:
                 frames = self.cameras.take(0.2)
                 step = self.look(frames) if frames else Step([], [])  # so that a stall is told of
                 if not frames and self.cameras.ended:
+                    filled.wait()
+                    told.put(step)  # how they ended
                     break
                 filled.wait()  # so that no camera lends more than four frames
                 if self.parts is not None and self.at_once():

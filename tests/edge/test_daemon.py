@@ -212,6 +212,26 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("detect", "pose", "words"),
+    [
+        ("none", "standing", "needs a detector"),
+        ("standing", "standing", "gives poses, not boxes"),
+        ("twobox", "twobox", "finds boxes, not poses"),
+        ("twobox", "none", "finds boxes, not poses"),
+    ],
+)
+def test_check_refuses_models_in_the_wrong_place_as_run_does(
+    tmp_path: Path, detect: str, pose: str, words: str
+) -> None:
+    models = f'[detect]\nmodel = "{detect}"\n[pose]\nmodel = "{pose}"\n'
+    text = f'[[cameras]]\nsource = "file://a"\n[models]\ndir = "{MODELS}"\n{models}'
+    (tmp_path / "c.toml").write_text(text)
+    for command in (("check", "c.toml"), ("run", "--config", "c.toml")):
+        done = edge(*command, cwd=tmp_path)
+        assert (done.returncode, words in done.stderr) == (78, True)
+
+
 def test_doctor_tells_what_is_there(video: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, f"file://{video}")
     done = edge("doctor", "--json", "--config", config, cwd=tmp_path)

@@ -112,6 +112,12 @@ def test_no_frames_still_tells_the_states() -> None:
     assert not loop.publisher.frames
 
 
+def test_cameras_that_end_at_once_are_told_of() -> None:
+    loop = pipeline(Cameras(0))
+    assert loop.run(lambda: False) == 0
+    assert [s.camera for s in loop.publisher.states] == list(NAMES)
+
+
 def test_stop_and_max_steps() -> None:
     assert pipeline(Cameras(50)).run(lambda: False, max_steps=7) == 7
     loop = pipeline(Cameras(50))
