@@ -70,6 +70,9 @@ def sign(root: Path, key: Ed25519PrivateKey) -> None:
     Between the two renames the old signature does not fit the new list: a reader refuses, it never
     accepts what was not signed.
     """
+    for path in signable(root):
+        if root.resolve() not in path.resolve().parents:
+            raise DataError(f"{path.parent}: is a link out of {root}; put the folder itself there")
     files = {p.relative_to(root).as_posix(): digest(p) for p in signable(root)}
     if not files:
         raise DataError(f"{root}: nothing to sign; there is no model.toml, .onnx or .engine in it")

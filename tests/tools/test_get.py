@@ -19,6 +19,7 @@ import pytest
 
 from edge.errors import DataError
 from tools.fetch import archives
+from tools.fetch.files import locked
 
 PROGRESS = re.compile(r"(downloading|converting) .*: \d+ ")
 
@@ -416,3 +417,11 @@ def test_cut_archives_are_answered(tmp_path: Path, make: str) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(DataError):
             archives.read_members(path, ["a"])
+
+
+def test_where_nobody_may_write_there_is_nothing_to_lock() -> None:
+    """A tree that root made, or on a read-only disk: what is there can be used."""
+    with pytest.raises(OSError, match=r"denied|permitted|[Rr]ead-only"):
+        Path("/sys/.lock").touch()  # refuses root, too
+    with locked(Path("/sys/.lock")):
+        pass

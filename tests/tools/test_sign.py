@@ -95,6 +95,21 @@ def test_links_are_not_signed_and_so_not_loaded(place: Path) -> None:
     assert run_daemon(place).returncode == 65
 
 
+def test_a_linked_folder_is_refused_before_anything_is_signed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(place) == 0
+    before = (place / "models/manifest.json").read_bytes()
+    (place / "models/standing").rename(place / "elsewhere")
+    (place / "models/standing").symlink_to(place / "elsewhere")
+    assert sign(place) == 65
+    assert "standing: is a link out of" in capsys.readouterr().err
+    assert (place / "models/manifest.json").read_bytes() == before
+    (place / "linked").symlink_to(place / "models")
+    (place / "models/standing").unlink()
+    assert main(["sign", "--models", f"{place}/linked", "--key", f"{place}/operator.key"]) == 0
+
+
 def test_mistakes(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     key = f"{place}/operator.key"
