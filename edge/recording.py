@@ -1,15 +1,16 @@
 """Poses on disk in a ring of bounded bytes, for `edge-tools replay`; never pixels.
 
 A recording is a folder of segments, `<UTC ns of the run's start>-<number>.poses`; the oldest goes
-when the ring is full. A segment:
+when the ring is full. A run begun while the clock is behind is dated after the last one there. A
+segment:
 
     magic      16 bytes  `edge-poses/1`, a line feed, zeros
     records    length u32 | CRC-32 u32 | kind u8 | payload        little-endian throughout
 
 The length counts kind and payload, and so does the CRC. Kinds: `H` a JSON object, first in every
 segment: the configuration, boot_id, and the next number of each topic. `P` the people of a frame as
-the rules saw them (`pack`). `G` a JSON object: so many frames are missing here. A kill may tear the
-last record; what is before it is whole. A power cut may cost the last SYNC_S seconds.
+the rules saw them (edge/_told_poses.py). `G` a JSON object: so many frames are missing here. A kill
+may tear the last record; what is before it is whole. A power cut may cost the last SYNC_S seconds.
 """
 
 from __future__ import annotations
@@ -22,13 +23,11 @@ import struct
 import threading
 import time
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import numpy as np
-
 from edge import _durable, config
+from edge._told_poses import Told, pack
 from edge.errors import DataError, NoInputError
 from edge.messages import Builder
 from edge.structures import Frame, Poses
@@ -38,64 +37,10 @@ log = logging.getLogger(__name__)
 MAGIC = b"edge-poses/1\n\0\0\0"
 SUFFIX = ".poses"
 RECORD = struct.Struct("<IIB")
-HEAD = struct.Struct("<qqqIIIIBB")  # t_ns utc_offset_ns index width height N K, two lengths
 SEGMENTS = 8  # of a full ring
 SYNC_S = 5.0
 ROOM = 256  # frames on their way to the disk
 MAX_RECORD = 64 << 20
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the rules were told of one frame."""
-
-    camera: str
-    index: int
-    t_ns: int
-    offset_ns: int  # UTC minus t_ns
-    size: Tuple[int, int]  # width, height px
-    poses: Poses
-
-
-def pack(told: Told) -> bytes:
-    """A `P` record's payload: HEAD, camera and skeleton (ASCII), then the arrays one by one.
-
-    keypoints f32 [N,K,2], scores f32 [N,K], boxes f32 [N,4], ids i64 [N], person_scores f32 [N].
-    """
-    poses, camera, skeleton = told.poses, told.camera.encode(), told.poses.skeleton.encode()
-    n, k = poses.scores.shape
-    head = HEAD.pack(
-        told.t_ns, told.offset_ns, told.index, *told.size, n, k, len(camera), len(skeleton)
-    )
-    arrays = (poses.keypoints, poses.scores, poses.boxes, poses.ids, poses.person_scores)
-    return b"".join((head, camera, skeleton, *(a.tobytes() for a in arrays)))
-
-
-def unpack(payload: bytes) -> Told:
-    """The other way round; arrays of its own.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        t_ns, offset_ns, index, width, height, n, k, *names = HEAD.unpack_from(payload)
-        at = HEAD.size
-        camera = payload[at : at + names[0]].decode("ascii")
-        skeleton = payload[at + names[0] : at + sum(names)].decode("ascii")
-        at += sum(names)
-        arrays = []
-        for shape, kind in (((n, k, 2), "<f4"), ((n, k), "<f4"), ((n, 4), "<f4"), ((n,), "<i8"),
-                            ((n,), "<f4")):  # fmt: skip
-            count = int(np.prod(shape))
-            arrays.append(np.frombuffer(payload, kind, count, at).reshape(shape).copy())
-            at += count * np.dtype(kind).itemsize
-        if at != len(payload):
-            raise ValueError("too long")
-        keypoints, scores, boxes, ids, person_scores = arrays
-        poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton)
-        return Told(camera, index, t_ns, offset_ns, (width, height), poses)
-    except (struct.error, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"not a record of poses: {error}") from error
 
 
 def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
@@ -140,19 +85,31 @@ class Ring:
         self._folder, self._header = _durable.make_dir(folder), header
         self._max_bytes = max_bytes
         self._segment_bytes = max_bytes // SEGMENTS
-        self._run = f"{time.time_ns():020d}"
+        self._run = f"{max(time.time_ns(), self._newest() + 1):020d}"
         self._number = 0
         self._handle = -1
         self._size = 0
 
+    def _newest(self) -> int:
+        """When the last run there began; 0 = there is none."""
+        runs = (p.name.partition("-")[0] for p in self._folder.glob(f"*{SUFFIX}"))
+        return max((int(run) for run in runs if run.isdecimal()), default=0)
+
     def write(self, kind: str, payload: bytes) -> None:
-        """Add a record; raises OSError."""
+        """Add a record; raises OSError: it ends its segment, torn."""
         body = kind.encode("ascii") + payload
         record = struct.pack("<II", len(body), zlib.crc32(body)) + body
         if self._handle < 0 or self._size + len(record) > self._segment_bytes:
             self.begin()
-        _durable.write_all(self._handle, record)
+        self._add(record)
         self._size += len(record)
+
+    def _add(self, data: bytes) -> None:
+        try:
+            _durable.write_all(self._handle, data)
+        except OSError:
+            self.close()  # nobody finds what stands behind half a record
+            raise
 
     def begin(self) -> None:
         """A new segment; the oldest go until there is room; raises OSError."""
@@ -164,7 +121,11 @@ class Ring:
         self._number += 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._handle = os.open(path, flags, 0o600)
-        _durable.write_all(self._handle, first)
+        try:
+            self._add(first)
+        except OSError:
+            os.unlink(path)  # noqa: PTH108
+            raise
         self._size = len(first)
 
     def _make_room(self, size: int) -> None:
@@ -216,6 +177,7 @@ class Recorder:
         self._now: List[Any] = [config.show(config.Config()), {}]  # of what is written
         self._missing = 0
         self._ok = True
+        self._lost = 0  # for want of a disk, not told yet
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
 
@@ -271,12 +233,18 @@ class Recorder:
             self._attempt(self._ring.begin)
         elif kind == "N":
             self._now[1] = what  # a step is over: a segment that begins here can stand alone
-            if self._ring.due():
+            if self._ring.due() or not self._ok:
                 self._attempt(self._ring.begin)
-        else:
+        elif self._ok:
             self._attempt(lambda: self._ring.write(kind, what))
+        if not self._ok:
+            self._lost += kind == "P"
+        elif self._lost:
+            lost = json.dumps({"frames": self._lost}).encode()
+            if self._attempt(lambda: self._ring.write("G", lost)):
+                self._lost = 0
 
-    def _attempt(self, deed: Callable[[], None]) -> None:
+    def _attempt(self, deed: Callable[[], None]) -> bool:
         try:
             deed()
             self._ok = True
@@ -284,6 +252,7 @@ class Recorder:
             if self._ok:
                 log.error("recording: %s; frames are missing in it until that is mended", error)
             self._ok = False
+        return self._ok
 
     def _header(self) -> bytes:
         shown, numbers = self._now

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from edge import config
+from edge._told_poses import Told, pack, unpack
 from edge.errors import DataError, NoInputError
 from edge.messages import Builder
-from edge.recording import MAGIC, Recorder, Ring, Told, pack, read_segment, unpack
+from edge.recording import MAGIC, Recorder, Ring, read_segment
 from edge.structures import Frame, Poses
 
 
@@ -195,6 +196,57 @@ def test_a_full_disk_stops_nothing(
     monkeypatch.setattr(os, "write", real)
     recorder.close()
     assert sum("No space left" in line for line in caplog.messages) == 1, "said once"
+
+
+@pytest.mark.parametrize("room", [0, 5, 30, 2000, 5000, 20_000])
+def test_a_disk_that_was_full_costs_what_did_not_fit_and_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    builder, use, left = Builder("hall"), config.Config(), [room]
+    real = os.write
+
+    def filling(handle: int, data: Any) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        done = real(handle, data[: left[0]])
+        left[0] -= done
+        return done
+
+    recorder = Recorder(tmp_path, 1 << 22, builder, lambda: use, True)
+    monkeypatch.setattr(os, "write", filling)
+    for i in range(60):
+        step(recorder, builder, i)
+    end = time.monotonic() + 60
+    while not recorder._queue.empty() and time.monotonic() < end:
+        time.sleep(0.01)
+    monkeypatch.setattr(os, "write", real)
+    for i in range(60, 80):
+        step(recorder, builder, i)
+    recorder.close()
+    runs = [list(read_segment(s)) for s in segments(tmp_path)]
+    assert {records[0][0] for records in runs} == {"H"}, "each segment can be replayed"
+    kinds = [record for records in runs for record in records]
+    kept = [unpack(payload).index for kind, payload in kinds if kind == "P"]
+    missing = sum(json.loads(payload)["frames"] for kind, payload in kinds if kind == "G")
+    assert missing
+    assert kept[-19:] == list(range(61, 80)), "all that came once there was room"
+    assert len(kept) + missing == 80, "each frame is there or told of"
+
+
+def test_a_clock_that_was_put_back_does_not_make_the_newest_the_oldest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run, now_ns in enumerate((2 * 10**18, 10**18)):
+        monkeypatch.setattr(time, "time_ns", lambda now_ns=now_ns: now_ns)
+        here = ring(tmp_path, 80_000)
+        for _ in range(200):
+            here.write("P", bytes([run]) * 1000)
+        here.close()
+    (tmp_path / "my own.poses").touch()
+    Ring(tmp_path, 80_000, lambda: b"{}")
+    got = [p[0] for s in segments(tmp_path) for kind, p in read_segment(s) if kind == "P"]
+    assert set(got) == {1}, "the later run, all the ring"
+    assert len(got) > 50
 
 
 CHILD = """

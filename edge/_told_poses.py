@@ -1,0 +1,67 @@
+"""The people of one frame as bytes of a recording, and back."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from edge.errors import DataError
+from edge.structures import Poses
+
+HEAD = struct.Struct("<qqqIIIIBB")  # t_ns utc_offset_ns index width height N K, two lengths
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the rules were told of one frame."""
+
+    camera: str
+    index: int
+    t_ns: int
+    offset_ns: int  # UTC minus t_ns
+    size: Tuple[int, int]  # width, height px
+    poses: Poses
+
+
+def pack(told: Told) -> bytes:
+    """A `P` record's payload: HEAD, camera and skeleton (ASCII), then the arrays one by one.
+
+    keypoints f32 [N,K,2], scores f32 [N,K], boxes f32 [N,4], ids i64 [N], person_scores f32 [N].
+    """
+    poses, camera, skeleton = told.poses, told.camera.encode(), told.poses.skeleton.encode()
+    n, k = poses.scores.shape
+    head = HEAD.pack(
+        told.t_ns, told.offset_ns, told.index, *told.size, n, k, len(camera), len(skeleton)
+    )
+    arrays = (poses.keypoints, poses.scores, poses.boxes, poses.ids, poses.person_scores)
+    return b"".join((head, camera, skeleton, *(a.tobytes() for a in arrays)))
+
+
+def unpack(payload: bytes) -> Told:
+    """The other way round; arrays of its own.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        t_ns, offset_ns, index, width, height, n, k, *names = HEAD.unpack_from(payload)
+        at = HEAD.size
+        camera = payload[at : at + names[0]].decode("ascii")
+        skeleton = payload[at + names[0] : at + sum(names)].decode("ascii")
+        at += sum(names)
+        arrays = []
+        for shape, kind in (((n, k, 2), "<f4"), ((n, k), "<f4"), ((n, 4), "<f4"), ((n,), "<i8"),
+                            ((n,), "<f4")):  # fmt: skip
+            count = int(np.prod(shape))
+            arrays.append(np.frombuffer(payload, kind, count, at).reshape(shape).copy())
+            at += count * np.dtype(kind).itemsize
+        if at != len(payload):
+            raise ValueError("too long")
+        keypoints, scores, boxes, ids, person_scores = arrays
+        poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton)
+        return Told(camera, index, t_ns, offset_ns, (width, height), poses)
+    except (struct.error, ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"not a record of poses: {error}") from error
