@@ -22,7 +22,7 @@ from edge._own_key import certificate_problem, is_authority, new_key, request, r
 from edge._toml_lines import has_key, set_key
 from edge.config import Config
 from edge.credentials import SCHEME
-from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.schema import build, key, name_problem
 
 UNNAMED = "edge"  # the name in the default configuration
@@ -83,6 +83,8 @@ class Box:
             raise NoInputError(
                 f"{self.config}: {error.strerror}; `make install` or the package puts it there"
             ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{self.config}: not UTF-8") from error
 
 
 def provision(order: Order, systemd: int = 0) -> List[str]:
@@ -106,11 +108,16 @@ def provision(order: Order, systemd: int = 0) -> List[str]:
     if name_problem(device):
         raise ConfigError(f"--device {device!r}: {name_problem(device)}")
     broker = broker_uri(order.broker or ("" if before.publish.sinks else answers.broker))
-    said = keys(box, device, order.new_key)
-    said += certificates(box, device, order)
-    said += settle(box, device, broker)
-    said += protect(box, systemd)
-    return [*said, next_step(box, device)]
+    try:
+        said = keys(box, device, order.new_key)
+        said += certificates(box, device, order)
+        said += settle(box, device, broker)
+        said += protect(box, systemd)
+        return [*said, next_step(box, device)]
+    except OSError as error:
+        raise TempError(
+            f"{error.filename}: {error.strerror}; run this as root, where it can be written"
+        ) from error
 
 
 def read(box: Box) -> Config:
@@ -122,7 +129,7 @@ def read(box: Box) -> Config:
 def derived_name(machine_id: Path) -> str:
     """A name that is this box's alone and does not tell its machine id (machine-id(5))."""
     try:
-        known = machine_id.read_text("utf-8").strip()
+        known = machine_id.read_text("ascii", "ignore").strip()
     except OSError:
         known = ""
     if len(known) < 32:

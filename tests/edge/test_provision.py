@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge import config
 from edge._toml_lines import has_key, set_key
 from edge.credentials import FOLDER, path_of
-from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.provision import Box, Order, derived_name, provision
 
 with warnings.catch_warnings():
@@ -128,6 +128,25 @@ def test_a_broken_answer_file_is_named(box: Box) -> None:
     (box.folder / "provision.toml").write_text('brokr = "x"\n')
     with pytest.raises(ConfigError, match=r"provision.toml: brokr: unknown key; did you mean"):
         run(box)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(box: Box) -> None:
+    """As for a person who is not root; root is stopped only by a file in the folder's place."""
+    box.credentials.touch()
+    with pytest.raises(TempError, match=f"{box.credentials}: File exists; run this as root"):
+        run(box)
+
+
+def test_settings_that_are_no_text_are_named(box: Box) -> None:
+    box.config.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        run(box)
+
+
+def test_a_machine_id_that_is_no_text_counts_as_none(box: Box) -> None:
+    box.machine_id.write_bytes(b"\xff" * 33)
+    run(box)
+    assert re.fullmatch(r"edge-[0-9a-f]{8}", config.load(box.config).device)
 
 
 def test_without_an_installation_it_says_so(tmp_path: Path) -> None:
