@@ -290,3 +290,11 @@ def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path, capsys: Any) -> Non
     assert calibrate(tmp_path / "sets", *few(tmp_path)) == 0
     assert "not UTF-8" in capsys.readouterr().err
     assert len(selection.load(tmp_path / "sets/gym").sources) == 1
+
+
+@pytest.mark.parametrize("size", [(5000, 4), (4, 6000), (1, 1)])
+def test_pictures_of_any_shape(tmp_path: Path, capsys: Any, size: Any) -> None:
+    folder_of_pictures(tmp_path / "stills", 20)
+    cv2.imwrite(str(tmp_path / "stills/odd.png"), np.full((*size, 3), 90, np.uint8))
+    assert calibrate(tmp_path / "sets", *few(tmp_path / "stills")) == 0
+    assert "of 21 frames looked at" in capsys.readouterr().out

@@ -80,7 +80,8 @@ def _thumbnails(folder: Path, selection: Selection) -> np.ndarray:
     for place, picture in enumerate(frames[i] for i in places):
         image = read_picture(folder / picture.file)
         scale = min((wide - 8) / image.shape[1], (high - 8) / image.shape[0])
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        fx, fy = (max(scale, 1 / image.shape[axis]) for axis in (1, 0))  # a pixel at least
+        small = cv2.resize(image, None, fx=fx, fy=fy, interpolation=cv2.INTER_AREA)
         colour = ORANGE if picture.split == HELD_OUT else GREEN
         small = cv2.copyMakeBorder(small, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=colour)
         y, x = place // COLUMNS * high, place % COLUMNS * wide

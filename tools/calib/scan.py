@@ -76,7 +76,9 @@ def describe(
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     high = people.boxes[:, 3] - people.boxes[:, 1]
     scale = BLUR_HEIGHT_PX / grey.shape[0]
-    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    # No side below one pixel, however long and thin the picture is.
+    wide = max(scale, 1 / grey.shape[1])
+    small = cv2.resize(grey, None, fx=wide, fy=scale, interpolation=cv2.INTER_AREA)
     return (
         len(people),
         float(np.median(high) / grey.shape[0]) if len(people) else 0.0,
