@@ -51,8 +51,8 @@ class Address:
 class Source(Protocol):
     """One opened stream, read by one thread.
 
-    A plug is a file with `open_source(address, options) -> Source` and, unless its sources are all
-    of kind `CAMERA`, `kind(address) -> str`.
+    A plug is a file with `open_source(address, options) -> Source` and `kind(address) -> str`,
+    which refuses wrong options before anything is opened; without it all are of kind `CAMERA`.
     """
 
     live: bool  # True: frames not taken in time are dropped. False: a recording, it waits

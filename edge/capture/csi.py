@@ -17,7 +17,7 @@ from edge.capture._argus import Choice, InPlace
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import ImportImage
 from edge.capture._opencv import GSTREAMER, Video
-from edge.capture._source import Address, CaptureOptions, Source
+from edge.capture._source import CAMERA, Address, CaptureOptions, Source
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, TempError, UnavailableError
 
@@ -73,6 +73,16 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
             return Choice(lambda bring, slots: opener.in_place(calls, bring, slots),
                           opener.copied, wish.memory == "dmabuf", address.uri)  # fmt: skip
     return opener.copied(False)
+
+
+def kind(address: Address) -> str:
+    """A camera, if its address can be one.
+
+    Raises:
+        ConfigError: an option.
+    """
+    read_wish(address, CaptureOptions(max_megapixels=float("inf")))
+    return CAMERA
 
 
 def read_wish(address: Address, options: CaptureOptions) -> Wish:

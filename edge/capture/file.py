@@ -34,8 +34,11 @@ def kind(address: Address) -> str:
     """RECORDING at rate=max, PLAYBACK at rate=native.
 
     Raises:
-        ConfigError: another rate.
+        ConfigError: a wrong option.
     """
+    address.only("loop", "rate", "fps")
+    _query.number(address, "fps", ASSUMED_HZ, 0.01, 1000)
+    _query.choice(address, "loop", ("0", "1"))
     native = _query.choice(address, "rate", ("max", "native")) == "native"
     return PLAYBACK if native else RECORDING
 
@@ -47,10 +50,9 @@ def open_source(address: Address, options: CaptureOptions) -> Recording:
         ConfigError: a wrong option. NoInputError: nothing is there. DataError: no video, no image,
             damaged, or larger than `max_megapixels`.
     """
-    address.only("loop", "rate", "fps")
+    native = kind(address) == PLAYBACK
     rate_hz = _query.number(address, "fps", ASSUMED_HZ, 0.01, 1000)
     loop = _query.choice(address, "loop", ("0", "1")) == "1"
-    native = kind(address) == PLAYBACK
     try:
         reel = open_reel(address, rate_hz, options)
     except OSError as error:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from edge.capture import _gstreamer, _opencv, _query
 from edge.capture._opencv import FFMPEG, GSTREAMER, Video
 from edge.capture._rtsp_probe import why
-from edge.capture._source import Address, CaptureOptions
+from edge.capture._source import CAMERA, Address, CaptureOptions
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
 
@@ -53,6 +53,20 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
         )
     advice = "is the camera on and in reach?"
     return Stream(video, address.uri, options.timeout_s, advice)
+
+
+def kind(address: Address) -> str:
+    """A camera, if its address can be one.
+
+    Raises:
+        ConfigError: a wrong option or address.
+    """
+    _checked(address)
+    _query.choice(address, "transport", ("tcp", "udp"))
+    _query.choice(address, "decoder", ("auto", "software", "nvv4l2"))
+    _query.choice(address, "layout", ("bgr", "nv12"))
+    _query.whole(address, "threads", 1, 1, 64)
+    return CAMERA
 
 
 def _checked(address: Address) -> str:

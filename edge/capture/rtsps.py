@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edge.capture.rtsp import open_source
+from edge.capture.rtsp import kind, open_source
 
-__all__ = ["open_source"]
+__all__ = ["kind", "open_source"]

@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Tuple
 
-from edge.capture import Address, CaptureOptions, _query
+from edge.capture import CAMERA, Address, CaptureOptions, _query
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
 from edge.capture._memory import importer, sees_device
@@ -46,6 +46,16 @@ def open_source(address: Address, options: CaptureOptions) -> V4l2:
         TempError: it is busy or went away. DataError: the driver answers nonsense.
     """
     return V4l2(_wish(address), options, Io())
+
+
+def kind(address: Address) -> str:
+    """A camera, if its address can be one.
+
+    Raises:
+        ConfigError: an option.
+    """
+    _wish(address)
+    return CAMERA
 
 
 def _wish(address: Address) -> Wish:
