@@ -131,7 +131,7 @@ class Slots:
                 log.error("bundle %d is given up: %s", state.gave_up, state.reason)
             else:
                 state = replace(state, tries=state.tries + 1)
-            self._write(state)
+            self._write_or_tell(state)
             return state
 
     def confirm(self) -> State:
@@ -147,13 +147,20 @@ class Slots:
         """Back to what was before; of a confirmed bundle, to the installation's models."""
         with self._locked():
             state = self.state().back(reason)
-            self._write(state)
+            self._write_or_tell(state)
             log.error("bundle %d is given up: %s", state.gave_up, reason)
             return state
 
     def _write(self, state: State) -> None:
         table = asdict(state)
         _durable.replace_json(self._file, {**table, "crc": _crc(table)})
+
+    def _write_or_tell(self, state: State) -> None:
+        """A full disk must not keep the networks before from their work: told, and done again."""
+        try:
+            self._write(state)
+        except TempError as error:
+            log.error("%s; until then each start decides anew which bundle is used", error)
 
     def _room(self, contents: Contents) -> None:
         needed = sum(contents.sizes.values()) + RESERVE_BYTES
@@ -182,9 +189,15 @@ class Slots:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One at a time, the daemon and the tools included."""
-        with (self._folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        try:  # for reading: a bundle that is confirmed is used on a read-only disk, too
+            handle = os.open(f"{self._folder}/lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise TempError(f"{self._folder}/lock: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
 
 def _create(path: Path) -> int:

@@ -54,8 +54,8 @@ class Update:
     """Which model bundle."""
 
     file: str = key(help="a file name in the state directory's folder `incoming`",
-                    check=lambda v: None if v and Path(v).name == v and v[0] != "." else
-                    "use a plain file name")
+                    check=lambda v: None if v.isprintable() and Path(v).name == v != "" and
+                    v[0] != "." else "use a plain file name")
 
 
 Install = Callable[[Path], Dict[str, Any]]

@@ -205,6 +205,51 @@ def test_a_disk_that_refuses_leaves_the_old_state(
     assert not (tmp_path / "bundles" / "a").exists()
 
 
+def test_a_disk_that_refuses_keeps_nobody_from_starting_or_going_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = slots(tmp_path)
+    here.switch(*here.install(make(tmp_path / "x"), KEY.public_key()))
+
+    def refuse(handle: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    assert here.begin(3).active == "a"
+    assert here.begin(1).active == ""
+    assert here.roll_back("broken").active == ""
+    monkeypatch.undo()
+    assert here.state().active == "a", "what could not be written is decided anew"
+    assert caplog.text.count("No space left") == 3
+
+
+def test_a_confirmed_bundle_is_used_on_a_read_only_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = slots(tmp_path)
+    here.switch(*here.install(make(tmp_path / "x"), KEY.public_key()))
+    here.confirm()
+    real, open_path = os.open, Path.open
+
+    def read_only(path: Any, flags: int, mode: int = 0o777) -> int:
+        new = flags & os.O_CREAT and not os.path.exists(path)  # noqa: PTH110
+        if flags & (os.O_WRONLY | os.O_RDWR) or new:
+            raise OSError(30, "Read-only file system", path)
+        return real(path, flags, mode)
+
+    def read_only_path(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        if "w" in mode:
+            raise OSError(30, "Read-only file system", path)
+        return open_path(path, mode, *rest, **more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    monkeypatch.setattr(Path, "open", read_only_path)
+    assert here.begin(3).active == "a"
+    (tmp_path / "bundles/lock").unlink()
+    with pytest.raises(TempError, match="lock: Read-only"):
+        here.begin(3)
+
+
 # In a running program ------------------------------------------------------------------------
 
 

@@ -419,7 +419,7 @@ def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
     do = of_box(setting(tmp_path), Watch(), Pace(Still()))
     with pytest.raises(Exception, match=r"bundle\.enabled is off"):
         do["update"]({"file": "a.bundle"})
-    for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b"):
+    for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "a\ud800"):
         with pytest.raises(ConfigError):
             do["update"]({"file": wrong})
     got: List[Path] = []
