@@ -92,6 +92,48 @@ def test_files_are_written_and_the_network_is_the_one_the_daemon_loads(
     assert read_cache(made(place, ".trt-cache")) == pytest.approx(found["amax"])
 
 
+def of_opset(version: int) -> onnx.ModelProto:
+    """As exporters wrote it: its operators mean the same in each of these."""
+    model = quant_nets.every_layer()
+    model.opset_import[0].version = version
+    return model
+
+
+def test_a_network_of_older_operators(place: Path) -> None:
+    """Opset 11 is that of the published RTMPose."""
+    assert quantize(place, "--method", "mse") == 0
+    newer = onnx.load(made(place, ".int8.onnx"))
+    write_model(place, of_opset(11))
+    assert quantize(place, "--method", "mse") == 0
+    older = onnx.load(made(place, ".int8.onnx"))
+    assert qdq.problems(older) == []
+    assert [n.name for n in older.graph.node] == [n.name for n in newer.graph.node]
+    feed = {"input": quant_nets.pictures(4).astype(np.float32) / 255}
+    for a, b in zip(*(onnxruntime.InferenceSession(m.SerializeToString()).run(None, feed)
+                      for m in (older, newer))):  # fmt: skip
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_network_of_newer_operators_is_refused_at_once(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(place, of_opset(18))
+    write_crops(place, np.zeros((0, 3, 16, 16), np.uint8))  # not even looked at
+    assert quantize(place) == 65
+    assert "net.onnx: has opset 18; export it with 17 at the most" in capsys.readouterr().err
+
+
+def test_a_network_of_half_precision_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = quant_nets.every_layer()
+    weight = model.graph.initializer[2]
+    weight.CopyFrom(numpy_helper.from_array(np.zeros(weight.dims, np.float16), weight.name))
+    write_model(place, model)
+    assert quantize(place) == 65
+    assert "net.onnx: has weights of 16 bits; export the float32" in capsys.readouterr().err
+
+
 def test_ranges_are_those_in_the_network_and_name_what_they_came_from(place: Path) -> None:
     assert quantize(place, "--method", "percentile", "--max-float", "0") == 0
     found = read_ranges(made(place, ".ranges.json"))

@@ -15,10 +15,13 @@ from typing import Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from onnx import numpy_helper
 
 from edge.errors import DataError, NoInputError
 
+FIRST_OPSET, LAST_OPSET = 13, 17  # scales per channel; what TensorRT 8.5 reads
+HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 LAYERS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}  # axis of the output channels
 
 
@@ -53,7 +56,8 @@ def load_model(path: Path) -> onnx.ModelProto:
     """Read a network that keeps everything in its own file.
 
     Raises:
-        NoInputError: it cannot be read. DataError: not ONNX, or with side files.
+        NoInputError: it cannot be read.
+        DataError: not ONNX, with side files, or of an opset or weights that cannot be quantized.
     """
     try:
         data = path.read_bytes()
@@ -67,7 +71,29 @@ def load_model(path: Path) -> onnx.ModelProto:
         raise DataError(f"{path}: is not an ONNX file, or has no layers")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
         raise DataError(f"{path}: keeps weights in another file; save it as one file")
-    return model
+    if any(t.data_type in HALF for t in model.graph.initializer):
+        raise DataError(f"{path}: has weights of 16 bits; export the float32 network")
+    return _of_known_opset(model, path)
+
+
+def _of_known_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """An older network (the published RTMPose has 11) written in operators that Q/DQ goes with.
+
+    Raises:
+        DataError: a newer one, or one that cannot be rewritten.
+    """
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if FIRST_OPSET <= opset <= LAST_OPSET:
+        return model
+    if opset > LAST_OPSET:
+        raise DataError(f"{path}: has opset {opset}; export it with {LAST_OPSET} at the most")
+    try:
+        return onnx.version_converter.convert_version(model, FIRST_OPSET)
+    except (onnx.version_converter.ConvertError, RuntimeError) as error:
+        raise DataError(
+            f"{path}: has opset {opset} and cannot be rewritten with {FIRST_OPSET} ({error}); "
+            f"export it with {LAST_OPSET}"
+        ) from error
 
 
 def wire(model: onnx.ModelProto) -> Graph:

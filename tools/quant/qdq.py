@@ -11,11 +11,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tools.quant.graph import LAYERS, Graph, Layer, Plan, wire
+from tools.quant.graph import FIRST_OPSET, LAST_OPSET, LAYERS, Graph, Layer, Plan, wire
 from tools.quant.ranges import of_weights
 
 STEPS = 127
-FIRST_OPSET, LAST_OPSET = 13, 17  # scales per channel; what TensorRT 8.5 reads
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh")
 
 
