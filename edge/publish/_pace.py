@@ -48,3 +48,12 @@ class Pace:
         quick = steady or soon
         self.pause_s = PAUSE_S if quick else min(self.pause_s * 2, self._pause_max_s)
         self.due_s = time.monotonic() + self.pause_s * random.uniform(0.7, 1.0)
+
+
+def ping_s(keepalive_s: int) -> int:
+    """The keepalive to ask for, so that silence is noticed within 1.6 times the configured one.
+
+    paho sends a ping after so long without traffic, gives up after as long again without an
+    answer, and looks once a second: at worst 2 x + 1 s.
+    """
+    return max(1, int((1.6 * keepalive_s - 1) / 2))

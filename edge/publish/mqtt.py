@@ -28,6 +28,7 @@ from edge.publish._backlog import Backlog
 from edge.publish._box import Settings
 from edge.publish._lanes import lateness
 from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up, explain
+from edge.publish._pace import ping_s
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
 from edge.publish._store import Store
 
@@ -188,6 +189,7 @@ class Connection:
         self._client.unreadable = self._on_unreadable
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
 
@@ -258,6 +260,14 @@ class Connection:
         max_bytes = getattr(properties, "MaximumPacketSize", None) or MAX_BYTES
         self._notes.put(Up(self, window, max_bytes))
 
+    def _on_subscribe(
+        self, client: Any, userdata: Any, packet: int, reasons: Any, properties: Any
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.warning("%s: does not let us hear commands or answers: %s; check its access "
+                            "list", self._broker.name, explain(reason))
+
     def _on_disconnect(
         self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
@@ -288,12 +298,3 @@ class Connection:
         for topic, take in self._listen.items():
             if topic_matches_sub(topic, message.topic):
                 take(came)
-
-
-def ping_s(keepalive_s: int) -> int:
-    """The keepalive to ask for, so that silence is noticed within 1.6 times the configured one.
-
-    paho sends a ping after so long without traffic, gives up after as long again without an
-    answer, and looks once a second: at worst 2 x + 1 s.
-    """
-    return max(1, int((1.6 * keepalive_s - 1) / 2))

@@ -73,3 +73,17 @@ def test_bytes_that_are_no_mqtt_end_the_connection_and_no_thread(
         sink.close(1)
     assert died == []
     assert again, "it is tried again"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_that_does_not_let_us_listen_is_told(caplog: Any, protocol: str) -> None:
+    welcome = CONNACK if protocol == "5" else b"\x20\x02\x00\x00"
+    refusal = b"\x90\x04\x00\x01\x00\x87" if protocol == "5" else b"\x90\x03\x00\x01\x80"
+    with port_that_says(welcome + refusal, [0]) as port:
+        options = SinkOptions("box", listen={"poses/v1/box/cmd/#": lambda came: None})
+        sink = open_sink(f"mqtt://127.0.0.1:{port}?protocol={protocol}", options)
+        give_up_s = time.monotonic() + 30
+        while "hear commands" not in caplog.text and time.monotonic() < give_up_s:
+            time.sleep(0.01)
+        sink.close(1)
+    assert "does not let us hear commands or answers" in caplog.text
