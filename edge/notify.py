@@ -87,7 +87,9 @@ class Notifier:
         if not self._address:
             return
         try:
-            self._open().sendto("\n".join(lines).encode(), flags, _kernel_name(self._address))
+            # A file's name may hold what is no UTF-8.
+            text = "\n".join(lines).encode("utf-8", "backslashreplace")
+            self._open().sendto(text, flags, _kernel_name(self._address))
         except BlockingIOError:
             return  # its queue is full: one feed of four is lost, not the loop's time
         except OSError as error:  # systemd being away is no reason to stop

@@ -63,6 +63,11 @@ def test_the_life_of_a_service(manager: Manager) -> None:
     assert stopping == {"STOPPING": "1", "STATUS": "told to"}
 
 
+def test_a_file_name_that_is_no_utf_8_can_be_told(manager: Manager) -> None:
+    manager.notifier().stopping(os.fsdecode(b"caf\xe9.mp4"))
+    assert manager.heard() == [{"STOPPING": "1", "STATUS": "caf\\udce9.mp4"}]
+
+
 def test_status_is_sent_when_it_changed(manager: Manager) -> None:
     notify = manager.notifier()
     assert notify.status_due()
