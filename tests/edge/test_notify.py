@@ -64,7 +64,9 @@ def test_the_life_of_a_service(manager: Manager) -> None:
 
 
 def test_a_file_name_that_is_no_utf_8_can_be_told(manager: Manager) -> None:
-    manager.notifier().stopping(os.fsdecode(b"caf\xe9.mp4"))
+    notify = manager.notifier()
+    notify.stopping(os.fsdecode(b"caf\xe9.mp4"))
+    notify.close()
     assert manager.heard() == [{"STOPPING": "1", "STATUS": "caf\\udce9.mp4"}]
 
 
