@@ -18,7 +18,7 @@ import numpy as np
 from edge import config
 from edge._told_poses import Told, unpack
 from edge.assemble import build_rules
-from edge.errors import DataError, NoInputError
+from edge.errors import DataError, NoInputError, UnavailableError
 from edge.messages import Builder, Clock, Message
 from edge.publish import Sink, SinkOptions, open_sink
 from edge.recording import SUFFIX, read_segment
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         for sink in sinks:
             sink.close(30.0)
+    lost = {s.name: s.counters.dropped + s.counters.refused + s.waiting for s in sinks}
     for note in player.notes:
         print(f"edge-tools: {note}", file=sys.stderr)
     figures = {"frames": player.frames, "events": player.events, "runs": player.runs,
@@ -59,6 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         f"{player.frames} frames of {player.runs} runs, {player.events} events"
     )
     print(text, file=sys.stdout if arguments.json else sys.stderr)
+    for name, count in lost.items():
+        if count:
+            raise UnavailableError(f"{name}: {count} messages did not get there")
     return 0
 
 

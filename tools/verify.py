@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional
 
 from edge import config
 from edge.assemble import network_file
-from edge.errors import ConfigError, NoInputError
+from edge.errors import ConfigError, DataError, NoInputError
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import SUFFIXES
 from tools import places
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     set_folder = _set_folder(arguments, recipe)
     held = heldout.load_held(set_folder)
     truth = _truth(arguments, held, recipe, floats)
+    _require_people(arguments.model, set_folder, truth)
     gated = not (arguments.no_gate or arguments.file)
 
     floor = _floor(arguments, held, recipe, floats, truth)
@@ -144,6 +145,19 @@ def _truth(
             detector = config.Detect().model
         heldout.look_for_people(held, arguments.models, detector, arguments.json)
     return heldout.run(held, recipe, floats, f"{arguments.model} fp32", arguments.json)
+
+
+def _require_people(model: str, set_folder: Path, truth: Results) -> None:
+    """Without anybody nothing is proven, and nothing is to blame either.
+
+    Raises:
+        DataError: FP32 itself finds no one.
+    """
+    if not sum(map(len, truth.people if truth.skeleton is None else truth.poses)):
+        raise DataError(
+            f"{model} in FP32 sees no one in the held-out frames of {set_folder}: nothing can be "
+            "compared; `edge-tools calibrate` with other recordings"
+        )
 
 
 def _floor(

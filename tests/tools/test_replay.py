@@ -120,3 +120,11 @@ def test_what_is_no_recording(tmp_path: Path, content: Any) -> None:
     else:
         assert done.returncode in (65, 66)
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_events_that_found_no_room_are_no_success(tmp_path: Path) -> None:
+    lived = record(tmp_path, 60)
+    words = ("replay", "state/recordings", "--sink", "jsonl:/dev/full")
+    done = call("tools", *words, cwd=tmp_path)
+    assert done.returncode == 69
+    assert f"jsonl:/dev/full: {len(lived)} messages did not get there" in done.stderr

@@ -294,6 +294,16 @@ def test_a_network_that_cannot_be_given_back_stays(tmp_path: Path) -> None:
     assert path.read_bytes() == b"refused"
 
 
+def test_where_fp32_sees_no_one_nobody_is_to_blame(place: Path, capsys: Any) -> None:
+    candidate(place, "twobox", "scores_c", -1.0).rename(place / "models/twobox/model.onnx")
+    goal = candidate(place, "twobox")
+    before = goal.read_bytes()
+    assert verify(place, "twobox") == 65
+    assert "sees no one in the held-out frames" in capsys.readouterr().err
+    assert goal.read_bytes() == before
+    assert not list(place.rglob("*.gate.json"))
+
+
 def test_a_detector_that_loses_people(place: Path, capsys: Any) -> None:
     goal = candidate(place, "twobox", "scores_c", -0.5)
     before = goal.read_bytes()
