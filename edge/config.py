@@ -215,7 +215,7 @@ def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Di
         NoInputError: there is no such file. ConfigError: it is not TOML; names the line.
     """
     try:
-        text = read(path).decode("utf-8")
+        text = read(path).decode("utf-8-sig")  # editors of Windows begin files with a mark
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -159,3 +159,9 @@ def test_a_camera_has_no_name_that_topics_need(name: str) -> None:
     table = {"cameras": [{"source": "synthetic://walk", "name": name}]}
     with pytest.raises(ConfigError, match=rf"cameras\[0\]\.name: '{name}' has another meaning"):
         config.complete(config.build(config.Config, table))
+
+
+def test_a_file_that_windows_saved(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_bytes(b'\xef\xbb\xbfdevice = "hall"\r\n')
+    assert config.read_toml(path) == {"device": "hall"}
