@@ -174,7 +174,7 @@ class Fall:
         beyond = min(speed / options.speed_h_s, 2.0) + min(drop / options.drop_h, 2.0)
         data: Dict[str, Value] = {
             "action": action,
-            "down_s": round(float(t_ns - people["down_ns"][row]) * 1e-9, 2),
+            "down_s": round(max(float(t_ns - people["down_ns"][row]), 0.0) * 1e-9, 2),
             "tilt_deg": round(float(people["tilt"][row]), 1),
             "drop_h": round(drop, 2),
             "speed_h_s": round(speed, 2),

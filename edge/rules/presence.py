@@ -70,7 +70,7 @@ class Presence:
         data: Dict[str, Value] = {
             "action": action,
             "people": self._count,
-            "dwell_s": round(stay_s, 2),
+            "dwell_s": round(max(stay_s, 0.0), 2),
             "entered_as": int(people["entered_as"][row]),
         }
         score = float(people["score"][row])

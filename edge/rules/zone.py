@@ -103,7 +103,7 @@ class Zone:
             "zone": self._options.name,
             "action": action,
             "people": self._count,
-            "dwell_s": round(float(stay_ns) * 1e-9, 2),
+            "dwell_s": round(max(float(stay_ns), 0.0) * 1e-9, 2),
             "in_view": bool(people.seen_ns[row] == t_ns),
         }
         score = float(people["score"][row])

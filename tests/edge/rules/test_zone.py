@@ -158,3 +158,10 @@ def test_bad_options(table, message):
     with pytest.raises(ConfigError) as caught:
         build_rule({"kind": "zone", **table}, "rules[0]")
     assert message in str(caught.value)
+
+
+def test_no_time_inside_is_negative_where_the_clock_runs_back():
+    watch = rule(enter_s=0.0, leave_s=0.0)
+    inside, outside = people({1: (600.0, 600.0)}), people({1: (200.0, 600.0)})
+    events = watch(inside, "cam", 5 * 10**9) + watch(outside, "cam", 4 * 10**9)
+    assert [(e.data["action"], e.data["dwell_s"]) for e in events] == [("enter", 0), ("leave", 0)]
