@@ -116,7 +116,7 @@ def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
     here = installed_tensorrt()
     verdict = judge(record, digest, look(), here)
     if record is not None and record.get("gate") is None:
-        record["gate"] = read_gate(path.with_suffix(".gate.json"))
+        record["gate"] = _gate_of(record, read_gate(path.with_suffix(".gate.json")))
     return {
         "kind": "TensorRT engine",
         "magic": head.hex(),
@@ -125,6 +125,13 @@ def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
         "reasons": list(verdict.reasons),
         "remarks": list(verdict.remarks),
     }
+
+
+def _gate_of(record: Dict[str, Any], gate: Any) -> Any:
+    """A proof made after the engine, unless it is of another network than the engine's."""
+    known = gate if isinstance(gate, dict) else {}
+    proven = [known[k] for k in ("sha256", "fp32_sha256") if k in known]
+    return gate if not proven or record["onnx"]["sha256"] in proven else None
 
 
 def _onnx(path: Path, digest: str, head: bytes) -> Dict[str, Any]:

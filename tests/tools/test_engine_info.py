@@ -95,6 +95,14 @@ def test_the_page_of_an_engine(
     assert "tensorrt" not in sys.modules, "an engine is never loaded"
 
 
+def test_a_proof_of_another_network_is_not_the_engines(models: Path) -> None:
+    gate = models / "small" / "net.int8.gate.json"
+    record = json.loads((models / "small" / "net.int8.engine.json").read_text())
+    for digest, counts in ((record["onnx"]["sha256"], True), ("0" * 64, False)):
+        gate.write_text(json.dumps({"passed": True, "sha256": digest, "fp32_sha256": "1" * 64}))
+        assert (examine(models)["record"]["gate"] is not None) is counts
+
+
 def test_signed_or_not(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no manifest" in examine(models)["signed"]
     keys = models.parent / "operator"
