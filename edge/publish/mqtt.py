@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 SEND_BUFFER_BYTES = 2**18  # live frames older than this many bytes are worth nothing
 GOODBYE_S = 1.0
 HEARD_ROOM = 10_000
-# What paho 2.0 and 2.1 raise over bytes that are no MQTT: any port may answer, not only brokers.
+# What paho 2.0 and 2.1 raise over bytes that are no MQTT.
 UNREADABLE = (MQTTException, struct.error, LookupError, ValueError, TypeError, AssertionError)
 
 
@@ -222,15 +222,17 @@ class Connection:
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the socket under paho, which then ends its thread whatever is in flight.
-
-        loop_stop() would wait for what is in flight, and fails when the thread ends meanwhile.
-        """
+        """Close the socket under paho: callbacks cease, its thread ends whatever is in flight."""
+        # loop_stop() would wait for what is in flight, and fails when the thread ends meanwhile.
         raw = self._socket()
         if raw is not None:
             with contextlib.suppress(OSError):  # closed already
                 # The plain shutdown: that of a TLS socket would pull its state from paho's thread.
                 socket.socket.shutdown(raw, socket.SHUT_RDWR)
+        self._client.unreadable = lambda error: None
+        # Without its callbacks it goes now, sockets and all, not when Python looks for garbage.
+        for name in ("connect", "disconnect", "subscribe", "publish", "message"):
+            setattr(self._client, f"on_{name}", None)
 
     def _socket(self) -> Optional[socket.socket]:
         return cast(Optional[socket.socket], self._client.socket())
@@ -260,13 +262,10 @@ class Connection:
         max_bytes = getattr(properties, "MaximumPacketSize", None) or MAX_BYTES
         self._notes.put(Up(self, window, max_bytes))
 
-    def _on_subscribe(
-        self, client: Any, userdata: Any, packet: int, reasons: Any, properties: Any
-    ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.warning("%s: does not let us hear commands or answers: %s; check its access "
-                            "list", self._broker.name, explain(reason))
+    def _on_subscribe(self, client: Any, data: Any, packet: int, codes: Any, more: Any) -> None:
+        for reason in (code for code in codes if code.is_failure):
+            told = f"does not let us hear commands or answers: {explain(reason)}"
+            log.warning("%s: %s", self._broker.name, told)
 
     def _on_disconnect(
         self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Any

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import queue
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any, Iterator, List
 
 import pytest
 
 from edge.messages import Builder
-from edge.publish import SinkOptions, open_sink
+from edge.publish import SinkOptions, mqtt, open_sink
 
+OPEN = Path("/proc/self/fd")
 CONNACK = b"\x20\x03\x00\x00\x00"
 ANSWERS = {
     "a web server": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n" + b"x" * 200,
@@ -87,3 +91,28 @@ def test_a_broker_that_does_not_let_us_listen_is_told(caplog: Any, protocol: str
             time.sleep(0.01)
         sink.close(1)
     assert "does not let us hear commands or answers" in caplog.text
+
+
+def test_a_connection_that_is_over_leaves_no_socket_to_the_garbage_collector() -> None:
+    """It looks so rarely in a program of this size that a long outage used up all descriptors."""
+    gc.collect()
+    gc.disable()
+    try:
+        with port_that_says(ANSWERS["a web server"], [0]) as port:
+            options = SinkOptions("box", Builder("box").offline("lost"))
+            broker = mqtt.check(f"mqtt://127.0.0.1:{port}", options)
+            before, threads = len(list(OPEN.iterdir())), threading.active_count()
+            for _ in range(10):
+                notes: queue.Queue[Any] = queue.Queue()
+                link = mqtt.Connection(broker, options, notes)
+                link.open()
+                notes.get(timeout=30)
+                link.hang_up()
+                del notes, link
+            give_up_s = time.monotonic() + 30
+            while threading.active_count() > threads and time.monotonic() < give_up_s:
+                time.sleep(0.01)
+            after = len(list(OPEN.iterdir()))
+    finally:
+        gc.enable()
+    assert after - before <= 2, "that of the port's own side, perhaps"
