@@ -61,7 +61,7 @@ test: $(VENV)/.dev ## set everything up and run all tests, edge/ on every Python
 
 soak: $(VENV)/.dev ## every promise in its full length (hours); figures in out/soak.jsonl
 	@mkdir -p $(OUT)
-	@EDGE_SOAK=1 EDGE_FIGURES=$(abspath $(OUT))/soak.jsonl $(BIN)/python -m pytest tests/promises $(SOAK)
+	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises $(SOAK)
 
 check: $(VENV)/.dev ## lint, strict types, shell scripts
 	@$(BIN)/ruff check edge tools tests setup.py
