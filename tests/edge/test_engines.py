@@ -290,6 +290,38 @@ def test_no_tools_no_build(gpu: Gpu, models: Path, monkeypatch: pytest.MonkeyPat
     runner.close()
 
 
+def test_a_service_that_may_not_set_priorities_builds_all_the_same(
+    gpu: Gpu, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under the unit's system call filter, whose @resources hold setpriority."""
+
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.setpriority", refused)
+    choosing = engines(models)
+    runner = opened(choosing, models)
+    choosing.start()
+    until(lambda: not choosing.choices["standing/main"].next, lambda: step(runner))
+    assert choosing.choices["standing/main"].runtime == "trt"
+    choosing.close()
+    runner.close()
+
+
+def test_tools_that_cannot_be_started_are_told(gpu: Gpu, models: Path) -> None:
+    """As after a move of the environment: the first line names a Python that is not there."""
+    program = Path(_engine_build.command())
+    program.write_text("#!/nowhere/python\n")
+    choosing = engines(models)
+    runner = opened(choosing, models)
+    choosing.start()
+    until(lambda: not choosing.choices["standing/main"].next)
+    why = choosing.choices["standing/main"].why
+    assert why == f"no engine: {program}: cannot be started: No such file or directory"
+    choosing.close()
+    runner.close()
+
+
 def test_the_end_ends_a_build(gpu: Gpu, models: Path) -> None:
     (models / "behaviour").write_text("forever")
     choosing = engines(models)
