@@ -139,11 +139,11 @@ class Keeper:
                 self.end(str(error))
 
     def _keep(self, camera: str, image: np.ndarray, poses: Poses) -> None:
-        records = people(poses)
-        for row, (number, crop) in enumerate(snapshot.crops(image, poses).items()):
+        records = {record["id"]: record for record in people(poses)}
+        for number, crop in snapshot.crops(image, poses).items():
             data = snapshot.jpeg(crop, QUALITY_WIDTH, MAX_CROP_BYTES)
             name = f"{self.kept:06d}-{camera}-{number}.jpg"
-            text = _line(name, _corner(image, crop), records[row], poses.skeleton)
+            text = _line(name, _corner(image, crop), records[number], poses.skeleton)
             if len(data) + len(text) > self._room:
                 self.end("commands.record_max_mb is reached")
                 return

@@ -415,6 +415,22 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
     assert folder_bytes(folder.parent) <= used + 20_000, "what lay there counts"
 
 
+def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
+    """One who is followed beyond the picture has no crop; the next one's pose is not theirs."""
+    keypoints = np.zeros((2, 17, 2), np.float32)
+    keypoints[0], keypoints[1] = -500, 60
+    boxes = np.array([[-900, 10, -700, 90], [20, 20, 100, 100]], np.float32)
+    both = np.ones((2, 17), np.float32)
+    poses = Poses(keypoints, both, boxes, np.array([3, 8]), np.array([0.4, 0.9], "f4"), "coco17")
+    keeper = Keeper(tmp_path / "one", 10**12, 1, 10**7)
+    keeper.see(Frame(np.zeros((120, 160, 3), np.uint8), 0, 0, "door"), poses)
+    keeper.close()
+    (line,) = (tmp_path / "one" / "poses.jsonl").read_text().splitlines()
+    kept = json.loads(line)
+    assert kept["file"].endswith("-8.jpg")
+    assert (kept["score"], kept["keypoints"][:3]) == (90, [600, 600, 100])
+
+
 def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
     do = of_box(setting(tmp_path), Watch(), Pace(Still()))
     with pytest.raises(Exception, match=r"bundle\.enabled is off"):
