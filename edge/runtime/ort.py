@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type
 
 import numpy as np
 import onnxruntime
@@ -60,8 +60,9 @@ class OrtRunner:
             raise DataError(f"{name}: inputs disagree on the batch: {sorted(fixed)}")
         self.fixed_batch: Optional[int] = fixed.pop() if fixed else None
         self.max_batch = self.fixed_batch or max_batch
-        self._batch = 0
-        self._capacity = 0
+        self.wanted: Set[str] = set()  # outputs that somebody reads; empty = all
+        self._read: List[str] = []
+        self._batch = self._capacity = 0
         self._feeds: Dict[str, np.ndarray] = {}
         self._results: Dict[str, np.ndarray] = {}
         self._bindings: Dict[Tuple[int, int], Any] = {}
@@ -70,8 +71,10 @@ class OrtRunner:
         """Input buffers for `batch` samples, borrowed until the next feed."""
         if self._session is None:
             raise InternalError(f"{self._name}: was closed")
-        if batch > self._capacity:
-            self._grow(batch)
+        read = [n for n in self.outputs if n in self.wanted or not self.wanted]
+        if batch > self._capacity or not self._capacity or read != self._read:
+            self._read = read
+            self._grow(max(batch, self._capacity, 1))
         self._batch = batch
         return {name: buffer[:batch] for name, buffer in self._feeds.items()}
 
@@ -83,7 +86,8 @@ class OrtRunner:
         """
         parts = [self._run_chunk(s, n) for s, n in self._chunks()]
         results: Dict[str, np.ndarray] = {}
-        for name, spec in self.outputs.items():
+        for name in self._read:
+            spec = self.outputs[name]
             if name in self._results:
                 results[name] = self._results[name][: self._batch]
             elif parts:
@@ -95,7 +99,8 @@ class OrtRunner:
     def _join(self, name: str, parts: List[np.ndarray]) -> np.ndarray:
         """Chunks of an output of open shape; shorter ones are padded with zeros."""
         if len(parts) == 1:
-            return parts[0][: self._batch] if self.fixed_batch else parts[0]
+            whole = not self.fixed_batch or not self._follows_batch(self.outputs[name])
+            return parts[0] if whole else parts[0][: self._batch]
         if not self._follows_batch(self.outputs[name]):
             raise DataError(
                 f"{self._name}: output {name!r} does not follow the batch, so {self._batch} "
@@ -129,11 +134,12 @@ class OrtRunner:
         if self.fixed_batch:
             capacity = -(-capacity // self.fixed_batch) * self.fixed_batch
         self._bindings.clear()
+        self._results.clear()
         self._capacity = 0
         for name, spec in self.inputs.items():
             self._feeds[name] = self._room(name, spec, capacity)
         for name, spec in self.outputs.items():
-            if _OPEN not in spec.shape and self._follows_batch(spec):
+            if name in self._read and _OPEN not in spec.shape and self._follows_batch(spec):
                 self._results[name] = self._room(name, spec, capacity)
         self._capacity = capacity
 
@@ -158,9 +164,9 @@ class OrtRunner:
         except _ERRORS as error:
             raise DataError(f"{self._name}: the network failed: {_first_line(error)}") from error
         self.runs += 1
-        if len(self._results) == len(self.outputs):
+        if len(self._results) == len(self._read):
             return {}
-        values = zip(self.outputs, binding.get_outputs())
+        values = zip(self._read, binding.get_outputs())
         return {n: v.numpy() for n, v in values if n not in self._results}
 
     def _bind(self, start: int, count: int) -> Any:
@@ -168,7 +174,7 @@ class OrtRunner:
         for name, buffer in self._feeds.items():
             view = buffer[start : start + count]
             binding.bind_input(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
-        for name in self.outputs:
+        for name in self._read:
             if name in self._results:
                 view = self._results[name][start : start + count]
                 binding.bind_output(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)

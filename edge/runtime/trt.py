@@ -235,7 +235,7 @@ class TrtRunner:
             tensor.fetch(chunk, self.stream)
 
     def _check_chunked(self) -> None:
-        for tensor in self._out:
+        for tensor in self._read():
             if not tensor.follows:
                 raise DataError(
                     f"{self._name}: output {tensor.name!r} does not follow the batch, so "

@@ -56,6 +56,25 @@ def test_output_without_batch_cannot_be_chunked() -> None:
         runner.run()
 
 
+def test_an_output_that_nobody_reads_spoils_no_chunks() -> None:
+    """A user's network may give more than its family reads, such as an index of hits."""
+    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(max_batch=2))
+    x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
+    runner.feed(2)["input"][:] = x[:2]
+    assert len(runner.run()) > 1
+    runner.wanted.add("y")
+    runner.feed(3)["input"][:] = x
+    results = runner.run()
+    assert list(results) == ["y"]
+    np.testing.assert_allclose(results["y"], reference(x), atol=1e-5)
+
+
+def test_nothing_may_be_fed_first() -> None:
+    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=2))
+    assert runner.feed(0)["input"].shape == (0, 3, 8, 8)
+    assert runner.run()["y"].shape == (0, 4, 8, 8)
+
+
 def test_executions_are_counted_in_chunks() -> None:
     runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=4))
     runs = []

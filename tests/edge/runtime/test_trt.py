@@ -402,6 +402,8 @@ def test_an_output_without_batch_cannot_be_chunked(gpu: Gpu, tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"raise runtime\.max_batch above 2"):
         runner.run()
     check(runner, 1)
+    runner.wanted.add("y")
+    check(runner, 3)
     runner.close()
 
 
