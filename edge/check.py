@@ -42,8 +42,7 @@ def look_up(settings: Config) -> None:
             raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
         capture.kind(camera.source)
     options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
-    for uri in settings.publish.sinks:
-        publish.parse(uri, options)
+    publish.parse_all(settings.publish.sinks, options)
     for i, table in enumerate(settings.rules):
         build_rule(table, f"rules[{i}]")
     target = settings.pose.skeleton

@@ -6,13 +6,14 @@ import dataclasses
 import threading
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import edge
 from edge import plug
 from edge.config import Config, Mqtt, Outbox
 from edge.errors import ConfigError, EdgeError
 from edge.messages import Builder, Incoming, Message
+from edge.publish._address import Broker
 from edge.publish._clock import clock_quality
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
@@ -104,6 +105,23 @@ def parse(uri: str, options: Optional[SinkOptions] = None) -> None:
     _plug(uri).check(uri, options or SinkOptions())
 
 
+def parse_all(uris: Sequence[str], options: Optional[SinkOptions] = None) -> None:
+    """Check addresses that one program uses side by side; raises what `open_sink` would.
+
+    Raises:
+        ConfigError: two of them are one broker, which knows us by one name: it would throw out
+            each for the other, for ever.
+    """
+    brokers: Dict[Tuple[str, int], str] = {}
+    for i, uri in enumerate(uris):
+        checked = _plug(uri).check(uri, options or SinkOptions())
+        if isinstance(checked, Broker):
+            shown = f"publish.sinks[{i}] ({checked.name})"
+            other = brokers.setdefault((checked.host, checked.port), shown)
+            if other != shown:
+                raise ConfigError(f"{other} and {shown} are the same broker; remove one of them")
+
+
 def _plug(uri: str) -> ModuleType:
     scheme, mark, _ = uri.partition(":")
     if not mark:
@@ -149,6 +167,7 @@ class Publisher:
             config.device, will, config.mqtt, lossless, stop, config.outbox, config.state.dir,
             run=self.build.boot_id, tell=self.event, listen=dict(listen or {}),
         )
+        parse_all(publish.sinks, options)
         self.sinks: List[Sink] = []
         try:
             for uri in publish.sinks:

@@ -204,6 +204,7 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
         ('[[cameras]]\nsource = "v4l2:///dev/video0?widht=640"', "unknown option 'widht'"),
         ('[[cameras]]\nsource = "csi://0?fps=0"', "fps=0: use a number"),
         ('[publish]\nsinks = ["mqt://h"]', "mqt"),
+        ('[publish]\nsinks = ["mqtt://h", "mqtt://u@h"]', "publish.sinks[1] (mqtt://h:1883) are"),
         ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\npath = "/nope/o.db"', "outbox.path: /nope"),
         ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\nack = "consumer"\n[mqtt]\nprotocol = "3.1.1"',
          "mqtt.protocol"),

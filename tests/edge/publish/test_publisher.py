@@ -15,7 +15,7 @@ from edge.config import Camera, Config, Publish
 from edge.errors import ConfigError, InternalError
 from edge.health import Health
 from edge.messages import Message
-from edge.publish import Counters, Publisher, open_sink, parse
+from edge.publish import Counters, Publisher, open_sink, parse, parse_all
 from edge.publish import _clock as clock_module
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
@@ -174,6 +174,30 @@ def test_a_sink_that_cannot_be_opened_closes_those_before_it(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="No such file or directory"):
         Publisher(config(f"jsonl:{tmp_path}/a", f"jsonl:{tmp_path}/missing/b"))
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("second", "name"),
+    [
+        ("mqtt://h:1883", "mqtt://h:1883"),
+        ("mqtt://ann@H?keepalive_s=30", "mqtt://h:1883"),
+        ("mqtts://h:1883", "mqtts://h:1883"),
+    ],
+)
+def test_two_sinks_of_one_broker_are_refused_before_they_throw_each_other_out(
+    tmp_path: Path, second: str, name: str
+) -> None:
+    before = threading.active_count()
+    with pytest.raises(ConfigError) as caught:
+        Publisher(config("mqtt://h", f"jsonl:{tmp_path}/a", second))
+    line = f"publish.sinks[0] (mqtt://h:1883) and publish.sinks[2] ({name}) are the same broker"
+    assert str(caught.value).startswith(line)
+    assert threading.active_count() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_brokers_on_other_ports_or_hosts_are_others() -> None:
+    parse_all(["mqtt://h", "mqtt://h:1884", "mqtt://i", "mqtts://h"])
 
 
 @pytest.mark.parametrize(
