@@ -43,7 +43,7 @@ def parse(uri: str, defaults: Mqtt) -> Broker:
     """
     parts, given = _split(uri)
     host, port = _host(parts, given)
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{host.replace('%', '%25')}]" if ":" in host else host
     name = f"{parts.scheme}://{shown}:{port}"
     if parts.password is not None:
         raise ConfigError(f"sink {name}: no passwords in addresses; use mqtt.password_file")
@@ -70,7 +70,9 @@ def _split(uri: str) -> Tuple[SplitResult, Optional[int]]:
 def _host(parts: SplitResult, port: Optional[int]) -> Tuple[str, int]:
     if parts.scheme not in PORTS or not parts.hostname or port == 0:
         raise ConfigError(f"sink {parts.scheme}: expected {parts.scheme}://[user@]host[:port]")
-    return parts.hostname, port or PORTS[parts.scheme]
+    host, _, zone = parts.hostname.partition("%25")  # RFC 6874: %25 is how a URI spells %
+    host = f"{host}%{zone}" if ":" in host and zone else parts.hostname
+    return host, port or PORTS[parts.scheme]
 
 
 def _settings(query: str, defaults: Mqtt, name: str) -> Mqtt:

@@ -21,6 +21,9 @@ PLAIN = Mqtt()
         ("mqtts://h", "h", 8883, None, "mqtts://h:8883"),
         ("mqtt://u@10.0.0.2:99/", "10.0.0.2", 99, "u", "mqtt://10.0.0.2:99"),
         ("mqtt://a%40b@[::1]:7", "::1", 7, "a@b", "mqtt://[::1]:7"),
+        ("mqtt://[fe80::1%25eth0]", "fe80::1%eth0", 1883, None, "mqtt://[fe80::1%25eth0]:1883"),
+        ("mqtt://[FE80::1%25Eth0]", "fe80::1%Eth0", 1883, None, "mqtt://[fe80::1%25Eth0]:1883"),
+        ("mqtt://[fe80::1%eth0]", "fe80::1%eth0", 1883, None, "mqtt://[fe80::1%25eth0]:1883"),
     ],
 )
 def test_address(uri: str, host: str, port: int, user: str, name: str) -> None:
