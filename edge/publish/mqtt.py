@@ -185,7 +185,8 @@ class Connection:
             self._client.tls_set_context(broker.tls)
         if options.will is not None:
             will = options.will
-            self._client.will_set(will.topic, will.body, will.qos, will.retain)
+            properties = self._properties(Packet.of(will), PacketTypes.WILLMESSAGE)
+            self._client.will_set(will.topic, will.body, will.qos, will.retain, properties)
         self._client.unreadable = self._on_unreadable
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -209,7 +210,7 @@ class Connection:
 
     def publish(self, packet: Packet) -> int:
         """Queue a packet in paho; returns its number."""
-        properties = self._properties(packet) if self._v5 else None
+        properties = self._properties(packet)
         sent = self._client.publish(
             packet.topic, packet.body, packet.qos, packet.retain, properties
         )
@@ -237,8 +238,12 @@ class Connection:
     def _socket(self) -> Optional[socket.socket]:
         return cast(Optional[socket.socket], self._client.socket())
 
-    def _properties(self, packet: Packet) -> Properties:
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    def _properties(
+        self, packet: Packet, kind: int = PacketTypes.PUBLISH
+    ) -> Optional[Properties]:
+        if not self._v5:
+            return None
+        properties = Properties(kind)  # type: ignore[no-untyped-call]
         properties.ContentType = packet.content_type
         properties.PayloadFormatIndicator = int(packet.content_type == codec.JSON)
         if packet.expiry_s:

@@ -102,6 +102,7 @@ def test_kill_of_the_program_makes_the_broker_tell_the_last_will(broker: Broker)
     birth, will = (g.record for g in consumer.of("status"))
     assert (birth["state"], will["state"], will["reason"]) == ("online", "offline", "lost")
     assert birth["boot_id"] == will["boot_id"] == late.of("status")[0].record["boot_id"]
+    assert [g.content_type for g in consumer.of("status")] == ["application/json"] * 2
 
 
 def call_times_ms(publisher: Publisher) -> np.ndarray:
