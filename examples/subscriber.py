@@ -1,12 +1,15 @@
 # ruff: noqa: D103, T201
-"""A subscriber: who is where, and every event once. pip install paho-mqtt; python FILE BROKER."""
+"""A subscriber: who is where, and every event once. pip install paho-mqtt; python FILE BROKER.
+
+For boxes with [publish] codec = "json", as it is without a word.
+"""
 
 import json
 import sys
 
 import paho.mqtt.client as mqtt
 
-seen = {}  # (boot_id, topic) -> highest seq: events may come twice
+seen = set()  # events may come twice, and those of an outage after newer ones
 
 
 def on_connect(client, userdata, flags, reason, properties):
@@ -21,9 +24,9 @@ def on_message(client, userdata, message):
             box = [tenths // 10 for tenths in person["box"]]
             print(f"{record['camera']}: person {person['id']} in x1 y1 x2 y2 = {box} px")
         return
-    key = record["boot_id"], message.topic
-    if record["seq"] > seen.get(key, -1):
-        seen[key] = record["seq"]
+    key = message.topic, record["boot_id"], record["seq"]
+    if key not in seen:
+        seen.add(key)
         print(f"{record['camera']}: {record['kind']}, person {record['person']}, {record['data']}")
 
 

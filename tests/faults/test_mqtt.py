@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 from mqtt_consumer import Consumer, config, connected, event, frame, poses, state, until
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.health import Health
 from edge.publish import Publisher
@@ -171,3 +175,34 @@ def test_the_example_subscriber_says_who_is_where(broker: Broker) -> None:
         child.kill()
     assert any(line.startswith("cam0: person 0 in x1 y1 x2 y2 = [") for line in lines)
     assert any(line.startswith("cam0: wave, person 1, {'number': ") for line in lines)
+
+
+def test_the_example_subscriber_shows_what_an_outage_held_back(broker: Broker) -> None:
+    text = (ROOT / "examples/subscriber.py").read_text()
+    code = text.replace('"localhost")', f'"localhost", {broker.port})')
+    command = [sys.executable, "-u", "-c", code]
+    head = {"boot_id": "0" * 16, "camera": "cam0", "kind": "wave", "person": 1, "data": {}}
+
+    def tell(client: Client, seq: int) -> None:
+        body = json.dumps({**head, "seq": seq, "person": seq})
+        client.publish("poses/v1/box/cam0/event/wave", body, qos=1).wait_for_publish(20)
+
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    lines: List[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        reader = threading.Thread(target=lambda out: lines.extend(out), args=(child.stdout,))
+        reader.start()
+        give_up_s = time.monotonic() + 20
+        while not lines and time.monotonic() < give_up_s:  # till it has subscribed
+            tell(client, 9)
+            time.sleep(0.05)
+        for seq in (3, 9, 3, 10):
+            tell(client, seq)
+        until(lambda: any("person 10" in line for line in lines), "the newest")
+        child.kill()
+        reader.join(20)
+    client.loop_stop()
+    assert [line.split(",")[1] for line in lines] == [" person 9", " person 3", " person 10"]
