@@ -69,6 +69,16 @@ class Outputs:
             raise DataError(
                 f"{self.network.file}: no input {self.network.input!r}; there are: {there}"
             )
+        self._check_type(str(self.runner.inputs[self.network.input].dtype))
+
+    def _check_type(self, found: str) -> None:
+        """A picture of another type would reach the network as noise, or not at all."""
+        told = self.network.dtype
+        if found != told and (found, told) != ("float16", "float32"):
+            raise DataError(
+                f"{self.network.file}: input {self.network.input!r} is {found}, but model.toml "
+                f"says {told}; correct networks.{self._part}.dtype, or export it as float32"
+            )
 
     def graph_name(self, name: str) -> str:
         """What the graph calls an output of ours."""

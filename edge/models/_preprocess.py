@@ -106,7 +106,7 @@ def sample(
         out: [B,3,H,W] or [B,H,W,3], filled in place.
         border: 0..255.
     """
-    tables = _tables_of(network)
+    tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
     maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
@@ -133,7 +133,7 @@ def letterbox(
     Returns:
         [B,2,3] float32, frame px -> input px.
     """
-    tables = _tables_of(network)
+    tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
     matrices = np.zeros((len(frames), 2, 3), np.float32)
     for i, frame in enumerate(frames):
@@ -187,15 +187,21 @@ def _order(layout: str, channels: str) -> Tuple[int, int, int]:
     return (0, 1, 2) if same else (2, 1, 0)
 
 
-def _tables_of(network: Network) -> np.ndarray:
-    return _tables(tuple(network.mean), tuple(network.std), network.dtype)
+def _tables_of(network: Network, out: np.ndarray) -> np.ndarray:
+    dtype = "float16" if out.dtype == np.float16 else network.dtype
+    return _tables(tuple(network.mean), tuple(network.std), dtype)
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """OpenCV's tables know no half floats on every version; they carry their bits as integers."""
+    return array.view(np.int16) if array.dtype == np.float16 else array
 
 
 @lru_cache(maxsize=64)
 def _tables(mean: Tuple[float, ...], std: Tuple[float, ...], dtype: str) -> np.ndarray:
     """[3,256,1]: what each grey value becomes in each channel of the network."""
     values: np.ndarray = (np.arange(256)[None] - np.array(mean)[:, None]) / np.array(std)[:, None]
-    if dtype != "float32":
+    if not dtype.startswith("float"):
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    return np.asarray(values[..., None], dtype)
+    return _storable(np.asarray(values[..., None], dtype))

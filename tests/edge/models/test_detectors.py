@@ -7,13 +7,13 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
-from model_fakes import frame, model
+from model_fakes import RecordedRunner, frame, model
 
 from edge.errors import ConfigError, DataError
-from edge.models import rtmdet, yolox
+from edge.models import ModelOptions, load_model, rtmdet, yolox
 from edge.models._boxes import Candidates, logit, sigmoid
 from edge.models._outputs import Outputs
-from edge.recipe import Network
+from edge.recipe import Network, Recipe
 
 FAR = -12.0  # a logit nobody believes
 
@@ -326,3 +326,13 @@ def test_sigmoid_and_logit_know_their_ends() -> None:
     assert sigmoid(x)[[0, 4, 5, 6]].tolist() == [0, 1, 1, 0]
     assert (logit(0.0), logit(1.0)) == (-np.inf, np.inf)
     assert sigmoid(np.array([logit(0.3)]))[0] == pytest.approx(0.3)
+
+
+def test_an_input_of_another_type_is_told() -> None:
+    """OpenCV would fill an array of its own, and the network would look at zeros."""
+    outputs = {"dets": np.zeros((1, 1, 5), np.float32)}
+    network = Network(file="model.onnx", width=64, height=64, dtype="uint8")
+    runner = RecordedRunner(network.sample_shape, outputs)
+    recipe = Recipe(family="yolox", networks={"main": network})
+    with pytest.raises(DataError, match=r"is float32, but model\.toml says uint8; correct"):
+        load_model(recipe, {"main": runner}, ModelOptions())

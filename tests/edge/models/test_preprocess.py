@@ -127,6 +127,23 @@ def every_grey() -> Frame:
     return Frame(np.stack((ramp, ramp[::-1], ramp.T), -1), 0, 0, "a")
 
 
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_network_of_half_precision_gets_its_picture(layout: str, grey: bool) -> None:
+    """Exports in FP16 whose inputs are FP16, too: the recipe still says float32."""
+    net = network(16, 16, layout=layout, **IMAGENET)
+    image = every_grey().image
+    frames = [Frame(image[..., 0].copy(), 0, 0, "a", layout="gray") if grey else every_grey()]
+    whole, half = empty(net, 1), empty(net, 1).astype(np.float16)
+    p.letterbox(frames, net, whole)
+    p.letterbox(frames, net, half)
+    np.testing.assert_allclose(half.astype(np.float32), whole, rtol=1e-3, atol=1e-4)
+    one = np.eye(2, 3)[None]
+    p.sample(frames, np.zeros(1, np.int64), one, net, whole)
+    p.sample(frames, np.zeros(1, np.int64), one, net, half)
+    np.testing.assert_allclose(half.astype(np.float32), whole, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int32", "uint8"])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])
