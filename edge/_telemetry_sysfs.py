@@ -67,7 +67,7 @@ class Sysfs:
         """Cooling devices that slow something down."""
         return [
             kind
-            for device in sorted(self._thermal.glob("cooling_device*"))
+            for device in _found(self._thermal, "cooling_device*")
             for kind in [_text(device / "type") or ""]
             if _BRAKES.search(kind) and (_whole(device / "cur_state") or 0) > 0
         ]
@@ -89,10 +89,10 @@ class Sysfs:
 
     def _rails(self) -> Iterator[Tuple[str, Path, int]]:
         """Label, chip and channel of each rail that is connected."""
-        for chip in sorted(self._hwmon.glob("hwmon*")):
+        for chip in _found(self._hwmon, "hwmon*"):
             if not (_text(chip / "name") or "").startswith("ina"):
                 continue
-            for path in sorted(chip.glob("in[1-3]_label")):
+            for path in _found(chip, "in[1-3]_label"):
                 label = _text(path)
                 if label and label != "NC":
                     yield label, chip, int(path.name[2])
@@ -100,7 +100,8 @@ class Sysfs:
     def _over_current(self) -> Dict[str, int]:
         """Events of each circuit that throttles."""
         events: Dict[str, int] = {}
-        for path in sorted(self._hwmon.glob("hwmon*/oc*_event_cnt")):
+        chips = _found(self._hwmon, "hwmon*")
+        for path in [p for chip in chips for p in _found(chip, "oc*_event_cnt")]:
             name = path.name.partition("_")[0]
             count = _whole(path)
             if count is not None and _whole(path.with_name(f"{name}_throt_en")) != 0:
@@ -109,7 +110,7 @@ class Sysfs:
 
     def _gpu(self) -> Tuple[Dict[str, float], Dict[str, float]]:
         """Clock in MHz and load in percent of the integrated GPU."""
-        for device in sorted((self._root / "sys/class/devfreq").glob("*")):
+        for device in _found(self._root / "sys/class/devfreq", "*"):
             names = (device.name, _text(device / "device/of_node/name") or "")
             if any(_GPUS.search(name.strip("\0")) for name in names):
                 clock_hz, load = _whole(device / "cur_freq"), _whole(device / "device/load")
@@ -120,7 +121,7 @@ class Sysfs:
     def _cpus(self) -> Dict[str, float]:
         """Clock of each core in MHz."""
         found: Dict[str, float] = {}
-        for path in (self._root / "sys/devices/system/cpu").glob("cpu[0-9]*"):
+        for path in _found(self._root / "sys/devices/system/cpu", "cpu[0-9]*"):
             clock_khz = _whole(path / "cpufreq/scaling_cur_freq")
             if clock_khz is not None:
                 found[path.name] = round(clock_khz / 1e3, 1)
@@ -161,6 +162,14 @@ def memory_mb(total: int, used: int, swap_total: int, swap_used: int) -> Dict[st
     """From KiB, as the kernel counts."""
     names = ("total", "used", "swap_total", "swap_used")
     return {n: round(v / 1024, 1) for n, v in zip(names, (total, used, swap_total, swap_used))}
+
+
+def _found(folder: Path, pattern: str) -> List[Path]:
+    """What is in a folder, by name; none where its device went away in that very moment."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
 
 
 def _text(path: Path) -> Optional[str]:

@@ -151,6 +151,25 @@ def test_what_slows_the_machine_down_is_named(
     assert Sysfs(put(orin, files)).read().throttled == told
 
 
+def test_a_device_may_go_while_its_folder_is_listed(
+    orin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when something with a sensor is unplugged; the reader's thread must live on."""
+    real = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Any:
+        if "oc" in pattern or pattern.startswith("in"):
+            raise FileNotFoundError(2, "No such file or directory", str(folder))
+        return real(folder, pattern)
+
+    whole = Sysfs(orin).read()
+    monkeypatch.setattr(Path, "glob", glob)
+    reading = Telemetry(Settings(source="sysfs"), orin).read()
+    assert whole.power_mw
+    assert (reading.power_mw, reading.over_current) == ({}, {})
+    assert reading.temperatures_c == whole.temperatures_c
+
+
 def test_over_current_is_a_rise_of_a_serious_circuit(orin: Path) -> None:
     machine = Telemetry(Settings(source="sysfs"), orin)
     assert machine.read().throttled == [], "what was before is no reason"
