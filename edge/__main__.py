@@ -17,7 +17,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from edge import __version__, config, logs
 from edge.errors import EdgeError
 
-EPILOG = "exit codes: 0 fine, 65 bad data, 66 no input, 69 unavailable, 75 try later, 78 config"
+EPILOG = (
+    "exit codes: 0 fine, 2 no such option, 65 bad data, 66 no input, 69 unavailable, "
+    "70 a fault of ours, 75 try later, 78 config"
+)
 
 
 def parser() -> argparse.ArgumentParser:

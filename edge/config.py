@@ -132,7 +132,7 @@ class Mqtt:
     """The broker connection; host, port and user stand in the sink's URI."""
 
     protocol: str = key("5", "5 or 3.1.1", choices=("5", "3.1.1"))
-    keepalive_s: int = key(15, "silence after which the broker gives this box up", 2, 3600)
+    keepalive_s: int = key(15, "a silent broker or box is given up within 1.6 times this", 2, 3600)
     password_file: str = key("", "file with the password (never in this file)")
     ca_file: str = key("", "authority that signed the broker's certificate; empty = the system's")
     cert_file: str = key("", "this device's certificate")
