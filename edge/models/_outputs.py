@@ -15,6 +15,8 @@ from edge.runtime import Crops, Runner, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 
+# Of one decoding: all of one of these; NumPy takes any mixture.
+_READ_BY_KERNELS = {np.dtype(np.float32), np.dtype(np.float16)}
 LOG = logging.getLogger(__name__)
 Shape = Tuple[Optional[int], ...]  # without the batch; None = anything
 
@@ -131,9 +133,15 @@ class Outputs:
 
         Beyond 1024 rows of a frame and name, the best of them.
         """
-        if not self._rows or self._crops is None:
+        names = {n for rows in self._rows.values() for n in rows.outputs}
+        if not self._rows or self._crops is None or not self._alike(*names):
             return None
         return self._crops.choose(self._rows, self._floor)
+
+    def _alike(self, *names: str) -> bool:
+        """Whether a kernel can read all of these outputs of the engine that serves now."""
+        kinds = {np.dtype(self.runner.outputs[name].dtype) for name in names}
+        return len(kinds) == 1 and kinds <= _READ_BY_KERNELS
 
     def listing(self) -> str:
         """The graph's outputs and their shapes, for messages."""
@@ -171,7 +179,7 @@ class Outputs:
         After `want_peaks`, where a GPU finds them: only `bins` [B,K,2] i32, `maxima` [B,K,2] f32
         and `near` [B,K,2,2*reach+1] f32.
         """
-        if self._peaks[0] and self._crops is not None:
+        if self._peaks[0] and self._crops is not None and self._alike(*self._peaks[:2]):
             bins, maxima, near = self._crops.peaks(*self._peaks)
             return {"bins": bins, "maxima": maxima, "near": near}
         results = self.runner.run()

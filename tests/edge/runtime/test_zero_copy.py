@@ -227,6 +227,31 @@ def test_of_simcc_logits_only_the_maxima_come_back(board: Board, batch: int, dar
     assert len(found[0]) == batch
 
 
+def test_logits_of_two_types_are_read_by_numpy(board: Board) -> None:
+    """A builder may leave one output in FP32 and the other in FP16: the kernel reads one type."""
+    from edge.models import ModelOptions, input_shapes, load_model
+    from edge.recipe import load_recipe
+
+    folder = ONNX.parent / "models" / "standing"
+    recipe = load_recipe(folder)
+    profile = {"input": [(1, 3, 64, 48), (4, 3, 64, 48), (8, 3, 64, 48)]}
+    board.path.write_bytes(plan((folder / "model.onnx").read_bytes(), "10.3.0", profile))
+    runner = open_runner(board.path, input_shapes(recipe)["main"], RunnerOptions(max_batch=4))
+    model: Any = load_model(recipe, {"main": runner}, ModelOptions(min_score=0.0))
+    peaks = mock.Mock(wraps=board.gpu.cuda.kernels["simcc_peaks"])
+    board.gpu.cuda.kernels["simcc_peaks"] = peaks
+    frames = [Frame(pictures(1)[0], 0, 0, "a")]
+    boxes = np.array([[5, 5, 30, 40]], np.float32)
+    people = [Poses.of_boxes(Detections(boxes, np.ones(1, np.float32)), 17, "coco17")]
+    found = [model(frames, people)[0]]
+    name = next(iter(runner.outputs))
+    runner.outputs[name] = dataclasses.replace(runner.outputs[name], dtype=np.dtype(np.float16))
+    found.append(model(frames, people)[0])
+    assert peaks.call_count == 1
+    np.testing.assert_allclose(found[0].keypoints, found[1].keypoints, atol=1e-4)
+    runner.close()
+
+
 def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
     """csi:// through this machine's GStreamer: the address the camera wrote is the one read."""
     from edge.runtime import _cuda_egl
