@@ -35,7 +35,7 @@ class Box:
         self.publisher = Publisher(self.config)
         self.health = Health()
         self.given = 0
-        self.lock = threading.Lock()
+        self.lock, self.noting = threading.Lock(), threading.Lock()
 
     def event(self, camera: str, pad: int = 0) -> None:
         with self.lock:
@@ -46,6 +46,10 @@ class Box:
 
     def note(self) -> None:
         """Reads what is stored before what is given: the line is true when it is written."""
+        with self.noting:  # the last one is written by another thread
+            self._note()
+
+    def _note(self) -> None:
         sink = self.publisher.sinks[0]
         stored = sink.counters.outbox["stored"]
         line = {"boot": self.publisher.build.boot_id, "stored": stored, "given": self.given}
