@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable, Iterator, List
+from unittest import mock
 
 import pytest
 
@@ -18,12 +20,12 @@ def die(kind: type = ZeroDivisionError) -> Callable[[], None]:
     return work
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
-    """What the hook before ours was told."""
+@contextlib.contextmanager
+def heard() -> Iterator[List[Any]]:
+    """What the hook before ours is told; set inside the test, since pytest sets one of its own."""
     found: List[Any] = []
-    monkeypatch.setattr(threading, "excepthook", lambda told: found.append(told.exc_type))
-    return found
+    with mock.patch.object(threading, "excepthook", lambda told: found.append(told.exc_type)):
+        yield found
 
 
 def run(thread: threading.Thread) -> None:
@@ -31,25 +33,26 @@ def run(thread: threading.Thread) -> None:
     thread.join(10)
 
 
-def test_a_death_is_told_and_ends_the_program(shown: List[Any]) -> None:
+def test_a_death_is_told_and_ends_the_program() -> None:
     told: List[str] = []
-    with Fallen(told.append) as fallen:
-        fallen.check()
-        run(threading.Thread(target=die(), name="outbox"))
-        with pytest.raises(InternalError, match="the thread 'outbox' died"):
+    with heard() as shown:
+        with Fallen(told.append) as fallen:
             fallen.check()
-    assert told == ["the thread 'outbox' died"]
-    assert shown == [ZeroDivisionError], "the traceback is not swallowed"
-    run(threading.Thread(target=die(), name="later"))
-    assert len(told) == 1, "whoever listens stopped"
-    assert len(shown) == 2
+            run(threading.Thread(target=die(), name="outbox"))
+            with pytest.raises(InternalError, match="the thread 'outbox' died"):
+                fallen.check()
+        assert told == ["the thread 'outbox' died"]
+        assert shown == [ZeroDivisionError], "the traceback is not swallowed"
+        run(threading.Thread(target=die(), name="later"))
+        assert len(told) == 1, "whoever listens stopped"
+        assert len(shown) == 2
 
 
-def test_those_that_others_look_after_do_not(shown: List[Any]) -> None:
+def test_those_that_others_look_after_do_not() -> None:
     told: List[str] = []
-    with Fallen(told.append) as fallen:
+    with heard() as shown, Fallen(told.append) as fallen:
         run(Dispensable(target=die(), name="telemetry"))
         run(threading.Thread(target=die(SystemExit), name="leaves"))
         fallen.check()
+        assert shown == [ZeroDivisionError, SystemExit]
     assert not told
-    assert shown == [ZeroDivisionError, SystemExit]
