@@ -5,13 +5,10 @@ Without this a box would go on and look well while, say, its outbox writes nothi
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any, Callable, List, Optional
 
 from edge.errors import InternalError
-
-log = logging.getLogger(__name__)
 
 
 class Dispensable(threading.Thread):

@@ -13,13 +13,11 @@ from typing import Any, Callable, List, Optional, Tuple
 from edge.capture import _memory
 from edge.capture._gstreamer_calls import Pipeline, Sample
 from edge.capture._nvmm import Surfaces
-from edge.capture._ring import Ring, Slot
+from edge.capture._ring import SLICE_S, Ring, Slot, taken_ns
 from edge.capture._source import Source
 from edge.errors import TempError, UnavailableError
 
 log = logging.getLogger(__name__)
-_SLICE_S = 0.2  # a wait is cut into these, so that close() is heard
-_LATE_NS = 10_000_000_000  # a time further back than this is of another clock
 
 
 class InPlace:
@@ -78,14 +76,14 @@ class InPlace:
                 ring.cancel(slot)
                 raise
             slot.index, slot.arrival_ns = self._index, arrival_ns
-            slot.t_ns = self._taken_ns(sample, arrival_ns)
+            slot.t_ns = taken_ns(self._pipeline.time_ns(sample), arrival_ns)
             return slot
 
     def _next(self) -> Optional[Sample]:
         end_s = time.monotonic() + self._timeout_s
         while not self._closing:
             left_s = end_s - time.monotonic()
-            sample = self._pipeline.pull(max(0.0, min(_SLICE_S, left_s)))
+            sample = self._pipeline.pull(max(0.0, min(SLICE_S, left_s)))
             if sample is not None:
                 return sample
             error = self._pipeline.error()
@@ -104,10 +102,6 @@ class InPlace:
         self._ring = ring
         if slot not in self._slots:
             self._slots.append(slot)
-
-    def _taken_ns(self, sample: Sample, arrival_ns: int) -> int:
-        t_ns = self._pipeline.time_ns(sample)
-        return t_ns if arrival_ns - _LATE_NS < t_ns <= arrival_ns else arrival_ns
 
     def close(self) -> None:
         """Stop the camera; a frame that the loop holds stays until its slot is filled anew."""

@@ -6,6 +6,7 @@ import functools
 import subprocess
 
 from edge.capture import _opencv
+from edge.capture._gstreamer_calls import SINK_NAME
 from edge.errors import UnavailableError
 
 # Only the newest frame, at once: a frame that waits for its time is late.
@@ -108,7 +109,8 @@ def csi_in_place(
     stay = f"nvvidconv bl-output=false output-buffers={buffers}"
     stay += f" flip-method={flip}" if flip else ""
     rows = "video/x-raw(memory:NVMM),format=YUY2"
-    return " ! ".join((_argus(sensor, width, height, rate_hz), stay, rows, f"{SINK} name=edge"))
+    sink = f"{SINK} name={SINK_NAME}"
+    return " ! ".join((_argus(sensor, width, height, rate_hz), stay, rows, sink))
 
 
 def _argus(sensor: int, width: int, height: int, rate_hz: int) -> str:

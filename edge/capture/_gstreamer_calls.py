@@ -18,7 +18,7 @@ _READ = 1  # GST_MAP_READ
 _ERROR = 2  # GST_MESSAGE_ERROR
 _NO_TIME = 2**64 - 1  # GST_CLOCK_TIME_NONE
 _MINI_OBJECT_BYTES = 64
-SINK = "edge"  # what a pipeline calls its appsink
+SINK_NAME = "edge"  # what a pipeline calls its appsink
 
 
 class _Error(ctypes.Structure):
@@ -115,7 +115,7 @@ class Sample:
 
 
 class Pipeline:
-    """A running pipeline that ends in an appsink called `SINK`; used by one thread at a time.
+    """A running pipeline that ends in an appsink called `SINK_NAME`; used by one thread at a time.
 
     Args:
         text: as `gst-launch-1.0` takes it.
@@ -135,7 +135,8 @@ class Pipeline:
             why = _said(self._libraries, error)
             self._unref(self._pipeline)
             raise UnavailableError(f"GStreamer refuses the pipeline: {why}")
-        self._sink = ctypes.c_void_p(self._gst.gst_bin_get_by_name(self._pipeline, SINK.encode()))
+        sink = self._gst.gst_bin_get_by_name(self._pipeline, SINK_NAME.encode())
+        self._sink = ctypes.c_void_p(sink)
         self._bus = ctypes.c_void_p(self._gst.gst_element_get_bus(self._pipeline))
         if self._gst.gst_element_set_state(self._pipeline, _PLAYING) == _FAILURE:
             why = self.error()

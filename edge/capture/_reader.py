@@ -70,6 +70,7 @@ class Progress:
 
 class Reader(Dispensable):
     """Reads until the source is over or `left` is set; then it touches nothing any more."""
+
     def __init__(self, order: Order, ring: Ring, progress: Progress, wake: Callable[[], None]):
         super().__init__(name=f"camera {order.name}", daemon=True)
         self.left = threading.Event()

@@ -24,6 +24,15 @@ from edge.capture._memory import (
 
 __all__ = ["Allocate", "Ring", "Slot", "aligned_bytes"]
 
+SLICE_S = 0.2  # waits for a driver are cut into these, so that close() is heard
+_LATE_NS = 10_000_000_000  # a driver's time further back than this is of another clock
+
+
+def taken_ns(told_ns: int, arrival_ns: int) -> int:
+    """When a frame was taken: as its driver told, if that can be by our monotonic clock."""
+    return told_ns if arrival_ns - _LATE_NS < told_ns <= arrival_ns else arrival_ns
+
+
 class Slot:
     """One buffer and the time of what is in it."""
 

@@ -21,6 +21,7 @@ from edge.errors import ConfigError, DataError, TempError, UnavailableError
 
 OURS = ("transport", "decoder", "layout", "threads")
 _PROBE_S = 2.0
+_DECODERS = ("auto", "software", "nvv4l2")
 
 
 def open_source(address: Address, options: CaptureOptions) -> Stream:
@@ -63,8 +64,8 @@ def kind(address: Address) -> str:
     """
     _checked(address)
     _query.choice(address, "transport", ("tcp", "udp"))
-    _query.choice(address, "decoder", ("auto", "software", "nvv4l2"))
-    _query.choice(address, "layout", ("bgr", "nv12"))
+    software = _query.choice(address, "decoder", _DECODERS) == "software"
+    _query.choice(address, "layout", ("bgr",) if software else ("bgr", "nv12"))
     _query.whole(address, "threads", 1, 1, 64)
     return CAMERA
 
@@ -87,7 +88,7 @@ def _checked(address: Address) -> str:
 
 def _hardware(address: Address) -> bool:
     """Whether to decode with the Jetson's decoder."""
-    decoder = _query.choice(address, "decoder", ("auto", "software", "nvv4l2"))
+    decoder = _query.choice(address, "decoder", _DECODERS)
     if decoder == "nvv4l2":
         _gstreamer.need(address.uri, "nvv4l2decoder", "nvidia-l4t-gstreamer")
         return True

@@ -21,7 +21,7 @@ from edge.capture import CAMERA, Address, CaptureOptions, _query
 from edge.capture import _v4l2_calls as calls
 from edge.capture import _v4l2_raw as raw
 from edge.capture._memory import importer, sees_device
-from edge.capture._ring import Ring, Slot
+from edge.capture._ring import SLICE_S, Ring, Slot, taken_ns
 from edge.capture._v4l2_buffers import Buffers, Garbage, Lent, Mapped, Refused
 from edge.capture._v4l2_calls import Io
 from edge.capture._v4l2_errors import explain, explained
@@ -32,9 +32,7 @@ from edge.errors import ConfigError, NoInputError, TempError
 
 log = logging.getLogger(__name__)
 
-_SLICE_S = 0.2  # a wait is cut into these, so that close() is heard
 _WARN_EVERY_NS = 10_000_000_000
-_LATE_NS = 10_000_000_000  # a driver's time further back than this is of another clock
 _JUMP = 10_000  # more frames lost at once than this is a driver that counts wrongly
 
 
@@ -224,7 +222,7 @@ class V4l2:
     def _newest(self, buffers: Buffers, end_ns: int) -> Optional[raw.Buffer]:
         """The last whole frame that is waiting; those before it go back to the driver."""
         left_s = (end_ns - time.monotonic_ns()) / 1e9
-        events = self._io.poll(self._fd, max(1, round(1e3 * min(_SLICE_S, left_s))))
+        events = self._io.poll(self._fd, max(1, round(1e3 * min(SLICE_S, left_s))))
         waiting = self._waiting(buffers) if events else []
         if not waiting and events & ~select.POLLIN:
             raise TempError(f"{self._wish.device}: the camera is in an error state")
@@ -270,8 +268,7 @@ class V4l2:
         taken = buffer.timestamp
         t_ns = taken.tv_sec * 1_000_000_000 + taken.tv_usec * 1000
         monotonic = buffer.flags & raw.FLAG_TIMESTAMP_MASK == raw.FLAG_TIMESTAMP_MONOTONIC
-        ours = monotonic and arrival_ns - _LATE_NS < t_ns <= arrival_ns
-        slot.t_ns = t_ns if ours else arrival_ns
+        slot.t_ns = taken_ns(t_ns, arrival_ns) if monotonic else arrival_ns
         slot.arrival_ns = arrival_ns
         slot.index, slot.layout = self._index, self._convert.layout
         return slot

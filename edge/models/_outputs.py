@@ -133,8 +133,9 @@ class Outputs:
 
         Beyond 1024 rows of a frame and name, the best of them.
         """
-        names = {n for rows in self._rows.values() for n in rows.outputs}
-        if not self._rows or self._crops is None or not self._alike(*names):
+        if not self._rows or self._crops is None:
+            return None
+        if not self._alike(*(n for rows in self._rows.values() for n in rows.outputs)):
             return None
         return self._crops.choose(self._rows, self._floor)
 

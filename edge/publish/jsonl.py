@@ -186,7 +186,9 @@ class JsonlSink:
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
-            select.select([], [self._fd], [])
+            room = select.poll()
+            room.register(self._fd, select.POLLOUT)
+            room.poll()
             return 0
 
     def _take_back(self, size: int) -> None:

@@ -281,6 +281,7 @@ class Connection:
         self._notes.put(Down(self, why))
 
     def _on_unreadable(self, error: Exception) -> None:
+        log.debug("%s: not understood", self._broker.name, exc_info=error)
         self._notes.put(Down(self, f"what answers is no MQTT broker, or a broken one ({error!r})"))
 
     def _on_publish(
