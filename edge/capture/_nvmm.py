@@ -80,8 +80,8 @@ def library() -> Any:
     """
     try:
         return ctypes.CDLL(LIBRARY)
-    except OSError as error:
-        raise UnavailableError(f"no {LIBRARY} here: {error}") from None
+    except OSError:
+        raise UnavailableError(f"no {LIBRARY} here, which JetPack brings") from None
 
 
 class _Mapped:
