@@ -67,7 +67,9 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
             calls = _nvmm.library()
         except UnavailableError as why:
             if wish.memory == "dmabuf":
-                raise UnavailableError(f"{address.uri}: memory=dmabuf: {why}; use memory=auto") from why
+                raise UnavailableError(
+                    f"{address.uri}: memory=dmabuf: {why}; use memory=auto"
+                ) from why
         else:
             _gstreamer.need_element(address.uri, *_PLUGIN)
             return Choice(lambda bring, slots: opener.in_place(calls, bring, slots),
