@@ -29,7 +29,7 @@ TOOLS = [
 ]
 TORCH = ["torch>=2.0"]
 DEV = [
-    "pytest>=7",
+    "pytest>=7.3",
     "pytest-xdist>=3.3",
     "hypothesis>=6.100",
     "jsonschema>=4.20",

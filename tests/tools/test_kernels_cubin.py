@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -15,9 +14,10 @@ from edge.errors import ConfigError, DataError, UnavailableError
 from edge.runtime.kernels import cubins
 from tools import kernels
 from tools.__main__ import main
+from tools.benches.peer import environment
 from tools.nvrtc import Nvrtc, open_nvrtc
 
-NVCC = [shutil.which("nvcc")] if shutil.which("nvcc") else []
+PACKAGES = [f"nvidia-{n}==13.0.88" for n in ("cuda-nvcc", "cuda-crt", "cuda-runtime", "nvvm")]
 
 
 def arch_of(cubin: bytes) -> int:
@@ -50,8 +50,15 @@ def test_the_compiler_of_jetpack_6_takes_them_too(arch: int) -> None:
     kernels.check(cubin, arch)
 
 
-@pytest.mark.parametrize("nvcc", NVCC)
-@pytest.mark.parametrize("arch", [87, 90])
+@pytest.fixture(scope="module")
+def nvcc() -> str:
+    """NVIDIA's compiler from its wheels, whatever the machine has."""
+    python = environment("nvcc", PACKAGES)
+    (found,) = python.parents[1].glob("lib/python*/site-packages/nvidia/cu13/bin/nvcc")
+    return str(found)
+
+
+@pytest.mark.parametrize("arch", [87, 90, 110])
 def test_nvcc_takes_them_without_a_warning(nvcc: str, arch: int, tmp_path: Path) -> None:
     source = tmp_path / "all.cu"
     source.write_text('#include "crop.cu"\n#include "decode.cu"\n')
