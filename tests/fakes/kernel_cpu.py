@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,14 +23,12 @@ STRUCTURES = {"crop": layouts.Target, "simcc_peaks": layouts.Peaks, "choose": la
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """Compiled once in a process."""
-    folder = Path(tempfile.mkdtemp(prefix="edge-kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    both = folder / "kernels.cu"
-    both.write_text('#include "crop.cu"\n#include "decode.cu"\n')
-    made = folder / "kernels.so"
-    command = ["g++", "-x", "c++", *FLAGS, f"-I{SOURCES}", str(both), "-o", str(made), "-lm"]
-    subprocess.run(command, check=True)
-    loaded = ctypes.CDLL(str(made))
+    with tempfile.TemporaryDirectory(prefix="edge-kernels-") as name:
+        both, made = Path(name) / "kernels.cu", Path(name) / "kernels.so"
+        both.write_text('#include "crop.cu"\n#include "decode.cu"\n')
+        command = ["g++", "-x", "c++", *FLAGS, f"-I{SOURCES}", str(both), "-o", str(made), "-lm"]
+        subprocess.run(command, check=True)
+        loaded = ctypes.CDLL(str(made))
     for name, structure in STRUCTURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = [structure], None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -23,15 +21,14 @@ ENTRY = """extern "C" void run_{0}(const {1} *task, const unsigned *grid, const 
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """Compiled once in a process."""
-    folder = Path(tempfile.mkdtemp(prefix="edge-threads-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     text = f'#include "{HEADER}"\n#include "crop.cu"\n#include "decode.cu"\n'
     text += "".join(ENTRY.format(n, s.__name__) for n, s in STRUCTURES.items())
-    source, made = folder / "threads.cpp", folder / "threads.so"
-    source.write_text(text)
     command = ["g++", "-std=c++14", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
-    subprocess.run([*command, f"-I{SOURCES}", str(source), "-o", str(made)], check=True)
-    return ctypes.CDLL(str(made))
+    with tempfile.TemporaryDirectory(prefix="edge-threads-") as name:
+        source, made = Path(name) / "threads.cpp", Path(name) / "threads.so"
+        source.write_text(text)
+        subprocess.run([*command, f"-I{SOURCES}", str(source), "-o", str(made)], check=True)
+        return ctypes.CDLL(str(made))
 
 
 def launch(name: str, task: Any, grid: Sequence[int], block: Sequence[int]) -> None:
