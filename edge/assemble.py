@@ -16,7 +16,8 @@ from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, 
 from edge.pipeline import Camera
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
-from edge.runtime import Read, Runner, beside_cpu, read_plain
+from edge.runtime import Read, Runner, beside_others, read_plain
+from edge.runtime._crew import Crew
 from edge.smooth import Smoother
 from edge.structures import Poses
 from edge.track import Tracker
@@ -74,6 +75,7 @@ class Models:
         self._folder = models_dir(config)
         self._read = trusted_read(self._folder, config.trust.key_file)
         self.engines = Engines(config.runtime, self._read, bool(config.trust.key_file))
+        self._crew = Crew(config.runtime.threads or len(os.sched_getaffinity(0)))
         try:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
             self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
@@ -86,9 +88,10 @@ class Models:
         """Executions of each network so far."""
         return {name: runner.runs for name, runner in self.runners.items()}
 
-    def beside_cpu(self) -> bool:
-        """Whether the CPU is free while networks run: then two threads that use them pay."""
-        return all(beside_cpu(runner) for runner in self.runners.values())
+    def at_once(self) -> bool:
+        """Whether one of the pose model's networks may run beside another."""
+        pose = f"{self._config.pose.model}/"
+        return all(beside_others(r) for n, r in self.runners.items() if n.startswith(pose))
 
     def sha256(self) -> Dict[str, str]:
         """Hash of each network's file, as loaded."""
@@ -99,6 +102,7 @@ class Models:
         self.engines.close()
         for runner in self.runners.values():
             runner.close()
+        self._crew.close()
 
     def _load(self, name: str, min_score: float) -> Model:
         if name == "none":
@@ -113,9 +117,10 @@ class Models:
     def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
+        crew = self._crew if len(recipe.networks) > 1 else None  # one alone may have all cores
         for name, network in recipe.networks.items():
             full = f"{folder.name}/{name}"
-            self.runners[full] = self.engines.open(folder, name, network, shapes[name])
+            self.runners[full] = self.engines.open(folder, name, network, shapes[name], crew)
             self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
         return opened
 

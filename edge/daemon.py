@@ -108,7 +108,7 @@ def _make(
         detect=health.timed("detect", models.detect),
         pose=health.timed("pose", bodies),
         parts=parts and health.timed("parts", parts),
-        at_once=models.beside_cpu,
+        at_once=models.at_once,
         people=people,
         publisher=publisher,
         detect_every=config.detect.every,

@@ -22,6 +22,7 @@ from edge.errors import EdgeError, NoInputError, UnavailableError
 from edge.fallen import Dispensable
 from edge.recipe import Network
 from edge.runtime import Read, Runner, RunnerOptions, open_runner
+from edge.runtime._crew import Crew
 from edge.runtime._exchange import Exchange
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class Engines:
         self._stop = threading.Event()
         self._thread: Optional[threading.Thread] = None
 
-    def open(self, folder: Path, name: str, network: Network, shapes: Shapes) -> Runner:
+    def open(
+        self, folder: Path, name: str, network: Network, shapes: Shapes,
+        crew: Optional[Crew] = None,
+    ) -> Runner:
         """What executes a network from the start.
 
         Args:
@@ -86,6 +90,7 @@ class Engines:
             name: of the network in the recipe.
             network: its part of the recipe.
             shapes: of one sample of each input.
+            crew: shares the CPU's cores, where other networks run meanwhile.
 
         Raises:
             NoInputError: neither engine nor ONNX file. UnavailableError: an engine is demanded and
@@ -93,7 +98,8 @@ class Engines:
         """
         full = f"{folder.name}/{name}"
         if self._settings.prefer == "onnx":
-            return self._open_onnx(full, folder, network, shapes, 'runtime.prefer = "onnx"')
+            told = 'runtime.prefer = "onnx"'
+            return self._open_onnx(full, folder, network, shapes, told, crew)
         precision = self._settings.precision
         judged = self._judge(folder, network, precision)
         if not judged.against:
@@ -108,7 +114,7 @@ class Engines:
                 f"{folder.name} --network {name} --precision {precision}`"
             )
         slower = self._open_slower(full, folder, network, shapes, why)
-        exchange = Exchange(slower or self._open_onnx(full, folder, network, shapes, why))
+        exchange = Exchange(slower or self._open_onnx(full, folder, network, shapes, why, crew))
         if judged.rebuild and self._may_build(full):
             self._jobs.append(_Job(full, folder, name, judged.path, shapes, exchange))
             self._change(full, next="waiting")
@@ -172,10 +178,12 @@ class Engines:
         return runner
 
     def _open_onnx(
-        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str
+        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str,
+        crew: Optional[Crew],
     ) -> Runner:
         path, precision = serving_file(folder, network, self._settings.precision)
-        runner = open_runner(path, shapes, self._options(), self._read)
+        options = replace(self._options(), crew=crew)
+        runner = open_runner(path, shapes, options, self._read)
         log.info("loaded %s", path)
         if precision != self._settings.precision:
             why += f"; on the CPU {precision} stands for {self._settings.precision}"

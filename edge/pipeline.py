@@ -3,8 +3,8 @@
 The unit of work is a list of frames, the newest of each camera that has one. Detection and person
 crops of all cameras go to each network as one batch. `look` finds and tracks bodies, `fill_in` adds
 what tracking does not need (hands and faces, if the model has such a half), `tell` smooths, judges
-and publishes in a thread of its own, a step behind. Where networks leave the CPU free, `fill_in`
-has its own thread, too.
+and publishes in a thread of its own, a step behind. Where networks may run at once, `fill_in` has
+its own thread, too, and may be a step behind `look`.
 """
 
 from __future__ import annotations
@@ -104,8 +104,7 @@ class Pipeline:
     calm_ns: int = 0  # a detector rests so long while everybody is followed
     still_ns: int = 0  # and up to this while nothing stirs elsewhere; 0 = never longer
     parts: Optional[Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]] = None
-    # Whether both halves may run at once. Two cores had 25.1 ms for a frame so, 23.7 ms in turn.
-    at_once: Callable[[], bool] = lambda: False
+    at_once: Callable[[], bool] = lambda: False  # whether both halves may run at once
     finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
     watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
     tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
@@ -127,7 +126,7 @@ class Pipeline:
             The number of steps.
         """
         told = _Behind("tell", self.tell)
-        filled = _Behind("fill in", lambda step: told.put(self.fill_in(step)))
+        filled = _Behind("fill in", lambda step: told.put_alone(self.fill_in(step)))
         with told, filled:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
                 self._change(filled, told)
@@ -137,10 +136,11 @@ class Pipeline:
                     filled.wait()
                     told.put(step)  # how they ended
                     break
-                filled.wait()  # so that no camera lends more than four frames
+                # Looked at, waiting, being filled in, being told: no camera lends more than four.
                 if self.parts is not None and self.at_once():
                     filled.put(step)
                 else:
+                    filled.wait()
                     told.put(self.fill_in(step))
                 self.health.steps += bool(frames)
         return self.health.steps
@@ -242,6 +242,11 @@ class _Behind:
         """Hand over a step; waits while the one before it is still queued."""
         self._raise()
         self._queue.put(step)
+
+    def put_alone(self, step: Step) -> None:
+        """Hand over a step when every one before it is done."""
+        self.wait()
+        self.put(step)
 
     def wait(self) -> None:
         """Until every step handed over is done."""

@@ -36,7 +36,7 @@ class Running:
         bodies, parts = halves(models.pose)
         self.pipeline.pose = self.health.timed("pose", bodies)
         self.pipeline.parts = parts and self.health.timed("parts", parts)
-        self.pipeline.at_once = models.beside_cpu
+        self.pipeline.at_once = models.at_once
         models.engines.start()
         return before
 

@@ -36,7 +36,7 @@ class Part:
     def cut(
         self, frames: Sequence[Frame], which: np.ndarray, squares: Squares, good: np.ndarray
     ) -> None:
-        """Fill the network's input with the squares that are worth it, [M] of frames `which`."""
+        """Feed the network the squares that are worth it, [M] of frames `which`, and begin it."""
         sizes = np.array([f.size for f in frames], np.float32)[which]
         good &= ((squares.centres >= 0) & (squares.centres < sizes)).all(1)
         good &= squares.sides >= _LEAST_SIDE_PX
@@ -46,6 +46,7 @@ class Part:
         self.matrices = self.squares.matrices(network)
         if len(self.rows):
             self.outputs.sample(frames, which[self.rows], self.matrices)
+            self.outputs.begin()
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute the network, if anything was cut."""

@@ -11,7 +11,7 @@ from edge import skeletons
 from edge.errors import ConfigError, DataError
 from edge.models import _preprocess
 from edge.recipe import Network, Recipe
-from edge.runtime import Crops, Runner, crops_of, wanted_of
+from edge.runtime import Crops, Runner, begin, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
 
@@ -173,6 +173,10 @@ class Outputs:
         if crops is not None:
             return crops.letterbox(frames, self.network, border)
         return _preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
+
+    def begin(self) -> None:
+        """Have it execute while the caller goes on, if the runner can; `run` waits for it."""
+        begin(self.runner)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute; the required outputs by our names, borrowed until the next feed.

@@ -103,8 +103,6 @@ class BlazePose:
             wanted = _nearest(whole.boxes, sizes, expected.scores, self.part_limit)
             for part in (self._hands, self._faces):
                 part.look(frames, which, bodies, expected, wanted)
-            # One after the other on all cores: these two at once, on a core each, took 17.6 ms for
-            # what this does in 11.7 (two cores), and far longer when something else was running.
             for part in (self._hands, self._faces):
                 part.write(part.run(), whole.keypoints, whole.scores)
         found, sure = whole.keypoints[:, points.TRUNK :], whole.scores[:, points.TRUNK :]

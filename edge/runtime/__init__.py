@@ -11,6 +11,7 @@ import numpy as np
 from edge import plug
 from edge.errors import ConfigError, NoInputError
 from edge.recipe import Network
+from edge.runtime._crew import Crew
 from edge.runtime.kernels import enable
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
@@ -35,6 +36,7 @@ class RunnerOptions:
     cuda_graphs: bool = True  # engines: repeat whole executions by one call
     dla_core: Optional[int] = None  # engines: where it was built for; None = the GPU
     preprocess: str = "auto"  # engines: crops by `kernel` or `opencv`; auto = the kernel if it fits
+    crew: Optional[Crew] = None  # on the CPU: shares the cores among networks that run at once
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,16 @@ def crops_of(runner: Runner) -> Optional[Crops]:
     return crops
 
 
-def beside_cpu(runner: Runner) -> bool:
-    """Whether the CPU is free while the network runs."""
-    return bool(getattr(runner, "beside_cpu", False))
+def beside_others(runner: Runner) -> bool:
+    """Whether another network may run meanwhile: this one leaves it cores, or needs none."""
+    return bool(getattr(runner, "beside_others", False))
+
+
+def begin(runner: Runner) -> None:
+    """Have it execute what was fed while the caller goes on, if it can; its `run` waits for it."""
+    start: Optional[Callable[[], None]] = getattr(runner, "begin", None)
+    if start is not None:
+        start()
 
 
 def wanted_of(runner: Runner) -> Set[str]:

@@ -7,7 +7,7 @@ from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime import Crops, Runner, TensorSpec, beside_cpu, crops_of, wanted_of
+from edge.runtime import Crops, Runner, TensorSpec, begin, beside_others, crops_of, wanted_of
 
 
 class Exchange:
@@ -31,9 +31,9 @@ class Exchange:
         self.taken = threading.Event()  # the loop has gone over to what was offered last
 
     @property
-    def beside_cpu(self) -> bool:
-        """Whether the one that serves now leaves the CPU free."""
-        return beside_cpu(self._runner)
+    def beside_others(self) -> bool:
+        """Whether another network may run beside the one that serves now."""
+        return beside_others(self._runner)
 
     @property
     def runs(self) -> int:
@@ -54,6 +54,10 @@ class Exchange:
         """Input buffers of the one that serves from now on."""
         self._turn()
         return self._runner.feed(batch)
+
+    def begin(self) -> None:
+        """Have it execute what was fed while the caller goes on, if it can."""
+        begin(self._runner)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type
 
@@ -12,6 +13,7 @@ import onnxruntime
 
 from edge.errors import ConfigError, DataError, InternalError
 from edge.runtime import Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime._crew import Crew, finish
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -47,10 +49,12 @@ class OrtRunner:
 
     def __init__(
         self, session: Any, shapes: Mapping[str, Tuple[int, ...]], max_batch: int, name: str,
-        sha256: str = "",
+        sha256: str = "", crew: Optional[Crew] = None,
     ) -> None:
         self._session = session
         self._name = name
+        self._crew = crew
+        self.beside_others = crew is not None
         self.sha256 = sha256
         self.runs = 0
         self.inputs = {i.name: _input_spec(i, shapes, name) for i in session.get_inputs()}
@@ -62,6 +66,7 @@ class OrtRunner:
         self.max_batch = self.fixed_batch or max_batch
         self.wanted: Set[str] = set()  # outputs that somebody reads; empty = all
         self._read: List[str] = []
+        self._begun: Optional[List[Future[Any]]] = None
         self._batch = self._capacity = 0
         self._feeds: Dict[str, np.ndarray] = {}
         self._results: Dict[str, np.ndarray] = {}
@@ -71,6 +76,7 @@ class OrtRunner:
         """Input buffers for `batch` samples, borrowed until the next feed."""
         if self._session is None:
             raise InternalError(f"{self._name}: was closed")
+        self._let_end()
         read = [n for n in self.outputs if n in self.wanted or not self.wanted]
         if batch > self._capacity or not self._capacity or read != self._read:
             self._read = read
@@ -78,13 +84,18 @@ class OrtRunner:
         self._batch = batch
         return {name: buffer[:batch] for name, buffer in self._feeds.items()}
 
+    def begin(self) -> None:
+        """Execute what was fed in the crew's threads, if it has one; `run` waits for it."""
+        if self._crew is not None and self._begun is None:
+            self._begun = self._crew.begin(self._run_chunk, self._pieces())
+
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed; outputs are borrowed until the next feed.
 
         Raises:
             DataError: the network refuses its input.
         """
-        parts = [self._run_chunk(s, n) for s, n in self._chunks()]
+        parts = self._parts()
         results: Dict[str, np.ndarray] = {}
         for name in self._read:
             spec = self.outputs[name]
@@ -117,14 +128,36 @@ class OrtRunner:
 
     def close(self) -> None:
         """Let go of the network and the buffers."""
+        self._let_end()
         self._session = None
         self._bindings.clear()
         self._feeds.clear()
         self._results.clear()
         self._capacity = 0
 
-    def _chunks(self) -> List[Tuple[int, int]]:
-        step = self.max_batch
+    def _parts(self) -> List[Dict[str, np.ndarray]]:
+        """Every piece's outputs of open shape; a batch that the crew shares out counts once."""
+        self.begin()
+        if self._begun is None:
+            parts = [self._run_chunk(*piece) for piece in self._pieces()]
+        else:
+            begun, self._begun = self._begun, None
+            parts = finish(begun)
+        self.runs += len(self._chunks(self.max_batch))
+        return parts
+
+    def _pieces(self) -> List[Tuple[int, int]]:
+        """A crew takes samples one by one, unless an output could not be put together again."""
+        alone = self._crew is not None and len(self._results) == len(self._read)
+        return self._chunks((self.fixed_batch or 1) if alone else self.max_batch)
+
+    def _let_end(self) -> None:
+        """The buffers are in use until what was begun is done; whoever began it does not ask."""
+        if self._begun is not None:
+            wait(self._begun)
+            self._begun = None
+
+    def _chunks(self, step: int) -> List[Tuple[int, int]]:
         starts = range(0, self._batch, step)
         return [(s, step if self.fixed_batch else min(step, self._batch - s)) for s in starts]
 
@@ -163,7 +196,6 @@ class OrtRunner:
             self._session.run_with_iobinding(binding)
         except _ERRORS as error:
             raise DataError(f"{self._name}: the network failed: {_first_line(error)}") from error
-        self.runs += 1
         if len(self._results) == len(self._read):
             return {}
         values = zip(self._read, binding.get_outputs())
@@ -194,14 +226,15 @@ def open_runner(
     The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
     """
     data = _checked(read(path), path)
-    session = _session(data, path, options.threads)
+    threads = options.crew.threads if options.crew else options.threads
+    session = _session(data, path, threads)
     try:
         for name in shapes:
             names = [i.name for i in session.get_inputs()]
             if name not in names:
                 raise DataError(f"{path}: no input {name!r}; there are: {', '.join(names)}")
         digest = hashlib.sha256(data).hexdigest()
-        return OrtRunner(session, shapes, options.max_batch, str(path), digest)
+        return OrtRunner(session, shapes, options.max_batch, str(path), digest, options.crew)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is damaged: a name in it is no text") from error
 

@@ -40,7 +40,7 @@ class TrtRunner:
         sha256: of the bytes it was loaded from.
     """
 
-    beside_cpu = True
+    beside_others = True
 
     def __init__(
         self,

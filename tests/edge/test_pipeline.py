@@ -268,6 +268,26 @@ def test_the_next_step_is_looked_at_while_the_second_half_of_the_last_one_runs()
     assert met == [True]
 
 
+def test_a_step_may_wait_between_the_halves() -> None:
+    """So that a long second half holds up only what is two steps behind it."""
+    looked_thrice, met = threading.Event(), []
+
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 3:
+            looked_thrice.set()
+        return list(people)
+
+    def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 1:
+            met.append(looked_thrice.wait(20))
+        return list(poses)
+
+    cameras = Cameras(5)
+    pipeline(cameras, pose=pose, parts=parts, at_once=lambda: True).run(lambda: False)
+    assert met == [True]
+    assert cameras.most_held <= 4 * len(NAMES)
+
+
 def test_the_second_half_can_come_and_go_between_steps() -> None:
     """As when a reload brings another model: the order stays, nothing is told twice."""
     told: List[float] = []

@@ -102,7 +102,7 @@ class Loop:
             detect=self.models.detect,
             pose=bodies,
             parts=parts,
-            at_once=self.models.beside_cpu,
+            at_once=self.models.at_once,
             people=build_cameras(self.config, skeleton),
             publisher=self.publisher,
             detect_every=self.config.detect.every,

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 import pytest
 
-from edge.runtime import TensorSpec, beside_cpu
+from edge.runtime import TensorSpec, beside_others
 from edge.runtime._exchange import Exchange, mismatch
 
 FLOAT = np.dtype(np.float32)
@@ -71,11 +71,11 @@ def test_the_next_takes_over_at_the_next_frame() -> None:
 
 def test_whether_the_cpu_is_free_is_told_by_the_one_that_serves() -> None:
     both = Exchange(Half(1))
-    assert not beside_cpu(both)
-    assert both.offer(Half(2, beside_cpu=True)) == ""
-    assert not beside_cpu(both), "it does not serve yet"
+    assert not beside_others(both)
+    assert both.offer(Half(2, beside_others=True)) == ""
+    assert not beside_others(both), "it does not serve yet"
     step(both, 1)
-    assert beside_cpu(both)
+    assert beside_others(both)
 
 
 def test_it_takes_over_when_its_kernel_is_asked_for() -> None:

@@ -1,0 +1,162 @@
+"""The CPU's cores shared by networks that run at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Iterator, List
+
+import numpy as np
+import pytest
+
+from edge.errors import DataError
+from edge.runtime import Runner, RunnerOptions, begin, beside_others, open_runner
+from edge.runtime._crew import Crew, finish
+from edge.runtime._exchange import Exchange
+from tests.edge.runtime.test_ort import GOLDEN, SHAPES, reference
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    made = Crew(2)
+    yield made
+    made.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("network")]
+
+
+def opened(crew: Crew, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> Runner:
+    return open_runner(GOLDEN / file, SHAPES, RunnerOptions(max_batch=max_batch, crew=crew))
+
+
+def pictures(batch: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((batch, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (8, 2), (12, 3)])
+def test_each_lane_has_its_share_of_the_cores(cores: int, threads: int) -> None:
+    crew = Crew(cores)
+    assert crew.threads == threads
+    crew.close()
+
+
+@pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
+def test_any_batch_gives_the_same_numbers(crew: Crew, file: str) -> None:
+    runner = opened(crew, file)
+    for batch in (1, 3, 0, 9, 4, 2):
+        x = pictures(batch)
+        runner.feed(batch)["input"][:] = x
+        y = runner.run()["y"]
+        assert y.shape == (batch, 4, 8, 8)
+        np.testing.assert_allclose(y, reference(x), atol=1e-5)
+
+
+def test_a_batch_that_is_shared_out_counts_once(crew: Crew) -> None:
+    runner, runs = opened(crew, max_batch=4), []
+    for batch in (0, 1, 4, 5, 9):
+        runner.feed(batch)
+        runner.run()
+        runs.append(runner.runs)
+    assert runs == [0, 1, 2, 4, 7]
+
+
+def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
+    """Begun through what stands for it, too; that others may run meanwhile is told."""
+    runner = Exchange(opened(crew))
+    assert beside_others(runner)
+    x = pictures(3)
+    runner.feed(3)["input"][:] = x
+    begin(runner)
+    begin(runner)
+    np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
+    assert runner.runs == 1
+    alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
+    assert not beside_others(alone)
+    alone.feed(3)["input"][:] = x
+    begin(alone)  # it cannot; `run` does it all
+    np.testing.assert_allclose(alone.run()["y"], reference(x), atol=1e-5)
+
+
+def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
+    """Each waits for the other in the middle of its execution."""
+    meeting = threading.Barrier(2, timeout=20)
+    runners: List[Any] = [opened(crew), opened(crew)]
+    for runner in runners:
+        whole = runner._run_chunk
+        runner._run_chunk = lambda *piece, whole=whole: (meeting.wait(), whole(*piece))[1]
+        runner.feed(1)["input"][:] = 0
+        runner.begin()
+    for runner in runners:
+        runner.run()
+
+
+def test_many_threads_share_one_crew(crew: Crew) -> None:
+    apart: List[float] = []
+
+    def work(seed: int) -> None:
+        runner = opened(crew)
+        for turn in range(50):
+            x = pictures(turn % 5, seed)
+            runner.feed(len(x))["input"][:] = x
+            y = runner.run()["y"]
+            apart.append(float(np.abs(y - reference(x)).max()) if len(x) else 0.0)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(apart) == 200
+    assert max(apart) < 1e-5
+
+
+@pytest.mark.parametrize("ends", ["feed", "close"])
+def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
+    """Whoever begins and then fails never runs; the next frame must not write into its input."""
+    runner: Any = opened(crew)
+    going, done = threading.Event(), []
+
+    def slow(start: int, count: int) -> None:
+        going.set()
+        time.sleep(0.05)
+        done.append(start)
+
+    runner._run_chunk = slow
+    runner.feed(2)
+    runner.begin()
+    assert going.wait(20)
+    runner.close() if ends == "close" else runner.feed(1)
+    assert sorted(done) == [0, 1]
+
+
+def test_a_network_that_fails_says_so_when_all_of_it_is_done(crew: Crew) -> None:
+    runner: Any = opened(crew)
+    done = []
+
+    def some(start: int, count: int) -> None:
+        if start == 0:
+            raise DataError("broken")
+        time.sleep(0.02)
+        done.append(start)
+
+    whole, runner._run_chunk = runner._run_chunk, some
+    runner.feed(4)
+    with pytest.raises(DataError, match="broken"):
+        runner.run()
+    assert sorted(done) == [1, 2, 3]
+    runner._run_chunk = whole
+    x = pictures(2)
+    runner.feed(2)["input"][:] = x
+    np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
+
+
+def test_results_keep_their_order() -> None:
+    crew = Crew(4)
+    pieces = [(n, 4 - n) for n in range(4)]
+
+    def slow(start: int, count: int) -> int:
+        time.sleep(0.01 * count)
+        return start
+
+    assert finish(crew.begin(slow, pieces)) == [0, 1, 2, 3]
+    crew.close()
+    crew.close()
