@@ -86,7 +86,7 @@ class Runtime:
     prefer: str = key("auto", "auto = an engine that fits this machine, else ONNX",
                       choices=("auto", "engine", "onnx"))
     precision: str = key("fp32", "which file of a model to load", choices=("fp32", "fp16", "int8"))
-    threads: int = key(0, "CPU threads per network, or of a cascade together; 0 = all cores", 0, 256)
+    threads: int = key(0, "CPU threads of a network, or of a cascade; 0 = all cores", 0, 256)
     max_batch: int = key(32, "larger batches run in chunks", 1, 256)
     build: bool = key(True, "build a missing engine beside the loop, where nothing must be signed")
     preprocess: str = key("auto", "crops by the GPU's kernel or OpenCV; auto = kernel if it fits",
