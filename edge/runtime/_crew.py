@@ -11,16 +11,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, List, Sequence, Tuple
 
 # Of a single person no more can be executed at once: two hands, the face, the next frame's body.
-_MOST_LANES = 4
+_ENOUGH_LANES = 4
 
 
 class Crew:
-    """Threads that execute networks, so many at once that each has `threads` cores."""
+    """Threads that execute networks: `lanes` at once, with `threads` cores each."""
 
     def __init__(self, cores: int) -> None:
-        lanes = min(cores, _MOST_LANES)
-        self.threads = cores // lanes
-        self._pool = ThreadPoolExecutor(lanes, "network")
+        self.threads = max(1, cores // _ENOUGH_LANES)
+        self.lanes = cores // self.threads
+        self._pool = ThreadPoolExecutor(self.lanes, "network")
 
     def begin(
         self, work: Callable[[int, int], Any], pieces: Sequence[Tuple[int, int]]

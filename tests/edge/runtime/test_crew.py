@@ -32,10 +32,12 @@ def pictures(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((batch, 3, 8, 8)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (8, 2), (12, 3)])
-def test_each_lane_has_its_share_of_the_cores(cores: int, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("cores", "lanes", "threads"), [(1, 1, 1), (2, 2, 1), (4, 4, 1), (6, 6, 1), (8, 4, 2), (12, 4, 3)]
+)
+def test_every_core_has_work(cores: int, lanes: int, threads: int) -> None:
     crew = Crew(cores)
-    assert crew.threads == threads
+    assert (crew.lanes, crew.threads) == (lanes, threads)
     crew.close()
 
 
