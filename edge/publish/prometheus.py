@@ -206,7 +206,7 @@ def _table(
 ) -> Iterator[Tuple[str, Labels, float]]:
     """A table by name, or quantiles, or a table of quantiles by name."""
     for key, value in table.items():
-        if key in QUANTILES:
+        if key in QUANTILES and (labels or name not in LABELS):  # a camera may be called p50
             mine = (*labels, ("quantile", QUANTILES[key]))
         else:
             mine = (*labels, (LABELS.get(name, "name"), str(key)))
@@ -226,7 +226,9 @@ def _braces(labels: Labels) -> str:
 
 
 def _escape(value: str) -> str:
-    return value[:128].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """Whole, as two that begin alike would be one sample twice; a path need not be UTF-8."""
+    text = value.encode("utf-8", "backslashreplace").decode()
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _number(value: float) -> str:

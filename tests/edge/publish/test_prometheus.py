@@ -6,7 +6,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -130,6 +130,27 @@ def test_labels_do_not_explode() -> None:
     assert page.count("edge_runs_total{") == MOST
     assert f"edge_left_out {5000 - MOST}.0" in page
     assert 'zone="a\\"b\\\\c\\nd"' in page
+
+
+def test_names_that_look_like_something_else_keep_their_labels() -> None:
+    record = {"fps": {"p50": 5.0, "door": 1.0}, "frames": {"p99": 2}, "runs": {"p95": 3},
+              "stages_ms": {"p50": {"p50": 2.0}}, "latency_ms": {"p50": 7.0}}  # fmt: skip
+    lines = render(record).decode().splitlines()
+    for wanted in ('edge_fps{camera="p50"} 5.0', 'edge_fps{camera="door"} 1.0',
+                   'edge_frames_total{camera="p99"} 2.0', 'edge_runs_total{network="p95"} 3.0',
+                   'edge_stages_ms{stage="p50",quantile="0.5"} 2.0',
+                   'edge_latency_ms{quantile="0.5"} 7.0'):  # fmt: skip
+        assert wanted in lines
+
+
+@pytest.mark.parametrize("names", [["x" * 200 + "1", "x" * 200 + "2"], ["\udcfe", "\udcff"]])
+def test_two_sinks_are_never_one_sample(names: List[str]) -> None:
+    """Paths that begin alike, and paths that are not UTF-8."""
+    sinks = [{**SINK, "name": f"jsonl:/{name}"} for name in names]
+    lines = [x for x in render({"sinks": sinks}).decode().splitlines() if x[0] != "#"]
+    samples = [x.rpartition(" ")[0] for x in lines]
+    assert len(samples) == len(set(samples)) > 10
+    assert all(LINE.match(x) for x in lines)
 
 
 def test_odd_numbers_are_written_as_the_format_wants() -> None:
