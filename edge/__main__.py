@@ -15,11 +15,12 @@ from typing import List, Optional
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__, config, logs
+from edge.answer import PIPE_CLOSED, answer
 from edge.errors import EdgeError
 
 EPILOG = (
     "exit codes: 0 fine, 2 no such option, 65 bad data, 66 no input, 69 unavailable, "
-    "70 a fault of ours, 75 try later, 78 config"
+    "70 a fault of ours, 75 try later, 78 config, 141 nobody reads the answer any more"
 )
 
 
@@ -104,8 +105,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return PIPE_CLOSED
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
@@ -113,7 +113,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from edge.check import check
 
         check(arguments.file)
-        sys.stdout.write(f"{arguments.file}: fine\n")
+        answer(f"{arguments.file}: fine\n")
         return 0
     if arguments.command == "doctor":
         from edge.doctor import doctor
@@ -123,7 +123,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _provision(arguments)
     settings = merged(arguments)
     if arguments.print_config:
-        sys.stdout.write(config.show(settings))
+        answer(config.show(settings))
         return 0
     from edge.daemon import run
 
@@ -138,7 +138,7 @@ def _provision(arguments: argparse.Namespace) -> int:
                   arguments.certificate, arguments.new_key)  # fmt: skip
     on_this_machine = arguments.root == Path("/")
     lines = provision(order, systemd_version() if on_this_machine else 0)
-    sys.stdout.write("\n".join(lines) + "\n")
+    answer("\n".join(lines) + "\n")
     return 0
 
 

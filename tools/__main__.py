@@ -94,6 +94,8 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a command line and return its exit code, whatever happens."""
+    if sys.stdout is None:  # a shell's `>&-`: nobody wants to read it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
         code = dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

@@ -7,12 +7,12 @@ moment and says hello to brokers, under another name than the service's.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Callable, List, Optional
 
 from edge import __version__, config
+from edge.answer import answer
 from edge.config import Config
 from edge.doctor import broker, cameras, heat, machine, models, permissions, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
@@ -42,9 +42,9 @@ def doctor(path: Optional[Path], as_json: bool) -> int:
     findings = examine(path)
     if as_json:
         out = {"version": __version__, "findings": [asdict(f) for f in findings]}
-        sys.stdout.write(json.dumps(out, indent=2) + "\n")
+        answer(json.dumps(out, indent=2) + "\n")
     else:
-        sys.stdout.writelines(_line(f) for f in findings)
+        answer("".join(map(_line, findings)))
     return 69 if any(f.state == FAIL for f in findings) else 0
 
 

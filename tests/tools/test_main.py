@@ -139,6 +139,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert (tmp_path / "stderr").read_text() == ""
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--list"]])
+def test_a_closed_standard_output_is_no_error(words: List[str]) -> None:
+    shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *words]
+    done = subprocess.run(shell, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     network = Path(__file__).resolve().parents[1] / "edge/golden/models/twobox/model.onnx"
     odd = str(tmp_path / os.fsdecode(b"caf\xe9.onnx"))
