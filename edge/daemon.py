@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from edge.annotate import Annotator
+from edge.answer import PIPE_CLOSED
 from edge.assemble import Finish, build_cameras
 from edge.attachments import Attachments
 from edge.capture import Cameras, aligned_bytes
@@ -44,7 +45,8 @@ def run(
         read_again: gives the configuration anew at SIGHUP; None = there is no file to read.
 
     Returns:
-        0, or the exit code of the first camera that failed for good.
+        0, the exit code of the first camera that failed for good, or 141 when nobody is left who
+        reads what it says.
 
     Raises:
         EdgeError: nothing could be started, or a thread died.
@@ -71,12 +73,17 @@ def run(
         running.cameras.start()
         running.tell_engines()  # and with that, that we are online
         notify.ready(running.status())
-        steps = running.pipeline.run(leave.asked, max_frames)
+        keeps = annotate is not None or config.record.max_mb > 0  # something beside its sinks
+
+        def ends() -> bool:
+            return leave.asked() or (running.publisher.deserted and not keeps)
+
+        steps = running.pipeline.run(ends, max_frames)
         notify.stopping("saying goodbye")
         metrics.tell()
         log.info("%d steps, %d events", steps, running.health.events)
         fallen.check()
-        return _exit_code(running.cameras)
+        return PIPE_CLOSED if ends() and not leave.asked() else _exit_code(running.cameras)
 
 
 def _make(

@@ -239,6 +239,11 @@ class Publisher:
         with self._lock:
             self._give(self.build.metrics({**record, "sinks": self.report()}))
 
+    @property
+    def deserted(self) -> bool:
+        """Whether every sink's reader has left for good."""
+        return bool(self.sinks) and all(getattr(s, "gone", False) for s in self.sinks)
+
     def report(self) -> List[Dict[str, Any]]:
         """What became of the messages, for each sink."""
         return [

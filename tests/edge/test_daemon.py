@@ -103,6 +103,37 @@ def test_one_bad_camera_never_stops_the_others(video: Path, tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
+def read_one_line(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`edge run ... | head -n 1` of a camera that never ends."""
+    config = write_config(folder, "synthetic://walk?people=1&width=160&height=120&rate=native")
+    command = [sys.executable, "-m", "edge", "run", "--config", str(config), "--sink", "jsonl:-"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with (folder / "told").open("w+b") as told, subprocess.Popen(
+        [*command, *arguments], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=told
+    ) as child:
+        assert child.stdout is not None
+        head = child.stdout.readline()
+        child.stdout.close()
+        code = child.wait(120)
+        told.seek(0)
+        return subprocess.CompletedProcess(command, code, head.decode(), told.read().decode())
+
+
+def test_it_ends_when_the_only_reader_has_gone(tmp_path: Path) -> None:
+    done = read_one_line(tmp_path)
+    assert of_kind(messages(done.stdout), "/status")[0]["state"] == "online"
+    assert done.returncode == 141
+    assert done.stderr.count("its reader is gone") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_it_goes_on_for_the_other_sinks_when_a_reader_has_gone(tmp_path: Path) -> None:
+    done = read_one_line(tmp_path, "--sink", f"jsonl:{tmp_path}/all", "--max-frames", "40")
+    assert done.returncode == 0
+    assert done.stderr.count("its reader is gone") == 1
+    assert len(of_kind(messages((tmp_path / "all").read_text()), "/frame")) == 40
+
+
 def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> None:
     """As one sink's writer does here; the other sink still hears that the box is offline."""
     code = (

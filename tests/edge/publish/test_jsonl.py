@@ -233,7 +233,7 @@ def test_a_reader_that_goes_away_is_told_once(pipe: Tuple[int, int], caplog: Any
     os.dup2(os.open(os.devnull, os.O_RDONLY), pipe[0])
     assert sink.counters.report() == {"sent": 1, "dropped": 9, "refused": 0}
     told = [r.getMessage() for r in caplog.records if sink.name in r.getMessage()]
-    assert told == ["jsonl:standard output: Broken pipe; its messages are dropped"]
+    assert told == ["jsonl:standard output: its reader is gone; its messages are dropped"]
 
 
 def test_a_reader_that_stops_reading_never_holds_the_loop(
