@@ -75,11 +75,19 @@ class Slots:
             raise TempError(f"{self._file}: {error.strerror}") from error
         state = _parse(raw)
         if state is None:
-            log.error("%s: damaged; the models of the installation are used", self._file)
-            _durable.replace(self._file.with_suffix(".damaged"), raw)
             state = State(reason="state.json was damaged")
-            self._write(state)
+            left = self._put_aside(raw, state)
+            log.error("%s: damaged; the models of the installation are used%s", self._file, left)
         return state
+
+    def _put_aside(self, raw: bytes, state: State) -> str:
+        """Keep a damaged file for who wants to know; what hinders that must not end the program."""
+        try:
+            _durable.replace(self._file.with_suffix(".damaged"), raw)
+            self._write(state)
+        except TempError as error:
+            return f"; it stays for now: {error}"
+        return ""
 
     def path(self, slot: str) -> Optional[Path]:
         """A slot's models folder; None = the installation's."""

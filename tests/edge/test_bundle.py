@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge import config
+from edge import _durable, config
 from edge._bundle_file import HEAD, MAGIC, read_files, read_head, write_bundle
 from edge._bundle_slots import Slots, State
 from edge.bundle import Bundles, Guard, nonsense
@@ -174,6 +175,28 @@ def test_a_damaged_state_falls_back_to_the_installation(tmp_path: Path, damage: 
     assert here.state().active == ""
     assert file.with_suffix(".damaged").read_bytes() == damage
     assert here.state().reason == "state.json was damaged"
+
+
+@pytest.mark.parametrize(("where", "refused"), [(_durable, "write"), (Path, "replace")])
+def test_a_damaged_state_on_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    where: Any, refused: str,
+) -> None:
+    def full(*anything: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    here = slots(tmp_path)
+    file = tmp_path / "bundles" / "state.json"
+    file.write_bytes(b"{")
+    with monkeypatch.context() as disk:
+        disk.setattr(where, refused, full)
+        assert here.begin(3) == State(reason="state.json was damaged")
+    (line,) = caplog.messages
+    assert "damaged; the models of the installation are used; it stays for now" in line
+    assert "No space left on device" in line
+    assert sorted(p.name for p in file.parent.iterdir()) == ["lock", "state.json"]
+    assert here.begin(3).reason == "state.json was damaged", "and with room it is put aside"
+    assert file.with_suffix(".damaged").read_bytes() == b"{"
 
 
 def test_a_full_disk_is_told_before_anything_is_written(
