@@ -17,6 +17,7 @@ from typing import Dict, List, Optional
 from edge.errors import EdgeError, NoInputError
 from edge.recipe import load_recipe
 from tools import places
+from tools.calib import selection
 from tools.fetch.media import install_set, is_set_ready
 from tools.fetch.models import copy_recipe, install_model, is_ready
 from tools.fetch.sources import load_set
@@ -26,6 +27,7 @@ SOURCE_TREE = Path(__file__).resolve().parent.parent
 ENGINES = SOURCE_TREE / "engines"
 CALIBRATION = SOURCE_TREE / "calibration"
 OWN = "not from a registry"
+CALIBRATED = "made by edge-tools calibrate"
 
 
 @dataclass
@@ -132,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _fetchable(arguments: argparse.Namespace, known: Dict[str, str]) -> List[str]:
     """All names but those of the user's own, which no registry has."""
     rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
-    return [row["name"] for row in rows if row["source"] != OWN]
+    return [row["name"] for row in rows if row["source"] not in (OWN, CALIBRATED)]
 
 
 def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
@@ -140,6 +142,8 @@ def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
     try:
         folder = _folder(name, kind, arguments.models if kind == "model" else arguments.sets)
         item.folder = str(folder)
+        if kind == "set" and selection.is_made(folder):
+            raise NoInputError(f"{CALIBRATED}; there is nothing to fetch")
         install = install_model if kind == "model" else install_set
         item.written = install(folder, arguments.force, arguments.json)
         item.state = "ready"
@@ -166,7 +170,7 @@ def _list(arguments: argparse.Namespace, known: Dict[str, str]) -> int:
         return 0
     for row in rows:
         print(f"{row['name']:24} {row['kind']:6} {row['state']:8} {row['description']}")
-        print(f"{'':40}{row['licence']}; {row['source']}")
+        print(f"{'':40}{'; '.join(filter(None, (row['licence'], row['source'])))}")
     return 0
 
 
@@ -195,6 +199,8 @@ def _model_row(folder: Path) -> Dict[str, str]:
 
 
 def _set_row(folder: Path) -> Dict[str, str]:
+    if selection.is_made(folder):
+        return _calibrated_row(folder)
     media = load_set(folder)
     packages = [f"{s.registry}: {s.package} {s.version}".strip() for s in media.sources]
     return {
@@ -202,4 +208,16 @@ def _set_row(folder: Path) -> Dict[str, str]:
         "description": media.description,
         "licence": media.licence,
         "source": ", ".join(dict.fromkeys(packages)),
+    }
+
+
+def _calibrated_row(folder: Path) -> Dict[str, str]:
+    """A set of the user's own recordings."""
+    chosen = selection.load(folder)
+    there = all((folder / picture.file).is_file() for picture in chosen.frames)
+    return {
+        "state": "ready" if there else "missing",
+        "description": chosen.description,
+        "licence": chosen.licence,
+        "source": CALIBRATED,
     }

@@ -18,6 +18,7 @@ import packages
 import pytest
 
 from edge.errors import DataError
+from tools.calib import selection
 from tools.fetch import archives
 from tools.fetch.files import locked
 
@@ -345,6 +346,28 @@ def test_what_is_the_users_own_is_listed_but_not_fetched(
     }  # fmt: skip
     done = place.get("--all")
     assert (done.returncode, done.stdout.split(":")[0]) == (0, "small")
+
+
+def test_a_calibrated_set_is_called_so_and_not_fetched(place: Place) -> None:
+    folder = place.sets / "gym"
+    folder.mkdir(parents=True)
+    picture = selection.Picture("a.png", selection.CALIBRATION, "clip.mp4", 0, 1, "0" * 64)
+    source = selection.Source("clip.mp4")
+    chosen = selection.Selection("one frame", "mine", 0, "all", "d", "p", [source], [picture])
+    selection.save(folder, chosen)
+
+    def row() -> Dict[str, str]:
+        rows = json.loads(place.get("--list", "--json").stdout)
+        return next(row for row in rows if row["name"] == "gym")
+
+    assert row()["state"] == "missing"
+    (folder / "a.png").write_bytes(b"")
+    shown = {"state": "ready", "description": "one frame", "licence": "mine"}
+    assert row() == {"name": "gym", "kind": "set", "folder": str(folder), **shown,
+                     "source": "made by edge-tools calibrate"}  # fmt: skip
+    done = place.get("gym")
+    told = "edge-tools: gym: made by edge-tools calibrate; there is nothing to fetch"
+    assert (done.returncode, one_line(done)) == (66, told)
 
 
 @pytest.mark.parametrize("target", ["../evil", "/etc/evil", "set.toml", ".."])

@@ -66,6 +66,12 @@ def is_fetched(folder: Path) -> bool:
     return any(isinstance(s, dict) and "registry" in s for s in sources)
 
 
+def is_made(folder: Path) -> bool:
+    """Whether the set.toml there is a selection, as `edge-tools calibrate` writes it."""
+    path = folder / FILE
+    return path.is_file() and "frames" in read_toml(path) and not is_fetched(folder)
+
+
 def file_of(folder: Path) -> Path:
     """Where the selection of a set stands."""
     return folder / (BESIDE if is_fetched(folder) else FILE)
