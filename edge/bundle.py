@@ -50,7 +50,18 @@ class Guard:
             problem = str(error)
         return self._give_up(problem)(*args) if problem else made
 
+    @property
+    def part_limit(self) -> int:
+        """Of a cascade: people of a step who get hands and a face."""
+        return int(self.stage.part_limit)
+
+    @part_limit.setter
+    def part_limit(self, limit: int) -> None:
+        self.stage.part_limit = limit
+
     def __getattr__(self, name: str) -> Any:
+        if name in ("bodies", "parts"):  # on probation a cascade is called whole, under guard
+            raise AttributeError(name)
         return getattr(self.stage, name)
 
 
