@@ -288,6 +288,41 @@ def test_a_step_may_wait_between_the_halves() -> None:
     assert cameras.most_held <= 4 * len(NAMES)
 
 
+def test_a_long_end_of_a_step_lets_no_more_frames_be_lent() -> None:
+    fifth = threading.Event()
+
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 5:
+            fifth.set()
+        return list(people)
+
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        if frames and frames[0].index == 1:
+            fifth.wait(0.5)
+
+    cameras = Cameras(12)
+    loop = pipeline(cameras, pose=pose, parts=add_one, watch=watch, at_once=lambda: True)
+    assert loop.run(lambda: False) == 12
+    assert cameras.most_held <= 4 * len(NAMES)
+
+
+def test_a_step_in_turn_does_not_overtake_one_that_is_being_filled_in() -> None:
+    """As when an engine takes over from what left no cores, or the other way round."""
+    second, turns = threading.Event(), iter((True, False))
+
+    def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
+        if frames[0].index == 1:
+            second.wait(0.5)
+        return list(poses)
+
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        second.set()
+
+    loop = pipeline(Cameras(2), parts=parts, watch=watch, at_once=lambda: next(turns))
+    loop.run(lambda: False)
+    assert loop.publisher.frames == [(n, i, 1) for i in (1, 2) for n in NAMES]
+
+
 def test_the_second_half_can_come_and_go_between_steps() -> None:
     """As when a reload brings another model: the order stays, nothing is told twice."""
     told: List[float] = []

@@ -254,6 +254,20 @@ def test_the_second_half_takes_people_in_any_order_and_leaves_the_first_alone() 
     np.testing.assert_array_equal(bodies.scores, before)
 
 
+def test_hands_and_faces_are_begun_together_before_either_is_waited_for() -> None:
+    person, order = standing(), []
+    model, runners = cascade(person)
+    for part, runner in runners.items():
+
+        def run(part: str = part, whole: Any = runner.run) -> Any:
+            order.append(f"run {part}")
+            return whole()
+
+        vars(runner).update(begin=lambda part=part: order.append(f"begin {part}"), run=run)
+    model([frame()], [known(person)])
+    assert order == ["run body", "begin hand", "begin face", "run hand", "run face"]
+
+
 def test_the_second_half_alone_is_a_broken_promise() -> None:
     model, _ = cascade(standing())
     with pytest.raises(InternalError, match="bodies"):

@@ -63,12 +63,20 @@ def test_a_batch_that_is_shared_out_counts_once(crew: Crew) -> None:
 
 def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
     """Begun through what stands for it, too; that others may run meanwhile is told."""
-    runner = Exchange(opened(crew))
+    inner: Any = opened(crew)
+    runner, going, whole = Exchange(inner), threading.Event(), inner._run_chunk
+
+    def run_chunk(start: int, count: int) -> Any:
+        going.set()
+        return whole(start, count)
+
+    inner._run_chunk = run_chunk
     assert beside_others(runner)
     x = pictures(3)
     runner.feed(3)["input"][:] = x
     begin(runner)
     begin(runner)
+    assert going.wait(20)
     np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
     assert runner.runs == 1
     alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
