@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Tuple, cast
 
 with warnings.catch_warnings():  # it says that Python 3.8 is old, which JetPack 5 knows
     warnings.simplefilter("ignore")
@@ -83,13 +83,14 @@ def common_name(path: Path) -> str:
     return _common_name(load_certificate(path).subject)
 
 
-def days_left(path: Path, now: datetime.datetime) -> float:
-    """Days until it ends, below 0 when it has; `now` has a zone."""
+def valid_times(path: Path) -> Tuple[datetime.datetime, datetime.datetime]:
+    """From when and until when it holds, in UTC."""
     certificate = load_certificate(path)
-    end = getattr(certificate, "not_valid_after_utc", None)
-    if end is None:  # cryptography before 42
-        end = certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
-    return float((end - now).total_seconds()) / 86400
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    utc = datetime.timezone.utc  # cryptography before 42
+    return (certificate.not_valid_before.replace(tzinfo=utc),
+            certificate.not_valid_after.replace(tzinfo=utc))  # fmt: skip
 
 
 def certificate_problem(path: Path, key: Path, device: str, authority: Path) -> str:

@@ -17,6 +17,7 @@ from typing import List, Optional
 from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError
+from edge.publish import _tls
 from edge.publish._address import Broker, parse
 
 ANSWER_S = 5.0
@@ -49,13 +50,9 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
         with _connected(broker) as link:
             found += _their_certificate(link)
             code = hello(link, broker, settings.device)
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        fix = "check mqtt.ca_file, the name in the broker's certificate, and this box's clock"
-        if not isinstance(error, ssl.SSLCertVerificationError):  # it is the other side that ends it
-            fix = "the broker wants a certificate that its own authority signed: edge provision"
-        return [*found, Finding(f"broker {broker.name}", FAIL, f"TLS: {reason}", fix)]
     except OSError as error:
+        if broker.tls is not None and isinstance(error, (ssl.SSLError, ConnectionResetError)):
+            return [*found, _told(broker, _tls.explain(error, broker.host, broker.settings))]
         fix = "is it on and in reach? is the port right? does a firewall stand between?"
         reason = error.strerror or str(error)
         return [*found, Finding(f"broker {broker.name}", FAIL, reason, fix)]
@@ -63,10 +60,18 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
     return [*found, _answer(broker, code, took_ms)]
 
 
+def _told(broker: Broker, reason: str) -> Finding:
+    """What the service would say of it, as finding and fix."""
+    found, _, fix = reason.partition(": ")
+    return Finding(f"broker {broker.name}", FAIL, found, fix)
+
+
 def _answer(broker: Broker, code: int, took_ms: float) -> Finding:
     what = f"broker {broker.name}"
     if code == 0:
         return Finding(what, OK, f"lets this box in, {took_ms:.0f} ms")
+    if code < 0 and broker.tls is not None:
+        return _told(broker, _tls.hung_up(broker.settings))
     if code < 0:
         fix = "is it an MQTT broker? does it want a certificate (mqtt.cert_file)?"
         return Finding(what, FAIL, "hung up instead of answering", fix)
@@ -103,13 +108,17 @@ def own_certificate(broker: Broker, device: str) -> List[Finding]:
 
     try:
         name = _own_key.common_name(Path(path))
-        left = _own_key.days_left(Path(path), datetime.datetime.now(datetime.timezone.utc))
+        begin, end = _own_key.valid_times(Path(path))
     except EdgeError as error:
         return [Finding("own certificate", FAIL, str(error), "edge provision --certificate FILE")]
     if name != device:
         fix = "the broker takes its name for the device's: edge provision asks for a right one"
         return [Finding("own certificate", FAIL, f"is for {name!r}, the device is {device!r}", fix)]
-    return [_days("own certificate", left)]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    if now < begin:
+        when = f"is valid only from {begin:%Y-%m-%d %H:%M} UTC on"
+        return [Finding("own certificate", FAIL, f"{path} {when}", "is this box's clock right?")]
+    return [_days("own certificate", (end - now).total_seconds() / 86400)]
 
 
 def _days(what: str, left: float) -> Finding:
@@ -122,8 +131,11 @@ def _days(what: str, left: float) -> Finding:
 def hello(link: socket.socket, broker: Broker, device: str) -> int:
     """CONNECT and its answer's reason code; -1 when there is none (MQTT section 3.1, 3.2)."""
     link.settimeout(ANSWER_S)
-    link.sendall(connect_packet(broker, f"doctor-{device}"))
-    answer = _read(link, 2)
+    try:
+        link.sendall(connect_packet(broker, f"doctor-{device}"))
+        answer = _read(link, 2)
+    except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+        return -1
     if answer is None or answer[0] != CONNACK:
         return -1
     rest = _read(link, answer[1] & 0x7F)

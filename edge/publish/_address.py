@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from edge.config import Mqtt
 from edge.errors import ConfigError, DataError, NoInputError
+from edge.publish import _tls
 from edge.schema import build
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -54,7 +54,7 @@ def parse(uri: str, defaults: Mqtt) -> Broker:
     password = _password(settings, name) if settings.password_file else None
     if password is not None and user is None:
         raise ConfigError(f"sink {name}: a password needs a user: {parts.scheme}://USER@{host}")
-    tls = _tls(settings, name) if parts.scheme == "mqtts" else None
+    tls = _tls.context(settings, name) if parts.scheme == "mqtts" else None
     return Broker(name, host, port, user, password, tls, settings)
 
 
@@ -102,22 +102,3 @@ def _password(settings: Mqtt, name: str) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"mqtt.password_file {settings.password_file}: is no text") from error
     return text.rstrip("\r\n")
-
-
-def _tls(settings: Mqtt, name: str) -> ssl.SSLContext:
-    if bool(settings.cert_file) != bool(settings.key_file):
-        raise ConfigError(f"sink {name}: mqtt.cert_file and mqtt.key_file go together")
-    for key in ("ca_file", "cert_file", "key_file"):
-        path = getattr(settings, key)
-        if path and not os.path.isfile(path):  # noqa: PTH113 - Path's raises for long names
-            raise NoInputError(f"sink {name}: mqtt.{key} {path}: no such file")
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            # An empty password: an encrypted key is an error here, not a prompt on a terminal.
-            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
-    except (OSError, ValueError) as error:
-        files = settings.ca_file, settings.cert_file, settings.key_file
-        shown = ", ".join(path for path in files if path)
-        raise DataError(f"sink {name}: not usable certificates: {shown} ({error})") from error
-    return context

@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -22,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge import _durable, codec
 from edge.errors import ConfigError
 from edge.messages import ROOT, Incoming, Message
-from edge.publish import Counters, SinkOptions
+from edge.publish import Counters, SinkOptions, _tls
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
 from edge.publish._box import Settings
@@ -170,6 +171,7 @@ class Connection:
         self._v5 = broker.settings.protocol == "5"
         self._notes = notes
         self._gone = threading.Event()
+        self._entered = False
         self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"edge-{options.device}",
@@ -198,10 +200,13 @@ class Connection:
         """Connect and start paho's thread."""
         host, port = self._broker.host, self._broker.port
         keepalive_s = ping_s(self._broker.settings.keepalive_s)
-        if self._v5:
-            self._client.connect(host, port, keepalive_s, clean_start=True)
-        else:
-            self._client.connect(host, port, keepalive_s)
+        clean = {"clean_start": True} if self._v5 else {}
+        try:
+            self._client.connect(host, port, keepalive_s, **clean)  # type: ignore[arg-type]
+        except (ssl.SSLError, ConnectionResetError) as error:
+            if self._broker.tls is None:
+                raise
+            raise OSError(_tls.explain(error, host, self._broker.settings)) from error
         raw = self._socket()
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -260,6 +265,7 @@ class Connection:
         if reason.is_failure:
             self._notes.put(Down(self, f"the broker refused us: {explain(reason)}"))
             return
+        self._entered = True
         topics = [*self._listen, *([self._answer_topic] if self._answer_topic else [])]
         if topics:
             client.subscribe([(topic, 1) for topic in topics])
@@ -278,6 +284,8 @@ class Connection:
         self._gone.set()
         told = flags.is_disconnect_packet_from_server
         why = f"the broker sent us away: {explain(reason)}" if told else "the connection is lost"
+        if self._broker.tls is not None and not (told or self._entered):
+            why = _tls.hung_up(self._broker.settings)
         self._notes.put(Down(self, why))
 
     def _on_unreadable(self, error: Exception) -> None:

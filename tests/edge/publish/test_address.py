@@ -85,8 +85,8 @@ def test_a_wrong_address_is_one_line(uri: str, line: str) -> None:
         ("password_file=NOTEXT", DataError, "NOTEXT: is no text"),
         ("ca_file=GONE", NoInputError, "mqtt.ca_file GONE: no such file"),
         ("cert_file=GARBAGE", ConfigError, "cert_file and mqtt.key_file go together"),
-        ("cert_file=GARBAGE&key_file=GARBAGE", DataError, "not usable certificates: GARBAGE"),
-        ("ca_file=GARBAGE", DataError, "not usable certificates: GARBAGE"),
+        ("cert_file=GARBAGE&key_file=GARBAGE", DataError, "mqtt.key_file GARBAGE: are no "),
+        ("ca_file=GARBAGE", DataError, "mqtt.ca_file GARBAGE: is no certificate"),
     ],
 )
 def test_a_wrong_file_is_one_line(
