@@ -59,8 +59,8 @@ class PoseModel(Protocol):
 class HalvedPoseModel(PoseModel, Protocol):
     """One whose second half nobody waits for: tracking needs the bodies only.
 
-    Where networks leave the CPU free, the loop runs the halves in two threads, the second on one
-    step while the first looks at the next. Calling the model does both.
+    Where networks may run at once, the loop runs the halves in two threads, the second on one step
+    while the first looks at the next, or at the one after. Calling the model does both.
     """
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:

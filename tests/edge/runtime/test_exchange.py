@@ -69,7 +69,7 @@ def test_the_next_takes_over_at_the_next_frame() -> None:
     assert two.closed
 
 
-def test_whether_the_cpu_is_free_is_told_by_the_one_that_serves() -> None:
+def test_whether_others_may_run_meanwhile_is_told_by_the_one_that_serves() -> None:
     both = Exchange(Half(1))
     assert not beside_others(both)
     assert both.offer(Half(2, beside_others=True)) == ""
