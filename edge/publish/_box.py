@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
+from edge import _durable
 from edge._outbox_file import Losses
 from edge.errors import EdgeError
 from edge.outbox import BATCH_ROWS, Entry, Outbox, Row
-from edge.publish import Counters
+from edge.publish import Counters, SinkOptions
+from edge.publish._address import Broker
 from edge.publish._link import Fetch
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,23 @@ class Settings:
     run: str
     urgent: List[str]
     minor: List[str]
+
+
+def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
+    """Where the events of a broker wait; None = in memory.
+
+    The first broker of a configuration has the plain name, so that events follow it when it moves.
+    """
+    named = options.outbox.path
+    if not named:
+        folder = options.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        if not folder:
+            log.info("%s: events of an outage are kept in memory only; set outbox.path or "
+                     "state.dir to keep them on disk", broker.name)
+            return None
+        named = str(_durable.make_dir(Path(folder)) / "outbox.db")
+    path = Path(named)
+    return path if options.first else path.with_name(f"{path.name}-{broker.host}-{broker.port}")
 
 
 class Box:

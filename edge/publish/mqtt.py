@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import socket
 import ssl
@@ -20,13 +19,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge import _durable, codec
+from edge import codec
 from edge.errors import ConfigError
 from edge.messages import ROOT, Incoming, Message
 from edge.publish import Counters, SinkOptions, _tls
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
-from edge.publish._box import Settings
+from edge.publish._box import Settings, outbox_file
 from edge.publish._lanes import lateness
 from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up, explain
 from edge.publish._pace import ping_s
@@ -63,23 +62,6 @@ def check(uri: str, options: SinkOptions) -> Broker:
     if options.outbox.path and not folder.is_dir():
         raise ConfigError(f"outbox.path: {folder}: no such folder; create it")
     return broker
-
-
-def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
-    """Where the events of a broker wait; None = in memory.
-
-    The first broker of a configuration has the plain name, so that events follow it when it moves.
-    """
-    named = options.outbox.path
-    if not named:
-        folder = options.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        if not folder:
-            log.info("%s: events of an outage are kept in memory only; set outbox.path or "
-                     "state.dir to keep them on disk", broker.name)
-            return None
-        named = str(_durable.make_dir(Path(folder)) / "outbox.db")
-    path = Path(named)
-    return path if options.first else path.with_name(f"{path.name}-{broker.host}-{broker.port}")
 
 
 class MqttSink:

@@ -19,11 +19,11 @@ from edge.outbox import Entry, Outbox, Row
 from edge.publish import Counters, SinkOptions
 from edge.publish import _store as store_module
 from edge.publish._address import parse
-from edge.publish._box import Box, Settings
+from edge.publish._box import Box, Settings, outbox_file
 from edge.publish._link import Fetch, Loaded, Moved, Stored
 from edge.publish._pace import ping_s
 from edge.publish._store import Store
-from edge.publish.mqtt import check, outbox_file
+from edge.publish.mqtt import check
 from edge.structures import PoseEvent
 
 MAX_BYTES = 4 * 2**20
