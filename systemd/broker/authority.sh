@@ -151,7 +151,7 @@ revoke() { # every certificate of the name: one that was signed anew leaves its 
       2>"$dir/openssl.log" || fail "$1: $(grep -v '^Using' "$dir/openssl.log" | head -n 1)"
   done
   new_list
-  echo "$dir/ca.crl: copy it to the broker and reload it"
+  echo "$dir/ca.crl: copy it to the broker and restart it; a reload alone leaves in who is in"
 }
 
 [ $# -ge 2 ] || fail "usage: authority.sh init|server|sign|consumer|revoke DIR [NAME]"
