@@ -1,4 +1,4 @@
-"""The CPU's cores, shared by networks that run at once: each gets few, and batches are shared out.
+"""The CPU's cores, shared by networks that run at once: each sample has one to itself.
 
 One sample on all cores leaves them waiting for each other at the end of each of a hundred layers:
 two cores executed the body network for one person 1.4 times as fast as one. A sample on each core
@@ -10,17 +10,12 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, List, Sequence, Tuple
 
-# Of a single person no more can be executed at once: two hands, the face, the next frame's body.
-_ENOUGH_LANES = 4
-
 
 class Crew:
-    """Threads that execute networks: `lanes` at once, with `threads` cores each."""
+    """Threads that execute networks, one for each core; a session of these has one thread."""
 
     def __init__(self, cores: int) -> None:
-        self.threads = max(1, cores // _ENOUGH_LANES)
-        self.lanes = cores // self.threads
-        self._pool = ThreadPoolExecutor(self.lanes, "network")
+        self._pool = ThreadPoolExecutor(cores, "network")
 
     def begin(
         self, work: Callable[[int, int], Any], pieces: Sequence[Tuple[int, int]]

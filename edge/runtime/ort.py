@@ -226,7 +226,7 @@ def open_runner(
     The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
     """
     data = _checked(read(path), path)
-    threads = options.crew.threads if options.crew else options.threads
+    threads = 1 if options.crew else options.threads
     session = _session(data, path, threads)
     try:
         for name in shapes:

@@ -32,15 +32,6 @@ def pictures(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((batch, 3, 8, 8)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("cores", "lanes", "threads"), [(1, 1, 1), (2, 2, 1), (6, 6, 1), (8, 4, 2), (13, 4, 3)]
-)
-def test_every_core_has_work(cores: int, lanes: int, threads: int) -> None:
-    crew = Crew(cores)
-    assert (crew.lanes, crew.threads) == (lanes, threads)
-    crew.close()
-
-
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
 def test_any_batch_gives_the_same_numbers(crew: Crew, file: str) -> None:
     runner = opened(crew, file)
