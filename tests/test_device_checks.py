@@ -30,7 +30,10 @@ NONE = Machine(None, "no NVIDIA driver", "", "", "x86_64")
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gpu]:
     """Its kernels are compiled by g++, its engines are executed by ONNX Runtime."""
     for name in ("blazepose", "yolov4-tiny"):
-        shutil.copytree(ensure_model(name, quiet=True), tmp_path / "engines" / name)
+        made_here = shutil.ignore_patterns("*.int8.*")
+        shutil.copytree(
+            ensure_model(name, quiet=True), tmp_path / "engines" / name, ignore=made_here
+        )
     monkeypatch.setattr(command, "default_models", lambda: tmp_path / "engines")
     for machine in running("10.3.0"):
         from edge.runtime.kernels import cubins

@@ -11,21 +11,11 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type
 import numpy as np
 import onnxruntime
 
-from edge.errors import ConfigError, DataError, InternalError
+from edge.errors import DataError, InternalError
 from edge.runtime import Read, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._crew import Crew, finish
+from edge.runtime._ort_tensors import BATCH, OPEN, input_spec, output_spec
 
-_DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(int8)": np.int8,
-    "tensor(bool)": np.bool_,
-}
-_BATCH, _OPEN = -1, -2
 _BOUNDED_SPIN = (1, 26)  # the first version whose library has spin_duration_us (merged 2026-03-31)
 _SPIN_US = 20
 # How a protobuf writes the key `location` of external tensor data. Checked before the runtime sees
@@ -57,9 +47,9 @@ class OrtRunner:
         self.beside_others = crew is not None
         self.sha256 = sha256
         self.runs = 0
-        self.inputs = {i.name: _input_spec(i, shapes, name) for i in session.get_inputs()}
-        self.outputs = {o.name: _output_spec(o) for o in session.get_outputs()}
-        fixed = {s.shape[0] for s in self.inputs.values()} - {_BATCH}
+        self.inputs = {i.name: input_spec(i, shapes, name) for i in session.get_inputs()}
+        self.outputs = {o.name: output_spec(o) for o in session.get_outputs()}
+        fixed = {s.shape[0] for s in self.inputs.values()} - {BATCH}
         if len(fixed) > 1:
             raise DataError(f"{name}: inputs disagree on the batch: {sorted(fixed)}")
         self.fixed_batch: Optional[int] = fixed.pop() if fixed else None
@@ -172,7 +162,7 @@ class OrtRunner:
         for name, spec in self.inputs.items():
             self._feeds[name] = self._room(name, spec, capacity)
         for name, spec in self.outputs.items():
-            if name in self._read and _OPEN not in spec.shape and self._follows_batch(spec):
+            if name in self._read and OPEN not in spec.shape and self._follows_batch(spec):
                 self._results[name] = self._room(name, spec, capacity)
         self._capacity = capacity
 
@@ -184,7 +174,7 @@ class OrtRunner:
             raise DataError(f"{self._name}: no room for {name!r}: {error}") from error
 
     def _follows_batch(self, spec: TensorSpec) -> bool:
-        return bool(spec.shape) and spec.shape[0] in (_BATCH, self.fixed_batch)
+        return bool(spec.shape) and spec.shape[0] in (BATCH, self.fixed_batch)
 
     def _run_chunk(self, start: int, count: int) -> Dict[str, np.ndarray]:
         """Outputs of open shape only; the others land in their buffers."""
@@ -298,36 +288,3 @@ def _spinning() -> Dict[str, str]:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().split("\n")[0]
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _dtype(node: Any) -> np.dtype[Any]:
-    if node.type not in _DTYPES:
-        raise DataError(f"tensor {node.name!r} has the type {node.type}, which is not supported")
-    return np.dtype(_DTYPES[node.type])
-
-
-def _dims(node: Any) -> Tuple[int, ...]:
-    dims = [d if isinstance(d, int) else _OPEN for d in node.shape]
-    if dims and dims[0] == _OPEN:
-        dims[0] = _BATCH
-    return tuple(dims)
-
-
-def _input_spec(node: Any, shapes: Mapping[str, Tuple[int, ...]], name: str) -> TensorSpec:
-    dims = _dims(node)
-    wanted = shapes.get(node.name)
-    if wanted is None:
-        if _OPEN in dims or not dims:
-            raise DataError(f"{name}: input {node.name!r} has an open shape {node.shape}")
-        return TensorSpec(dims, _dtype(node))
-    fits = len(dims) == len(wanted) + 1
-    if not fits or any(d not in (_OPEN, w) for d, w in zip(dims[1:], wanted)):
-        raise ConfigError(
-            f"{name}: input {node.name!r} is {node.shape}, but model.toml says "
-            f"{['batch', *wanted]}; correct width, height or layout there"
-        )
-    return TensorSpec((dims[0], *wanted), _dtype(node))
-
-
-def _output_spec(node: Any) -> TensorSpec:
-    return TensorSpec(_dims(node), _dtype(node))
