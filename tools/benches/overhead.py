@@ -160,7 +160,7 @@ def _measure(
     loop.pipeline.parts = crowd.parts
     bare = Bare(loop.models.runners)
     cpu_ms: Dict[str, List[float]] = {"loop": [], "bare": []}
-    before = dict.fromkeys(loop.models.runners, 0)
+    counts = dict.fromkeys(loop.models.runners, 0)
     turns = 0
 
     def whole() -> float:
@@ -171,7 +171,7 @@ def _measure(
         taken = loop.round_ms()
         cpu_ms["loop"].append((time.process_time() - start) * 1e3 / STEPS)
         for name, count in loop.models.runs().items():
-            before[name] += count - already[name]
+            counts[name] += count - already[name]
         turns += 1
         return taken
 
@@ -184,6 +184,6 @@ def _measure(
     times = duel(whole, networks, rounds)
     loop.close()
     own = [a - b for a, b in zip(cpu_ms["loop"][1:], cpu_ms["bare"][1:])]
-    runs = {name: round(count / turns / STEPS, 2) for name, count in before.items()}
+    runs = {name: round(count / turns / STEPS, 2) for name, count in counts.items()}
     share = [1 - 1 / ratio for ratio in times["ratio"]]
     return {"share": share, "loop": times["ours"], "own": own, "runs": runs}
