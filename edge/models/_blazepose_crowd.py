@@ -93,7 +93,14 @@ class Crowd:
         """
         name = points.SKELETON
         whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
-        return [whole.take(rows) for rows in rows_of(self.which, count)]
+        return by_frame(whole, self.which, count)
+
+
+def by_frame(whole: Poses, which: np.ndarray, count: int) -> List[Poses]:
+    """One record for each of `count` frames, views; `which` [N] rises."""
+    if count == 1:
+        return [whole]
+    return [whole.take(rows) for rows in rows_of(which, count)]
 
 
 def rows_of(which: np.ndarray, count: int) -> List[slice]:

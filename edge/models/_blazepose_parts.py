@@ -46,7 +46,6 @@ class Part:
         self.matrices = self.squares.matrices(network)
         if len(self.rows):
             self.outputs.sample(frames, which[self.rows], self.matrices)
-            self.outputs.begin()
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute the network, if anything was cut."""

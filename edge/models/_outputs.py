@@ -29,6 +29,7 @@ class Outputs:
         runners: its opened networks.
         known: every output name that the family understands.
         part: the network's name in the recipe; `main` is the only one of its family.
+        urgent: others wait for it: it runs before what else has begun.
 
     Raises:
         ConfigError: the recipe has no such network, or names outputs the family does not know.
@@ -41,6 +42,7 @@ class Outputs:
         runners: Mapping[str, Runner],
         known: Sequence[str],
         part: str = "main",
+        urgent: bool = False,
     ) -> None:
         alone = part != "main" or len(recipe.networks) == 1
         if not alone or part not in recipe.networks or part not in runners:
@@ -52,6 +54,7 @@ class Outputs:
         self.network: Network = recipe.networks[part]
         self.runner: Runner = runners[part]
         self._part = part
+        self._urgent = urgent
         self._names: Dict[str, str] = {}
         self._bad_runs = 0
         self._crops: Optional[Crops] = None  # what filled the input
@@ -158,14 +161,23 @@ class Outputs:
     ) -> None:
         """Fill the image input with crops: on the GPU where the engine reads it, else by OpenCV.
 
-        The one way in for every family; see `_preprocess.sample` for the arguments.
+        The one way in for every family; see `_preprocess.sample` for the arguments. They are
+        borrowed until `run`: a runner that can has its own threads cut and execute meanwhile.
         """
         crops = self._crops = crops_of(self.runner)
         if crops is not None:
             crops.sample(frames, which, matrices, self.network, border)
         else:
             out = self.feed(len(which))
-            _preprocess.sample(frames, which, matrices, self.network, out, border)
+
+            def fill(start: int, count: int) -> None:
+                rows = slice(start, start + count)
+                _preprocess.sample(
+                    frames, which[rows], matrices[rows], self.network, out[rows], border
+                )
+
+            if not begin(self.runner, fill, self._urgent):
+                fill(0, len(which))
 
     def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:
         """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
@@ -173,10 +185,6 @@ class Outputs:
         if crops is not None:
             return crops.letterbox(frames, self.network, border)
         return _preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
-
-    def begin(self) -> None:
-        """Have it execute while the caller goes on, if the runner can; `run` waits for it."""
-        begin(self.runner)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute; the required outputs by our names, borrowed until the next feed.

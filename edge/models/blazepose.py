@@ -20,7 +20,7 @@ from edge.models import _blazepose_crops as crops
 from edge.models import _blazepose_decode as decode
 from edge.models import _blazepose_gate as gate
 from edge.models import _blazepose_points as points
-from edge.models._blazepose_crowd import Crowd, rows_of
+from edge.models._blazepose_crowd import Crowd, by_frame
 from edge.models._blazepose_decode import Bodies
 from edge.models._blazepose_memory import Memory
 from edge.models._blazepose_parts import Faces, Hands
@@ -109,7 +109,7 @@ class BlazePose:
         sure *= _inside(found, sizes)
         self._recall.keep(frames, which, whole.ids, bodies.points, Expected(found, sure))
         whole = dataclasses.replace(whole, places=None)
-        return [whole.take(rows) for rows in rows_of(which, len(frames))]
+        return by_frame(whole, which, len(frames))
 
     def _look(self, frames: Sequence[Frame], crowd: Crowd) -> Bodies:
         """The body network on everybody."""
@@ -184,7 +184,8 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         raise ConfigError(f"skeleton: blazepose gives {points.SKELETON}, not {recipe.skeleton!r}")
     parts: Dict[str, Outputs] = {}
     for part, shapes in _OUTPUTS.items():
-        parts[part] = Outputs(recipe, runners, [*shapes, "world", "heatmap"], part)
+        known = [*shapes, "world", "heatmap"]
+        parts[part] = Outputs(recipe, runners, known, part, urgent=part == "body")
         for name, shape in shapes.items():
             parts[part].require(name, shape)
     if parts["body"].has("heatmap"):

@@ -122,11 +122,23 @@ def beside_others(runner: Runner) -> bool:
     return bool(getattr(runner, "beside_others", False))
 
 
-def begin(runner: Runner) -> None:
-    """Have it execute what was fed while the caller goes on, if it can; its `run` waits for it."""
-    start: Optional[Callable[[], None]] = getattr(runner, "begin", None)
-    if start is not None:
-        start()
+Fill = Callable[[int, int], None]  # the first of some samples, and how many
+
+
+def begin(runner: Runner, fill: Fill, urgent: bool = False) -> bool:
+    """Have it fill the input it gave and execute while the caller goes on; `run` waits for it.
+
+    Args:
+        runner: any; most cannot.
+        fill: writes some samples of what `feed` gave, called in the threads that execute them; the
+            last may ask for more samples than were fed.
+        urgent: before what other runners have begun and not got to.
+
+    Returns:
+        False = it cannot: the caller fills, and `run` does the rest.
+    """
+    start: Optional[Callable[[Fill, bool], bool]] = getattr(runner, "begin", None)
+    return start is not None and start(fill, urgent)
 
 
 def wanted_of(runner: Runner) -> Set[str]:

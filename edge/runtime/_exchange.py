@@ -7,7 +7,7 @@ from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime import Crops, Runner, TensorSpec, begin, beside_others, crops_of, wanted_of
+from edge.runtime import Crops, Fill, Runner, TensorSpec, begin, beside_others, crops_of, wanted_of
 
 
 class Exchange:
@@ -55,9 +55,9 @@ class Exchange:
         self._turn()
         return self._runner.feed(batch)
 
-    def begin(self) -> None:
-        """Have it execute what was fed while the caller goes on, if it can."""
-        begin(self._runner)
+    def begin(self, fill: Fill, urgent: bool) -> bool:
+        """Have it fill its input and execute while the caller goes on, if it can."""
+        return begin(self._runner, fill, urgent)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed."""

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from edge.errors import DataError, InternalError
-from edge.runtime import Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime import Fill, Read, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._crew import Crew, finish
 from edge.runtime._ort_tensors import BATCH, OPEN, input_spec, output_spec
 
@@ -74,10 +74,17 @@ class OrtRunner:
         self._batch = batch
         return {name: buffer[:batch] for name, buffer in self._feeds.items()}
 
-    def begin(self) -> None:
-        """Execute what was fed in the crew's threads, if it has one; `run` waits for it."""
-        if self._crew is not None and self._begun is None:
-            self._begun = self._crew.begin(self._run_chunk, self._pieces())
+    def begin(self, fill: Fill, urgent: bool) -> bool:
+        """Fill the input and execute in the crew's threads, if it has one; `run` waits for it."""
+        if self._crew is None:
+            return False
+
+        def work(start: int, count: int) -> Dict[str, np.ndarray]:
+            fill(start, count)
+            return self._run_chunk(start, count)
+
+        self._begun = self._crew.begin(work, self._pieces(), urgent)
+        return True
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed; outputs are borrowed until the next feed.
@@ -127,11 +134,12 @@ class OrtRunner:
 
     def _parts(self) -> List[Dict[str, np.ndarray]]:
         """Every piece's outputs of open shape; a batch that the crew shares out counts once."""
-        self.begin()
-        if self._begun is None:
+        begun, self._begun = self._begun, None
+        if begun is None and self._crew is not None:
+            begun = self._crew.begin(self._run_chunk, self._pieces())
+        if begun is None:
             parts = [self._run_chunk(*piece) for piece in self._pieces()]
         else:
-            begun, self._begun = self._begun, None
             parts = finish(begun)
         self.runs += len(self._chunks(self.max_batch))
         return parts

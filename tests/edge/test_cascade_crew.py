@@ -59,7 +59,7 @@ def test_a_cascade_shares_the_threads_that_are_configured(folder: Path, threads:
     assert not beside_others(models.runners["twobox/main"]), "it has all cores to itself"
     for name in ("pair/a", "pair/b"):
         models.runners[name].feed(4)["input"][:] = 1
-        begin(models.runners[name])
+        assert begin(models.runners[name], lambda start, count: None)
     assert 0 < len(network_threads()) <= threads
     assert all(len(models.runners[n].run()["simcc_x"]) == 4 for n in ("pair/a", "pair/b"))
     models.close()
@@ -71,7 +71,7 @@ def test_a_network_alone_has_all_cores(folder: Path) -> None:
     models = opened(folder, "standing", threads=2)
     assert not models.at_once()
     models.runners["standing/main"].feed(4)["input"][:] = 1
-    begin(models.runners["standing/main"])
+    assert not begin(models.runners["standing/main"], lambda start, count: None)
     assert len(models.runners["standing/main"].run()["simcc_x"]) == 4
     assert network_threads() == []
     models.close()

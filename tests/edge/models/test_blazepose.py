@@ -263,9 +263,16 @@ def test_hands_and_faces_are_begun_together_before_either_is_waited_for() -> Non
             order.append(f"run {part}")
             return whole()
 
-        vars(runner).update(begin=lambda part=part: order.append(f"begin {part}"), run=run)
+        def begin(fill: Any, urgent: bool, part: str = part) -> bool:
+            order.append(f"begin {part}, urgent: {urgent}")
+            return False
+
+        vars(runner).update(begin=begin, run=run)
     model([frame()], [known(person)])
-    assert order == ["run body", "begin hand", "begin face", "run hand", "run face"]
+    assert order == [
+        "begin body, urgent: True", "run body",
+        "begin hand, urgent: False", "begin face, urgent: False", "run hand", "run face",
+    ]  # fmt: skip
 
 
 def test_the_second_half_alone_is_a_broken_promise() -> None:

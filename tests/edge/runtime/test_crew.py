@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from edge.runtime import Runner, RunnerOptions, begin, beside_others, open_runner
+from edge.models._outputs import Outputs
+from edge.recipe import Network, Recipe
+from edge.runtime import Fill, Runner, RunnerOptions, begin, beside_others, open_runner
 from edge.runtime._crew import Crew, finish
 from edge.runtime._exchange import Exchange
+from edge.structures import Frame
 from tests.edge.runtime.test_ort import GOLDEN, SHAPES, reference
+
+RECIPE = Recipe(family="simcc", networks={"main": Network("model.onnx", 8, 8)})
 
 
 @pytest.fixture
@@ -30,6 +35,16 @@ def opened(crew: Crew, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> 
 
 def pictures(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((batch, 3, 8, 8)).astype(np.float32)
+
+
+def writer(runner: Runner, x: np.ndarray) -> Fill:
+    """Feeds as many samples and gives what writes them."""
+    out = runner.feed(len(x))["input"]
+
+    def fill(start: int, count: int) -> None:
+        out[start : start + count] = x[start : start + count]
+
+    return fill
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
@@ -64,17 +79,81 @@ def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
     inner._run_chunk = run_chunk
     assert beside_others(runner)
     x = pictures(3)
-    runner.feed(3)["input"][:] = x
-    begin(runner)
-    begin(runner)
+    assert begin(runner, writer(runner, x))
     assert going.wait(20)
     np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
     assert runner.runs == 1
+
+
+def test_a_runner_without_a_crew_leaves_filling_to_its_caller() -> None:
     alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
     assert not beside_others(alone)
-    alone.feed(3)["input"][:] = x
-    begin(alone)  # it cannot; `run` does it all
+    x = pictures(3)
+    fill = writer(alone, x)
+    assert not begin(alone, fill)
+    fill(0, 3)
     np.testing.assert_allclose(alone.run()["y"], reference(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
+def test_the_thread_that_executes_a_sample_fills_it(crew: Crew, file: str) -> None:
+    """So the caller waits for no crop; a network of a fixed batch asks for more than was fed."""
+    runner: Any = opened(crew, file)
+    for batch in (3, 0, 1, 8):
+        x, where = pictures(batch), set()
+        fill = writer(runner, x)
+
+        def noted(start: int, count: int, fill: Any = fill, where: Any = where) -> None:
+            where.add(threading.current_thread().name.split()[0])
+            fill(start, count)
+
+        assert begin(runner, noted)
+        np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
+        assert where == ({"network"} if batch else set())
+
+
+@pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
+def test_crops_cut_by_the_crew_are_those_cut_by_the_caller(crew: Crew, file: str) -> None:
+    """Of frames of two cameras, one of them YUV, which is converted once for both its crops."""
+    rng = np.random.default_rng(1)
+    frames = [
+        Frame(rng.integers(0, 255, (40, 60, 3)).astype(np.uint8), 0, 0, "a"),
+        Frame(rng.integers(0, 255, (60, 60)).astype(np.uint8), 0, 0, "b", layout="nv12"),
+    ]
+    matrices = np.array([[[0.3, 0.1, -2], [-0.1, 0.3, 1]]]) + rng.normal(0, 0.05, (5, 2, 3))
+    which = np.array([0, 1, 1, 0, 1])
+    results = []
+    for runner in (opened(crew, file), open_runner(GOLDEN / file, SHAPES, RunnerOptions())):
+        outputs = Outputs(RECIPE, {"main": runner}, ["y"])
+        outputs.require("y", (4, None, None))
+        outputs.sample(frames, which, matrices)
+        results.append(outputs.run()["y"].copy())
+    assert len(results[0]) == 5
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
+
+
+def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
+    runner = opened(crew)
+    runner.feed(2)
+
+    def fill(start: int, count: int) -> None:
+        raise ValueError("no such picture")
+
+    assert begin(runner, fill)
+    with pytest.raises(ValueError, match="no such picture"):
+        runner.run()
+
+
+def test_urgent_work_runs_before_what_waits() -> None:
+    crew, order, go = Crew(1), [], threading.Event()
+    pieces = [(0, 1), (1, 1)]
+    begun = crew.begin(lambda start, count: go.wait(20), [(0, 1)])
+    begun += crew.begin(lambda start, count: order.append(("usual", start)), pieces)
+    begun += crew.begin(lambda start, count: order.append(("urgent", start)), pieces, urgent=True)
+    go.set()
+    finish(begun)
+    crew.close()
+    assert order == [("urgent", 0), ("urgent", 1), ("usual", 0), ("usual", 1)]
 
 
 def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
@@ -84,8 +163,7 @@ def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
     for runner in runners:
         whole = runner._run_chunk
         runner._run_chunk = lambda *piece, whole=whole: (meeting.wait(), whole(*piece))[1]
-        runner.feed(1)["input"][:] = 0
-        runner.begin()
+        assert begin(runner, writer(runner, pictures(1)))
     for runner in runners:
         runner.run()
 
@@ -122,8 +200,7 @@ def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
         done.append(start)
 
     runner._run_chunk = slow
-    runner.feed(2)
-    runner.begin()
+    assert begin(runner, writer(runner, pictures(2)))
     assert going.wait(20)
     runner.close() if ends == "close" else runner.feed(1)
     assert sorted(done) == [0, 1]
