@@ -9,7 +9,8 @@ with the gain of the whole gap.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from functools import cached_property
+from typing import Union
 
 import numpy as np
 
@@ -29,8 +30,9 @@ _MARGIN_MAX_H = 0.3
 _SHRINK = 0.1  # share of a too large box that is given back in each frame
 _HEIGHT_GAIN = 0.2
 MIN_SEEN = 4  # body keypoints that make a box
-_TORSO = np.array([5, 6, 11, 12])
-_OUTWARD = np.array([-1, -1, 1, 1], np.float32)
+_WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the motion of the whole person
+_WEIGHTS[[5, 6, 11, 12]] = 3
+OUTWARD = np.array([-1, -1, 1, 1], np.float32)  # of a box's sides
 
 
 @dataclass
@@ -45,7 +47,20 @@ class Sight:
 
     def take(self, which: np.ndarray) -> Sight:
         """Rows chosen by a mask or by indices, in that order."""
-        return Sight(*[rows[which] for rows in vars(self).values()])
+        return Sight(
+            self.body[which], self.seen[which], self.boxes[which], self.heights[which],
+            self.age_s[which],
+        )  # fmt: skip
+
+    @cached_property
+    def inner(self) -> np.ndarray:
+        """Boxes [N,4] f32 px of the visible body keypoints; inside out where none is visible."""
+        hidden = np.where(self.seen > 0, np.float32(0), np.float32(np.inf))
+        x, y = self.body.real, self.body.imag
+        boxes = np.empty((len(hidden), 4), np.float32)
+        boxes[:, 0], boxes[:, 1] = (x + hidden).min(1), (y + hidden).min(1)
+        boxes[:, 2], boxes[:, 3] = (x - hidden).max(1), (y - hidden).max(1)
+        return boxes
 
 
 @dataclass
@@ -188,8 +203,7 @@ def _learn_motion(
     gap_s: np.ndarray,
 ) -> None:
     """Mean velocity of the visible body (the torso thrice), then that of each keypoint beside."""
-    weights = both[:, body17].astype(np.float32)
-    weights[:, _TORSO] *= 3
+    weights = both[:, body17] * _WEIGHTS
     total = weights.sum(1, keepdims=True)
     seen = (speeds[:, body17] * weights).sum(1, keepdims=True) / np.maximum(total, 1)
     old = tracks.velocity[which]
@@ -220,16 +234,25 @@ def fit_boxes(
     enough = (sight.seen > 0).sum(1) >= MIN_SEEN
     if not enough.all():
         which, sight, expected = which[enough], sight.take(enough), expected[enough]
-    inner, unit = body_boxes(sight, 0), sight.heights[:, None] * _OUTWARD
+    inner, unit = sight.inner, sight.heights[:, None] * OUTWARD
     given = tracks.boxes_ns[which] == t_ns
-    margins = np.clip((tracks.boxes[which] - inner) / unit, 0, _MARGIN_MAX_H)
-    tracks.margins[which] += (0.5 * given[:, None] * (margins - tracks.margins[which])).astype("f4")
+    if given.any():
+        _learn_margins(tracks, which[given], inner[given], unit[given])
     goal = inner + tracks.margins[which] * unit
     low, high = np.minimum(expected, goal)[:, :2], np.maximum(expected, goal)[:, 2:]
     held = np.concatenate((low, high), 1)
     held += np.float32(_SHRINK) * (goal - held)
     tracks.boxes[which] = np.where(given[:, None], tracks.boxes[which], held)
     tracks.boxes_ns[which] = t_ns
+
+
+def _learn_margins(
+    tracks: Tracks, which: np.ndarray, inner: np.ndarray, unit: np.ndarray
+) -> None:
+    """How far a detector's boxes reach beyond the keypoints' boxes `inner` [N,4], in `unit`s."""
+    reach = (tracks.boxes[which] - inner) / unit
+    margins = np.minimum(np.maximum(reach, 0), np.float32(_MARGIN_MAX_H))
+    tracks.margins[which] += np.float32(0.5) * (margins - tracks.margins[which])
 
 
 def support(
@@ -257,16 +280,3 @@ def support(
     tracks.shift[which] += as_complex(step[:, None]) * lost[:, None]
     tracks.boxes[which] = boxes
     tracks.boxes_ns[which] = tracks.alive_ns[which] = t_ns
-
-
-def body_boxes(sight: Sight, margins_h: Any) -> np.ndarray:
-    """Boxes [N,4] f32 around the visible body keypoints, with margins (N,4 or a number) in H.
-
-    Inside out where no keypoint is visible.
-    """
-    hidden = np.where(sight.seen > 0, np.float32(0), np.float32(np.inf))
-    x, y = sight.body.real, sight.body.imag
-    low = ((x + hidden).min(1), (y + hidden).min(1))
-    high = ((x - hidden).max(1), (y - hidden).max(1))
-    reach = sight.heights[:, None] * margins_h * _OUTWARD
-    return np.asarray(np.stack((*low, *high), 1) + reach, np.float32)

@@ -46,6 +46,10 @@ class Tracker(Protocol):
         """Everybody is followed surely: the detector may rest."""
 
     @property
+    def confirmed(self) -> bool:
+        """The detector found everybody when it looked last."""
+
+    @property
     def boxes(self) -> np.ndarray:
         """[N,4] f32 px, where everybody known is."""
 
@@ -218,6 +222,8 @@ class Pipeline:
             return empty and camera.stillness.share(frame, boxes) > 0
         if frame.t_ns - camera.judged_ns < self.calm_ns:
             return True
+        if not camera.tracker.confirmed:
+            return False
         still = camera.stillness.share(frame, boxes)
         if rested_ns > still * (self.still_ns - self.calm_ns):
             return False

@@ -40,19 +40,26 @@ class Tracker:
         self._next_id = 1
         self._last_ns = 0  # of the frame before
         self._expected: Optional[Tuple[int, Poses]] = None
-        self._all_known = False  # the last look confirmed everybody and found nobody else
+        self._nobody_new = self._all_confirmed = False  # by the last look
 
     @property
     def calm(self) -> bool:
         """Everybody is followed surely, so that a detector could tell little.
 
-        The last detections were of known people and of all of them, and each was seen in the last
-        frame: a pose network that runs away from its person is not followed calmly. An empty place
+        It found nobody new when it looked last, and each was seen in the last frame. An empty place
         is not calm.
         """
         seen = self._tracks.seen_ns >= self._last_ns
         often = self._tracks.hits >= self._options.min_hits
-        return self._all_known and len(seen) > 0 and bool((seen & often).all())
+        return self._nobody_new and len(seen) > 0 and bool((seen & often).all())
+
+    @property
+    def confirmed(self) -> bool:
+        """The last look found everybody who was known then.
+
+        Else it does not know their posture, or a pose network has run away from its person.
+        """
+        return self._all_confirmed
 
     @property
     def boxes(self) -> np.ndarray:
@@ -124,6 +131,8 @@ class Tracker:
         return expected if lately.all() else expected.take(lately)
 
     def _forget(self, t_ns: int) -> None:
+        if self._expected is not None and self._expected[0] == t_ns:
+            return  # done for this frame
         gone = state.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
         if gone.any():
             self._tracks, self._expected = self._tracks.take(~gone), None
@@ -148,7 +157,7 @@ class Tracker:
         state.support(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
         self._expected = t_ns, state.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
-        self._all_known = len(rows) == len(tracks) and not new.any()
+        self._nobody_new, self._all_confirmed = not new.any(), len(rows) == len(tracks)
         return self._expected[1], detections.take(new)
 
     def _foreseen(self, expected: Poses, t_ns: int) -> Sight:
@@ -165,7 +174,7 @@ class Tracker:
         if cut.any():
             margins = self._tracks.margins[own[cut].argmax(1)]
             sight.boxes = poses.boxes.copy()
-            sight.boxes[cut] = state.body_boxes(sight.take(cut), margins)
+            sight.boxes[cut] = sight.inner[cut] + tall[cut, None] * margins * state.OUTWARD
         return sight
 
     def _body(self, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
@@ -178,18 +187,23 @@ class Tracker:
         self, poses: Poses, rows: Sight, chosen: np.ndarray, expected: Poses, t_ns: int
     ) -> Poses:
         """Show the tracks what was assigned to them; those seen often enough, by rising id."""
-        found = np.argsort(chosen, kind="stable")
-        found = found[chosen[found] >= 0]
-        tracks, which = self._tracks, chosen[found]
-        # Nobody missing is the usual case, and views cost nothing.
-        where = slice(None) if len(which) == len(tracks) else which
-        was = expected if len(which) == len(tracks) else expected.take(which)
-        seen, sight = poses.take(found), rows.take(found)
+        tracks, which, was, seen, sight = self._tracks, chosen, expected, poses, rows
+        where: state.Rows = slice(None)
+        # Everybody in their order is the usual case, and views cost nothing.
+        if not np.array_equal(chosen, np.arange(len(tracks))):
+            found = np.argsort(chosen, kind="stable")
+            found = found[chosen[found] >= 0]
+            where = which = chosen[found]
+            was, seen, sight = expected.take(which), poses.take(found), rows.take(found)
         whole = which[seen.ids < 0]  # of a one-stage model: its box is a measurement
         tracks.boxes[whole], tracks.boxes_ns[whole] = seen.boxes[seen.ids < 0], t_ns
         state.observe(tracks, where, seen, was, sight.heights, self._skeleton.body17, t_ns)
         state.fit_boxes(tracks, which, sight, was.boxes, t_ns)
-        seen = dataclasses.replace(seen, ids=tracks.ids[which], boxes=tracks.boxes[which])
+        seen = Poses(
+            seen.keypoints.copy(), seen.scores.copy(), tracks.boxes[which], tracks.ids[which],
+            seen.person_scores.copy(), seen.skeleton,
+            None if seen.places is None else seen.places.copy(),
+        )  # fmt: skip
         often = tracks.hits[which] >= self._options.min_hits
         return seen if often.all() else seen.take(often)
 

@@ -292,7 +292,9 @@ def test_calm_while_a_detector_could_tell_little():
     assert step([300.0])
     assert not step([]), "lost from sight"
     assert step([300.0]), "back"
-    assert not step([300.0], boxes_at()), "the detector does not see them"
+    assert track.confirmed
+    assert step([300.0], boxes_at()), "a posture that the detector does not know"
+    assert not track.confirmed
     assert not step([300.0, 900.0], boxes_at(300.0, 900.0)), "a second person"
 
 
