@@ -338,7 +338,7 @@ def configuration(models: Path, out: Path, prefer: str = "auto") -> Config:
     table: Dict[str, Any] = {
         "cameras": [{"source": "synthetic://walk?people=2&rate=max&fps=25"}],
         "models": {"dir": str(models)},
-        "detect": {"model": "twobox"},
+        "detect": {"model": "twobox", "every": 1, "calm_s": 0},  # boxes hold the standing ones
         "pose": {"model": "standing"},
         "runtime": {"threads": 1, "prefer": prefer},
         "publish": {"sinks": [f"jsonl:{out}"], "metrics_s": 0.5},
