@@ -121,9 +121,13 @@ class Bare:
             some = [(self._runners[name], batch) for name, batch in executions[i : i + len(_LATER)]]
             for runner, batch in some:
                 runner.feed(batch)
-                begin(runner)
+                begin(runner, _as_it_is)
             for runner, _ in some:
                 runner.run()
+
+
+def _as_it_is(start: int, count: int) -> None:
+    """The input holds what the loop wrote last."""
 
 
 def _nameless(poses: Poses) -> Poses:
