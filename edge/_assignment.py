@@ -24,10 +24,14 @@ def assign(costs: np.ndarray, limit: float) -> np.ndarray:
     n, m = costs.shape
     if n == 0 or m == 0:
         return np.full(n, -1, np.int64)
+    rows = np.arange(n)
+    cheapest = costs.argmin(1)
+    if len(set(cheapest.tolist())) == n and (costs[rows, cheapest] < limit).all():
+        return cheapest  # everybody has what is best for them: the usual case
     # A column of its own for every row makes "none" one choice among others.
     table = np.full((n, m + n), np.inf)
     table[:, :m] = costs
-    table[np.arange(n), m + np.arange(n)] = limit
+    table[rows, m + rows] = limit
     columns = _solve(table)
     columns[columns >= m] = -1
     return columns

@@ -12,9 +12,8 @@ VISIBLE = 0.3  # keypoints above this score count
 # COCO keypoint pairs and their share of the height, from the joint heights of Drillis and Contini
 # (1966): shoulder .818, hip .530, knee .285, ankle .039, upper arm .186. Shoulder joints are .22
 # apart (their .259 is measured over the bones outside).
-_LIMBS = np.array(
-    [(5, 11), (6, 12), (11, 13), (12, 14), (13, 15), (14, 16), (5, 7), (6, 8), (5, 6)]
-)
+_ENDS = np.array([5, 6, 11, 12, 13, 14, 5, 6, 5])
+_OTHER_ENDS = np.array([11, 12, 13, 14, 15, 16, 7, 8, 6])
 _SHARES = np.array([0.288, 0.288, 0.245, 0.245, 0.246, 0.246, 0.186, 0.186, 0.22], np.float32)
 _SMALLEST_PX = 8.0
 
@@ -31,10 +30,10 @@ def heights(body: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarr
     Returns:
         [N] f32 px, at least 8.
     """
-    a, b = _LIMBS.T
-    lengths = np.abs(body[:, a] - body[:, b]) / _SHARES
-    lengths *= np.minimum(scores[:, a], scores[:, b]) > VISIBLE
+    lengths = np.abs(body[:, _ENDS] - body[:, _OTHER_ENDS]) / _SHARES
+    lengths *= np.minimum(scores[:, _ENDS], scores[:, _OTHER_ENDS]) > VISIBLE
     second = np.sort(lengths, 1)[:, -2]
     longer = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    bounded = np.where(longer > 0, np.clip(second, longer / 2, longer * 2), second)
+    near = np.minimum(np.maximum(second, longer / 2), longer * 2)
+    bounded = np.where(longer > 0, near, second)
     return np.maximum(np.where(second > 0, bounded, longer), np.float32(_SMALLEST_PX))

@@ -17,6 +17,7 @@ _SIGMAS = np.array(
 # s² of OKS without the posture in it: COCO's area of a person (about half the box of a standing
 # one, which is .4 H wide) as a share of H².
 _AREA_H2 = 0.2
+_VARIANCES = np.square(2 * _SIGMAS)
 _MIN_COMMON = 3  # fewer keypoints in common say nothing about likeness
 # What a prediction may be off, in H per second since the last sight.
 _DRIFT_H_S = 0.3
@@ -92,6 +93,8 @@ def untwin(
         [R] bool who stays; [R] bool who has a twin.
     """
     stays, has_twin = np.ones(len(quality), bool), np.zeros(len(quality), bool)
+    if len(quality) < 2:
+        return stays, has_twin
     i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _TWIN_IOU, 1))
     if not len(i):
         return stays, has_twin
@@ -161,7 +164,7 @@ def _oks(
     both = (np.minimum(a.seen[i], b.seen[j]) > 0).astype(np.float32)
     apart = a.body[i] - b.body[j]
     size = np.square(a.heights[i]) + np.square(b.heights[j])
-    variance = np.outer(size * np.float32(_AREA_H2 / 2), np.square(2 * _SIGMAS))
+    variance = (size * np.float32(_AREA_H2 / 2))[:, None] * _VARIANCES
     variance += np.square(drift_px)[:, None]
     distance = np.square(apart.real) + np.square(apart.imag)
     near = np.exp(distance / (-2 * variance)) * both

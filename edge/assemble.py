@@ -186,7 +186,8 @@ class Finish:
 
     def __call__(self, poses: Poses) -> Poses:
         """Weak people out, keypoints converted."""
-        sure = poses.take(poses.person_scores >= self._min_score)
+        strong = poses.person_scores >= self._min_score
+        sure = poses if strong.all() else poses.take(strong)
         if sure.skeleton == self._target:
             return sure
         return skeletons.convert_poses(sure, self._target)

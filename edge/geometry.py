@@ -251,7 +251,8 @@ def _region_affine(
     matrices = np.empty((n, 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = zoom[:, 0] * cos, zoom[:, 0] * sin
     matrices[:, 1, 0], matrices[:, 1, 1] = -zoom[:, 1] * sin, zoom[:, 1] * cos
-    moved = np.einsum("nij,nj->ni", matrices[:, :, :2], np.asarray(centres, np.float64))
+    centres = np.asarray(centres, np.float64)
+    moved = matrices[:, :, 0] * centres[:, :1] + matrices[:, :, 1] * centres[:, 1:]
     matrices[:, :, 2] = goal / 2 - moved
     return matrices  # in double: rounded to float32 they would pick other pixels now and then
 

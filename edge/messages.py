@@ -225,13 +225,15 @@ def people(poses: Poses) -> List[Dict[str, Any]]:
 
 def percent(scores: np.ndarray) -> np.ndarray:
     """Scores 0..1 as int32 0..100; one that is not finite is 0."""
-    known = np.nan_to_num(scores.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    whole: np.ndarray = np.clip(np.rint(known * 100), 0, 100).astype(np.int32)
-    return whole
+    return _whole(scores, 100, 0, 100)
 
 
 def tenths(pixels: np.ndarray) -> np.ndarray:
     """Pixels as int32 in 0.1 px; one that is not finite is 0."""
-    known = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    whole: np.ndarray = np.clip(np.rint(known * 10), -FARTHEST, FARTHEST).astype(np.int32)
-    return whole
+    return _whole(pixels, 10, -FARTHEST, FARTHEST)
+
+
+def _whole(values: np.ndarray, times: float, least: int, most: int) -> np.ndarray:
+    rounded = np.rint(values.astype(np.float64) * times)
+    held = np.minimum(np.maximum(rounded, least), most)
+    return np.where(np.isfinite(rounded), held, 0).astype(np.int32)

@@ -7,7 +7,7 @@ from the keypoints that a candidate carries. Where a constant was fitted, the co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def of_bodies(
     Returns:
         The squares, and [N] bool whether they can be trusted.
     """
-    hips, shoulders = trunk[:, points.HIPS].mean(1), trunk[:, points.SHOULDERS].mean(1)
+    hips, shoulders = _middle(trunk, points.HIPS), _middle(trunk, points.SHOULDERS)
     known = scores > _KNOWN
     reach = np.where(known, _length(trunk - hips[:, None]), 0).max(1, initial=0)
     squares = Squares(hips, 2 * _BODY_MARGIN * reach, upwards(shoulders - hips))
@@ -154,6 +154,11 @@ def agree(old: Squares, new: Squares) -> np.ndarray:
     ratio = old.sides / np.maximum(new.sides, 1e-3)
     same = (turn < _TURN_MOST) & (apart < _SHIFT_MOST * new.sides)
     return np.asarray(same & (ratio < _RATIO_MOST) & (ratio > 1 / _RATIO_MOST))
+
+
+def _middle(trunk: np.ndarray, pair: Sequence[int]) -> np.ndarray:
+    """Between two keypoints of [N,23,2]; a mean of two takes ten times as long."""
+    return np.asarray((trunk[:, pair[0]] + trunk[:, pair[1]]) / 2)
 
 
 def upwards(ahead: np.ndarray) -> np.ndarray:

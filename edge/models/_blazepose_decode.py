@@ -49,7 +49,7 @@ def bodies(outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int) -> B
     raw = np.where(good[:, None, None], raw, np.float32(0))
     places = refined(raw[..., :2], outputs.get("heatmap"), side)
     seen = sigmoid(raw[..., 3]) * sigmoid(raw[..., 4])
-    sure = np.clip(np.where(good, score, 0), 0, 1).astype(np.float32) ** np.float32(_ROOT)
+    sure = _chances(np.where(good, score, 0)).astype(np.float32) ** np.float32(_ROOT)
     return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure)
 
 
@@ -64,25 +64,29 @@ def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.
     clear = (chance.max((-2, -1)) >= _PEAK) & np.isfinite(total)
     total = np.where(clear, total, np.float32(1))
     x, y = (across * columns).sum(-1) / total, (along * rows).sum(-1) / total
-    return np.where(clear[..., None], np.stack((x, y), -1) * step, places).astype(np.float32)
+    found = np.stack((x, y), -1) * step
+    return np.where(clear[..., None], found, places).astype(np.float32)
 
 
 def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities [N,K,7,7] around cells [N,K,2], 0 outside the map; columns, rows [N,K,7]."""
     n, k = cells.shape[:2]
     height, width = heatmap.shape[2:]
-    cells = np.clip(cells, -9, max(height, width) + 9).astype(np.int32)
+    cells = np.minimum(np.maximum(cells, -9), max(height, width) + 9).astype(np.int32)
     columns, rows = cells[..., :1] + _WINDOW, cells[..., 1:] + _WINDOW
-    right, low = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
+    right = np.minimum(np.maximum(columns, 0), width - 1)
+    low = np.minimum(np.maximum(rows, 0), height - 1)
     maps = np.arange(n)[:, None] * heatmap.shape[1] + np.arange(k)
     places = (maps[..., None] * height + low)[..., :, None] * width + right[..., None, :]
     chance = np.minimum(-heatmap.reshape(-1).take(places), np.float32(60))
     np.exp(chance, out=chance)
     chance += 1
     np.reciprocal(chance, out=chance)
-    whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
-    chance *= (rows == low)[..., :, None]
-    chance *= ((columns == right) & whole)[..., None, :]
+    within = columns == right
+    if not (within.all() and (rows == low).all()):  # rare, and then it costs as much as all above
+        whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
+        chance *= (rows == low)[..., :, None]
+        chance *= (within & whole)[..., None, :]
     return chance, columns, rows
 
 
@@ -101,8 +105,9 @@ def hands(
     """
     raw, presence = outputs["landmarks"], outputs["presence"].reshape(-1)
     places, presence = _placed(raw, presence, matrices)
-    right = np.nan_to_num(outputs["handedness"].reshape(-1), nan=0.5)
-    return places, np.clip(presence, 0, 1), np.clip(right, 0, 1)
+    right = outputs["handedness"].reshape(-1)
+    right = np.where(np.isnan(right), np.float32(0.5), right)
+    return places, _chances(presence), _chances(right)
 
 
 def faces(outputs: Dict[str, np.ndarray], matrices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -117,6 +122,11 @@ def faces(outputs: Dict[str, np.ndarray], matrices: np.ndarray) -> Tuple[np.ndar
     """
     raw = outputs["landmarks"].reshape(-1, points.MESH_POINTS, 3)[:, points.MESH_68]
     return _placed(raw, sigmoid(outputs["score"].reshape(-1)), matrices)
+
+
+def _chances(values: np.ndarray) -> np.ndarray:
+    """Held between 0 and 1; np.clip takes five times as long for a few."""
+    return np.minimum(np.maximum(values, 0), 1)
 
 
 def _placed(

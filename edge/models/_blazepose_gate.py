@@ -58,6 +58,9 @@ def _twins(
     which: np.ndarray, body: np.ndarray, seen: np.ndarray, around: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
     """[N] bool: somebody else of the same frame has that pose, with more right to it."""
+    worse = np.zeros(len(body), bool)
+    if len(body) < 2:
+        return worse
     near = geometry.iou(around, around) > _TWIN_IOU
     near &= which[:, None] == which
     i, j = np.nonzero(np.triu(near, 1))
@@ -65,7 +68,6 @@ def _twins(
     limit = _TWIN * np.minimum(_long(around)[i], _long(around)[j])
     same = both.any(1) & (_median_apart(body[i], body[j], both) <= limit)
     same &= (right[i] > 0) & (right[j] > 0)
-    worse = np.zeros(len(body), bool)
     worse[np.where(right[i] < right[j], i, j)[same]] = True
     return worse
 
