@@ -68,15 +68,17 @@ class Crowd:
     def remembered(self, frames: Sequence[Frame], memory: Memory) -> Crowd:
         """The same people, with what memory knows of them beyond the frames' edges."""
         trunk, scores = self.keypoints[:, : points.TRUNK], self.scores[:, : points.TRUNK]
-        parts = [
-            memory.complete(f.camera, trunk[mine], scores[mine], self.boxes[mine])
-            for f, mine in ((f, self.which == i) for i, f in enumerate(frames))
-        ]
-        if len(parts) == 1 and parts[0][0] is trunk:
+        keypoints, known = self.keypoints, self.scores
+        for frame, rows in zip(frames, rows_of(self.which, len(frames))):
+            old = trunk[rows]
+            more, sure = memory.complete(frame.camera, old, scores[rows], self.boxes[rows])
+            if more is old:
+                continue
+            if keypoints is self.keypoints:
+                keypoints, known = keypoints.copy(), known.copy()
+            keypoints[rows, : points.TRUNK], known[rows, : points.TRUNK] = more, sure
+        if keypoints is self.keypoints:
             return self
-        keypoints, known = self.keypoints.copy(), self.scores.copy()
-        keypoints[:, : points.TRUNK] = np.concatenate([p[0] for p in parts])
-        known[:, : points.TRUNK] = np.concatenate([p[1] for p in parts])
         return Crowd(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
 
     def spread(

@@ -38,11 +38,11 @@ class Memory:
             boxes: [N,4] px.
 
         Returns:
-            The same, where someone remembered was there: what was outside the frame is in its
-            place beside the others, with score 1.
+            The same arrays; or new ones, where someone remembered was there of whom something
+            was outside the frame: that is in its place beside the others, with score 1.
         """
         old, shown = self._seen.get(camera, (trunk[:0], scores[:0] > 0))
-        if not len(old) or not len(trunk):
+        if not len(old) or not len(trunk) or shown.all():
             return trunk, scores
         apart, common = _apart(trunk, scores > _KNOWN, old, shown)
         size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1).max(1)
