@@ -83,7 +83,7 @@ def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.nda
     chance += 1
     np.reciprocal(chance, out=chance)
     within = columns == right
-    if not (within.all() and (rows == low).all()):  # rare, and then it costs as much as all above
+    if not (within.all() and (rows == low).all()):  # of few people
         whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
         chance *= (rows == low)[..., :, None]
         chance *= (within & whole)[..., None, :]
@@ -125,7 +125,7 @@ def faces(outputs: Dict[str, np.ndarray], matrices: np.ndarray) -> Tuple[np.ndar
 
 
 def _chances(values: np.ndarray) -> np.ndarray:
-    """Held between 0 and 1; np.clip takes five times as long for a few."""
+    """Held between 0 and 1; np.clip takes twice as long for a few."""
     return np.minimum(np.maximum(values, 0), 1)
 
 
