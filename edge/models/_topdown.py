@@ -86,13 +86,14 @@ class TopDown:
         self._outputs.sample(frames, which, matrices)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             keypoints, scores = self._decode(self._outputs.run())
-        if keypoints.shape[1] != self._keypoints:
-            raise DataError(
-                f"{network.file}: gave {keypoints.shape[1]} keypoints, "
-                f"the skeleton {self.skeleton} has {self._keypoints}"
-            )
-        # UDP decoders stretch by size / (map - 1), so the way back is the plain one for all.
-        return self._clean(geometry.apply(geometry.invert(plain), keypoints), scores)
+            if keypoints.shape[1] != self._keypoints:
+                raise DataError(
+                    f"{network.file}: gave {keypoints.shape[1]} keypoints, "
+                    f"the skeleton {self.skeleton} has {self._keypoints}"
+                )
+            # UDP decoders stretch by size / (map - 1), so the way back is the plain one for all.
+            keypoints = geometry.apply(geometry.invert(plain), keypoints)
+        return self._clean(keypoints, scores)
 
     def _clean(self, keypoints: np.ndarray, scores: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """What is not finite becomes a missing keypoint."""

@@ -146,6 +146,21 @@ def test_numbers_that_are_not_finite_are_missing_keypoints(
     assert len(caplog.records) == len(missing) / 2
 
 
+@pytest.mark.parametrize("far", [np.inf, -np.inf, np.nan])
+def test_keypoints_that_are_nowhere_are_missing_without_a_warning(
+    far: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a decoder makes of a broken network's outputs."""
+    pose, _ = model("simcc", planted(np.ones((1, 17, 2)), np.ones((1, 17))), SIZE, "coco17")
+    keypoints = np.full((1, 17, 2), 40, np.float32)
+    keypoints[0, 3] = far, 40
+    keypoints[0, 5] = far, -far
+    monkeypatch.setattr(pose, "_decode", lambda outputs: (keypoints, np.ones((1, 17), np.float32)))
+    found = pose([frame(80, 80)], [people([[5, 5, 70, 70]], 17, "coco17")])[0]
+    assert np.flatnonzero(found.scores[0] == 0).tolist() == [3, 5]
+    assert np.isfinite(found.keypoints).all()
+
+
 def test_a_candidate_without_a_finite_box_is_left_out() -> None:
     pose, runner = model("simcc", planted(np.ones((2, 17, 2)), np.ones((2, 17))), SIZE, "coco17")
     candidates = people([[np.nan, 0, 9, 9], [0, 0, 40, 40], [0, 0, np.inf, 9]], 17, "coco17")
