@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
@@ -14,6 +15,11 @@ from hypothesis import settings
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile("house")
+
+# A shell lets what it runs in the background ignore SIGINT, and so would every process that a test
+# starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONTRACT = Path(__file__).resolve().parent.parent / "edge/publish/contract"
 Check = Callable[[str, Dict[str, Any]], None]
