@@ -210,8 +210,9 @@ class Pipeline:
         """A look that would tell nothing is left out, and the next comes when it would have.
 
         So whoever stirs the picture is seen no later. The more of it known people hide, the less
-        does it tell that nothing stirs, and the sooner must the next look come. An empty place is
-        looked at in every turn, unless it is still.
+        does it tell that nothing stirs, and the sooner must the next look come; soonest where the
+        last one missed somebody who is followed. An empty place is looked at in every turn, unless
+        it is still.
         """
         rested_ns = frame.t_ns - camera.looked_ns
         if rested_ns >= max(self.calm_ns, self.still_ns):

@@ -64,8 +64,7 @@ def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.
     clear = (chance.max((-2, -1)) >= _PEAK) & np.isfinite(total)
     total = np.where(clear, total, np.float32(1))
     x, y = (across * columns).sum(-1) / total, (along * rows).sum(-1) / total
-    found = np.stack((x, y), -1) * step
-    return np.where(clear[..., None], found, places).astype(np.float32)
+    return np.where(clear[..., None], np.stack((x, y), -1) * step, places).astype(np.float32)
 
 
 def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,7 +82,7 @@ def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.nda
     chance += 1
     np.reciprocal(chance, out=chance)
     within = columns == right
-    if not (within.all() and (rows == low).all()):  # of few people
+    if not (within.all() and (rows == low).all()):  # seldom: at the crop's edge
         whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
         chance *= (rows == low)[..., :, None]
         chance *= (within & whole)[..., None, :]

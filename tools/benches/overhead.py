@@ -110,6 +110,7 @@ class Bare:
         for name, batch in noted:
             if not name.endswith(_LATER):
                 self._runners[name].feed(batch)
+                begin(self._runners[name], _as_it_is, urgent=True)
                 self._runners[name].run()
         beside.join()
         self._batches = noted

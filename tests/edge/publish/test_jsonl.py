@@ -243,8 +243,7 @@ def test_a_reader_that_stops_reading_never_holds_the_loop(
     large = 2**16  # the pipe holds no more than one
     for i in range(3):
         sink(message(i, size=large))
-    while sink.waiting > 2:  # the first is being written, and will be
-        time.sleep(0.005)
+    wait_until(lambda: sink.waiting == 2)  # the first is being written, and will be
     for i in range(LIVE_ROOM * 2):
         sink(message(i))
     frames_kept = sink.waiting
