@@ -26,8 +26,8 @@ from tools.get import ensure_model, ensure_set
 from tools.listen import LIVE_EVERY_S, Figures, Screen
 
 HELP = "show everything on four cameras of real video, over a real broker"
-DETECT, POSE = "yolov4-tiny", "blazepose"
 CLIP = "multiperson"
+DETECT, POSE = "yolov4-tiny-tall", "blazepose"  # the clip's cameras stand upright
 DEVICE = "demo"
 SHEET_PICTURES = 4
 QUIET_S = 2.0  # after the daemon has ended, its last messages are no further away than this
