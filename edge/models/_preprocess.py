@@ -16,11 +16,21 @@ import cv2
 import numpy as np
 
 from edge import geometry
+from edge.models import _four_bytes
 from edge.recipe import Network
 from edge.structures import Frame
 
 PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
+_TO_BGRA = {"nv12": cv2.COLOR_YUV2BGRA_NV12, "yuyv": cv2.COLOR_YUV2BGRA_YUYV}
+# Bytes of a crop's pixel, and whether their order is the network's -> how it gets three of that.
+_TO_PIXELS = {
+    ((), True): cv2.COLOR_GRAY2BGR,
+    ((), False): cv2.COLOR_GRAY2BGR,
+    ((3,), False): cv2.COLOR_BGR2RGB,
+    ((4,), True): cv2.COLOR_BGRA2BGR,
+    ((4,), False): cv2.COLOR_BGRA2RGB,
+}
 _LINEAR = cv2.INTER_LINEAR
 _MANY = 64  # more pictures than the loop ever holds
 
@@ -30,7 +40,7 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.inputs: Dict[Tuple[int, ...], np.ndarray] = {}
-        self.planes: Dict[Tuple[int, int], List[np.ndarray]] = {}
+        self.planes: Dict[Tuple[int, ...], List[np.ndarray]] = {}
 
     def input(self, shape: Tuple[int, ...]) -> np.ndarray:
         if shape not in self.inputs:
@@ -38,10 +48,11 @@ class _Scratch(threading.local):
         return self.inputs[shape]
 
     def split(self, picture: np.ndarray) -> List[np.ndarray]:
-        height, width = picture.shape[:2]
-        if (height, width) not in self.planes:
-            self.planes[height, width] = [np.empty((height, width), np.uint8) for _ in range(3)]
-        planes = self.planes[height, width]
+        height, width, channels = picture.shape
+        if picture.shape not in self.planes:
+            planes = [np.empty((height, width), np.uint8) for _ in range(channels)]
+            self.planes[picture.shape] = planes
+        planes = self.planes[picture.shape]
         cv2.split(picture, planes)
         return planes
 
@@ -58,7 +69,7 @@ class _Pictures:
         self._converted: List[Tuple[weakref.ReferenceType[Frame], np.ndarray]] = []
 
     def of(self, frame: Frame) -> np.ndarray:
-        """[H,W,3] or, of a gray one, [H,W]."""
+        """[H,W,3], [H,W,4] or, of a gray one, [H,W]."""
         if frame.layout == "gray":
             return frame.image.reshape(frame.image.shape[:2])  # [H,W] or [H,W,1]
         if frame.layout not in _TO_BGR:
@@ -68,13 +79,14 @@ class _Pictures:
             return self._convert(frame) if known is None else known
 
     def _convert(self, frame: Frame) -> np.ndarray:
-        shape = (*frame.size[::-1], 3)
+        codes = _TO_BGRA if _four_bytes.FASTER else _TO_BGR
+        shape = (*frame.size[::-1], 4 if _four_bytes.FASTER else 3)
         free = next(
             (i for i, (ref, bgr) in enumerate(self._converted) if not ref() and bgr.shape == shape),
             None,
         )
         old = None if free is None else self._converted.pop(free)[1]
-        bgr: np.ndarray = cv2.cvtColor(frame.image, _TO_BGR[frame.layout], dst=old)
+        bgr: np.ndarray = cv2.cvtColor(frame.image, codes[frame.layout], dst=old)
         if len(self._converted) >= _MANY:  # a camera whose size changes again and again
             self._converted = [c for c in self._converted if c[0]()]
         self._converted.append((weakref.ref(frame), bgr))
@@ -111,8 +123,10 @@ def sample(
     maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
         picture = _pictures.of(frames[frame])
+        if _four_bytes.FASTER:
+            picture = _four_bytes.widened(picture, maps[i], size)
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
-        cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 3)
+        cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 4)
         _fill(crop, frames[frame].layout, tables, network, out[i])
 
 
@@ -170,10 +184,9 @@ def _fill(
 def _fill_pixels(
     crop: np.ndarray, tables: np.ndarray, order: Tuple[int, int, int], out: np.ndarray
 ) -> None:
-    if crop.ndim == 2:
-        crop = cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR, dst=_scratch.input(crop.shape[:2] + (3,)))
-    elif order[0] != 0:
-        crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=crop)
+    code = _TO_PIXELS.get((crop.shape[2:], order[0] == 0))
+    if code is not None:
+        crop = cv2.cvtColor(crop, code, dst=_scratch.input(crop.shape[:2] + (3,)))
     cv2.LUT(crop, _interleaved(tables), dst=out)
 
 

@@ -60,5 +60,4 @@ def test_it_is_less_work(name: str) -> None:
     square, shaped = (
         macs(onnx.load(str(folder_of(n) / "yolov4-tiny.onnx"))) for n in ("yolov4-tiny", name)
     )
-    assert square and shaped
-    assert shaped / square == pytest.approx(256 / 416)
+    assert (shaped or 0) / (square or 1) == pytest.approx(256 / 416)
