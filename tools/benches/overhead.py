@@ -23,7 +23,7 @@ from tools.get import ensure_model, ensure_set
 
 GOAL_SHARE = 0.10
 CASES = ((1, 1), (1, 5), (1, 20), (4, 1), (4, 5))  # cameras, people in each
-STEPS = 20
+STEPS = 60  # filling and emptying the pipeline once is little of it
 _LATER = ("hand", "face")  # networks of the second half
 
 
