@@ -49,7 +49,7 @@ demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made) ##
 # The demo's own INT8 networks: calibrated, quantized and proven on its clips, once.
 calibration/demo/.made: | $(VENV)/.setup
 	@$(BIN)/edge-tools get yolov4-tiny-tall blazepose multiperson singleperson
-	@$(BIN)/edge-tools calibrate demo --frames 48 --heldout 24 \
+	@$(BIN)/edge-tools calibrate demo --detect yolov4-tiny-tall --frames 48 --heldout 24 \
 		--from calibration/multiperson/cam0*.mp4 calibration/singleperson/cam0*.mp4
 	@for model in yolov4-tiny-tall blazepose; do \
 		$(BIN)/edge-tools quantize $$model --set demo && $(BIN)/edge-tools verify $$model --set demo; \

@@ -10,6 +10,7 @@ import numpy as np
 from edge import skeletons
 from edge.errors import ConfigError, DataError
 from edge.models import _preprocess
+from edge.models._bars import Bars
 from edge.recipe import Network, Recipe
 from edge.runtime import Crops, Runner, begin, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
@@ -56,6 +57,7 @@ class Outputs:
         self._part = part
         self._urgent = urgent
         self._names: Dict[str, str] = {}
+        self._bars = Bars(self.network)
         self._bad_runs = 0
         self._crops: Optional[Crops] = None  # what filled the input
         self._peaks: Tuple[str, str, int] = ("", "", 0)
@@ -181,6 +183,7 @@ class Outputs:
 
     def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:
         """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
+        self._bars.note(frames)
         crops = self._crops = crops_of(self.runner)
         if crops is not None:
             return crops.letterbox(frames, self.network, border)

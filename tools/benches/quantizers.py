@@ -26,7 +26,7 @@ from tools.quant.trial import Trial, open_trial
 
 NETWORKS = [("blazepose", "body"), ("blazepose", "hand"), ("blazepose", "face"),
             ("yolov4-tiny", "main")]
-SET, CLIPS = "demo", ("multiperson", "singleperson")
+SET, CLIPS = "quantizers", ("multiperson", "singleperson")
 GOAL = 1.0  # our error / theirs
 CALIBRATION, HELD_OUT, BATCH = 48, 24, 4
 MODELOPT = ["torch==2.13.0", "nvidia-modelopt[onnx]==0.47.0"]
@@ -39,7 +39,7 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
 
 
 def _ensure_crops(models: Path, sets: Path) -> None:
-    """Recorded inputs of the demo's clips, made once."""
+    """Recorded inputs of the clips, made once."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
     clips = [str(p) for n in CLIPS for p in sorted(ensure_set(n, sets).glob("cam0*.mp4"))]
