@@ -1,8 +1,9 @@
 """Frames to network inputs: the one preprocessing of calibration, verification and the daemon.
 
 `sample` cuts crops by matrices, `letterbox` fits whole frames; both write straight into the
-runner's input buffer. Pictures go through one scratch of the input's size (u8), kept per thread;
-no frame is copied, and a frame is converted only when its layout is not BGR, RGB or gray.
+runner's input buffer. Pictures go through one scratch of the input's size (u8), kept per thread.
+A frame is converted as a whole only when its layout is not BGR, RGB or gray; of others OpenCV 5 is
+given what a crop reads of them in the form that it reads fastest (`_four_bytes`).
 """
 
 from __future__ import annotations
