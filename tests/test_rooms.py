@@ -66,7 +66,7 @@ ONE_PLACE = {
     "paho": ("edge/publish/mqtt.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "onnx": ("tools/",),
-    "cv2": ("edge/models/_preprocess.py", "edge/capture/", "edge/annotate.py",
+    "cv2": ("edge/models/_preprocess", "edge/capture/", "edge/annotate.py",
             "edge/snapshot.py", "tools/"),
     "gi": ("edge/capture/",),
     "jtop": ("edge/_telemetry_jtop.py",),

@@ -3,7 +3,7 @@
 `sample` cuts crops by matrices, `letterbox` fits whole frames; both write straight into the
 runner's input buffer. Pictures go through one scratch of the input's size (u8), kept per thread.
 A frame is converted as a whole only when its layout is not BGR, RGB or gray; of others OpenCV 5 is
-given what a crop reads of them in the form that it reads fastest (`_four_bytes`).
+given what a crop reads of them in the form that it reads fastest (`_preprocess_wide`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from edge import geometry
-from edge.models import _four_bytes
+from edge.models import _preprocess_wide
 from edge.recipe import Network
 from edge.structures import Frame
 
@@ -80,8 +80,8 @@ class _Pictures:
             return self._convert(frame) if known is None else known
 
     def _convert(self, frame: Frame) -> np.ndarray:
-        codes = _TO_BGRA if _four_bytes.FASTER else _TO_BGR
-        shape = (*frame.size[::-1], 4 if _four_bytes.FASTER else 3)
+        codes = _TO_BGRA if _preprocess_wide.FASTER else _TO_BGR
+        shape = (*frame.size[::-1], 4 if _preprocess_wide.FASTER else 3)
         free = next(
             (i for i, (ref, bgr) in enumerate(self._converted) if not ref() and bgr.shape == shape),
             None,
@@ -124,8 +124,8 @@ def sample(
     maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
         picture = _pictures.of(frames[frame])
-        if _four_bytes.FASTER:
-            picture = _four_bytes.widened(picture, maps[i], size)
+        if _preprocess_wide.FASTER:
+            picture = _preprocess_wide.widened(picture, maps[i], size)
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
         cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 4)
         _fill(crop, frames[frame].layout, tables, network, out[i])
