@@ -8,6 +8,7 @@ import queue
 import socket
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Iterator, List
 
@@ -95,7 +96,9 @@ def test_a_broker_that_does_not_let_us_listen_is_told(caplog: Any, protocol: str
 
 def test_a_connection_that_is_over_leaves_no_socket_to_the_garbage_collector() -> None:
     """It looks so rarely in a program of this size that a long outage used up all descriptors."""
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of what tests before this one left
+        gc.collect()
     gc.disable()
     try:
         with port_that_says(ANSWERS["a web server"], [0]) as port:
