@@ -41,6 +41,6 @@ class Bars:
         if share < _WORTH:
             LOG.info(
                 "%s: these cameras' pictures fill %d x %d px of an input of %d x %d; a model of "
-                "that size finds the same in %.2f of the time (README, Models)",
+                "that size sees the same in %.2f of the work (README, Models)",
                 self._network.file, width, height, *self._size, share,
             )  # fmt: skip

@@ -123,9 +123,7 @@ def sample(
     size = (network.width, network.height)
     maps = np.asarray(matrices, np.float64)
     for i, frame in enumerate(which.tolist()):
-        picture = _pictures.of(frames[frame])
-        if _preprocess_wide.FASTER:
-            picture = _preprocess_wide.widened(picture, maps[i], size)
+        picture = _preprocess_wide.widened(_pictures.of(frames[frame]), maps[i], size)
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
         cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 4)
         _fill(crop, frames[frame].layout, tables, network, out[i])

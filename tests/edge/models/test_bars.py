@@ -33,7 +33,7 @@ def test_the_size_that_would_do_is_named_once(
 ) -> None:
     (line,) = told(caplog, (416, 416), [[size]] * (3 * LOOKS))
     assert f"these cameras' pictures fill {fits} px of an input of 416 x 416" in line
-    assert "in 0.62 of the time" in line
+    assert "in 0.62 of the work" in line
 
 
 @pytest.mark.parametrize(
