@@ -43,15 +43,17 @@ TORCH ?= torch==2.13.0
 
 setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
 
-demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made) ## four cameras of real video -> poses and events over MQTT, annotated video
+DEMO_DETECT := yolov4-tiny-tall# as in tools/demo.py; a set made for another is made again
+
+demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made-$(DEMO_DETECT)) ## four cameras of real video -> poses and events over MQTT, annotated video
 	@$(BIN)/edge-tools demo --out $(OUT)/demo --precision $(PRECISION) $(DEMO)
 
 # The demo's own INT8 networks: calibrated, quantized and proven on its clips, once.
-calibration/demo/.made: | $(VENV)/.setup
-	@$(BIN)/edge-tools get yolov4-tiny-tall blazepose multiperson singleperson
-	@$(BIN)/edge-tools calibrate demo --detect yolov4-tiny-tall --frames 48 --heldout 24 \
+calibration/demo/.made-$(DEMO_DETECT): | $(VENV)/.setup
+	@$(BIN)/edge-tools get $(DEMO_DETECT) blazepose multiperson singleperson
+	@$(BIN)/edge-tools calibrate demo --detect $(DEMO_DETECT) --frames 48 --heldout 24 \
 		--from calibration/multiperson/cam0*.mp4 calibration/singleperson/cam0*.mp4
-	@for model in yolov4-tiny-tall blazepose; do \
+	@for model in $(DEMO_DETECT) blazepose; do \
 		$(BIN)/edge-tools quantize $$model --set demo && $(BIN)/edge-tools verify $$model --set demo; \
 	done
 	@touch $@
