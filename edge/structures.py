@@ -15,6 +15,7 @@ import numpy as np
 
 Rows = Union[np.ndarray, slice]
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
+VEIL_CELL_PX = 4
 
 
 def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
@@ -139,6 +140,25 @@ class Poses:
             people.scores,
             skeleton,
         )
+
+
+@dataclass(frozen=True)
+class Veils:
+    """What is hidden of crops: there they look as they do outside the frame.
+
+    A veil has a cell for each VEIL_CELL_PX x VEIL_CELL_PX px of a crop of height H and width W.
+    """
+
+    of_crop: np.ndarray  # [B] i32, which veil lies on each crop; -1 = none
+    cells: np.ndarray  # [V,ceil(H/VEIL_CELL_PX),ceil(W/VEIL_CELL_PX)] u8, 0 = seen, else hidden
+
+    def __post_init__(self) -> None:
+        _check("Veils.of_crop", self.of_crop, np.int32, None)
+        _check("Veils.cells", self.cells, np.uint8, None, None, None)
+
+    def take(self, which: Rows) -> Veils:
+        """Of crops chosen by a mask, by indices or by a slice."""
+        return Veils(self.of_crop[which], self.cells)
 
 
 Value = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]

@@ -14,7 +14,7 @@ from edge.models._bars import Bars
 from edge.recipe import Network, Recipe
 from edge.runtime import Crops, Runner, begin, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
-from edge.structures import Frame
+from edge.structures import Frame, Veils
 
 # Of one decoding: all of one of these; NumPy takes any mixture.
 _READ_BY_KERNELS = {np.dtype(np.float32), np.dtype(np.float16)}
@@ -159,7 +159,12 @@ class Outputs:
         return self.runner.feed(batch)[self.network.input]
 
     def sample(
-        self, frames: Sequence[Frame], which: np.ndarray, matrices: np.ndarray, border: int = 0
+        self,
+        frames: Sequence[Frame],
+        which: np.ndarray,
+        matrices: np.ndarray,
+        border: int = 0,
+        veils: Optional[Veils] = None,
     ) -> None:
         """Fill the image input with crops: on the GPU where the engine reads it, else by OpenCV.
 
@@ -168,14 +173,15 @@ class Outputs:
         """
         crops = self._crops = crops_of(self.runner)
         if crops is not None:
-            crops.sample(frames, which, matrices, self.network, border)
+            crops.sample(frames, which, matrices, self.network, border, veils)
         else:
             out = self.feed(len(which))
 
             def fill(start: int, count: int) -> None:
                 rows = slice(start, start + count)
+                hidden = veils and veils.take(rows)
                 _preprocess.sample(
-                    frames, which[rows], matrices[rows], self.network, out[rows], border
+                    frames, which[rows], matrices[rows], self.network, out[rows], border, hidden
                 )
 
             if not begin(self.runner, fill, self._urgent):

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 import weakref
 from functools import lru_cache
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from edge import geometry
-from edge.models import _preprocess_wide
+from edge.models import _preprocess_veil, _preprocess_wide
 from edge.recipe import Network
-from edge.structures import Frame
+from edge.structures import Frame, Veils
 
 PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
@@ -105,6 +105,7 @@ def sample(
     network: Network,
     out: np.ndarray,
     border: int = 0,
+    veils: Optional[Veils] = None,
 ) -> None:
     """Cut crops out of frames, normalised as the network wants them.
 
@@ -118,14 +119,18 @@ def sample(
         network: size, layout, channel order, mean, std and type of the input.
         out: [B,3,H,W] or [B,H,W,3], filled in place.
         border: 0..255.
+        veils: what is hidden of the crops; None = nothing.
     """
     tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
     maps = np.asarray(matrices, np.float64)
+    hidden = [-1] * len(which) if veils is None else veils.of_crop.tolist()
     for i, frame in enumerate(which.tolist()):
         picture = _preprocess_wide.widened(_pictures.of(frames[frame]), maps[i], size)
         crop = _scratch.input((network.height, network.width) + picture.shape[2:])
         cv2.warpAffine(picture, maps[i], size, dst=crop, flags=_LINEAR, borderValue=(border,) * 4)
+        if veils is not None and hidden[i] >= 0:
+            _preprocess_veil.hide(crop, veils.cells[hidden[i]], border)
         _fill(crop, frames[frame].layout, tables, network, out[i])
 
 

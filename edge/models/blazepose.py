@@ -19,6 +19,7 @@ from edge.models import ModelOptions
 from edge.models import _blazepose_crops as crops
 from edge.models import _blazepose_decode as decode
 from edge.models import _blazepose_gate as gate
+from edge.models import _blazepose_neighbours as neighbours
 from edge.models import _blazepose_points as points
 from edge.models._blazepose_crowd import Crowd, by_frame
 from edge.models._blazepose_decode import Bodies
@@ -119,7 +120,8 @@ class BlazePose:
         squares = squares.otherwise(good, crops.of_boxes(crowd.boxes, crowd.sizes))
         network = self._body.network
         matrices = squares.matrices(network)
-        self._body.sample(frames, crowd.which, matrices)
+        veils = neighbours.veils(known, good, matrices, network)
+        self._body.sample(frames, crowd.which, matrices, veils=veils)
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)

@@ -14,7 +14,7 @@ from edge.recipe import Network
 from edge.runtime._crew import Crew
 from edge.runtime.kernels import enable
 from edge.runtime.kernels.decode import Chosen, Rows
-from edge.structures import Frame
+from edge.structures import Frame, Veils
 
 SUFFIXES = {".onnx": "ort", ".engine": "trt"}
 
@@ -88,6 +88,7 @@ class Crops(Protocol):
         matrices: np.ndarray,
         network: Network,
         border: int = 0,
+        veils: Optional[Veils] = None,
     ) -> None:
         """What `edge.models._preprocess.sample` does."""
 

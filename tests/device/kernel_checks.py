@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from edge import geometry
 from edge.models import _preprocess
+from edge.models import _preprocess_veil as veil
 from edge.recipe import Network
 from edge.runtime import DeviceArray
-from edge.structures import LAYOUTS, Frame
+from edge.structures import LAYOUTS, Frame, Veils
 from tests.device.place import Place
 from tests.fakes import crop_reference, kernel_cpu
 
@@ -65,7 +66,9 @@ def crops(count: int) -> Tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, len(LAYOUTS), count), matrices
 
 
-def cut(device: Any, count: int, dtype: Any) -> Tuple[np.ndarray, np.ndarray]:
+def cut(
+    device: Any, count: int, dtype: Any, veils: Optional[Veils] = None
+) -> Tuple[np.ndarray, np.ndarray]:
     """A batch of crops by the GPU and by the CPU build."""
     from edge.runtime.kernels.cutter import Cutter
     from edge.runtime.kernels.stage import Stage
@@ -73,11 +76,11 @@ def cut(device: Any, count: int, dtype: Any) -> Tuple[np.ndarray, np.ndarray]:
     engine = Input(device, dtype, count)
     cutter = Cutter(engine, Stage(device))
     which, matrices = crops(count)
-    cutter.sample(frames(), which, matrices, NET, 114)
+    cutter.sample(frames(), which, matrices, NET, 114, veils)
     ours = engine.seen()
     cutter.close()
     engine.close()
-    return ours, kernel_cpu.sampled(frames(), which, matrices, NET, dtype, 114)
+    return ours, kernel_cpu.sampled(frames(), which, matrices, NET, dtype, 114, veils)
 
 
 def check_crops_are_the_cpu_builds_bit_for_bit(place: Place) -> None:
@@ -93,6 +96,19 @@ def check_crops_are_the_cpu_builds_bit_for_bit(place: Place) -> None:
             apart = np.abs(ours.astype(np.float64) - cpu).max() * 57
             assert differ <= 1e-4 * ours.size, "more than roundings"
             assert apart <= 58
+
+
+def check_veils_hide_the_same_pixels_as_on_the_cpu(place: Place) -> None:
+    """Half of the crops have one; where it hides, they have the border's value."""
+    from edge.runtime._cuda_memory import open_device
+
+    count, rng = 8, np.random.default_rng(4)
+    of_crop = np.where(np.arange(count) % 2, np.arange(count) // 2, -1).astype(np.int32)
+    cells = rng.integers(0, 2, veil.blank(count // 2, SIZE).shape, np.uint8)
+    ours, cpu = cut(open_device(), count, np.uint8, Veils(of_crop, cells))
+    differ = int((ours != cpu).sum())
+    place.say(f"          {differ} of {ours.size} numbers differ from the CPU build")
+    assert differ <= 1e-4 * ours.size, "more than roundings"
 
 
 def check_crops_are_those_of_numpy(place: Place) -> None:

@@ -7,12 +7,13 @@ import functools
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
 from edge.recipe import Network
 from edge.runtime.kernels import crops, decode, layouts
+from edge.structures import Veils
 
 SOURCES = Path(layouts.__file__).parent
 FLAGS = ["-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared",
@@ -49,25 +50,34 @@ def cut(
     border: float = 0,
     quantum: float = 1.0,
     slots: int = 0,
+    veils: Optional[Veils] = None,
 ) -> np.ndarray:
     """Crops of a table of rows into a fresh output that was filled with 77."""
     kind = np.dtype(dtype or network.dtype)
     out = np.full((slots or len(table), *network.sample_shape), 77, kind)
     target = crops.target_of(network, kind, border, quantum)
     target.data, target.crops, target.count = out.ctypes.data, table.ctypes.data, len(table)
+    if veils is not None:
+        table["veil"], target.veils = veils.of_crop + 1, veils.cells.ctypes.data
     launch("crop", target)
     return out
 
 
 def sampled(
-    frames: Any, which: Any, matrices: Any, network: Network, dtype: Any = None, border: float = 0
+    frames: Any,
+    which: Any,
+    matrices: Any,
+    network: Network,
+    dtype: Any = None,
+    border: float = 0,
+    veils: Optional[Veils] = None,
 ) -> np.ndarray:
     """What `_preprocess.sample` does, by the kernel."""
     sources = crops.rows_of_frames(frames, [f.image.ctypes.data for f in frames])
     table = np.zeros(len(which), layouts.CROP)
     size: Tuple[int, int] = (network.width, network.height)
     crops.fill_samples(table, sources, np.asarray(which), np.asarray(matrices), size)
-    return cut(table, network, dtype, border)
+    return cut(table, network, dtype, border, veils=veils)
 
 
 def letterboxed(

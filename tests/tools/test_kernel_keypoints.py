@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from edge.models import _preprocess
 from edge.recipe import Network
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
-from edge.structures import Detections, Frame, Poses
+from edge.structures import Detections, Frame, Poses, Veils
 from edge.track import Tracker
 from tests.fakes import kernel_cpu
 from tools.get import ensure_model, ensure_set
@@ -38,10 +38,11 @@ class Kernels:
         matrices: np.ndarray,
         network: Network,
         border: int = 0,
+        veils: Optional[Veils] = None,
     ) -> None:
         room = self.runner.feed(len(which))[network.input]
-        _preprocess.sample(frames, which, matrices, network, room, border)
-        ours = kernel_cpu.sampled(frames, which, matrices, network, border=border)
+        _preprocess.sample(frames, which, matrices, network, room, border, veils)
+        ours = kernel_cpu.sampled(frames, which, matrices, network, border=border, veils=veils)
         self._take(room, ours, network)
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:

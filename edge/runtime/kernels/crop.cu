@@ -10,6 +10,7 @@
 
 enum Format { BGR = 0, NV12 = 1, YUYV = 2, RGB = 3, GRAY = 4 };  // edge.structures.LAYOUTS
 enum Type { F32 = 0, F16 = 1, I8 = 2, U8 = 3, I32 = 4 };
+enum { VEIL_CELL = 4 };  // px of a side; edge.structures.VEIL_CELL_PX
 
 struct Crop {       // 80 bytes, one a crop
   u64 pixels;       // address of the first byte: packed pixels, or luma
@@ -21,12 +22,13 @@ struct Crop {       // 80 bytes, one a crop
   i32 fit_width, fit_height;       // output px that show the frame; the others are border
   i32 whole;                       // 1 = the whole frame is stretched to fit, 0 = see map
   float map[6];                    // output px -> frame px, pixel centres at whole numbers
-  i32 spare;
+  i32 veil;                        // 1 + which of the veils lies on it, 0 = none
 };
 
-struct Target {     // 96 bytes
+struct Target {     // 104 bytes
   u64 data;                        // the network's input
   u64 crops;                       // Crop[count]
+  u64 veils;                       // bytes [][rows][columns], one a cell: not 0 = hidden
   i32 width, height;               // px
   i32 count, type;                 // crops; Type
   i32 pixelwise;                   // 0 = NCHW, 1 = NHWC
@@ -37,7 +39,7 @@ struct Target {     // 96 bytes
   i32 spare;
 };
 
-static_assert(sizeof(Crop) == 80 && sizeof(Target) == 96, "layouts.py mirrors these");
+static_assert(sizeof(Crop) == 80 && sizeof(Target) == 104, "layouts.py mirrors these");
 
 struct Colour { float r, g, b; };
 
@@ -191,12 +193,21 @@ DEVICE void store(const Target &to, u64 at, float value) {
   }
 }
 
+// Whether a pixel is to look as outside the frame, because somebody else is there.
+DEVICE bool hidden(const Target &to, i32 veil, i32 x, i32 y) {
+  if (!veil) return false;
+  const i32 columns = (to.width + VEIL_CELL - 1) / VEIL_CELL;
+  const i32 rows = (to.height + VEIL_CELL - 1) / VEIL_CELL;
+  const u64 row = (u64)(veil - 1) * rows + y / VEIL_CELL;
+  return ((const u8 *)to.veils)[row * columns + x / VEIL_CELL] != 0;
+}
+
 KERNEL crop(Target to) {
   GRID_BEGIN(x, y, z, to.width, to.height, to.count)
   const Crop &one = ((const Crop *)to.crops)[z];
   Colour c;
   c.r = c.g = c.b = to.border;
-  if (x < one.fit_width && y < one.fit_height) {
+  if (x < one.fit_width && y < one.fit_height && !hidden(to, one.veil, x, y)) {
     c = one.whole ? stretch(one, x, y) : sample(one, (float)x, (float)y, to.border);
   }
   const float values[3] = {to.bgr ? c.b : c.r, c.g, to.bgr ? c.r : c.b};

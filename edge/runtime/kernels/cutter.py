@@ -26,7 +26,7 @@ from edge.runtime.kernels.decode import Chosen, Rows, crop_shape
 from edge.runtime.kernels.layouts import CROP
 from edge.runtime.kernels.peaks import Found, PeakReader
 from edge.runtime.kernels.stage import Stage
-from edge.structures import Frame
+from edge.structures import Frame, Veils
 
 
 class Engine(Protocol):
@@ -65,6 +65,7 @@ class Cutter:
             self._chooser = RowChooser(engine, self._module)
             undo.pop_all()
         self._table: Optional[Buffer] = None
+        self._veils: Optional[Buffer] = None
         self._queued = self._closed = False
         stage.users += 1
 
@@ -75,6 +76,7 @@ class Cutter:
         matrices: np.ndarray,
         network: Network,
         border: int = 0,
+        veils: Optional[Veils] = None,
     ) -> None:
         """What `_preprocess.sample` does, queued on the engine's stream.
 
@@ -84,10 +86,13 @@ class Cutter:
             matrices: [B,2,3] frame px -> input px.
             network: size, layout, channel order, mean and std of the input.
             border: 0..255, grey value outside the frame.
+            veils: what is hidden of the crops, copied.
         """
         table, size = self._rows(len(which)), (network.width, network.height)
         if len(which):
             fill_samples(table, self._sources(frames), which, matrices, size)
+            if veils is not None:
+                self._hide(table, veils)
         self._launch(len(which), network, border)
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
@@ -121,12 +126,24 @@ class Cutter:
         if self._queued:
             self._engine.stream.synchronize()
             self._queued = False
-        nbytes = max(count, 1) * CROP.itemsize
-        if self._table is None or self._table.nbytes < nbytes:
-            self._drop_table()
-            room = 1 << (nbytes - 1).bit_length()
-            self._table = self._engine.device.buffer(room, what="crops")
+        old, self._table = self._table, None
+        self._table = self._roomy(old, max(count, 1) * CROP.itemsize)
         return self._table.view((count,), CROP)
+
+    def _hide(self, table: np.ndarray, veils: Veils) -> None:
+        table["veil"] = veils.of_crop + 1
+        old, self._veils = self._veils, None
+        self._veils = self._roomy(old, max(veils.cells.size, 1))
+        self._veils.view(veils.cells.shape, np.uint8)[...] = veils.cells
+        self._veils.upload(self._engine.stream, veils.cells.size)
+
+    def _roomy(self, buffer: Optional[Buffer], nbytes: int) -> Buffer:
+        """The same, or where it is too small a larger one in its place."""
+        if buffer is not None and buffer.nbytes >= nbytes:
+            return buffer
+        if buffer is not None:
+            buffer.close()
+        return self._engine.device.buffer(1 << (nbytes - 1).bit_length(), what="crops")
 
     def _launch(self, count: int, network: Network, border: int) -> None:
         inputs = self._engine.feed_on_device(count)
@@ -138,18 +155,17 @@ class Cutter:
         self._table.upload(stream, count * CROP.itemsize)
         target = target_of(network, into.dtype, border)
         target.data, target.crops, target.count = into.pointer, self._table.pointer, count
+        target.veils = 0 if self._veils is None else self._veils.pointer
         grid, block = crop_shape(network.width, network.height, count)
         self._crop.launch(grid, block, [target], stream)
         self._queued = True
 
-    def _drop_table(self) -> None:
-        table, self._table = self._table, None
-        if table is not None:
-            table.close()
-
     def close(self) -> None:
         """Give everything back; may be called twice. The stream must be idle."""
-        self._drop_table()
+        for buffer in (self._table, self._veils):
+            if buffer is not None:
+                buffer.close()
+        self._table = self._veils = None
         self._peaks.close()
         self._chooser.close()
         self._module.close()

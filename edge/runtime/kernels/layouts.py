@@ -29,7 +29,7 @@ CROP = np.dtype(
         ("fit_height", np.int32),
         ("whole", np.int32),
         ("map", np.float32, (6,)),
-        ("spare", np.int32),
+        ("veil", np.int32),
     ]
 )
 
@@ -40,6 +40,7 @@ class Target(ctypes.Structure):
     _fields_ = [
         ("data", _U64),
         ("crops", _U64),
+        ("veils", _U64),
         ("width", _I32),
         ("height", _I32),
         ("count", _I32),

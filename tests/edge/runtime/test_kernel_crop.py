@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from edge import geometry
 from edge.errors import InternalError
 from edge.models import _preprocess
+from edge.models import _preprocess_veil as veil
 from edge.recipe import Network
 from edge.runtime.kernels import crops, layouts
-from edge.structures import LAYOUTS, Frame
+from edge.structures import LAYOUTS, Frame, Veils
 from tests.fakes import crop_reference as reference
 from tests.fakes import kernel_cpu as kernel
 
@@ -226,6 +227,28 @@ def test_crops_are_those_of_opencv(seed: int, layout: str) -> None:
     if SAMPLES_ALIKE:
         np.testing.assert_array_equal(ours, opencv)
     assert (np.abs(ours - opencv) * np.reshape(net.std, (3, 1, 1))).max() < 9.6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 9999), width=st.integers(1, 70), height=st.integers(1, 70),
+    layout=st.sampled_from(["nchw", "nhwc"]),
+)  # fmt: skip
+def test_veils_hide_the_same_pixels_as_on_the_host(
+    seed: int, width: int, height: int, layout: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    frame = Frame(np.full((90, 90), 200, np.uint8), 0, 0, "a", layout="gray")
+    net = network(width, height, layout=layout)
+    matrices = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (4, 1, 1))
+    cells = rng.integers(0, 2, veil.blank(2, (width, height)).shape, np.uint8) * 255
+    veils = Veils(np.array([0, -1, 1, 0], np.int32), cells)
+    which, border = np.zeros(4, int), int(rng.integers(0, 256))
+    opencv = np.zeros((4, *net.sample_shape), np.float32)
+    _preprocess.sample([frame], which, matrices, net, opencv, border, veils)
+    ours = kernel.sampled([frame], which, matrices, net, border=border, veils=veils)
+    np.testing.assert_array_equal(ours, opencv)
+    assert (ours[1] == 200).all(), "the second has no veil"
 
 
 @given(

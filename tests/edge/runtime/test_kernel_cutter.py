@@ -14,7 +14,7 @@ from edge import geometry
 from edge.errors import InternalError, UnavailableError
 from edge.models import _preprocess
 from edge.recipe import Network
-from edge.structures import Frame
+from edge.structures import Frame, Veils
 from tests.fakes import kernel_cpu
 from tests.fakes.cuda_fake import FakeCuda
 
@@ -112,6 +112,27 @@ def test_the_engine_reads_what_opencv_would_have_given_it(integrated: bool) -> N
     off = np.abs(ours - by_opencv(frames, which, maps)) * 255
     assert off.max() < 9  # older OpenCV counts in 1/32 px
     assert off.mean() < 0.5
+
+
+@pytest.mark.parametrize("integrated", [True, False])
+def test_veils_lie_on_the_crops_they_were_made_for_and_no_longer(integrated: bool) -> None:
+    """More of them than before, then fewer, then none."""
+    frames, rng = [picture(1)], np.random.default_rng(3)
+    with bench(integrated=integrated) as b:
+        for count, some in ((3, 1), (9, 6), (4, 2), (3, 0)):
+            which, maps = np.zeros(count, int), matrices(count)
+            of_crop = np.full(count, -1, np.int32)
+            of_crop[rng.permutation(count)[:some]] = np.arange(some)
+            cells = rng.integers(0, 2, (some, 8, 6), np.uint8)
+            veils = Veils(of_crop, cells) if some else None
+            b.cutter.sample(frames, which, maps, NET, 0)
+            plain = b.engine.seen(count).copy()
+            b.cutter.sample(frames, which, maps, NET, 0, veils)
+            pixels = np.zeros((count, 1, 32, 24), bool)
+            for crop in np.flatnonzero(of_crop >= 0):
+                pixels[crop] = np.kron(cells[of_crop[crop]], np.ones((4, 4))) > 0
+            np.testing.assert_array_equal(b.engine.seen(count), np.where(pixels, 0, plain))
+            assert pixels.any() == bool(some)
 
 
 @pytest.mark.parametrize("integrated", [True, False])

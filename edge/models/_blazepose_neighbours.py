@@ -1,0 +1,73 @@
+"""Who is hidden in whose crop.
+
+The body network follows whoever is most prominent in its crop; where people overlap that may be the
+neighbour. So known neighbours are covered by what lies outside the frame, but for the pixels that
+the person of the crop is expected in.
+
+Measured on four synchronised cameras of three people (tests/tools/test_views_agree.py), played
+forwards, backwards and from the middle, with two detectors: 6609 poses are found in place of 6400;
+of these 17 % are more than 40 px from where the other cameras see somebody, in place of 25 %. Limbs
+of other widths give 6588 to 6600 poses and 18 %; fingers, feet, or grey in place of black won
+nothing (forwards alone).
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+
+from edge import geometry
+from edge.models import _blazepose_points as points
+from edge.models import _preprocess_veil as veil
+from edge.models._blazepose_crowd import Crowd
+from edge.models._preprocess_veil import Silhouettes
+from edge.recipe import Network
+from edge.structures import Veils
+
+_SEEN = 0.3
+# Widths of limbs in lengths of the trunk: of who is hidden, and of who is not.
+_HIDDEN, _OWN = 0.26, 0.14
+
+
+def veils(
+    crowd: Crowd, certain: np.ndarray, matrices: np.ndarray, network: Network
+) -> Optional[Veils]:
+    """What is hidden of everybody's crop; None = nothing.
+
+    Args:
+        crowd: who is looked for. Neighbours are those whose boxes overlap.
+        certain: [N] bool, whose keypoints tell where they are. Others neither hide nor are hidden:
+            a box alone may be a second one of somebody known.
+        matrices: [N,2,3] frame px -> input px.
+        network: size of the input.
+    """
+    if np.count_nonzero(certain) < 2:
+        return None
+    near = geometry.iou(crowd.boxes, crowd.boxes) > 0
+    near &= (crowd.which[:, None] == crowd.which) & certain & certain[:, None]
+    np.fill_diagonal(near, False)
+    overlapped = near.any(1)
+    if not overlapped.any():
+        return None
+    own = np.flatnonzero(overlapped)
+    of_crop = np.where(overlapped, np.cumsum(overlapped) - 1, -1).astype(np.int32)
+    cells = veil.blank(len(own), (network.width, network.height))
+    rows, others = np.nonzero(near)
+    veil.draw(cells, of_crop[rows], _of(crowd, others, matrices[rows], _HIDDEN), veil.HIDDEN)
+    veil.draw(cells, of_crop[own], _of(crowd, own, matrices[own], _OWN), veil.SEEN)
+    return Veils(of_crop, cells)
+
+
+def _of(crowd: Crowd, who: np.ndarray, matrices: np.ndarray, width: float) -> Silhouettes:
+    """People as they lie in crops; limbs are `width` trunks, or shoulders, wide."""
+    places = geometry.apply(matrices, crowd.keypoints[who, points.BODY])
+    known = crowd.scores[who, points.BODY] > _SEEN
+    trunks = places[:, points.SHOULDERS] - places[:, points.HIPS]
+    shoulders = places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]]
+    size = np.maximum(_length(trunks).mean(1), _length(shoulders))
+    return Silhouettes(places, known, width * size)
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.hypot(vectors[..., 0], vectors[..., 1])

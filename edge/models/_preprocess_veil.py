@@ -1,0 +1,97 @@
+"""Silhouettes: drawn in the few cells of a veil, and laid over a crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from edge import geometry
+from edge.structures import VEIL_CELL_PX
+
+HIDDEN, SEEN = 255, 0
+_FAR = 4096  # cells; no veil is so wide, and every version of OpenCV draws from there
+_HEAD = 1.1  # its radius, in widths of a limb
+# Keypoints of COCO.
+_FACE = slice(0, 5)
+_TRUNK = np.array([5, 6, 12, 11])
+_LINES = np.array(
+    [(5, 7), (7, 9), (6, 8), (8, 10), (11, 13), (13, 15), (12, 14), (14, 16)]  # limbs
+    + [(5, 6), (11, 12), (5, 11), (6, 12)]  # around the trunk
+)
+
+
+@dataclass(frozen=True)
+class Silhouettes:
+    """Of S people, as places in crops."""
+
+    places: np.ndarray  # [S,17,2] f32 px of the crop, COCO's keypoints
+    known: np.ndarray  # [S,17] bool, others are not drawn
+    widths: np.ndarray  # [S] f32 px, of a limb
+
+
+def blank(count: int, size: geometry.Size) -> np.ndarray:
+    """Veils [count,h,w] u8 for crops of that width and height, that hide nothing."""
+    width, height = (-(-side // VEIL_CELL_PX) for side in size)
+    return np.zeros((count, height, width), np.uint8)
+
+
+def draw(veils: np.ndarray, which: np.ndarray, people: Silhouettes, value: int) -> None:
+    """Set the cells that people cover.
+
+    Args:
+        veils: [V,h,w] u8, changed in place.
+        which: [S] of them each of the people is drawn in.
+        people: places are those in the veil's crop.
+        value: HIDDEN or SEEN.
+    """
+    # The middle of cell 0 is half a cell from the crop's edge, that of pixel 0 half a pixel.
+    places = (people.places + 0.5) / VEIL_CELL_PX - 0.5
+    heads, has_head = _heads(places, people.known)
+    corners, heads = _whole(places), _whole(heads)
+    widths = _whole(people.widths / VEIL_CELL_PX).clip(1, max(veils.shape[1:])).tolist()
+    every, trunks = corners.take(_LINES, 1), corners.take(_TRUNK, 1)
+    drawn = np.asarray(people.known[:, _LINES].all(-1))
+    has_trunk = np.all(people.known[:, _TRUNK], -1).tolist()
+    for i, veil in enumerate(which.tolist()):
+        if has_trunk[i]:
+            cv2.fillPoly(veils[veil], [trunks[i]], value)
+        lines = list(every[i][drawn[i]])
+        if lines:
+            cv2.polylines(veils[veil], lines, False, value, widths[i])
+        if has_head[i]:
+            cv2.circle(veils[veil], tuple(heads[i].tolist()), int(_HEAD * widths[i]), value, -1)
+
+
+def _heads(places: np.ndarray, known: np.ndarray) -> Tuple[np.ndarray, Sequence[bool]]:
+    """Middles [S,2] of the heads, and whether there is one."""
+    share = known[:, _FACE, None].astype(np.float32)
+    count = share.sum(1)
+    return (places[:, _FACE] * share).sum(1) / np.maximum(count, 1), (count > 0)[:, 0].tolist()
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    return np.rint(np.minimum(np.maximum(numbers, -_FAR), _FAR)).astype(np.int32)
+
+
+def hide(crop: np.ndarray, cells: np.ndarray, border: int) -> None:
+    """Give the pixels of hidden cells the grey value `border`.
+
+    Args:
+        crop: [H,W,C] or [H,W] u8, changed in place.
+        cells: [h,w] u8, a veil for that size.
+        border: 0..255.
+    """
+    high, wide = crop.shape[:2]
+    # Four bytes at once: np.repeat along the rows takes four times as long.
+    bytes_4 = (cells.astype(np.uint32) * np.uint32(0x01010101)).view(np.uint8)
+    mask = np.repeat(bytes_4, VEIL_CELL_PX, axis=0)[:high, :wide]
+    cv2.copyTo(_plain(crop.shape, border), mask, crop)
+
+
+@lru_cache(maxsize=8)
+def _plain(shape: Tuple[int, ...], border: int) -> np.ndarray:
+    return np.full(shape, border, np.uint8)

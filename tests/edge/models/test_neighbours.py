@@ -1,0 +1,112 @@
+"""In somebody's crop their known neighbours are covered, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import numpy as np
+import pytest
+from blazepose_fakes import cascade, frame, known, new, standing
+
+from edge.structures import Poses
+
+# BlazePose's points. Who stands on the left stretches out the right arm, their left is shared.
+LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNEE, RIGHT_KNEE = 13, 14, 25, 26
+OUTSIDE = ([RIGHT_ELBOW, RIGHT_KNEE], [LEFT_ELBOW, LEFT_KNEE])
+LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # from the shoulders to wrists and ankles
+NOBODY = Poses.empty(133, "wholebody133")
+
+
+def joined(*some: Poses) -> Poses:
+    parts = ("keypoints", "scores", "boxes", "ids", "person_scores")
+    return Poses(*(np.concatenate([getattr(p, n) for p in some]) for n in parts), "wholebody133")
+
+
+def seen(runner: Any, row: int, place: np.ndarray) -> bool:
+    """Whether the crop shows the frame at that place; frames are nowhere black."""
+    square = runner.squares[row]
+    x, y = np.rint(np.linalg.solve(square[:, :2], place - square[:, 2])).astype(int)
+    return bool(runner.fed[row, :, y, x].any())
+
+
+def test_neighbours_are_hidden_and_oneself_is_not() -> None:
+    pair = [standing(450.0), standing(560.0)]
+    model, runners = cascade(*pair)
+    (poses,) = model([frame()], [known(*pair)])
+    assert len(poses) == 2
+    for row, other in ((0, 1), (1, 0)):
+        for point in LIMBS:
+            assert seen(runners["body"], row, pair[row].body[point])
+        for point in OUTSIDE[other]:
+            assert not seen(runners["body"], row, pair[other].body[point])
+
+
+def test_who_lies_over_oneself_hides_nothing_of_oneself() -> None:
+    pair = [standing(500.0), standing(512.0)]
+    model, runners = cascade(*pair)
+    model([frame()], [known(*pair)])
+    for row in (0, 1):
+        for point in LIMBS:
+            assert seen(runners["body"], row, pair[row].body[point])
+
+
+def everything_seen(runners: Any, people: List[Any], rows: int) -> bool:
+    """As far as it lies in the crops."""
+    places = [person.body[point] for person in people for point in LIMBS]
+    asked = [(row, place) for row in range(rows) for place in places]
+    asked = [(row, place) for row, place in asked if within(runners["body"].squares[row], place)]
+    assert len(asked) > len(people) * rows * len(LIMBS) * 0.8
+    return all(seen(runners["body"], *one) for one in asked)
+
+
+def within(square: np.ndarray, place: np.ndarray) -> bool:
+    at = np.linalg.solve(square[:, :2], place - square[:, 2])
+    return bool(((at >= 0) & (at < 255)).all())
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+def test_a_box_alone_neither_hides_nor_is_hidden_from(known_first: bool) -> None:
+    """It may be a second box of somebody known: of the rest of them a ghost would be made."""
+    pair = [standing(450.0), standing(560.0)]
+    model, runners = cascade(*pair)
+    candidates = [known(pair[0]), new(pair[1])][:: 1 if known_first else -1]
+    model.bodies([frame()], [joined(*candidates)])
+    assert everything_seen(runners, pair, 2)
+
+
+def test_people_apart_or_of_other_cameras_hide_nothing() -> None:
+    far = [standing(300.0), standing(500.0)]
+    assert far[0].box[2] < far[1].box[0]
+    model, runners = cascade(*far)
+    model.bodies([frame()], [known(*far)])
+    assert everything_seen(runners, far, 2), "in each other's crops, but their boxes are apart"
+    near = [standing(450.0), standing(560.0)]
+    model, runners = cascade(*near)
+    model.bodies([frame("a"), frame("b")], [known(near[0]), known(near[1], first_id=7)])
+    assert everything_seen(runners, near, 2)
+
+
+def test_cameras_keep_their_own_neighbours() -> None:
+    """The rows of several frames are one batch."""
+    here = [standing(450.0), standing(560.0)]
+    alone = standing(500.0)
+    model, runners = cascade(*here, alone)
+    frames = [frame(c) for c in "abc"]
+    model.bodies(frames, [known(alone), NOBODY, known(*here, first_id=5)])
+    body = runners["body"]
+    assert all(seen(body, 0, place) for place in here[1].body[LIMBS])
+    assert not seen(body, 1, here[1].body[LEFT_ELBOW])
+    assert not seen(body, 2, here[0].body[RIGHT_ELBOW])
+
+
+@pytest.mark.parametrize("degrees", [90.0, -35.0, 180.0])
+def test_crops_turn_and_veils_with_them(degrees: float) -> None:
+    turn = np.radians(degrees)
+    aside = 110 * np.array([np.cos(turn), np.sin(turn)])
+    pair = [standing().moved(0, 0, turn), standing().moved(*aside, turn)]
+    model, runners = cascade(*pair)
+    model.bodies([frame()], [known(*pair)])
+    for row, other in ((0, 1), (1, 0)):
+        assert all(seen(runners["body"], row, place) for place in pair[row].body[LIMBS])
+        outside = pair[other].body[OUTSIDE[other]]
+        assert not any(seen(runners["body"], row, place) for place in outside)

@@ -1,0 +1,120 @@
+"""What is hidden of a crop looks as it does outside the frame, the rest as without a veil."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.models import _preprocess as preprocess
+from edge.models import _preprocess_veil as veil
+from edge.models._preprocess_veil import HIDDEN, SEEN, Silhouettes
+from edge.recipe import Network
+from edge.structures import VEIL_CELL_PX, Frame, Veils
+
+# Keypoints of COCO of somebody who stands in a crop of 128 x 256 px.
+STANDING = np.array(
+    [(64, 30), (68, 26), (60, 26), (72, 30), (56, 30), (84, 60), (44, 60), (92, 100), (36, 100),
+     (96, 136), (32, 136), (76, 140), (52, 140), (78, 190), (50, 190), (78, 240), (50, 240)],
+    np.float32,
+)  # fmt: skip
+ALL = np.ones(17, bool)
+
+
+def network(width: int, height: int, layout: str = "nchw") -> Network:
+    return Network("x.onnx", width, height, layout=layout, mean=[9.0] * 3, std=[3.0] * 3)
+
+
+def drawn(*people: Tuple[np.ndarray, np.ndarray, float, int]) -> np.ndarray:
+    """One veil of 128 x 256 px, drawn one after the other: places, known, width, value."""
+    cells = veil.blank(1, (128, 256))
+    for places, known, width, value in people:
+        one = Silhouettes(places[None], known[None], np.array([width], np.float32))
+        veil.draw(cells, np.zeros(1, int), one, value)
+    return cells[0]
+
+
+def at(cells: np.ndarray, place: Tuple[float, float]) -> int:
+    return int(cells[int(place[1]) // VEIL_CELL_PX, int(place[0]) // VEIL_CELL_PX])
+
+
+@given(
+    width=st.integers(1, 70), height=st.integers(1, 70), seed=st.integers(0, 99),
+    border=st.integers(0, 255), image=st.sampled_from(["bgr", "gray", "nv12"]),
+    layout=st.sampled_from(["nchw", "nhwc"]),
+)  # fmt: skip
+def test_hidden_cells_have_the_borders_value_and_others_are_untouched(
+    width: int, height: int, seed: int, border: int, image: str, layout: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = {"bgr": (40, 60, 3), "gray": (40, 60), "nv12": (60, 60)}[image]
+    frame = Frame(rng.integers(0, 256, shape, np.uint8), 0, 0, "a", layout=image)
+    net, count = network(width, height, layout), 3
+    matrices = np.tile(np.array([[1.1, 0.2, 3], [-0.2, 1.1, 2]], np.float32), (count, 1, 1))
+    cells = rng.integers(0, 2, veil.blank(2, (width, height)).shape, np.uint8) * 7
+    veils = Veils(np.array([1, -1, 0], np.int32), cells)
+    which = np.zeros(count, np.int64)
+    plain, hidden = (np.zeros((count, *net.sample_shape), np.float32) for _ in range(2))
+    preprocess.sample([frame], which, matrices, net, plain, border)
+    preprocess.sample([frame], which, matrices, net, hidden, border, veils)
+    pixels = np.kron(cells, np.ones((1, VEIL_CELL_PX, VEIL_CELL_PX)))[:, :height, :width] > 0
+    pixels = np.stack((pixels[1], np.zeros_like(pixels[0]), pixels[0]))
+    pixels = pixels[..., None] if layout == "nhwc" else pixels[:, None]
+    grey = np.float32((border - 9) / 3)
+    np.testing.assert_array_equal(hidden, np.where(pixels, grey, plain))
+
+
+def test_people_are_covered_from_head_to_ankles() -> None:
+    cells = drawn((STANDING, ALL, 12.0, HIDDEN))
+    for place in STANDING:
+        assert at(cells, tuple(place)) == HIDDEN
+    for a, b in ((7, 9), (13, 15), (5, 12), (6, 11)):  # forearm, shank, across the trunk
+        assert at(cells, tuple((STANDING[a] + STANDING[b]) / 2)) == HIDDEN
+    for beside in ((10, 30), (64, 220), (20, 240), (120, 100), (64, 252)):
+        assert at(cells, beside) == SEEN
+    assert 0.15 < (cells == HIDDEN).mean() < 0.45
+
+
+def test_limbs_are_as_wide_as_told() -> None:
+    arm = np.zeros(17, bool)
+    arm[[7, 9]] = True
+    level = STANDING.copy()
+    level[7], level[9] = (20, 100), (100, 100)
+    for width in (8.0, 24.0, 40.0):
+        column = drawn((level, arm, width, HIDDEN))[:, 60 // VEIL_CELL_PX]
+        assert abs((column == HIDDEN).sum() * VEIL_CELL_PX - width) <= VEIL_CELL_PX
+
+
+def test_what_is_not_known_hides_nothing() -> None:
+    assert not drawn((STANDING, ~ALL, 12.0, HIDDEN)).any()
+    legs = ALL.copy()
+    legs[:11] = False
+    cells = drawn((STANDING, legs, 12.0, HIDDEN))
+    assert at(cells, (64, 30)) == SEEN
+    assert at(cells, (64, 100)) == SEEN, "a trunk without shoulders"
+    assert at(cells, (78, 215)) == HIDDEN
+
+
+def test_who_is_drawn_last_is_on_top() -> None:
+    aside = STANDING + (30, 0)
+    cells = drawn((aside.astype(np.float32), ALL, 12.0, HIDDEN), (STANDING, ALL, 8.0, SEEN))
+    assert at(cells, tuple(STANDING[5])) == SEEN
+    assert at(cells, tuple(aside[9])) == HIDDEN
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e9])
+def test_any_size_and_place_is_drawn(factor: float) -> None:
+    for shift in (0, -1e8, 1e8):
+        places = (STANDING * factor + shift).astype(np.float32)
+        drawn((places, ALL, 12.0 * factor, HIDDEN))
+
+
+def test_a_veil_of_another_kind_is_refused() -> None:
+    cells = veil.blank(1, (8, 8))
+    with pytest.raises(ValueError, match=r"Veils\.of_crop"):
+        Veils(np.zeros(1, np.int64), cells)
+    with pytest.raises(ValueError, match=r"Veils\.cells"):
+        Veils(np.zeros(1, np.int32), cells.astype(np.float32))
