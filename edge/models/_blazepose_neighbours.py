@@ -54,19 +54,22 @@ def veils(
     of_crop = np.where(overlapped, np.cumsum(overlapped) - 1, -1).astype(np.int32)
     cells = veil.blank(len(own), (network.width, network.height))
     rows, others = np.nonzero(near)
-    veil.draw(cells, of_crop[rows], _of(crowd, others, matrices[rows], _HIDDEN), veil.HIDDEN)
-    veil.draw(cells, of_crop[own], _of(crowd, own, matrices[own], _OWN), veil.SEEN)
+    rows, who = np.concatenate((rows, own)), np.concatenate((others, own))
+    veil.draw(cells, of_crop[rows], _silhouettes(crowd, who, rows, matrices[rows]))
     return Veils(of_crop, cells)
 
 
-def _of(crowd: Crowd, who: np.ndarray, matrices: np.ndarray, width: float) -> Silhouettes:
-    """People as they lie in crops; limbs are `width` trunks, or shoulders, wide."""
+def _silhouettes(
+    crowd: Crowd, who: np.ndarray, rows: np.ndarray, matrices: np.ndarray
+) -> Silhouettes:
+    """People as they lie in crops of those rows."""
     places = geometry.apply(matrices, crowd.keypoints[who, points.BODY])
     known = crowd.scores[who, points.BODY] > _SEEN
-    trunks = places[:, points.SHOULDERS] - places[:, points.HIPS]
-    shoulders = places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]]
-    size = np.maximum(_length(trunks).mean(1), _length(shoulders))
-    return Silhouettes(places, known, width * size)
+    trunks = _length(places[:, points.SHOULDERS] - places[:, points.HIPS])
+    shoulders = _length(places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]])
+    size = np.maximum((trunks[:, 0] + trunks[:, 1]) / 2, shoulders)
+    own = who == rows
+    return Silhouettes(places, known, size * np.where(own, _OWN, _HIDDEN), ~own)
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:

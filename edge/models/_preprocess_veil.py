@@ -12,7 +12,7 @@ import numpy as np
 from edge import geometry
 from edge.structures import VEIL_CELL_PX
 
-HIDDEN, SEEN = 255, 0
+_HIDDEN, _SEEN = 255, 0
 _FAR = 4096  # cells; no veil is so wide, and every version of OpenCV draws from there
 _HEAD = 1.1  # its radius, in widths of a limb
 # Keypoints of COCO.
@@ -31,6 +31,7 @@ class Silhouettes:
     places: np.ndarray  # [S,17,2] f32 px of the crop, COCO's keypoints
     known: np.ndarray  # [S,17] bool, others are not drawn
     widths: np.ndarray  # [S] f32 px, of a limb
+    hidden: np.ndarray  # [S] bool; others are shown, through whoever was drawn before
 
 
 def blank(count: int, size: geometry.Size) -> np.ndarray:
@@ -39,14 +40,13 @@ def blank(count: int, size: geometry.Size) -> np.ndarray:
     return np.zeros((count, height, width), np.uint8)
 
 
-def draw(veils: np.ndarray, which: np.ndarray, people: Silhouettes, value: int) -> None:
-    """Set the cells that people cover.
+def draw(veils: np.ndarray, which: np.ndarray, people: Silhouettes) -> None:
+    """Set the cells that people cover, of one after the other.
 
     Args:
         veils: [V,h,w] u8, changed in place.
         which: [S] of them each of the people is drawn in.
         people: places are those in the veil's crop.
-        value: HIDDEN or SEEN.
     """
     # The middle of cell 0 is half a cell from the crop's edge, that of pixel 0 half a pixel.
     places = (people.places + 0.5) / VEIL_CELL_PX - 0.5
@@ -56,7 +56,8 @@ def draw(veils: np.ndarray, which: np.ndarray, people: Silhouettes, value: int) 
     every, trunks = corners.take(_LINES, 1), corners.take(_TRUNK, 1)
     drawn = np.asarray(people.known[:, _LINES].all(-1))
     has_trunk = np.all(people.known[:, _TRUNK], -1).tolist()
-    for i, veil in enumerate(which.tolist()):
+    values = np.where(people.hidden, _HIDDEN, _SEEN).tolist()
+    for i, (veil, value) in enumerate(zip(which.tolist(), values)):
         if has_trunk[i]:
             cv2.fillPoly(veils[veil], [trunks[i]], value)
         lines = list(every[i][drawn[i]])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.models import _preprocess as preprocess
 from edge.models import _preprocess_veil as veil
-from edge.models._preprocess_veil import HIDDEN, SEEN, Silhouettes
+from edge.models._preprocess_veil import Silhouettes
 from edge.recipe import Network
 from edge.structures import VEIL_CELL_PX, Frame, Veils
 
@@ -22,6 +22,7 @@ STANDING = np.array(
     np.float32,
 )  # fmt: skip
 ALL = np.ones(17, bool)
+HIDDEN, SEEN = 255, 0
 
 
 def network(width: int, height: int, layout: str = "nchw") -> Network:
@@ -32,8 +33,9 @@ def drawn(*people: Tuple[np.ndarray, np.ndarray, float, int]) -> np.ndarray:
     """One veil of 128 x 256 px, drawn one after the other: places, known, width, value."""
     cells = veil.blank(1, (128, 256))
     for places, known, width, value in people:
-        one = Silhouettes(places[None], known[None], np.array([width], np.float32))
-        veil.draw(cells, np.zeros(1, int), one, value)
+        width_px, hidden = np.array([width], np.float32), np.array([value == HIDDEN])
+        one = Silhouettes(places[None], known[None], width_px, hidden)
+        veil.draw(cells, np.zeros(1, int), one)
     return cells[0]
 
 
