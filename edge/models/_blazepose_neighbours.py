@@ -28,6 +28,9 @@ from edge.structures import Veils
 _SEEN = 0.3
 # Widths of limbs in lengths of the trunk: of who is hidden, and of who is not.
 _HIDDEN, _OWN = 0.26, 0.14
+# Neighbours that are hidden from somebody: the price of a crowd in one place would else rise with
+# the square of its number.
+_MOST = 4
 
 
 def veils(
@@ -36,7 +39,7 @@ def veils(
     """What is hidden of everybody's crop; None = nothing.
 
     Args:
-        crowd: who is looked for. Neighbours are those whose boxes overlap.
+        crowd: who is looked for. Neighbours are the few whose boxes overlap most.
         certain: [N] bool, whose keypoints tell where they are. Others neither hide nor are hidden:
             a box alone may be a second one of somebody known.
         matrices: [N,2,3] frame px -> input px.
@@ -44,9 +47,12 @@ def veils(
     """
     if np.count_nonzero(certain) < 2:
         return None
-    near = geometry.iou(crowd.boxes, crowd.boxes) > 0
-    near &= (crowd.which[:, None] == crowd.which) & certain & certain[:, None]
-    np.fill_diagonal(near, False)
+    shared = geometry.iou(crowd.boxes, crowd.boxes)
+    shared *= (crowd.which[:, None] == crowd.which) & certain & certain[:, None]
+    np.fill_diagonal(shared, 0)
+    near = shared > 0
+    if len(shared) > _MOST:
+        near &= shared >= np.partition(shared, -_MOST, axis=1)[:, [-_MOST]]
     overlapped = near.any(1)
     if not overlapped.any():
         return None

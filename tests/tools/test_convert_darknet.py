@@ -16,7 +16,7 @@ from network_cases import (
     pixels_of,
 )
 
-from edge.errors import DataError
+from edge.errors import ConfigError, DataError
 from tools.convert import darknet
 from tools.get import ensure_model
 
@@ -112,3 +112,9 @@ def test_bad_files_are_answered_in_one_line(cfg: str, weights: bytes, message: s
 def test_an_unknown_output_is_answered_with_those_there_are() -> None:
     with pytest.raises(DataError, match="no output yolo7; it has yolo0, yolo1"):
         darknet.convert(CFG, WEIGHTS, "net", names={"far": "yolo7"})
+
+
+@pytest.mark.parametrize("size", [(65, 96), (64, 90), (66, 66)])
+def test_a_size_that_the_heads_cannot_take_is_refused(size: Tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match="cells do not fill an input of"):
+        darknet.convert(every_layer_cfg(), every_layer_weights(), "every", size)

@@ -99,6 +99,15 @@ def test_cameras_keep_their_own_neighbours() -> None:
     assert not seen(body, 2, here[0].body[RIGHT_ELBOW])
 
 
+def test_in_a_crowd_the_nearest_few_are_hidden() -> None:
+    """So that its price rises with the number of people, not with its square."""
+    crowd = [standing(420.0 + 30 * i) for i in range(7)]
+    model, runners = cascade(*crowd)
+    model.bodies([frame()], [known(*crowd)])
+    elbows = [seen(runners["body"], 0, person.body[LEFT_ELBOW]) for person in crowd]
+    assert elbows == [True, False, False, False, False, True, True]
+
+
 @pytest.mark.parametrize("degrees", [90.0, -35.0, 180.0])
 def test_crops_turn_and_veils_with_them(degrees: float) -> None:
     turn = np.radians(degrees)
