@@ -30,7 +30,7 @@ class Silhouettes:
 
     places: np.ndarray  # [S,17,2] f32 px of the crop, COCO's keypoints
     known: np.ndarray  # [S,17] bool, others are not drawn
-    widths: np.ndarray  # [S] f32 px, of a limb
+    widths: np.ndarray  # [S] f32 px, of a limb; OpenCV draws it up to two cells wider
     hidden: np.ndarray  # [S] bool; others are shown, through whoever was drawn before
 
 
@@ -69,9 +69,10 @@ def draw(veils: np.ndarray, which: np.ndarray, people: Silhouettes) -> None:
 
 def _heads(places: np.ndarray, known: np.ndarray) -> Tuple[np.ndarray, Sequence[bool]]:
     """Middles [S,2] of the heads, and whether there is one."""
-    share = known[:, _FACE, None].astype(np.float32)
-    count = share.sum(1)
-    return (places[:, _FACE] * share).sum(1) / np.maximum(count, 1), (count > 0)[:, 0].tolist()
+    seen = known[:, _FACE]
+    count = seen.sum(1)
+    total = np.where(seen[..., None], places[:, _FACE], 0).sum(1)
+    return total / np.maximum(count, 1)[:, None], (count > 0).tolist()
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:
@@ -87,7 +88,7 @@ def hide(crop: np.ndarray, cells: np.ndarray, border: int) -> None:
         border: 0..255.
     """
     high, wide = crop.shape[:2]
-    # Four bytes at once: np.repeat along the rows takes four times as long.
+    # Four bytes at once: np.repeat along the rows takes longer.
     bytes_4 = (cells.astype(np.uint32) * np.uint32(0x01010101)).view(np.uint8)
     mask = np.repeat(bytes_4, VEIL_CELL_PX, axis=0)[:high, :wide]
     cv2.copyTo(_plain(crop.shape, border), mask, crop)

@@ -114,7 +114,7 @@ def test_an_unknown_output_is_answered_with_those_there_are() -> None:
         darknet.convert(CFG, WEIGHTS, "net", names={"far": "yolo7"})
 
 
-@pytest.mark.parametrize("size", [(65, 96), (64, 90), (66, 66)])
-def test_a_size_that_the_heads_cannot_take_is_refused(size: Tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match="cells do not fill an input of"):
+@pytest.mark.parametrize("size", [(65, 96), (64, 91), (33, 33)])
+def test_a_size_that_the_strides_do_not_divide_is_refused(size: Tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=f"do not divide an input of {size[0]} x {size[1]} px"):
         darknet.convert(every_layer_cfg(), every_layer_weights(), "every", size)

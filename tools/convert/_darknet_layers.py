@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from edge.errors import DataError
+from edge.errors import ConfigError, DataError
 from tools.convert.graph import Array, GraphBuilder
 
 LEAK = 0.1
@@ -146,8 +146,19 @@ def convolutional(network: Network, section: Section) -> None:
         strides=[stride] * 2, pads=[pad] * 4, group=group,
     )  # fmt: skip
     height, width = ((n + 2 * pad - kernel) // stride + 1 for n in (source.height, source.width))
+    _check_stride(network, stride)
     name = activated(network, name, section.values.get("activation", "logistic"))
     network.add(name, filters, height, width)
+
+
+def _check_stride(network: Network, stride: int) -> None:
+    """Cells that do not fill the input would be decoded beside their places."""
+    if network.last.width % stride or network.last.height % stride:
+        size = f"{network.image.width} x {network.image.height}"
+        raise ConfigError(
+            f"{network.label}: its layers' strides do not divide an input of {size} px; take a "
+            "width and a height that are multiples of 32"
+        )
 
 
 def folded(
@@ -167,6 +178,7 @@ def maxpool(network: Network, section: Section) -> None:
     """Maximum over windows; darknet pads size - 1 in all, the smaller half before."""
     source, stride = network.last, section.count("stride")
     size = section.count("size", stride)
+    _check_stride(network, stride)
     padding = section.number("padding", size - 1)
     before, after = padding // 2, padding - padding // 2
     height, width = ((n + padding - size) // stride + 1 for n in (source.height, source.width))

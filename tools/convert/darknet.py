@@ -12,7 +12,7 @@ from typing import List, Mapping, Optional, Tuple
 import numpy as np
 import onnx
 
-from edge.errors import ConfigError, DataError
+from edge.errors import DataError
 from tools.convert._darknet_layers import LAYERS, Network, Section
 from tools.convert.graph import BATCH, Array, GraphBuilder, Outputs
 
@@ -32,7 +32,7 @@ def convert(
         cfg: the text of the `.cfg` file.
         weights: the whole `.weights` file.
         label: what to call the network in an error.
-        size: (width, height) px instead of those in the cfg; multiples of each head's stride.
+        size: (width, height) px instead of those in the cfg; multiples of its layers' strides.
         names: new name -> `yolo0`, `yolo1`, ... (order of the cfg); empty: those names.
 
     Returns:
@@ -40,7 +40,7 @@ def convert(
 
     Raises:
         DataError: damaged or foreign text, weights too short or too long, a layer not known here.
-        ConfigError: a size that the heads cannot take.
+        ConfigError: a size that the layers' strides do not divide.
     """
     sections = parse(cfg, label)
     net = sections[0]
@@ -52,19 +52,7 @@ def convert(
     for section in sections[1:]:
         _append(network, section)
     network.require_all_read()
-    _check_size(network, (width, height))
     return graph.finish(_outputs(network, names or {}))
-
-
-def _check_size(network: Network, size: Tuple[int, int]) -> None:
-    """A head whose cells do not fill the input would be decoded beside its places."""
-    for head in network.heads:
-        if size[0] % head.width or size[1] % head.height:
-            cells, whole = f"{head.width} x {head.height}", f"{size[0]} x {size[1]}"
-            raise ConfigError(
-                f"{network.label}: {cells} cells do not fill an input of {whole} px; "
-                "take a width and a height that are multiples of 32"
-            )
 
 
 def parse(cfg: str, label: str) -> List[Section]:

@@ -66,6 +66,7 @@ class Cutter:
             undo.pop_all()
         self._table: Optional[Buffer] = None
         self._veils: Optional[Buffer] = None
+        self._veil_bytes = 0  # that the next launch reads
         self._queued = self._closed = False
         stage.users += 1
 
@@ -91,8 +92,7 @@ class Cutter:
         table, size = self._rows(len(which)), (network.width, network.height)
         if len(which):
             fill_samples(table, self._sources(frames), which, matrices, size)
-            if veils is not None:
-                self._hide(table, veils)
+            self._hide(table, veils)
         self._launch(len(which), network, border)
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
@@ -126,16 +126,19 @@ class Cutter:
         if self._queued:
             self._engine.stream.synchronize()
             self._queued = False
+        self._veil_bytes = 0
         old, self._table = self._table, None
         self._table = self._roomy(old, max(count, 1) * CROP.itemsize)
         return self._table.view((count,), CROP)
 
-    def _hide(self, table: np.ndarray, veils: Veils) -> None:
+    def _hide(self, table: np.ndarray, veils: Optional[Veils]) -> None:
+        if veils is None:
+            return
         table["veil"] = veils.of_crop + 1
         old, self._veils = self._veils, None
         self._veils = self._roomy(old, max(veils.cells.size, 1))
         self._veils.view(veils.cells.shape, np.uint8)[...] = veils.cells
-        self._veils.upload(self._engine.stream, veils.cells.size)
+        self._veil_bytes = veils.cells.size
 
     def _roomy(self, buffer: Optional[Buffer], nbytes: int) -> Buffer:
         """The same, or where it is too small a larger one in its place."""
@@ -152,13 +155,15 @@ class Cutter:
         if not count:
             return
         into, stream = inputs[network.input], self._engine.stream
-        self._table.upload(stream, count * CROP.itemsize)
         target = target_of(network, into.dtype, border)
         target.data, target.crops, target.count = into.pointer, self._table.pointer, count
-        target.veils = 0 if self._veils is None else self._veils.pointer
+        self._queued = True  # from here on the stream may read what is freed or written next
+        self._table.upload(stream, count * CROP.itemsize)
+        if self._veils is not None and self._veil_bytes:
+            self._veils.upload(stream, self._veil_bytes)
+            target.veils = self._veils.pointer
         grid, block = crop_shape(network.width, network.height, count)
         self._crop.launch(grid, block, [target], stream)
-        self._queued = True
 
     def close(self) -> None:
         """Give everything back; may be called twice. The stream must be idle."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from blazepose_fakes import cascade, frame, known, new, standing
 
+from edge.models import _preprocess_veil as veil
 from edge.structures import Poses
 
 # BlazePose's points. Who stands on the left stretches out the right arm, their left is shared.
@@ -106,6 +107,21 @@ def test_in_a_crowd_the_nearest_few_are_hidden() -> None:
     model.bodies([frame()], [known(*crowd)])
     elbows = [seen(runners["body"], 0, person.body[LEFT_ELBOW]) for person in crowd]
     assert elbows == [True, False, False, False, False, True, True]
+
+
+def test_people_in_the_very_same_place_are_few_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: List[int] = []
+    draw = veil.draw
+
+    def counted(cells: np.ndarray, which: np.ndarray, people: Any) -> None:
+        drawn.append(len(which))
+        draw(cells, which, people)
+
+    monkeypatch.setattr(veil, "draw", counted)
+    crowd = [standing()] * 30
+    model, _ = cascade(*crowd)
+    model.bodies([frame()], [known(*crowd)])
+    assert drawn == [30 * (4 + 1)]
 
 
 @pytest.mark.parametrize("degrees", [90.0, -35.0, 180.0])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge import geometry
-from edge.errors import InternalError, UnavailableError
+from edge.errors import InternalError, TempError, UnavailableError
 from edge.models import _preprocess
 from edge.recipe import Network
 from edge.structures import Frame, Veils
@@ -273,3 +273,27 @@ def test_a_gpu_without_kernels_is_told_how_to_get_them(arch: Any, tmp_path: Any)
         engine.close()
         device.close()
     cuda.check()
+
+
+@pytest.mark.parametrize("integrated", [True, False])
+def test_an_engine_that_cannot_be_fed_leaves_nothing_queued(integrated: bool) -> None:
+    """The next, larger veils free the buffer of those before."""
+    maps, frames = matrices(9), [picture(1)]
+
+    def cut(count: int) -> None:
+        cells = np.ones((count, 8, 6), np.uint8)
+        veils = Veils(np.arange(count, dtype=np.int32), cells)
+        b.cutter.sample(frames, np.zeros(count, int), maps[:count], NET, 0, veils)
+
+    def full(batch: int) -> Any:
+        raise TempError("no memory left")
+
+    with bench(integrated=integrated) as b:
+        cut(1)
+        feed = b.engine.feed_on_device
+        b.engine.feed_on_device = full  # type: ignore[method-assign]
+        with pytest.raises(TempError):
+            cut(2)
+        b.engine.feed_on_device = feed  # type: ignore[method-assign]
+        cut(9)
+        assert not b.engine.seen(9).any(), "all is hidden"
