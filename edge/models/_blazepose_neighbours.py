@@ -52,8 +52,8 @@ def veils(
     np.fill_diagonal(shared, 0)
     near = shared > 0
     if len(shared) > _MOST:
-        others = np.argpartition(shared, -_MOST, axis=1)[:, :-_MOST]
-        np.put_along_axis(near, others, False, axis=1)
+        less = np.argpartition(shared, -_MOST, axis=1)[:, :-_MOST]
+        np.put_along_axis(near, less, False, axis=1)
     overlapped = near.any(1)
     if not overlapped.any():
         return None
