@@ -99,13 +99,13 @@ def of_bodies(
     """
     hips, shoulders = _middle(trunk, points.HIPS), _middle(trunk, points.SHOULDERS)
     known = scores > _KNOWN
-    reach = np.where(known, _length(trunk - hips[:, None]), 0).max(1, initial=0)
+    reach = np.where(known, length_of(trunk - hips[:, None]), 0).max(1, initial=0)
     squares = Squares(hips, 2 * _BODY_MARGIN * reach, upwards(shoulders - hips))
     shape = geometry.cxcywh(boxes)
     long = np.maximum(shape[:, 2:].max(1), 1)
     torso = known[:, points.HIPS + points.SHOULDERS].all(1)
     torso &= (squares.sides >= _SIDE_LEAST * long) & (squares.sides <= _SIDE_MOST * long)
-    torso &= _length(hips - shape[:, :2]) <= _CENTRE_MOST * long
+    torso &= length_of(hips - shape[:, :2]) <= _CENTRE_MOST * long
     return squares, torso
 
 
@@ -114,7 +114,7 @@ def of_arms(body: np.ndarray) -> Squares:
     wrists, knuckles = body[:, points.WRISTS], body[:, points.FOREFINGERS] * 2
     ahead = ((knuckles + body[:, points.LITTLE_FINGERS]) / 3 - wrists).reshape(-1, 2)
     centres = wrists.reshape(-1, 2) + _ARM_AHEAD * ahead
-    return Squares(centres, _ARM_SIDE * _length(ahead), upwards(ahead))
+    return Squares(centres, _ARM_SIDE * length_of(ahead), upwards(ahead))
 
 
 def of_hands(hands: np.ndarray) -> Squares:
@@ -150,7 +150,7 @@ def agree(old: Squares, new: Squares) -> np.ndarray:
     than the re-cropping network it has.
     """
     turn = np.abs(np.angle(np.exp(1j * (old.turns - new.turns))))
-    apart = _length(old.centres - new.centres)
+    apart = length_of(old.centres - new.centres)
     ratio = old.sides / np.maximum(new.sides, 1e-3)
     same = (turn < _TURN_MOST) & (apart < _SHIFT_MOST * new.sides)
     return np.asarray(same & (ratio < _RATIO_MOST) & (ratio > 1 / _RATIO_MOST))
@@ -170,7 +170,8 @@ def _along(vectors: np.ndarray) -> np.ndarray:
     return np.arctan2(vectors[..., 1], vectors[..., 0])
 
 
-def _length(vectors: np.ndarray) -> np.ndarray:
+def length_of(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors [...,2] -> [...]."""
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 

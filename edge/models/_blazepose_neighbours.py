@@ -20,6 +20,7 @@ import numpy as np
 from edge import geometry
 from edge.models import _blazepose_points as points
 from edge.models import _preprocess_veil as veil
+from edge.models._blazepose_crops import length_of
 from edge.models._blazepose_crowd import Crowd
 from edge.models._preprocess_veil import Silhouettes
 from edge.recipe import Network
@@ -72,12 +73,8 @@ def _silhouettes(
     """People as they lie in crops of those rows."""
     places = geometry.apply(matrices, crowd.keypoints[who, points.BODY])
     known = crowd.scores[who, points.BODY] > _SEEN
-    trunks = _length(places[:, points.SHOULDERS] - places[:, points.HIPS])
-    shoulders = _length(places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]])
+    trunks = length_of(places[:, points.SHOULDERS] - places[:, points.HIPS])
+    shoulders = length_of(places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]])
     size = np.maximum((trunks[:, 0] + trunks[:, 1]) / 2, shoulders)
     own = who == rows
     return Silhouettes(places, known, size * np.where(own, _OWN, _HIDDEN), ~own)
-
-
-def _length(vectors: np.ndarray) -> np.ndarray:
-    return np.hypot(vectors[..., 0], vectors[..., 1])

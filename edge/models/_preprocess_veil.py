@@ -13,7 +13,7 @@ from edge import geometry
 from edge.structures import VEIL_CELL_PX
 
 _HIDDEN, _SEEN = 255, 0
-_FAR = 4096  # cells; no veil is so wide, and every version of OpenCV draws from there
+_FAR = 4096  # cells; no veil is so wide, and OpenCV draws from there (tried with 4.14 and 5.0)
 _HEAD = 1.1  # its radius, in widths of a limb
 # Keypoints of COCO.
 _FACE = slice(0, 5)
@@ -88,7 +88,7 @@ def hide(crop: np.ndarray, cells: np.ndarray, border: int) -> None:
         border: 0..255.
     """
     high, wide = crop.shape[:2]
-    # Four bytes at once: np.repeat along the rows takes longer.
+    # A cell's four px at once: np.repeat along the rows takes longer.
     bytes_4 = (cells.astype(np.uint32) * np.uint32(0x01010101)).view(np.uint8)
     mask = np.repeat(bytes_4, VEIL_CELL_PX, axis=0)[:high, :wide]
     cv2.copyTo(_plain(crop.shape, border), mask, crop)

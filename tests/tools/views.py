@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import List, Sequence
 
 import cv2
 import numpy as np
@@ -41,26 +41,22 @@ def read_rig(path: Path) -> List[View]:
 
 
 def _view(camera: ElementTree.Element) -> View:
-    def numbers(tag: str) -> Dict[str, float]:
+    def numbers(tag: str, *names: str) -> List[float]:
         found = camera.find(tag)
         assert found is not None
-        return {k: float(v) for k, v in found.attrib.items() if _is_number(v)}
+        return [float(found.attrib[name]) for name in names]
 
-    place, lens = numbers("transform"), numbers("intrinsic")
-    turn = _FLIP @ np.array([[place[f"r{a}{b}"] for b in (1, 2, 3)] for a in (1, 2, 3)])
-    focal, centre = (
-        [lens[f"{name}{axis}"] / 64 for axis in "UV"] for name in ("focalLength", "centerPoint")
-    )
+    rows = numbers("transform", *(f"r{row}{column}" for row in "123" for column in "123"))
+    turn = _FLIP @ np.reshape(rows, (3, 3))
+    lens = ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV")
+    wide, high, x, y = np.array(numbers("intrinsic", *lens)) / 64
+    curves = (f"{kind}Distortion{i}" for kind in ("radial", "tangental") for i in (1, 2))
     return View(
         turn,
-        -turn @ [place[axis] for axis in "xyz"],
-        np.array([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1]]),
-        np.array([lens[f"{k}Distortion{i}"] for k in ("radial", "tangental") for i in (1, 2)]),
+        -turn @ numbers("transform", *"xyz"),
+        np.array([[wide, 0, x], [0, high, y], [0, 0, 1]]),
+        np.array(numbers("intrinsic", *curves)),
     )
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).replace("e-", "").isdigit()
 
 
 def disagreement(rig: Sequence[View], poses: Sequence[np.ndarray]) -> List[np.ndarray]:

@@ -117,11 +117,18 @@ def test_who_is_drawn_last_is_on_top() -> None:
     assert at(cells, tuple(aside[9])) == HIDDEN
 
 
-@pytest.mark.parametrize("factor", [1e-3, 1e9])
-def test_any_size_and_place_is_drawn(factor: float) -> None:
-    for shift in (0, -1e8, 1e8):
-        places = (STANDING * factor + shift).astype(np.float32)
-        drawn((places, ALL, 12.0 * factor, HIDDEN))
+def test_somebody_tiny_covers_a_cell_and_somebody_huge_everything() -> None:
+    assert 1 <= (drawn((STANDING * 0.001, ALL, 0.01, HIDDEN)) == HIDDEN).sum() <= 4
+    middle = STANDING[[5, 6, 11, 12]].mean(0)
+    huge = (STANDING - middle) * 20 + (64, 128)
+    assert (drawn((huge.astype(np.float32), ALL, 12.0 * 20, HIDDEN)) == HIDDEN).all()
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("shift", [-1e8, 1e8])
+def test_somebody_far_away_covers_nothing(factor: float, shift: float) -> None:
+    places = (STANDING * factor + shift).astype(np.float32)
+    assert not drawn((places, ALL, 12.0 * factor, HIDDEN)).any()
 
 
 def test_a_veil_of_another_kind_is_refused() -> None:
