@@ -13,6 +13,7 @@ from edge.engines import Engines
 from edge.engines import network_file as network_file  # part of this room's face
 from edge.errors import ConfigError, NoInputError
 from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
+from edge.models._preprocess import one_thread_a_crop
 from edge.pipeline import Camera
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
@@ -118,6 +119,8 @@ class Models:
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
         crew = self._crew if len(recipe.networks) > 1 else None  # one alone may have all cores
+        if crew:
+            one_thread_a_crop()
         for name, network in recipe.networks.items():
             full = f"{folder.name}/{name}"
             self.runners[full] = self.engines.open(folder, name, network, shapes[name], crew)

@@ -30,7 +30,6 @@ class Outputs:
         runners: its opened networks.
         known: every output name that the family understands.
         part: the network's name in the recipe; `main` is the only one of its family.
-        urgent: others wait for it: it runs before what else has begun.
 
     Raises:
         ConfigError: the recipe has no such network, or names outputs the family does not know.
@@ -43,7 +42,6 @@ class Outputs:
         runners: Mapping[str, Runner],
         known: Sequence[str],
         part: str = "main",
-        urgent: bool = False,
     ) -> None:
         alone = part != "main" or len(recipe.networks) == 1
         if not alone or part not in recipe.networks or part not in runners:
@@ -55,7 +53,6 @@ class Outputs:
         self.network: Network = recipe.networks[part]
         self.runner: Runner = runners[part]
         self._part = part
-        self._urgent = urgent
         self._names: Dict[str, str] = {}
         self._bars = Bars(self.network)
         self._bad_runs = 0
@@ -184,7 +181,7 @@ class Outputs:
                     frames, which[rows], matrices[rows], self.network, out[rows], border, hidden
                 )
 
-            if not begin(self.runner, fill, self._urgent):
+            if not begin(self.runner, fill):
                 fill(0, len(which))
 
     def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:

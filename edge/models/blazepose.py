@@ -187,7 +187,7 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     parts: Dict[str, Outputs] = {}
     for part, shapes in _OUTPUTS.items():
         known = [*shapes, "world", "heatmap"]
-        parts[part] = Outputs(recipe, runners, known, part, urgent=part == "body")
+        parts[part] = Outputs(recipe, runners, known, part)
         for name, shape in shapes.items():
             parts[part].require(name, shape)
     if parts["body"].has("heatmap"):

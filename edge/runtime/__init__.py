@@ -126,20 +126,19 @@ def beside_others(runner: Runner) -> bool:
 Fill = Callable[[int, int], None]  # the first of some samples, and how many
 
 
-def begin(runner: Runner, fill: Fill, urgent: bool = False) -> bool:
+def begin(runner: Runner, fill: Fill) -> bool:
     """Have it fill the input it gave and execute while the caller goes on; `run` waits for it.
 
     Args:
         runner: any; most cannot.
         fill: writes some samples of what `feed` gave, called in the threads that execute them; the
             last may ask for more samples than were fed.
-        urgent: before what other runners have begun and not got to.
 
     Returns:
         False = it cannot: the caller fills, and `run` does the rest.
     """
-    start: Optional[Callable[[Fill, bool], bool]] = getattr(runner, "begin", None)
-    return start is not None and start(fill, urgent)
+    start: Optional[Callable[[Fill], bool]] = getattr(runner, "begin", None)
+    return start is not None and start(fill)
 
 
 def wanted_of(runner: Runner) -> Set[str]:

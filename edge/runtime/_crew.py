@@ -7,14 +7,13 @@ has nothing to wait for, and what the loop itself computes is done meanwhile.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from concurrent.futures import Future, wait
-from queue import PriorityQueue
-from typing import Any, Callable, List, Sequence, Tuple
+from queue import SimpleQueue
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+Piece = Tuple[int, int]
 Work = Callable[[int, int], Any]
-_URGENT, _USUAL, _END = range(3)
 
 
 class Crew:
@@ -27,29 +26,23 @@ class Crew:
         self._cores = cores
         self._lock = threading.Lock()
         self._threads: List[threading.Thread] = []
-        # What it holds, after its rank and its turn: nothing else is ever compared.
-        self._waiting: PriorityQueue[Tuple[int, int, Future[Any], Work, Tuple[int, int]]]
-        self._waiting = PriorityQueue()
-        self._turns = itertools.count()
+        self._waiting: SimpleQueue[Optional[Tuple[Future[Any], Work, Piece]]] = SimpleQueue()
 
-    def begin(
-        self, work: Work, pieces: Sequence[Tuple[int, int]], urgent: bool = False
-    ) -> List[Future[Any]]:
-        """Have `work` done for each piece; from any thread. `finish` waits for it.
+    def begin(self, work: Work, pieces: Sequence[Piece]) -> List[Future[Any]]:
+        """Have `work` done for each piece, in this order; from any thread. `finish` waits for it.
 
-        Args:
-            work: called with a piece.
-            pieces: in this order.
-            urgent: before whatever waits that is not.
+        All in the order in which it is begun. Bodies before hands that wait would not end a step
+        sooner: both stages of the loop would then want their next batch at the same time, and
+        meanwhile the cores have nothing to do (1 % of a step, two cores).
         """
         if not self._threads:
             self._start()
-        return [self._put(_URGENT if urgent else _USUAL, work, piece) for piece in pieces]
+        return [self._put(work, piece) for piece in pieces]
 
     def close(self) -> None:
         """End the threads when all is done; may be called twice."""
         for _ in self._threads:
-            self._put(_END, _nothing, (0, 0))
+            self._waiting.put(None)
         for thread in self._threads:
             thread.join()
         self._threads = []
@@ -61,25 +54,23 @@ class Crew:
                 self._threads.append(threading.Thread(target=self._loop, name=name, daemon=True))
                 self._threads[-1].start()
 
-    def _put(self, rank: int, work: Work, piece: Tuple[int, int]) -> Future[Any]:
+    def _put(self, work: Work, piece: Piece) -> Future[Any]:
         future: Future[Any] = Future()
-        self._waiting.put((rank, next(self._turns), future, work, piece))
+        self._waiting.put((future, work, piece))
         return future
 
     def _loop(self) -> None:
         while True:
-            rank, _, future, work, piece = self._waiting.get()
-            if rank == _END:
+            waiting = self._waiting.get()
+            if waiting is None:
                 return
+            future, work, piece = waiting
+            del waiting
             try:
                 future.set_result(work(*piece))
             except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
                 future.set_exception(error)
             del future, work  # they hold frames
-
-
-def _nothing(start: int, count: int) -> None:
-    """No work."""
 
 
 def finish(begun: Sequence[Future[Any]]) -> List[Any]:

@@ -55,9 +55,9 @@ class Exchange:
         self._turn()
         return self._runner.feed(batch)
 
-    def begin(self, fill: Fill, urgent: bool) -> bool:
+    def begin(self, fill: Fill) -> bool:
         """Have it fill its input and execute while the caller goes on, if it can."""
-        return begin(self._runner, fill, urgent)
+        return begin(self._runner, fill)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed."""

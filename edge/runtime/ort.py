@@ -74,7 +74,7 @@ class OrtRunner:
         self._batch = batch
         return {name: buffer[:batch] for name, buffer in self._feeds.items()}
 
-    def begin(self, fill: Fill, urgent: bool) -> bool:
+    def begin(self, fill: Fill) -> bool:
         """Fill the input and execute in the crew's threads, if it has one; `run` waits for it."""
         if self._crew is None:
             return False
@@ -83,7 +83,7 @@ class OrtRunner:
             fill(start, count)
             return self._run_chunk(start, count)
 
-        self._begun = self._crew.begin(work, self._pieces(), urgent)
+        self._begun = self._crew.begin(work, self._pieces())
         return True
 
     def run(self) -> Dict[str, np.ndarray]:

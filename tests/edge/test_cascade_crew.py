@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, List
 
+import cv2
 import pytest
 
 from edge import assemble, config
@@ -65,6 +66,16 @@ def test_a_cascade_shares_the_threads_that_are_configured(folder: Path, threads:
     models.close()
     models.close()
     assert network_threads() == []
+
+
+@pytest.mark.parametrize(("pose", "threads"), [("pair", [1]), ("standing", [])])
+def test_opencv_leaves_the_cores_to_a_cascade_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pose: str, threads: List[int]
+) -> None:
+    told: List[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", told.append)
+    opened(folder, pose).close()
+    assert told == threads
 
 
 def test_a_network_alone_has_all_cores(folder: Path) -> None:

@@ -263,15 +263,14 @@ def test_hands_and_faces_are_begun_together_before_either_is_waited_for() -> Non
             order.append(f"run {part}")
             return whole()
 
-        def begin(fill: Any, urgent: bool, part: str = part) -> bool:
-            order.append(f"begin {part}, urgent: {urgent}")
+        def begin(fill: Any, part: str = part) -> bool:
+            order.append(f"begin {part}")
             return False
 
         vars(runner).update(begin=begin, run=run)
     model([frame()], [known(person)])
     assert order == [
-        "begin body, urgent: True", "run body",
-        "begin hand, urgent: False", "begin face, urgent: False", "run hand", "run face",
+        "begin body", "run body", "begin hand", "begin face", "run hand", "run face",
     ]  # fmt: skip
 
 

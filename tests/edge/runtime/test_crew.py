@@ -144,16 +144,16 @@ def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
         runner.run()
 
 
-def test_urgent_work_runs_before_what_waits() -> None:
+def test_work_is_done_in_the_order_in_which_it_was_begun() -> None:
     crew, order, go = Crew(1), [], threading.Event()
     pieces = [(0, 1), (1, 1)]
     begun = crew.begin(lambda start, count: go.wait(20), [(0, 1)])
-    begun += crew.begin(lambda start, count: order.append(("usual", start)), pieces)
-    begun += crew.begin(lambda start, count: order.append(("urgent", start)), pieces, urgent=True)
+    begun += crew.begin(lambda start, count: order.append(("hands", start)), pieces)
+    begun += crew.begin(lambda start, count: order.append(("bodies", start)), pieces)
     go.set()
     finish(begun)
     crew.close()
-    assert order == [("urgent", 0), ("urgent", 1), ("usual", 0), ("usual", 1)]
+    assert order == [("hands", 0), ("hands", 1), ("bodies", 0), ("bodies", 1)]
 
 
 def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:

@@ -1,0 +1,161 @@
+"""A loop over as many real people as a bench wants, each with both hands and a face."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import replace
+from pathlib import Path
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from edge import skeletons
+from edge.assemble import Models
+from edge.capture._synthetic_scene import Scene, Setup
+from edge.errors import DataError
+from edge.models import halves
+from edge.structures import Detections, Frame, Poses
+from tools.benches.memory import Loop
+
+_PARTS = ("left_hand", "right_hand", "face")
+_GREY = 127  # where nobody is
+_ROOM = 0.05  # around somebody, of the height
+
+
+def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps: int) -> Loop:
+    """A loop in which each camera shows the person of a picture that often, for some steps.
+
+    Raises:
+        DataError: the picture has no such person, or no room for so many.
+    """
+    tables = {"models": {"dir": str(models)}, "track": {"min_hits": 1}}
+    alone = Loop([[picture]], tables)
+    alone.publisher.close()
+    try:
+        person = look_twice(alone.models, picture)
+        full, shifts = crowded(picture, person, people)
+        loop = Loop([[full] * steps] * cameras, tables, alone.models)
+        crowd = Crowd(loop, person, shifts, steps)
+    except DataError:
+        alone.models.close()
+        raise
+    loop.pipeline.detect, loop.pipeline.pose = crowd.detect, crowd.bodies
+    loop.pipeline.parts = crowd.parts
+    return loop
+
+
+class Crowd:
+    """A real person, as often as wanted, so that the number is exact.
+
+    All networks run on real crops of everybody; what tracking and all after it are given is a
+    synthetic scene of as many people, who move.
+
+    Raises:
+        DataError: not everybody gets two hands and a face.
+    """
+
+    def __init__(self, loop: Loop, person: Poses, shifts: np.ndarray, steps: int) -> None:
+        self._detect, self._pose = loop.models.detect, loop.models.pose
+        self._bodies, parts = halves(self._pose)
+        assert parts
+        self._parts = parts
+        self._candidates = _moved(person, shifts)
+        picture = loop.cameras.take(0.0)[0].image
+        scene = Scene(Setup(people=len(shifts), motion="wave"), picture.shape[1], picture.shape[0])
+        self._truth = [_nameless(scene.poses(i, person.skeleton)) for i in range(steps)]
+        self._seen: queue.SimpleQueue[List[Poses]] = queue.SimpleQueue()  # between the halves
+        self._check(Frame(picture, 0, 0, "still"))
+
+    def detect(self, frames: Sequence[Frame]) -> List[Detections]:
+        """Boxes of the scene, after the real detector ran."""
+        self._detect(frames)
+        truth = [self._of(f) for f in frames]
+        return [Detections(t.boxes, t.person_scores) for t in truth]
+
+    def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """Keypoints of the scene, after the real network ran on the real person."""
+        self._seen.put(self._bodies(frames, [self._candidates for _ in frames]))
+        return [self._of(f) for f in frames]
+
+    def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """The same people, after the real networks looked for the real person's hands and face."""
+        self._parts(frames, self._seen.get())
+        return list(people)
+
+    def _of(self, frame: Frame) -> Poses:
+        return self._truth[frame.index % len(self._truth)]
+
+    def _check(self, frame: Frame) -> None:
+        found = self._pose([frame], [self._candidates])[0]
+        places = skeletons.get(found.skeleton).parts
+        here = [(found.scores[:, places[n]] > 0).any(1).sum() for n in _PARTS]
+        whole, wanted = int(sum(here)), len(_PARTS) * len(self._candidates)
+        if whole < wanted:
+            raise DataError(f"bench: {whole} of {wanted} hands and faces were found in the picture")
+
+
+def crowded(picture: np.ndarray, person: Poses, people: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The person cut out and pasted as often as wanted, side by side on grey.
+
+    Returns:
+        A picture of the same size, and [N,2] px by how much each copy is moved.
+
+    Raises:
+        DataError: there is no room for so many.
+    """
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = _patch(person, width, height)
+    columns, rows = width // (x2 - x1), height // (y2 - y1)
+    if people > columns * rows:
+        raise DataError(f"bench: there is no room for {people} people in the picture")
+    rows = -(-people // columns)
+    columns = -(-people // rows)
+    out = np.full_like(picture, _GREY)
+    places = np.arange(people)
+    lefts = (places % columns + 0.5) * width / columns - (x2 - x1) / 2
+    tops = (places // columns + 0.5) * height / rows - (y2 - y1) / 2
+    corners = np.stack((lefts, tops), -1).astype(np.int64)
+    for left, top in corners.tolist():
+        out[top : top + y2 - y1, left : left + x2 - x1] = picture[y1:y2, x1:x2]
+    return out, (corners - (x1, y1)).astype(np.float32)
+
+
+def _patch(person: Poses, width: int, height: int) -> Tuple[int, int, int, int]:
+    """Where somebody is in a picture, with some room around."""
+    x1, y1, x2, y2 = person.boxes[0].tolist()
+    room = _ROOM * (y2 - y1)
+    left, top = max(0, int(x1 - room)), max(0, int(y1 - room))
+    return left, top, min(width, int(x2 + room)), min(height, int(y2 + room))
+
+
+def _moved(person: Poses, shifts: np.ndarray) -> Poses:
+    """One person by each of the shifts [N,2] px."""
+    many = person.take(np.zeros(len(shifts), np.int64))
+    return replace(
+        many,
+        keypoints=many.keypoints + shifts[:, None],
+        boxes=many.boxes + np.tile(shifts, 2),
+        ids=np.arange(len(shifts)),
+    )
+
+
+def look_twice(models: Models, picture: np.ndarray) -> Poses:
+    """Whoever is surest in a picture, found there and followed once.
+
+    Raises:
+        DataError: nobody is found.
+    """
+    frame = Frame(picture, 0, 0, "still")
+    found = models.detect([frame])[0]
+    skeleton = models.pose.skeleton
+    people = Poses.of_boxes(found, len(skeletons.get(skeleton)), skeleton)
+    for _ in range(2):
+        people = models.pose([frame], [people])[0]
+    if not len(people):
+        raise DataError("bench: nobody was found in the picture that has a person")
+    return people.take(np.array([0]))
+
+
+def _nameless(poses: Poses) -> Poses:
+    nobody = np.full(len(poses), -1, np.int64)
+    return replace(poses, ids=nobody, person_scores=np.ones(len(poses), np.float32))
