@@ -101,7 +101,8 @@ _pictures = _Pictures()
 def one_thread_a_crop() -> None:
     """Where each thread that cuts has a core, OpenCV's own would only take theirs.
 
-    For the whole process. 0.96 to 0.99 of a frame's time from three people on, two cores.
+    For the whole process. 0.96 to 0.99 of a frame's time from three people on, 0.99 to 1.02 for
+    one (two cores, CPU time 0.97 in all).
     """
     cv2.setNumThreads(1)
 
