@@ -119,12 +119,13 @@ class Models:
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
         crew = self._crew if len(recipe.networks) > 1 else None  # one alone may have all cores
-        if crew:
-            one_thread_a_crop()
         for name, network in recipe.networks.items():
             full = f"{folder.name}/{name}"
             self.runners[full] = self.engines.open(folder, name, network, shapes[name], crew)
             self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
+        choices = [self.engines.choices[f"{folder.name}/{name}"] for name in opened]
+        if crew and all(choice.runtime == "ort" for choice in choices):
+            one_thread_a_crop()
         return opened
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 import cv2
 import pytest
 
-from edge import assemble, config
+from edge import assemble, config, engines
 from edge.assemble import Models
 from edge.recipe import Recipe
 from edge.runtime import Runner, begin, beside_others
@@ -68,12 +68,18 @@ def test_a_cascade_shares_the_threads_that_are_configured(folder: Path, threads:
     assert network_threads() == []
 
 
-@pytest.mark.parametrize(("pose", "threads"), [("pair", [1]), ("standing", [])])
-def test_opencv_leaves_the_cores_to_a_cascade_alone(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, pose: str, threads: List[int]
+@pytest.mark.parametrize(
+    ("pose", "served", "threads"),
+    [("pair", "ort", [1]), ("standing", "ort", []), ("pair", "trt", [])],
+)
+def test_opencv_leaves_the_cores_to_a_cascade_on_the_cpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pose: str, served: str, threads: List[int]
 ) -> None:
+    """A camera's picture is still converted by all cores where a GPU executes the networks."""
     told: List[int] = []
     monkeypatch.setattr(cv2, "setNumThreads", told.append)
+    chosen = engines.Choice
+    monkeypatch.setattr(engines, "Choice", lambda runtime, *rest: chosen(served, *rest))
     opened(folder, pose).close()
     assert told == threads
 
