@@ -94,6 +94,8 @@ def test_only_plain_convolutions() -> None:
     dense, depth = np.zeros((4, 3, 1, 1)), np.zeros((4, 1, 3, 3))
     assert can_fit(conv(), dense)
     assert can_fit(conv(group=4), depth)
+    assert can_fit(conv(), np.broadcast_to(0.0, (8, 768, 3, 3)))
+    assert not can_fit(conv(), np.broadcast_to(0.0, (133, 768, 7, 7))), "11 GB of moments"
     assert not can_fit(conv(group=2), np.zeros((4, 2, 1, 1)))
     assert not can_fit(conv(), np.zeros((4, 3, 3)))
     assert not can_fit(helper.make_node("Gemm", ["x", "w"], ["y"]), np.zeros((4, 3)))

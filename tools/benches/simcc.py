@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, List
 
 import numpy as np
+import onnx
 
 from edge.errors import InternalError
 from edge.models import ModelOptions, PoseModel, load_model
@@ -22,6 +23,9 @@ from tools.benches import Row, duel, row
 from tools.benches.memory import read_video
 from tools.benches.peer import Peer
 from tools.get import ensure_set
+from tools.quant.graph import load_model as load_graph
+from tools.quant.inputs import open_crops
+from tools.quant.network import Wishes, make
 
 ARCH = "rtmpose-m-wholebody"
 GOAL, GOAL_PX = 0.8, 0.01
@@ -43,10 +47,12 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
         np.save(files["frames"], np.stack(frames))
         np.save(files["boxes"], np.broadcast_to(boxes, (len(frames), *boxes.shape)))
         size = ("192", "256")
+        ours = _Ours(network, frames, boxes)
+        coarse = _Ours(_in_int8(network, ours.crops(), Path(folder)), frames, boxes)
         with Peer("rtmlib", _packages(), str(network), *size, *files.values()) as peer:
-            ours = _Ours(network, frames, boxes)
             times = duel(ours.round_ms, lambda: float(peer.ask()["ms"]), rounds)
             bare = duel(ours.bare_ms, lambda: float(peer.ask()["ms"]), rounds)
+            int8 = duel(coarse.round_ms, lambda: float(peer.ask()["ms"]), rounds)
         theirs = np.load(files["out"])
     apart = np.abs(ours.keypoints - theirs).max()
     return [
@@ -55,8 +61,25 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
         row("simcc: the bare network / rtmlib", bare["ratio"], "x"),
         row("simcc: ours", times["ours"], "ms"),
         row("simcc: rtmlib", times["theirs"], "ms"),
+        row("simcc: ours in INT8 / rtmlib in FP32", int8["ratio"], "x"),
         row("simcc: keypoints apart", [float(apart)], "px", GOAL_PX),
     ]
+
+
+def _in_int8(network: Path, crops: np.ndarray, folder: Path) -> Path:
+    """The network with all layers INT8; ranges do not change its speed, so the quickest will do."""
+    np.save(folder / "crops.npy", crops)
+    told = _recipe(network).networks["main"]
+    wishes = Wishes(method="minmax", max_float=0, quiet=True)
+    made = make(load_graph(network), open_crops(folder / "crops.npy", told), wishes, ARCH)
+    onnx.save(made.model, str(folder / "int8.onnx"))
+    return folder / "int8.onnx"
+
+
+def _recipe(network: Path) -> Recipe:
+    # The peer feeds BGR, whatever the network was trained with: so do we here.
+    told = Network(network.name, 192, 256, channels="bgr", mean=MEAN, std=STD)
+    return Recipe(family="simcc", skeleton="wholebody133", networks={"main": told})
 
 
 def _packages() -> List[str]:
@@ -78,14 +101,8 @@ class _Ours:
 
     def __init__(self, network: Path, pictures: List[np.ndarray], boxes: np.ndarray) -> None:
         self._frames = [Frame(p, i, i, "cam0") for i, p in enumerate(pictures)]
-        recipe = Recipe(
-            family="simcc",
-            skeleton="wholebody133",
-            # The peer feeds BGR, whatever the network was trained with: so do we here.
-            networks={"main": Network("model.onnx", 192, 256, channels="bgr", mean=MEAN, std=STD)},
-        )
         runner = open_runner(network, {"input": (3, 256, 192)}, RunnerOptions())
-        model: Any = load_model(recipe, {"main": runner}, ModelOptions())
+        model: Any = load_model(_recipe(network), {"main": runner}, ModelOptions())
         self._model: PoseModel = model
         self._runner = runner
         found = Detections(boxes, np.ones(len(boxes), np.float32))
@@ -98,6 +115,15 @@ class _Ours:
         for i, frame in enumerate(self._frames):
             self.keypoints[i] = self._model([frame], self._people)[0].keypoints
         return (time.perf_counter() - start) * 1e3 / len(self._frames)
+
+    def crops(self) -> np.ndarray:
+        """[N,3,H,W] u8: what the network is given in all frames."""
+        fed: List[np.ndarray] = []
+        scale, shift = (np.array(values)[:, None, None] for values in (STD, MEAN))
+        for frame in self._frames:
+            self._model([frame], self._people)
+            fed.append(np.rint(self._runner.feed(PEOPLE)["input"] * scale + shift))
+        return np.concatenate(fed).astype(np.uint8)
 
     def bare_ms(self) -> float:
         """The network alone on as many batches of the same size; ms per batch."""

@@ -18,13 +18,17 @@ ROWS = 3072  # places of the layer's input that are looked at
 RIDGE = 1.0  # of the mean second moment; holds back what few places cannot know
 STEPS = 127
 BLOCK = 64  # columns whose errors are moved on together
+# Inputs of one output: 3x3 of 768 channels. The moments are as many squared, several times over in
+# memory: RTMPose's last layer, 7x7 of 768, would want 11 GB each.
+WIDEST = 6912
 
 
 def can_fit(node: onnx.NodeProto, weight: np.ndarray) -> bool:
-    """Plain two-dimensional convolutions, dense or depthwise."""
+    """Plain two-dimensional convolutions, dense or depthwise, up to a width; others are rounded."""
     groups = _ints(node, "group", [1])[0]
     depthwise = weight.ndim == 4 and weight.shape[1] == 1 and groups == weight.shape[0]
-    return node.op_type == "Conv" and weight.ndim == 4 and (groups == 1 or depthwise)
+    plain = node.op_type == "Conv" and weight.ndim == 4 and (groups == 1 or depthwise)
+    return plain and weight[0].size <= WIDEST
 
 
 def fitted(
