@@ -73,12 +73,12 @@ class Crowd:
         return [Detections(t.boxes, t.person_scores) for t in truth]
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """Keypoints of the scene, after the real network ran on the real person."""
+        """Keypoints of the scene, after the real network ran on everybody."""
         self._seen.put(self._bodies(frames, [self._candidates for _ in frames]))
         return [self._of(f) for f in frames]
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """The same people, after the real networks looked for the real person's hands and face."""
+        """The same people, after the real networks looked for everybody's hands and faces."""
         self._parts(frames, self._seen.get())
         return list(people)
 
@@ -91,7 +91,10 @@ class Crowd:
         here = [(found.scores[:, places[n]] > 0).any(1).sum() for n in _PARTS]
         whole, wanted = int(sum(here)), len(_PARTS) * len(self._candidates)
         if whole < wanted:
-            raise DataError(f"bench: {whole} of {wanted} hands and faces were found in the picture")
+            raise DataError(
+                f"bench: {whole} of {wanted} hands and faces were found in the picture; take a frame "
+                "in which the networks find both hands and the face of the surest person"
+            )
 
 
 def crowded(picture: np.ndarray, person: Poses, people: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -107,7 +110,9 @@ def crowded(picture: np.ndarray, person: Poses, people: int) -> Tuple[np.ndarray
     x1, y1, x2, y2 = _patch(person, width, height)
     columns, rows = width // (x2 - x1), height // (y2 - y1)
     if people > columns * rows:
-        raise DataError(f"bench: there is no room for {people} people in the picture")
+        raise DataError(
+            f"bench: there is no room for {people} people in the picture, but for {columns * rows}"
+        )
     rows = -(-people // columns)
     columns = -(-people // rows)
     out = np.full_like(picture, _GREY)

@@ -67,7 +67,10 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
 
 
 def _in_int8(network: Path, crops: np.ndarray, folder: Path) -> Path:
-    """The network with all layers INT8; ranges do not change its speed, so the quickest will do."""
+    """The network, as much of it in INT8 as `quantize` ever writes.
+
+    Ranges do not change its speed, so those that are read quickest will do.
+    """
     np.save(folder / "crops.npy", crops)
     told = _recipe(network).networks["main"]
     wishes = Wishes(method="minmax", max_float=0, quiet=True)
