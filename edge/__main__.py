@@ -14,9 +14,11 @@ from typing import List, Optional
 # NumPy is loaded, which reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from edge import __version__, config, logs
-from edge.answer import PIPE_CLOSED, answer
+from edge import __version__
 from edge.errors import EdgeError
+from edge.service import logs
+from edge.service.stdout import PIPE_CLOSED, answer
+from edge.settings import config
 
 EPILOG = (
     "exit codes: 0 fine, 2 no such option, 65 bad data, 66 no input, 69 unavailable, "
@@ -110,7 +112,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "check":
-        from edge.check import check
+        from edge.service.check import check
 
         check(arguments.file)
         answer(f"{arguments.file}: fine\n")
@@ -125,14 +127,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         answer(config.show(settings))
         return 0
-    from edge.daemon import run
+    from edge.service.daemon import run
 
     again = (lambda: merged(arguments)) if arguments.config else None
     return run(settings, arguments.max_frames, arguments.annotate, again)
 
 
 def _provision(arguments: argparse.Namespace) -> int:
-    from edge.provision import Order, provision, systemd_version
+    from edge.service.provision import Order, provision, systemd_version
 
     order = Order(arguments.root, arguments.device, arguments.broker, arguments.ca,
                   arguments.certificate, arguments.new_key)  # fmt: skip

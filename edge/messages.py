@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import codec
 from edge.errors import InternalError
-from edge.schema import name_problem
+from edge.settings.schema import name_problem
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 SCHEMA = "pose/1"

@@ -17,7 +17,7 @@ from typing import Callable, List, Mapping, Optional, Protocol, Sequence
 import numpy as np
 
 from edge.health import Health
-from edge.stillness import Stillness
+from edge.people.stillness import Stillness
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
 
 
@@ -39,7 +39,7 @@ class Cameras(Protocol):
 
 
 class Tracker(Protocol):
-    """Who is who in one camera (edge.track)."""
+    """Who is who in one camera (edge.people.tracker)."""
 
     @property
     def calm(self) -> bool:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from edge.config import read_toml
 from edge.errors import ConfigError, NoInputError
-from edge.schema import build, key, name_problem
+from edge.settings.config import read_toml
+from edge.settings.schema import build, key, name_problem
 
 
 def _file_problem(value: str) -> Optional[str]:
@@ -84,7 +84,7 @@ def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -
 
     Args:
         folder: the model's folder.
-        read: gives the file's bytes, or refuses it (edge.trust).
+        read: gives the file's bytes, or refuses it (edge.keys.trust).
 
     Raises:
         NoInputError: no such model; lists those there are. ConfigError: names file and key.

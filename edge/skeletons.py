@@ -15,7 +15,8 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from edge._skeleton_sets import (
+from edge.errors import ConfigError
+from edge.skeleton_sets import (
     COCO17,
     FACE_MIRROR_PAIRS,
     FACE_MIRROR_RUNS,
@@ -23,7 +24,6 @@ from edge._skeleton_sets import (
     SAME_POINT,
     SETS,
 )
-from edge.errors import ConfigError
 from edge.structures import Poses
 
 PARTS = ("body", "feet", "face", "left_hand", "right_hand")

@@ -15,7 +15,7 @@ import numpy as np
 
 Rows = Union[np.ndarray, slice]
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
-VEIL_CELL_PX = 4  # as crop.cu has it, and as many bytes as _preprocess_veil.hide writes at once
+VEIL_CELL_PX = 4  # as crop.cu has it, and as many bytes as _preprocess.veil.hide writes at once
 
 
 def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:

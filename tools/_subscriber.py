@@ -11,10 +11,10 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import codec
-from edge.config import Mqtt
 from edge.errors import UnavailableError
 from edge.messages import ROOT
 from edge.publish._address import Broker, parse
+from edge.settings.config import Mqtt
 
 READY_S = 5.0
 _L = TypeVar("_L", bound="Listener")

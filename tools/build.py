@@ -13,7 +13,8 @@ from edge.recipe import Network, Recipe
 from tools import places
 from tools.engines import names, show
 from tools.engines import trt as tensorrt
-from tools.engines.half import name_nodes, to_half
+from tools.engines.build_progress import Watch
+from tools.engines.fp16 import name_nodes, to_half
 from tools.engines.machine import Gpu, Machine, has_libraries, look
 from tools.engines.plan import Plan, plan
 from tools.engines.record import describe, record_path
@@ -27,7 +28,6 @@ from tools.engines.request import (
     read_source,
     select,
 )
-from tools.engines.watch import Watch
 from tools.fetch.files import write_atomically
 
 HELP = "build a model's TensorRT engines on this machine"

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Dict, List
 
-from edge._bundle_file import Contents, open_bundle, read_files, read_head, write_bundle
-from edge._bundle_slots import Slots
+from edge.bundle.file import Contents, open_bundle, read_files, read_head, write_bundle
+from edge.bundle.slots import Slots
 from edge.errors import ConfigError, NoInputError
+from edge.keys.trust import load_key
 from edge.recipe import load_recipe
-from edge.trust import load_key
 from tools import places
 from tools.progress import Progress
 from tools.sign import load_secret, signable

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from edge import config
 from edge.errors import ConfigError, NoInputError
-from edge.schema import name_problem
+from edge.settings import config
+from edge.settings.schema import name_problem
 from tools import places
 from tools.calib import make, media, selection
 from tools.calib.make import Made, Order

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge._command_record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, verified
-from edge.commands import NAMES
+from edge.commands.receiver import NAMES
+from edge.commands.record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, verified
 from edge.errors import ConfigError, DataError, NoInputError, TempError
 from edge.messages import ROOT
-from edge.schema import name_problem
+from edge.settings.schema import name_problem
 from tools._subscriber import Listener
 from tools.sign import load_secret
 

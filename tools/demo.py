@@ -18,8 +18,8 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from edge.annotate import contact_sheet
 from edge.errors import DataError, InternalError
+from edge.service.annotate import contact_sheet
 from tools._subscriber import Subscriber
 from tools.broker import Broker, choose, install_mosquitto
 from tools.get import ensure_model, ensure_set

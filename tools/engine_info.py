@@ -77,7 +77,7 @@ def signed(path: Path, digest: str, key_file: Optional[Path]) -> str:
     """What the manifest of the models folder says of a file, and the key of the manifest."""
     root = path.resolve().parent.parent
     # Here, as cryptography warns on every import by Python 3.8.
-    from edge.trust import MANIFEST, Trust, load_key
+    from edge.keys.trust import MANIFEST, Trust, load_key
 
     key = None if key_file is None else load_key(key_file)
     if not (root / MANIFEST).is_file():

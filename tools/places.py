@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from edge.assemble import SOURCE_MODELS, default_models
+from edge.loop.assemble import SOURCE_MODELS, default_models
 
 SOURCE_SETS = Path(__file__).resolve().parent.parent / "calibration"
 

@@ -14,10 +14,10 @@ from tools.prediction.boards import BOARDS, MODES, Mode, modes
 from tools.prediction.fit import left_out, typical
 from tools.prediction.fitted import BAND, MEDIAN
 from tools.prediction.layers import macs, weights
+from tools.prediction.loop_step import MARGIN_FPS, Case, Step, bound_by, predict, slowest, sparsest
 from tools.prediction.networks import Model, find
 from tools.prediction.published import measurements
 from tools.prediction.roofline import PRECISIONS
-from tools.prediction.step import MARGIN_FPS, Case, Step, bound_by, predict, slowest, sparsest
 from tools.progress import track
 
 HELP = "predict the speed of a model on AGX Xavier and the Orins"

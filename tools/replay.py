@@ -15,14 +15,14 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from edge import config
-from edge._told_poses import Told, unpack
-from edge.assemble import build_rules
 from edge.errors import DataError, NoInputError, UnavailableError
+from edge.loop.assemble import build_rules
 from edge.messages import Builder, Clock, Message
 from edge.publish import Sink, SinkOptions, open_sink
-from edge.recording import SUFFIX, read_segment
+from edge.recording.record import Told, unpack
+from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Rule
+from edge.settings import config
 from edge.structures import Frame
 from tools.progress import Progress
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge.errors import ConfigError, DataError, NoInputError
-from edge.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
+from edge.keys.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
 from tools import places
 
 HELP = "list the files of a models folder with their hashes and sign the list"

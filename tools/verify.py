@@ -12,19 +12,19 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from edge import config
-from edge.assemble import network_file
 from edge.errors import ConfigError, DataError, NoInputError
+from edge.loop.assemble import network_file
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import SUFFIXES
+from edge.settings import config
 from tools import places
 from tools.calib import selection
 from tools.fetch.files import has_sha256, sha256_of
 from tools.proof import gate as gates
-from tools.proof import heldout, page, picture, record
-from tools.proof.floor import Floor, measure
+from tools.proof import heldout, picture, record, text_report
 from tools.proof.heldout import Files, Held, Results
-from tools.proof.relax import Measured, relax
+from tools.proof.noise_floor import Floor, measure
+from tools.proof.requantize import Measured, relax
 from tools.proof.search import Outcome, Trial, search
 
 HELP = "INT8 against FP32 on held-out frames: passes its accuracy gate or steps back"
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     picture.write(Path(proof["picture"]), held, truth, outcome.trial.results, outcome.trial.figures)
     if gated:
         proof["records"] = _settle(folder, recipe, candidate, floats, outcome, proof)
-    print(json.dumps(proof, indent=1) if arguments.json else page.text(proof))
+    print(json.dumps(proof, indent=1) if arguments.json else text_report.text(proof))
     return 0 if proof["passed"] or arguments.no_gate else FAILED
 
 

@@ -7,11 +7,11 @@ import threading
 import time
 from typing import Callable, List, Optional, Tuple
 
-from edge import config
 from edge.capture._reader import OVER, Order, Progress, Reader
 from edge.capture._ring import Allocate, Ring
 from edge.capture._source import CAMERA, RECORDING, CaptureOptions, kind, parse
 from edge.errors import EdgeError
+from edge.settings import config
 from edge.structures import CameraState
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ import threading
 import time
 from typing import Callable, List, Optional, Sequence
 
-from edge import config
 from edge.capture._camera import Camera
 from edge.capture._ring import Allocate, Ring, Slot, aligned_bytes
 from edge.capture._source import RECORDING
 from edge.errors import EdgeError
+from edge.settings import config
 from edge.structures import CameraState, Frame
 
 CameraList = List[Camera]

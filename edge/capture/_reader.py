@@ -22,7 +22,7 @@ from edge.errors import (
     TempError,
     UnavailableError,
 )
-from edge.fallen import Dispensable
+from edge.threads import Dispensable
 
 log = logging.getLogger(__name__)
 

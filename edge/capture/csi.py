@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Tuple
 
-from edge.capture import _gstreamer, _nvmm, _opencv, _query
-from edge.capture._argus import Choice, InPlace
+from edge.capture import _gstreamer, _opencv, _query
+from edge.capture._csi import nvmm
+from edge.capture._csi.argus import Choice, InPlace
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import ImportImage
 from edge.capture._opencv import GSTREAMER, Video
@@ -64,7 +65,7 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
     opener = _Opener(wish, address, options)
     if wish.memory != "copy" and wish.layout == "auto":
         try:
-            calls = _nvmm.library()
+            calls = nvmm.library()
         except UnavailableError as why:
             if wish.memory == "dmabuf":
                 raise UnavailableError(

@@ -35,9 +35,9 @@ from edge.capture._source import (
     CaptureOptions,
     EndOfStream,
 )
-from edge.capture._synthetic_draw import Canvas
-from edge.capture._synthetic_order import NEVER, Order, read
-from edge.capture._synthetic_scene import SKELETON, Scene, Setup
+from edge.capture._synthetic.address import NEVER, Order, read
+from edge.capture._synthetic.draw import Canvas
+from edge.capture._synthetic.scene import SKELETON, Scene, Setup
 from edge.errors import ConfigError, TempError
 from edge.structures import Poses
 

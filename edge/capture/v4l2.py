@@ -18,16 +18,15 @@ from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Tuple
 
 from edge.capture import CAMERA, Address, CaptureOptions, _query
-from edge.capture import _v4l2_calls as calls
-from edge.capture import _v4l2_raw as raw
 from edge.capture._memory import importer, sees_device
 from edge.capture._ring import SLICE_S, Ring, Slot, taken_ns
-from edge.capture._v4l2_buffers import Buffers, Garbage, Lent, Mapped, Refused
-from edge.capture._v4l2_calls import Io
-from edge.capture._v4l2_errors import explain, explained
-from edge.capture._v4l2_exported import Exported
-from edge.capture._v4l2_format import KINDS, Wish, agree
-from edge.capture._v4l2_picture import Convert
+from edge.capture._v4l2 import calls, raw
+from edge.capture._v4l2.buffers import Buffers, Garbage, Lent, Mapped, Refused
+from edge.capture._v4l2.calls import Io
+from edge.capture._v4l2.errors import explain, explained
+from edge.capture._v4l2.exported import Exported
+from edge.capture._v4l2.format import KINDS, Wish, agree
+from edge.capture._v4l2.picture import Convert
 from edge.errors import ConfigError, NoInputError, TempError
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Callable, List, Optional
 
-from edge import __version__, config
-from edge.answer import answer
-from edge.config import Config
+from edge import __version__
 from edge.doctor import broker, cameras, heat, machine, models, permissions, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError
+from edge.service.stdout import answer
+from edge.settings import config
+from edge.settings.config import Config
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "doctor", "examine"]
 

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
-from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError
 from edge.publish import _tls
 from edge.publish._address import Broker, parse
+from edge.settings.config import Config
 
 ANSWER_S = 5.0
 WARN_DAYS = 30
@@ -104,11 +104,11 @@ def own_certificate(broker: Broker, device: str) -> List[Finding]:
     path = broker.settings.cert_file
     if not path or broker.tls is None:
         return []
-    from edge import _own_key  # its library is loaded only where there are certificates
+    from edge.keys import own_key  # its library is loaded only where there are certificates
 
     try:
-        name = _own_key.common_name(Path(path))
-        begin, end = _own_key.valid_times(Path(path))
+        name = own_key.common_name(Path(path))
+        begin, end = own_key.valid_times(Path(path))
     except EdgeError as error:
         return [Finding("own certificate", FAIL, str(error), "edge provision --certificate FILE")]
     if name != device:

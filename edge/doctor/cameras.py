@@ -6,8 +6,8 @@ import time
 from typing import Dict, List, Optional, Tuple
 
 from edge.capture import Cameras
-from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
+from edge.settings.config import Config
 from edge.structures import CameraState
 
 IN_USE = "another program is using it"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List
 
-from edge._telemetry_sysfs import Reading
-from edge.config import Config
 from edge.doctor.finding import OK, WARN, Finding
-from edge.telemetry import Telemetry
+from edge.settings.config import Config
+from edge.telemetry.reader import Telemetry
+from edge.telemetry.sysfs import Reading
 
 FIX = ("cool it: fan, dust, sun; over-current: a stronger supply, or a smaller power mode "
        "(`nvpmodel -m`)")  # fmt: skip

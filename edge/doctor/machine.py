@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from edge.capture import _abilities as abilities
-from edge.capture import _nvmm
-from edge.capture._v4l2_calls import Io
+from edge.capture._csi import nvmm
+from edge.capture._v4l2 import abilities
+from edge.capture._v4l2.calls import Io
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import UnavailableError
 from edge.runtime.kernels import cubins
@@ -92,7 +92,7 @@ def kernels() -> List[Finding]:
 def _board_cameras(locked: bool) -> List[Finding]:
     """How frames of csi:// come, on a machine that has such cameras."""
     try:
-        _nvmm.library()
+        nvmm.library()
     except UnavailableError:
         return []
     memory = "dmabuf where the GPU takes it, else one copy" if locked else "one copy"

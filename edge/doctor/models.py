@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import List
 
 from edge import plug
-from edge._engine_fit import engine_path, judge
-from edge.assemble import models_dir, trusted_read
-from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
-from edge.engines import serving_file
 from edge.errors import EdgeError
+from edge.loop.assemble import models_dir, trusted_read
+from edge.loop.engine_fit import engine_path, judge
+from edge.loop.engines import serving_file
 from edge.recipe import Network, load_recipe
 from edge.runtime import Read
+from edge.settings.config import Config
 
 
 def models(settings: Config) -> List[Finding]:

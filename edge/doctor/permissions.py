@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 from typing import List, Optional
 
-from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
+from edge.settings.config import Config
 
 USER = "edge"
 GROUPS = ("video",)

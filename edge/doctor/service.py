@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List
 
-from edge.config import Config
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.publish._clock import clock_quality
+from edge.settings.config import Config
 
 STATE = Path("/var/lib/edge/state")
 SPARE_MB = 200  # beside what the program itself may take

@@ -10,8 +10,8 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from edge._assignment import assign
 from edge.models import _heatmap
+from edge.people.assignment import assign
 
 _NMS = 5  # px around a maximum that hold no other
 _TOP = 30  # candidates of a keypoint, and people, at most

@@ -11,7 +11,7 @@ from edge import geometry
 from edge.models import ModelOptions
 from edge.models._boxes import Candidates, best, to_frame
 from edge.models._outputs import Outputs
-from edge.models._preprocess import PAD
+from edge.models._preprocess.crops import PAD
 from edge.structures import Frame, Poses
 
 

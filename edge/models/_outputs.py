@@ -9,8 +9,8 @@ import numpy as np
 
 from edge import skeletons
 from edge.errors import ConfigError, DataError
-from edge.models import _preprocess
 from edge.models._bars import Bars
+from edge.models._preprocess import crops as preprocess
 from edge.recipe import Network, Recipe
 from edge.runtime import Crops, Runner, begin, crops_of, wanted_of
 from edge.runtime.kernels.decode import Chosen, Rows
@@ -177,20 +177,20 @@ class Outputs:
             def fill(start: int, count: int) -> None:
                 rows = slice(start, start + count)
                 hidden = veils and veils.take(rows)
-                _preprocess.sample(
+                preprocess.sample(
                     frames, which[rows], matrices[rows], self.network, out[rows], border, hidden
                 )
 
             if not begin(self.runner, fill):
                 fill(0, len(which))
 
-    def letterbox(self, frames: Sequence[Frame], border: int = _preprocess.PAD) -> np.ndarray:
+    def letterbox(self, frames: Sequence[Frame], border: int = preprocess.PAD) -> np.ndarray:
         """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
         self._bars.note(frames)
         crops = self._crops = crops_of(self.runner)
         if crops is not None:
             return crops.letterbox(frames, self.network, border)
-        return _preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
+        return preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute; the required outputs by our names, borrowed until the next feed.

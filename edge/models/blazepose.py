@@ -16,16 +16,12 @@ import numpy as np
 from edge import geometry
 from edge.errors import ConfigError, InternalError
 from edge.models import ModelOptions
-from edge.models import _blazepose_crops as crops
-from edge.models import _blazepose_decode as decode
-from edge.models import _blazepose_gate as gate
-from edge.models import _blazepose_neighbours as neighbours
-from edge.models import _blazepose_points as points
-from edge.models._blazepose_crowd import Crowd, by_frame
-from edge.models._blazepose_decode import Bodies
-from edge.models._blazepose_memory import Memory
-from edge.models._blazepose_parts import Faces, Hands
-from edge.models._blazepose_recall import Expected, Recall
+from edge.models._blazepose import crops, decode, gate, neighbours, points
+from edge.models._blazepose.crowd import Crowd, by_frame
+from edge.models._blazepose.decode import Bodies
+from edge.models._blazepose.memory import Memory
+from edge.models._blazepose.parts import Faces, Hands
+from edge.models._blazepose.recall import Expected, Recall
 from edge.models._outputs import Outputs, Shape
 from edge.recipe import Recipe
 from edge.runtime import Runner

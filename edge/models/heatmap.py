@@ -13,7 +13,7 @@ from edge.models._outputs import Outputs, skeleton_of
 from edge.models._topdown import Decode, TopDown
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
-from edge.schema import build, key
+from edge.settings.schema import build, key
 
 DECODES = ("quarter", "dark", "udp", "udp_combined", "integral", "argmax", "sikr")
 _UDP = ("udp", "udp_combined")

@@ -14,7 +14,7 @@ from edge.models._onestage import Found, OneStage
 from edge.models._outputs import Outputs, skeleton_of
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
-from edge.schema import build, key
+from edge.settings.schema import build, key
 
 _KEYPOINTS = 17
 _ROW = 3 * _KEYPOINTS + 5

@@ -21,7 +21,7 @@ from edge.models._simcc import (
 from edge.models._topdown import Decode, TopDown
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
-from edge.schema import build, key
+from edge.settings.schema import build, key
 
 Points = Tuple[np.ndarray, np.ndarray]  # places [B,K,2] and scores [B,K]
 

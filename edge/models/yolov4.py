@@ -22,7 +22,7 @@ from edge.models._outputs import Outputs
 from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
-from edge.schema import build, key
+from edge.settings.schema import build, key
 
 # yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
 _TINY = {

@@ -26,7 +26,7 @@ from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
-from edge.schema import build, key
+from edge.settings.schema import build, key
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Seque
 
 import edge
 from edge import plug
-from edge.config import Config, Mqtt, Outbox
 from edge.errors import ConfigError, EdgeError
 from edge.messages import Builder, Incoming, Message
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality
+from edge.settings.config import Config, Mqtt, Outbox
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 SCHEMES = {"mqtts": "mqtt"}
@@ -202,7 +202,7 @@ class Publisher:
         Args:
             cameras: names.
             engines: sha256 of each loaded network file.
-            runtimes: what executes each network and why (edge.engines); None = as before.
+            runtimes: what executes each network and why (edge.loop.engines); None = as before.
         """
         with self._lock:
             self._cameras, self._engines = list(cameras), dict(engines)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from edge.config import Mqtt
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.publish import _tls
-from edge.schema import build
+from edge.settings.config import Mqtt
+from edge.settings.schema import build
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 

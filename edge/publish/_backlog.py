@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Optional, Protocol, Set, Tuple
 
-from edge.outbox import Row
-from edge.publish._lanes import PAUSE_MAX_S, PAUSE_S, Held, Lanes
-from edge.publish._link import FINAL, NOBODY, TAKEN, Fetch, Loaded, read_correlation
+from edge.outbox.store import Row
+from edge.publish._notes import FINAL, NOBODY, TAKEN, Fetch, Loaded, read_correlation
+from edge.publish._ready import PAUSE_MAX_S, PAUSE_S, Held, Lanes
 
 FRESH_ROOM = 256  # newly stored events in memory; more are read from the outbox again
 ANSWERS = 256  # events that wait for a consumer at once
@@ -25,7 +25,7 @@ FOR_EVER = 2**63 - 1
 
 
 class Shelf(Protocol):
-    """What the outbox's thread does for us (edge.publish._store)."""
+    """What the outbox's thread does for us (edge.publish._outbox_thread)."""
 
     def done(self, row_id: int, token: str) -> None:
         """A row may go."""

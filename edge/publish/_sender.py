@@ -14,12 +14,12 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.messages import Message
 from edge.publish import Counters
-from edge.publish import _link as link
+from edge.publish import _notes as link
 from edge.publish._backlog import Backlog
-from edge.publish._link import Answer, Close, Link, Packet, Up
-from edge.publish._pace import Pace
-from edge.publish._store import Store
-from edge.publish._unstored import Live, Retained
+from edge.publish._backoff import Pace
+from edge.publish._notes import Answer, Close, Link, Packet, Up
+from edge.publish._outbox_thread import Store
+from edge.publish._volatile import Live, Retained
 
 log = logging.getLogger(__name__)
 

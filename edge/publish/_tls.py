@@ -7,8 +7,8 @@ import os
 import ssl
 from pathlib import Path
 
-from edge.config import Mqtt
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from edge.settings.config import Mqtt
 
 FILES = ("ca_file", "cert_file", "key_file")
 # openssl-verification-options(1), x509_vfy.h: X509_V_ERR_...
@@ -108,10 +108,10 @@ def hung_up(settings: Mqtt) -> str:
 
 def out_of_date(path: str) -> str:
     """Why a certificate is not valid now; empty when it is, or when nobody can tell."""
-    from edge import _own_key  # its library is loaded only where there is trouble
+    from edge.keys import own_key  # its library is loaded only where there is trouble
 
     try:
-        begin, end = _own_key.valid_times(Path(path))
+        begin, end = own_key.valid_times(Path(path))
     except EdgeError:
         return ""
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -25,12 +25,12 @@ from edge.messages import ROOT, Incoming, Message
 from edge.publish import Counters, SinkOptions, _tls
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
-from edge.publish._box import Settings, outbox_file
-from edge.publish._lanes import lateness
-from edge.publish._link import TAKEN, Answer, Down, Heard, Packet, Up, explain
-from edge.publish._pace import ping_s
+from edge.publish._backoff import ping_s
+from edge.publish._notes import TAKEN, Answer, Down, Heard, Packet, Up, explain
+from edge.publish._outbox_in_use import Settings, outbox_file
+from edge.publish._outbox_thread import Store
+from edge.publish._ready import lateness
 from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW, Sender
-from edge.publish._store import Store
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What is worth an event: poses in, events out. Pure: time is an argument.
 
-A rule is a file with `Options` (a frozen dataclass, checked by edge.config.build) and
+A rule is a file with `Options` (a frozen dataclass, checked by edge.settings.config.build) and
 `build(options) -> Rule`. One Rule object serves one camera.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Protocol
 
 from edge import plug
-from edge.config import build
 from edge.errors import ConfigError
+from edge.settings.config import build
 from edge.structures import PoseEvent, Poses
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from edge._assignment import assign
+from edge.people.assignment import assign
 from edge.structures import Poses
 
 # How far from where they vanished people may appear again, in their box's longer side.

@@ -7,7 +7,7 @@ from typing import Tuple
 import numpy as np
 
 from edge import skeletons
-from edge._stature import VISIBLE, heights
+from edge.people.stature import VISIBLE, heights
 from edge.structures import Poses
 
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)

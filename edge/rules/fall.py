@@ -23,7 +23,7 @@ import numpy as np
 from edge.rules import Rule
 from edge.rules._memory import Memory, named
 from edge.rules._posture import ANKLES, HIPS, KNEES, SHOULDERS, body_of, middle
-from edge.schema import key
+from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
 # Shares of the standing height (Drillis and Contini 1966): hips to shoulders, to ankles, to knees.

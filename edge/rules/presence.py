@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.rules import Rule
 from edge.rules._memory import Memory, named
-from edge.schema import key
+from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
 

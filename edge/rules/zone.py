@@ -15,7 +15,7 @@ from edge.errors import ConfigError
 from edge.rules import Rule
 from edge.rules._memory import Memory, named
 from edge.rules._posture import ANKLES, HIPS, body_of, middle
-from edge.schema import key
+from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
 _UNSEEN_S = 2.0  # who vanished inside has left after so long

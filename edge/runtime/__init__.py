@@ -90,10 +90,10 @@ class Crops(Protocol):
         border: int = 0,
         veils: Optional[Veils] = None,
     ) -> None:
-        """What `edge.models._preprocess.sample` does."""
+        """What `edge.models._preprocess.crops.sample` does."""
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
-        """What `edge.models._preprocess.letterbox` does."""
+        """What `edge.models._preprocess.crops.letterbox` does."""
 
     def peaks(
         self, x: str, y: str, reach: int = 0
@@ -177,7 +177,7 @@ def open_runner(
         shapes: the shape of one sample of each input, without the batch: fixes what the file
             leaves open and must agree with what it does not.
         options: threads and batch limit.
-        read: gives the file's bytes, or refuses it (edge.trust); nothing else reads the file.
+        read: gives the file's bytes, or refuses it (edge.keys.trust); nothing else reads the file.
 
     Raises:
         NoInputError: no such file. DataError: not a network. ConfigError: wrong shapes.

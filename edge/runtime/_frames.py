@@ -23,13 +23,13 @@ def frame_memory(prefer: str) -> Optional[Any]:
         prefer: `runtime.prefer` of the configuration; with `onnx` no GPU is touched.
 
     Returns:
-        An `edge.runtime._cuda_frames.PageLocked`, to be closed after the cameras.
+        An `edge.runtime._cuda.frames.PageLocked`, to be closed after the cameras.
     """
     if prefer == "onnx" or not _there("tensorrt", "pycuda"):
         return None
     try:
-        from edge.runtime._cuda_frames import PageLocked
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.frames import PageLocked
+        from edge.runtime._cuda.memory import open_device
 
         memory = PageLocked(open_device())
     except EdgeError as error:

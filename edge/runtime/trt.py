@@ -15,10 +15,10 @@ import numpy as np
 
 from edge.errors import DataError, InternalError, UnavailableError
 from edge.runtime import Crops, DeviceArray, Read, RunnerOptions, TensorSpec, read_plain
-from edge.runtime._cuda_memory import Device, Stream, open_device
-from edge.runtime._trt_contexts import Contexts
-from edge.runtime._trt_engine import Engine, Shape, batches, check_inputs
-from edge.runtime._trt_tensors import Chunk, Tensor
+from edge.runtime._cuda.memory import Device, Stream, open_device
+from edge.runtime._trt.contexts import Contexts
+from edge.runtime._trt.engine import Engine, Shape, batches, check_inputs
+from edge.runtime._trt.tensors import Chunk, Tensor
 
 try:
     import tensorrt as trt

@@ -17,8 +17,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
-from edge.assemble import default_models
 from edge.errors import EdgeError
+from edge.loop.assemble import default_models
 from tests.device.place import Here, Place, here
 
 NO_GPU = 69

@@ -9,9 +9,9 @@ from typing import Any, Dict, Iterator, List, Tuple
 import numpy as np
 import pytest
 
-from edge.engines import Engines
 from edge.errors import EdgeError
 from edge.health import memory_mb
+from edge.loop.engines import Engines
 from edge.models import input_shapes
 from edge.recipe import load_recipe
 from edge.runtime import Runner, RunnerOptions, open_runner
@@ -159,8 +159,8 @@ def check_loaded_there_run_here_closed_elsewhere(place: Place) -> None:
 
 def check_the_record_fits_this_machine(place: Place) -> None:
     """What was built here is what the daemon takes here."""
-    from edge.config import Runtime
     from edge.runtime import read_plain
+    from edge.settings.config import Runtime
 
     opened(place, "blazepose", "hand", "fp16").close()
     choosing = Engines(Runtime(precision="fp16", prefer="engine"), read_plain)
@@ -182,7 +182,7 @@ def check_an_engine_that_is_none_is_refused(place: Place) -> None:
 
 def check_a_long_run_needs_no_more_memory(place: Place) -> None:
     """The soak: crowds of every size, the memory of host and GPU at a tenth and at the end."""
-    from edge.runtime._cuda_context import drv
+    from edge.runtime._cuda.context import drv
 
     runner = opened(place, "blazepose", "hand", "fp16")
     inputs = pictures(runner, 40, 0)

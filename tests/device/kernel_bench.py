@@ -9,7 +9,7 @@ from typing import Any, Callable, List
 import numpy as np
 
 from edge import geometry
-from edge.models import _preprocess
+from edge.models._preprocess import crops
 from edge.recipe import Network
 from edge.runtime import DeviceArray
 from edge.structures import Frame
@@ -49,8 +49,8 @@ def median_ms(place: Place, work: Callable[[], object], wait: Callable[[], objec
 
 def bench_crops_of_a_1080p_camera(place: Place) -> None:
     """Crops 192x256 of people in NV12 and BGR frames, against OpenCV on this machine's CPU."""
-    from edge.runtime._cuda_frames import PageLocked
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.frames import PageLocked
+    from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels.cutter import Cutter
     from edge.runtime.kernels.stage import Stage
 
@@ -71,7 +71,7 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
             cut = partial(cutter.sample, [frame], which, matrices, NET)
             ours = median_ms(place, cut, engine.stream.synchronize)
             out = np.empty(engine.shape, np.float32)
-            cut = partial(_preprocess.sample, [frame], which, matrices, NET, out)
+            cut = partial(crops.sample, [frame], which, matrices, NET, out)
             opencv = median_ms(place, cut, lambda: None)
             place.say(f"          {layout:6}  {people:6}  {ours:9.3f}  {opencv:9.3f}")
             cutter.close()
@@ -82,8 +82,8 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
 
 def bench_letterbox_of_four_cameras(place: Place) -> None:
     """Four 1080p frames into one detector batch of 640x640."""
-    from edge.runtime._cuda_frames import PageLocked
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.frames import PageLocked
+    from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels.cutter import Cutter
     from edge.runtime.kernels.stage import Stage
 
@@ -106,7 +106,7 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
 
 def bench_simcc_peaks(place: Place) -> None:
     """133 keypoints of each person, axes of 576 and 768 bins."""
-    from edge.runtime._cuda_memory import DEVICE, open_device
+    from edge.runtime._cuda.memory import DEVICE, open_device
     from edge.runtime.kernels import cubins, decode
 
     device = open_device()

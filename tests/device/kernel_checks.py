@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from edge import geometry
-from edge.models import _preprocess
-from edge.models import _preprocess_veil as veil
+from edge.models._preprocess import crops as preprocess
+from edge.models._preprocess import veil
 from edge.recipe import Network
 from edge.runtime import DeviceArray
 from edge.structures import LAYOUTS, Frame, Veils
@@ -85,7 +85,7 @@ def cut(
 
 def check_crops_are_the_cpu_builds_bit_for_bit(place: Place) -> None:
     """All formats and output types; both compilers are told where to fuse."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     for count in (1,) if place.quick else (1, 64):
         for dtype in (np.float32, np.float16, np.int8, np.uint8, np.int32):
@@ -100,7 +100,7 @@ def check_crops_are_the_cpu_builds_bit_for_bit(place: Place) -> None:
 
 def check_veils_hide_the_same_pixels_as_on_the_cpu(place: Place) -> None:
     """Half of the crops have one; where it hides, they have the border's value."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     count, rng = 8, np.random.default_rng(4)
     of_crop = np.where(np.arange(count) % 2, np.arange(count) // 2, -1).astype(np.int32)
@@ -113,7 +113,7 @@ def check_veils_hide_the_same_pixels_as_on_the_cpu(place: Place) -> None:
 
 def check_crops_are_those_of_numpy(place: Place) -> None:
     """Float64 from the definitions: whole grey values, off by half a one."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     count = 4 if place.quick else 64
     ours, _ = cut(open_device(), count, np.float32)
@@ -130,7 +130,7 @@ def check_crops_are_those_of_numpy(place: Place) -> None:
 
 def check_whole_frames_are_those_of_opencv(place: Place) -> None:
     """Every number of a detector's input, in every format."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels.cutter import Cutter
     from edge.runtime.kernels.stage import Stage
 
@@ -139,7 +139,7 @@ def check_whole_frames_are_those_of_opencv(place: Place) -> None:
     cutter = Cutter(engine, Stage(engine.device))
     matrices = cutter.letterbox(given, NET, 114)
     ours, opencv = engine.seen(), np.zeros(engine.shape, np.float32)
-    np.testing.assert_array_equal(matrices, _preprocess.letterbox(given, NET, opencv, 114))
+    np.testing.assert_array_equal(matrices, preprocess.letterbox(given, NET, opencv, 114))
     np.testing.assert_array_equal(ours, opencv)
     cutter.close()
     engine.close()
@@ -147,8 +147,8 @@ def check_whole_frames_are_those_of_opencv(place: Place) -> None:
 
 def check_frames_the_gpu_sees_are_not_copied(place: Place) -> None:
     """Page-locked frames are read in place."""
-    from edge.runtime._cuda_frames import PageLocked
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.frames import PageLocked
+    from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels.cutter import Cutter
     from edge.runtime.kernels.stage import Stage
 
@@ -171,7 +171,7 @@ def check_frames_the_gpu_sees_are_not_copied(place: Place) -> None:
 
 def launched(name: str, task: Any, shape: Any, arrays: List[np.ndarray]) -> None:
     """Run a kernel over results in `arrays`, which come back filled."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels import cubins
 
     device = open_device()
@@ -184,7 +184,7 @@ def launched(name: str, task: Any, shape: Any, arrays: List[np.ndarray]) -> None
 
 def on_gpu(array: np.ndarray) -> Any:
     """A buffer with an array's bytes in it, both sides alike."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     device = open_device()
     stream, buffer = device.stream(), device.buffer(max(array.nbytes, 1))
@@ -197,7 +197,7 @@ def on_gpu(array: np.ndarray) -> Any:
 
 def back(buffer: Any, like: np.ndarray) -> np.ndarray:
     """What the GPU made of it."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     stream = open_device().stream()
     buffer.download(stream)

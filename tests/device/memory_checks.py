@@ -17,7 +17,7 @@ MB = 1 << 20
 
 def check_a_buffer_has_two_sides(place: Place) -> None:
     """What the host wrote comes back after a round through the GPU's memory."""
-    from edge.runtime._cuda_memory import DEVICE, MAPPED, PAIR, open_device
+    from edge.runtime._cuda.memory import DEVICE, MAPPED, PAIR, open_device
 
     device = open_device()
     stream, far = device.stream(), device.buffer(MB, DEVICE)
@@ -43,7 +43,7 @@ def check_a_buffer_has_two_sides(place: Place) -> None:
 
 def check_too_much_memory_is_one_line(place: Place) -> None:
     """The driver's refusal, and that the device can be used on."""
-    from edge.runtime._cuda_memory import DEVICE, open_device
+    from edge.runtime._cuda.memory import DEVICE, open_device
 
     device = open_device()
     with pytest.raises(TempError, match=r"^far too much: .*out of GPU memory.*$"):
@@ -53,7 +53,7 @@ def check_too_much_memory_is_one_line(place: Place) -> None:
 
 def check_other_threads_may_work_and_free(place: Place) -> None:
     """PyCUDA ends the process when a thread dies with a context on its stack."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     device = open_device()
     stream, buffer = device.stream(), device.buffer(MB)
@@ -76,8 +76,8 @@ def check_other_threads_may_work_and_free(place: Place) -> None:
 
 def check_a_thousand_rounds_leak_nothing(place: Place) -> None:
     """Free memory of the GPU before and after."""
-    from edge.runtime._cuda_context import drv
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.context import drv
+    from edge.runtime._cuda.memory import open_device
 
     device = open_device()
     free = []

@@ -46,7 +46,7 @@ def here() -> Here:
     kind = "integrated" if gpu.integrated else "discrete"
     name = f"{gpu.name}, compute capability {gpu.compute_capability}, {kind}, CUDA"
     has = {
-        "pycuda": _why("edge.runtime._cuda_memory"),
+        "pycuda": _why("edge.runtime._cuda.memory"),
         "tensorrt": _why("edge.runtime.trt"),
         "kernels": _why_no_kernels(gpu.compute_capability),
     }

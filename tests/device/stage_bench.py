@@ -19,10 +19,10 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 
-from edge import config
-from edge.assemble import Finish, Models, build_cameras
 from edge.errors import EdgeError
+from edge.loop.assemble import Finish, Models, build_cameras
 from edge.publish import Publisher
+from edge.settings import config
 from edge.structures import Detections, Frame, Poses
 from tests.device import stages
 from tests.device.engine_checks import opened
@@ -138,8 +138,8 @@ def frames_of(image: np.ndarray) -> Iterator[Tuple[np.ndarray, int]]:
 
 def page_locked() -> Any:
     """The same without TensorRT."""
-    from edge.runtime._cuda_frames import PageLocked
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.frames import PageLocked
+    from edge.runtime._cuda.memory import open_device
 
     device = open_device()
     return PageLocked(device) if device.can_map else None
@@ -147,7 +147,7 @@ def page_locked() -> Any:
 
 def measured(place: Place, people: int, engines: bool) -> Tuple[Dict[str, float], Dict[str, int]]:
     """Medians of every stage in ms, and the batch of every network."""
-    from edge.runtime._cuda_memory import open_device
+    from edge.runtime._cuda.memory import open_device
 
     clock, (image, found) = Clock(), stages.crowd(place, people)
     with frames_of(image) as (pictured, pointer), contextlib.ExitStack() as stack:
@@ -179,7 +179,7 @@ class Turns:
     def __init__(
         self, settings: config.Config, clock: Clock, detect: Any, pose: Any, found: Detections
     ) -> None:
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels.stage import stage_of
 
         self._clock, self._detect, self._pose, self._found = clock, detect, pose, found

@@ -28,7 +28,7 @@ def running(version: str, settings: Optional[Dict[str, Any]] = None) -> Iterator
     gpu = Gpu(version, **(settings or {}))
     with gpu.cuda.installed(tensorrt=gpu.tensorrt):
         yield gpu
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.memory import open_device
 
         open_device().close()
         gpu.cuda.check()

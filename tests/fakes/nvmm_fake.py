@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
+from edge.capture._csi.nvmm import Params, Surface
 from edge.capture._gstreamer_calls import Pipeline
-from edge.capture._nvmm import Params, Surface
 from tests.fakes.egl_fake import DISPLAY, FakeEgl
 
 FREED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

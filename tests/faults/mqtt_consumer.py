@@ -12,8 +12,8 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import codec
-from edge.config import Camera, Config, Mqtt, Publish
 from edge.publish import Publisher
+from edge.settings.config import Camera, Config, Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 GIVE_UP_S = 20.0  # generous: only a failure ever waits so long

@@ -11,8 +11,8 @@ from typing import Any, List
 
 from mqtt_consumer import config, event, until
 
-from edge.config import Outbox
 from edge.publish import Publisher
+from edge.settings.config import Outbox
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Callable, Iterator, List
 
-from edge import config
 from edge.capture import Cameras
+from edge.settings import config
 from edge.structures import CameraState, Frame
 
 QUICK = config.Capture(stall_s=0.7, timeout_s=2.5, backoff_max_s=0.5)

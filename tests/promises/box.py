@@ -18,11 +18,11 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from edge import config
 from edge.capture import Cameras
 from edge.health import Health
 from edge.pipeline import Camera, Pipeline
 from edge.publish import Publisher
+from edge.settings import config
 from edge.structures import Detections, Frame, PoseEvent, Poses
 
 ORDER: Dict[str, Any] = json.loads(sys.argv[1])

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict
 
-from edge import config
 from edge.publish import Publisher
+from edge.settings import config
 from edge.structures import PoseEvent
 
 FOLDER, URI, COUNT = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

@@ -113,8 +113,8 @@ def altered(chance: random.Random, good: bytes) -> bytes:
 
 def config_target(folder: Path) -> Target:
     """A configuration file, as `edge check` looks at it."""
-    from edge import config
-    from edge.check import check
+    from edge.service.check import check
+    from edge.settings import config
 
     path = folder / "edge.toml"
     models = f'[models]\ndir = "{GOLDEN / "models"}"\n'.encode()
@@ -168,16 +168,17 @@ def command_target(folder: Path) -> Target:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from edge import _command_deeds, config
-    from edge._command_record import canonical, sign
-    from edge._command_watch import Watch
-    from edge.commands import NAMES, Commands
+    from edge.commands import handlers
+    from edge.commands.frame_tap import Watch
+    from edge.commands.receiver import NAMES, Commands
+    from edge.commands.record import canonical, sign
+    from edge.loop.rate_limit import Pace
     from edge.messages import Incoming, Message
-    from edge.pace import Pace
+    from edge.settings import config
 
     os.fsync = lambda handle: None  # the disk is not what is tried here
     os.environ.pop("INVOCATION_ID", None)
-    _command_deeds.LOOK_S = 0.0
+    handlers.LOOK_S = 0.0
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "k.pub").write_bytes(public)
@@ -187,7 +188,7 @@ def command_target(folder: Path) -> Target:
         "state": {"dir": str(folder)},
     }))  # fmt: skip
     none: Any = None
-    deeds = _command_deeds.deeds(settings, lambda: ["door"], Watch(), Pace(none))
+    deeds = handlers.deeds(settings, lambda: ["door"], Watch(), Pace(none))
     now_ns = 10**18
     commands = Commands(settings, deeds, "0" * 16, lambda: now_ns)
     seq = [now_ns]
@@ -235,9 +236,9 @@ def command_target(folder: Path) -> Target:
 
 def ack_target(folder: Path) -> Target:
     """Answers of consumers: the correlation data that says which event they have."""
-    from edge.outbox import Entry, Outbox
+    from edge.outbox.store import Entry, Outbox
     from edge.publish._backlog import Backlog
-    from edge.publish._link import correlation
+    from edge.publish._notes import correlation
 
     box = Outbox(None, 4 << 20, "run")
     rows = box.commit([Entry("poses/v1/hall/door/event/x", b"{}", 1) for _ in range(3)], [])

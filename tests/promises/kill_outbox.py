@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Set, Tuple
 
-from edge.outbox import MINOR, NORMAL, URGENT, Entry, Outbox
+from edge.outbox.store import MINOR, NORMAL, URGENT, Entry, Outbox
 
 FOLDER, LIBRARY, FULL = Path(sys.argv[1]), ctypes.CDLL(sys.argv[2]), sys.argv[3] == "full"
 LIBRARY.calls.restype = ctypes.c_long

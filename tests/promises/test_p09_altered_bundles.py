@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from whole_daemon import MODELS, Daemon, key_pair, settings, until
 
-from edge._bundle_file import HEAD, MAGIC, write_bundle
-from edge._bundle_slots import Slots, State
+from edge.bundle.file import HEAD, MAGIC, write_bundle
+from edge.bundle.slots import Slots, State
 from edge.errors import EdgeError
 from tools.__main__ import main as tools
 

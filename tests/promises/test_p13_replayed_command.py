@@ -19,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from whole_daemon import Daemon, key_pair, settings, until
 
-from edge._command_record import sign
+from edge.commands.record import sign
 from tools.__main__ import main as tools
 from tools.command import check_answer, order
 

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sudden_death import WAYS, dies_at, points
 from whole_daemon import MODELS
 
-from edge._bundle_file import write_bundle
-from edge._bundle_slots import Slots, State
-from edge._command_memory import Memory
-from edge.trust import Trust
+from edge.bundle.file import write_bundle
+from edge.bundle.slots import Slots, State
+from edge.commands.replay_window import Memory
+from edge.keys.trust import Trust
 
 KEY = Ed25519PrivateKey.generate()
 

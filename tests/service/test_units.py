@@ -148,7 +148,7 @@ def test_udev_rules_are_well_formed() -> None:
 
 
 def test_the_default_configuration_is_fine(tmp_path: Path) -> None:
-    from edge.check import check
+    from edge.service.check import check
 
     text = (SYSTEMD / "edge.toml").read_text()
     path = tmp_path / "edge.toml"

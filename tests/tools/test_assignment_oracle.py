@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from edge._assignment import assign
+from edge.people.assignment import assign
 
 
 @pytest.mark.parametrize("forbidden", [0.0, 0.5, 0.95])

@@ -20,10 +20,10 @@ from tests.fakes.tensorrt_fake import VERSIONS, Fake, make, names
 from tools import build as command
 from tools.__main__ import main
 from tools.engines import trt
+from tools.engines.build_progress import Watch
 from tools.engines.machine import Machine
 from tools.engines.plan import Plan, plan
 from tools.engines.request import Request, parse_batch, read_source
-from tools.engines.watch import Watch
 from tools.quant.cache import read_cache
 
 OLD = [v for v in VERSIONS if not v.startswith("11")]

@@ -8,7 +8,7 @@ from typing import Any, List
 
 import pytest
 
-from edge._bundle_slots import Slots
+from edge.bundle.slots import Slots
 from tools.__main__ import main
 
 MODELS = Path(__file__).resolve().parents[1] / "edge" / "golden" / "models"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge import config
-from edge.assemble import Models
 from edge.errors import DataError, InternalError
+from edge.loop.assemble import Models
 from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
+from edge.settings import config
 from tools.calib.record import from_pixels, load_pixels, look_at, record, to_pixels
 from tools.calib.store import Store
 

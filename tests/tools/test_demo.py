@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import config
 from edge.errors import DataError, InternalError, UnavailableError
+from edge.settings import config
 from tools import demo
 from tools.__main__ import main
 from tools.broker import install_mosquitto
@@ -80,8 +80,8 @@ def test_everything_is_shown_and_left_behind(
 
 
 def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Path) -> None:
-    from edge.assemble import build_rules
-    from edge.config import build, complete
+    from edge.loop.assemble import build_rules
+    from edge.settings.config import build, complete
 
     text = demo.CONFIG.format(
         cameras="".join(f'[[cameras]]\nname = "cam0{i}"\nsource = "file://x"\n' for i in range(5)),

@@ -23,7 +23,7 @@ from tools import build, engine_info
 from tools.__main__ import main
 from tools.engines import machine as machines
 from tools.engines.fit import installed_tensorrt, judge, same_version
-from tools.engines.half import LARGEST, fragile_nodes, to_half
+from tools.engines.fp16 import LARGEST, fragile_nodes, to_half
 from tools.engines.machine import Machine, has_libraries, look, read_gpu, read_l4t
 from tools.engines.network import macs, precision, ranges, tensor_shapes
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import config
-from edge.assemble import Models
-from edge.engines import Engines
+from edge.loop.assemble import Models
+from edge.loop.engines import Engines
+from edge.settings import config
 from edge.structures import Detections, Frame, Poses
 from tests.fakes import kernel_cpu
 from tests.fakes.gpu import Gpu, running

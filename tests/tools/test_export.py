@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
-from edge.models import _preprocess
+from edge.models._preprocess import crops
 from edge.structures import Frame
 from tools.__main__ import main
 from tools.arch import Network, build, describe, random_weights, samples
@@ -220,7 +220,7 @@ def test_crops_are_the_daemons(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), image)
     got = samples.inputs(about, samples.images_at([tmp_path], 4))
     wanted = np.empty((1, 3, 416, 416), np.float32)
-    _preprocess.letterbox([Frame(image, 0, 0, "c")], samples.input_of(about), wanted)
+    crops.letterbox([Frame(image, 0, 0, "c")], samples.input_of(about), wanted)
     np.testing.assert_array_equal(got, wanted)
 
 

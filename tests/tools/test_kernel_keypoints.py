@@ -8,14 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import config, geometry, skeletons
-from edge.assemble import Models
-from edge.models import _preprocess
+from edge import geometry, skeletons
+from edge.loop.assemble import Models
+from edge.models._preprocess import crops as preprocess
+from edge.people.tracker import Tracker
 from edge.recipe import Network
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
+from edge.settings import config
 from edge.structures import Detections, Frame, Poses, Veils
-from edge.track import Tracker
 from tests.fakes import kernel_cpu
 from tools.get import ensure_model, ensure_set
 
@@ -41,13 +42,13 @@ class Kernels:
         veils: Optional[Veils] = None,
     ) -> None:
         room = self.runner.feed(len(which))[network.input]
-        _preprocess.sample(frames, which, matrices, network, room, border, veils)
+        preprocess.sample(frames, which, matrices, network, room, border, veils)
         ours = kernel_cpu.sampled(frames, which, matrices, network, border=border, veils=veils)
         self._take(room, ours, network)
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
         room = self.runner.feed(len(frames))[network.input]
-        matrices = _preprocess.letterbox(frames, network, room, border)
+        matrices = preprocess.letterbox(frames, network, room, border)
         self._take(room, kernel_cpu.letterboxed(frames, network, border=border), network)
         return matrices
 
@@ -139,10 +140,10 @@ def test_pixels_agree(layout: str, whole: bool) -> None:
     matrices = geometry.crop_affine(boxes, (256, 256), rotations_rad=np.array([0.4, -2.0]))
     out = np.zeros((2, *net.sample_shape), np.float32)
     if whole:
-        _preprocess.letterbox(frames, net, out)
+        preprocess.letterbox(frames, net, out)
         ours = kernel_cpu.letterboxed(frames, net)
     else:
-        _preprocess.sample(frames, np.arange(2), matrices, net, out)
+        preprocess.sample(frames, np.arange(2), matrices, net, out)
         ours = kernel_cpu.sampled(frames, [0, 1], matrices, net)
     if whole or SAMPLES_ALIKE:
         np.testing.assert_array_equal(ours, out)

@@ -18,10 +18,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import codec
-from edge.config import Camera, Config, Mqtt, Publish
 from edge.health import Health
 from edge.messages import Builder, Message
 from edge.publish import Publisher
+from edge.settings.config import Camera, Config, Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 from tools._subscriber import Received
 from tools.broker import Broker, free_port

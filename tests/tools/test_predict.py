@@ -19,11 +19,11 @@ from tools.prediction.fit import Stack, fit, left_out, solve, typical
 from tools.prediction.fitted import BAND, EFFICIENCIES, MEDIAN
 from tools.prediction.graph import layers_of
 from tools.prediction.layers import table
+from tools.prediction.loop_step import LOOP_SHARE, Case, engine_s, predict, sparsest
 from tools.prediction.networks import find
 from tools.prediction.published import measurements
 from tools.prediction.roofline import element_bytes, load, seconds
 from tools.prediction.shapes import shapes
-from tools.prediction.step import LOOP_SHARE, Case, engine_s, predict, sparsest
 
 ORIN = MODES["agx-orin-64:MAXN"]
 XAVIER = MODES["agx-xavier:MAXN"]

@@ -17,7 +17,7 @@ from tools.quant import collect, qdq, ranges, sensitivity, trial
 from tools.quant.cache import read_cache, write_cache
 from tools.quant.correct import correct
 from tools.quant.graph import Plan, heads, load_model, plan, wire
-from tools.quant.walk import Walk
+from tools.quant.side_by_side import Walk
 
 PIXELS = quant_nets.pictures(12)
 FEEDS = [{"input": (PIXELS[i : i + 4] / 255).astype(np.float32)} for i in range(0, 12, 4)]

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from edge.assemble import network_file
 from edge.errors import DataError
+from edge.loop.assemble import network_file
 from edge.recipe import load_recipe
 from tests.tools import quant_nets
 from tools.__main__ import main

@@ -18,7 +18,7 @@ from edge import skeletons
 from edge.recipe import Gate, load_recipe
 from edge.structures import Detections, Poses
 from tools.__main__ import main
-from tools.proof import compare, gate, relax
+from tools.proof import compare, gate, requantize
 from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
 from tools.proof.record import give_back
@@ -199,12 +199,12 @@ def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ranges.write_text(json.dumps({"layer_error": losses, "layer_macs": macs}))
         return 0
 
-    monkeypatch.setattr(relax.quantize, "run", quantize)
+    monkeypatch.setattr(requantize.quantize, "run", quantize)
     recipe = load_recipe(tmp_path / "standing")
-    measured: relax.Measured = {}
+    measured: requantize.Measured = {}
     for share in (0.45, 0.65):
         words: Any = ("standing", recipe, "main", share, tmp_path, "gym", True, measured)
-        assert relax.relax(tmp_path, *words) == candidate_file
+        assert requantize.relax(tmp_path, *words) == candidate_file
     assert asked == [(True, []), (False, ["c"]), (False, ["c", "a[[]0]"])]
     assert list(measured) == ["main"]
 

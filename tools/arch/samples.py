@@ -10,7 +10,7 @@ import numpy as np
 
 from edge import geometry
 from edge.errors import DataError, NoInputError
-from edge.models import _preprocess
+from edge.models._preprocess import crops
 from edge.recipe import Network as Input
 from edge.structures import Frame
 from tools.arch.catalog import Architecture
@@ -98,10 +98,10 @@ def inputs(architecture: Architecture, images: Sequence[np.ndarray]) -> np.ndarr
     frames = [Frame(np.ascontiguousarray(im), i, 0, "export") for i, im in enumerate(images)]
     out = np.empty((len(frames), *network.sample_shape), np.float32)
     if architecture.family != "simcc":
-        _preprocess.letterbox(frames, network, out)
+        crops.letterbox(frames, network, out)
         return out
     boxes = np.array([[0, 0, *frame.size] for frame in frames], np.float32)
     # The image is the whole region, not the person in the middle of it: nothing is added around.
     matrices = geometry.crop_affine(boxes, (network.width, network.height), padding=1.0)
-    _preprocess.sample(frames, np.arange(len(frames)), matrices, network, out)
+    crops.sample(frames, np.arange(len(frames)), matrices, network, out)
     return out

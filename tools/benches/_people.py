@@ -10,9 +10,9 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from edge import skeletons
-from edge.assemble import Models
-from edge.capture._synthetic_scene import Scene, Setup
+from edge.capture._synthetic.scene import Scene, Setup
 from edge.errors import DataError
+from edge.loop.assemble import Models
 from edge.models import halves
 from edge.structures import Detections, Frame, Poses
 from tools.benches.memory import Loop
@@ -92,8 +92,8 @@ class Crowd:
         whole, wanted = int(sum(here)), len(_PARTS) * len(self._candidates)
         if whole < wanted:
             raise DataError(
-                f"bench: {whole} of {wanted} hands and faces were found in the picture; take a frame "
-                "in which the networks find both hands and the face of the surest person"
+                f"bench: {whole} of {wanted} hands and faces were found in the picture; take a "
+                "frame in which the networks find both hands and the face of the surest person"
             )
 
 

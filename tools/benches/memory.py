@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence
 import cv2
 import numpy as np
 
-from edge import config
-from edge.assemble import Finish, Models, build_cameras
 from edge.errors import NoInputError
 from edge.health import Health
+from edge.loop.assemble import Finish, Models, build_cameras
 from edge.models import halves
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
+from edge.settings import config
 from edge.structures import CameraState, Frame
 
 RATE_HZ = 30.0

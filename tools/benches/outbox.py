@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
-from edge import config
 from edge.errors import UnavailableError
-from edge.outbox import Entry, Outbox
+from edge.outbox.store import Entry, Outbox
 from edge.publish import Publisher
+from edge.settings import config
 from edge.structures import PoseEvent
 from tools.benches import Row, row
 from tools.benches._crowd import Crowd

@@ -8,11 +8,12 @@ from typing import Callable, List
 
 import numpy as np
 
-from edge import config, skeletons
+from edge import skeletons
 from edge.models._simcc import decode
-from edge.smooth import Smoother
+from edge.people.smoother import Smoother
+from edge.people.tracker import Tracker
+from edge.settings import config
 from edge.structures import Poses
-from edge.track import Tracker
 from tools.benches import Row, row
 
 GOAL_MS = 5.0

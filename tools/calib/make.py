@@ -11,11 +11,11 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from edge.assemble import Models
-from edge.config import Config
 from edge.errors import ConfigError, DataError, NoInputError
+from edge.loop.assemble import Models
+from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
-from tools.calib import choose, live, media, report, selection
+from tools.calib import camera_recording, choose, media, report, selection
 from tools.calib.record import record
 from tools.calib.scan import Look, Seen, scan, strides
 from tools.calib.selection import CALIBRATION, FOLDERS, HELD_OUT, Picture, Selection
@@ -132,7 +132,7 @@ def _clips(order: Order, part: Path) -> List[media.Clip]:
     room = WATCHED * (order.frames + order.held_out)
     for number, uri in enumerate(cameras):
         place = part / f"camera{number}"
-        clips.append(live.spool(uri, order.seconds, room, place, order.quiet))
+        clips.append(camera_recording.spool(uri, order.seconds, room, place, order.quiet))
     return clips
 
 

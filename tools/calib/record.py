@@ -12,14 +12,15 @@ from typing import Any, Callable, Dict, Iterable, Sequence
 
 import numpy as np
 
-from edge import config, skeletons
-from edge.assemble import Models, models_dir
+from edge import skeletons
 from edge.errors import DataError, InternalError
+from edge.loop.assemble import Models, models_dir
 from edge.models import PoseModel
+from edge.people.tracker import Tracker
 from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
+from edge.settings import config
 from edge.structures import Detections, Frame, Poses
-from edge.track import Tracker
 from tools.calib.store import Store
 
 LOOKS = 2  # the second look at a frame crops around the first one's points, as in a running camera

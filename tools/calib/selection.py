@@ -1,13 +1,13 @@
 """What a calibration set is made of, as it stands in its set.toml."""
 
-# Annotations are evaluated by edge.schema: typing.List, and no postponed evaluation.
+# Annotations are evaluated by edge.settings.schema: typing.List, and no postponed evaluation.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
-from edge.config import read_toml
 from edge.errors import ConfigError, DataError, NoInputError
-from edge.schema import build, key
+from edge.settings.config import read_toml
+from edge.settings.schema import build, key
 from tools.fetch.files import has_sha256, write_atomically
 
 FILE, BESIDE = "set.toml", "selection.toml"  # beside the set.toml of a set that is fetched

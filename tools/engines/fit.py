@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from edge._engine_fit import same_version as same_version  # the daemon judges by the same
+from edge.loop.engine_fit import same_version as same_version  # the daemon judges by the same
 from tools.engines.machine import Machine
 
 PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt_bindings")

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped,u
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.recipe import Network, Recipe, load_recipe
-from tools.engines.half import fragile_nodes, name_nodes
+from tools.engines.fp16 import fragile_nodes, name_nodes
 
 Batch = Tuple[int, int, int]
 Shape = Tuple[int, ...]

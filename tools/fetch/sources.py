@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
-from edge.config import read_toml
 from edge.errors import ConfigError, NoInputError
 from edge.recipe import Weights
-from edge.schema import build, key
+from edge.settings.config import read_toml
+from edge.settings.schema import build, key
 
 SUFFIXES = {"pypi": ".whl", "npm": ".tgz", "debian": ".deb"}
 HEX = frozenset("0123456789abcdef")

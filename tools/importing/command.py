@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Tuple
 
 from edge.errors import ConfigError, DataError, EdgeError
 from edge.recipe import Network, Recipe, load_recipe
-from edge.schema import name_problem
+from edge.settings.schema import name_problem
 from tools.importing import trial
 from tools.importing.graph import Graph, any_batch, read
 from tools.importing.outputs import Shape, names_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Sequence
 
 from tools.prediction.fitted import BAND
-from tools.prediction.step import MARGIN_FPS, Step
+from tools.prediction.loop_step import MARGIN_FPS, Step
 
 
 def write(path: Path, steps: Sequence[Step]) -> None:

@@ -6,7 +6,7 @@ from typing import Dict, List, Sequence
 
 from tools.prediction.fit import Compared, typical
 from tools.prediction.fitted import BAND, MEDIAN
-from tools.prediction.step import LOOP_SHARE, Step
+from tools.prediction.loop_step import LOOP_SHARE, Step
 
 LABEL = (
     "PREDICTION, not a measurement: a roofline fitted to published times; nine of ten published "

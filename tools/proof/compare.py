@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from edge import geometry
-from edge._assignment import assign
+from edge.people.assignment import assign
 from edge.skeletons import Skeleton
 from edge.structures import Detections, Poses
 
@@ -71,8 +71,8 @@ def poses(
         found: the candidate's.
         skeleton: of both.
         sure: [N,K] bool of each frame, of which keypoints the figures are, and of those people
-            who have any (tools.proof.floor). The figures of everybody are then beside them; lost
-            and gained people are always everybody's.
+            who have any (tools.proof.noise_floor). The figures of everybody are then beside them;
+            lost and gained people are always everybody's.
     """
     matches = [pairs(a.boxes, b.boxes) for a, b in zip(truth, found)]
     a = _joined([t.take(rows) for t, (rows, _) in zip(truth, matches)], skeleton)

@@ -12,9 +12,9 @@ LEAST_JUDGED = 0.5  # of the people: of fewer, a gate proves nothing
 def failures(figures: Mapping[str, Any], gate: Gate) -> List[str]:
     """What keeps a candidate out, one line each; empty = it passes.
 
-    Where FP32's own floor is known (tools.proof.floor), OKS and px are of the people whose pose it
-    holds. Shares of people and keypoints, and the OKS of everybody, may be below those of FP32
-    against itself by what the limits leave; so may a detector's shares of people.
+    Where FP32's own floor is known (tools.proof.noise_floor), OKS and px are of the people whose
+    pose it holds. Shares of people and keypoints, and the OKS of everybody, may be below those of
+    FP32 against itself by what the limits leave; so may a detector's shares of people.
 
     Args:
         figures: summary of `compare.poses` or `compare.detections`.

@@ -9,11 +9,12 @@ from typing import Dict, List, Optional, cast
 
 import numpy as np
 
-from edge import config, skeletons
+from edge import skeletons
 from edge.errors import DataError
 from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import Runner, RunnerOptions, open_runner
+from edge.settings import config
 from edge.structures import Detections, Frame, Poses
 from tools.calib import selection
 from tools.calib.record import pose_twice

@@ -8,7 +8,7 @@ from typing import List, Tuple
 import cv2
 import numpy as np
 
-from edge.annotate import FONT, contact_sheet, draw
+from edge.service.annotate import FONT, contact_sheet, draw
 from edge.structures import Detections
 from tools.proof.compare import Figures
 from tools.proof.heldout import Held, Results

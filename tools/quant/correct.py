@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from tools.quant.fit import can_fit, fitted
 from tools.quant.graph import Layer, Plan, wire
-from tools.quant.walk import Batches, Walk
+from tools.quant.side_by_side import Batches, Walk
 
 CORRECTED = ("Conv", "ConvTranspose")
 

@@ -12,14 +12,14 @@ from tools.engines.network import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
 from tools.quant.collect import Feeds, histograms
-from tools.quant.finish import finish
 from tools.quant.graph import Graph, Plan, layers, plan, wire
 from tools.quant.inputs import Crops, split
 from tools.quant.qdq import problems
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
+from tools.quant.side_by_side import Batches
 from tools.quant.trial import Trial, compare, open_trial, read_ranges
-from tools.quant.walk import Batches
+from tools.quant.tuning import finish
 
 CHOICE_CROPS = 48  # that choose between methods
 LAYER_CROPS = 16  # that rank the layers, and the equalizations over all methods

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.errors import InternalError
 from edge.runtime import DeviceArray
-from edge.runtime._cuda_memory import Buffer, Module
+from edge.runtime._cuda.memory import Buffer, Module
 from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
 
 _FLOATS = (np.float32, np.float16)

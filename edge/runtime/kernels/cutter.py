@@ -11,7 +11,7 @@ from edge import geometry
 from edge.errors import InternalError
 from edge.recipe import Network
 from edge.runtime import DeviceArray
-from edge.runtime._cuda_memory import Buffer, Device, Stream
+from edge.runtime._cuda.memory import Buffer, Device, Stream
 from edge.runtime.kernels import cubins
 from edge.runtime.kernels.chooser import RowChooser
 from edge.runtime.kernels.crops import (

@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from edge.runtime._cuda_memory import PAIR, Buffer, Device, Stream
+from edge.runtime._cuda.memory import PAIR, Buffer, Device, Stream
 from edge.runtime._frames import staged
 from edge.structures import Frame
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from fake_opencv import backends, elements
 
-from edge.capture import CaptureOptions, Ring, Slot, _gstreamer, _nvmm, csi, open_source, parse
+from edge.capture import CaptureOptions, Ring, Slot, _gstreamer, csi, open_source, parse
+from edge.capture._csi import nvmm
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import aligned_bytes
 from edge.errors import ConfigError, TempError, UnavailableError
@@ -80,7 +81,7 @@ def board(monkeypatch: Any, tmp_path: Any, capture: Any) -> Iterator[Board]:
     backends(monkeypatch, cv2.CAP_GSTREAMER)
     elements(monkeypatch, tmp_path, "nvarguscamerasrc")
     capture.size = SIZE
-    monkeypatch.setattr(_nvmm, "library", lambda: library)
+    monkeypatch.setattr(nvmm, "library", lambda: library)
     monkeypatch.setattr(csi, "Pipeline", started)
     monkeypatch.setattr(_gstreamer, "csi_in_place", lambda *_, buffers: nvmm_fake.TEXT)
     memory = Memory(library)
@@ -317,7 +318,7 @@ def test_the_pipeline_on_the_board() -> None:
 
 def test_structures_are_as_large_as_the_headers() -> None:
     """nvbufsurface.h on 64-bit machines: counted by hand, field by field."""
-    assert (ctypes.sizeof(_nvmm.Surface), _nvmm.Surface.list.offset) == (64, 24)
-    assert ctypes.sizeof(_nvmm.Params) == 384
-    offsets = {n: getattr(_nvmm.Params, n).offset for n in ("fd", "planes", "mapped", "egl_image")}
+    assert (ctypes.sizeof(nvmm.Surface), nvmm.Surface.list.offset) == (64, 24)
+    assert ctypes.sizeof(nvmm.Params) == 384
+    offsets = {n: getattr(nvmm.Params, n).offset for n in ("fd", "planes", "mapped", "egl_image")}
     assert offsets == {"fd": 24, "planes": 48, "mapped": 280, "egl_image": 312}

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from fake_plug import Gate, Plug, plain
 
-from edge import config
 from edge.capture import RECORDING, EndOfStream
 from edge.capture._camera import Camera
 from edge.capture._reader import Reader, spread
@@ -26,6 +25,7 @@ from edge.errors import (
     TempError,
     UnavailableError,
 )
+from edge.settings import config
 
 Eventually = Callable[[Callable[[], object]], None]
 QUICK = config.Capture(stall_s=9, timeout_s=0.5, backoff_max_s=0.1, max_megapixels=0.1)

@@ -15,9 +15,9 @@ import pytest
 from fake_plug import Gate, Plug, plain
 from films import film, number_of
 
-from edge import config
 from edge.capture import RECORDING, Cameras
 from edge.errors import ConfigError, DataError, NoInputError
+from edge.settings import config
 from edge.structures import Frame
 
 Eventually = Callable[[Callable[[], object]], None]

@@ -12,7 +12,7 @@ import pytest
 from fake_opencv import backends, elements
 from films import film, picture
 
-from edge import config, plug
+from edge import plug
 from edge.capture import (
     CAMERA,
     PLAYBACK,
@@ -27,6 +27,7 @@ from edge.capture import (
     open_source,
 )
 from edge.errors import ConfigError
+from edge.settings import config
 
 # v4l2 needs a kernel: its tests keep these promises on a fake one.
 ELSEWHERE = {"v4l2"}

@@ -19,7 +19,7 @@ from edge.capture._source import (
     open_source,
     parse,
 )
-from edge.capture._synthetic_draw import Canvas
+from edge.capture._synthetic.draw import Canvas
 from edge.errors import ConfigError, DataError, NoInputError, TempError
 
 SMALL = "width=160&height=120"

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import skeletons
-from edge.capture import _synthetic_body as body
-from edge.capture import _synthetic_face as face
+from edge.capture._synthetic import body, face
 
 WHOLE = skeletons.get("wholebody133")
 FINGERS = [(first + 4 * i, first + 4 * i + 1 + k) for first in (92, 113) for i in range(5)

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.capture import _synthetic_bvh as bvh
-from edge.capture import _synthetic_bvh_body as bvh_body
-from edge.capture import _synthetic_deepmimic as deepmimic
-from edge.capture._synthetic_body import AT, LEG, THIGH, build
-from edge.capture._synthetic_load import load
-from edge.capture._synthetic_scene import Scene, Setup
+from edge.capture._synthetic import bvh, bvh_body, deepmimic
+from edge.capture._synthetic.body import AT, LEG, THIGH, build
+from edge.capture._synthetic.load import load
+from edge.capture._synthetic.scene import Scene, Setup
 from edge.errors import ConfigError, DataError, NoInputError
 
 ROOM = Path(__file__).resolve().parents[3] / "calibration"

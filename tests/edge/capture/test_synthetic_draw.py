@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture._synthetic_draw import Canvas, mark
-from edge.capture._synthetic_gaits import MOTIONS
-from edge.capture._synthetic_scene import Scene, Setup
+from edge.capture._synthetic.draw import Canvas, mark
+from edge.capture._synthetic.gaits import MOTIONS
+from edge.capture._synthetic.scene import Scene, Setup
 
 
 def drawn(scene, index, **options):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edge.capture import _synthetic_gaits as gaits
-from edge.capture._synthetic_body import AT, build
-from edge.capture._synthetic_motion import ease
+from edge.capture._synthetic import gaits
+from edge.capture._synthetic.body import AT, build
+from edge.capture._synthetic.motion import ease
 
 STATURE = 1.75
 STEP_S = 0.01

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import skeletons
-from edge.capture._synthetic_camera import around, hidden
-from edge.capture._synthetic_scene import SKELETON, Scene, Setup
+from edge.capture._synthetic.camera import around, hidden
+from edge.capture._synthetic.scene import SKELETON, Scene, Setup
 from edge.errors import ConfigError
 
 SIZE = (640, 480)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fake_kernel import CAP_MPLANE, CAP_STREAMING, DAMAGED, MONOTONIC, STALL, FakeKernel, frame
 
-from edge.capture import _v4l2_calls as calls
 from edge.capture._ring import Ring, aligned_bytes
 from edge.capture._source import CaptureOptions
-from edge.capture._v4l2_format import Wish
+from edge.capture._v4l2 import calls
+from edge.capture._v4l2.format import Wish
 from edge.capture.v4l2 import V4l2
 from edge.errors import NoInputError, TempError
 

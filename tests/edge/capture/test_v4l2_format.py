@@ -3,9 +3,9 @@
 import pytest
 from fake_kernel import FakeKernel
 
-from edge.capture import _v4l2_calls as calls
 from edge.capture._source import CaptureOptions, parse
-from edge.capture._v4l2_format import Wish
+from edge.capture._v4l2 import calls
+from edge.capture._v4l2.format import Wish
 from edge.capture.v4l2 import V4l2, _wish
 from edge.errors import ConfigError, DataError
 

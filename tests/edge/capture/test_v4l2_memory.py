@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from fake_kernel import FakeKernel, frame
 
-from edge import config, doctor
+from edge import doctor
 from edge.capture import Cameras, Ring
-from edge.capture import _abilities as abilities
 from edge.capture._memory import aligned_bytes
 from edge.capture._source import CaptureOptions
-from edge.capture._v4l2_format import Wish
+from edge.capture._v4l2 import abilities
+from edge.capture._v4l2.format import Wish
 from edge.capture.v4l2 import V4l2
 from edge.errors import TempError
+from edge.settings import config
 
 SIZE = (64, 48)
 BGR = {"BGR3": {SIZE: [30]}}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
-from edge.capture._v4l2_format import Wish
-from edge.capture._v4l2_picture import jpeg_size
+from edge.capture._v4l2.format import Wish
+from edge.capture._v4l2.picture import jpeg_size
 from edge.capture.v4l2 import V4l2
 
 SIZE = (64, 48)

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from edge.capture import _v4l2_raw as raw
+from edge.capture._v4l2 import raw
 
 # sizeof and offsetof of gcc on x86-64; aarch64 is the same (LP64, same alignments).
 SIZES = {

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 
 from edge.models import ModelOptions, load_model
-from edge.models import _blazepose_points as points
+from edge.models._blazepose import points
 from edge.recipe import Network, Recipe
 from edge.runtime import TensorSpec
 from edge.structures import Frame, Poses

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from edge import skeletons
 from edge.errors import ConfigError, DataError, InternalError
 from edge.models import ModelOptions, load_model
-from edge.models import _blazepose_crops as crops
-from edge.models import _blazepose_decode as decode
-from edge.models import _blazepose_points as points
-from edge.models._blazepose_memory import Memory
-from edge.models._blazepose_recall import Expected, Recall
+from edge.models._blazepose import crops, decode, points
+from edge.models._blazepose.memory import Memory
+from edge.models._blazepose.recall import Expected, Recall
 from edge.structures import Poses
 
 TOES = points.SMALL_TOES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from model_fakes import RecordedRunner, frame, model
 
-from edge.models import _preprocess
+from edge.models._preprocess import crops
 from edge.recipe import Network
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
@@ -23,7 +23,7 @@ class Crops:
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
         room = self.runner.feed(len(frames))["input"]
-        return _preprocess.letterbox(frames, network, room, border)
+        return crops.letterbox(frames, network, room, border)
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
         self.chosen += 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from blazepose_fakes import cascade, frame, known, new, standing
 
-from edge.models import _preprocess_veil as veil
+from edge.models._preprocess import veil
 from edge.structures import Poses
 
 # BlazePose's points. Who stands on the left stretches out the right arm, their left is shared.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from blazepose_fakes import Person, cascade, frame, known, new, standing
 
-from edge.models import _blazepose_points as points
+from edge.models._blazepose import points
 from edge.structures import Poses
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edge import geometry
-from edge.models import _preprocess as p
+from edge.models._preprocess import crops as p
 from edge.recipe import Network
 from edge.structures import Frame
 

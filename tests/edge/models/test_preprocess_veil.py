@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.models import _preprocess as preprocess
-from edge.models import _preprocess_veil as veil
-from edge.models._preprocess_veil import Silhouettes
+from edge.models._preprocess import crops as preprocess
+from edge.models._preprocess import veil
+from edge.models._preprocess.veil import Silhouettes
 from edge.recipe import Network
 from edge.structures import VEIL_CELL_PX, Frame, Veils
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import geometry
-from edge.models import _preprocess as p
-from edge.models import _preprocess_wide
+from edge.models._preprocess import crops as p
+from edge.models._preprocess import wide as preprocess_wide
 from edge.recipe import Network
 from edge.structures import Frame
 
 NOISE = np.random.default_rng(7).integers(0, 256, (180, 240, 3), np.uint8)
 
 
-class Poisoned(_preprocess_wide._Pictures):
+class Poisoned(preprocess_wide._Pictures):
     """What was not converted shows."""
 
     def like(self, picture: np.ndarray) -> np.ndarray:
@@ -30,8 +30,8 @@ class Poisoned(_preprocess_wide._Pictures):
 
 def cut(monkeypatch: pytest.MonkeyPatch, faster: bool, matrix: np.ndarray, frame: Frame,
         net: Network) -> np.ndarray:  # fmt: skip
-    monkeypatch.setattr(_preprocess_wide, "FASTER", faster)
-    monkeypatch.setattr(_preprocess_wide, "_pictures", Poisoned())
+    monkeypatch.setattr(preprocess_wide, "FASTER", faster)
+    monkeypatch.setattr(preprocess_wide, "_pictures", Poisoned())
     out = np.full((1, *net.sample_shape), 77, net.dtype)
     p.sample([frame], np.zeros(1, np.int64), matrix[None], net, out, border=9)
     return out
@@ -93,8 +93,8 @@ def test_every_layout_in_and_out(
 def test_what_is_no_crop_is_left_as_it_was(
     monkeypatch: pytest.MonkeyPatch, matrix: List[List[float]]
 ) -> None:
-    monkeypatch.setattr(_preprocess_wide, "FASTER", True)
-    assert _preprocess_wide.widened(NOISE, np.array(matrix, np.float64), (48, 64)) is NOISE
+    monkeypatch.setattr(preprocess_wide, "FASTER", True)
+    assert preprocess_wide.widened(NOISE, np.array(matrix, np.float64), (48, 64)) is NOISE
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e6, 1e-3, 1e-6])
@@ -108,21 +108,21 @@ def test_only_what_is_read_is_converted() -> None:
     matrix = geometry.square_crops(
         np.array([[100, 90]], np.float32), np.array([20.0]), np.array([0.5]), (48, 48)
     )[0]
-    rows, columns = _preprocess_wide._region(matrix, (48, 48), NOISE.shape) or (slice(0), slice(0))
+    rows, columns = preprocess_wide._region(matrix, (48, 48), NOISE.shape) or (slice(0), slice(0))
     reach = 10 * (np.cos(0.5) + np.sin(0.5))
     assert 2 * reach <= rows.stop - rows.start <= 2 * reach + 6
     assert columns.start == pytest.approx(100 - reach - 2, abs=1)
 
 
 def test_cameras_that_change_size_again_and_again_cost_no_memory() -> None:
-    kept = _preprocess_wide._Pictures()
+    kept = preprocess_wide._Pictures()
     for width in range(10, 40):
         kept.like(np.zeros((8, width, 3), np.uint8))
-    assert len(kept._of_size) <= _preprocess_wide._SIZES
+    assert len(kept._of_size) <= preprocess_wide._SIZES
 
 
 def test_every_thread_has_its_own() -> None:
-    kept = _preprocess_wide._Pictures()
+    kept = preprocess_wide._Pictures()
     others: List[np.ndarray] = []
     thread = threading.Thread(target=lambda: others.append(kept.like(NOISE)))
     thread.start()

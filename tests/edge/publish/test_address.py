@@ -7,9 +7,9 @@ from typing import Dict
 
 import pytest
 
-from edge.config import Mqtt
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from edge.publish._address import parse
+from edge.settings.config import Mqtt
 
 PLAIN = Mqtt()
 

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from hypothesis.strategies import integers
 
-from edge.outbox import Entry, Outbox, Row
+from edge.outbox.store import Entry, Outbox, Row
 from edge.publish._backlog import Backlog
-from edge.publish._link import NOBODY, TAKEN, Fetch, Loaded, correlation, read_correlation
+from edge.publish._notes import NOBODY, TAKEN, Fetch, Loaded, correlation, read_correlation
 
 TOPICS = ("a", "b", "c")
 

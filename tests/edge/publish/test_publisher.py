@@ -11,12 +11,12 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 
-from edge.config import Camera, Config, Publish
 from edge.errors import ConfigError, InternalError
 from edge.health import Health
 from edge.messages import Message
 from edge.publish import Counters, Publisher, open_sink, parse, parse_all
 from edge.publish import _clock as clock_module
+from edge.settings.config import Camera, Config, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 SHA = "ab" * 32

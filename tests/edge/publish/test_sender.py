@@ -11,14 +11,14 @@ import pytest
 
 from edge.messages import Message
 from edge.publish import Counters
-from edge.publish import _pace as pace_module
-from edge.publish import _store as store_module
+from edge.publish import _backoff as pace_module
+from edge.publish import _outbox_thread as store_module
 from edge.publish._backlog import Backlog
-from edge.publish._box import Settings
-from edge.publish._lanes import lateness
-from edge.publish._link import NOBODY, Answer, Close, Down, Heard, Packet, Up
+from edge.publish._notes import NOBODY, Answer, Close, Down, Heard, Packet, Up
+from edge.publish._outbox_in_use import Settings
+from edge.publish._outbox_thread import ROOM, Store
+from edge.publish._ready import lateness
 from edge.publish._sender import LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
-from edge.publish._store import ROOM, Store
 from edge.structures import PoseEvent
 
 
@@ -373,7 +373,7 @@ def test_what_nobody_has_subscribed_to_waits_is_tried_and_delays_nobody(desk: De
 
 
 def test_live_events_do_not_stand_behind_history(desk: Desk, monkeypatch: Any) -> None:
-    monkeypatch.setattr("edge.publish._lanes.LATE_S", 0.0)
+    monkeypatch.setattr("edge.publish._ready.LATE_S", 0.0)
     desk.give(*(event(i) for i in range(200)))
     desk.connect(window=4)
     desk.answer(1, 2, 3, 4)
@@ -403,7 +403,7 @@ def test_history_is_marked_and_live_is_not(desk: Desk, monkeypatch: Any) -> None
     desk.connect()
     first = json.loads(desk.link.sent[0].body)
     desk.note(Down(desk.link, "lost"))
-    monkeypatch.setattr("edge.publish._lanes.LATE_S", 0.0)
+    monkeypatch.setattr("edge.publish._ready.LATE_S", 0.0)
     desk.connect()
     second = json.loads(desk.link.sent[0].body)
     assert "historical" not in first

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge.config import Mqtt
 from edge.doctor.broker import own_certificate
 from edge.doctor.finding import FAIL, OK
 from edge.errors import DataError, NoInputError
 from edge.publish import _tls
 from edge.publish._address import parse
+from edge.settings.config import Mqtt
 
 DAY = datetime.timedelta(days=1)
 PEM = serialization.Encoding.PEM

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from acting import DAILY, FALLS, act, ballistic, smooth, told
 
-from edge.config import Smooth, Track
 from edge.errors import ConfigError
+from edge.people.smoother import Smoother
+from edge.people.tracker import Tracker
 from edge.rules import build_rule, fall
+from edge.settings.config import Smooth, Track
 from edge.skeletons import convert_poses, get
-from edge.smooth import Smoother
 from edge.structures import Poses
-from edge.track import Tracker
 
 SIDES = [(yaw, pitch) for yaw in (0, 45, 90, 135, 180, -90) for pitch in (0, 15, 30)]
 VIEWS = {"yaw": [s[0] for s in SIDES], "pitch": [s[1] for s in SIDES]}

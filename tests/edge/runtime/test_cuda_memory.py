@@ -27,9 +27,9 @@ def cuda(request: Any) -> Iterator[FakeCuda]:
 
 
 def memory() -> Any:
-    from edge.runtime import _cuda_memory
+    from edge.runtime._cuda import memory as cuda_memory
 
-    return _cuda_memory
+    return cuda_memory
 
 
 def test_a_device_is_opened_once(cuda: FakeCuda) -> None:

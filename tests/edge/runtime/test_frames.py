@@ -24,12 +24,12 @@ from tests.fakes.egl_fake import BASE, FIRST_IMAGE, FakeEgl
 def locked(**gpu: Any) -> Iterator[Tuple[Any, FakeCuda, FakeEgl]]:
     cuda, egl = FakeCuda(**gpu), FakeEgl()
     with cuda.installed():
-        from edge.runtime import _cuda_egl
-        from edge.runtime._cuda_frames import PageLocked
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda import egl as cuda_egl
+        from edge.runtime._cuda.frames import PageLocked
+        from edge.runtime._cuda.memory import open_device
 
-        found, true_library = egl.libraries(), _cuda_egl._library
-        with mock.patch.object(_cuda_egl, "_library", found.__getitem__):
+        found, true_library = egl.libraries(), cuda_egl._library
+        with mock.patch.object(cuda_egl, "_library", found.__getitem__):
             memory = PageLocked(open_device())
             memory.true_library = true_library
             yield memory, cuda, egl
@@ -114,10 +114,10 @@ def test_refusals_are_one_line_and_leak_nothing(setting: Any, words: str) -> Non
 
 def test_a_machine_without_egl() -> None:
     with locked() as (memory, _, _):
-        from edge.runtime import _cuda_egl
+        from edge.runtime._cuda import egl as cuda_egl
 
-        loads = mock.patch.object(_cuda_egl.ctypes, "CDLL", side_effect=OSError("no file"))
-        with mock.patch.object(_cuda_egl, "_library", memory.true_library), loads, pytest.raises(
+        loads = mock.patch.object(cuda_egl.ctypes, "CDLL", side_effect=OSError("no file"))
+        with mock.patch.object(cuda_egl, "_library", memory.true_library), loads, pytest.raises(
             UnavailableError, match=r"no libEGL\.so\.1 here"
         ):
             memory.import_dmabuf(50, 1280, 1080)
@@ -127,7 +127,7 @@ def test_a_card_that_cannot_read_the_hosts_memory() -> None:
     cuda = FakeCuda(can_map=False, integrated=False)
     with cuda.installed(tensorrt=mock.Mock(__spec__=mock.Mock())):
         assert frame_memory("auto") is None
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.memory import open_device
 
         open_device().close()
     cuda.check()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from edge import geometry
 from edge.errors import InternalError
-from edge.models import _preprocess
-from edge.models import _preprocess_veil as veil
+from edge.models._preprocess import crops as preprocess
+from edge.models._preprocess import veil
 from edge.recipe import Network
 from edge.runtime.kernels import crops, layouts
 from edge.structures import LAYOUTS, Frame, Veils
@@ -201,7 +201,7 @@ def test_whole_frames_are_those_of_opencv(data: st.DataObject, layout: str) -> N
     frame = noise(layout, width, height, data.draw(st.integers(0, 99)))
     net = network(*(data.draw(st.integers(1, 200)) for _ in range(2)), **IMAGENET)
     opencv = np.zeros((1, *net.sample_shape), np.float32)
-    _preprocess.letterbox([frame], net, opencv)
+    preprocess.letterbox([frame], net, opencv)
     np.testing.assert_array_equal(kernel.letterboxed([frame], net), opencv)
 
 
@@ -222,7 +222,7 @@ def test_crops_are_those_of_opencv(seed: int, layout: str) -> None:
     matrices = geometry.crop_affine(boxes, (net.width, net.height), rotations_rad=turns)
     opencv = np.zeros((2, *net.sample_shape), np.float32)
     border = int(rng.integers(0, 256))
-    _preprocess.sample([frame], np.zeros(2, int), matrices, net, opencv, border)
+    preprocess.sample([frame], np.zeros(2, int), matrices, net, opencv, border)
     ours = kernel.sampled([frame], [0, 0], matrices, net, border=border)
     if SAMPLES_ALIKE:
         np.testing.assert_array_equal(ours, opencv)
@@ -245,7 +245,7 @@ def test_veils_hide_the_same_pixels_as_on_the_host(
     veils = Veils(np.array([0, -1, 1, 0], np.int32), cells)
     which, border = np.zeros(4, int), int(rng.integers(0, 256))
     opencv = np.zeros((4, *net.sample_shape), np.float32)
-    _preprocess.sample([frame], which, matrices, net, opencv, border, veils)
+    preprocess.sample([frame], which, matrices, net, opencv, border, veils)
     ours = kernel.sampled([frame], which, matrices, net, border=border, veils=veils)
     np.testing.assert_array_equal(ours, opencv)
     assert (ours[1] == 200).all(), "the second has no veil"

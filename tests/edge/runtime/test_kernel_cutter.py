@@ -12,7 +12,7 @@ import pytest
 
 from edge import geometry
 from edge.errors import InternalError, TempError, UnavailableError
-from edge.models import _preprocess
+from edge.models._preprocess import crops
 from edge.recipe import Network
 from edge.structures import Frame, Veils
 from tests.fakes import kernel_cpu
@@ -63,7 +63,7 @@ def bench(network: Network = NET, dtype: Any = np.float32, **gpu: Any) -> Iterat
     cuda = FakeCuda(**gpu)
     cuda.kernels, launches = kernel_cpu.kernels()
     with cuda.installed():
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels.cutter import Cutter
         from edge.runtime.kernels.stage import Stage
 
@@ -95,7 +95,7 @@ def matrices(count: int) -> np.ndarray:
 
 def by_opencv(frames: Any, which: Any, maps: np.ndarray, network: Network = NET) -> np.ndarray:
     out = np.zeros((len(which), *network.sample_shape), np.float32)
-    _preprocess.sample(frames, which, maps, network, out, 114)
+    crops.sample(frames, which, maps, network, out, 114)
     return out
 
 
@@ -139,7 +139,7 @@ def test_veils_lie_on_the_crops_they_were_made_for_and_no_longer(integrated: boo
 def test_letterbox(integrated: bool) -> None:
     frames = [picture(1), picture(2, "b")]
     out = np.zeros((2, *NET.sample_shape), np.float32)
-    wanted = _preprocess.letterbox(frames, NET, out)
+    wanted = crops.letterbox(frames, NET, out)
     with bench(integrated=integrated) as b:
         got = b.cutter.letterbox(frames, NET, 114)
         ours = b.engine.seen(2).copy()
@@ -258,7 +258,7 @@ def test_a_gpu_without_kernels_is_told_how_to_get_them(arch: Any, tmp_path: Any)
     cuda: Optional[FakeCuda] = FakeCuda(compute_capability=arch)
     assert cuda is not None
     with cuda.installed():
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels import cubins
         from edge.runtime.kernels.cutter import Cutter
         from edge.runtime.kernels.stage import Stage

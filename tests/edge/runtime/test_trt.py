@@ -119,9 +119,9 @@ def test_what_cannot_be_captured_is_executed(
     if reason == "driver":
         gpu.cuda.fail["cuStreamBeginCapture"] = 900  # type: ignore[assignment]
     if reason == "version":
-        from edge.runtime import _cuda_graph
+        from edge.runtime._cuda import graph
 
-        monkeypatch.setattr(_cuda_graph, "_library", object)
+        monkeypatch.setattr(graph, "_library", object)
     with caplog.at_level(logging.INFO):
         for seed in range(6):
             check(runner, 3, seed)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge.capture._ring import Ring
-from edge.models import _preprocess
 from edge.models._outputs import Outputs
+from edge.models._preprocess import crops
 from edge.recipe import load_recipe
 from edge.runtime import RunnerOptions, open_runner
 from edge.structures import Frame
@@ -25,8 +25,8 @@ class Way:
     """A ring, a kernel and an engine on a fake GPU; notes where each reads and writes."""
 
     def __init__(self, gpu: Gpu, folder: Path, name: str, options: RunnerOptions) -> None:
-        from edge.runtime._cuda_frames import PageLocked
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.frames import PageLocked
+        from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels.layouts import CROP
 
         self.gpu, self.device = gpu, open_device()
@@ -98,7 +98,7 @@ def test_every_address_is_the_next_ones(gpu: Gpu, folder: Path) -> None:
         assert (results["scores"].ctypes.data == executed["scores"]) == integrated
         fed = gpu.cuda.memory(executed["input"], 3 * 64 * 64 * 4).view(np.float32)
         wanted = np.zeros((1, 3, 64, 64), np.float32)
-        _preprocess.letterbox([frame], way.outputs.network, wanted)
+        crops.letterbox([frame], way.outputs.network, wanted)
         np.testing.assert_allclose(fed.reshape(wanted.shape), wanted, atol=1.01)
         way.ring.release(frame.slot)
     assert way.runner.graphs == 1

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from edge import geometry
-from edge.capture._argus import InPlace
+from edge.capture._csi.argus import InPlace
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import image_importer
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions, Source
-from edge.capture._v4l2_format import Wish
+from edge.capture._v4l2.format import Wish
 from edge.capture.v4l2 import V4l2
 from edge.errors import UnavailableError
-from edge.models import _preprocess
 from edge.models._outputs import Outputs
+from edge.models._preprocess import crops
 from edge.recipe import Network, Recipe
 from edge.runtime import RunnerOptions, crops_of, open_runner
 from edge.runtime._frames import staged
@@ -55,8 +55,8 @@ def board(request: Any, tmp_path: Path) -> Iterator[Board]:
     path.write_bytes(plan(ONNX.read_bytes(), "10.3.0", PROFILE))
     for gpu in running("10.3.0", {"integrated": request.param == "integrated"}):
         gpu.cuda.kernels, launches = kernel_cpu.kernels()
-        from edge.runtime._cuda_frames import PageLocked
-        from edge.runtime._cuda_memory import open_device
+        from edge.runtime._cuda.frames import PageLocked
+        from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels import cubins
 
         memory = PageLocked(open_device())
@@ -116,7 +116,7 @@ def test_the_camera_fills_what_the_kernel_reads(board: Board) -> None:
         assert launch.data == set_address(board, "input")
         if device.zero_copy:
             assert found.__array_interface__["data"][0] == set_address(board, "y")
-        _preprocess.sample([one], np.zeros(batch, int), matrices(batch), NET, plain)
+        crops.sample([one], np.zeros(batch, int), matrices(batch), NET, plain)
         again = outputs.feed(batch)
         again[:] = plain
         np.testing.assert_allclose(found, outputs.run()["y"], atol=0.06)
@@ -137,13 +137,13 @@ def test_the_kernel_reads_the_drivers_own_buffers(board: Board) -> None:
     def address(fd: int) -> int:
         return int(np.frombuffer(driver.buffers[fd - 50].map, np.uint8).ctypes.data)
 
-    from edge.runtime import _cuda_egl
+    from edge.runtime._cuda import egl as cuda_egl
 
     egl.where = address
     ring = Ring(6, True, board.memory)
     source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), driver)
     outputs, before = outputs_of(board.path), staged["door"]
-    with mock.patch.object(_cuda_egl, "_library", egl.libraries().__getitem__):
+    with mock.patch.object(cuda_egl, "_library", egl.libraries().__getitem__):
         for one in frames_of(ring, source, 4):
             outputs.sample([one], np.zeros(2, int), matrices(2))
             found = outputs.run()["y"].copy()
@@ -254,7 +254,7 @@ def test_logits_of_two_types_are_read_by_numpy(board: Board) -> None:
 
 def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
     """csi:// through this machine's GStreamer: the address the camera wrote is the one read."""
-    from edge.runtime import _cuda_egl
+    from edge.runtime._cuda import egl as cuda_egl
 
     egl, pipeline = FakeEgl(), Pipeline(nvmm_fake.TEXT)
     library = nvmm_fake.Library(egl)
@@ -263,7 +263,7 @@ def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
     bring, ring = image_importer(board.memory), Ring(4, True, board.memory)
     assert bring is not None
     outputs, before = outputs_of(board.path), staged["door"]
-    with mock.patch.object(_cuda_egl, "_library", egl.libraries().__getitem__):
+    with mock.patch.object(cuda_egl, "_library", egl.libraries().__getitem__):
         source = InPlace(pipeline, library, SIZE, bring, "csi://0", 5.0, "")
         for index in range(10):
             rng = np.random.default_rng(index)

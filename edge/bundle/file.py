@@ -1,0 +1,162 @@
+"""A model bundle: a models folder in one file, signed as a whole.
+
+    magic        16 bytes  `edge-bundle/1`, a line feed, zeros
+    length        4 bytes  of the manifest, little-endian
+    signature    64 bytes  ed25519 (RFC 8032) over the manifest
+    manifest               JSON: as edge.keys.trust reads it, and `bundle` and `sizes`
+    contents               of the files, in the order of their names, nothing between or after
+
+Only the length is read before the signature is verified, so what a stranger wrote is never parsed.
+Names, sizes and hashes of the contents come from the manifest alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Dict, Iterator, Mapping, Tuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edge.errors import DataError, NoInputError
+from edge.keys.trust import MAX_FILE_BYTES, MAX_MANIFEST_BYTES, SCHEMA, parse_manifest
+
+MAGIC = b"edge-bundle/1\n\0\0"
+HEAD = struct.Struct("<16sI64s")
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle whose signature was verified says of itself."""
+
+    version: int
+    name: str
+    files: Dict[str, str]  # path inside the folder -> sha256
+    sizes: Dict[str, int]  # bytes
+    manifest: bytes
+    signature: bytes
+
+
+def read_head(file: BinaryIO, path: Path, key: Ed25519PublicKey) -> Contents:
+    """Everything before the contents, verified.
+
+    Raises:
+        DataError: not a bundle, not signed with this key, or signed nonsense.
+    """
+    head = file.read(HEAD.size)
+    magic, length, signature = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, b"")
+    if magic != MAGIC or length > MAX_MANIFEST_BYTES:
+        raise DataError(f"{path}: is not a model bundle; `edge-tools bundle make` makes one")
+    manifest = file.read(length)
+    try:
+        key.verify(signature, manifest)
+    except InvalidSignature:
+        raise DataError(f"{path}: is not signed with this key, or was changed since") from None
+    return _contents(manifest, signature, path)
+
+
+def _contents(manifest: bytes, signature: bytes, path: Path) -> Contents:
+    files = parse_manifest(manifest, path)
+    table = json.loads(manifest)
+    bundle, sizes = table.get("bundle"), table.get("sizes")
+    fine = (
+        isinstance(bundle, dict)
+        and type(bundle.get("version")) is int
+        and isinstance(bundle.get("name"), str)
+        and isinstance(sizes, dict)
+        and sizes.keys() == files.keys()
+        and all(type(n) is int and 0 <= n <= MAX_FILE_BYTES for n in sizes.values())
+    )
+    if not fine:
+        raise DataError(f"{path}: is signed, but lists models, not a bundle")
+    return Contents(bundle["version"], bundle["name"], files, sizes, manifest, signature)
+
+
+def read_files(file: BinaryIO, path: Path, contents: Contents) -> Iterator[Tuple[str, bytes, bool]]:
+    """The contents in pieces: name, bytes, whether they are the file's last.
+
+    The last piece of a file comes only when its hash is right: what was taken before must not be
+    used until then.
+
+    Raises:
+        DataError: cut short, changed, or longer than it says.
+    """
+    for name in sorted(contents.files):
+        left, digest = contents.sizes[name], hashlib.sha256()
+        while True:
+            piece = file.read(min(left, CHUNK))
+            digest.update(piece)
+            left -= len(piece)
+            if left and not piece:
+                raise DataError(f"{path}: is cut short in {name}; copy it again")
+            if not left:
+                break
+            yield name, piece, False
+        if digest.hexdigest() != contents.files[name]:
+            raise DataError(f"{path}: {name} was changed after it was signed")
+        yield name, piece, True
+    if file.read(1):
+        raise DataError(f"{path}: goes on after its end; copy it again")
+
+
+def open_bundle(path: Path) -> BinaryIO:
+    """The file, for reading.
+
+    Raises:
+        NoInputError: it is not there.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+
+
+def write_bundle(
+    out: BinaryIO, files: Mapping[str, Path], version: int, name: str, key: Ed25519PrivateKey
+) -> Contents:
+    """Make a bundle of files.
+
+    Args:
+        out: gets the bytes.
+        files: path inside the models folder -> where it is now.
+        version: higher than that of every bundle before.
+        name: for people.
+        key: the operator's.
+
+    Raises:
+        DataError: a file changed while it was read.
+    """
+    digests = {n: _digest(p) for n, p in files.items()}
+    table = {
+        "schema": SCHEMA,
+        "bundle": {"version": version, "name": name},
+        "files": {n: d for n, (d, _) in digests.items()},
+        "sizes": {n: s for n, (_, s) in digests.items()},
+    }
+    manifest = json.dumps(table, sort_keys=True, separators=(",", ":")).encode()
+    signature = key.sign(manifest)
+    out.write(HEAD.pack(MAGIC, len(manifest), signature))
+    out.write(manifest)
+    for inside in sorted(files):
+        digest = hashlib.sha256()
+        with files[inside].open("rb") as file:
+            for piece in iter(lambda f=file: f.read(CHUNK), b""):  # type: ignore[misc]
+                digest.update(piece)
+                out.write(piece)
+        if digest.hexdigest() != digests[inside][0]:
+            raise DataError(f"{files[inside]}: changed while it was read; try again")
+    return _contents(manifest, signature, Path("bundle"))
+
+
+def _digest(path: Path) -> Tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(CHUNK), b""):
+            digest.update(piece)
+            size += len(piece)
+    return digest.hexdigest(), size

@@ -1,0 +1,275 @@
+"""Model bundles in a running program: verified, switched between two steps, kept or taken back.
+
+A new bundle is on probation for `bundle.confirm_frames` steps. What fails meanwhile in a network of
+it is done again by the networks before, and they stay. A program that dies meanwhile, whatever of,
+finds at its next start how often that happened, and goes back after `bundle.max_tries`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+
+from edge import durable, skeletons
+from edge.bundle.slots import Slots, State
+from edge.errors import ConfigError, DataError, EdgeError, TempError
+from edge.keys.trust import load_key
+from edge.loop.assemble import Models
+from edge.loop.parts import Running
+from edge.settings.config import Config
+from edge.structures import Detections, Frame, Poses
+
+log = logging.getLogger(__name__)
+
+SWAP_S = 30.0  # the longest that a step may take
+
+
+class Guard:
+    """A network's stage on probation: what it cannot do, the one before it does.
+
+    Args:
+        stage: the new detector or pose model.
+        give_up: told why; gives the stage before.
+    """
+
+    def __init__(self, stage: Any, give_up: Callable[[str], Any]) -> None:
+        self.stage = stage
+        self._give_up = give_up
+
+    def __call__(self, *args: Any) -> Any:
+        """As the stage itself; a failure is hidden from the loop."""
+        try:
+            made = self.stage(*args)
+            problem = nonsense(made)
+        except EdgeError as error:
+            problem = str(error)
+        return self._give_up(problem)(*args) if problem else made
+
+    @property
+    def part_limit(self) -> int:
+        """Of a cascade: people of a step who get hands and a face."""
+        return int(self.stage.part_limit)
+
+    @part_limit.setter
+    def part_limit(self, limit: int) -> None:
+        self.stage.part_limit = limit
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("bodies", "parts"):  # on probation a cascade is called whole, under guard
+            raise AttributeError(name)
+        return getattr(self.stage, name)
+
+
+def nonsense(made: List[Any]) -> str:
+    """Why a result cannot be right; empty when it can."""
+    for one in made:
+        arrays = [one.boxes, one.scores] + ([one.keypoints] if isinstance(one, Poses) else [])
+        if not all(np.isfinite(array).all() for array in arrays):
+            return "a network gives numbers that are not finite"
+    return ""
+
+
+class Bundles:
+    """The bundle of a run.
+
+    Args:
+        config: says where and how long.
+
+    Raises:
+        EdgeError: no key, or no state directory.
+    """
+
+    def __init__(self, config: Config) -> None:
+        if not config.trust.key_file:
+            raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
+        self._settings = config.bundle
+        state = durable.state_dir(config, "bundle.enabled")
+        durable.make_dir(state / "incoming")  # where `update` looks for files
+        self._slots = Slots(state / "bundles")
+        self._state = self._slots.begin(config.bundle.max_tries)
+        self._running: Optional[Running] = None
+        self._installed_dir = config.models.dir
+        self._before: Optional[Models] = None  # open while on probation, if it was running
+        self._instead: Optional[Models] = None  # what was put in the place of one that failed
+        self._from_step = 0
+
+    @property
+    def state(self) -> State:
+        """What is in use."""
+        return self._state
+
+    def applied(self, config: Config) -> Config:
+        """The configuration with the models folder of the bundle in use."""
+        self._installed_dir = config.models.dir
+        return self._using(config, self._state.active)
+
+    def open(self, config: Config) -> Models:
+        """The networks to start with; a bundle that cannot even be opened is given up.
+
+        Raises:
+            EdgeError: those of the installation cannot be opened either.
+        """
+        while self._state.active:
+            try:
+                return self._guarded(Models(self.applied(config)))
+            except EdgeError as error:
+                self._state = self._slots.roll_back(str(error))
+        return Models(config)
+
+    def attach(self, running: Running) -> None:
+        """The loop is made; it begins."""
+        self._running = running
+        self._from_step = running.health.steps
+
+    def tick(self) -> None:
+        """After each step: confirm when it is time. The disk is waited for elsewhere."""
+        running = self._running
+        if self._state.confirmed or running is None:
+            return
+        if running.health.steps - self._from_step >= self._settings.confirm_frames:
+            self._state = dataclasses.replace(self._state, confirmed=True)
+            threading.Thread(target=self._confirm, name="bundle", daemon=True).start()
+
+    def install(self, path: Path) -> Dict[str, Any]:
+        """Verify a bundle, try it, and switch to it; from any thread but the loop's.
+
+        Returns:
+            version, and whether it is in use now or from the next start on.
+
+        Raises:
+            EdgeError: why not; everything is as before then.
+        """
+        running = self._running
+        if running is None:
+            raise TempError("the loop has not begun; try again")
+        with running.changing:
+            return self._install(running, path)
+
+    def _install(self, running: Running, path: Path) -> Dict[str, Any]:
+        key_file = running.config.trust.key_file
+        slot, version = self._slots.install(path, load_key(Path(key_file)))
+        config = self._using(running.config, slot)
+        models = Models(config)
+        try:
+            _try(models)
+        except EdgeError:
+            models.close()
+            raise
+        same = models.pose.skeleton == running.models.pose.skeleton
+        self._state = self._slots.switch(slot, version)
+        if not same:
+            models.close()  # trackers, filters and rules would have to begin anew
+            return {"version": version, "in_use": "from the next start on"}
+        self._swap(running, config, models)
+        return {"version": version, "in_use": "now"}
+
+    def close(self) -> None:
+        """Close what is kept open beside the networks in use."""
+        before, self._before = self._before, None
+        if before is not None:
+            before.close()
+
+    def _swap(self, running: Running, config: Config, models: Models) -> None:
+        swapped = threading.Event()
+        self._instead = None
+        self._guarded(models)
+
+        def change() -> None:
+            self._before = _put(running, config, models)
+            self._from_step = running.health.steps
+            swapped.set()
+
+        running.pipeline.between_steps(change)
+        if not swapped.wait(SWAP_S):
+            log.warning("bundle: a step takes more than %.0f s", SWAP_S)
+
+    def _guarded(self, models: Models) -> Models:
+        if not self._state.confirmed:
+            models.detect = Guard(models.detect, lambda why: self._back(why).detect)  # type: ignore[assignment]
+            models.pose = Guard(models.pose, lambda why: self._back(why).pose)  # type: ignore[assignment]
+        return models
+
+    def _confirm(self) -> None:
+        """In a thread: make it known on the disk, take the guards off, close the networks before.
+
+        Should the disk refuse, the next start counts another try, and confirms again.
+        """
+        try:
+            self._slots.confirm()
+        except EdgeError as error:
+            log.error("bundle %d works, but that cannot be written: %s", self._state.version, error)
+        running = self._running
+        assert running is not None
+
+        def change() -> None:
+            running.use(_bare(running.models))
+
+        running.pipeline.between_steps(change)
+        log.info("bundle %d is confirmed", self._state.version)
+        self.close()
+
+    def _back(self, why: str) -> Models:
+        """In the loop's thread, in the middle of a step: the networks before, from now on.
+
+        Raises:
+            DataError: they give another skeleton, so only a restart can bring them back.
+        """
+        running = self._running
+        if running is None:
+            raise DataError(why)
+        if self._instead is None:
+            failed = running.models
+            self._state = self._slots.roll_back(why)
+            config = self._using(running.config, self._state.active)
+            self._instead, self._before = self._before or Models(config), None
+            before = self._instead
+            if before.pose.skeleton != failed.pose.skeleton:
+                raise DataError(f"{why}; the models before come back with the next start")
+            running.pipeline.between_steps(lambda: _put(running, config, before).close())
+        return self._instead
+
+    def _using(self, config: Config, slot: str) -> Config:
+        """The configuration with the models folder of a slot."""
+        folder = self._slots.path(slot)
+        models = dataclasses.replace(
+            config.models, dir=str(folder) if folder else self._installed_dir
+        )
+        return dataclasses.replace(config, models=models)
+
+
+def _put(running: Running, config: Config, models: Models) -> Models:
+    """Between two steps: these networks from now on; gives those before."""
+    before = running.use(models)
+    running.config = config
+    running.tell_engines()
+    return before
+
+
+def _bare(models: Models) -> Models:
+    """Without guards."""
+    for name in ("detect", "pose"):
+        stage = getattr(models, name)
+        setattr(models, name, stage.stage if isinstance(stage, Guard) else stage)
+    return models
+
+
+def _try(models: Models) -> None:
+    """One step on an empty picture with one candidate.
+
+    Raises:
+        DataError: the networks run, but give nonsense. EdgeError: they do not run.
+    """
+    frame = Frame(np.full((480, 640, 3), 127, np.uint8), 0, 0, "trial")
+    box = np.array([[200, 100, 400, 460]], np.float32)
+    one = Detections(box, np.ones(1, np.float32))
+    points = len(skeletons.get(models.pose.skeleton))
+    found = [*models.detect([frame])]
+    candidates = Poses.of_boxes(one, points, models.pose.skeleton)
+    problem = nonsense([*found, *models.pose([frame], [candidates])])
+    if problem:
+        raise DataError(f"the bundle's models were tried: {problem}")

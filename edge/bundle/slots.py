@@ -1,0 +1,254 @@
+"""Two slots for model bundles, and one small file that says which is in use.
+
+    <state>/bundles/state.json   {"active", "previous", "confirmed", "tries", "version", ...}
+    <state>/bundles/a, b         models folders; a slot that state.json does not name is scrap
+
+The file is replaced in one rename, and a slot is complete, verified and on the disk before the file
+names it: at every instant the state is the old or the new one. A new bundle is on probation until
+it is confirmed; the slot before it stays untouched meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import zlib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import BinaryIO, Iterator, Optional, Tuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from edge import durable
+from edge.bundle.file import Contents, open_bundle, read_files, read_head
+from edge.errors import DataError, TempError
+from edge.keys.trust import MANIFEST, SIGNATURE, Trust
+
+log = logging.getLogger(__name__)
+
+RESERVE_BYTES = 16 << 20  # left free for everything else on the disk
+SLOTS = ("a", "b")
+
+
+@dataclass(frozen=True)
+class State:
+    """What is in use. A slot "" is the models folder of the installation."""
+
+    active: str = ""
+    version: int = 0
+    confirmed: bool = True
+    tries: int = 0  # starts on probation, the one that goes on included
+    previous: str = ""  # the way back, while on probation
+    previous_version: int = 0
+    floor: int = 0  # the highest version ever confirmed: none below is taken again
+    gave_up: int = 0  # version of the last bundle that was rolled back
+    reason: str = ""  # why
+
+    def back(self, reason: str) -> State:
+        """The state before the bundle that is on probation."""
+        return State(self.previous, self.previous_version, floor=self.floor,
+                     gave_up=self.version, reason=reason[:300])  # fmt: skip
+
+
+class Slots:
+    """The folder <state>/bundles.
+
+    Args:
+        folder: made where it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = durable.make_dir(folder)
+        self._file = folder / "state.json"
+
+    def state(self) -> State:
+        """What is in use; a damaged file is put aside, and the installation's models are used."""
+        try:
+            raw = self._file.read_bytes()
+        except FileNotFoundError:
+            return State()
+        except OSError as error:
+            raise TempError(f"{self._file}: {error.strerror}") from error
+        state = _parse(raw)
+        if state is None:
+            state = State(reason="state.json was damaged")
+            left = self._put_aside(raw, state)
+            log.error("%s: damaged; the models of the installation are used%s", self._file, left)
+        return state
+
+    def _put_aside(self, raw: bytes, state: State) -> str:
+        """Keep a damaged file for who wants to know; what hinders that must not end the program."""
+        try:
+            durable.replace(self._file.with_suffix(".damaged"), raw)
+            self._write(state)
+        except TempError as error:
+            return f"; it stays for now: {error}"
+        return ""
+
+    def path(self, slot: str) -> Optional[Path]:
+        """A slot's models folder; None = the installation's."""
+        return self._folder / slot if slot else None
+
+    def install(self, path: Path, key: Ed25519PublicKey) -> Tuple[str, int]:
+        """Put a bundle into the slot that is not in use, complete and verified; does not switch.
+
+        Returns:
+            The slot and the bundle's version.
+
+        Raises:
+            DataError: not to be trusted, or not newer. TempError: no room, or one is on probation.
+            NoInputError: no such file.
+        """
+        with self._locked(), open_bundle(path) as file:
+            contents = read_head(file, path, key)
+            state = self.state()
+            _refuse_old(contents, state, path)
+            slot = SLOTS[1] if state.active == SLOTS[0] else SLOTS[0]
+            self._room(contents)
+            durable.remove_tree(self._folder / slot)
+            try:
+                self._unpack(file, path, contents, self._folder / slot)
+                _verify(self._folder / slot, key, contents)
+            except (OSError, DataError) as error:
+                durable.remove_tree(self._folder / slot)
+                if isinstance(error, OSError):
+                    raise TempError(f"{path}: cannot unpack: {error.strerror}") from error
+                raise
+            return slot, contents.version
+
+    def switch(self, slot: str, version: int) -> State:
+        """Use an installed slot from now on, on probation."""
+        with self._locked():
+            old = self.state()
+            new = State(slot, version, False, 1, old.active, old.version, old.floor)
+            self._write(new)
+            return new
+
+    def begin(self, max_tries: int) -> State:
+        """A start of the program: count it while on probation, or give the bundle up."""
+        with self._locked():
+            state = self.state()
+            if state.confirmed:
+                return state
+            if state.tries >= max_tries:
+                state = state.back(f"{state.tries} starts, and it was never confirmed")
+                log.error("bundle %d is given up: %s", state.gave_up, state.reason)
+            else:
+                state = replace(state, tries=state.tries + 1)
+            self._write_or_tell(state)
+            return state
+
+    def confirm(self) -> State:
+        """The bundle on probation has shown that it works."""
+        with self._locked():
+            state = self.state()
+            if not state.confirmed:
+                state = State(state.active, state.version, floor=max(state.floor, state.version))
+                self._write(state)
+            return state
+
+    def roll_back(self, reason: str) -> State:
+        """Back to what was before; of a confirmed bundle, to the installation's models."""
+        with self._locked():
+            state = self.state().back(reason)
+            self._write_or_tell(state)
+            log.error("bundle %d is given up: %s", state.gave_up, reason)
+            return state
+
+    def _write(self, state: State) -> None:
+        table = asdict(state)
+        durable.replace_json(self._file, {**table, "crc": _crc(table)})
+
+    def _write_or_tell(self, state: State) -> None:
+        """A full disk must not keep the networks before from their work: told, and done again."""
+        try:
+            self._write(state)
+        except TempError as error:
+            log.error("%s; until then each start decides anew which bundle is used", error)
+
+    def _room(self, contents: Contents) -> None:
+        needed = sum(contents.sizes.values()) + RESERVE_BYTES
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise TempError(f"{self._folder}: {needed >> 20} MB are needed, {free >> 20} are free")
+
+    def _unpack(self, file: BinaryIO, path: Path, contents: Contents, slot: Path) -> None:
+        durable.make_dir(slot)
+        handle = -1
+        try:
+            for name, piece, last in read_files(file, path, contents):
+                if handle < 0:
+                    handle = _create(slot / name)
+                durable.write_all(handle, piece)
+                if last:
+                    os.fsync(handle)
+                    handle = _close(handle)
+        finally:
+            _close(handle)
+        durable.write(slot / MANIFEST, contents.manifest)
+        durable.write(slot / SIGNATURE, contents.signature)
+        for folder in sorted({(slot / n).parent for n in contents.files} | {slot, self._folder}):
+            durable.sync_dir(folder)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One at a time, the daemon and the tools included."""
+        try:  # for reading: a bundle that is confirmed is used on a read-only disk, too
+            handle = os.open(f"{self._folder}/lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise TempError(f"{self._folder}/lock: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _create(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _close(handle: int) -> int:
+    if handle >= 0:
+        os.close(handle)
+    return -1
+
+
+def _verify(slot: Path, key: Ed25519PublicKey, contents: Contents) -> None:
+    """What lies on the disk now, read as it will be read when it is used."""
+    trust = Trust(slot, key)
+    for name in contents.files:
+        trust.read(slot / name)
+
+
+def _refuse_old(contents: Contents, state: State, path: Path) -> None:
+    if not state.confirmed:
+        raise TempError(f"bundle {state.version} is on probation; try again when it is confirmed")
+    newest = max(state.version, state.floor)
+    if contents.version <= newest:
+        raise DataError(
+            f"{path}: has version {contents.version}, but {newest} was in use; an older "
+            "bundle is never taken: sign it again with a higher version"
+        )
+
+
+def _parse(raw: bytes) -> Optional[State]:
+    try:
+        table = json.loads(raw)
+        crc = table.pop("crc")
+        state = State(**table)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    kinds = {field.name: type(getattr(State(), field.name)) for field in fields(State)}
+    fine = all(type(getattr(state, name)) is kind for name, kind in kinds.items())
+    named = {state.active, state.previous} <= {"", *SLOTS}
+    return state if fine and named and crc == _crc(table) else None
+
+
+def _crc(table: object) -> int:
+    return zlib.crc32(json.dumps(table, sort_keys=True).encode())

@@ -1,0 +1,1 @@
+"""Parts of csi://: Argus and the Jetson's video surfaces (NVMM)."""

@@ -1,0 +1,1 @@
+"""Parts of synthetic://: bodies, motions, cameras and drawing."""

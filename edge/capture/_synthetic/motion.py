@@ -1,0 +1,103 @@
+"""What a motion is: who plays it, what a body does at an instant.
+
+Angles are degrees about the axes of `_synthetic_body`: bending a limb to the front is negative
+about y, a knee bends positively, a left arm is raised sideways positively about x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Protocol, Sequence, Tuple
+
+import numpy as np
+
+from edge.capture._synthetic.body import AT, chained, turns
+
+X, Y, Z = 0, 1, 2
+Extremes = Sequence[Tuple[float, float]]
+
+
+@dataclass
+class Move:
+    """N people at one instant."""
+
+    angles: np.ndarray  # [N,15,3] degrees of each segment against its parent
+    lift: np.ndarray  # [N] metres between the floor and the lowest point of the body
+    curl: np.ndarray  # [N,2] of left and right hand
+
+    def turn(self, name: str, axis: int, degrees: np.ndarray) -> None:
+        """Add to one angle of one segment."""
+        self.angles[:, AT[name], axis] += degrees
+
+    def both(self, limb: str, axis: int, degrees: np.ndarray) -> None:
+        """Add to both sides alike; only turns about y are alike on both, the others mirror."""
+        for side, sign in (("left", 1.0), ("right", 1.0 if axis == Y else -1.0)):
+            self.turn(f"{side}_{limb}", axis, sign * degrees)
+
+    def flatten_feet(self) -> None:
+        """Soles level, whatever the leg does."""
+        for side in ("left", "right"):
+            above = [AT["pelvis"], AT[f"{side}_thigh"], AT[f"{side}_shank"]]
+            self.angles[:, AT[f"{side}_foot"], Y] = -self.angles[:, above, Y].sum(1)
+
+
+Play = Callable[[np.ndarray, np.ndarray], Move]
+
+
+@dataclass(frozen=True)
+class Posture:
+    """N people at one instant, as axes of their segments."""
+
+    frames: np.ndarray  # [N,15,3,3], x to where the person is heading
+    lift: np.ndarray  # [N] metres between the floor and the lowest point of the body
+    travel: np.ndarray  # [N,2] statures to the front and to the left of the person's place
+    curl: np.ndarray  # [N,2] of left and right hand
+
+
+class Motion(Protocol):
+    """One way to move."""
+
+    @property
+    def speed(self) -> float:
+        """Statures per second over the floor; 0 = in place."""
+
+    @property
+    def planted(self) -> bool:
+        """Whether the feet stay where they are."""
+
+    @property
+    def once(self) -> bool:
+        """Whether it starts at an instant; time is negative before it."""
+
+    @property
+    def span_s(self) -> float:
+        """After which somebody new begins; 0 = it never ends."""
+
+    def at(self, t_s: np.ndarray, own: np.ndarray) -> Posture:
+        """People at [N] seconds; own: [N,3] random numbers of each person, 0..1."""
+
+
+@dataclass(frozen=True)
+class Gait:
+    """A motion by formula: `play` takes [N] seconds and [N,3] numbers of each person."""
+
+    play: Play
+    speed: float = 0.0
+    planted: bool = True
+    once: bool = False
+    span_s: float = 0.0
+
+    def at(self, t_s: np.ndarray, own: np.ndarray) -> Posture:
+        """People at [N] seconds."""
+        move = self.play(t_s, own)
+        still = np.zeros((len(t_s), 2))
+        return Posture(chained(turns(move.angles)), move.lift, still, move.curl)
+
+
+def ease(phase: np.ndarray, extremes: Extremes) -> np.ndarray:
+    """A smooth curve through its extremes: level at each, half a cosine between two."""
+    at, value = np.array(extremes).T
+    i = np.clip(np.searchsorted(at, phase, side="right") - 1, 0, len(at) - 2)
+    share = np.clip((phase - at[i]) / (at[i + 1] - at[i]), 0, 1)
+    out: np.ndarray = value[i] + (value[i + 1] - value[i]) * (1 - np.cos(np.pi * share)) / 2
+    return out

@@ -1,0 +1,1 @@
+"""Parts of v4l2://: the kernel's video capture interface."""

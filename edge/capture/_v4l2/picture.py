@@ -1,0 +1,127 @@
+"""A camera's bytes into the frame: one OpenCV call, from the driver's buffer into the ring's slot.
+
+OpenCV's Python interface cannot decompress into given memory, so MJPG alone costs one copy more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from edge.capture._ring import Allocate, Slot
+from edge.capture._v4l2.format import KINDS, Picture
+
+_CODES = {
+    "NV12": cv2.COLOR_YUV2BGR_NV12,
+    "YUYV": cv2.COLOR_YUV2BGR_YUYV,
+    "UYVY": cv2.COLOR_YUV2BGR_UYVY,
+    "RGB3": cv2.COLOR_RGB2BGR,
+    "GREY": cv2.COLOR_GRAY2BGR,
+}
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+# Start-of-frame markers of the JPEG kinds (ITU-T T.81 table B.1): C0..CF but DHT, JPG and DAC.
+_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TAIL = 4096  # cameras pad the end of a picture, by less than this
+
+
+def shape_of(picture: Picture, layout: str) -> Tuple[int, ...]:
+    """The frame's shape: [H,W,3] converted to BGR, or rows as they lie in memory."""
+    if layout == "bgr":
+        return picture.height, picture.width, 3
+    channels = KINDS[picture.format].row_bytes
+    return (picture.rows, picture.width, channels)[: 2 if channels == 1 else 3]
+
+
+def look(memory: Any, picture: Picture, shape: Tuple[int, ...]) -> np.ndarray:
+    """A view of the driver's bytes as rows of that shape, padding skipped; borrowed from memory."""
+    strides = (picture.stride, shape[-1] if len(shape) > 2 else 1, 1)[: len(shape)]
+    return np.ndarray(shape, np.uint8, memory, strides=strides)
+
+
+class Convert:
+    """Makes frames of one picture format.
+
+    Args:
+        picture: what the camera gives.
+        layout: "bgr", or "raw" for the bytes as they are.
+    """
+
+    def __init__(self, picture: Picture, layout: str) -> None:
+        self.layout = "bgr" if layout == "bgr" else KINDS[picture.format].layout
+        self.shape = shape_of(picture, layout)
+        self._picture = picture
+        self._has_end = False
+        self._own = shape_of(picture, "raw") if picture.stride else ()
+        same = layout == "raw" or picture.format == "BGR3"
+        ways: Dict[bool, Callable[[np.ndarray, np.ndarray], bool]] = {
+            True: self._copy,
+            False: self._colour if picture.stride else self._decompress,
+        }
+        self._way = ways[same]
+
+    def into(self, slot: Slot, allocate: Allocate, memory: np.ndarray) -> bool:
+        """Fill a slot from a whole picture.
+
+        Args:
+            slot: gets the frame, in its own memory.
+            allocate: called when the slot has another shape.
+            memory: u8 bytes of the driver, exactly those used; borrowed.
+
+        Returns:
+            False when the bytes are garbage; the slot then holds no frame.
+        """
+        return self._way(memory, slot.shape_to(self.shape, allocate))
+
+    def _copy(self, memory: np.ndarray, image: np.ndarray) -> bool:
+        np.copyto(image, look(memory, self._picture, self._own))
+        return True
+
+    def _colour(self, memory: np.ndarray, image: np.ndarray) -> bool:
+        source = look(memory, self._picture, self._own)
+        cv2.cvtColor(source, _CODES[self._picture.format], dst=image)
+        return True
+
+    def _decompress(self, memory: np.ndarray, image: np.ndarray) -> bool:
+        # The size is read first: a damaged header could ask for gigabytes.
+        if jpeg_size(memory) != (self._picture.width, self._picture.height):
+            return False
+        end = memory[-_TAIL:].tobytes().rfind(_END) >= 0
+        self._has_end |= end
+        # Cut short, or of a camera that never writes the end: OpenCV wants one. The copy is of
+        # compressed bytes, in such cameras only.
+        if not end and not self._has_end:
+            memory, end = np.append(memory, np.frombuffer(_END, np.uint8)), True
+        found = self._decoded(memory) if end else None
+        if found is None or found.shape != image.shape:
+            return False
+        np.copyto(image, found)
+        return True
+
+    @staticmethod
+    def _decoded(memory: np.ndarray) -> Optional[np.ndarray]:
+        try:
+            found: Optional[np.ndarray] = cv2.imdecode(
+                memory, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            )
+        except cv2.error:
+            return None
+        return found
+
+
+def jpeg_size(memory: np.ndarray) -> Optional[Tuple[int, int]]:
+    """Width and height in a JPEG's header, None when it is no JPEG.
+
+    Walks the marker segments (ITU-T T.81 annex B) without decoding anything.
+    """
+    if memory[:2].tobytes() != _START:
+        return None
+    at = 2
+    while at + 9 <= len(memory) and memory[at] == 0xFF:
+        marker, length = int(memory[at + 1]), int(memory[at + 2]) << 8 | int(memory[at + 3])
+        if marker in _SIZES:
+            high, low = memory[at + 5 : at + 9 : 2].tolist(), memory[at + 6 : at + 9 : 2].tolist()
+            return high[1] << 8 | low[1], high[0] << 8 | low[0]
+        at += 2 + length
+    return None

@@ -1,0 +1,1 @@
+"""Signed commands that a broker delivers. They are off by default."""

@@ -1,0 +1,130 @@
+"""What a signed command looks like, and whether it is one.
+
+A command is a JSON object in one spelling only (`canonical`): keys sorted, no spaces, ASCII, whole
+numbers. `signature` is ed25519 (RFC 8032) in hex over `PREFIX` and that spelling of all other
+fields; the prefix keeps a signature under anything else, such as a list of models, from counting
+as one under a command.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, NoReturn, Optional
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edge.errors import DataError
+from edge.messages import ROOT
+from edge.settings.schema import name_problem
+
+SCHEMA, ANSWER_SCHEMA = "command/1", "answer/1"
+PREFIX, ANSWER_PREFIX = b"edge-command/1\n", b"edge-answer/1\n"
+MAX_BYTES = 16384
+FIELDS = {
+    "schema": str, "device": str, "name": str, "id": str, "seq": int, "expires_utc_ns": int,
+    "answer_to": str, "args": dict, "signature": str,
+}  # fmt: skip
+REASONS = (
+    "malformed", "foreign", "other_device", "other_name", "expired", "too_early", "not_allowed",
+    "replayed", "bad_arguments", "busy", "failed",
+)  # fmt: skip
+
+
+class Refusal(Exception):
+    """Why a command is not obeyed: one word of REASONS, and a line for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose signature was verified."""
+
+    device: str
+    name: str
+    id: str  # comes back in the answer
+    seq: int  # the sender's clock in ns when it was made; never twice
+    expires_utc_ns: int
+    answer_to: str  # topic; empty = the MQTT 5 response topic
+    args: Dict[str, Any]
+
+
+def canonical(record: Dict[str, Any]) -> bytes:
+    """The one spelling of a record."""
+    return json.dumps(
+        record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode("ascii")
+
+
+def sign(record: Dict[str, Any], key: Ed25519PrivateKey, prefix: bytes = PREFIX) -> bytes:
+    """A record with its signature, in the one spelling."""
+    signature = key.sign(prefix + canonical(record)).hex()
+    return canonical({**record, "signature": signature})
+
+
+def verified(record: Dict[str, Any], key: Ed25519PublicKey, prefix: bytes = PREFIX) -> bool:
+    """Whether the signature of a record in the one spelling is of this key."""
+    rest = {name: value for name, value in record.items() if name != "signature"}
+    try:
+        signature = bytes.fromhex(record["signature"])
+        if signature.hex() != record["signature"]:  # fromhex takes spaces and capitals, too
+            return False
+        key.verify(signature, prefix + canonical(rest))
+    except (InvalidSignature, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def parse(body: bytes, key: Ed25519PublicKey) -> Command:
+    """Bytes of anyone to a command of the key's owner.
+
+    Raises:
+        Refusal: malformed or foreign.
+    """
+    record = read(body)
+    if set(record) != set(FIELDS) or record["schema"] != SCHEMA:
+        raise Refusal("malformed", f"expected exactly the fields of {SCHEMA}")
+    for name, kind in FIELDS.items():
+        if type(record[name]) is not kind:
+            raise Refusal("malformed", f"{name}: expected {kind.__name__}")
+    if not verified(record, key):
+        raise Refusal("foreign", "not signed with the key of this box's operator")
+    fields = {n: v for n, v in record.items() if n not in ("schema", "signature")}
+    return Command(**fields)
+
+
+def read(body: bytes) -> Dict[str, Any]:
+    """Bytes to a record in the one spelling.
+
+    Raises:
+        Refusal: malformed.
+    """
+    if len(body) > MAX_BYTES:
+        raise Refusal("malformed", f"{len(body)} bytes; at most {MAX_BYTES}")
+    try:
+        record = json.loads(body.decode("ascii"), parse_float=_no, parse_constant=_no)
+        if isinstance(record, dict) and canonical(record) == bytes(body):
+            return record
+    except (ValueError, RecursionError, DataError):
+        pass
+    raise Refusal("malformed", "not a JSON object in the one spelling that can be signed")
+
+
+def _no(text: str) -> NoReturn:
+    raise DataError(f"{text[:20]}: numbers must be whole")
+
+
+def answer_topic(command: Optional[Command], device: str, property_topic: str) -> str:
+    """Where an answer goes; empty = nowhere.
+
+    What is signed counts before what the packet says. Only topics under this box's own `answer/`
+    are taken: a stranger must not make the box write to others.
+    """
+    start = f"{ROOT}/{device}/answer/"
+    wanted = [command.answer_to if command is not None else "", property_topic]
+    fits = (w for w in wanted if w.startswith(start) and name_problem(w[len(start) :]) is None)
+    return next(fits, "")

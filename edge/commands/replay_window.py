@@ -1,0 +1,79 @@
+"""Which commands were obeyed already: a window of numbers on disk, so that none is obeyed twice.
+
+Commands of several senders arrive slightly out of order, so the last numbers are kept one by one;
+everything at or below the smallest of a full window counts as seen. No clock is needed for that.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import time
+import zlib
+from pathlib import Path
+from typing import Callable, List, Tuple
+
+from edge import durable
+from edge.errors import TempError
+
+log = logging.getLogger(__name__)
+
+WINDOW = 256
+
+
+class Memory:
+    """The numbers of commands obeyed, durable before a command is.
+
+    Args:
+        path: the file; a damaged one is put aside, and nothing made before now is obeyed then.
+        wall_ns: the clock that senders number by.
+        window: numbers kept one by one.
+    """
+
+    def __init__(
+        self, path: Path, wall_ns: Callable[[], int] = time.time_ns, window: int = WINDOW
+    ) -> None:
+        self._path, self._window = path, window
+        self._floor, self._seen = self._load(wall_ns)
+
+    def known(self, seq: int) -> bool:
+        """Whether a number was used, or is too old to tell."""
+        return seq <= self._floor or seq in self._seen
+
+    def add(self, seq: int) -> None:
+        """Remember a number; on return it is on the disk.
+
+        Raises:
+            TempError: it cannot be written; the number counts as unused.
+        """
+        seen, floor = [*self._seen, seq], self._floor
+        heapq.heapify(seen)
+        while len(seen) > self._window:
+            floor = heapq.heappop(seen)
+        body = {"floor": floor, "seen": sorted(seen)}
+        durable.replace_json(self._path, {**body, "crc": _crc(body["floor"], body["seen"])})
+        self._floor, self._seen = floor, seen
+
+    def _load(self, wall_ns: Callable[[], int]) -> Tuple[int, List[int]]:
+        try:
+            raw = self._path.read_bytes()
+            table = json.loads(raw)
+            floor, seen = table["floor"], table["seen"]
+            if _crc(floor, seen) == table["crc"]:
+                return floor, seen
+        except FileNotFoundError:
+            return 0, []
+        except OSError as error:
+            raise TempError(f"{self._path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        log.error("%s: damaged; put aside, commands made before now are refused", self._path)
+        durable.replace(self._path.with_suffix(".damaged"), raw)
+        floor = wall_ns()
+        durable.replace_json(self._path, {"floor": floor, "seen": [], "crc": _crc(floor, [])})
+        return floor, []
+
+
+def _crc(floor: object, seen: object) -> int:
+    return zlib.crc32(f"{floor} {seen}".encode())

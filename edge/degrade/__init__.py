@@ -1,0 +1,1 @@
+"""What the loop does without while the machine is too hot or too slow."""

@@ -1,0 +1,198 @@
+"""From a checked configuration to the objects of the loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, cast
+
+from edge import skeletons
+from edge.errors import ConfigError, NoInputError
+from edge.loop.engines import Engines
+from edge.loop.engines import network_file as network_file  # part of this room's face
+from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
+from edge.models._preprocess.crops import one_thread_a_crop
+from edge.people.smoother import Smoother
+from edge.people.tracker import Tracker
+from edge.pipeline import Camera
+from edge.recipe import Recipe, load_recipe
+from edge.rules import Rule, build_rule
+from edge.runtime import Read, Runner, beside_others, read_plain
+from edge.runtime._crew import Crew
+from edge.settings.config import Config
+from edge.structures import Poses
+
+log = logging.getLogger(__name__)
+
+HERE_MODELS = Path("engines")
+INSTALLED_MODELS = Path("/var/lib/edge/engines")
+SOURCE_MODELS = Path(__file__).resolve().parents[2] / "engines"
+
+
+def models_dir(config: Config) -> Path:
+    """The folder of models: the configured one, else where they are by default.
+
+    Raises:
+        NoInputError: the configured folder does not exist.
+    """
+    if config.models.dir:
+        folder = Path(config.models.dir)
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for names too long
+            raise NoInputError(f"models.dir: {folder}: no such folder")
+        return folder
+    return default_models()
+
+
+def default_models() -> Path:
+    """./engines if it is there, else the installed folder, else the source tree's."""
+    there = (d for d in (HERE_MODELS, INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir())
+    return next(there, HERE_MODELS)
+
+
+def trusted_read(folder: Path, key_file: str) -> Read:
+    """How files of models are read: with a key, only signed ones."""
+    if not key_file:
+        return read_plain
+    from edge.keys.trust import open_trust  # its library is loaded only where it is asked for
+
+    return open_trust(folder, key_file).read
+
+
+class Models:
+    """The networks of a run, opened once, and what they mean.
+
+    Args:
+        config: which models, where from, how executed.
+        wrap: given each network's name (model/network) and runner; gives the runner to use.
+    """
+
+    def __init__(
+        self, config: Config, wrap: Callable[[str, Runner], Runner] = lambda name, runner: runner
+    ) -> None:
+        self.runners: Dict[str, Runner] = {}
+        self._wrap = wrap
+        self._config = config
+        self._folder = models_dir(config)
+        self._read = trusted_read(self._folder, config.trust.key_file)
+        self.engines = Engines(config.runtime, self._read, bool(config.trust.key_file))
+        self._crew = Crew(config.runtime.threads or len(os.sched_getaffinity(0)))
+        try:
+            self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
+            self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
+            check_roles(config, self.detect, self.pose)
+        except BaseException:
+            self.close()
+            raise
+
+    def runs(self) -> Dict[str, int]:
+        """Executions of each network so far."""
+        return {name: runner.runs for name, runner in self.runners.items()}
+
+    def at_once(self) -> bool:
+        """Whether one of the pose model's networks may run beside another."""
+        pose = f"{self._config.pose.model}/"
+        return all(beside_others(r) for n, r in self.runners.items() if n.startswith(pose))
+
+    def sha256(self) -> Dict[str, str]:
+        """Hash of each network's file, as loaded."""
+        return {name: runner.sha256 for name, runner in self.runners.items()}
+
+    def close(self) -> None:
+        """Close every network; may be called twice."""
+        self.engines.close()
+        for runner in self.runners.values():
+            runner.close()
+        self._crew.close()
+
+    def _load(self, name: str, min_score: float) -> Model:
+        if name == "none":
+            return load_model(Recipe(family="none", networks={}), {}, ModelOptions())
+        folder = self._folder / name
+        recipe = load_recipe(folder, self._read)
+        options = ModelOptions(
+            min_score, self._config.detect.nms_iou, self._config.detect.max_people
+        )
+        return load_model(recipe, self._open(folder, recipe), options)
+
+    def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
+        shapes = input_shapes(recipe)
+        opened: Dict[str, Runner] = {}
+        crew = self._crew if len(recipe.networks) > 1 else None  # one alone may have all cores
+        for name, network in recipe.networks.items():
+            full = f"{folder.name}/{name}"
+            self.runners[full] = self.engines.open(folder, name, network, shapes[name], crew)
+            self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
+        choices = [self.engines.choices[f"{folder.name}/{name}"] for name in opened]
+        if crew and all(choice.runtime == "ort" for choice in choices):
+            one_thread_a_crop()
+        return opened
+
+
+def check_roles(config: Config, detect: Any, pose: Any) -> None:
+    """Refuse a pose model in the detector's place and the like; of models or of their classes.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    name = config.pose.model
+    if not hasattr(pose, "one_stage"):
+        raise ConfigError(f"pose.model: {name!r} finds boxes, not poses: it is a detect.model")
+    if hasattr(detect, "one_stage"):
+        raise ConfigError(
+            f"detect.model: {config.detect.model!r} gives poses, not boxes; use it as pose.model "
+            'with detect.model = "none"'
+        )
+    if config.detect.model == "none" and not pose.one_stage:
+        raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
+
+
+def build_cameras(config: Config, skeleton: str) -> Dict[str, Camera]:
+    """What each camera has of its own: ids, filters, rules.
+
+    Raises:
+        ConfigError: a rule that cannot be built.
+    """
+    cameras: Dict[str, Camera] = {}
+    for i, camera in enumerate(config.cameras):
+        smooth = Smoother(config.smooth, skeletons.get(skeleton))
+        cameras[camera.name] = Camera(
+            tracker=Tracker(config.track, skeletons.get(skeleton)),
+            smooth=smooth if config.smooth.enabled else _unsmoothed,
+            rules=list(build_rules(config, camera.name)),
+            phase=i * config.detect.every // max(len(config.cameras), 1),
+        )
+    return cameras
+
+
+def build_rules(config: Config, camera: str) -> List[Rule]:
+    """The rules that watch a camera."""
+    return [
+        build_rule(table, f"rules[{i}]")
+        for i, table in enumerate(config.rules)
+        if camera in table.get("cameras", [camera])
+    ]
+
+
+def _unsmoothed(poses: Poses, t_ns: int) -> Poses:
+    return poses
+
+
+class Finish:
+    """The last look at a frame's people: who is sure enough, in which skeleton."""
+
+    def __init__(self, config: Config, skeleton: str) -> None:
+        self._min_score = config.pose.min_score
+        self._target = config.pose.skeleton or skeleton
+        if self._target not in skeletons.names():
+            there = ", ".join(skeletons.names())
+            raise ConfigError(f"pose.skeleton: no skeleton {self._target!r}; there are: {there}")
+
+    def __call__(self, poses: Poses) -> Poses:
+        """Weak people out, keypoints converted."""
+        strong = poses.person_scores >= self._min_score
+        sure = poses if strong.all() else poses.take(strong)
+        if sure.skeleton == self._target:
+            return sure
+        return skeletons.convert_poses(sure, self._target)
+

@@ -1,0 +1,263 @@
+"""Which engine or network file executes what: chosen at the start, bettered while the loop runs.
+
+An engine whose build record fits this machine serves at once. Where there is none that fits, the
+ONNX file serves on the CPU, an engine is built in a process beside the loop, loaded and tried in a
+thread beside it, and takes over between two frames. Every decision is a `Choice`: logged when it is
+made, and published in the status.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from edge import plug
+from edge.errors import EdgeError, NoInputError, UnavailableError
+from edge.loop.engine_build import Build, build
+from edge.loop.engine_fit import Judged, engine_path, judge
+from edge.recipe import Network
+from edge.runtime import Read, Runner, RunnerOptions, open_runner
+from edge.runtime._crew import Crew
+from edge.runtime._exchange import Exchange
+from edge.settings.config import Runtime
+from edge.threads import Dispensable
+
+log = logging.getLogger(__name__)
+
+Shapes = Mapping[str, Tuple[int, ...]]
+# Engines that may serve until the one that is wanted is there: slower, never less exact.
+FINER = {"int8": ("fp16", "fp32"), "fp16": ("fp32",), "fp32": ()}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What executes a network, and why."""
+
+    runtime: str  # trt | ort
+    file: str
+    why: str
+    next: str = ""  # what is under way: waiting | building | loading
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An engine that is wanted."""
+
+    name: str
+    folder: Path
+    network: str
+    engine: Path
+    shapes: Shapes
+    exchange: Exchange
+
+
+class Engines:
+    """Opens networks, and looks for better ones in a thread.
+
+    Args:
+        settings: what the operator wants.
+        read: gives a file's bytes, or refuses it.
+        signed: whether `read` refuses what the operator did not sign.
+        build: builds an engine.
+    """
+
+    def __init__(
+        self, settings: Runtime, read: Read, signed: bool = False, build: Build = build
+    ) -> None:
+        self.choices: Dict[str, Choice] = {}
+        self.changes = 0  # rises with every decision
+        self._settings = settings
+        self._read = read
+        self._signed = signed
+        self._build = build
+        self._jobs: List[_Job] = []
+        self._here: Optional[Dict[str, Any]] = None
+        self._no_gpu = ""
+        self._stop = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+
+    def open(
+        self, folder: Path, name: str, network: Network, shapes: Shapes,
+        crew: Optional[Crew] = None,
+    ) -> Runner:
+        """What executes a network from the start.
+
+        Args:
+            folder: the model's.
+            name: of the network in the recipe.
+            network: its part of the recipe.
+            shapes: of one sample of each input.
+            crew: shares the CPU's cores, where other networks run meanwhile.
+
+        Raises:
+            NoInputError: neither engine nor ONNX file. UnavailableError: an engine is demanded and
+            none fits. DataError, ConfigError: a file that cannot be used.
+        """
+        full = f"{folder.name}/{name}"
+        if self._settings.prefer == "onnx":
+            told = 'runtime.prefer = "onnx"'
+            return self._open_onnx(full, folder, network, shapes, told, crew)
+        precision = self._settings.precision
+        judged = self._judge(folder, network, precision)
+        if not judged.against:
+            try:
+                return self._open_engine(full, judged, shapes, "its build record fits this machine")
+            except EdgeError as error:
+                judged = Judged(judged.path, (str(error),), rebuild=not self._signed)
+        why = "; ".join(judged.against)
+        if self._settings.prefer == "engine":
+            raise UnavailableError(
+                f"{judged.path}: {why}; runtime.prefer = \"engine\" demands one: `edge-tools build "
+                f"{folder.name} --network {name} --precision {precision}`"
+            )
+        slower = self._open_slower(full, folder, network, shapes, why)
+        exchange = Exchange(slower or self._open_onnx(full, folder, network, shapes, why, crew))
+        if judged.rebuild and self._may_build(full):
+            self._jobs.append(_Job(full, folder, name, judged.path, shapes, exchange))
+            self._change(full, next="waiting")
+        return exchange
+
+    def start(self) -> None:
+        """Begin to build what is missing; may be called twice."""
+        if self._jobs and self._thread is None:
+            self._thread = Dispensable(target=self._work, name="engines", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End what is under way; may be called twice. The runners are closed by who opened them."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def report(self) -> Dict[str, Dict[str, str]]:
+        """The choices as plain values, for the status."""
+        return {name: dict(vars(choice)) for name, choice in sorted(self.choices.items())}
+
+    def _judge(self, folder: Path, network: Network, precision: str) -> Judged:
+        path = engine_path(folder, network.file, precision)
+        here = self._machine()
+        if here is None:
+            return Judged(path, (self._no_gpu,))
+        return judge(path, here, self._read)
+
+    def _machine(self) -> Optional[Dict[str, Any]]:
+        """This machine as an engine must fit it; None where engines cannot run."""
+        if self._here is None and not self._no_gpu:
+            try:
+                self._here = plug.load("runtime", "trt").machine()
+            except EdgeError as error:
+                self._no_gpu = str(error)
+        return self._here
+
+    def _options(self, dla_core: Optional[int] = None) -> RunnerOptions:
+        settings = self._settings
+        return RunnerOptions(
+            settings.threads, settings.max_batch, dla_core=dla_core, preprocess=settings.preprocess
+        )
+
+    def _open_slower(
+        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str
+    ) -> Optional[Runner]:
+        for precision in FINER[self._settings.precision]:
+            judged = self._judge(folder, network, precision)
+            if not judged.against:
+                try:
+                    told = f"{why}; one in {precision} stands for it"
+                    return self._open_engine(full, judged, shapes, told)
+                except EdgeError as error:
+                    log.info("%s: %s", full, error)
+        return None
+
+    def _open_engine(self, full: str, judged: Judged, shapes: Shapes, why: str) -> Runner:
+        runner = open_runner(judged.path, shapes, self._options(judged.dla_core), self._read)
+        log.info("loaded %s", judged.path)
+        self._decide(full, Choice("trt", judged.path.name, why))
+        return runner
+
+    def _open_onnx(
+        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str,
+        crew: Optional[Crew],
+    ) -> Runner:
+        path, precision = serving_file(folder, network, self._settings.precision)
+        options = replace(self._options(), crew=crew)
+        runner = open_runner(path, shapes, options, self._read)
+        log.info("loaded %s", path)
+        if precision != self._settings.precision:
+            why += f"; on the CPU {precision} stands for {self._settings.precision}"
+        self._decide(full, Choice("ort", path.name, why))
+        return runner
+
+    def _may_build(self, full: str) -> bool:
+        if not self._settings.build:
+            self._change(full, why=self.choices[full].why + "; runtime.build = false")
+        elif self._signed:
+            hint = "; with trust.key_file an engine is built and signed by the operator"
+            self._change(full, why=self.choices[full].why + hint)
+        return self._settings.build and not self._signed
+
+    def _decide(self, full: str, choice: Choice) -> None:
+        self.choices[full] = choice
+        self.changes += 1
+        under_way = f"; an engine: {choice.next}" if choice.next else ""
+        log.info("%s: %s executes %s: %s%s", full, choice.runtime, choice.file, choice.why,
+                 under_way)
+
+    def _change(self, full: str, **fields: str) -> None:
+        self._decide(full, replace(self.choices[full], **fields))
+
+    def _work(self) -> None:
+        for job in self._jobs:
+            if self._stop.is_set():
+                return
+            try:
+                self._better(job)
+            except EdgeError as error:
+                why = "the program is ending" if self._stop.is_set() else str(error)
+                self._change(job.name, why=f"no engine: {why}", next="")
+
+    def _better(self, job: _Job) -> None:
+        """Build, load, hand over, and close what served before."""
+        self._change(job.name, next="building")
+        self._build(job.folder, job.network, self._settings.precision, self._stop)
+        self._change(job.name, next="loading")
+        judged = judge(job.engine, self._here or {}, self._read)
+        if judged.against:
+            raise UnavailableError("; ".join(judged.against))
+        runner = open_runner(job.engine, job.shapes, self._options(judged.dla_core), self._read)
+        refused = job.exchange.offer(runner)
+        if refused:
+            raise UnavailableError(f"{job.engine}: {refused}")
+        while not job.exchange.taken.wait(0.1):
+            if self._stop.is_set():
+                return
+        job.exchange.retire()
+        self._decide(job.name, Choice("trt", job.engine.name, "built on this machine just now"))
+
+
+def network_file(folder: Path, network: Network, precision: str) -> Path:
+    """The ONNX file of a network in a precision.
+
+    Raises:
+        NoInputError: it was not made; the message says which command makes it.
+    """
+    path = folder / network.file
+    if precision != "fp32":
+        path = path.with_suffix(f".{precision}{path.suffix}")
+    if path.is_file():
+        return path
+    name, made = folder.name, "get" if precision == "fp32" else "quantize"
+    raise NoInputError(f"{path}: is missing; `edge-tools {made} {name}` makes it")
+
+
+def serving_file(folder: Path, network: Network, precision: str) -> Tuple[Path, str]:
+    """What ONNX Runtime executes, and its precision: FP16 is for engines, FP32 stands for it.
+
+    Raises:
+        NoInputError: it was not made; the message says which command makes it.
+    """
+    if precision == "fp16" and not (folder / network.file).with_suffix(".fp16.onnx").is_file():
+        precision = "fp32"
+    return network_file(folder, network, precision), precision

@@ -1,0 +1,118 @@
+"""The candidates of all frames as one batch, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Sequence
+
+import numpy as np
+
+from edge.errors import InternalError
+from edge.models._blazepose import points
+from edge.models._blazepose.memory import Memory
+from edge.structures import Frame, Poses
+
+
+@dataclass
+class Crowd:
+    """Candidates of all frames; rows in the order of the frames."""
+
+    which: np.ndarray  # [N] i64 index of the frame
+    sizes: np.ndarray  # [N,2] f32 width, height px of the frame
+    keypoints: np.ndarray  # [N,133,2] f32 px, predicted
+    scores: np.ndarray  # [N,133] f32, 0 = not known
+    boxes: np.ndarray  # [N,4] f32 px
+    ids: np.ndarray  # [N] i64
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    @staticmethod
+    def gather(frames: Sequence[Frame], people: Sequence[Poses]) -> Crowd:
+        """Everybody with a box that is one, and reaches into the frame.
+
+        Raises:
+            InternalError: candidates of another skeleton.
+        """
+        strange = {p.skeleton for p in people} - {points.SKELETON}
+        if strange:
+            raise InternalError(f"blazepose: candidates are {strange}, not {points.SKELETON}")
+        people = people or [Poses.empty(points.KEYPOINTS, points.SKELETON)]
+        which = np.repeat(np.arange(len(people)), [len(p) for p in people])
+        sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)
+        crowd = Crowd(
+            which,
+            sizes[which],
+            np.concatenate([p.keypoints for p in people]),
+            np.concatenate([p.scores for p in people]),
+            np.concatenate([p.boxes for p in people]),
+            np.concatenate([p.ids for p in people]),
+        )
+        usable = _usable(crowd.boxes, crowd.sizes)
+        return (crowd if usable.all() else crowd.take(usable)).without_holes()
+
+    def take(self, rows: np.ndarray) -> Crowd:
+        """Rows chosen by a mask or by indices, in that order."""
+        arrays = (self.which, self.sizes, self.keypoints, self.scores, self.boxes, self.ids)
+        return Crowd(*[a[rows] for a in arrays])
+
+    def without_holes(self) -> Crowd:
+        """Keypoints that are no numbers are not known."""
+        good = np.isfinite(self.keypoints).all(-1) & np.isfinite(self.scores)
+        if good.all():
+            return self
+        self.keypoints = np.where(good[..., None], self.keypoints, np.float32(0))
+        self.scores = np.where(good, self.scores, np.float32(0))
+        return self
+
+    def remembered(self, frames: Sequence[Frame], memory: Memory) -> Crowd:
+        """The same people, with what memory knows of them beyond the frames' edges."""
+        trunk, scores = self.keypoints[:, : points.TRUNK], self.scores[:, : points.TRUNK]
+        keypoints, known = self.keypoints, self.scores
+        for frame, rows in zip(frames, rows_of(self.which, len(frames))):
+            old = trunk[rows]
+            more, sure = memory.complete(frame.camera, old, scores[rows], self.boxes[rows])
+            if more is old:
+                continue
+            if keypoints is self.keypoints:
+                keypoints, known = keypoints.copy(), known.copy()
+            keypoints[rows, : points.TRUNK], known[rows, : points.TRUNK] = more, sure
+        if keypoints is self.keypoints:
+            return self
+        return Crowd(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
+
+    def spread(
+        self,
+        count: int,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        person_scores: np.ndarray,
+        places: np.ndarray,
+    ) -> List[Poses]:
+        """One Poses for each of `count` frames: keypoints [N,133,2], scores [N,133], [N], [N,...].
+
+        Views of these arrays: rows of a frame lie together.
+        """
+        name = points.SKELETON
+        whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
+        return by_frame(whole, self.which, count)
+
+
+def by_frame(whole: Poses, which: np.ndarray, count: int) -> List[Poses]:
+    """One record for each of `count` frames, views; `which` [N] rises."""
+    if count == 1:
+        return [whole]
+    return [whole.take(rows) for rows in rows_of(which, count)]
+
+
+def rows_of(which: np.ndarray, count: int) -> List[slice]:
+    """The rows of each of `count` frames, where `which` [N] rises."""
+    ends = np.searchsorted(which, np.arange(count + 1)).tolist()
+    return [slice(a, b) for a, b in zip(ends, ends[1:])]
+
+
+def _usable(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """[N] bool: a box that is one, and reaches into the frame of that size."""
+    boxes = np.where(np.isfinite(boxes).all(1, keepdims=True), boxes, np.float32(0))
+    here = (boxes[:, :2] < sizes).all(1) & (boxes[:, 2:] > 0).all(1)
+    return np.asarray(here & (boxes[:, 2:] - boxes[:, :2] >= 1).all(1))

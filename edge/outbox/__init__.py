@@ -1,0 +1,1 @@
+"""The outbox keeps events on disk until they are acknowledged."""

@@ -1,0 +1,1 @@
+"""Poses on disk, in a ring of bounded size. Pixels are never recorded."""

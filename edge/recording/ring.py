@@ -1,0 +1,262 @@
+"""Poses on disk in a ring of bounded bytes, for `edge-tools replay`; never pixels.
+
+A recording is a folder of segments, `<UTC ns of the run's start>-<number>.poses`; the oldest goes
+when the ring is full. A run begun while the clock is behind is dated after the last one there. A
+segment:
+
+    magic      16 bytes  `edge-poses/1`, a line feed, zeros
+    records    length u32 | CRC-32 u32 | kind u8 | payload        little-endian throughout
+
+The length counts kind and payload, and so does the CRC. Kinds: `H` a JSON object, first in every
+segment: the configuration, boot_id, and the next number of each topic. `P` the people of a frame as
+the rules saw them (edge/recording/record.py). `G` a JSON object: so many frames are missing here.
+A kill may tear the last record; what is before it is whole. A power cut may cost the last SYNC_S
+seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import struct
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from edge import durable
+from edge.errors import DataError, NoInputError
+from edge.messages import Builder
+from edge.recording.record import Told, pack
+from edge.settings import config
+from edge.structures import Frame, Poses
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"edge-poses/1\n\0\0\0"
+SUFFIX = ".poses"
+RECORD = struct.Struct("<IIB")
+SEGMENTS = 8  # of a full ring
+SYNC_S = 5.0
+ROOM = 256  # frames on their way to the disk
+MAX_RECORD = 64 << 20
+
+
+def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
+    """The whole records of a segment: kind and payload; a torn tail ends it.
+
+    Raises:
+        NoInputError: no such file. DataError: not a segment.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+    with file:
+        magic = file.read(len(MAGIC))
+        if magic != MAGIC:
+            if MAGIC.startswith(magic):  # killed between making the file and its first bytes
+                log.warning("%s: is empty; the recorder was killed as it began", path)
+                return
+            raise DataError(f"{path}: is not a recording of poses")
+        while True:
+            head = file.read(RECORD.size)
+            if len(head) < RECORD.size:
+                return
+            length, crc, kind = RECORD.unpack(head)
+            payload = file.read(length - 1) if 1 <= length <= MAX_RECORD else b""
+            if len(payload) != length - 1 or zlib.crc32(payload, zlib.crc32(head[8:])) != crc:
+                log.warning("%s: ends torn; everything before is whole", path)
+                return
+            yield chr(kind), payload
+
+
+class Ring:
+    """Segments in a folder, together never above a number of bytes.
+
+    Args:
+        folder: made where it is missing.
+        max_bytes: of all segments.
+        header: gives the payload of the record that begins a segment.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, header: Callable[[], bytes]) -> None:
+        self._folder, self._header = durable.make_dir(folder), header
+        self._max_bytes = max_bytes
+        self._segment_bytes = max_bytes // SEGMENTS
+        self._run = f"{max(time.time_ns(), self._newest() + 1):020d}"
+        self._number = 0
+        self._handle = -1
+        self._size = 0
+
+    def _newest(self) -> int:
+        """When the last run there began; 0 = there is none."""
+        runs = (p.name.partition("-")[0] for p in self._folder.glob(f"*{SUFFIX}"))
+        return max((int(run) for run in runs if run.isdecimal()), default=0)
+
+    def write(self, kind: str, payload: bytes) -> None:
+        """Add a record; raises OSError: it ends its segment, torn."""
+        body = kind.encode("ascii") + payload
+        record = struct.pack("<II", len(body), zlib.crc32(body)) + body
+        if self._handle < 0 or self._size + len(record) > self._segment_bytes:
+            self.begin()
+        self._add(record)
+        self._size += len(record)
+
+    def _add(self, data: bytes) -> None:
+        try:
+            durable.write_all(self._handle, data)
+        except OSError:
+            self.close()  # nobody finds what stands behind half a record
+            raise
+
+    def begin(self) -> None:
+        """A new segment; the oldest go until there is room; raises OSError."""
+        self.close()
+        header = b"H" + self._header()
+        first = MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header
+        self._make_room(max(self._segment_bytes, len(first)))
+        path = f"{self._folder}/{self._run}-{self._number:06d}{SUFFIX}"
+        self._number += 1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._handle = os.open(path, flags, 0o600)
+        try:
+            self._add(first)
+        except OSError:
+            os.unlink(path)  # noqa: PTH108
+            raise
+        self._size = len(first)
+
+    def _make_room(self, size: int) -> None:
+        """Not by pathlib: Python 3.12 keeps every name that was ever part of a Path."""
+        with os.scandir(str(self._folder)) as here:
+            sizes = {p.path: p.stat().st_size for p in here if p.name.endswith(SUFFIX)}
+        for path in sorted(sizes):
+            if sum(sizes.values()) + size <= self._max_bytes:
+                return
+            os.unlink(path)  # noqa: PTH108
+            del sizes[path]
+
+    def due(self) -> bool:
+        """Whether the segment is full enough to begin the next where that is convenient."""
+        return self._size > 0.75 * self._segment_bytes
+
+    def sync(self) -> None:
+        """Make it durable; raises OSError."""
+        if self._handle >= 0:
+            os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Finish the segment."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+
+class Recorder:
+    """Sees every step (`Pipeline.watch`), writes in a thread of its own.
+
+    Args:
+        folder: of the ring.
+        max_bytes: of the ring.
+        builder: dates and numbers the messages of this run.
+        settings: gives the configuration in use.
+        lossless: wait for the disk rather than leave frames out.
+    """
+
+    def __init__(
+        self, folder: Path, max_bytes: int, builder: Builder,
+        settings: Callable[[], config.Config], lossless: bool,
+    ) -> None:  # fmt: skip
+        self._builder, self._settings, self._lossless = builder, settings, lossless
+        self._used: Optional[config.Config] = None
+        self._numbers: Dict[str, int] = builder.numbers()
+        self._ring = Ring(folder, max_bytes, self._header)
+        self._queue: queue.Queue[Optional[Tuple[str, Any]]] = queue.Queue(ROOM)
+        self._now: List[Any] = [config.show(config.Config()), {}]  # of what is written
+        self._missing = 0
+        self._ok = True
+        self._lost = 0  # for want of a disk, not told yet
+        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+
+    def __call__(self, frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        """Called after the rules have seen these poses and their events are told."""
+        settings = self._settings()
+        if settings is not self._used:
+            self._used = settings if self._put("H", (settings, self._numbers)) else None
+        for frame, people in zip(frames, poses):
+            offset_ns = self._builder.offset_ns(frame.camera)
+            told = Told(frame.camera, frame.index, frame.t_ns, offset_ns, frame.size, people)
+            self._put("P", pack(told))
+        if frames:
+            self._numbers = self._builder.numbers()
+            self._put("N", self._numbers)
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._queue.put(None)
+        self._thread.join(5.0)
+
+    def _put(self, kind: str, what: Any) -> bool:
+        """Hand over; False when there is no room and nobody may wait."""
+        if self._lossless:
+            self._queue.put((kind, what))
+            return True
+        if self._queue.qsize() >= ROOM - 2:
+            self._missing += kind == "P"
+            return False
+        if self._missing:
+            missing, self._missing = self._missing, 0
+            self._queue.put(("G", json.dumps({"frames": missing}).encode()))
+        self._queue.put((kind, what))
+        return True
+
+    def _run(self) -> None:
+        synced_s = time.monotonic()
+        while True:
+            item = self._queue.get()
+            if item is None:
+                break
+            self._try_to_write(*item)
+            if time.monotonic() - synced_s > SYNC_S:
+                synced_s = time.monotonic()
+                self._attempt(self._ring.sync)
+        self._attempt(self._ring.sync)
+        self._ring.close()
+
+    def _try_to_write(self, kind: str, what: Any) -> None:
+        if kind == "H":
+            settings, numbers = what  # shown once: segments are many, settings stay
+            self._now[:] = config.show(settings), numbers
+            self._attempt(self._ring.begin)
+        elif kind == "N":
+            self._now[1] = what  # a step is over: a segment that begins here can stand alone
+            if self._ring.due() or not self._ok:
+                self._attempt(self._ring.begin)
+        elif self._ok:
+            self._attempt(lambda: self._ring.write(kind, what))
+        if not self._ok:
+            self._lost += kind == "P"
+        elif self._lost:
+            lost = json.dumps({"frames": self._lost}).encode()
+            if self._attempt(lambda: self._ring.write("G", lost)):
+                self._lost = 0
+
+    def _attempt(self, deed: Callable[[], None]) -> bool:
+        try:
+            deed()
+            self._ok = True
+        except OSError as error:
+            if self._ok:
+                log.error("recording: %s; frames are missing in it until that is mended", error)
+            self._ok = False
+        return self._ok
+
+    def _header(self) -> bytes:
+        shown, numbers = self._now
+        record = {"boot_id": self._builder.boot_id, "config": shown, "numbers": numbers}
+        return json.dumps(record).encode()

@@ -1,0 +1,1 @@
+"""The GPU through PyCUDA and the CUDA driver: memory, kernels, graphs, EGL."""

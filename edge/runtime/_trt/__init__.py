@@ -1,0 +1,1 @@
+"""Parts of the TensorRT runner: engine, contexts, tensors."""

@@ -1,0 +1,1 @@
+"""The process: start, reload, signals, systemd, logs and set-up."""

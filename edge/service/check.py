@@ -1,0 +1,74 @@
+"""`edge check`: everything that can be known to be wrong before a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+from edge import capture, plug, publish, skeletons
+from edge.errors import ConfigError, EdgeError, NoInputError
+from edge.loop.assemble import check_roles, models_dir
+from edge.models._boxes import BoxDetector
+from edge.models.none import Nobody
+from edge.recipe import load_recipe
+from edge.rules import build_rule
+from edge.service import extras
+from edge.settings import config
+from edge.settings.config import Config
+
+
+def check(path: Path) -> Config:
+    """Load a configuration and look up everything it names, opening nothing.
+
+    Raises:
+        NoInputError: there is no such file. ConfigError: the first thing that is wrong.
+    """
+    settings = config.load(path)
+    try:
+        look_up(settings)
+    except EdgeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return settings
+
+
+def look_up(settings: Config) -> None:
+    """Look up everything a configuration names, opening nothing.
+
+    Raises:
+        EdgeError: the first thing that is wrong.
+    """
+    for i, camera in enumerate(settings.cameras):
+        address = capture.parse(camera.source)
+        if address.scheme not in plug.names("capture"):
+            there = ", ".join(plug.names("capture"))
+            raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
+        capture.kind(camera.source)
+    options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
+    publish.parse_all(settings.publish.sinks, options)
+    for i, table in enumerate(settings.rules):
+        build_rule(table, f"rules[{i}]")
+    target = settings.pose.skeleton
+    if target and target not in skeletons.names():
+        raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")
+    extras.check(settings)
+    _check_models(settings)
+
+
+def _check_models(settings: Config) -> None:
+    folder = models_dir(settings)
+    gives: Dict[str, Any] = {}
+    for key, name in (("detect", settings.detect.model), ("pose", settings.pose.model)):
+        if name == "none":
+            gives[key] = Nobody
+            continue
+        try:
+            recipe = load_recipe(folder / name)
+        except NoInputError as error:
+            raise ConfigError(f"{key}.model: {error}") from error
+        if recipe.family not in plug.names("models"):
+            raise ConfigError(f"{key}.model: {name!r} is of an unknown family {recipe.family!r}")
+        family = plug.load("models", recipe.family)
+        gives[key] = getattr(family, str(family.load.__annotations__.get("return")), None)
+    # A family made elsewhere may not tell before it is loaded.
+    if all(c in (BoxDetector, Nobody) or hasattr(c, "one_stage") for c in gives.values()):
+        check_roles(settings, gives["detect"], gives["pose"])

@@ -1,0 +1,1 @@
+"""Settings: who may set what. One schema, read from one TOML file."""

@@ -1,0 +1,1 @@
+"""The state of the machine: temperatures, power, clocks, load, memory, throttling."""

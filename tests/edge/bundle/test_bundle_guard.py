@@ -1,0 +1,79 @@
+"""A cascade on probation: none of its halves gets past the guard."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, List, Sequence
+
+import numpy as np
+
+from edge.bundle.probation import Guard
+from edge.degrade.apply import Relief
+from edge.degrade.levels import Level
+from edge.errors import DataError
+from edge.loop.rate_limit import Pace
+from edge.models import halves
+from edge.settings.config import Config
+from edge.structures import Detections, Frame, Poses
+
+
+class Cascade:
+    """A pose model of two halves, of which the second fails when it is told to."""
+
+    skeleton = "coco17"
+    one_stage = False
+
+    def __init__(self) -> None:
+        self.part_limit = 0
+        self.broken = False
+
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        return self.parts(frames, self.bodies(frames, people))
+
+    def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        return list(people)
+
+    def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        if self.broken:
+            raise DataError("hand.onnx: the network failed")
+        return list(people)
+
+
+def people() -> Poses:
+    box = Detections(np.array([[1, 2, 30, 40]], np.float32), np.ones(1, np.float32))
+    return Poses.of_boxes(box, 17, "coco17")
+
+
+def step(model: Any) -> List[Poses]:
+    """As the loop does it."""
+    frames = [Frame(np.zeros((48, 64, 3), np.uint8), 0, 0, "a")]
+    first, second = halves(model)
+    poses = first(frames, [people()])
+    return second(frames, poses) if second else poses
+
+
+def test_what_fails_in_the_second_half_is_done_by_the_model_before() -> None:
+    new, told = Cascade(), []
+
+    def give_up(why: str) -> Cascade:
+        told.append(why)
+        return Cascade()
+
+    guard = Guard(new, give_up)
+    assert len(step(guard)[0]) == 1
+    assert told == []
+    new.broken = True
+    assert len(step(guard)[0]) == 1, "no frame is lost"
+    assert told == ["hand.onnx: the network failed"]
+
+
+def test_relief_reaches_the_model_under_guard() -> None:
+    model = Cascade()
+    guard = Guard(model, lambda why: None)
+    running: Any = SimpleNamespace(
+        config=Config(), pipeline=SimpleNamespace(), models=SimpleNamespace(pose=guard)
+    )
+    cameras: Any = SimpleNamespace()
+    Relief(running, Pace(cameras), SimpleNamespace())._apply(Level(part_limit=4))  # type: ignore[arg-type]
+    assert model.part_limit == 4
+    assert not hasattr(Guard(SimpleNamespace(), lambda why: None), "part_limit")

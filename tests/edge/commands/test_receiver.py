@@ -1,0 +1,461 @@
+"""Signed commands: who is obeyed, who is refused and why, and that nothing is obeyed twice."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping
+
+import cv2
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from edge import durable
+from edge.commands import snapshot
+from edge.commands.frame_tap import Keeper, Watch, folder_bytes
+from edge.commands.handlers import deeds
+from edge.commands.receiver import NAMES, Commands, Outcome
+from edge.commands.record import ANSWER_PREFIX, REASONS, Refusal, canonical, parse, sign, verified
+from edge.commands.replay_window import Memory
+from edge.errors import ConfigError, DataError, TempError
+from edge.loop.rate_limit import Pace
+from edge.messages import Incoming, Message
+from edge.settings import config
+from edge.structures import Frame, Poses
+
+KEY, FOREIGN = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+NOW_NS = 1_800_000_000 * 10**9
+TO = "poses/v1/hall/answer/ann"
+PEOPLE = Poses(
+    np.full((1, 17, 2), 50, np.float32) + np.arange(34, dtype=np.float32).reshape(1, 17, 2),
+    np.ones((1, 17), np.float32),
+    np.array([[20, 10, 120, 230]], np.float32),
+    np.array([7]),
+    np.ones(1, np.float32),
+    "coco17",
+)
+
+
+def setting(folder: Path, allow: Any = NAMES, **extra: Any) -> config.Config:
+    key = folder / "operator.pub"
+    key.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    table = {
+        "device": "hall",
+        "cameras": [{"source": "synthetic://walk", "name": "door"}],
+        "commands": {"allow": list(allow), "key_file": str(key), **extra},
+        "state": {"dir": str(folder / "state")},
+    }
+    return config.complete(config.build(config.Config, table))
+
+
+def of_box(settings: config.Config, *rest: Any) -> Dict[str, Any]:
+    return deeds(settings, lambda: [c.name for c in settings.cameras], *rest)
+
+
+def order(name: str = "rate", **changes: Any) -> Dict[str, Any]:
+    record = {
+        "schema": "command/1", "device": "hall", "name": name, "id": "a1", "seq": NOW_NS,
+        "expires_utc_ns": NOW_NS + 30 * 10**9, "answer_to": TO, "args": {},
+    }  # fmt: skip
+    return {**record, **changes}
+
+
+class Bench:
+    """Commands without a broker: bodies in, answers out."""
+
+    def __init__(self, folder: Path, allow: Any = NAMES, **extra: Any) -> None:
+        self.done: List[Mapping[str, Any]] = []
+        self.now_ns = NOW_NS
+
+        def deed(args: Mapping[str, Any]) -> Outcome:
+            self.done.append(args)
+            return Outcome({"n": len(self.done)})
+
+        self.commands = Commands(
+            setting(folder, allow, **extra), dict.fromkeys(NAMES, deed), "b" * 16,
+            lambda: self.now_ns,
+        )  # fmt: skip
+
+    def put(self, body: bytes, topic: str = "poses/v1/hall/cmd/rate", to: str = TO) -> List[Any]:
+        answers: List[Message] = []
+        self.commands.handle(Incoming(topic, body, to, b"corr", answers.append))
+        return [json.loads(a.body) for a in answers if a.correlation == b"corr" and a.qos == 0]
+
+    def send(self, key: Ed25519PrivateKey = KEY, **changes: Any) -> Dict[str, Any]:
+        name = changes.get("name", "rate")
+        topic = changes.pop("topic", f"poses/v1/hall/cmd/{name}")
+        (answer,) = self.put(sign(order(**changes), key), topic)
+        return answer
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.commands.close()
+
+
+def test_an_allowed_command_is_done_once_and_answered(bench: Bench, contract: Any) -> None:
+    answer = bench.send(args={"max_hz": 5})
+    assert (answer["state"], answer["id"], answer["result"]) == ("done", "a1", {"n": 1})
+    assert bench.done == [{"max_hz": 5}]
+    contract(TO, answer)
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(answer["key"]))
+    assert verified(answer, key, ANSWER_PREFIX)
+    assert not verified({**answer, "state": "refused"}, key, ANSWER_PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device": "other"}, "other_device"),
+        ({"topic": "poses/v1/hall/cmd/restart"}, "other_name"),
+        ({"expires_utc_ns": NOW_NS}, "expired"),
+        ({"expires_utc_ns": NOW_NS + 61 * 10**9}, "too_early"),
+        ({"name": "fly"}, "not_allowed"),
+        ({"key": FOREIGN}, "foreign"),
+        ({"seq": "1"}, "malformed"),
+        ({"seq": True}, "malformed"),
+        ({"args": []}, "malformed"),
+        ({"more": 1}, "malformed"),
+        ({"name": "snapshot", "answer_to": ""}, "bad_arguments"),
+    ],
+)
+def test_what_is_refused_has_one_reason(bench: Bench, changes: Any, reason: str) -> None:
+    answer = bench.send(**changes)
+    assert (answer["state"], answer["reason"]) == ("refused", reason)
+    assert answer["detail"]
+    assert bench.done == []
+    assert bench.commands.counts[reason] == 1
+    assert sum(bench.commands.counts.values()) == 1
+
+
+def test_nothing_is_obeyed_twice_not_even_after_a_restart(bench: Bench, tmp_path: Path) -> None:
+    body = sign(order(), KEY)
+    assert bench.put(body)[0]["state"] == "done"
+    assert bench.put(body)[0]["reason"] == "replayed"
+    again = Bench(tmp_path)
+    assert again.put(body)[0]["reason"] == "replayed"
+    assert again.send(seq=NOW_NS - 5)["state"] == "done", "of another sender, a little late"
+    assert again.send(seq=NOW_NS - 5)["reason"] == "replayed"
+    again.commands.close()
+
+
+def test_a_clock_set_back_brings_nothing_back(bench: Bench) -> None:
+    body = sign(order(), KEY)
+    bench.put(body)
+    for day in (-1, 1):
+        bench.now_ns = NOW_NS + day * 86400 * 10**9
+        assert bench.put(body)[0]["reason"] in ("too_early", "expired")
+    bench.now_ns = NOW_NS
+    assert bench.put(body)[0]["reason"] == "replayed"
+
+
+def test_memory_is_bounded_and_forgets_nothing_wrongly(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "m.json", window=8)
+    for seq in (50, 10, 30, *range(60, 80)):
+        assert not memory.known(seq)
+        memory.add(seq)
+    assert all(memory.known(seq) for seq in (50, 10, 30, 5, 71, *range(60, 80)))
+    assert not memory.known(80)
+    assert (tmp_path / "m.json").stat().st_size < 200
+    assert Memory(tmp_path / "m.json", window=8).known(79)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"floor":0,"seen":[],"crc":1}', b"\xff\x00"])
+def test_a_damaged_memory_is_put_aside_and_trusts_nothing_old(
+    tmp_path: Path, damage: bytes
+) -> None:
+    path = tmp_path / "m.json"
+    Memory(path).add(NOW_NS - 5)
+    path.write_bytes(damage)
+    memory = Memory(path, lambda: NOW_NS)
+    assert memory.known(NOW_NS - 5)
+    assert memory.known(NOW_NS)
+    assert not memory.known(NOW_NS + 1)
+    assert (tmp_path / "m.damaged").read_bytes() == damage
+    assert Memory(path, lambda: 0).known(NOW_NS), "the floor itself was written"
+
+
+def test_what_cannot_be_remembered_is_not_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise TempError(f"{path}: No space left on device")
+
+    monkeypatch.setattr(durable, "replace", full)
+    answer = bench.send()
+    assert (answer["reason"], bench.done) == ("busy", [])
+
+
+def test_answers_go_only_below_our_own_topic(bench: Bench) -> None:
+    for stranger in ("poses/v1/other/cmd/restart", "#", "poses/v1/hall/answer/a/b",
+                     "poses/v1/hall/answer/", "poses/v1/hall/status", ""):
+        assert bench.put(b"junk", to=stranger) == []
+    assert bench.commands.counts["malformed"] == 6
+    assert bench.put(b"junk")[0]["reason"] == "malformed"
+    body = sign(order(answer_to="poses/v1/hall/answer/ben"), KEY)
+    answers: List[Message] = []
+    bench.commands.handle(Incoming("poses/v1/hall/cmd/rate", body, TO, b"", answers.append))
+    assert answers[0].topic == "poses/v1/hall/answer/ben", "what is signed counts"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{}", b"[]", b"null", b"\xff", b"{" * 9000, b"[" * 16000, b"1" * 16000, b"x" * 20000,
+        b'{"a":1.5}', b'{"a":NaN}', b'{"a":1, "b":2}', b'{"b":1,"a":2}', b'{"a":1,"a":1}',
+        '{"a":"é"}'.encode(), b'{"a":1e5}',
+    ],
+)  # fmt: skip
+def test_only_one_spelling_is_read(body: bytes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        parse(body, KEY.public_key())
+    assert refusal.value.reason == "malformed"
+
+
+def test_a_signed_list_of_models_is_no_command(bench: Bench) -> None:
+    """One key for both: what was signed as something else is not taken for an order."""
+    record = order()
+    record["signature"] = KEY.sign(canonical(order())).hex()
+    assert bench.put(canonical(record))[0]["reason"] == "foreign"
+
+
+GOOD = sign(order(), KEY)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(at=GOOD.index(b'"signature":"') + 15, cut=0, put=b" ")
+@given(at=st.integers(0, len(GOOD) - 1), cut=st.integers(0, 4), put=st.binary(max_size=4))
+def test_no_mutation_is_a_command(at: int, cut: int, put: bytes) -> None:
+    body = GOOD[:at] + put + GOOD[at + cut :]
+    if body == GOOD:
+        return
+    with pytest.raises(Refusal) as refusal:
+        parse(body, KEY.public_key())
+    assert refusal.value.reason in REASONS
+
+
+def test_a_flood_is_counted_and_costs_nothing(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.commands.handle = lambda incoming: gate.wait(30)  # type: ignore[assignment, method-assign]
+    for _ in range(100):
+        bench.commands.receive(Incoming("t", b"", "", b"", lambda message: None))
+    assert bench.commands.counts["busy"] >= 60
+    gate.set()
+
+
+def test_settings_that_make_no_sense(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"commands\.allow\[0\]: no command 'fly'"):
+        Bench(tmp_path, ["fly"])
+    with pytest.raises(ConfigError, match=r"commands\.key_file"):
+        Bench(tmp_path, ["rate"], key_file="")
+    nowhere = dataclasses.replace(setting(tmp_path), state=config.State())
+    with pytest.raises(ConfigError, match=r"state\.dir"):
+        Commands(nowhere, {}, "b" * 16)
+    assert config.Config().commands.allow == [], "off by default"
+
+
+# What is done --------------------------------------------------------------------------------
+
+
+class Still:
+    """Cameras that always have a frame."""
+
+    ended = False
+
+    def take(self, timeout_s: float) -> List[Frame]:
+        return [Frame(np.zeros((4, 4, 3), np.uint8), 0, time.monotonic_ns(), "door")]
+
+    def release(self, frames: Any) -> None: ...
+
+    def states(self) -> List[Any]:
+        return []
+
+
+def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
+    pace = Pace(Still())
+    do = of_box(setting(tmp_path), Watch(), pace)
+    assert do["rate"]({"max_hz": 50}).result == {"max_hz": 50, "before_hz": 0}
+    start = time.monotonic()
+    assert len([f for _ in range(11) for f in pace.take(1.0)]) == 11
+    assert time.monotonic() - start >= 0.19
+    pace.max_hz = 1
+    pace.take(1.0)
+    assert pace.take(0.01) == [], "a wait is never longer than asked"
+    for wrong in ({"max_hz": -1}, {"max_hz": "5"}, {}, {"hz": 5}):
+        with pytest.raises(ConfigError):
+            do["rate"](wrong)
+
+
+def test_restart_and_reload_act_after_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    with pytest.raises(Exception, match="no service manager"):
+        do["restart"]({})
+    with pytest.raises(Exception, match="without a configuration file"):
+        do["reload"]({})
+    got: List[int] = []
+    old = {n: signal.signal(n, lambda n, f: got.append(n)) for n in (signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    try:
+        outcomes = [do["restart"]({}), do["reload"]({})]
+        assert got == []
+        for outcome in outcomes:
+            outcome.then()
+        assert got == [signal.SIGTERM, signal.SIGHUP]
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def step(watch: Watch, image: np.ndarray, stop: threading.Event, layout: str = "bgr") -> None:
+    while not stop.is_set():
+        frame = Frame(image, 0, time.monotonic_ns(), "door", layout=layout)
+        watch([frame], [PEOPLE])
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def running() -> Iterator[Any]:
+    """A loop that shows noise to a watch."""
+    stop = threading.Event()
+    image = np.random.default_rng(0).integers(0, 255, (15, 10, 3), np.uint8)
+    image = image.repeat(16, 0).repeat(16, 1)
+    watch = Watch()
+    thread = threading.Thread(target=step, args=(watch, image, stop))
+    thread.start()
+    yield watch, image
+    stop.set()
+    thread.join()
+
+
+def test_snapshot_hides_heads_and_nothing_else(running: Any, tmp_path: Path) -> None:
+    watch, image = running
+    do = of_box(setting(tmp_path), watch, Pace(Still()))
+    result = do["snapshot"]({"camera": "door", "width_px": 160}).result
+    data = base64.b64decode(result["jpeg"])
+    seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(float)
+    (top,) = [b for b in snapshot.head_boxes(PEOPLE, 0, 160, 240) if b[:2] == (20, 10)]
+    x1, y1, x2, y2 = top
+    assert (y2 - y1) > 60
+    cell_w, cell_h = (x2 - x1) // 4, (y2 - y1) // 4
+    cell = seen[y1 + 2 : y1 + cell_h - 2, x1 + 2 : x1 + cell_w - 2]
+    assert cell.std((0, 1)).max() < 12, "one colour is all that is left of a part of a head"
+    below = np.abs(seen[180:] - image[180:]).mean()
+    assert below < 10
+    assert seen[180:].std() > 40, "the rest of the picture is there"
+    with pytest.raises(ConfigError, match="there are: door"):
+        do["snapshot"]({"camera": "roof"})
+
+
+def test_snapshot_reads_every_layout(tmp_path: Path) -> None:
+    for layout, shape in [("nv12", (360, 160)), ("yuyv", (240, 160, 2)), ("gray", (240, 160)),
+                          ("rgb", (240, 160, 3))]:
+        image = np.full(shape, 90, np.uint8)
+        assert snapshot.to_bgr(Frame(image, 0, 0, "c", layout=layout)).shape == (240, 160, 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30, -1e30])
+def test_heads_of_nonsense_poses_are_no_crash(bad: float) -> None:
+    image = np.zeros((240, 160, 3), np.uint8)
+    for field in ("keypoints", "boxes"):
+        wrong = getattr(PEOPLE, field).copy()
+        wrong[0, 0] = bad
+        snapshot.hide_heads(image, dataclasses.replace(PEOPLE, **{field: wrong}))
+        snapshot.crops(image, dataclasses.replace(PEOPLE, **{field: wrong}))
+    snapshot.hide_heads(image, Poses.empty(17, "coco17"))
+
+
+def test_a_picture_fits_or_is_refused() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), np.uint8)
+    assert len(snapshot.jpeg(noise, 1920)) <= snapshot.MAX_BYTES
+    with pytest.raises(DataError):
+        snapshot.jpeg(noise, 1920, 100)
+
+
+def test_no_frame_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.commands.handlers.LOOK_S", 0.05)
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    with pytest.raises(TempError, match="no frame of door"):
+        do["snapshot"]({"camera": "door"})
+
+
+def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) -> None:
+    watch, _ = running
+    do = of_box(setting(tmp_path, record_max_mb=1), watch, Pace(Still()))
+    outcome = do["calibrate-record"]({"seconds": 600, "every_ms": 40, "max_mb": 4000})
+    assert outcome.result["max_bytes"] == 1 << 20
+    folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
+    end = time.monotonic() + 60
+    while watch.keeper.kept < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    kept = do["calibrate-record"]({"seconds": 0}).result["kept"]
+    assert watch.keeper is None
+    lines = [json.loads(line) for line in (folder / "poses.jsonl").read_text().splitlines()]
+    assert len(lines) == kept == len(list(folder.glob("*.jpg"))) >= 2
+    assert cv2.imread(str(folder / lines[0]["file"])) is not None
+    assert lines[0]["keypoints"][:3] == [500, 510, 100], "the crop begins at the frame's corner"
+
+    used = folder_bytes(folder.parent)
+    watch.keeper = keeper = Keeper(folder.parent / "more", 10**12, 40_000_000, used + 20_000)
+    while not keeper.ended and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "record_max_mb is reached" in keeper.ended
+    assert keeper.kept
+    assert folder_bytes(folder.parent) <= used + 20_000, "what lay there counts"
+
+
+def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
+    """One who is followed beyond the picture has no crop; the next one's pose is not theirs."""
+    keypoints = np.zeros((2, 17, 2), np.float32)
+    keypoints[0], keypoints[1] = -500, 60
+    boxes = np.array([[-900, 10, -700, 90], [20, 20, 100, 100]], np.float32)
+    both = np.ones((2, 17), np.float32)
+    poses = Poses(keypoints, both, boxes, np.array([3, 8]), np.array([0.4, 0.9], "f4"), "coco17")
+    keeper = Keeper(tmp_path / "one", 10**12, 1, 10**7)
+    keeper.see(Frame(np.zeros((120, 160, 3), np.uint8), 0, 0, "door"), poses)
+    keeper.close()
+    (line,) = (tmp_path / "one" / "poses.jsonl").read_text().splitlines()
+    kept = json.loads(line)
+    assert kept["file"].endswith("-8.jpg")
+    assert (kept["score"], kept["keypoints"][:3]) == (90, [600, 600, 100])
+
+
+def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    with pytest.raises(Exception, match=r"bundle\.enabled is off"):
+        do["update"]({"file": "a.bundle"})
+    for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "a\ud800"):
+        with pytest.raises(ConfigError):
+            do["update"]({"file": wrong})
+    got: List[Path] = []
+
+    def install(path: Path) -> Dict[str, Any]:
+        got.append(path)
+        return {"version": 1}
+
+    do = of_box(setting(tmp_path), Watch(), Pace(Still()), install)
+    assert do["update"]({"file": "a.bundle"}).result == {"version": 1}
+    assert got == [tmp_path / "state" / "incoming" / "a.bundle"]
+
+
+def test_own_key_is_made_once_and_private(tmp_path: Path) -> None:
+    first, second = Bench(tmp_path), Bench(tmp_path)
+    keys = {b.send(seq=NOW_NS + i)["key"] for i, b in enumerate((first, second))}
+    assert len(keys) == 1
+    mode = (tmp_path / "state" / "commands" / "answer.key").stat().st_mode
+    assert mode & 0o077 == 0
+    for bench in (first, second):
+        bench.commands.close()

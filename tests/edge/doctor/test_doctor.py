@@ -1,0 +1,276 @@
+"""The doctor finds what is wrong, and only that, and names the fix."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List
+
+import pytest
+
+from edge import doctor
+from edge.doctor import (
+    FAIL,
+    OK,
+    WARN,
+    Finding,
+    broker,
+    cameras,
+    machine,
+    models,
+    permissions,
+    service,
+)
+from edge.publish._address import parse
+from edge.settings import config
+from edge.settings.config import Config
+from edge.structures import CameraState
+
+MODELS = Path(__file__).parents[1] / "golden" / "models"
+
+
+def settings(**tables: Any) -> Config:
+    table: Dict[str, Any] = {"models": {"dir": str(MODELS)}, "detect": {"model": "twobox"},
+                             "pose": {"model": "standing"}, **tables}  # fmt: skip
+    return config.complete(config.build(Config, table))
+
+
+@pytest.fixture
+def answers() -> Iterator[Callable[..., int]]:
+    """Brokers that give one answer to a hello; gives their port."""
+    opened: List[socket.socket] = []
+
+    def listen(answer: bytes, heard: Any = None) -> int:
+        server = socket.create_server(("127.0.0.1", 0))
+        opened.append(server)
+
+        def serve() -> None:
+            try:
+                link, _ = server.accept()
+            except OSError:
+                return
+            with link:
+                got = link.recv(4096)
+                if heard is not None:
+                    heard.append(got)
+                with contextlib.suppress(OSError):
+                    link.sendall(answer)
+                    link.recv(16 if answer else 0)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return int(server.getsockname()[1])
+
+    yield listen
+    for server in opened:
+        server.close()
+
+
+def look(port: int, **mqtt: Any) -> Finding:
+    found = broker.brokers(settings(publish={"sinks": [f"mqtt://127.0.0.1:{port}"]}, mqtt=mqtt))
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words", "fix"),
+    [
+        (b"\x20\x03\x00\x00\x00", OK, "lets this box in", ""),
+        (b"\x20\x03\x00\x86\x00", FAIL, "code 0x86", "mqtt.password_file"),
+        (b"\x20\x03\x00\x87\x00", FAIL, "code 0x87", "access list"),
+        (b"\x20\x03\x00\x84\x00", FAIL, "code 0x84", "3.1.1"),
+        (b"\x20\x03\x00\x99\x00", FAIL, "code 0x99", "its log"),
+        (b"", FAIL, "hung up", "is it an MQTT broker"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", FAIL, "hung up", "is it an MQTT broker"),
+    ],
+)
+def test_what_a_broker_answers(
+    answers: Any, answer: bytes, state: str, words: str, fix: str
+) -> None:
+    found = look(answers(answer))
+    assert (found.state, words in found.found, fix in found.fix) == (state, True, True)
+
+
+def test_a_broker_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = look(port)
+    assert (found.state, found.found) == (FAIL, "Connection refused")
+    assert "is it on and in reach" in found.fix
+
+
+def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    heard: List[bytes] = []
+    port = answers(b"\x20\x03\x00\x00\x00", heard)
+    uri = f"mqtt://bob@127.0.0.1:{port}"
+    mqtt = {"password_file": str(tmp_path / "password")}
+    found = broker.brokers(settings(device="hall", publish={"sinks": [uri]}, mqtt=mqtt))
+    assert found[0].state == OK
+    body = b"\x00\x04MQTT\x05\xc2\x00\x1e\x00\x00\x0bdoctor-hall\x00\x03bob\x00\x06s3cret"
+    assert heard == [b"\x10" + bytes([len(body)]) + body]
+    assert "s3cret" not in repr(found)
+
+
+def test_a_long_hello_has_a_long_length() -> None:
+    made = parse("mqtt://" + "u" * 200 + "@h", config.Mqtt(protocol="3.1.1"))
+    packet = broker.connect_packet(made, "doctor-x")
+    length = (packet[1] & 0x7F) | packet[2] << 7
+    assert length == len(packet) - 3
+
+
+@pytest.mark.parametrize(
+    ("left", "state"), [(400.0, OK), (29.0, WARN), (0.5, WARN), (-1.0, FAIL)]
+)
+def test_days_of_a_certificate(left: float, state: str) -> None:
+    assert broker._days("x", left).state == state
+
+
+def test_a_sink_that_makes_no_sense_is_told_not_thrown() -> None:
+    config_ = settings(publish={"sinks": ["mqtts://h"]}, mqtt={"ca_file": "/nowhere"})
+    found = broker.brokers(config_)
+    assert found[0].state == FAIL
+    assert "/nowhere" in found[0].found
+
+
+@pytest.mark.parametrize(
+    ("quality", "state"),
+    [({"source": "none", "error_ms": None}, WARN), ({"source": "kernel", "error_ms": 3.0}, OK),
+     ({"source": "kernel", "error_ms": 5e6}, WARN), ({"source": "kernel", "error_ms": None}, OK)],
+)  # fmt: skip
+def test_the_clock(monkeypatch: Any, quality: Any, state: str) -> None:
+    monkeypatch.setattr(service, "clock_quality", lambda: quality)
+    found = service.clock()[0]
+    assert found.state == state
+    assert "timedatectl" in found.fix
+
+
+def test_the_disk(tmp_path: Path) -> None:
+    fine = service.disk(settings(state={"dir": str(tmp_path)}))[0]
+    assert fine.state in (OK, WARN)
+    assert str(tmp_path) in fine.found
+    full = service.disk(settings(state={"dir": str(tmp_path)}, record={"max_mb": 10**6}))[0]
+    assert full.state == WARN
+    assert "make room: 1000" in full.fix
+    gone = service.disk(settings(state={"dir": "/nowhere/x"}))[0]
+    assert (gone.state, gone.fix) == (FAIL, "mkdir -p /nowhere/x")
+    read_only = service.disk(settings(state={"dir": "/sys"}))[0]
+    assert read_only.state in (FAIL, WARN)
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        ({"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "NRestarts": "0",
+          "StatusText": "2 of 2 cameras ok"}, OK, "active (running), 0 restarts: 2 of 2 cameras"),
+        ({"LoadState": "loaded", "ActiveState": "active", "NRestarts": "7"}, WARN, "7 restarts"),
+        ({"LoadState": "loaded", "ActiveState": "failed", "NRestarts": ""}, WARN, "failed"),
+    ],
+)  # fmt: skip
+def test_the_unit(said: Dict[str, str], state: str, words: str) -> None:
+    found = service.judge_unit(said)[0]
+    assert (found.state, words in found.found) == (state, True)
+    assert "journalctl -u edge" in found.fix
+
+
+def test_a_unit_that_is_not_installed_is_no_finding() -> None:
+    assert service.judge_unit({"LoadState": "not-found"}) == []
+
+
+@pytest.mark.parametrize(("mode", "state"), [(0o600, OK), (0o640, OK), (0o644, FAIL),
+                                             (0o660, FAIL), (0o604, FAIL)])
+def test_secrets_are_for_the_service_alone(tmp_path: Path, mode: int, state: str) -> None:
+    path = tmp_path / "password"
+    path.write_text("x")
+    path.chmod(mode)
+    found = permissions._secret("mqtt.password_file", path)
+    assert found.state == state
+    assert str(path) in found.found
+    if state == FAIL:
+        assert found.fix == f"chmod 640 {path}"
+
+
+def test_a_key_of_the_operator_is_nobody_s_to_change(tmp_path: Path) -> None:
+    path = tmp_path / "operator.pub"
+    path.write_text("x")
+    path.chmod(0o666)
+    found = permissions.secrets(settings(trust={"key_file": str(path)}))
+    assert found[0].state == FAIL
+    path.chmod(0o644)
+    assert permissions.secrets(settings(trust={"key_file": str(path)}))[0].state == OK
+    gone = permissions.secrets(settings(mqtt={"key_file": "/nowhere"}))[0]
+    assert (gone.state, "edge provision" in gone.fix) == (FAIL, True)
+
+
+def test_cameras_are_tried(tmp_path: Path) -> None:
+    table = [
+        {"name": "good", "source": "synthetic://walk?width=96&height=64&fps=20"},
+        {"name": "file", "source": f"file://{tmp_path}/none.mp4"},
+        {"name": "usb", "source": "v4l2:///dev/video77"},
+        {"name": "net", "source": "rtsp://127.0.0.1:9/live"},
+    ]
+    capture = {"timeout_s": 2.0, "stall_s": 1.0}
+    found = {f.what: f for f in cameras.cameras(settings(cameras=table, capture=capture))}
+    assert found["camera good"] == Finding("camera good", OK, "96x64")
+    for name, word in (("file", "none.mp4"), ("usb", "/dev/video77"), ("net", "127.0.0.1:9")):
+        one = found[f"camera {name}"]
+        assert (one.state, word in one.found, bool(one.fix)) == (FAIL, True, True)
+        assert "trying again" not in one.found
+    assert cameras.cameras(settings())[0].state == WARN
+
+
+@pytest.mark.parametrize(
+    ("detail", "state", "found", "fix"),
+    [("/dev/video0: another program is using it; see: fuser -v /dev/video0; trying again", WARN,
+      "fuser", "systemctl status edge"),
+     ("/dev/video0: not allowed; add the user to the group video", FAIL, "not allowed",
+      "add the user to the group video"),
+     ("", FAIL, "gives no picture", "is it on")],
+)  # fmt: skip
+def test_what_a_camera_says(detail: str, state: str, found: str, fix: str) -> None:
+    judged = cameras._judge(CameraState("door", "starting", detail, 0), None)
+    assert (judged.state, found in judged.found, fix in judged.fix) == (state, True, True)
+
+
+def test_models_and_what_may_be_loaded(tmp_path: Path) -> None:
+    found = models.models(settings())
+    assert [(f.what, f.state) for f in found[:2]] == [("model twobox", OK), ("model standing", OK)]
+    missing = models.models(settings(pose={"model": "nobody"}))
+    assert missing[-1].state == FAIL
+    assert missing[-1].fix == "edge-tools get nobody"
+    unsigned = models.models(settings(trust={"key_file": "/nowhere/operator.pub"}))
+    assert {f.state for f in unsigned} == {FAIL}
+
+
+def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
+        '[[cameras]]\nsource = "synthetic://walk?width=96&height=64"\n[publish]\nsinks = []\n'
+    )
+    assert doctor.doctor(path, True) == 0
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    seen = {f["what"]: f["state"] for f in findings}
+    assert seen["configuration"] == seen["camera cam0"] == seen["model twobox"] == OK
+    assert {"machine", "python", "clock", "disk"} <= set(seen)
+    assert all(f["fix"] for f in findings if f["state"] != OK), "whatever is wrong has a fix"
+    path.write_text("[smooth]\nq = -1\n")
+    assert doctor.doctor(path, False) == 69
+    out = capsys.readouterr().out
+    assert "fail  configuration" in out
+    assert "-> correct it: `edge check" in out
+
+
+@pytest.mark.parametrize(
+    ("there", "words"), [(True, "dmabuf where the GPU takes it"), (False, "one copy")]
+)
+def test_how_cameras_of_the_board_come(monkeypatch: Any, there: bool, words: str) -> None:
+    monkeypatch.setattr(machine.ctypes.util, "find_library", lambda name: "libcuda.so.1")
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: there or None)
+    assert not [f for f in machine.kernels() if f.what == "csi memory"], "no board, no line"
+    monkeypatch.setattr(machine.nvmm, "library", object)
+    found = [f.found for f in machine.kernels() if f.what == "csi memory"]
+    assert len(found) == 1
+    assert words in found[0]

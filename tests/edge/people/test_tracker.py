@@ -1,0 +1,380 @@
+"""Tracking on drawn scenes: against plain SORT, and every promise of its documentation."""
+
+import numpy as np
+import pytest
+from track_scenes import STANDING, IouSort, boxes_of, judge, look, seen, walk
+
+from edge.people.tracker import Tracker
+from edge.settings.config import Track
+from edge.skeletons import convert, get
+from edge.structures import Detections, Poses
+
+COCO = get("coco17")
+MS = 1_000_000
+STEP = 33 * MS
+
+
+def tracker(**options):
+    return Tracker(Track(**options), COCO)
+
+
+def standing(x, y=600.0, tall=300.0, score=0.9, ids=None):
+    """People standing at x [n]."""
+    x = np.atleast_1d(np.asarray(x, float))
+    at = np.stack((x, np.broadcast_to(y, x.shape)), -1)
+    kp = (STANDING * tall + at[:, None]).astype(np.float32)
+    half = 0.2 * tall
+    boxes = np.stack((x - half, at[:, 1] - tall, x + half, at[:, 1]), -1).astype(np.float32)
+    scores = np.full(kp.shape[:2], max(score, 0.5), np.float32)
+    numbers = np.full(len(x), -1) if ids is None else np.asarray(ids, np.int64)
+    return Poses(kp, scores, boxes, numbers, np.full(len(x), score, np.float32), "coco17")
+
+
+def boxes_at(*x, score=0.9, **where):
+    poses = standing(x, **where)
+    return Detections(poses.boxes, np.full(len(x), score, np.float32))
+
+
+def run_one_stage(track, scene, seed, order=None):
+    rng = np.random.default_rng(seed)
+    truths, results = [], []
+    for f in range(len(scene.boxes)):
+        poses, _ = seen(scene, f, rng)
+        if order is not None:
+            poses = poses.take(order.permutation(len(poses)))
+        out = track.update(poses, f * scene.dt_ns)
+        results.append((out.ids, out.boxes) if isinstance(out, Poses) else out)
+        truths.append((np.arange(len(scene.boxes[f])), scene.boxes[f], scene.hidden[f] < 0.6))
+    return truths, results
+
+
+def run_top_down(track, scene, seed, every=5):
+    rng = np.random.default_rng(seed)
+    truths, results = [], []
+    for f in range(len(scene.boxes)):
+        found = boxes_of(scene, f, rng) if f % every == 0 else None
+        candidates = track.candidates(found, f * scene.dt_ns)
+        out = track.update(look(scene, f, candidates, rng)[0], f * scene.dt_ns)
+        results.append((out.ids, out.boxes))
+        truths.append((np.arange(len(scene.boxes[f])), scene.boxes[f], scene.hidden[f] < 0.6))
+    return truths, results
+
+
+@pytest.mark.parametrize("way", [{}, {"fps": 10.0}, {"speed": (1.0, 2.5)}], ids=str)
+def test_better_than_plain_sort(way):
+    """Crossings, 10 % misses, 20 % low scores, clutter; summed over scenes."""
+    ours, plain = [], []
+    for seed in range(3):
+        scene = walk(seed, frames=120, **way)
+        ours.append(judge(*run_one_stage(tracker(), scene, seed)))
+        plain.append(judge(*run_one_stage(IouSort(), scene, seed)))
+    shown = "\n".join(f"{a} | {b}" for a, b in zip(ours, plain))
+    assert sum(f.switches for f in ours) < 0.7 * sum(f.switches for f in plain), shown
+    assert np.mean([f.idf1 for f in ours]) > np.mean([f.idf1 for f in plain]) + 0.05, shown
+    assert np.mean([f.mota for f in ours]) > np.mean([f.mota for f in plain]) + 0.03, shown
+
+
+def test_top_down_with_a_detector_in_every_fifth_frame():
+    figures = [judge(*run_top_down(tracker(), walk(s, frames=150), s)) for s in range(3)]
+    assert np.mean([f.mota for f in figures]) > 0.93, "\n".join(map(str, figures))
+    assert np.mean([f.idf1 for f in figures]) > 0.9, "\n".join(map(str, figures))
+
+
+def test_the_order_of_people_does_not_matter():
+    scene = walk(5, people=12, frames=60)
+    _, a = run_one_stage(tracker(), scene, 1)
+    _, b = run_one_stage(tracker(), scene, 1, order=np.random.default_rng(9))
+    for (ids, boxes), (other, others) in zip(a, b):
+        np.testing.assert_array_equal(ids, other)
+        np.testing.assert_array_equal(boxes, others)
+
+
+def test_only_differences_of_time_count():
+    """No clock is read: the same scene years later gives the same answer."""
+    poses = [seen(walk(2, people=8, frames=40), f, np.random.default_rng(f))[0] for f in range(40)]
+    runs = []
+    for start in (0, 5 * 10**17):
+        track = tracker()
+        runs.append([track.update(p, start + f * STEP) for f, p in enumerate(poses)])
+    for a, b in zip(*runs):
+        np.testing.assert_array_equal(a.ids, b.ids)
+        np.testing.assert_array_equal(a.keypoints, b.keypoints)
+
+
+def test_size_of_people_does_not_matter():
+    """Constants are in person heights: the same scene four times smaller gives the same ids."""
+    scene = walk(3, people=10, frames=60)
+    rng = np.random.default_rng(0)
+    big, small = tracker(), tracker()
+    for f in range(60):
+        poses, _ = seen(scene, f, rng)
+        tiny = Poses(poses.keypoints / 4, poses.scores, poses.boxes / 4, poses.ids,
+                     poses.person_scores, "coco17")  # fmt: skip
+        a, b = (t.update(p, f * STEP) for t, p in ((big, poses), (small, tiny)))
+        np.testing.assert_array_equal(a.ids, b.ids)
+
+
+def test_ids_start_at_1_from_left_to_right_and_are_never_used_again():
+    track = tracker(min_hits=1)
+    assert track.update(standing([900, 100, 500]), 0).ids.tolist() == [1, 2, 3]
+    out = track.update(standing([500, 100, 900, 1300]), STEP)
+    assert out.ids.tolist() == [1, 2, 3, 4]
+    np.testing.assert_allclose(out.keypoints[:, 0, 0], [100, 500, 900, 1300])
+    later = track.update(standing([100]), 10**10)
+    assert later.ids.tolist() == [5]
+
+
+def test_published_after_min_hits():
+    track = tracker(min_hits=3)
+    counts = [len(track.update(standing([400]), f * STEP)) for f in range(4)]
+    assert counts == [0, 0, 1, 1]
+
+
+def test_a_new_person_needs_a_good_score_a_known_one_does_not():
+    track = tracker(min_hits=1)
+    assert len(track.update(standing([400], score=0.35), 0)) == 0
+    assert track.update(standing([400], score=0.45), STEP).ids.tolist() == [1]
+    assert track.update(standing([400], score=0.12), 2 * STEP).ids.tolist() == [1]
+    assert len(track.update(standing([400], score=0.05), 3 * STEP)) == 0
+
+
+@pytest.mark.parametrize(("gap_s", "same"), [(0.1, True), (0.9, True), (1.2, False)])
+def test_away_for_a_while(gap_s, same):
+    track = tracker(min_hits=1)
+    for f in range(30):
+        out = track.update(standing([400 + 3 * f]), f * STEP)
+    gap = int(gap_s * 1e9)
+    for t in range(STEP, gap, STEP):
+        assert len(track.update(standing([]), 29 * STEP + t)) == 0
+    out = track.update(standing([400 + 3 * 29 + 3 * gap / STEP]), 29 * STEP + gap)
+    assert (out.ids.tolist() == [1]) == same
+
+
+def test_a_camera_that_stalls_starts_anew():
+    track = tracker(min_hits=1)
+    track.update(standing([400]), 0)
+    assert track.update(standing([400]), 5 * 10**9).ids.tolist() == [2]
+
+
+def test_motion_after_a_gap_is_that_of_the_gap():
+    """Observation-centric: 0.5 s unseen at a new speed, and the next prediction has that speed."""
+    track = tracker(min_hits=1)
+    for f in range(20):
+        track.update(standing([400]), f * STEP)
+    speed = 150.0  # px/s, half a height
+    at = 400 + speed * 0.5
+    t = 19 * STEP + 500 * MS
+    assert track.update(standing([at]), t).ids.tolist() == [1]
+    ahead = track.candidates(None, t + 200 * MS)
+    assert ahead.keypoints[0, 5, 0] - STANDING[5, 0] * 300 == pytest.approx(at + 30, abs=4)
+
+
+def test_candidates():
+    track = tracker(min_hits=1)
+    first = track.candidates(boxes_at(300, 900), 0)
+    assert first.ids.tolist() == [-1, -1]
+    assert not first.scores.any()
+    track.update(standing([300, 900]), 0)
+    between = track.candidates(None, STEP)
+    assert between.ids.tolist() == [1, 2]
+    assert (between.scores > 0.5).all()
+    track.update(standing([300, 900], ids=[1, 2]), STEP)
+    # One known person is refreshed by a weak box, a weak unknown box is nobody, 1500 is new.
+    weak = boxes_at(310, 1200, score=0.2)
+    found = Detections(
+        np.concatenate((weak.boxes, boxes_at(1500).boxes)),
+        np.concatenate((weak.scores, boxes_at(1500).scores)),
+    )
+    third = track.candidates(found, 2 * STEP)
+    assert third.ids.tolist() == [1, 2, -1]
+    np.testing.assert_allclose(third.boxes[0], weak.boxes[0])
+    np.testing.assert_allclose(third.boxes[2], boxes_at(1500).boxes[0])
+    np.testing.assert_allclose(third.keypoints[1], standing([900]).keypoints[0], atol=1e-2)
+
+
+def test_an_unseen_person_is_looked_for_half_the_time_then_only_where_a_detector_says():
+    track = tracker(min_hits=1, max_gap_s=1.0)
+    track.update(standing([300]), 0)
+    for t, looked_for in ((400 * MS, 1), (600 * MS, 0)):
+        assert len(track.candidates(None, t)) == looked_for
+        track.update(standing([]), t)
+    again = track.candidates(boxes_at(330), 700 * MS)
+    assert again.ids.tolist() == [1]
+    # Not seen since the box moved: the keypoints moved with it.
+    np.testing.assert_allclose(again.keypoints[0, 0, 0] - STANDING[0, 0] * 300, 330, atol=1)
+
+
+def test_who_was_looked_for_in_vain_is_looked_for_in_the_whole_box():
+    """Keypoints that led a network astray once would do so for ever."""
+    track = tracker(min_hits=1)
+    track.update(standing([300, 900]), 0)
+    track.candidates(None, STEP)
+    track.update(standing([900], ids=[2]), STEP)
+    again = track.candidates(None, 2 * STEP)
+    assert again.ids.tolist() == [1, 2]
+    assert not again.scores[0].any()
+    assert (again.scores[1] > 0.5).all()
+
+
+def test_two_candidates_on_one_person():
+    """Two cross and one hides the other: both crops show the front one, who keeps the number."""
+    track = tracker(min_hits=1)
+    for f in range(20):
+        track.update(standing([300 + 5 * f, 600 - 5 * f]), f * STEP)
+    rng = np.random.default_rng(0)
+    for f in range(20, 40):
+        front = 300 + 5 * f
+        hidden = abs(600 - 10 * f + -300) < 60
+        candidates = track.candidates(None, f * STEP)
+        x = [front if hidden else {1: front, 2: 600 - 5 * f}[i] for i in candidates.ids]
+        poses = standing(x, ids=candidates.ids)
+        shaken = poses.keypoints + rng.normal(size=poses.keypoints.shape).astype(np.float32)
+        out = track.update(
+            Poses(shaken, poses.scores, candidates.boxes, poses.ids, poses.person_scores, "coco17"),
+            f * STEP,
+        )
+        where = dict(zip(out.ids.tolist(), out.keypoints[:, 0, 0]))
+        assert where[1] == pytest.approx(front, abs=8)
+        assert set(where) == ({1} if hidden else {1, 2})
+
+
+def test_one_person_found_twice_is_born_once():
+    track = tracker(min_hits=1)
+    assert len(track.update(standing([400, 402, 404]), 0)) == 1
+    assert track.update(standing([400, 404], ids=[1, -1]), STEP).ids.tolist() == [1]
+
+
+def test_the_box_follows_the_keypoints_between_detector_frames():
+    track = tracker(min_hits=1)
+    track.candidates(boxes_at(300), 0)
+    track.update(standing([300]), 0)
+    for f in range(1, 90):
+        candidates = track.candidates(None, f * STEP)
+        pose = standing([300 + 6 * f], ids=[1])
+        held = Poses(pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores,
+                     "coco17")  # fmt: skip
+        out = track.update(held, f * STEP)
+        assert out.ids.tolist() == [1]
+    np.testing.assert_allclose(out.boxes, pose.boxes, atol=25)
+
+
+def test_hidden_legs_keep_their_box():
+    track = tracker(min_hits=1)
+    for f in range(10):
+        candidates = track.candidates(boxes_at(300) if f == 0 else None, f * STEP)
+        pose = standing([300], ids=[1] if f else [-1])
+        pose.scores[:, 13:] = 0.9 if f < 5 else 0.0
+        held = Poses(pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores,
+                     "coco17")  # fmt: skip
+        out = track.update(held, f * STEP)
+    assert out.boxes[0, 3] > 600 - 0.25 * 300
+    assert not out.scores[0, 13:].any()
+    assert track.candidates(None, 10 * STEP).scores[0, 13:].min() > 0.3
+
+
+def test_calm_while_a_detector_could_tell_little():
+    track, t_ns = tracker(min_hits=2), 0
+
+    def step(x, found=None):
+        nonlocal t_ns
+        t_ns += STEP
+        candidates = track.candidates(found, t_ns)
+        track.update(standing(x, ids=candidates.ids[: len(x)]), t_ns)
+        return track.calm
+
+    assert not track.calm, "an empty place is looked at"
+    assert not step([], boxes_at())
+    assert not step([300.0], boxes_at(300.0)), "somebody new"
+    assert not step([300.0])
+    assert step([300.0], boxes_at(300.0)), "all known"
+    assert track.boxes.shape == (1, 4)
+    assert track.boxes[0, 0] < 300 < track.boxes[0, 2]
+    assert step([300.0])
+    assert not step([]), "lost from sight"
+    assert step([300.0]), "back"
+    assert track.confirmed
+    assert step([300.0], boxes_at()), "a posture that the detector does not know"
+    assert not track.confirmed
+    assert not step([300.0, 900.0], boxes_at(300.0, 900.0)), "a second person"
+
+
+def test_no_one_and_nonsense():
+    track = tracker()
+    assert track.boxes.shape == (0, 4)
+    assert len(track.candidates(None, 0)) == 0
+    assert len(track.candidates(Detections.empty(), 0)) == 0
+    assert len(track.update(standing([]), 0)) == 0
+    for f in range(1, 4):
+        poses = standing([300, 700, 1100])
+        poses.keypoints[0, 3] = np.nan
+        poses.scores[0, 4] = np.nan
+        poses.boxes[1, 2] = np.inf
+        poses.person_scores[2] = np.nan
+        boxes = boxes_at(300, 700)
+        boxes.boxes[1, 0] = np.nan
+        candidates = track.candidates(boxes, f * STEP)
+        assert np.isfinite(candidates.keypoints).all()
+        assert np.isfinite(candidates.boxes).all()
+        out = track.update(poses, f * STEP)
+    assert out.ids.tolist() == [1]
+    assert np.isfinite(out.keypoints).all()
+    assert out.scores[0, 3] == out.scores[0, 4] == 0
+
+
+def test_time_that_stands_still_or_runs_back():
+    track = tracker(min_hits=1)
+    for t in (STEP, STEP, 0, 2 * STEP):
+        out = track.update(standing([300]), t)
+        assert out.ids.tolist() == [1]
+    assert np.isfinite(track.candidates(None, 3 * STEP).keypoints).all()
+
+
+def test_a_hundred_people_of_133_keypoints():
+    """All keep their numbers, and what was given out stays as it was."""
+    rng = np.random.default_rng(0)
+    base = standing([0] * 100, tall=60)
+    grid = np.stack((np.arange(100) % 20 * 90.0, np.arange(100) // 20 * 200.0), -1)
+    skeleton = get("wholebody133")
+    track = Tracker(Track(min_hits=1), skeleton)
+    kept = []
+    for f in range(5):
+        at = (grid + rng.normal(size=(100, 2)) + f).astype(np.float32)
+        kp, scores = convert(base.keypoints + at[:, None], base.scores, "coco17", "wholebody133")
+        boxes = base.boxes + np.tile(at, 2)
+        poses = Poses(kp, scores, boxes, base.ids, base.person_scores, "wholebody133")
+        out = track.update(poses, f * STEP)
+        assert sorted(out.ids) == list(range(1, 101))
+        kept.append((out, out.keypoints.copy(), out.boxes.copy(), out.ids.copy()))
+        x = out.keypoints[:, 0, :] - np.float32(f)
+    for out, keypoints, boxes, ids in kept:
+        np.testing.assert_array_equal(out.keypoints, keypoints)
+        np.testing.assert_array_equal(out.boxes, boxes)
+        np.testing.assert_array_equal(out.ids, ids)
+    assert np.abs(x - kept[0][1][:, 0]).max() < 10
+
+
+def test_the_model_may_hand_the_candidates_back():
+    """Borrowed arrays of the tracker's own come back into it without harm."""
+    track = tracker(min_hits=1)
+    track.update(standing([300, 700]), 0)
+    for f in range(1, 5):
+        out = track.update(track.candidates(None, f * STEP), f * STEP)
+        assert out.ids.tolist() == [1, 2]
+    np.testing.assert_allclose(out.keypoints, standing([300, 700]).keypoints, atol=0.1)
+
+
+def test_a_network_that_runs_away_does_not_take_the_memory_along():
+    """Every look doubles the boxes, as a bad network does; nobody beyond every picture is kept."""
+    track = tracker()
+    found, most = boxes_at(300.0, 700.0), 0
+    for f in range(700):
+        candidates = track.candidates(found if f % 5 == 0 else None, f * STEP)
+        size = candidates.boxes[:, 2:] - candidates.boxes[:, :2]
+        corner = candidates.boxes[:, :2] - size / 2
+        wild = standing(np.full(len(size), 300.0), ids=candidates.ids)
+        shape = (wild.keypoints - wild.boxes[:, None, :2]) / np.float32(300)
+        people = Poses(corner[:, None] + shape * size[:, None] * 2, wild.scores,
+                       np.concatenate((corner, corner + 2 * size), 1), candidates.ids,
+                       wild.person_scores, "coco17")  # fmt: skip
+        most = max(most, len(candidates), len(track.update(people, f * STEP)))
+    assert most < 50

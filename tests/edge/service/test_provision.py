@@ -1,0 +1,266 @@
+"""`edge provision` on the files of a box; the authority's side is in tests/promises (P13)."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
+from edge.service.provision import Box, Order, derived_name, provision
+from edge.settings import config
+from edge.settings.credentials import FOLDER, path_of
+from edge.settings.toml_lines import has_key, set_key
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    made = Box(tmp_path)
+    made.folder.mkdir(parents=True)
+    made.config.write_text((ROOT / "systemd/edge.toml").read_text())
+    made.machine_id.write_text("0123456789abcdef0123456789abcdef\n")
+    return made
+
+
+def run(box: Box, systemd: int = 252, **order: Any) -> List[str]:
+    return provision(Order(root=box.folder.parents[1], **order), systemd)
+
+
+def request(box: Box) -> x509.CertificateSigningRequest:
+    return x509.load_pem_x509_csr(box.request.read_bytes())
+
+
+def test_a_first_boot_makes_name_key_and_request(box: Box) -> None:
+    lines = run(box)
+    settings = config.load(box.config)
+    assert re.fullmatch(r"edge-[0-9a-f]{8}", settings.device)
+    assert "0123456789abcdef" not in settings.device, "the machine id stays a secret"
+    own = serialization.load_pem_private_key(box.key.read_bytes(), None)
+    made = request(box)
+    assert made.is_signature_valid
+    assert made.public_key() == own.public_key()
+    assert made.subject.rfc4514_string() == f"CN={settings.device}"
+    assert stat.S_IMODE(box.key.stat().st_mode) == 0o600
+    assert lines[-1] == "next: edge provision --broker mqtts://HOST --ca ca.crt"
+    assert settings.mqtt.key_file == "", "a key without a certificate opens nothing"
+
+
+def test_said_again_it_changes_nothing(box: Box) -> None:
+    run(box, device="hall", broker="broker.local")
+    before = {p: p.read_bytes() for p in box.folder.rglob("*") if p.is_file()}
+    lines = run(box)
+    assert len(lines) == 1
+    assert lines[0].startswith("next: have ")
+    assert {p: p.read_bytes() for p in box.folder.rglob("*") if p.is_file()} == before
+
+
+def test_another_name_asks_again_with_the_same_key(box: Box) -> None:
+    run(box, device="hall")
+    key = box.key.read_bytes()
+    run(box, device="gate")
+    assert request(box).subject.rfc4514_string() == "CN=gate"
+    assert box.key.read_bytes() == key
+    assert config.load(box.config).device == "gate"
+    run(box, new_key=True)
+    assert box.key.read_bytes() != key
+    assert config.load(box.config).device == "gate"
+
+
+def test_comments_and_what_a_person_wrote_stay(box: Box) -> None:
+    mine = '# my own words\n' + box.config.read_text() + '\n[smooth]\nq = 4.0  # mine\n'
+    box.config.write_text(mine)
+    run(box, device="hall", broker="mqtts://broker.local:8884")
+    text = box.config.read_text()
+    assert text.startswith("# my own words\n")
+    assert text.endswith("[smooth]\nq = 4.0  # mine\n")
+    settings = config.load(box.config)
+    assert settings.publish.sinks == ["mqtts://broker.local:8884"]
+    assert settings.smooth.q == 4.0
+    changed = [b for a, b in zip(mine.splitlines(), text.splitlines()) if a != b]
+    assert len(changed) == 2
+
+
+def test_answers_given_beforehand(box: Box) -> None:
+    (box.folder / "provision.toml").write_text('broker = "mqtts://b.local"\n')
+    run(box)
+    assert config.load(box.config).publish.sinks == ["mqtts://b.local"]
+    run(box, broker="other.local")
+    assert config.load(box.config).publish.sinks == ["mqtts://other.local"], "a person counts more"
+    run(box)
+    assert config.load(box.config).publish.sinks == ["mqtts://other.local"]
+
+
+@pytest.mark.parametrize(("order", "words"), [
+    ({"device": "a/b"}, "--device 'a/b': use 1 to 32"),
+    ({"device": "Hall"}, "use 1 to 32"),
+    ({"broker": "http://x"}, "use mqtts://HOST"),
+    ({"broker": "mqtts://"}, "mqtts://"),
+    ({"broker": "mqtts://bob:secret@x"}, "password"),
+    ({"ca": Path("/nowhere/ca.crt")}, "/nowhere/ca.crt"),
+    ({"certificate": Path("/nowhere/x.crt")}, "/nowhere/x.crt"),
+])
+def test_mistakes_name_the_fix_and_touch_no_settings(box: Box, order: Any, words: str) -> None:
+    before = box.config.read_bytes()
+    with pytest.raises(EdgeError) as error:
+        run(box, **order)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+    assert box.config.read_bytes() == before
+
+
+def test_a_broken_answer_file_is_named(box: Box) -> None:
+    (box.folder / "provision.toml").write_text('brokr = "x"\n')
+    with pytest.raises(ConfigError, match=r"provision.toml: brokr: unknown key; did you mean"):
+        run(box)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(box: Box) -> None:
+    """As for a person who is not root; root is stopped only by a file in the folder's place."""
+    box.credentials.touch()
+    with pytest.raises(TempError, match=f"{box.credentials}: File exists; run this as root"):
+        run(box)
+
+
+def test_settings_that_are_no_text_are_named(box: Box) -> None:
+    box.config.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        run(box)
+
+
+def test_a_machine_id_that_is_no_text_counts_as_none(box: Box) -> None:
+    box.machine_id.write_bytes(b"\xff" * 33)
+    run(box)
+    assert re.fullmatch(r"edge-[0-9a-f]{8}", config.load(box.config).device)
+
+
+def test_without_an_installation_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match="make install"):
+        provision(Order(root=tmp_path))
+
+
+def test_a_file_that_lines_cannot_change_is_left_alone(box: Box) -> None:
+    text = box.config.read_text().replace("sinks = []", 'sinks = [\n  "jsonl:-",\n]')
+    box.config.write_text(text)
+    with pytest.raises(ConfigError, match="by hand"):
+        run(box, broker="b.local")
+    assert box.config.read_text() == text
+
+
+def test_no_certificate_is_no_certificate(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "x.crt").write_text("nonsense")
+    for name in ("ca", "certificate"):
+        with pytest.raises(DataError, match="is not a certificate in PEM form"):
+            run(box, **{name: tmp_path / "x.crt"})
+
+
+def signed(box: Box, tmp_path: Path) -> Path:
+    """A certificate such as an authority would give, signed by the box itself."""
+    import datetime
+
+    made, key = request(box), serialization.load_pem_private_key(box.key.read_bytes(), None)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(made.subject).issuer_name(made.subject)
+    builder = builder.public_key(made.public_key()).serial_number(7).not_valid_before(now)
+    builder = builder.not_valid_after(now + datetime.timedelta(days=9))
+    path = tmp_path / "own.crt"
+    pem = serialization.Encoding.PEM
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    return path
+
+
+def test_systemd_hands_credentials_where_it_can(box: Box, tmp_path: Path) -> None:
+    run(box, device="hall")
+    run(box, certificate=signed(box, tmp_path))
+    text = box.drop_in.read_text()
+    assert "LoadCredential=device.key:/etc/edge/credentials/device.key\n" in text
+    assert "LoadCredential=device.crt:" in text
+    settings = config.read_toml(box.config)["mqtt"]
+    assert settings["key_file"] == "credential:device.key"
+    assert "ca_file" not in settings, "there is none"
+
+
+def test_jetpack_5_keeps_files_for_the_group(box: Box, tmp_path: Path) -> None:
+    run(box, systemd=245, device="hall")
+    run(box, systemd=245, certificate=signed(box, tmp_path))
+    assert not box.drop_in.exists()
+    assert stat.S_IMODE(box.key.stat().st_mode) == 0o640
+
+
+def test_a_certificate_of_the_old_name_goes_with_it(box: Box, tmp_path: Path) -> None:
+    run(box, device="hall")
+    run(box, certificate=signed(box, tmp_path))
+    lines = run(box, device="gate")
+    assert any("removed, as it is for 'hall', not for 'gate'" in line for line in lines)
+    settings = config.read_toml(box.config)["mqtt"]
+    assert settings["cert_file"] == settings["key_file"] == ""
+
+
+def test_names_without_a_machine_id_differ(tmp_path: Path) -> None:
+    assert derived_name(tmp_path / "none") != derived_name(tmp_path / "none")
+
+
+def test_the_command_line(box: Box) -> None:
+    command = [sys.executable, "-m", "edge", "provision", "--root", str(box.folder.parents[1])]
+    done = subprocess.run([*command, "--device", "hall"], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("next: ")
+    done = subprocess.run([*command, "--device", "#"], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 78
+    assert done.stderr.startswith("edge: --device '#': use 1 to 32")
+    assert "Traceback" not in done.stderr
+
+
+def test_credentials_are_found_where_systemd_put_them(tmp_path: Path) -> None:
+    (tmp_path / "device.key").touch()
+    there = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert path_of("credential:device.key", "k", there) == str(tmp_path / "device.key")
+    assert path_of("credential:other", "k", there) == str(FOLDER / "other")
+    assert path_of("credential:device.key", "k", {}) == str(FOLDER / "device.key")
+    assert path_of("/a/b", "k", there) == "/a/b"
+    assert path_of("", "k", there) == ""
+    for bad in ("credential:", "credential:../x", "credential:a/b", "credential:.."):
+        with pytest.raises(ConfigError, match=r"mqtt.key_file: .*plain file name"):
+            path_of(bad, "mqtt.key_file", there)
+
+
+def test_a_configuration_names_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text('[mqtt]\nca_file = "credential:ca.crt"\n')
+    assert config.load(path).mqtt.ca_file == str(FOLDER / "ca.crt")
+    path.write_text('[mqtt]\nca_file = "credential:../ca.crt"\n')
+    with pytest.raises(ConfigError, match=r"edge.toml: mqtt.ca_file"):
+        config.load(path)
+
+
+LINES = st.lists(st.sampled_from(["# x", "", "[mqtt]", "[publish]", "a = 1", "# a = 2", "b = 3",
+                                  "[[rules]]", "kind = 'x'"]), max_size=8)  # fmt: skip
+
+
+@given(lines=LINES, section=st.sampled_from(["", "mqtt", "new"]))
+def test_setting_a_key_sets_it_and_keeps_the_rest(lines: List[str], section: str) -> None:
+    text = "\n".join(lines) + "\n"
+    made = set_key(text, section, "a", "7")
+    assert has_key(made, section, "a")
+    assert set_key(made, section, "a", "7") == made
+    extra = len(made.splitlines()) - len(text.splitlines())
+    assert 0 <= extra <= 3
+    kept = [line for line in text.splitlines() if "a = " not in line]
+    assert not set(kept) - set(made.splitlines())

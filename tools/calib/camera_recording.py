@@ -1,0 +1,80 @@
+"""A running camera, put on disk for a while as pictures: it cannot be looked at twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge import capture
+from edge.errors import NoInputError
+from edge.settings import config
+from edge.structures import Frame
+from tools.calib.media import Clip
+from tools.progress import Progress
+
+WAIT_S = 0.5
+TO_BGR = {
+    "nv12": cv2.COLOR_YUV2BGR_NV12,
+    "yuyv": cv2.COLOR_YUV2BGR_YUYV,
+    "rgb": cv2.COLOR_RGB2BGR,
+    "gray": cv2.COLOR_GRAY2BGR,
+}
+
+
+def spool(uri: str, seconds: float, pictures: int, folder: Path, quiet: bool) -> Clip:
+    """Take pictures evenly over some time.
+
+    Args:
+        uri: of the camera.
+        seconds: how long, from its first frame.
+        pictures: how many at most.
+        folder: gets them, as PNG.
+        quiet: no progress.
+
+    Raises:
+        ConfigError: a wrong URI. NoInputError: it gave no frame. EdgeError: it failed for good.
+    """
+    settings = config.Capture()
+    cameras = capture.Cameras([config.Camera(source=uri)], settings)
+    clip = Clip(capture.parse(uri).uri, [], False, rate_hz=pictures / seconds)
+    folder.mkdir(parents=True, exist_ok=True)
+    cameras.start()
+    try:
+        with Progress(f"watching {clip.name}", pictures, "pictures", quiet) as bar:
+            _watch(cameras, clip, seconds, pictures, folder, bar)
+    finally:
+        cameras.close()
+    for failure in cameras.failures:
+        raise failure
+    if not clip.paths:
+        raise NoInputError(f"{clip.name}: gave no frame: {cameras.states()[0].detail}")
+    return clip
+
+
+def _watch(
+    cameras: capture.Cameras, clip: Clip, seconds: float, pictures: int, folder: Path, bar: Progress
+) -> None:
+    """Until the time is over, or the camera is."""
+    end_s = time.monotonic() + seconds + config.Capture().timeout_s
+    begun_ns = -1
+    while time.monotonic() < end_s and not cameras.ended and len(clip.paths) < pictures:
+        frames = cameras.take(WAIT_S)
+        for frame in frames:
+            begun_ns = frame.t_ns if begun_ns < 0 else begun_ns
+            passed_s = (frame.t_ns - begun_ns) / 1e9
+            if passed_s > seconds:
+                end_s = 0.0
+            elif passed_s >= len(clip.paths) * seconds / pictures:
+                path = folder / f"{len(clip.paths):06d}.png"
+                cv2.imwrite(str(path), _bgr(frame), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+                clip.paths.append(path)
+                bar.update()
+        cameras.release(frames)
+
+
+def _bgr(frame: Frame) -> np.ndarray:
+    code = TO_BGR.get(frame.layout)
+    return frame.image if code is None else np.asarray(cv2.cvtColor(frame.image, code))
