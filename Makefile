@@ -66,7 +66,9 @@ soak: $(VENV)/.dev ## every promise in its full length (hours); figures in out/s
 	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises $(SOAK)
 
 check: $(VENV)/.dev ## lint, strict types, shell scripts
-	@$(BIN)/ruff check edge tools tests setup.py
+	@$(BIN)/ruff check edge tools tests examples setup.py
+	@$(BIN)/ruff format --check --quiet edge tools tests examples setup.py || \
+		{ echo "the formatter would change files: make format"; exit 1; }
 	@$(BIN)/mypy
 	@bash -n tests/run.sh .ci/run
 
@@ -105,8 +107,9 @@ rootfs-overlay: wheels ## an archive to unpack over the root of an image of ARCH
 wheels: $(VENV)/.made
 	@sh systemd/wheels.sh $(OUT)/wheels/$(ARCH) $(ARCH) $(PYTHONS)
 
-format: $(VENV)/.dev ## let the linter mend what it can
-	@$(BIN)/ruff check --fix edge tools tests setup.py
+format: $(VENV)/.dev ## format all files and let the linter mend what it can
+	@$(BIN)/ruff format edge tools tests examples setup.py
+	@$(BIN)/ruff check --fix edge tools tests examples setup.py
 
 clean: ## remove what was made, keep downloads
 	@rm -rf .venv .venv-* build dist *.egg-info out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -46,8 +46,12 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["edge", "edge.*", "tools", "tools.*"]),
     package_data={
-        "edge": ["publish/contract/*", "runtime/kernels/*.cu", "runtime/kernels/*.h",
-                 "runtime/kernels/*.cubin"],
+        "edge": [
+            "publish/contract/*",
+            "runtime/kernels/*.cu",
+            "runtime/kernels/*.h",
+            "runtime/kernels/*.cubin",
+        ],
         "tools": ["convert/*.png", "prediction/*.txt"],
     },
     python_requires=">=3.8",

@@ -54,18 +54,40 @@ def _add_provision(own: argparse.ArgumentParser) -> None:
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--config", type=Path, metavar="F", help="configuration file (TOML)")
-    run.add_argument("--source", action="append", default=[], metavar="URI",
-                     help="camera or recording, instead of the file's; may be repeated")
-    run.add_argument("--sink", action="append", default=[], metavar="URI",
-                     help="mqtt://HOST or jsonl:PATH, instead of the file's; may be repeated")
+    run.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="camera or recording, instead of the file's; may be repeated",
+    )
+    run.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="mqtt://HOST or jsonl:PATH, instead of the file's; may be repeated",
+    )
     run.add_argument("--models", metavar="DIR", help="folder of models")
-    run.add_argument("--max-frames", type=_count, default=0, metavar="N",
-                     help="stop after N frames of each camera")
+    run.add_argument(
+        "--max-frames",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="stop after N frames of each camera",
+    )
     run.add_argument("--annotate", type=Path, metavar="OUT.mp4", help="write a video of skeletons")
-    run.add_argument("--print-config", action="store_true",
-                     help="print the merged configuration, every key with its meaning, and leave")
-    run.add_argument("--log", choices=logs.FORMS, default="auto",
-                     help="form of the lines on standard error; auto = as whoever reads them likes")
+    run.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the merged configuration, every key with its meaning, and leave",
+    )
+    run.add_argument(
+        "--log",
+        choices=logs.FORMS,
+        default="auto",
+        help="form of the lines on standard error; auto = as whoever reads them likes",
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="tell more")
 
 
@@ -136,8 +158,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 def _provision(arguments: argparse.Namespace) -> int:
     from edge.service.provision import Order, provision, systemd_version
 
-    order = Order(arguments.root, arguments.device, arguments.broker, arguments.ca,
-                  arguments.certificate, arguments.new_key)  # fmt: skip
+    order = Order(
+        arguments.root,
+        arguments.device,
+        arguments.broker,
+        arguments.ca,
+        arguments.certificate,
+        arguments.new_key,
+    )
     on_this_machine = arguments.root == Path("/")
     lines = provision(order, systemd_version() if on_this_machine else 0)
     answer("\n".join(lines) + "\n")

@@ -36,9 +36,7 @@ def contract() -> Check:
     registry: Any = Registry().with_resources(
         (name, Resource.from_contents(schema)) for name, schema in schemas.items()
     )
-    validators = {
-        name: Draft202012Validator({"$ref": name}, registry=registry) for name in schemas
-    }
+    validators = {name: Draft202012Validator({"$ref": name}, registry=registry) for name in schemas}
 
     def check(topic: str, record: Dict[str, Any]) -> None:
         levels = topic.split("/")
@@ -50,8 +48,12 @@ def contract() -> Check:
                 for w, have in zip(wanted, levels)
             )
             fits += list(channel["messages"].values()) if same else []
-        names = {document["components"]["messages"][f["$ref"].split("/")[-1]]["payload"]
-                 ["schema"]["$ref"] for f in fits}
+        names = {
+            document["components"]["messages"][f["$ref"].split("/")[-1]]["payload"]["schema"][
+                "$ref"
+            ]
+            for f in fits
+        }
         assert len(names) == 1, f"{topic}: described by {len(names)} schemas"
         validators[names.pop().replace("./", "")].validate(record)
 

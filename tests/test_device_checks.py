@@ -50,9 +50,7 @@ def lines(capsys: Any) -> List[str]:
     return str(capsys.readouterr().out).splitlines()
 
 
-def test_without_a_gpu_it_says_so_and_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_without_a_gpu_it_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(places, "look", lambda: NONE)
     assert command.main(["test"]) == command.NO_GPU
     told = capsys.readouterr()

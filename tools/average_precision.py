@@ -129,9 +129,7 @@ def _images(truth: Truth, found: Found, sigmas: np.ndarray) -> Iterator[Image]:
 Matches = Tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
-def _match(
-    truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, float]
-) -> Matches:
+def _match(truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, float]) -> Matches:
     """Give each prediction, best first, the person it is most like and who is still free.
 
     Returns:

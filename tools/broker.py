@@ -110,7 +110,10 @@ class Broker:
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                self._command(),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a Ctrl-C at the terminal is for us alone
             )
         give_up_s = time.monotonic() + START_S

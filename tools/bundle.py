@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("model", nargs="+", help="folders of the models folder")
     make.add_argument("--models", type=Path, default=places.models(), help="models folder")
     make.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
-    make.add_argument("--version", type=int, required=True,
-                      help="higher than that of every bundle before")
+    make.add_argument(
+        "--version", type=int, required=True, help="higher than that of every bundle before"
+    )
     make.add_argument("--name", default="", help="for people")
     make.add_argument("--out", type=Path, required=True, metavar="F")
     make.add_argument("--json", action="store_true", help="print what is in it as JSON")
@@ -107,13 +108,19 @@ def _install(arguments: argparse.Namespace) -> int:
 
 def _tell(path: Path, contents: Contents, as_json: bool) -> None:
     if as_json:
-        table = {"version": contents.version, "name": contents.name, "sizes": contents.sizes,
-                 "files": contents.files}  # fmt: skip
+        table = {
+            "version": contents.version,
+            "name": contents.name,
+            "sizes": contents.sizes,
+            "files": contents.files,
+        }
         print(json.dumps(table, indent=1))
         return
     name = f" {contents.name!r}" if contents.name else ""
     total_mb = sum(contents.sizes.values()) / 1e6
-    print(f"{path}: version {contents.version}{name}, {len(contents.files)} files, "
-          f"{total_mb:.1f} MB, signature and hashes are right")  # fmt: skip
+    print(
+        f"{path}: version {contents.version}{name}, {len(contents.files)} files, "
+        f"{total_mb:.1f} MB, signature and hashes are right"
+    )
     for inside in sorted(contents.files):
         print(f"  {contents.sizes[inside]:>12}  {contents.files[inside][:16]}  {inside}")

@@ -99,9 +99,10 @@ def _order(arguments: argparse.Namespace, words: List[str]) -> Order:
 def _media(arguments: argparse.Namespace) -> List[str]:
     """The videos and pictures of a set that is fetched."""
     folder = arguments.sets / arguments.name
-    if not (folder / selection.FILE).is_file() and not (
-        places.SOURCE_SETS / arguments.name
-    ).is_dir():
+    if (
+        not (folder / selection.FILE).is_file()
+        and not (places.SOURCE_SETS / arguments.name).is_dir()
+    ):
         raise NoInputError(f"{folder}: no such set; --from says what to make it of")
     folder = ensure_set(arguments.name, arguments.sets, arguments.json)
     media_set = load_set(folder)

@@ -117,8 +117,18 @@ def _load(path: Path) -> Any:
             return torch.load(str(path), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
-    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError,
-            AssertionError, ArithmeticError, ImportError, zipfile.BadZipFile) as error:  # fmt: skip
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        AssertionError,
+        ArithmeticError,
+        ImportError,
+        zipfile.BadZipFile,
+    ) as error:
         # What a damaged pickle makes torch stumble over is not one kind of exception.
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path}: {NONE} ({said})") from None

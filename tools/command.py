@@ -33,14 +33,26 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("values", nargs="*", metavar="KEY=VALUE",
-                        help="max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle")
+    parser.add_argument(
+        "values",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle",
+    )
     parser.add_argument("--device", required=True, help="name of the box")
-    parser.add_argument("--broker", default="mqtt://127.0.0.1",
-                        metavar="mqtt://[user@]host[:port]", help="default: this machine")
+    parser.add_argument(
+        "--broker",
+        default="mqtt://127.0.0.1",
+        metavar="mqtt://[user@]host[:port]",
+        help="default: this machine",
+    )
     parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
-    parser.add_argument("--box-key", default="", metavar="HEX",
-                        help="refuse answers that are not signed with this key of the box")
+    parser.add_argument(
+        "--box-key",
+        default="",
+        metavar="HEX",
+        help="refuse answers that are not signed with this key of the box",
+    )
     parser.add_argument("--wait", type=float, default=15.0, metavar="S", help="for the answer")
     parser.add_argument("--out", type=Path, metavar="F.jpg", help="where a picture goes")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")

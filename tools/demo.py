@@ -101,8 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models")
     parser.add_argument("--sets", type=Path, metavar="DIR", help="folder of media sets")
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
-    parser.add_argument("--max-frames", type=int, default=0, metavar="N",
-                        help="of each camera; 0 = the whole clip")
+    parser.add_argument(
+        "--max-frames", type=int, default=0, metavar="N", help="of each camera; 0 = the whole clip"
+    )
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0 = never")
     parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
 
@@ -193,8 +194,12 @@ class Daemon:
         with self._files.log.open("wb") as log:
             # A session of its own: a Ctrl-C at the terminal reaches it through us, once.
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         return self
 
@@ -289,4 +294,3 @@ def verdict(daemon: Daemon, figures: Figures, files: Files, sheet: bool) -> int:
     if not sheet:
         raise DataError(f"{files.video}: no picture could be read from the annotated video")
     return 0
-

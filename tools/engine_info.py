@@ -26,8 +26,12 @@ BLOCK = 1 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("file", type=Path, help=".engine or .onnx")
-    parser.add_argument("--key", type=Path, metavar="FILE",
-                        help="operator's public key: tells whether the manifest is signed with it")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="operator's public key: tells whether the manifest is signed with it",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -35,13 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name}", nargs=3, type=float, metavar=("A", "B", "C"), help=f"{what}, 0..255"
         )
     parser.add_argument(
-        "--output", action="append", default=[], metavar="NAME=GRAPHNAME",
+        "--output",
+        action="append",
+        default=[],
+        metavar="NAME=GRAPHNAME",
         help="which output is what, if its name and shape do not say",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
         help="a setting of the family, such as decode=udp",
-    )  # fmt: skip
+    )
     parser.add_argument("--licence", default="", help="of the weights")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

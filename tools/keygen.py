@@ -28,9 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write both files; never over others."""
     secret, public = (arguments.name.with_name(arguments.name.name + s) for s in (".key", ".pub"))
     key = Ed25519PrivateKey.generate()
-    public_bytes = key.public_key().public_bytes(
-        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-    )
+    public_bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     # The secret key last, and no half of a pair stays: one would not fit what is there already.
     write_new(public, public_bytes, 0o644)
     try:

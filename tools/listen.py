@@ -190,7 +190,10 @@ def when(record: Dict[str, Any]) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "uri", nargs="?", default="mqtt://127.0.0.1", metavar="mqtt://[user@]host[:port]",
+        "uri",
+        nargs="?",
+        default="mqtt://127.0.0.1",
+        metavar="mqtt://[user@]host[:port]",
         help="the broker; ?protocol=3.1.1 and ?password_file=F may follow; default: this machine",
     )
     parser.add_argument("--device", default="+", metavar="D", help="only this one")

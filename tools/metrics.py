@@ -149,9 +149,7 @@ def errors_by_part(
     norms = np.ones((len(found), 2)) if norms is None else norms
     apart = distances(found, truth, mask, norms)
     parts = {"all": np.arange(len(skeleton)), **skeleton.parts}
-    return {
-        name: _mean(apart[:, which], np.nan) for name, which in parts.items() if len(which)
-    }
+    return {name: _mean(apart[:, which], np.nan) for name, which in parts.items() if len(which)}
 
 
 def _mean(values: np.ndarray, empty: float = 0.0) -> float:

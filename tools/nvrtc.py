@@ -24,26 +24,41 @@ _LIB = "nvidia/cuda_nvrtc/lib/"
 _WHEELS: Dict[str, Tuple[Archive, str, str]] = {
     "11.8": (
         Archive(
-            "pypi", "nvidia-cuda-nvrtc-cu11", "11.8.89", "py3-none-manylinux2014_x86_64",
-            "a8d02f3cba345be56b1ffc3e74d8f61f02bb758dd31b0f20e12277a5a244f756", 23173745,
+            "pypi",
+            "nvidia-cuda-nvrtc-cu11",
+            "11.8.89",
+            "py3-none-manylinux2014_x86_64",
+            "a8d02f3cba345be56b1ffc3e74d8f61f02bb758dd31b0f20e12277a5a244f756",
+            23173745,
         ),
-        f"{_LIB}libnvrtc.so.11.2", f"{_LIB}libnvrtc-builtins.so.11.8",
+        f"{_LIB}libnvrtc.so.11.2",
+        f"{_LIB}libnvrtc-builtins.so.11.8",
     ),
     "12.9": (
         Archive(
-            "pypi", "nvidia-cuda-nvrtc-cu12", "12.9.86", "py3-none-manylinux_2_12_x86_64",
-            "210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4", 89568129,
+            "pypi",
+            "nvidia-cuda-nvrtc-cu12",
+            "12.9.86",
+            "py3-none-manylinux_2_12_x86_64",
+            "210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4",
+            89568129,
         ),
-        f"{_LIB}libnvrtc.so.12", f"{_LIB}libnvrtc-builtins.so.12.9",
+        f"{_LIB}libnvrtc.so.12",
+        f"{_LIB}libnvrtc-builtins.so.12.9",
     ),
     "13.0": (
         Archive(
-            "pypi", "nvidia-cuda-nvrtc", "13.0.88", "py3-none-manylinux_2_12_x86_64",
-            "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575", 90215200,
+            "pypi",
+            "nvidia-cuda-nvrtc",
+            "13.0.88",
+            "py3-none-manylinux_2_12_x86_64",
+            "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575",
+            90215200,
         ),
-        "nvidia/cu13/lib/libnvrtc.so.13", "nvidia/cu13/lib/libnvrtc-builtins.so.13.0",
+        "nvidia/cu13/lib/libnvrtc.so.13",
+        "nvidia/cu13/lib/libnvrtc-builtins.so.13.0",
     ),
-}  # fmt: skip
+}
 VERSIONS = tuple(_WHEELS)
 _BOARD = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/aarch64-linux/lib")
 

@@ -29,21 +29,33 @@ PARTS = ("", "network", "source", "mode")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL",
+        "model",
+        nargs="?",
+        metavar="MODEL",
         help="model folder, architecture (`export --list`) or F.onnx; left out: which of our "
         "configurations reach 30 FPS on AGX Xavier and 100 FPS on AGX Orin",
     )
     parser.add_argument("--board", metavar="NAME", help=f"one of {', '.join(BOARDS)}; NAME:MODE")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
-    parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 10, 20], metavar="N",
-                        help="people per camera")
+    parser.add_argument(
+        "--people",
+        type=int,
+        nargs="+",
+        default=[1, 5, 10, 20],
+        metavar="N",
+        help="people per camera",
+    )
     parser.add_argument("--cameras", type=int, default=1, metavar="N")
     parser.add_argument("--detector", default="yolov4-tiny", metavar="MODEL", help="or none")
-    parser.add_argument("--every", type=int, default=3, metavar="N",
-                        help="the detector runs on each n-th frame")
+    parser.add_argument(
+        "--every", type=int, default=3, metavar="N", help="the detector runs on each n-th frame"
+    )
     parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
-    parser.add_argument("--check", action="store_true",
-                        help="the prediction against every published measurement, and stop")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="the prediction against every published measurement, and stop",
+    )
     parser.add_argument("--layers", action="store_true", help="say what the time goes to")
     parser.add_argument("--plot", type=Path, metavar="F.png", help="bars with the error band")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -74,8 +86,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _require_counts(arguments: argparse.Namespace) -> None:
-    counts = {"--people": min(arguments.people), "--cameras": arguments.cameras,
-              "--every": arguments.every}
+    counts = {
+        "--people": min(arguments.people),
+        "--cameras": arguments.cameras,
+        "--every": arguments.every,
+    }
     for name, value in counts.items():
         if value < 1:
             raise ConfigError(f"{name} {value}: must be 1 or more")
@@ -140,15 +155,29 @@ def _goals(arguments: argparse.Namespace) -> int:
             pose = find(name, arguments.models)
             detector = _detector(arguments, pose)
             for precision in ("fp16", "mixed"):
-                rows.append([
-                    sparsest(modes(board)[0], pose, detector, EVERYS, precision, n,
-                             arguments.cameras, target)
-                    for n in sorted(set(arguments.people))
-                ])
+                rows.append(
+                    [
+                        sparsest(
+                            modes(board)[0],
+                            pose,
+                            detector,
+                            EVERYS,
+                            precision,
+                            n,
+                            arguments.cameras,
+                            target,
+                        )
+                        for n in sorted(set(arguments.people))
+                    ]
+                )
         found[board] = rows
     if arguments.json:
-        flat = [{**s.row(), "target_fps": MARGIN_FPS[b], "verdict": s.verdict(MARGIN_FPS[b])}
-                for b, rows in found.items() for row in rows for s in row]
+        flat = [
+            {**s.row(), "target_fps": MARGIN_FPS[b], "verdict": s.verdict(MARGIN_FPS[b])}
+            for b, rows in found.items()
+            for row in rows
+            for s in row
+        ]
         print(json.dumps({"prediction": True, **_about(), "goals": flat}))
     else:
         print(show.goals(found, MARGIN_FPS))
@@ -162,14 +191,18 @@ def _about() -> Dict[str, Any]:
 def _check(as_json: bool) -> int:
     """Leave one out, by measurement, by network, by source and by board."""
     published = measurements()
-    compared = {
-        part: left_out(published, part) for part in track(PARTS, "fitting", quiet=as_json)
-    }
+    compared = {part: left_out(published, part) for part in track(PARTS, "fitting", quiet=as_json)}
     if not as_json:
         print(show.check(compared))
         return 0
-    rows = [{**one.measurement._asdict(), "predicted_ms": round(one.predicted_ms, 3),
-             "error": round(one.error, 4)} for one in compared["network"]]
+    rows = [
+        {
+            **one.measurement._asdict(),
+            "predicted_ms": round(one.predicted_ms, 3),
+            "error": round(one.error, 4),
+        }
+        for one in compared["network"]
+    ]
     errors = {part or "measurement": typical(found) for part, found in compared.items()}
     print(json.dumps({"prediction": True, "left_out": errors, "by_network": rows}))
     return 0

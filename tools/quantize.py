@@ -31,17 +31,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sets", type=Path, default=places.sets(), metavar="DIR", help="folder of sets")
     add("--method", default="auto", choices=["auto", *METHODS], help="how ranges are read")
     add("--networks", nargs="+", default=[], metavar="NAME", help="only these of the model")
-    add("--float", action="append", default=[], metavar="PATTERN",
-        help="layers that stay in floating point, as *conv_1*; may be given again")
+    add(
+        "--float",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="layers that stay in floating point, as *conv_1*; may be given again",
+    )
     add("--sensitivity", action="store_true", help="measure every layer, even if not needed")
-    add("--max-float", type=_count, default=-1, metavar="N",
+    add(
+        "--max-float",
+        type=_count,
+        default=-1,
+        metavar="N",
         help="layers that may become float to reach the target; default: those that take back most "
-             f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most; residual branches "
-             "are no layers: they are tried in float whatever N is")
-    add("--target", type=_error, default=Wishes.target, metavar="E",
-        help="relative output error that is good enough (%(default)s)")
-    add("--cache-version", type=_count, default=0, metavar="V",
-        help="also write a calibration cache for this TensorRT, as 8502")
+        f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most; residual branches "
+        "are no layers: they are tried in float whatever N is",
+    )
+    add(
+        "--target",
+        type=_error,
+        default=Wishes.target,
+        metavar="E",
+        help="relative output error that is good enough (%(default)s)",
+    )
+    add(
+        "--cache-version",
+        type=_count,
+        default=0,
+        metavar="V",
+        help="also write a calibration cache for this TensorRT, as 8502",
+    )
     add("--json", action="store_true", help="print the result as JSON")
 
 
@@ -67,14 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(folder)
     chosen = inputs.names(arguments.networks, list(recipe.networks), arguments.model)
     _check_patterns(folder, recipe, chosen, arguments.float)
-    crops = inputs.set_folder(
-        arguments.sets, arguments.set or recipe.calibration, arguments.model
-    )
+    crops = inputs.set_folder(arguments.sets, arguments.set or recipe.calibration, arguments.model)
     outcomes = {n: _make(folder, recipe, n, crops, arguments) for n in chosen}
     for part in recipe.networks.values():  # what was proven, was of the whole model as it was
         path_of(candidate_path(folder, part, "int8")).unlink(missing_ok=True)
-    found = {n: _write(folder, recipe.networks[n], crops / f"{n}.npy", outcome, arguments)
-             for n, outcome in outcomes.items()}
+    found = {
+        n: _write(folder, recipe.networks[n], crops / f"{n}.npy", outcome, arguments)
+        for n, outcome in outcomes.items()
+    }
     if arguments.json:
         print(json.dumps(found, indent=1))
     else:
@@ -83,9 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_patterns(
-    folder: Path, recipe: Recipe, chosen: List[str], patterns: List[str]
-) -> None:
+def _check_patterns(folder: Path, recipe: Recipe, chosen: List[str], patterns: List[str]) -> None:
     """A pattern that means no layer is a slip of the pen.
 
     Raises:
@@ -100,8 +118,11 @@ def _check_patterns(
     ]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in there):
-            raise ConfigError(f"--float {pattern!r}: no layer matches, as {there[0]!r} would"
-                              if there else f"--float {pattern!r}: there are no layers")
+            raise ConfigError(
+                f"--float {pattern!r}: no layer matches, as {there[0]!r} would"
+                if there
+                else f"--float {pattern!r}: there are no layers"
+            )
 
 
 def _make(

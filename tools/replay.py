@@ -33,8 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("file", type=Path, help="a segment (.poses), or the folder of recordings")
     parser.add_argument("--config", type=Path, metavar="F", help="take the rules of this file")
-    parser.add_argument("--sink", action="append", default=[], metavar="URI",
-                        help="where events go; default: jsonl:- (standard output)")
+    parser.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="where events go; default: jsonl:- (standard output)",
+    )
     parser.add_argument("--frames", action="store_true", help="tell the frames, too")
     parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
 
@@ -54,10 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
     lost = {s.name: s.counters.dropped + s.counters.refused + s.waiting for s in sinks}
     for note in player.notes:
         print(f"edge-tools: {note}", file=sys.stderr)
-    figures = {"frames": player.frames, "events": player.events, "runs": player.runs,
-               "missing_frames": player.missing}  # fmt: skip
-    text = json.dumps(figures) if arguments.json else (
-        f"{player.frames} frames of {player.runs} runs, {player.events} events"
+    figures = {
+        "frames": player.frames,
+        "events": player.events,
+        "runs": player.runs,
+        "missing_frames": player.missing,
+    }
+    text = (
+        json.dumps(figures)
+        if arguments.json
+        else (f"{player.frames} frames of {player.runs} runs, {player.events} events")
     )
     print(text, file=sys.stdout if arguments.json else sys.stderr)
     for name, count in lost.items():
@@ -112,8 +123,10 @@ class Player:
             DataError: it is none, or of another program version.
         """
         kinds: Dict[str, Callable[[bytes], Iterator[Message]]] = {
-            "H": self._head, "P": self._frame, "G": self._gap,
-        }  # fmt: skip
+            "H": self._head,
+            "P": self._frame,
+            "G": self._gap,
+        }
         for kind, payload in read_segment(path):
             if kind not in kinds:
                 raise DataError(f"{path}: has a record of kind {kind!r}; is it of a newer version?")
@@ -136,8 +149,10 @@ class Player:
         self._boot_id, self._rules = record["boot_id"], {}
         self.runs += 1
         if any(topic.endswith("/frame") for topic in record["numbers"]):
-            self.notes.append(f"run {self._boot_id}: its beginning is gone from the ring; rules "
-                              "begin anew, so events may differ")  # fmt: skip
+            self.notes.append(
+                f"run {self._boot_id}: its beginning is gone from the ring; rules "
+                "begin anew, so events may differ"
+            )
 
     def _gap(self, payload: bytes) -> Iterator[Message]:
         missing = int(_record(payload, "frames")["frames"])

@@ -92,9 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if proof["passed"] or arguments.no_gate else FAILED
 
 
-def _candidate(
-    arguments: argparse.Namespace, folder: Path, recipe: Recipe, floats: Files
-) -> Files:
+def _candidate(arguments: argparse.Namespace, folder: Path, recipe: Recipe, floats: Files) -> Files:
     """The file of each network that is to be verified."""
     if not arguments.file:
         if arguments.precision == "engine":
@@ -132,9 +130,7 @@ def _set_folder(arguments: argparse.Namespace, recipe: Recipe) -> Path:
     return Path(arguments.sets) / str(name)
 
 
-def _truth(
-    arguments: argparse.Namespace, held: Held, recipe: Recipe, floats: Files
-) -> Results:
+def _truth(arguments: argparse.Namespace, held: Held, recipe: Recipe, floats: Files) -> Results:
     """FP32's answers; a pose model and its candidates all get the FP32 detector's boxes."""
     opened = heldout.Opened(recipe, floats)
     top_down = opened.skeleton is not None and not getattr(opened.model, "one_stage", False)

@@ -50,8 +50,13 @@ class State:
 
     def back(self, reason: str) -> State:
         """The state before the bundle that is on probation."""
-        return State(self.previous, self.previous_version, floor=self.floor,
-                     gave_up=self.version, reason=reason[:300])  # fmt: skip
+        return State(
+            self.previous,
+            self.previous_version,
+            floor=self.floor,
+            gave_up=self.version,
+            reason=reason[:300],
+        )
 
 
 class Slots:

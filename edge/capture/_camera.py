@@ -63,8 +63,15 @@ class Camera:
             self._progress.error = error
             self._progress.turn("failed", str(error))
         options = CaptureOptions(settings.timeout_s, settings.max_megapixels)
-        return Order(camera.name, camera.source, shown, what, options, settings.stall_s,
-                     settings.backoff_max_s)  # fmt: skip
+        return Order(
+            camera.name,
+            camera.source,
+            shown,
+            what,
+            options,
+            settings.stall_s,
+            settings.backoff_max_s,
+        )
 
     def start(self) -> None:
         """Open the source in its own thread."""
@@ -110,10 +117,17 @@ class Camera:
             self._say(state, detail)
         progress = self._progress
         return CameraState(
-            self.name, state, detail, since_ns, progress.next_index,
-            progress.skipped + self.ring.dropped, progress.reconnects, progress.size,
-            self.ring.memory, self.ring.host_copies,
-        )  # fmt: skip
+            self.name,
+            state,
+            detail,
+            since_ns,
+            progress.next_index,
+            progress.skipped + self.ring.dropped,
+            progress.reconnects,
+            progress.size,
+            self.ring.memory,
+            self.ring.host_copies,
+        )
 
     def _say(self, state: str, detail: str) -> None:
         """Only what is judged here: the reader tells of its errors itself."""
@@ -142,8 +156,9 @@ class Camera:
         self._hung = [r for r in self._hung if r.is_alive()]
         if len(self._hung) >= MAX_HUNG:
             return
-        log.warning("%s: no answer from the driver for %.0f s; a new thread takes over",
-                    self.name, limit_s)  # fmt: skip
+        log.warning(
+            "%s: no answer from the driver for %.0f s; a new thread takes over", self.name, limit_s
+        )
         old.leave()
         self._hung.append(old)
         self.ring.renew()

@@ -60,14 +60,13 @@ class Cameras:
         for camera in self._cameras:
             camera.start()
 
-    def planned(
-        self, cameras: Sequence[config.Camera], capture: config.Capture
-    ) -> CameraList:
+    def planned(self, cameras: Sequence[config.Camera], capture: config.Capture) -> CameraList:
         """The cameras of another configuration; one that is well and stays as it is, is itself."""
         named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
         here = {c.made_of: c for c in self._cameras if c.error is None}
-        return [here.get((c, capture)) or Camera(c, capture, self._allocate, self._wake)
-                for c in named]  # fmt: skip
+        return [
+            here.get((c, capture)) or Camera(c, capture, self._allocate, self._wake) for c in named
+        ]
 
     def swap(self, planned: CameraList) -> Callable[[], None]:
         """From now on these are the cameras; called between two steps, when no frame is out.
@@ -147,8 +146,11 @@ class Cameras:
     def _awaited(self) -> List[Camera]:
         """Recordings that are well and still owe their next frame."""
         now_ns = time.monotonic_ns()
-        return [c for c in self._cameras
-                if c.waits_for_loop and not c.ring.has_frame and c.due_ns() > now_ns]  # fmt: skip
+        return [
+            c
+            for c in self._cameras
+            if c.waits_for_loop and not c.ring.has_frame and c.due_ns() > now_ns
+        ]
 
     def _complete(self) -> bool:
         return any(c.ring.has_frame for c in self._cameras) and not self._awaited()
@@ -175,7 +177,13 @@ def _take(camera: Camera) -> List[Frame]:
     lease = Lease(camera.ring, slot)
     return [
         Frame(
-            slot.image, slot.index, slot.t_ns, camera.name,
-            slot.arrival_ns, slot.device_ptr, slot.layout, lease,
+            slot.image,
+            slot.index,
+            slot.t_ns,
+            camera.name,
+            slot.arrival_ns,
+            slot.device_ptr,
+            slot.layout,
+            lease,
         )
     ]

@@ -88,9 +88,7 @@ def csi(sensor: int, width: int, height: int, rate_hz: int, flip: int, layout: s
         flip: nvvidconv's flip-method, 0..7.
         layout: bgr or nv12.
     """
-    return " ! ".join(
-        (_argus(sensor, width, height, rate_hz), convert(layout, True, flip), SINK)
-    )
+    return " ! ".join((_argus(sensor, width, height, rate_hz), convert(layout, True, flip), SINK))
 
 
 def csi_in_place(

@@ -59,14 +59,23 @@ class _Libraries(NamedTuple):
 def _libraries() -> _Libraries:
     """Raises UnavailableError: no GStreamer here."""
     try:
-        found = _Libraries(*(ctypes.CDLL(f"lib{name}.so.0") for name in
-                             ("gstreamer-1.0", "gstapp-1.0", "glib-2.0")))  # fmt: skip
+        found = _Libraries(
+            *(
+                ctypes.CDLL(f"lib{name}.so.0")
+                for name in ("gstreamer-1.0", "gstapp-1.0", "glib-2.0")
+            )
+        )
     except OSError as error:
         raise UnavailableError(f"GStreamer cannot be loaded: {error}") from None
     gst, app = found.gst, found.app
-    for call in (gst.gst_parse_launch, gst.gst_bin_get_by_name, gst.gst_element_get_bus,
-                 gst.gst_bus_pop_filtered, gst.gst_sample_get_buffer,
-                 app.gst_app_sink_try_pull_sample):  # fmt: skip
+    for call in (
+        gst.gst_parse_launch,
+        gst.gst_bin_get_by_name,
+        gst.gst_element_get_bus,
+        gst.gst_bus_pop_filtered,
+        gst.gst_sample_get_buffer,
+        app.gst_app_sink_try_pull_sample,
+    ):
         call.restype = ctypes.c_void_p
     gst.gst_element_get_base_time.restype = ctypes.c_uint64
     error_at = ctypes.POINTER(_Error)()

@@ -196,4 +196,3 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
         raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
     np.copyto(slot.shape_to(image.shape, ring.allocate), image)
     slot.layout, slot.copies = "bgr", 1
-

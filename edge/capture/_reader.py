@@ -188,8 +188,12 @@ class Reader(Dispensable):
     def _note_size(self, size: Tuple[int, int]) -> None:
         if size != self._progress.size:
             if self._progress.size != (0, 0):
-                log.warning("%s: size changed from %dx%d to %dx%d", self._order.name,
-                            *self._progress.size, *size)  # fmt: skip
+                log.warning(
+                    "%s: size changed from %dx%d to %dx%d",
+                    self._order.name,
+                    *self._progress.size,
+                    *size,
+                )
             self._progress.size = size
 
     def _end(self, why: str) -> Optional[EdgeError]:
@@ -197,8 +201,13 @@ class Reader(Dispensable):
             return None
         if self._order.kind == CAMERA and self._progress.live:
             return TempError(f"{self._order.shown}: the stream ended" + (f": {why}" if why else ""))
-        log.log(logging.WARNING if why else logging.INFO, "%s: ended after %d frames%s",
-                self._order.name, self._progress.next_index, f": {why}" if why else "")  # fmt: skip
+        log.log(
+            logging.WARNING if why else logging.INFO,
+            "%s: ended after %d frames%s",
+            self._order.name,
+            self._progress.next_index,
+            f": {why}" if why else "",
+        )
         self._progress.turn("ended", why)
         return None
 
@@ -212,8 +221,13 @@ class Reader(Dispensable):
         progress = self._progress
         now = time.monotonic()
         said = self._said == str(error) and now - self._said_at < SAY_AGAIN_S
-        log.log(logging.DEBUG if said else logging.WARNING, "%s: %s; trying again in %.1f s",
-                self._order.name, error, wait_s)  # fmt: skip
+        log.log(
+            logging.DEBUG if said else logging.WARNING,
+            "%s: %s; trying again in %.1f s",
+            self._order.name,
+            error,
+            wait_s,
+        )
         if not said:
             self._said, self._said_at = str(error), now
         progress.turn("stalled" if progress.next_index else "starting", f"{error}; trying again")

@@ -57,7 +57,14 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
         return f"{where} is no RTSP server; check the port"
     code = answer[1][:3].decode("ascii", "replace")
     if code == "401":
-        return ("it refuses the user or the password" if "@" in parts.netloc
-                else "it wants a user and a password: rtsp://USER:PASSWORD@HOST/...")
-    return _ANSWERS.get(code, f"it answers with RTSP status {code}" if code.isdigit()
-                        else f"{where} is no RTSP server; check the port")
+        return (
+            "it refuses the user or the password"
+            if "@" in parts.netloc
+            else "it wants a user and a password: rtsp://USER:PASSWORD@HOST/..."
+        )
+    return _ANSWERS.get(
+        code,
+        f"it answers with RTSP status {code}"
+        if code.isdigit()
+        else f"{where} is no RTSP server; check the port",
+    )

@@ -73,8 +73,12 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
                 ) from why
         else:
             _gstreamer.need_element(address.uri, *_PLUGIN)
-            return Choice(lambda bring, slots: opener.in_place(calls, bring, slots),
-                          opener.copied, wish.memory == "dmabuf", address.uri)  # fmt: skip
+            return Choice(
+                lambda bring, slots: opener.in_place(calls, bring, slots),
+                opener.copied,
+                wish.memory == "dmabuf",
+                address.uri,
+            )
     return opener.copied(False)
 
 
@@ -101,8 +105,10 @@ def read_wish(address: Address, options: CaptureOptions) -> Wish:
     width = _query.whole(address, "width", 1920, 64, 16384)
     height = _query.whole(address, "height", 1080, 64, 16384)
     if width * height > options.max_megapixels * 1e6:
-        raise ConfigError(f"{address.uri}: {width}x{height} pixels are more than "
-                          f"capture.max_megapixels = {options.max_megapixels:g}")  # fmt: skip
+        raise ConfigError(
+            f"{address.uri}: {width}x{height} pixels are more than "
+            f"capture.max_megapixels = {options.max_megapixels:g}"
+        )
     layout = _query.choice(address, "layout", ("auto", "bgr", "nv12"))
     memory = _query.choice(address, "memory", ("auto", "dmabuf", "copy"))
     if memory == "dmabuf" and layout != "auto":
@@ -128,9 +134,7 @@ class _Opener:
             pipeline = Pipeline(text)
         except TempError as error:
             raise TempError(f"{shown}: the camera does not start ({error}); {_ADVICE}") from error
-        return InPlace(
-            pipeline, calls, wish.size, bring, shown, self.options.timeout_s, _ADVICE
-        )
+        return InPlace(pipeline, calls, wish.size, bring, shown, self.options.timeout_s, _ADVICE)
 
     def copied(self, gpu: bool) -> Source:
         """Through OpenCV; `gpu` tells whether one reads the copy."""
@@ -139,8 +143,12 @@ class _Opener:
         if layout == "auto":
             layout = "nv12" if gpu else "bgr"
         _gstreamer.need(shown, *_PLUGIN)
-        video = Video(_gstreamer.csi(*wish.mode, layout=layout), GSTREAMER,
-                      _opencv.timeouts(GSTREAMER, self.options.timeout_s), layout)  # fmt: skip
+        video = Video(
+            _gstreamer.csi(*wish.mode, layout=layout),
+            GSTREAMER,
+            _opencv.timeouts(GSTREAMER, self.options.timeout_s),
+            layout,
+        )
         if not video.is_open:
             video.close()
             raise TempError(

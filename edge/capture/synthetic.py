@@ -107,8 +107,9 @@ class Synthetic:
         self._closed = threading.Event()
         sizes = [(order.width, order.height), order.resized]
         count = 2 if order.faults.resize_at != NEVER else 1
-        self._canvases = [Canvas(Scene(order.setup, *s, order.view), order.markers)
-                          for s in sizes[:count]]  # fmt: skip
+        self._canvases = [
+            Canvas(Scene(order.setup, *s, order.view), order.markers) for s in sizes[:count]
+        ]
         self._clock: Optional[_Clock] = _clock(order.setup)
         self._start_ns = self._clock.start_ns
         # Who comes later sees the scene as the others see it by then.

@@ -153,8 +153,13 @@ class V4l2:
         picture = self.picture
         log.info(
             "%s: %dx%d %s %.4g fps, memory %s",
-            self._wish.device, picture.width, picture.height, picture.format, picture.rate_hz, kind,
-        )  # fmt: skip
+            self._wish.device,
+            picture.width,
+            picture.height,
+            picture.format,
+            picture.rate_hz,
+            kind,
+        )
         return buffers
 
     def _prepare(self, ring: Ring) -> Buffers:
@@ -254,8 +259,9 @@ class V4l2:
         now_ns = time.monotonic_ns()
         if now_ns - self._warned_ns >= _WARN_EVERY_NS:
             self._warned_ns = now_ns
-            log.warning("%s: damaged frame skipped: %s (%d so far)", self._wish.device, why,
-                        self.garbage)  # fmt: skip
+            log.warning(
+                "%s: damaged frame skipped: %s (%d so far)", self._wish.device, why, self.garbage
+            )
 
     def _count(self, sequence: int) -> None:
         """The driver's counter shows frames it lost; one that stands still counts as one each."""

@@ -171,6 +171,11 @@ def _line(name: str, corner: Tuple[int, int], person: Dict[str, Any], skeleton: 
     x, y = corner
     points = person["keypoints"].astype(np.int64).reshape(-1, 3)
     points[:, :2] -= np.array((x, y)) * 10 * (points[:, 2:] > 0)
-    record = {"file": name, "skeleton": skeleton, "score": person["score"], "unit": "0.1 px",
-              "keypoints": points.ravel().tolist()}  # fmt: skip
+    record = {
+        "file": name,
+        "skeleton": skeleton,
+        "score": person["score"],
+        "unit": "0.1 px",
+        "keypoints": points.ravel().tolist(),
+    }
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"

@@ -36,8 +36,11 @@ class Rate:
 class Snapshot:
     """Which picture."""
 
-    camera: str = key("", "its name; empty = whichever comes first",
-                      check=lambda v: name_problem(v) if v else None)
+    camera: str = key(
+        "",
+        "its name; empty = whichever comes first",
+        check=lambda v: name_problem(v) if v else None,
+    )
     width_px: int = key(640, "at most so wide", 64, 1920)
 
 
@@ -54,9 +57,14 @@ class Calibrate:
 class Update:
     """Which model bundle."""
 
-    file: str = key(help="a file name in the state directory's folder `incoming`",
-                    check=lambda v: None if v.isprintable() and Path(v).name == v != "" and
-                    v[0] != "." else "use a plain file name")
+    file: str = key(
+        help="a file name in the state directory's folder `incoming`",
+        check=lambda v: (
+            None
+            if v.isprintable() and Path(v).name == v != "" and v[0] != "."
+            else "use a plain file name"
+        ),
+    )
 
 
 Install = Callable[[Path], Dict[str, Any]]
@@ -78,6 +86,7 @@ def deeds(
         pace: the loop's rate.
         install: puts a bundle into use; gives what to answer; None = bundles are off.
     """
+
     def restart(args: Mapping[str, Any]) -> Outcome:
         build(Nothing, args)
         if not os.environ.get("INVOCATION_ID"):  # systemd.exec(5): set for every service
@@ -109,8 +118,14 @@ def deeds(
         folder = durable.state_dir(config, "commands.allow") / "incoming"
         return Outcome(install(folder / wanted.file))
 
-    return {"restart": restart, "reload": reload, "rate": rate, "snapshot": picture,
-            "calibrate-record": calibrate, "update": update}  # fmt: skip
+    return {
+        "restart": restart,
+        "reload": reload,
+        "rate": rate,
+        "snapshot": picture,
+        "calibrate-record": calibrate,
+        "update": update,
+    }
 
 
 def _known(camera: str, cameras: List[str]) -> None:

@@ -122,9 +122,16 @@ class Commands:
             state, reason, detail = "refused", refusal.reason, refusal.detail
             self.counts[reason] += 1
         log.info("command %r: %s %s", incoming.topic, state, detail)  # a topic may hold line ends
-        self._answer(command, incoming, {
-            "state": state, "reason": reason, "detail": detail[:300], "result": outcome.result,
-        })
+        self._answer(
+            command,
+            incoming,
+            {
+                "state": state,
+                "reason": reason,
+                "detail": detail[:300],
+                "result": outcome.result,
+            },
+        )
         outcome.then()
 
     def _admit(self, command: Command, incoming: Incoming) -> None:
@@ -158,16 +165,20 @@ class Commands:
         except EdgeError as error:
             raise Refusal("failed", str(error)) from error
 
-    def _answer(
-        self, command: Optional[Command], incoming: Incoming, said: Dict[str, Any]
-    ) -> None:
+    def _answer(self, command: Optional[Command], incoming: Incoming, said: Dict[str, Any]) -> None:
         topic = answer_topic(command, self._device, incoming.response_topic)
         if topic:
-            record = self._signed({
-                "schema": ANSWER_SCHEMA, "device": self._device, "boot_id": self._boot_id,
-                "name": command.name if command else "", "id": command.id if command else "",
-                "t_utc_ns": self._wall_ns(), **said,
-            })
+            record = self._signed(
+                {
+                    "schema": ANSWER_SCHEMA,
+                    "device": self._device,
+                    "boot_id": self._boot_id,
+                    "name": command.name if command else "",
+                    "id": command.id if command else "",
+                    "t_utc_ns": self._wall_ns(),
+                    **said,
+                }
+            )
             # QoS 0: an answer is for who waits for it; it is never written to the outbox.
             incoming.answer(Message(topic, "answer", record, correlation=incoming.correlation))
 

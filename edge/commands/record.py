@@ -23,13 +23,29 @@ SCHEMA, ANSWER_SCHEMA = "command/1", "answer/1"
 PREFIX, ANSWER_PREFIX = b"edge-command/1\n", b"edge-answer/1\n"
 MAX_BYTES = 16384
 FIELDS = {
-    "schema": str, "device": str, "name": str, "id": str, "seq": int, "expires_utc_ns": int,
-    "answer_to": str, "args": dict, "signature": str,
-}  # fmt: skip
+    "schema": str,
+    "device": str,
+    "name": str,
+    "id": str,
+    "seq": int,
+    "expires_utc_ns": int,
+    "answer_to": str,
+    "args": dict,
+    "signature": str,
+}
 REASONS = (
-    "malformed", "foreign", "other_device", "other_name", "expired", "too_early", "not_allowed",
-    "replayed", "bad_arguments", "busy", "failed",
-)  # fmt: skip
+    "malformed",
+    "foreign",
+    "other_device",
+    "other_name",
+    "expired",
+    "too_early",
+    "not_allowed",
+    "replayed",
+    "bad_arguments",
+    "busy",
+    "failed",
+)
 
 
 class Refusal(Exception):

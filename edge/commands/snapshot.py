@@ -21,8 +21,22 @@ MAX_BYTES = 150_000  # of a JPEG: with base64 and signature below brokers' usual
 CELLS = 4  # a head becomes so many mean colours across
 HEAD = 0.30  # of the box's height at its top: where a head is when no keypoint tells
 REACH = 1.6  # the face's keypoints end at brows and chin; hair and ears are outside
-HEADLESS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe", "heel", "neck", "hand",
-            "thumb", "pinky", "index", "foot")
+HEADLESS = (
+    "shoulder",
+    "elbow",
+    "wrist",
+    "hip",
+    "knee",
+    "ankle",
+    "toe",
+    "heel",
+    "neck",
+    "hand",
+    "thumb",
+    "pinky",
+    "index",
+    "foot",
+)
 TO_BGR = {
     "nv12": cv2.COLOR_YUV2BGR_NV12,
     "yuyv": cv2.COLOR_YUV2BGR_YUYV,
@@ -86,8 +100,11 @@ def _whole(box: Tuple[float, ...]) -> Tuple[int, int, int, int]:
 def _head_points(skeleton: str) -> np.ndarray:
     """Indices of keypoints on the head: the face, and body points that are no limb."""
     known = skeletons.get(skeleton)
-    body = [i for i in known.parts["body"].tolist()
-            if not any(word in known.names[i] for word in HEADLESS)]
+    body = [
+        i
+        for i in known.parts["body"].tolist()
+        if not any(word in known.names[i] for word in HEADLESS)
+    ]
     return np.concatenate((known.parts["face"], np.array(body, np.int64)))
 
 

@@ -70,9 +70,7 @@ class Relief:
         """Anew where other networks have other levels."""
         config = self._running.config
         pose = self._running.models.pose
-        levels = ladder(
-            config.degrade, config.detect.model != "none", hasattr(pose, "part_limit")
-        )
+        levels = ladder(config.degrade, config.detect.model != "none", hasattr(pose, "part_limit"))
         before = self._degrade
         if before is not None and before.levels == levels:
             return before
@@ -104,8 +102,9 @@ class Relief:
         """Frames a second that the fastest camera gives."""
         frames = {s.camera: s.frames for s in self._running.cameras.states()}
         gone_s = (now_ns - self._checked_ns) * 1e-9
-        given = [count - self._frames[name] for name, count in frames.items()
-                 if name in self._frames]  # fmt: skip
+        given = [
+            count - self._frames[name] for name, count in frames.items() if name in self._frames
+        ]
         self._camera_hz = max([0, *given]) / gone_s if self._checked_ns else 0.0
         self._frames = frames
 

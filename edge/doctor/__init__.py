@@ -22,12 +22,22 @@ from edge.settings.config import Config
 __all__ = ["FAIL", "OK", "WARN", "Finding", "doctor", "examine"]
 
 MACHINE: List[Callable[[], List[Finding]]] = [
-    machine.machine, machine.libraries, machine.accelerator, machine.kernels, machine.cameras,
-    service.clock, service.unit,
-]  # fmt: skip
+    machine.machine,
+    machine.libraries,
+    machine.accelerator,
+    machine.kernels,
+    machine.cameras,
+    service.clock,
+    service.unit,
+]
 CONFIGURED: List[Callable[[Config], List[Finding]]] = [
-    models.models, service.disk, heat.heat, permissions.secrets, cameras.cameras, broker.brokers,
-]  # fmt: skip
+    models.models,
+    service.disk,
+    heat.heat,
+    permissions.secrets,
+    cameras.cameras,
+    broker.brokers,
+]
 
 
 def doctor(path: Optional[Path], as_json: bool) -> int:

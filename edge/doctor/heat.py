@@ -10,8 +10,10 @@ from edge.settings.config import Config
 from edge.telemetry.reader import Telemetry
 from edge.telemetry.sysfs import Reading
 
-FIX = ("cool it: fan, dust, sun; over-current: a stronger supply, or a smaller power mode "
-       "(`nvpmodel -m`)")  # fmt: skip
+FIX = (
+    "cool it: fan, dust, sun; over-current: a stronger supply, or a smaller power mode "
+    "(`nvpmodel -m`)"
+)
 
 
 def heat(settings: Config, root: Path = Path("/")) -> List[Finding]:
@@ -23,7 +25,7 @@ def heat(settings: Config, root: Path = Path("/")) -> List[Finding]:
         telemetry.close()
     findings = [Finding("heat", WARN if reading.throttled else OK, _line(reading), FIX)]
     if settings.telemetry.source == "jtop" != reading.telemetry:
-        fix = "pip install jetson-stats, systemctl status jtop; or telemetry.source = \"auto\""
+        fix = 'pip install jetson-stats, systemctl status jtop; or telemetry.source = "auto"'
         findings.append(Finding("jtop", WARN, "does not answer", fix))
     return findings
 

@@ -64,13 +64,23 @@ def accelerator() -> List[Finding]:
     driver = ctypes.util.find_library("cuda")
     tensorrt = importlib.util.find_spec("tensorrt") is not None
     if driver is None:
-        return [Finding("gpu", WARN, "no NVIDIA driver; ONNX Runtime serves on the CPU",
-                        "expected on a laptop; on a Jetson flash JetPack")]
+        return [
+            Finding(
+                "gpu",
+                WARN,
+                "no NVIDIA driver; ONNX Runtime serves on the CPU",
+                "expected on a laptop; on a Jetson flash JetPack",
+            )
+        ]
     fix = "on a Jetson: apt install python3-libnvinfer, and a venv with --system-site-packages"
     return [
         Finding("gpu", OK, f"NVIDIA driver {driver}"),
-        Finding("tensorrt", OK if tensorrt else WARN,
-                "installed" if tensorrt else "is not installed", fix),
+        Finding(
+            "tensorrt",
+            OK if tensorrt else WARN,
+            "installed" if tensorrt else "is not installed",
+            fix,
+        ),
     ]
 
 
@@ -82,8 +92,12 @@ def kernels() -> List[Finding]:
     locked = all(importlib.util.find_spec(name) for name in ("tensorrt", "pycuda"))
     memory = "page-locked, read by the GPU in place" if locked else "plain memory"
     return [
-        Finding("kernels", OK if made else WARN, made or "none: crops by OpenCV",
-                "`edge-tools kernels` makes them"),
+        Finding(
+            "kernels",
+            OK if made else WARN,
+            made or "none: crops by OpenCV",
+            "`edge-tools kernels` makes them",
+        ),
         Finding("frame memory", OK if locked else WARN, memory, "pip install pycuda, and TensorRT"),
         *_board_cameras(locked),
     ]
@@ -103,12 +117,24 @@ def cameras() -> List[Finding]:
     """Kernel cameras, configured or not."""
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
-        return [Finding("cameras", WARN, "no /dev/video*",
-                        "plug one in, or use rtsp://, file:// or synthetic://")]
+        return [
+            Finding(
+                "cameras",
+                WARN,
+                "no /dev/video*",
+                "plug one in, or use rtsp://, file:// or synthetic://",
+            )
+        ]
     closed = [str(d) for d in devices if not os.access(d, os.R_OK | os.W_OK)]
     if closed:
-        return [Finding("cameras", WARN, f"not allowed: {', '.join(closed)}",
-                        "add the user to the group video and log in again")]
+        return [
+            Finding(
+                "cameras",
+                WARN,
+                f"not allowed: {', '.join(closed)}",
+                "add the user to the group video and log in again",
+            )
+        ]
     return [camera(str(d)) for d in devices]
 
 
@@ -117,5 +143,9 @@ def camera(device: str, io: Optional[Io] = None) -> Finding:
     try:
         return Finding(f"camera {device}", OK, abilities.frame_memory(device, io or Io()))
     except OSError as error:
-        return Finding(f"camera {device}", WARN, f"does not answer: {error.strerror or error}",
-                       "unplug it and plug it in again")
+        return Finding(
+            f"camera {device}",
+            WARN,
+            f"does not answer: {error.strerror or error}",
+            "unplug it and plug it in again",
+        )

@@ -18,11 +18,15 @@ GROUPS = ("video",)
 
 def secrets(settings: Config) -> List[Finding]:
     """Passwords and keys are for the service alone; the service's user is in its groups."""
-    named = {"mqtt.password_file": settings.mqtt.password_file,
-             "mqtt.key_file": settings.mqtt.key_file}  # fmt: skip
+    named = {
+        "mqtt.password_file": settings.mqtt.password_file,
+        "mqtt.key_file": settings.mqtt.key_file,
+    }
     found = [_secret(key, Path(path)) for key, path in named.items() if path]
-    signers = {"trust.key_file": settings.trust.key_file,
-               "commands.key_file": settings.commands.key_file}  # fmt: skip
+    signers = {
+        "trust.key_file": settings.trust.key_file,
+        "commands.key_file": settings.commands.key_file,
+    }
     found += [_public(key, Path(path)) for key, path in signers.items() if path]
     account = _account()
     return found + ([_groups(account)] if account else [])

@@ -35,8 +35,14 @@ def disk(settings: Config) -> List[Finding]:
     if not folder.is_dir():
         return [Finding("disk", FAIL, f"{folder}: no such folder", f"mkdir -p {folder}")]
     if os.statvfs(str(folder)).f_flag & os.ST_RDONLY:
-        return [Finding("disk", FAIL, f"{folder} is mounted read-only",
-                        "journalctl -k tells why; a worn-out card has to be replaced")]  # fmt: skip
+        return [
+            Finding(
+                "disk",
+                FAIL,
+                f"{folder} is mounted read-only",
+                "journalctl -k tells why; a worn-out card has to be replaced",
+            )
+        ]
     free_mb = shutil.disk_usage(str(folder)).free >> 20
     wanted_mb = SPARE_MB + settings.outbox.max_mb + settings.record.max_mb
     state = OK if free_mb >= wanted_mb else WARN
@@ -51,8 +57,10 @@ def unit() -> List[Finding]:
     names = ("LoadState", "ActiveState", "SubState", "NRestarts", "StatusText")
     done = subprocess.run(
         ["systemctl", "show", "edge.service", *(f"--property={n}" for n in names)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return judge_unit(dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line))
 
 

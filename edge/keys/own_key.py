@@ -89,8 +89,10 @@ def valid_times(path: Path) -> Tuple[datetime.datetime, datetime.datetime]:
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     utc = datetime.timezone.utc  # cryptography before 42
-    return (certificate.not_valid_before.replace(tzinfo=utc),
-            certificate.not_valid_after.replace(tzinfo=utc))  # fmt: skip
+    return (
+        certificate.not_valid_before.replace(tzinfo=utc),
+        certificate.not_valid_after.replace(tzinfo=utc),
+    )
 
 
 def certificate_problem(path: Path, key: Path, device: str, authority: Path) -> str:

@@ -195,4 +195,3 @@ class Finish:
         if sure.skeleton == self._target:
             return sure
         return skeletons.convert_poses(sure, self._target)
-

@@ -48,8 +48,18 @@ def build(folder: Path, network: str, precision: str, stop: threading.Event) -> 
     Raises:
         UnavailableError: it could not be built; the line says why.
     """
-    line = [command(), "build", folder.name, "--network", network, "--precision", precision,
-            "--models", str(folder.parent), "--json"]  # fmt: skip
+    line = [
+        command(),
+        "build",
+        folder.name,
+        "--network",
+        network,
+        "--precision",
+        precision,
+        "--models",
+        str(folder.parent),
+        "--json",
+    ]
     try:
         code, said = _run(line, stop)
     except OSError as error:

@@ -74,9 +74,7 @@ def _machine_differs(record: Mapping[str, Any], machine: Mapping[str, Any]) -> L
     return found
 
 
-def _changed(
-    folder: Path, record: Mapping[str, Any], read: Callable[[Path], bytes]
-) -> List[str]:
+def _changed(folder: Path, record: Mapping[str, Any], read: Callable[[Path], bytes]) -> List[str]:
     """Whether the network it was built from is another one by now; one that is gone is not."""
     onnx = _table(record, "onnx")
     name = str(onnx.get("file", ""))

@@ -80,7 +80,11 @@ class Engines:
         self._thread: Optional[threading.Thread] = None
 
     def open(
-        self, folder: Path, name: str, network: Network, shapes: Shapes,
+        self,
+        folder: Path,
+        name: str,
+        network: Network,
+        shapes: Shapes,
         crew: Optional[Crew] = None,
     ) -> Runner:
         """What executes a network from the start.
@@ -110,7 +114,7 @@ class Engines:
         why = "; ".join(judged.against)
         if self._settings.prefer == "engine":
             raise UnavailableError(
-                f"{judged.path}: {why}; runtime.prefer = \"engine\" demands one: `edge-tools build "
+                f'{judged.path}: {why}; runtime.prefer = "engine" demands one: `edge-tools build '
                 f"{folder.name} --network {name} --precision {precision}`"
             )
         slower = self._open_slower(full, folder, network, shapes, why)
@@ -178,7 +182,12 @@ class Engines:
         return runner
 
     def _open_onnx(
-        self, full: str, folder: Path, network: Network, shapes: Shapes, why: str,
+        self,
+        full: str,
+        folder: Path,
+        network: Network,
+        shapes: Shapes,
+        why: str,
         crew: Optional[Crew],
     ) -> Runner:
         path, precision = serving_file(folder, network, self._settings.precision)
@@ -202,8 +211,9 @@ class Engines:
         self.choices[full] = choice
         self.changes += 1
         under_way = f"; an engine: {choice.next}" if choice.next else ""
-        log.info("%s: %s executes %s: %s%s", full, choice.runtime, choice.file, choice.why,
-                 under_way)
+        log.info(
+            "%s: %s executes %s: %s%s", full, choice.runtime, choice.file, choice.why, under_way
+        )
 
     def _change(self, full: str, **fields: str) -> None:
         self._decide(full, replace(self.choices[full], **fields))

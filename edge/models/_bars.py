@@ -42,5 +42,9 @@ class Bars:
             LOG.info(
                 "%s: these cameras' pictures fill %d x %d px of an input of %d x %d; a model of "
                 "that size sees the same in %.2f of the work (README, Models)",
-                self._network.file, width, height, *self._size, share,
-            )  # fmt: skip
+                self._network.file,
+                width,
+                height,
+                *self._size,
+                share,
+            )

@@ -85,8 +85,13 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
     db = sqlite3.connect(where, timeout=0.0, isolation_level=None, check_same_thread=False)
     db.text_factory = any_text
     try:
-        for pragma in ("page_size=4096", "locking_mode=EXCLUSIVE", "journal_mode=PERSIST",
-                       "synchronous=FULL", "temp_store=MEMORY"):
+        for pragma in (
+            "page_size=4096",
+            "locking_mode=EXCLUSIVE",
+            "journal_mode=PERSIST",
+            "synchronous=FULL",
+            "temp_store=MEMORY",
+        ):
             db.execute(f"PRAGMA {pragma}").fetchall()
         with transaction(db):
             for table in TABLES:

@@ -11,9 +11,27 @@ from edge.people.assignment import assign
 from edge.people.motion import Sight
 
 _SIGMAS = np.array(
-    [.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087,
-     .089, .089], np.float32,
-)  # fmt: skip
+    [
+        0.026,
+        0.025,
+        0.025,
+        0.035,
+        0.035,
+        0.079,
+        0.079,
+        0.072,
+        0.072,
+        0.062,
+        0.062,
+        0.107,
+        0.107,
+        0.087,
+        0.087,
+        0.089,
+        0.089,
+    ],
+    np.float32,
+)
 # s² of OKS without the posture in it: COCO's area of a person (about half the box of a standing
 # one, which is .4 H wide) as a share of H².
 _AREA_H2 = 0.2
@@ -70,16 +88,12 @@ def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> 
     return out
 
 
-def favour_own(
-    likenesses: np.ndarray, own: np.ndarray, twins: np.ndarray
-) -> np.ndarray:
+def favour_own(likenesses: np.ndarray, own: np.ndarray, twins: np.ndarray) -> np.ndarray:
     """Give each track's own row [R,T] a lead, but for rows [R] that several tracks claimed."""
     return np.asarray(likenesses + OWN_LEAD * (own & (likenesses > 0) & ~twins[:, None]))
 
 
-def untwin(
-    rows: Sight, quality: np.ndarray, known: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
+def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Drop the worse of people whose keypoints lie upon one another.
 
     Two candidates that found the same person, or one person found twice by a detector.

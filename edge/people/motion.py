@@ -48,9 +48,12 @@ class Sight:
     def take(self, which: np.ndarray) -> Sight:
         """Rows chosen by a mask or by indices, in that order."""
         return Sight(
-            self.body[which], self.seen[which], self.boxes[which], self.heights[which],
+            self.body[which],
+            self.seen[which],
+            self.boxes[which],
+            self.heights[which],
             self.age_s[which],
-        )  # fmt: skip
+        )
 
     @cached_property
     def inner(self) -> np.ndarray:
@@ -246,9 +249,7 @@ def fit_boxes(
     tracks.boxes_ns[which] = t_ns
 
 
-def _learn_margins(
-    tracks: Tracks, which: np.ndarray, inner: np.ndarray, unit: np.ndarray
-) -> None:
+def _learn_margins(tracks: Tracks, which: np.ndarray, inner: np.ndarray, unit: np.ndarray) -> None:
     """How far a detector's boxes reach beyond the keypoints' boxes `inner` [N,4], in `unit`s."""
     reach = (tracks.boxes[which] - inner) / unit
     margins = np.minimum(np.maximum(reach, 0), np.float32(_MARGIN_MAX_H))

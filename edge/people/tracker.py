@@ -200,10 +200,14 @@ class Tracker:
         state.observe(tracks, where, seen, was, sight.heights, self._skeleton.body17, t_ns)
         state.fit_boxes(tracks, which, sight, was.boxes, t_ns)
         seen = Poses(
-            seen.keypoints.copy(), seen.scores.copy(), tracks.boxes[which], tracks.ids[which],
-            seen.person_scores.copy(), seen.skeleton,
+            seen.keypoints.copy(),
+            seen.scores.copy(),
+            tracks.boxes[which],
+            tracks.ids[which],
+            seen.person_scores.copy(),
+            seen.skeleton,
             None if seen.places is None else seen.places.copy(),
-        )  # fmt: skip
+        )
         often = tracks.hits[which] >= self._options.min_hits
         return seen if often.all() else seen.take(often)
 

@@ -164,8 +164,16 @@ class Publisher:
         self._closed = False
         will = self.build.offline("lost")
         options = SinkOptions(
-            config.device, will, config.mqtt, lossless, stop, config.outbox, config.state.dir,
-            run=self.build.boot_id, tell=self.event, listen=dict(listen or {}),
+            config.device,
+            will,
+            config.mqtt,
+            lossless,
+            stop,
+            config.outbox,
+            config.state.dir,
+            run=self.build.boot_id,
+            tell=self.event,
+            listen=dict(listen or {}),
         )
         parse_all(publish.sinks, options)
         self.sinks: List[Sink] = []

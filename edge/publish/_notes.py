@@ -40,8 +40,9 @@ class Packet:
     def of(message: Message) -> Packet:
         """A message of ours."""
         m = message
-        return Packet(m.topic, m.body, m.qos, m.retain, m.expiry_s, m.content_type,
-                      correlation=m.correlation)
+        return Packet(
+            m.topic, m.body, m.qos, m.retain, m.expiry_s, m.content_type, correlation=m.correlation
+        )
 
     @property
     def size(self) -> int:

@@ -46,8 +46,11 @@ def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
     if not named:
         folder = options.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
         if not folder:
-            log.info("%s: events of an outage are kept in memory only; set outbox.path or "
-                     "state.dir to keep them on disk", broker.name)
+            log.info(
+                "%s: events of an outage are kept in memory only; set outbox.path or "
+                "state.dir to keep them on disk",
+                broker.name,
+            )
             return None
         named = str(durable.make_dir(Path(folder)) / "outbox.db")
     path = Path(named)
@@ -108,9 +111,7 @@ class Box:
         """Close it."""
         self.outbox.close()
 
-    def commit(
-        self, puts: Sequence[Entry], done: Sequence[int], losses: Losses
-    ) -> List[Row]:
+    def commit(self, puts: Sequence[Entry], done: Sequence[int], losses: Losses) -> List[Row]:
         """As Outbox.commit, on another outbox when this one fails."""
         for attempt in range(1, TRIES + 1):
             known = max(self.losses.evicted, losses.evicted)
@@ -186,8 +187,12 @@ class Box:
 
     def _say(self, error: Exception) -> None:
         path = self._settings.path
-        log.error("%s: outbox %s: %s; events are kept in memory only, mend it or make room",
-                  self._name, path, error)
+        log.error(
+            "%s: outbox %s: %s; events are kept in memory only, mend it or make room",
+            self._name,
+            path,
+            error,
+        )
 
 
 def pour(memory: Outbox, disk: Outbox) -> None:

@@ -244,8 +244,11 @@ class Store:
 
     def _report(self) -> None:
         self._counters.outbox = {
-            "durable": self.durable, "stored": self._stored, "parked": self._parked,
-            "lost": self._box.losses.evicted, "resets": self._box.resets,
+            "durable": self.durable,
+            "stored": self._stored,
+            "parked": self._parked,
+            "lost": self._box.losses.evicted,
+            "resets": self._box.resets,
         }
 
     def _leave(self) -> None:

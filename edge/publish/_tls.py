@@ -62,8 +62,10 @@ def _load_own(made: ssl.SSLContext, settings: Mqtt, name: str) -> None:
         if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             problem = f"{key} is not the key of {certificate}; edge provision makes a pair"
         else:
-            problem = f"{certificate} and {key}: are no certificate and its key without a " \
-                      f"password, in PEM form ({error})"  # fmt: skip
+            problem = (
+                f"{certificate} and {key}: are no certificate and its key without a "
+                f"password, in PEM form ({error})"
+            )
         raise DataError(f"sink {name}: {problem}") from error
 
 
@@ -81,15 +83,19 @@ def explain(error: OSError, host: str, settings: Mqtt) -> str:
 def _distrust(error: ssl.SSLCertVerificationError, host: str, settings: Mqtt) -> str:
     code, told = error.verify_code, error.verify_message
     if code in NAMES:
-        return (f"the broker's certificate is not for {host!r}: use the name that it is for, or "
-                "make one for this name (authority.sh server)")
+        return (
+            f"the broker's certificate is not for {host!r}: use the name that it is for, or "
+            "make one for this name (authority.sh server)"
+        )
     if code in (NOT_YET, ENDED):
         when = "is not valid yet" if code == NOT_YET else "has ended"
         return f"the broker's certificate {when}: is this box's clock right? else renew it there"
     if code in FOREIGN:
         whose = f"mqtt.ca_file {settings.ca_file}" if settings.ca_file else "this system's trust"
-        return (f"the broker's certificate is not of an authority in {whose} ({told}): set "
-                "mqtt.ca_file to the ca.crt of the broker's authority")
+        return (
+            f"the broker's certificate is not of an authority in {whose} ({told}): set "
+            "mqtt.ca_file to the ca.crt of the broker's authority"
+        )
     return f"the broker's certificate is not accepted: {told}"
 
 
@@ -97,8 +103,10 @@ def hung_up(settings: Mqtt) -> str:
     """Why a broker may have ended a connection before it let us in: TLS 1.3 seldom says it."""
     path = settings.cert_file
     if not path:
-        return ("the broker hung up: it may want a certificate; set mqtt.cert_file and "
-                "mqtt.key_file (edge provision)")
+        return (
+            "the broker hung up: it may want a certificate; set mqtt.cert_file and "
+            "mqtt.key_file (edge provision)"
+        )
     problem = out_of_date(path) or (
         "it may be revoked, or of another authority than the broker's, whose log tells which; "
         f"{NEW_ONE}"

@@ -55,9 +55,7 @@ def check(uri: str, options: SinkOptions) -> Broker:
     """Whether `open_sink` would accept the address; raises the same errors."""
     broker = parse(uri, options.mqtt)
     if options.outbox.ack == "consumer" and broker.settings.protocol != "5":
-        raise ConfigError(
-            f'sink {broker.name}: outbox.ack = "consumer" needs mqtt.protocol = "5"'
-        )
+        raise ConfigError(f'sink {broker.name}: outbox.ack = "consumer" needs mqtt.protocol = "5"')
     folder = Path(options.outbox.path).parent
     if options.outbox.path and not folder.is_dir():
         raise ConfigError(f"outbox.path: {folder}: no such folder; create it")
@@ -74,9 +72,7 @@ class MqttSink:
         # No SimpleQueue: in Python 3.8 one can wait for ever when its time-out ends as it looks.
         notes: queue.Queue[Any] = queue.Queue()
         outbox = options.outbox
-        settings = Settings(
-            path, outbox.max_mb * 2**20, options.run, outbox.urgent, outbox.minor
-        )
+        settings = Settings(path, outbox.max_mb * 2**20, options.run, outbox.urgent, outbox.minor)
         self._store = Store(broker.name, settings, notes, self.counters, options.tell)
         to_consumer = outbox.ack == "consumer"
         answer_topic = f"{ROOT}/{options.device}/ack" if to_consumer else ""
@@ -85,11 +81,14 @@ class MqttSink:
             return Connection(broker, options, notes, answer_topic, self)
 
         self._sender = Sender(
-            broker.name, dial, self.counters, broker.settings.reconnect_max_s, self._store,
-            Backlog(
-                self._store, lateness(options.run), outbox.answer_s if to_consumer else None
-            ),
-            notes, answer_topic,
+            broker.name,
+            dial,
+            self.counters,
+            broker.settings.reconnect_max_s,
+            self._store,
+            Backlog(self._store, lateness(options.run), outbox.answer_s if to_consumer else None),
+            notes,
+            answer_topic,
         )
         self._disk = threading.Thread(target=self._store.run, name="outbox", daemon=True)
         self._disk.start()
@@ -225,9 +224,7 @@ class Connection:
     def _socket(self) -> Optional[socket.socket]:
         return cast(Optional[socket.socket], self._client.socket())
 
-    def _properties(
-        self, packet: Packet, kind: int = PacketTypes.PUBLISH
-    ) -> Optional[Properties]:
+    def _properties(self, packet: Packet, kind: int = PacketTypes.PUBLISH) -> Optional[Properties]:
         if not self._v5:
             return None
         properties = Properties(kind)  # type: ignore[no-untyped-call]

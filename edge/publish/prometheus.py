@@ -27,12 +27,35 @@ log = logging.getLogger(__name__)
 PORT = 9464  # the one that OpenTelemetry's exporters use
 MOST = 64  # label values of one metric; the rest is left out, and counted
 SLOW_S = 5.0  # a reader that takes longer is left
-COUNTERS = {"steps", "events", "frames", "dropped", "reconnects", "runs", "sent", "refused",
-            "commands", "host_copies", "over_current"}  # fmt: skip
-LABELS = {"fps": "camera", "frames": "camera", "people": "camera", "dropped": "camera",
-          "reconnects": "camera", "host_copies": "camera", "stages_ms": "stage", "runs": "network",
-          "temperatures_c": "zone", "commands": "outcome", "power_mw": "rail",
-          "clocks_mhz": "clock", "load_percent": "unit", "over_current": "circuit"}  # fmt: skip
+COUNTERS = {
+    "steps",
+    "events",
+    "frames",
+    "dropped",
+    "reconnects",
+    "runs",
+    "sent",
+    "refused",
+    "commands",
+    "host_copies",
+    "over_current",
+}
+LABELS = {
+    "fps": "camera",
+    "frames": "camera",
+    "people": "camera",
+    "dropped": "camera",
+    "reconnects": "camera",
+    "host_copies": "camera",
+    "stages_ms": "stage",
+    "runs": "network",
+    "temperatures_c": "zone",
+    "commands": "outcome",
+    "power_mw": "rail",
+    "clocks_mhz": "clock",
+    "load_percent": "unit",
+    "over_current": "circuit",
+}
 QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 Labels = Tuple[Tuple[str, str], ...]
 Samples = Dict[str, Dict[Labels, float]]

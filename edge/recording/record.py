@@ -53,8 +53,13 @@ def unpack(payload: bytes) -> Told:
         skeleton = payload[at + names[0] : at + sum(names)].decode("ascii")
         at += sum(names)
         arrays = []
-        for shape, kind in (((n, k, 2), "<f4"), ((n, k), "<f4"), ((n, 4), "<f4"), ((n,), "<i8"),
-                            ((n,), "<f4")):  # fmt: skip
+        for shape, kind in (
+            ((n, k, 2), "<f4"),
+            ((n, k), "<f4"),
+            ((n, 4), "<f4"),
+            ((n,), "<i8"),
+            ((n,), "<f4"),
+        ):
             count = int(np.prod(shape))
             arrays.append(np.frombuffer(payload, kind, count, at).reshape(shape).copy())
             at += count * np.dtype(kind).itemsize

@@ -168,9 +168,13 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: Path, max_bytes: int, builder: Builder,
-        settings: Callable[[], config.Config], lossless: bool,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        max_bytes: int,
+        builder: Builder,
+        settings: Callable[[], config.Config],
+        lossless: bool,
+    ) -> None:
         self._builder, self._settings, self._lossless = builder, settings, lossless
         self._used: Optional[config.Config] = None
         self._numbers: Dict[str, int] = builder.numbers()

@@ -69,11 +69,25 @@ class Fall:
         # and last sight of lying, `still_ns` and `up_ns` since when they are so.
         self._people = Memory(
             _LOST_S,
-            told=UP, fell=False, new=True, score=0.0,
-            body=np.zeros(17, np.complex64), seen=np.zeros(17, bool), tall=0.0, tilt=0.0,
-            sinking=0.0, drop=0.0, peak_speed=0.0, peak_drop=0.0, moving=0j,
-            drop_ns=-1, down_ns=-1, lie_ns=-1, still_ns=-1, up_ns=-1,
-        )  # fmt: skip
+            told=UP,
+            fell=False,
+            new=True,
+            score=0.0,
+            body=np.zeros(17, np.complex64),
+            seen=np.zeros(17, bool),
+            tall=0.0,
+            tilt=0.0,
+            sinking=0.0,
+            drop=0.0,
+            peak_speed=0.0,
+            peak_drop=0.0,
+            moving=0j,
+            drop_ns=-1,
+            down_ns=-1,
+            lie_ns=-1,
+            still_ns=-1,
+            up_ns=-1,
+        )
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""

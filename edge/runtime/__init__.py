@@ -95,9 +95,7 @@ class Crops(Protocol):
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
         """What `edge.models._preprocess.crops.letterbox` does."""
 
-    def peaks(
-        self, x: str, y: str, reach: int = 0
-    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def peaks(self, x: str, y: str, reach: int = 0) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Execute what was fed; of two outputs [B,K,bins] where the maxima are, and the maxima.
 
         Returns:

@@ -26,8 +26,19 @@ _EXTERNAL = b"\n\x08location\x12"
 def _ort_errors() -> Tuple[Type[Exception], ...]:
     """ONNX Runtime's own exceptions have no common ancestor below Exception."""
     state = onnxruntime.capi.onnxruntime_pybind11_state
-    names = ("Fail", "InvalidArgument", "NoSuchFile", "NoModel", "EngineError", "RuntimeException",
-             "InvalidProtobuf", "ModelLoaded", "NotImplemented", "InvalidGraph", "EPFail")
+    names = (
+        "Fail",
+        "InvalidArgument",
+        "NoSuchFile",
+        "NoModel",
+        "EngineError",
+        "RuntimeException",
+        "InvalidProtobuf",
+        "ModelLoaded",
+        "NotImplemented",
+        "InvalidGraph",
+        "EPFail",
+    )
     return tuple(getattr(state, n) for n in names if hasattr(state, n)) + (RuntimeError, ValueError)
 
 
@@ -38,8 +49,13 @@ class OrtRunner:
     """One ONNX network on the CPU; the contract is `edge.runtime.Runner`."""
 
     def __init__(
-        self, session: Any, shapes: Mapping[str, Tuple[int, ...]], max_batch: int, name: str,
-        sha256: str = "", crew: Optional[Crew] = None,
+        self,
+        session: Any,
+        shapes: Mapping[str, Tuple[int, ...]],
+        max_batch: int,
+        name: str,
+        sha256: str = "",
+        crew: Optional[Crew] = None,
     ) -> None:
         self._session = session
         self._name = name

@@ -113,8 +113,12 @@ class Annotator:
 
     def _stop(self, why: str) -> None:
         self.stopped = why
-        log.warning("%s: annotated video stopped after %d pictures: %s; all else goes on",
-                    self._path, self.pictures, why)
+        log.warning(
+            "%s: annotated video stopped after %d pictures: %s; all else goes on",
+            self._path,
+            self.pictures,
+            why,
+        )
         self.close()
 
     def _begin(self, frame: Frame) -> None:

@@ -158,8 +158,11 @@ class Attachments:
 
         folder = durable.state_dir(self._config, "record.max_mb") / "recordings"
         recorder = Recorder(
-            folder, self._config.record.max_mb << 20, publisher.build,
-            lambda: self._running.config, lossless,
-        )  # fmt: skip
+            folder,
+            self._config.record.max_mb << 20,
+            publisher.build,
+            lambda: self._running.config,
+            lossless,
+        )
         self._stack.callback(recorder.close)
         return recorder

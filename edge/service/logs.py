@@ -51,9 +51,10 @@ def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> H
         logging.captureWarnings(True)
         sys.excepthook = _told_by(logging.getLogger("edge"))
         threading.excepthook = lambda a: logging.getLogger("edge").critical(
-            "thread %s died", a.thread.name if a.thread else "?",
+            "thread %s died",
+            a.thread.name if a.thread else "?",
             exc_info=(a.exc_type, a.exc_value or a.exc_type(), a.exc_traceback),
-        )  # fmt: skip
+        )
     return handler
 
 
@@ -170,8 +171,10 @@ def plain(record: logging.LogRecord) -> str:
 def journal(record: logging.LogRecord) -> str:
     """<priority>at=... msg="..." in the manner of logfmt; journald has time, unit and process."""
     priority = next((p for level, p in PRIORITIES if record.levelno >= level), 7)
-    parts = [f'{key}={json.dumps(value, ensure_ascii=False) if key != "at" else value}'
-             for key, value in fields(record).items()]  # fmt: skip
+    parts = [
+        f"{key}={json.dumps(value, ensure_ascii=False) if key != 'at' else value}"
+        for key, value in fields(record).items()
+    ]
     return f"<{priority}>" + _CONTROL.sub(_escaped, " ".join(parts))
 
 

@@ -35,8 +35,11 @@ FILES = {"ca_file": "ca.crt", "cert_file": "device.crt", "key_file": "device.key
 class Answers:
     """What an image's builder may have answered beforehand, in /etc/edge/provision.toml."""
 
-    device: str = key("", "name of the box; empty = edge- and a number of its own",
-                      check=lambda v: name_problem(v) if v else None)
+    device: str = key(
+        "",
+        "name of the box; empty = edge- and a number of its own",
+        check=lambda v: name_problem(v) if v else None,
+    )
     broker: str = key("", "mqtts://HOST")
 
 
@@ -219,8 +222,10 @@ def check(text: str, path: Path, device: str, broker: str) -> None:
     except EdgeError:
         fits = False
     if not fits:
-        raise ConfigError(f"{path}: cannot be changed line by line; set device, publish.sinks and "
-                          "the files of [mqtt] by hand, then run this again")  # fmt: skip
+        raise ConfigError(
+            f"{path}: cannot be changed line by line; set device, publish.sinks and "
+            "the files of [mqtt] by hand, then run this again"
+        )
 
 
 def protect(box: Box, systemd: int) -> List[str]:
@@ -254,8 +259,10 @@ def next_step(box: Box, device: str) -> str:
     if not sinks:
         return "next: edge provision --broker mqtts://HOST --ca ca.crt"
     if any(s.startswith("mqtts:") for s in sinks) and not box.certificate.is_file():
-        return (f"next: have {box.request} signed (authority.sh sign), then "
-                f"edge provision --ca ca.crt --certificate {device}.crt")
+        return (
+            f"next: have {box.request} signed (authority.sh sign), then "
+            f"edge provision --ca ca.crt --certificate {device}.crt"
+        )
     return "next: systemctl daemon-reload && systemctl restart edge"
 
 

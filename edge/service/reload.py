@@ -204,9 +204,7 @@ def _networks(config: Config) -> List[Any]:
     return list(parts.values())
 
 
-def _kept(
-    running: Running, config: Config, models: Models, people: Dict[str, Camera]
-) -> Set[str]:
+def _kept(running: Running, config: Config, models: Models, people: Dict[str, Camera]) -> Set[str]:
     """The cameras whose people go on as they are; those of their rules that stay are put back."""
     old = running.config
     same = all(getattr(old, n) == getattr(config, n) for n in PEOPLE)

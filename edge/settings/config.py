@@ -27,8 +27,11 @@ class Camera:
     """One source of frames."""
 
     source: str = key(help="URI: file:// rtsp:// v4l2:// csi:// synthetic://")
-    name: str = key("", "topic name; empty = cam0, cam1, ... in this order",
-                    check=lambda v: name_problem(v) if v else None)
+    name: str = key(
+        "",
+        "topic name; empty = cam0, cam1, ... in this order",
+        check=lambda v: name_problem(v) if v else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,11 @@ class Trust:
 class Detect:
     """Who is in view."""
 
-    model: str = key("yolov4-tiny", "a folder of the models folder, or none for one-stage poses",
-                     check=name_problem)
+    model: str = key(
+        "yolov4-tiny",
+        "a folder of the models folder, or none for one-stage poses",
+        check=name_problem,
+    )
     min_score: float = key(0.35, "weaker boxes are dropped", 0, 1)
     nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
     every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
@@ -83,14 +89,20 @@ class Pose:
 class Runtime:
     """What executes the networks."""
 
-    prefer: str = key("auto", "auto = an engine that fits this machine, else ONNX",
-                      choices=("auto", "engine", "onnx"))
+    prefer: str = key(
+        "auto",
+        "auto = an engine that fits this machine, else ONNX",
+        choices=("auto", "engine", "onnx"),
+    )
     precision: str = key("fp32", "which file of a model to load", choices=("fp32", "fp16", "int8"))
     threads: int = key(0, "CPU threads of a network, or of a cascade; 0 = all cores", 0, 256)
     max_batch: int = key(32, "larger batches run in chunks", 1, 256)
     build: bool = key(True, "build a missing engine beside the loop, where nothing must be signed")
-    preprocess: str = key("auto", "crops by the GPU's kernel or OpenCV; auto = kernel if it fits",
-                          choices=("auto", "kernel", "opencv"))
+    preprocess: str = key(
+        "auto",
+        "crops by the GPU's kernel or OpenCV; auto = kernel if it fits",
+        choices=("auto", "kernel", "opencv"),
+    )
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,9 @@ class Smooth:
 class Publish:
     """Where results go."""
 
-    sinks: List[str] = key(["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1")
+    sinks: List[str] = key(
+        ["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1"
+    )
     codec: str = key("json", "of frame messages", choices=("json", "cbor"))
     metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
     frame_expiry_s: int = key(2, "a broker drops live frames older than this", 1, 3600)
@@ -144,13 +158,24 @@ class Mqtt:
 class Outbox:
     """Where events wait until they are acknowledged."""
 
-    path: str = key("", "file, one for each broker; empty = outbox.db in the state directory, "
-                        "in memory where there is none")
-    ack: str = key("broker", "who must have an event: the broker, or a consumer that answers "
-                             "(MQTT 5)", choices=("broker", "consumer"))
+    path: str = key(
+        "",
+        "file, one for each broker; empty = outbox.db in the state directory, "
+        "in memory where there is none",
+    )
+    ack: str = key(
+        "broker",
+        "who must have an event: the broker, or a consumer that answers (MQTT 5)",
+        choices=("broker", "consumer"),
+    )
     answer_s: float = key(5.0, "a consumer that has not answered by then is asked again", 0.1, 600)
-    max_mb: int = key(32, "size of the file, reserved at the first start; full = the least urgent, "
-                          "oldest events are given up, counted and told", 4, 4096)
+    max_mb: int = key(
+        32,
+        "size of the file, reserved at the first start; full = the least urgent, "
+        "oldest events are given up, counted and told",
+        4,
+        4096,
+    )
     urgent: List[str] = key(["fall"], "kinds of events given up last")
     minor: List[str] = key([], "kinds of events given up first")
 
@@ -159,8 +184,11 @@ class Outbox:
 class Telemetry:
     """How the machine is: temperatures, power, clocks, throttling."""
 
-    source: str = key("auto", "auto = jtop where it runs, else the kernel's files",
-                      choices=("auto", "jtop", "sysfs"))
+    source: str = key(
+        "auto",
+        "auto = jtop where it runs, else the kernel's files",
+        choices=("auto", "jtop", "sysfs"),
+    )
     every_s: float = key(2.0, "pause between two readings", 0.1, 60)
 
 
@@ -168,18 +196,20 @@ class Telemetry:
 class Degrade:
     """What live cameras are done without, step by step in this order, and when it comes back."""
 
-    when: List[str] = key(["throttled", "behind"], "reasons; empty = never",
-                          choices=("throttled", "behind"))
+    when: List[str] = key(
+        ["throttled", "behind"], "reasons; empty = never", choices=("throttled", "behind")
+    )
     after_s: float = key(3.0, "a reason must last so long", 0, 600)
     hold_s: float = key(5.0, "no two steps come closer", 0.5, 600)
     recover_s: float = key(20.0, "over for so long = one step back", 0.5, 3600)
-    recover_max_s: float = key(600.0, "the longest that grows where steps back do not last",
-                               0.5, 86400)
+    recover_max_s: float = key(
+        600.0, "the longest that grows where steps back do not last", 0.5, 86400
+    )
     detect_times: List[int] = key([2, 4], "first the detector looks so many times rarer", 2, 100)
-    part_limits: List[int] = key([4, 1], "then so many people a step get hands and a face",
-                                 1, 1000)
-    rate_shares: List[float] = key([0.75, 0.5, 0.33, 0.25], "then this share of frames is taken",
-                                   0.01, 0.99)
+    part_limits: List[int] = key([4, 1], "then so many people a step get hands and a face", 1, 1000)
+    rate_shares: List[float] = key(
+        [0.75, 0.5, 0.33, 0.25], "then this share of frames is taken", 0.01, 0.99
+    )
 
 
 @dataclass(frozen=True)
@@ -254,8 +284,9 @@ def complete(config: Config) -> Config:
     names = [c.name for c in cameras]
     for i, name in enumerate(names):
         if name in RESERVED:
-            raise ConfigError(f"cameras[{i}].name: {name!r} has another meaning in topics; "
-                              "choose another name")
+            raise ConfigError(
+                f"cameras[{i}].name: {name!r} has another meaning in topics; choose another name"
+            )
         if name in names[:i]:
             raise ConfigError(f"cameras[{i}].name: {name!r} is taken by an earlier camera")
     for i, rule in enumerate(config.rules):

@@ -17,11 +17,15 @@ class State:
 class Commands:
     """Signed commands from the broker; off unless something is allowed."""
 
-    allow: List[str] = key([], "names obeyed: restart reload rate snapshot calibrate-record "
-                           "update; empty = this box listens to nobody")
+    allow: List[str] = key(
+        [],
+        "names obeyed: restart reload rate snapshot calibrate-record "
+        "update; empty = this box listens to nobody",
+    )
     key_file: str = key("", "public key of who may command; empty = trust.key_file")
-    max_age_s: int = key(60, "an older command is refused; needs a clock that is about right",
-                         5, 3600)
+    max_age_s: int = key(
+        60, "an older command is refused; needs a clock that is about right", 5, 3600
+    )
     record_max_mb: int = key(64, "calibrate-record never keeps more", 1, 4096)
 
 

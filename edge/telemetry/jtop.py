@@ -15,9 +15,17 @@ _OFFLINE_C = -256  # jetson-stats's word for a sensor that is off
 # What comes out of it: its own error, those of the connection to its service, and those of a
 # service that speaks another version's language.
 _FAILURES = (
-    JtopException, OSError, EOFError, queue.Empty, multiprocessing.ProcessError,
-    AttributeError, KeyError, TypeError, ValueError, RuntimeError,
-)  # fmt: skip
+    JtopException,
+    OSError,
+    EOFError,
+    queue.Empty,
+    multiprocessing.ProcessError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+)
 
 
 class Jtop:

@@ -137,8 +137,12 @@ class Sysfs:
         if not {"MemTotal", "MemAvailable"} <= set(kib):
             return {}
         swap = kib.get("SwapTotal", 0)
-        return memory_mb(kib["MemTotal"], kib["MemTotal"] - kib["MemAvailable"],
-                         swap, swap - kib.get("SwapFree", 0))  # fmt: skip
+        return memory_mb(
+            kib["MemTotal"],
+            kib["MemTotal"] - kib["MemAvailable"],
+            swap,
+            swap - kib.get("SwapFree", 0),
+        )
 
     def _power_mode(self) -> str:
         """Its name; its number where the list of names does not say."""

@@ -48,8 +48,10 @@ def frames(camera: str = "") -> List[Frame]:
         rng = np.random.default_rng(i)
         width, height = 640 + 2 * i, 360
         shapes: Dict[str, Tuple[int, ...]] = {
-            "nv12": (height * 3 // 2, width), "yuyv": (height, width, 2), "gray": (height, width),
-        }  # fmt: skip
+            "nv12": (height * 3 // 2, width),
+            "yuyv": (height, width, 2),
+            "gray": (height, width),
+        }
         shape = shapes.get(layout, (height, width, 3))
         image = rng.integers(0, 256, shape, np.uint8)
         found.append(Frame(image, i, 0, f"{camera}{layout}", layout=layout))
@@ -91,8 +93,10 @@ def check_crops_are_the_cpu_builds_bit_for_bit(place: Place) -> None:
         for dtype in (np.float32, np.float16, np.int8, np.uint8, np.int32):
             ours, cpu = cut(open_device(), count, dtype)
             differ = int((ours != cpu).sum())
-            place.say(f"          {count} crops, {np.dtype(dtype).name}: "
-                      f"{differ} of {ours.size} numbers differ from the CPU build")  # fmt: skip
+            place.say(
+                f"          {count} crops, {np.dtype(dtype).name}: "
+                f"{differ} of {ours.size} numbers differ from the CPU build"
+            )
             apart = np.abs(ours.astype(np.float64) - cpu).max() * 57
             assert differ <= 1e-4 * ours.size, "more than roundings"
             assert apart <= 58
@@ -221,8 +225,9 @@ def check_peaks_against_numpy(place: Place) -> None:
         at, best = np.zeros((rows, 2), np.int32), np.zeros((rows, 2), np.float32)
         near = np.zeros((rows, 2, 39), np.float32)
         outs = [on_gpu(at), on_gpu(best), on_gpu(near)]
-        task = decode.peaks_of((inputs[0].pointer, inputs[1].pointer), (576, 768), rows,
-                               np.dtype(dtype), reach=19)  # fmt: skip
+        task = decode.peaks_of(
+            (inputs[0].pointer, inputs[1].pointer), (576, 768), rows, np.dtype(dtype), reach=19
+        )
         task.at, task.best, task.near = (out.pointer for out in outs)
         launched("simcc_peaks", task, decode.peaks_shape(rows), [at, best])
         at, best, near = back(outs[0], at), back(outs[1], best), back(outs[2], near)
@@ -247,8 +252,12 @@ def check_choice_against_its_cpu_build(place: Place) -> None:
         if alike:
             table[..., 4:] = 0.9
         rows = decode.Rows.of_table("x", 8400, 6, score=4, factor=5)
-        shapes = [((4, 2), np.int32), ((4, most), np.int32), ((4, most), np.float32),
-                  ((4, most, 4), np.float32)]  # fmt: skip
+        shapes = [
+            ((4, 2), np.int32),
+            ((4, most), np.int32),
+            ((4, most), np.float32),
+            ((4, most, 4), np.float32),
+        ]
         results = []
         for where in ("gpu", "cpu"):
             arrays: List[Any] = [np.zeros(s, d) for s, d in shapes]

@@ -144,8 +144,10 @@ def crowd(place: Place, people: int) -> Tuple[np.ndarray, Detections]:
     at = [(i % columns * wide, i // columns * high) for i in range(people)]
     for x, y in at:
         image[y : y + high, x : x + wide] = person
-    boxes = np.array([(x + 0.15 * wide, y + 0.05 * high, x + 0.85 * wide, y + 0.95 * high)
-                      for x, y in at], np.float32)  # fmt: skip
+    boxes = np.array(
+        [(x + 0.15 * wide, y + 0.05 * high, x + 0.85 * wide, y + 0.95 * high) for x, y in at],
+        np.float32,
+    )
     return image, Detections(boxes, np.full(people, 0.9, np.float32))
 
 

@@ -51,11 +51,20 @@ def test_vectors_are_typed_arrays_in_cbor() -> None:
 
 def test_plain_makes_json_of_numpy_and_of_what_is_not_finite() -> None:
     data = {
-        1: np.float32(0.5), "n": np.int64(3), "v": np.arange(2), "t": (1, 2),
-        "bad": [float("nan"), np.float64("inf"), np.array([-np.inf])], "yes": np.bool_(True),
+        1: np.float32(0.5),
+        "n": np.int64(3),
+        "v": np.arange(2),
+        "t": (1, 2),
+        "bad": [float("nan"), np.float64("inf"), np.array([-np.inf])],
+        "yes": np.bool_(True),
     }
     assert codec.plain(data, "x") == {
-        "1": 0.5, "n": 3, "v": [0, 1], "t": [1, 2], "bad": [None, None, [None]], "yes": True,
+        "1": 0.5,
+        "n": 3,
+        "v": [0, 1],
+        "t": [1, 2],
+        "bad": [None, None, [None]],
+        "yes": True,
     }
 
 
@@ -68,10 +77,17 @@ def test_what_json_has_no_word_for_is_named(value: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b"", codec.JSON), (b"{", codec.JSON), (b"[1]", codec.JSON), (b"\xff\xfe", codec.JSON),
-        (b"[" * 100_000, codec.JSON), (b"", codec.CBOR), (b"\xa1", codec.CBOR),
-        (b"\x01", codec.CBOR), (b"\xa1\x61a\xd8\x4d\x43abc", codec.CBOR),
-        (b"\xa1\x61a\xd8\x63\x40", codec.CBOR), (b"\xa1\x61a\xd8\x4d\x01", codec.CBOR),
+        (b"", codec.JSON),
+        (b"{", codec.JSON),
+        (b"[1]", codec.JSON),
+        (b"\xff\xfe", codec.JSON),
+        (b"[" * 100_000, codec.JSON),
+        (b"", codec.CBOR),
+        (b"\xa1", codec.CBOR),
+        (b"\x01", codec.CBOR),
+        (b"\xa1\x61a\xd8\x4d\x43abc", codec.CBOR),
+        (b"\xa1\x61a\xd8\x63\x40", codec.CBOR),
+        (b"\xa1\x61a\xd8\x4d\x01", codec.CBOR),
     ],
 )
 def test_bytes_that_are_no_message_are_refused_in_one_line(body: bytes, kind: str) -> None:

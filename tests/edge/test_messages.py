@@ -55,21 +55,35 @@ def test_a_frame_message_to_the_letter() -> None:
     assert message.topic == "poses/v1/box/cam0/frame"
     assert (message.qos, message.retain, message.expiry_s) == (0, False, 2)
     assert read(message) == {
-        "schema": "pose/1", "device": "box", "camera": "cam0", "boot_id": builder.boot_id,
-        "seq": 0, "t_utc_ns": WALL_NS - 40_000_000, "t_mono_ns": MONO_NS - 40_000_000,
-        "size": [1280, 720], "skeleton": "coco17",
-        "people": [{
-            "id": 3, "score": 88, "box": [10, 20, 32, 41],
-            "keypoints": [100, 201, 50, -32, 7200, 100, 0, 0, 0],
-        }],
+        "schema": "pose/1",
+        "device": "box",
+        "camera": "cam0",
+        "boot_id": builder.boot_id,
+        "seq": 0,
+        "t_utc_ns": WALL_NS - 40_000_000,
+        "t_mono_ns": MONO_NS - 40_000_000,
+        "size": [1280, 720],
+        "skeleton": "coco17",
+        "people": [
+            {
+                "id": 3,
+                "score": 88,
+                "box": [10, 20, 32, 41],
+                "keypoints": [100, 201, 50, -32, 7200, 100, 0, 0, 0],
+            }
+        ],
     }
 
 
 def test_json_and_cbor_say_the_same() -> None:
     rng = np.random.default_rng(1)
     poses = Poses(
-        (rng.normal(size=(5, 133, 2)) * 300).astype("f4"), rng.random((5, 133)).astype("f4"),
-        (rng.random((5, 4)) * 4000).astype("f4"), np.arange(5), rng.random(5).astype("f4"), "w",
+        (rng.normal(size=(5, 133, 2)) * 300).astype("f4"),
+        rng.random((5, 133)).astype("f4"),
+        (rng.random((5, 4)) * 4000).astype("f4"),
+        np.arange(5),
+        rng.random(5).astype("f4"),
+        "w",
     )
     both = [Builder("box", name, clock=clock).frame(frame, poses) for name in ("json", "cbor")]
     records = [{**read(m), "boot_id": ""} for m in both]
@@ -133,8 +147,14 @@ def test_every_topic_counts_for_itself_and_every_start_has_a_name() -> None:
     builder = Builder("box", clock=clock)
     nobody = Poses.empty(1, "x")
     event = PoseEvent("fall", "cam0", 1, MONO_NS, 1.0)
-    made = [builder.frame(frame, nobody), builder.frame(frame, nobody), builder.event(event),
-            builder.frame(frame, nobody), builder.event(event), builder.metrics({})]
+    made = [
+        builder.frame(frame, nobody),
+        builder.frame(frame, nobody),
+        builder.event(event),
+        builder.frame(frame, nobody),
+        builder.event(event),
+        builder.metrics({}),
+    ]
     assert [m.payload["seq"] for m in made] == [0, 1, 0, 2, 1, 0]
     assert len({m.payload["boot_id"] for m in made}) == 1
     assert Builder("box").boot_id != builder.boot_id
@@ -191,10 +211,17 @@ def test_any_state_of_a_camera_holds_the_contract(contract: Any, detail: str, co
 
 def test_birth_will_and_goodbye(contract: Any) -> None:
     builder = Builder("box", clock=clock)
-    birth = builder.online(version="1", cameras=["cam0"], engines={"a/b": "0" * 64},
-                           clock={"source": "none", "error_ms": None})
-    for message, state in ((birth, "online"), (builder.offline("lost"), "offline"),
-                           (builder.offline("stopped"), "offline")):
+    birth = builder.online(
+        version="1",
+        cameras=["cam0"],
+        engines={"a/b": "0" * 64},
+        clock={"source": "none", "error_ms": None},
+    )
+    for message, state in (
+        (birth, "online"),
+        (builder.offline("lost"), "offline"),
+        (builder.offline("stopped"), "offline"),
+    ):
         assert (message.topic, message.qos, message.retain) == ("poses/v1/box/status", 1, True)
         assert read(message)["state"] == state
         assert read(message)["boot_id"] == builder.boot_id

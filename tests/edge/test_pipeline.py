@@ -174,9 +174,12 @@ def looked_at(
     cameras = Scene(60, ["a"])
     cameras.stirs_at = stirs_at
     loop = pipeline(
-        cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6,
+        cameras,
+        people={"a": camera},
+        detect_every=3,
+        calm_ns=70 * 10**6,
         still_ns=still_ms * 10**6,
-    )  # fmt: skip
+    )
     loop.run(lambda: False)
     return [i for i, d in enumerate(camera.tracker.detections) if d is not None]
 

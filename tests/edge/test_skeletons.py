@@ -32,9 +32,13 @@ ALL = skeletons.names()
 
 def facts(table):
     keys = (
-        "keypoint_names", "skeleton_edges", "flip_indices", "sigmas", "upper_body_ids",
+        "keypoint_names",
+        "skeleton_edges",
+        "flip_indices",
+        "sigmas",
+        "upper_body_ids",
         "lower_body_ids",
-    )  # fmt: skip
+    )
     return [table[k] for k in keys]
 
 
@@ -82,9 +86,11 @@ def test_conversions_equal_the_reference():
     if path.exists():
         table = json.loads(path.read_text())
         for source, target in (
-            ("halpe136", "wholebody133"), ("wholebody133", "halpe136"),
-            ("wholebody133", "halpe26"), ("halpe136", "halpe26"),
-        ):  # fmt: skip
+            ("halpe136", "wholebody133"),
+            ("wholebody133", "halpe136"),
+            ("wholebody133", "halpe26"),
+            ("halpe136", "halpe26"),
+        ):
             got = pairs(source, target)[0]
             assert sorted(got) == sorted(table[f"{source}_to_{target}"]["pairs"])
 
@@ -127,8 +133,16 @@ def test_sides_of_the_face_are_the_persons_own():
     assert set(s.sides[face[36:42]]) == {right}
     assert set(s.sides[face[42:48]]) == {left}
     assert [s.sides[face[i]] for i in (8, 30, 48, 54, 57, 55, 59, 65, 67)] == [
-        0, 0, right, left, 0, left, right, left, right,
-    ]  # fmt: skip
+        0,
+        0,
+        right,
+        left,
+        0,
+        left,
+        right,
+        left,
+        right,
+    ]
 
 
 @pytest.mark.parametrize("source", ALL)
@@ -174,12 +188,19 @@ def test_points_of_other_names():
         if blaze.names[a] != whole.names[b]
     }
     assert got == {
-        "left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe",
-        "left_index": "left_forefinger1", "right_index": "right_forefinger1",
-        "left_pinky": "left_pinky_finger1", "right_pinky": "right_pinky_finger1",
-        "right_eye_outer": "face-36", "right_eye_inner": "face-39", "left_eye_inner": "face-42",
-        "left_eye_outer": "face-45", "mouth_right": "face-48", "mouth_left": "face-54",
-    }  # fmt: skip
+        "left_foot_index": "left_big_toe",
+        "right_foot_index": "right_big_toe",
+        "left_index": "left_forefinger1",
+        "right_index": "right_forefinger1",
+        "left_pinky": "left_pinky_finger1",
+        "right_pinky": "right_pinky_finger1",
+        "right_eye_outer": "face-36",
+        "right_eye_inner": "face-39",
+        "left_eye_inner": "face-42",
+        "left_eye_outer": "face-45",
+        "mouth_right": "face-48",
+        "mouth_left": "face-54",
+    }
     # Each partner must lie on the same side: the flip tables of both sets agree.
     for a, b in got.items():
         mirrored = blaze.names[blaze.flip[blaze.names.index(a)]]

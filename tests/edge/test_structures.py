@@ -7,9 +7,7 @@ import pytest
 
 from edge.structures import Detections, Poses
 
-TWO = Poses.of_boxes(
-    Detections(np.zeros((2, 4), np.float32), np.ones(2, np.float32)), 17, "coco17"
-)
+TWO = Poses.of_boxes(Detections(np.zeros((2, 4), np.float32), np.ones(2, np.float32)), 17, "coco17")
 
 
 @pytest.mark.parametrize(

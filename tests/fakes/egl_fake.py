@@ -10,9 +10,13 @@ import ctypes
 from typing import Any, Dict, List, Tuple
 
 CREATE = ctypes.CFUNCTYPE(
-    ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_void_p,
     ctypes.POINTER(ctypes.c_int),
-)  # fmt: skip
+)
 DESTROY = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)
 DISPLAY, FIRST_IMAGE, FIRST_RESOURCE, BASE = 0x51, 0x1000, 0x2000, 0x7F00_0000
 

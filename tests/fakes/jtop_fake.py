@@ -11,11 +11,33 @@ from typing import Any, Dict, Iterator, List, Optional
 
 # Public attributes of jtop.jtop that both versions have, threading.Thread's left out.
 PUBLIC = {
-    "attach", "board", "close", "cpu", "detach", "disk", "engine", "fan", "gpu", "interval",
-    "interval_user", "jetson_clocks", "json", "local_interfaces", "loop_for_ever", "memory",
-    "nvpmodel", "ok", "power", "processes", "restore", "run", "start", "stats", "temperature",
+    "attach",
+    "board",
+    "close",
+    "cpu",
+    "detach",
+    "disk",
+    "engine",
+    "fan",
+    "gpu",
+    "interval",
+    "interval_user",
+    "jetson_clocks",
+    "json",
+    "local_interfaces",
+    "loop_for_ever",
+    "memory",
+    "nvpmodel",
+    "ok",
+    "power",
+    "processes",
+    "restore",
+    "run",
+    "start",
+    "stats",
+    "temperature",
     "uptime",
-}  # fmt: skip
+}
 
 
 class JtopException(Exception):
@@ -65,10 +87,17 @@ class Mode:
 
 def board() -> Dict[str, Any]:
     rail = {"type": "INA3221", "warn": 32760, "crit": 32760}
-    core = {"online": True, "governor": "schedutil", "model": "", "user": 1.0, "nice": 0.0,
-            "system": 1.0, "idle": 98.0,
-            "freq": {"min": 115200, "max": 2201600, "cur": 1190400},
-            "info_freq": {"min": 115200, "max": 2201600, "cur": 1190400}}  # fmt: skip
+    core = {
+        "online": True,
+        "governor": "schedutil",
+        "model": "",
+        "user": 1.0,
+        "nice": 0.0,
+        "system": 1.0,
+        "idle": 98.0,
+        "freq": {"min": 115200, "max": 2201600, "cur": 1190400},
+        "info_freq": {"min": 115200, "max": 2201600, "cur": 1190400},
+    }
     return {
         "temperature": {
             "CPU": {"temp": 51.4, "online": True},
@@ -77,30 +106,64 @@ def board() -> Dict[str, Any]:
         },
         "power": {
             "rail": {
-                "VDD_GPU_SOC": {**rail, "volt": 19408, "curr": 164, "power": 3182, "avg": 3182,
-                                "online": True},
-                "VIN_SYS_5V0": {**rail, "volt": 5016, "curr": 720, "power": 3611, "avg": 3600,
-                                "online": True},
-                "USB": {"type": "USB", "volt": 0, "curr": 0, "power": 0, "avg": 0,
-                        "online": False},
+                "VDD_GPU_SOC": {
+                    **rail,
+                    "volt": 19408,
+                    "curr": 164,
+                    "power": 3182,
+                    "avg": 3182,
+                    "online": True,
+                },
+                "VIN_SYS_5V0": {
+                    **rail,
+                    "volt": 5016,
+                    "curr": 720,
+                    "power": 3611,
+                    "avg": 3600,
+                    "online": True,
+                },
+                "USB": {"type": "USB", "volt": 0, "curr": 0, "power": 0, "avg": 0, "online": False},
             },
             "tot": {"power": 6793, "avg": 6782},
         },
-        "gpu": Table({"gpu": {
-            "type": "integrated",
-            "status": {"railgate": False, "tpc_pg_mask": False, "3d_scaling": True, "load": 73.4},
-            "freq": {"governor": "nvhost_podgov", "cur": 1236750, "max": 1300500, "min": 306000,
-                     "GPC": [1236000]},
-            "power_control": "auto",
-        }}),
+        "gpu": Table(
+            {
+                "gpu": {
+                    "type": "integrated",
+                    "status": {
+                        "railgate": False,
+                        "tpc_pg_mask": False,
+                        "3d_scaling": True,
+                        "load": 73.4,
+                    },
+                    "freq": {
+                        "governor": "nvhost_podgov",
+                        "cur": 1236750,
+                        "max": 1300500,
+                        "min": 306000,
+                        "GPC": [1236000],
+                    },
+                    "power_control": "auto",
+                }
+            }
+        ),
         "cpu": {"total": {"user": 1.0}, "cpu": [core, {"online": False, "model": ""}]},
-        "memory": Table({
-            "RAM": {"tot": 64349644, "used": 8388608, "free": 50000000, "buffers": 1, "cached": 2,
-                    "shared": 3, "lfb": 9},
-            "SWAP": {"tot": 32174816, "used": 1024, "cached": 0, "table": {}},
-        }),
+        "memory": Table(
+            {
+                "RAM": {
+                    "tot": 64349644,
+                    "used": 8388608,
+                    "free": 50000000,
+                    "buffers": 1,
+                    "cached": 2,
+                    "shared": 3,
+                    "lfb": 9,
+                },
+                "SWAP": {"tot": 32174816, "used": 1024, "cached": 0, "table": {}},
+            }
+        ),
         "nvpmodel": Mode(),
-    }  # fmt: skip
+    }
 
 
 class Service:

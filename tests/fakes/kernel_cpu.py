@@ -16,8 +16,16 @@ from edge.runtime.kernels import crops, decode, layouts
 from edge.structures import Veils
 
 SOURCES = Path(layouts.__file__).parent
-FLAGS = ["-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared",
-         "-fPIC"]  # fmt: skip
+FLAGS = [
+    "-std=c++11",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-ffp-contract=off",
+    "-shared",
+    "-fPIC",
+]
 STRUCTURES = {"crop": layouts.Target, "simcc_peaks": layouts.Peaks, "choose": layouts.Choice}
 
 

@@ -68,8 +68,11 @@ class Library:
             params = self._params(surface)
             rows, pitch = self.pixels[surface.value].shape
             self.egl.images[params.egl_image] = {
-                0x3057: pitch, 0x3056: rows, 0x3274: pitch, 0x3272: params.fd,
-            }  # fmt: skip
+                0x3057: pitch,
+                0x3056: rows,
+                0x3274: pitch,
+                0x3272: params.fd,
+            }
         return 0
 
     def NvBufSurfaceUnMapEglImage(self, surface: Any, index: int) -> int:

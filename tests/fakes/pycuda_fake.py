@@ -25,9 +25,13 @@ from tests.fakes.cuda_fake import (
 
 def modules(cuda: FakeCuda) -> Dict[str, types.ModuleType]:
     driver = types.ModuleType("pycuda.driver")
-    for name, kind in (("Error", Error), ("MemoryError", CudaMemoryError),
-                       ("LogicError", LogicError), ("LaunchError", LaunchError),
-                       ("RuntimeError", CudaRuntimeError)):
+    for name, kind in (
+        ("Error", Error),
+        ("MemoryError", CudaMemoryError),
+        ("LogicError", LogicError),
+        ("LaunchError", LaunchError),
+        ("RuntimeError", CudaRuntimeError),
+    ):
         setattr(driver, name, kind)
     for owner in (_driver, _memory, _streams, _kernels):
         for name, value in owner(cuda).items():
@@ -86,8 +90,12 @@ def _driver(cuda: FakeCuda) -> Dict[str, Any]:
             raise RuntimeError("cuInit failed: no CUDA-capable device is detected")
         cuda.started = True
 
-    return {"device_attribute": device_attribute, "Context": Context, "Device": Device,
-            "init": init}
+    return {
+        "device_attribute": device_attribute,
+        "Context": Context,
+        "Device": Device,
+        "init": init,
+    }
 
 
 def _address(buffer: Any) -> Use:
@@ -157,8 +165,9 @@ def _memory(cuda: FakeCuda) -> Dict[str, Any]:
             raise cuda.wrong("an asynchronous copy of memory that is not page-locked, or freed")
         return address, nbytes
 
-    def copy(name: str, target: int, source: int, nbytes: int, uses: Sequence[Use],
-             stream: Any) -> None:
+    def copy(
+        name: str, target: int, source: int, nbytes: int, uses: Sequence[Use], stream: Any
+    ) -> None:
         cuda.call(name, in_capture=True)
         cuda.enqueue(stream, name, uses, lambda: ctypes.memmove(target, source, nbytes) and None)
 
@@ -190,9 +199,19 @@ def _memory(cuda: FakeCuda) -> Dict[str, Any]:
         cuda.call("cuMemGetInfo")
         return cuda.memory_bytes - cuda.live_bytes(), cuda.memory_bytes
 
-    names = (host_alloc_flags, HostAllocation, DeviceAllocation, pagelocked_empty, mem_alloc,
-             memcpy_htod_async, memcpy_dtoh_async, memcpy_dtod_async, memcpy_htod, memcpy_dtoh,
-             mem_get_info)
+    names = (
+        host_alloc_flags,
+        HostAllocation,
+        DeviceAllocation,
+        pagelocked_empty,
+        mem_alloc,
+        memcpy_htod_async,
+        memcpy_dtoh_async,
+        memcpy_dtod_async,
+        memcpy_htod,
+        memcpy_dtoh,
+        mem_get_info,
+    )
     return {value.__name__: value for value in names}
 
 

@@ -182,8 +182,13 @@ def _range_problem(fake: Fake, config: Any) -> str:
     if calibrator is None:
         return "Calibration failure: no calibrator and no dynamic ranges"
     head = calibrator.read_calibration_cache().split(b"\n")[0].decode()
-    number = {"8.5.3.1": 8503, "8.6.1": 8601, "10.3.0": 100300, "10.13.3.9": 101303,
-              "10.16.1.11": 101601}[fake.__version__]
+    number = {
+        "8.5.3.1": 8503,
+        "8.6.1": 8601,
+        "10.3.0": 100300,
+        "10.13.3.9": 101303,
+        "10.16.1.11": 101601,
+    }[fake.__version__]
     wanted = f"TRT-{number}-EntropyCalibration2"
     return "" if head == wanted else f"Calibration cache is {head}, not {wanted}"
 
@@ -312,11 +317,18 @@ def _set_cache(self: Any, cache: Any, ignore_mismatch: bool) -> bool:
 
 def _information(self: Any, form: Any) -> str:
     assert form is self._fake.LayerInformationFormat.JSON
-    return json.dumps({"Layers": [
-        {"Name": layer._title, "LayerType": layer._op,
-         "Outputs": [{"Name": "x", "Format/Datatype": "Row major Int8"}]}
-        for layer in self._engine._layers
-    ]})
+    return json.dumps(
+        {
+            "Layers": [
+                {
+                    "Name": layer._title,
+                    "LayerType": layer._op,
+                    "Outputs": [{"Name": "x", "Format/Datatype": "Row major Int8"}],
+                }
+                for layer in self._engine._layers
+            ]
+        }
+    )
 
 
 def _inspector(self: Any) -> Any:

@@ -23,17 +23,32 @@ Profile = Mapping[str, Sequence[Sequence[int]]]
 MAGIC = b"plan"
 ALIGNMENT = 256
 ACTIVATIONS = 4096  # bytes of memory that a context needs
-_KINDS = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF", "tensor(int64)": "INT64",
-          "tensor(int32)": "INT32", "tensor(uint8)": "UINT8", "tensor(int8)": "INT8",
-          "tensor(bool)": "BOOL"}
-_DTYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64, "INT32": np.int32,
-           "UINT8": np.uint8, "INT8": np.int8, "BOOL": np.bool_}
+_KINDS = {
+    "tensor(float)": "FLOAT",
+    "tensor(float16)": "HALF",
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(uint8)": "UINT8",
+    "tensor(int8)": "INT8",
+    "tensor(bool)": "BOOL",
+}
+_DTYPES = {
+    "FLOAT": np.float32,
+    "HALF": np.float16,
+    "INT64": np.int64,
+    "INT32": np.int32,
+    "UINT8": np.uint8,
+    "INT8": np.int8,
+    "BOOL": np.bool_,
+}
 
 
 def plan(onnx: bytes, version: str, profile: Optional[Profile] = None) -> bytes:
     """An engine file of the fake."""
-    head = {"tensorrt": version, "profile": {n: [list(s) for s in p]
-                                             for n, p in (profile or {}).items()}}
+    head = {
+        "tensorrt": version,
+        "profile": {n: [list(s) for s in p] for n, p in (profile or {}).items()},
+    }
     return MAGIC + json.dumps(head).encode() + b"\n" + onnx
 
 
@@ -170,8 +185,9 @@ def _set_address(self: Any, name: str, address: int) -> bool:
     _idle(self, "address set")
     if name not in engine._tensors:
         return False
-    missing = [n for n in engine._inputs
-               if -1 in _shape(engine._tensors[n]) and n not in self._shapes]
+    missing = [
+        n for n in engine._inputs if -1 in _shape(engine._tensors[n]) and n not in self._shapes
+    ]
     if missing:
         cuda.wrong(f"{name}: address set before the shape of {missing}")
     if address % ALIGNMENT:

@@ -60,9 +60,14 @@ class Consumer:
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         properties = message.properties
         self.got.append(
-            Got(message.topic, message.payload, message.qos, message.retain,
+            Got(
+                message.topic,
+                message.payload,
+                message.qos,
+                message.retain,
                 getattr(properties, "ContentType", None),
-                getattr(properties, "MessageExpiryInterval", None))
+                getattr(properties, "MessageExpiryInterval", None),
+            )
         )
 
     def of(self, kind: str) -> List[Got]:
@@ -108,8 +113,11 @@ def frame() -> Frame:
 def poses(n: int = 3, k: int = 133) -> Poses:
     rng = np.random.default_rng(0)
     return Poses(
-        (rng.random((n, k, 2)) * 1000).astype("f4"), rng.random((n, k)).astype("f4"),
-        (rng.random((n, 4)) * 1000).astype("f4"), np.arange(n), rng.random(n).astype("f4"),
+        (rng.random((n, k, 2)) * 1000).astype("f4"),
+        rng.random((n, k)).astype("f4"),
+        (rng.random((n, 4)) * 1000).astype("f4"),
+        np.arange(n),
+        rng.random(n).astype("f4"),
         "wholebody133",
     )
 

@@ -69,8 +69,10 @@ def guarded(request: Any, tmp_path: Path) -> Iterator[Tuple[Broker, Dict[str, st
         "require_certificate true",
         "use_identity_as_username true",
     ]
-    files = {f"{n}_file": str(tmp_path / p)
-             for n, p in (("ca", "ca.pem"), ("cert", "box.pem"), ("key", "box.key"))}
+    files = {
+        f"{n}_file": str(tmp_path / p)
+        for n, p in (("ca", "ca.pem"), ("cert", "box.pem"), ("key", "box.key"))
+    }
     with broker:
         yield broker, files
 
@@ -91,7 +93,12 @@ def test_the_box_is_who_its_certificate_says(guarded: Any, caplog: Any) -> None:
     report = publisher.report()[0]
     assert report.pop("outbox")["stored"] == 30
     assert report == {
-        "name": uri(broker), "ok": False, "waiting": 0, "sent": 32, "dropped": 0, "refused": 0
+        "name": uri(broker),
+        "ok": False,
+        "waiting": 0,
+        "sent": 32,
+        "dropped": 0,
+        "refused": 0,
     }
     assert "u'box'" in broker.log.read_text()
     assert not caplog.records
@@ -103,8 +110,11 @@ def test_the_box_is_who_its_certificate_says(guarded: Any, caplog: Any) -> None:
         ("127.0.0.1", {"ca_file": "foreign.pem"}, "is not of an authority in mqtt.ca_file"),
         ("192.0.2.1", {}, "certificate is not for '127.0.0.1'"),
         ("127.0.0.1", {"cert_file": "", "key_file": ""}, "set mqtt.cert_file"),
-        ("127.0.0.1", {"cert_file": "foreign.pem", "key_file": "foreign.key"},
-         "foreign.pem: it may be revoked, or of another authority"),
+        (
+            "127.0.0.1",
+            {"cert_file": "foreign.pem", "key_file": "foreign.key"},
+            "foreign.pem: it may be revoked, or of another authority",
+        ),
     ],
     indirect=["guarded"],
 )

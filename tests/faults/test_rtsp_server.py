@@ -38,8 +38,9 @@ class Watch:
 
     def note(self, frame: Frame) -> None:
         self.count[frame.camera] = self.count.get(frame.camera, 0) + 1
-        self.seen.append((frame.camera, frame.index, frame.t_ns, frame.image.ctypes.data,
-                          frame.size))
+        self.seen.append(
+            (frame.camera, frame.index, frame.t_ns, frame.image.ctypes.data, frame.size)
+        )
 
     def state(self, name: str) -> CameraState:
         return next(s for s in self.cameras.states() if s.camera == name)
@@ -112,8 +113,9 @@ def test_stopped_server_stalls_and_the_other_camera_flows(rtsp_server, until, ca
 
 def test_read_that_times_out_is_opened_again(rtsp_server, until) -> None:
     server = rtsp_server()
-    with watching(config.Capture(stall_s=0.5, timeout_s=1.5, backoff_max_s=0.2),
-                  door=server.url) as watch:
+    with watching(
+        config.Capture(stall_s=0.5, timeout_s=1.5, backoff_max_s=0.2), door=server.url
+    ) as watch:
         assert until(watch.more("door"))
         server.signal(signal.SIGSTOP)
         assert until(lambda: "trying again" in watch.state("door").detail)

@@ -56,8 +56,12 @@ class Box:
         handle = os.open(str(FOLDER / "ledger"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(handle, (json.dumps(line) + "\n").encode())
         os.close(handle)
-        report = {**self.publisher.report()[0], **line,
-                  "latency": self.health.report()["latency_ms"], "wall_ns": time.time_ns()}
+        report = {
+            **self.publisher.report()[0],
+            **line,
+            "latency": self.health.report()["latency_ms"],
+            "wall_ns": time.time_ns(),
+        }
         (FOLDER / "status.new").write_text(json.dumps(report))
         (FOLDER / "status.new").replace(FOLDER / "status")
 

@@ -39,21 +39,31 @@ class BoxProcess:
     """tests/promises/box.py; its order lives on when it is killed and started again."""
 
     def __init__(
-        self, folder: Path, uri: str, mqtt: Optional[Dict[str, Any]] = None,
-        outbox: Optional[Dict[str, Any]] = None, cameras: Sequence[Dict[str, Any]] = (),
-        environment: Optional[Dict[str, str]] = None, **order: Any,
+        self,
+        folder: Path,
+        uri: str,
+        mqtt: Optional[Dict[str, Any]] = None,
+        outbox: Optional[Dict[str, Any]] = None,
+        cameras: Sequence[Dict[str, Any]] = (),
+        environment: Optional[Dict[str, str]] = None,
+        **order: Any,
     ) -> None:
         self.folder = folder
         self.outbox = folder / "outbox.db"
         table = {
-            "device": "box", "cameras": list(cameras),
+            "device": "box",
+            "cameras": list(cameras),
             "publish": {"sinks": [uri], "metrics_s": 1.0},
             "mqtt": {"reconnect_max_s": 0.5, **(mqtt or {})},
             "outbox": {"path": str(self.outbox), "max_mb": 8, **(outbox or {})},
         }
         self.order = {"folder": str(folder), "config": table, **order}
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
-                             **(environment or {})}
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            **(environment or {}),
+        }
         self._process: Optional[subprocess.Popen[bytes]] = None
         self.log = folder / "box.log"
         self.start()
@@ -64,8 +74,9 @@ class BoxProcess:
             (self.folder / name).unlink() if (self.folder / name).exists() else None
         command = [sys.executable, str(HERE / "box.py"), json.dumps(self.order)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log,
-                                             env=self._environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self._environment, start_new_session=True
+            )
 
     @property
     def pid(self) -> int:

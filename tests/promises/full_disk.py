@@ -76,7 +76,9 @@ def phase(name: str, first: int, count: int, uri: str, end: str, **more: Any) ->
 
 def open_publisher(uri: str) -> Publisher:
     table = {
-        "device": "box", "publish": {"sinks": [uri]}, "mqtt": {"reconnect_max_s": 0.2},
+        "device": "box",
+        "publish": {"sinks": [uri]},
+        "mqtt": {"reconnect_max_s": 0.2},
         "outbox": {"path": str(DISK / "outbox.db"), "max_mb": 4},
     }
     return Publisher(config.complete(config.build(config.Config, table)))

@@ -55,12 +55,43 @@ allow = ["rate"]
 key_file = "k.pub"
 """
 TOML_WORDS = [
-    b"[", b"]", b"[[", b"]]", b"=", b'"', b"'", b'"""', b"\n", b"#", b"{", b"}", b",", b".", b"nan",
-    b"inf", b"-inf", b"1e999", b"9" * 400, b"true", b"0x", b"1979-05-27T07:32:00Z", b"\\u0000",
-    b"\\ud800", b"\xff", b"\xef\xbb\xbf", b"\x00", b"[rules]\n", b"[[cameras]]\n", b"[mqtt.x]\n",
-    b"file://", b"mqtt://[", b"synthetic://walk?people=99999999999", b"../", b"kind = 1\n",
+    b"[",
+    b"]",
+    b"[[",
+    b"]]",
+    b"=",
+    b'"',
+    b"'",
+    b'"""',
+    b"\n",
+    b"#",
+    b"{",
+    b"}",
+    b",",
+    b".",
+    b"nan",
+    b"inf",
+    b"-inf",
+    b"1e999",
+    b"9" * 400,
+    b"true",
+    b"0x",
+    b"1979-05-27T07:32:00Z",
+    b"\\u0000",
+    b"\\ud800",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\x00",
+    b"[rules]\n",
+    b"[[cameras]]\n",
+    b"[mqtt.x]\n",
+    b"file://",
+    b"mqtt://[",
+    b"synthetic://walk?people=99999999999",
+    b"../",
+    b"kind = 1\n",
     b"[" * 60,
-]  # fmt: skip
+]
 
 
 def mutated(chance: random.Random, good: bytes, words: List[bytes], most: int = 8) -> bytes:
@@ -85,11 +116,38 @@ def mutated(chance: random.Random, good: bytes, words: List[bytes], most: int = 
 
 
 VALUES = [
-    b"0", b"-1", b"1", b"1e999", b"-0.0", b"nan", b"inf", b"9" * 400, b"0.5", b"true", b'""', b"[]",
-    b"{}", b"[[]]", b"[1, 'a']", b"{a = {b = [{}]}}", b'"x"', b'"../x"', b'"\\u0000"', b'"a b"',
-    b"1979-05-27", b"[0, 0, 0]", b"[1e300, -1e300, 1]", b'"' + b"y" * 300 + b'"', b"[[0, 0], [1]]",
-    b"9223372036854775808", b"'mqtt://[::'", b"'file://'", b"['jsonl:', 'x']", b"255", b"65536",
-]  # fmt: skip
+    b"0",
+    b"-1",
+    b"1",
+    b"1e999",
+    b"-0.0",
+    b"nan",
+    b"inf",
+    b"9" * 400,
+    b"0.5",
+    b"true",
+    b'""',
+    b"[]",
+    b"{}",
+    b"[[]]",
+    b"[1, 'a']",
+    b"{a = {b = [{}]}}",
+    b'"x"',
+    b'"../x"',
+    b'"\\u0000"',
+    b'"a b"',
+    b"1979-05-27",
+    b"[0, 0, 0]",
+    b"[1e300, -1e300, 1]",
+    b'"' + b"y" * 300 + b'"',
+    b"[[0, 0], [1]]",
+    b"9223372036854775808",
+    b"'mqtt://[::'",
+    b"'file://'",
+    b"['jsonl:', 'x']",
+    b"255",
+    b"65536",
+]
 
 
 def revalued(chance: random.Random, good: bytes) -> bytes:
@@ -182,22 +240,53 @@ def command_target(folder: Path) -> Target:
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "k.pub").write_bytes(public)
-    settings = config.complete(config.build(config.Config, {
-        "device": "hall", "cameras": [{"source": "synthetic://walk", "name": "door"}],
-        "commands": {"allow": list(NAMES), "key_file": str(folder / "k.pub")},
-        "state": {"dir": str(folder)},
-    }))  # fmt: skip
+    settings = config.complete(
+        config.build(
+            config.Config,
+            {
+                "device": "hall",
+                "cameras": [{"source": "synthetic://walk", "name": "door"}],
+                "commands": {"allow": list(NAMES), "key_file": str(folder / "k.pub")},
+                "state": {"dir": str(folder)},
+            },
+        )
+    )
     none: Any = None
     deeds = handlers.deeds(settings, lambda: ["door"], Watch(), Pace(none))
     now_ns = 10**18
     commands = Commands(settings, deeds, "0" * 16, lambda: now_ns)
     seq = [now_ns]
-    good = {"schema": "command/1", "device": "hall", "name": "rate", "id": "x", "seq": 1,
-            "expires_utc_ns": now_ns + 10**9, "answer_to": "poses/v1/hall/answer/a",
-            "args": {"max_hz": 5}}  # fmt: skip
+    good = {
+        "schema": "command/1",
+        "device": "hall",
+        "name": "rate",
+        "id": "x",
+        "seq": 1,
+        "expires_utc_ns": now_ns + 10**9,
+        "answer_to": "poses/v1/hall/answer/a",
+        "args": {"max_hz": 5},
+    }
     body = sign(good, key)
-    words = [b'"', b"{", b"}", b":", b",", b"\\u0000", b"\\ud800", b"1e9", b"NaN", b"-", b"[" * 50,
-             b"9" * 300, b"null", b"poses/v1/", b"#", b"+", b"\xff", b"\x00"]  # fmt: skip
+    words = [
+        b'"',
+        b"{",
+        b"}",
+        b":",
+        b",",
+        b"\\u0000",
+        b"\\ud800",
+        b"1e9",
+        b"NaN",
+        b"-",
+        b"[" * 50,
+        b"9" * 300,
+        b"null",
+        b"poses/v1/",
+        b"#",
+        b"+",
+        b"\xff",
+        b"\x00",
+    ]
 
     def value(chance: random.Random, deep: int = 0) -> Any:
         kind = chance.randrange(9 if deep < 3 else 6)
@@ -215,8 +304,12 @@ def command_target(folder: Path) -> Target:
             return mutated(chance, body, words)
         seq[0] += 1
         args = value(chance)
-        record = {**good, "name": chance.choice(NAMES), "seq": seq[0],
-                  "args": args if isinstance(args, dict) else {"max_hz": args}}  # fmt: skip
+        record = {
+            **good,
+            "name": chance.choice(NAMES),
+            "seq": seq[0],
+            "args": args if isinstance(args, dict) else {"max_hz": args},
+        }
         if chance.random() < 0.3:
             record[chance.choice(sorted(record))] = value(chance)
         return canonical(record) if chance.random() < 0.05 else sign(record, key)
@@ -269,8 +362,19 @@ def onnx_target(folder: Path) -> Target:
     goods = [p.read_bytes() for p in sorted(GOLDEN.glob("*.onnx"))]
     goods += [p.read_bytes() for p in sorted(GOLDEN.glob("models/*/*.onnx"))]
     path = folder / "net.onnx"
-    words = [b"\xff" * 9, b"\x80" * 9, b"\x08\x01", b"\x12\x00", b"\n\x08location\x12", b"Conv",
-             b"\x00" * 8, b"Reshape", b"Loop", b"If", b"\x7f\xff\xff\xff"]  # fmt: skip
+    words = [
+        b"\xff" * 9,
+        b"\x80" * 9,
+        b"\x08\x01",
+        b"\x12\x00",
+        b"\n\x08location\x12",
+        b"Conv",
+        b"\x00" * 8,
+        b"Reshape",
+        b"Loop",
+        b"If",
+        b"\x7f\xff\xff\xff",
+    ]
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
@@ -303,8 +407,19 @@ def video_target(folder: Path) -> Target:
     for suffix in (".png", ".jpg", ".bmp", ".webp", ".tif"):
         picture = cv2.imencode(suffix, rng.integers(0, 255, (48, 64, 3), np.uint8))[1]
         goods.append((suffix, picture.tobytes()))
-    words = [b"\xff" * 4, b"\x00" * 8, b"\x7f\xff\xff\xff", b"moov", b"mdat", b"idx1", b"\xff\xd8",
-             b"IHDR", b"\x80\x00\x00\x00", b"stsz", b"00dc"]  # fmt: skip
+    words = [
+        b"\xff" * 4,
+        b"\x00" * 8,
+        b"\x7f\xff\xff\xff",
+        b"moov",
+        b"mdat",
+        b"idx1",
+        b"\xff\xd8",
+        b"IHDR",
+        b"\x80\x00\x00\x00",
+        b"stsz",
+        b"00dc",
+    ]
 
     def make(chance: random.Random) -> bytes:
         suffix, good = chance.choice(goods)

@@ -45,8 +45,12 @@ class Guarded:
         self.port = free_port()
         self.log = self.files / "log"
         self._process: Optional[subprocess.Popen[bytes]] = None
-        for order in (("init",), ("server", "127.0.0.1"), ("consumer", "dashboard"),
-                      ("consumer", "operator")):
+        for order in (
+            ("init",),
+            ("server", "127.0.0.1"),
+            ("consumer", "dashboard"),
+            ("consumer", "operator"),
+        ):
             self.call(order[0], *order[1:])
 
     @property
@@ -92,8 +96,9 @@ class Guarded:
         root = self.folder / f"box-{device}"
         (root / "etc/edge").mkdir(parents=True)
         shutil.copy(ROOT / "systemd/edge.toml", root / "etc/edge/edge.toml")
-        done = provision(root, "--device", device, "--broker", self.uri,
-                         "--ca", self.authority / "ca.crt")  # fmt: skip
+        done = provision(
+            root, "--device", device, "--broker", self.uri, "--ca", self.authority / "ca.crt"
+        )
         assert done.returncode == 0, done.stderr
         self.call("sign", root / "etc/edge/device.csr")
         done = provision(root, "--certificate", self.authority / f"{device}.crt")
@@ -111,12 +116,22 @@ class Guarded:
 class Caller:
     """Any client: says who it is by certificate, name and number, as it likes."""
 
-    def __init__(self, guarded: Guarded, files: Optional[Tuple[Path, Path]], client: str = "",
-                 user: str = "", tls: bool = True) -> None:
+    def __init__(
+        self,
+        guarded: Guarded,
+        files: Optional[Tuple[Path, Path]],
+        client: str = "",
+        user: str = "",
+        tls: bool = True,
+    ) -> None:
         self.seen: List[Tuple[str, bytes]] = []
         self._notes: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client, protocol=MQTTv5,
-                              reconnect_on_failure=False)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client,
+            protocol=MQTTv5,
+            reconnect_on_failure=False,
+        )
         if user:
             self._client.username_pw_set(user, "whatever")
         if tls:

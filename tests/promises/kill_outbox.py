@@ -32,8 +32,10 @@ def open_box() -> Outbox:
 
 
 def entries(first: int, count: int, priority: int = NORMAL, size: int = 300) -> List[Entry]:
-    return [Entry(f"t/{i % 3}", b'{"n":%d}' % i + b" " * size, priority)
-            for i in range(first, first + count)]
+    return [
+        Entry(f"t/{i % 3}", b'{"n":%d}' % i + b" " * size, priority)
+        for i in range(first, first + count)
+    ]
 
 
 def number(body: bytes) -> int:

@@ -60,22 +60,39 @@ class Namespace:
         self._macs = [self._mac(*link) for link in (((), near), (("-n", self._name), far))]
         self._inside("broker", str(mosquitto()), "-c", str(self._configuration()))
         until(self._listens, "the broker")
-        self._inside("consumer", sys.executable, str(HERE / "far_consumer.py"),
-                     str(self.port), str(self.received))
+        self._inside(
+            "consumer",
+            sys.executable,
+            str(HERE / "far_consumer.py"),
+            str(self.port),
+            str(self.received),
+        )
         until(self.received.exists, "the consumer")
         return self
 
     def silent(self, silent: bool) -> None:
         """Both ways at once, and without a word to anybody."""
         for (where, device, neighbour), mac in zip(self._links, reversed(self._macs)):
-            ip(*where, "neigh", "replace", neighbour, "lladdr", NOWHERE if silent else mac,
-               "dev", device, "nud", "permanent")
+            ip(
+                *where,
+                "neigh",
+                "replace",
+                neighbour,
+                "lladdr",
+                NOWHERE if silent else mac,
+                "dev",
+                device,
+                "nud",
+                "permanent",
+            )
 
     def records(self) -> List[Dict[str, Any]]:
         return [json.loads(line) for line in self.received.read_text().splitlines()]
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
         for process in self._processes:
@@ -90,14 +107,14 @@ class Namespace:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (self._folder / f"{name}.log").open("ab") as log:
             words = ["ip", "netns", "exec", self._name, *command]
-            self._processes.append(
-                subprocess.Popen(words, stdout=log, stderr=log, env=environment)
-            )
+            self._processes.append(subprocess.Popen(words, stdout=log, stderr=log, env=environment))
 
     def _configuration(self) -> Path:
         path = self._folder / "far.conf"
-        path.write_text(f"listener {self.port}\nallow_anonymous true\nuser root\n"
-                        "max_queued_messages 0\npersistence false\n")
+        path.write_text(
+            f"listener {self.port}\nallow_anonymous true\nuser root\n"
+            "max_queued_messages 0\npersistence false\n"
+        )
         return path
 
     def _listens(self) -> bool:

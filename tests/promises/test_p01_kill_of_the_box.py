@@ -37,7 +37,14 @@ def test_kill_9_of_the_box_loses_no_event(
         box.finish()
         until(lambda: not lost(box, consumer), "the rest", every_s=0.2)
         stored = box.ledger()
-    figures("P1", ack=ack, kills=kills, stored=sum(stored.values()), lost=len(lost(box, consumer)),
-            duplicates=duplicates(consumer), first_event_after_s=spread(back_s))
+    figures(
+        "P1",
+        ack=ack,
+        kills=kills,
+        stored=sum(stored.values()),
+        lost=len(lost(box, consumer)),
+        duplicates=duplicates(consumer),
+        first_event_after_s=spread(back_s),
+    )
     assert len(stored) == kills + 1
     assert lost(box, consumer) == []

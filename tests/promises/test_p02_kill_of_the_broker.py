@@ -40,10 +40,17 @@ def test_kill_9_of_the_broker_and_an_outage_lose_no_event(
         until(lambda: not lost(box, consumer), "the rest", every_s=0.5)
         stored = sum(box.ledger().values())
     late = sum(1 for r in consumer.records if r.get("historical"))
-    figures("P2", kills=kills, outage_s=outage_s, stored=stored, lost=len(lost(box, consumer)),
-            duplicates=duplicates(consumer), historical=late,
-            first_event_after_s=spread(back_s),
-            backlog_drained_s=round(drained_s, 1))
+    figures(
+        "P2",
+        kills=kills,
+        outage_s=outage_s,
+        stored=stored,
+        lost=len(lost(box, consumer)),
+        duplicates=duplicates(consumer),
+        historical=late,
+        first_event_after_s=spread(back_s),
+        backlog_drained_s=round(drained_s, 1),
+    )
     assert lost(box, consumer) == []
     assert late > 0
     assert ordered(consumer)

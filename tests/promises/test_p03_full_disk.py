@@ -19,8 +19,14 @@ def run(folder: Path, uri: str, filesystem: str, *counts: int) -> Dict[str, Any]
     inside = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
     command = [*inside, sys.executable, str(HERE / "full_disk.py"), str(folder), uri]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FILESYSTEM": filesystem}
-    done = subprocess.run([*command, *map(str, counts)], env=environment, check=False,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*command, *map(str, counts)],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -48,9 +54,16 @@ def test_nothing_is_lost_and_restarts_are_clean_without_a_free_block(
         else:
             until(lambda: len(consumer.got) == 2 * count + beyond - final["lost"], "the rest")
             arrived = len(consumer.got)
-    figures("P3", filesystem=filesystem, stored=2 * count + beyond, arrived=arrived,
-            lost_and_counted=final["lost"], free_blocks=told["killed"]["free"],
-            durable=final["durable"], resets=final["resets"])
+    figures(
+        "P3",
+        filesystem=filesystem,
+        stored=2 * count + beyond,
+        arrived=arrived,
+        lost_and_counted=final["lost"],
+        free_blocks=told["killed"]["free"],
+        durable=final["durable"],
+        resets=final["resets"],
+    )
     for name in ("killed", "closed", "beyond", "drained"):
         assert told[name]["free"] == 0, name
         assert told[name]["outbox"]["durable"], name

@@ -41,8 +41,9 @@ def test_losses_beyond_the_cap_are_counted_and_told(
         until(lambda: total(consumer) == len(lost(box, consumer)), "the account", every_s=0.2)
         gone = lost(box, consumer)
         counted = box.status()["outbox"]["lost"]
-    figures("P4", what="cap", stored=count + 1, lost=len(gone), told=total(consumer),
-            counted=counted)
+    figures(
+        "P4", what="cap", stored=count + 1, lost=len(gone), told=total(consumer), counted=counted
+    )
     assert 0 < len(gone) == counted
     boot = gone[0][0]
     assert gone == [(boot, n) for n in range(len(gone))], "the oldest"

@@ -80,10 +80,14 @@ def test_a_stalled_camera_is_flagged_and_comes_back(
     """P5: flagged within 5 s, frames within 10 s of its return, the others never pause."""
     door, gate = cameras
     table = settings(
-        tmp_path, [f"jsonl:{tmp_path / 'out'}"],
-        cameras=[{"name": "door", "source": door.url}, {"name": "gate", "source": gate.url},
-                 {"name": "walk", "source": "synthetic://walk?width=160&height=120&fps=10"}],
-    )  # fmt: skip
+        tmp_path,
+        [f"jsonl:{tmp_path / 'out'}"],
+        cameras=[
+            {"name": "door", "source": door.url},
+            {"name": "gate", "source": gate.url},
+            {"name": "walk", "source": "synthetic://walk?width=160&height=120&fps=10"},
+        ],
+    )
     watch = Watch(tmp_path / "out")
     rounds, for_s = (10, 45.0) if soak else (1, 7.0)
     measured = []
@@ -92,8 +96,14 @@ def test_a_stalled_camera_is_flagged_and_comes_back(
         until(lambda: watch.of("door", "frame") and watch.of("gate", "frame"), "both cameras")
         begun_ns = time.monotonic_ns()
         for _ in range(rounds):
-            measured.append(outage(watch, lambda: door.signal(signal.SIGSTOP),
-                                   lambda: door.signal(signal.SIGCONT), for_s))  # fmt: skip
+            measured.append(
+                outage(
+                    watch,
+                    lambda: door.signal(signal.SIGSTOP),
+                    lambda: door.signal(signal.SIGCONT),
+                    for_s,
+                )
+            )
             measured.append(outage(watch, door.kill, door.start, for_s))
         assert daemon.stop() == 0
     flagged, back = np.array(measured).T
@@ -102,8 +112,14 @@ def test_a_stalled_camera_is_flagged_and_comes_back(
         times = [f["t_mono_ns"] for f in watch.of(name, "frame") if f["t_mono_ns"] > begun_ns]
         pauses[name] = float(np.diff(times).max() / 1e9)
         assert "stalled" not in {s["state"] for s in watch.of(name, "state")}
-    figures("P5", outages=len(measured), flagged_s=spread(flagged), hung_back_s=spread(back[::2]),
-            killed_back_s=spread(back[1::2]), longest_pause_of_others_s=pauses)  # fmt: skip
+    figures(
+        "P5",
+        outages=len(measured),
+        flagged_s=spread(flagged),
+        hung_back_s=spread(back[::2]),
+        killed_back_s=spread(back[1::2]),
+        longest_pause_of_others_s=pauses,
+    )
     assert flagged.max() <= FLAGGED_S
     assert back.max() <= BACK_S
     assert max(pauses.values()) <= PAUSE_S

@@ -37,17 +37,28 @@ def missing(box: BoxProcess, got: Set[Tuple[str, int]]) -> int:
     return len(wanted - got)
 
 
-def run(boxes: Any, network: Any, rounds: int, received: Callable[[], Set[Tuple[str, int]]],
-        figures: Any) -> None:
+def run(
+    boxes: Any,
+    network: Any,
+    rounds: int,
+    received: Callable[[], Set[Tuple[str, int]]],
+    figures: Any,
+) -> None:
     box = boxes(uri=network.uri, mqtt={"keepalive_s": KEEPALIVE_S}, rate_hz=100, drain_s=60)
     noticed_s, back_s = partitions(box, network, rounds)
     box.finish()
     until(lambda: missing(box, received()) == 0, "the rest")
-    figures("P6", by=network.kind, keepalive_s=KEEPALIVE_S, rounds=rounds,
-            noticed_s=[round(f(noticed_s), 1) for f in (min, statistics.median, max)],
-            promised_s=1.6 * KEEPALIVE_S,
-            connected_after_healing_s=[round(f(back_s), 1) for f in (min, statistics.median, max)],
-            stored=sum(box.ledger().values()), lost=missing(box, received()))
+    figures(
+        "P6",
+        by=network.kind,
+        keepalive_s=KEEPALIVE_S,
+        rounds=rounds,
+        noticed_s=[round(f(noticed_s), 1) for f in (min, statistics.median, max)],
+        promised_s=1.6 * KEEPALIVE_S,
+        connected_after_healing_s=[round(f(back_s), 1) for f in (min, statistics.median, max)],
+        stored=sum(box.ledger().values()),
+        lost=missing(box, received()),
+    )
     assert missing(box, received()) == 0
     assert max(noticed_s) <= 1.6 * KEEPALIVE_S, "promised"
 
@@ -66,9 +77,15 @@ def test_a_silent_partition_is_noticed_and_nothing_is_lost(
     rounds = 10 if soak else 2
     if kind == "namespaces":
         with Namespace(tmp_path) as network:
-            run(boxes, network, rounds, lambda: {
-                (r["boot_id"], r["data"]["n"]) for r in network.records() if "n" in r["data"]
-            }, figures)
+            run(
+                boxes,
+                network,
+                rounds,
+                lambda: {
+                    (r["boot_id"], r["data"]["n"]) for r in network.records() if "n" in r["data"]
+                },
+                figures,
+            )
         return
     with Consumer(broker.port) as consumer:
         proxy = Proxy(broker.port)

@@ -32,8 +32,13 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
     offset.write_text("0")
     environment = {"LD_PRELOAD": str(compiled(tmp_path, "clock_step")), "CLOCK_OFFSET": str(offset)}
     with Consumer(broker.port) as consumer:
-        box = boxes(uri=broker.uri, cameras=CAMERAS, drain_s=30, environment=environment,
-                    outbox={"ack": "broker"})
+        box = boxes(
+            uri=broker.uri,
+            cameras=CAMERAS,
+            drain_s=30,
+            environment=environment,
+            outbox={"ack": "broker"},
+        )
         until(lambda: consumer.of("wave"), "events")
         first = box.status()["boot"]
         for seconds in steps:
@@ -47,8 +52,15 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
         until(lambda: not lost(box, consumer), "the rest", every_s=0.2)
     mono = [r["t_mono_ns"] for r in consumer.of("wave")]
     connects = broker.log.read_text().count("as edge-box")
-    figures("P7", steps=len(steps), events=len(consumer.got), lost=len(lost(box, consumer)),
-            connections=connects, restarts=len(box.ledger()) - 1, latency_ms=status["latency"])
+    figures(
+        "P7",
+        steps=len(steps),
+        events=len(consumer.got),
+        lost=len(lost(box, consumer)),
+        connections=connects,
+        restarts=len(box.ledger()) - 1,
+        latency_ms=status["latency"],
+    )
     assert status["boot"] == first
     assert connects == 1
     assert lost(box, consumer) == []

@@ -91,11 +91,13 @@ def test_memory_does_not_grow_with_frames(
     monkeypatch.setenv("OPENCV_FFMPEG_THREADS", "1")
     clip = noise(tmp_path / "noise.avi")
     table = settings(
-        tmp_path, ["jsonl:out"], record={"max_mb": 1},
+        tmp_path,
+        ["jsonl:out"],
+        record={"max_mb": 1},
         cameras=[{"source": f"file://{clip}?loop=1&rate=max", "name": "door"}],
         publish={"sinks": ["jsonl:out"], "metrics_s": 0.5},
         rules=[{"kind": "presence", "enter_s": 0.1}, {"kind": "fall"}],
-    )  # fmt: skip
+    )
     os.mkfifo(tmp_path / "out")
     pipe = os.open(tmp_path / "out", os.O_RDONLY | os.O_NONBLOCK)
     samples: List[Tuple[int, int]] = []
@@ -113,9 +115,14 @@ def test_memory_does_not_grow_with_frames(
         assert steps >= warm + count, f"only {steps} frames; {daemon.text()}"
         assert daemon.stop() == 0
     found = slope(samples)
-    figures("P8", frames=samples[-1][0] - samples[0][0], samples=len(samples),
-            bytes_a_frame=round(found, 3), memory_mb=round(samples[-1][1] / 2**20, 1),
-            growth_kb=(samples[-1][1] - samples[0][1]) // 1024)
+    figures(
+        "P8",
+        frames=samples[-1][0] - samples[0][0],
+        samples=len(samples),
+        bytes_a_frame=round(found, 3),
+        memory_mb=round(samples[-1][1] / 2**20, 1),
+        growth_kb=(samples[-1][1] - samples[0][1]) // 1024,
+    )
     assert found <= most, f"{found:.2f} bytes a frame"
 
 

@@ -166,10 +166,13 @@ def test_a_running_box_takes_a_signed_bundle_and_no_other(
         copy.write_bytes(source.read_bytes())
     assert tools(["sign", "--models", str(models), "--key", str(home / "operator.key")]) == 0
     table = settings(
-        home, [broker.uri, "jsonl:out.jsonl"], models={"dir": str(models)},
-        trust={"key_file": str(home / "operator.pub")}, commands={"allow": ["update"]},
+        home,
+        [broker.uri, "jsonl:out.jsonl"],
+        models={"dir": str(models)},
+        trust={"key_file": str(home / "operator.pub")},
+        commands={"allow": ["update"]},
         bundle={"enabled": True, "confirm_frames": 10},
-    )  # fmt: skip
+    )
     capsys.readouterr()
 
     def update(name: str) -> Any:
@@ -181,10 +184,19 @@ def test_a_running_box_takes_a_signed_bundle_and_no_other(
 
     slots = Slots(home / "state" / "bundles")
     with Daemon(home, table) as daemon:
-        until(lambda: b'/frame"' in (home / "out.jsonl").read_bytes()
-              if (home / "out.jsonl").exists() else False, "frames")  # fmt: skip
-        for name, words in [("alien.bundle", "not signed with this key"),
-                            ("changed.bundle", "was changed"), ("none.bundle", "No such file")]:
+        until(
+            lambda: (
+                b'/frame"' in (home / "out.jsonl").read_bytes()
+                if (home / "out.jsonl").exists()
+                else False
+            ),
+            "frames",
+        )
+        for name, words in [
+            ("alien.bundle", "not signed with this key"),
+            ("changed.bundle", "was changed"),
+            ("none.bundle", "No such file"),
+        ]:
             answer = update(name)
             assert (answer["state"], answer["reason"]) == ("refused", "failed")
             assert words in answer["detail"]
@@ -195,8 +207,11 @@ def test_a_running_box_takes_a_signed_bundle_and_no_other(
         assert update("fine.bundle")["detail"].endswith("sign it again with a higher version")
         assert slots.state().active == "a"
         assert daemon.stop() == 0
-    frames = [json.loads(line)["payload"]["seq"] for line in
-              (home / "out.jsonl").read_text().splitlines() if '/frame"' in line]  # fmt: skip
+    frames = [
+        json.loads(line)["payload"]["seq"]
+        for line in (home / "out.jsonl").read_text().splitlines()
+        if '/frame"' in line
+    ]
     assert frames == list(range(len(frames))), "the switch lost no frame"
     assert "Traceback" not in daemon.text()
     with Daemon(home, table) as daemon:

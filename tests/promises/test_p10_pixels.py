@@ -50,8 +50,11 @@ class Finder:
         for index in range(FRAMES):
             fine, frame = capture.read()
             assert fine
-            views = (("BGR", frame), ("RGB", frame[..., ::-1]),
-                     ("grey", cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)))  # fmt: skip
+            views = (
+                ("BGR", frame),
+                ("RGB", frame[..., ::-1]),
+                ("grey", cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)),
+            )
             for name, view in views:
                 self._learn(f"frame {index} {name}", np.ascontiguousarray(view))
 
@@ -142,11 +145,13 @@ def test_no_sink_and_no_file_holds_pixels(
     sinks = [broker.uri, "jsonl:out.jsonl", f"prometheus://{page}"]
     # At the camera's own pace and only as long as the finder knows it: the agent must find us.
     table = settings(
-        tmp_path, sinks, record={"max_mb": 64},
+        tmp_path,
+        sinks,
+        record={"max_mb": 64},
         cameras=[{"source": f"file://{VIDEO}?rate=native&loop=1", "name": "door"}],
         rules=[{"kind": "presence", "enter_s": 0.1}, {"kind": "fall"}],
         publish={"sinks": sinks, "metrics_s": 0.5, "codec": codec},
-    )  # fmt: skip
+    )
     (tmp_path / "tmp").mkdir()
     told: Dict[str, bytes] = {}
     daemon = Daemon(tmp_path, table, "-v")
@@ -170,8 +175,14 @@ def test_no_sink_and_no_file_holds_pixels(
     # Room that a database keeps for itself is no place to look at.
     told = {name: re.sub(rb"\0{64,}", bytes(64), data) for name, data in told.items()}
     found = {name: finder.find(data) for name, data in told.items()}
-    figures("P10", codec=codec, places=len(told), bytes_searched=sum(map(len, told.values())),
-            frames=frames, image_bytes=sum(map(len, found.values())))
+    figures(
+        "P10",
+        codec=codec,
+        places=len(told),
+        bytes_searched=sum(map(len, told.values())),
+        frames=frames,
+        image_bytes=sum(map(len, found.values())),
+    )
     assert {name: what for name, what in found.items() if what} == {}
 
 
@@ -182,14 +193,32 @@ def test_a_picture_that_was_asked_for_is_found(
     key_pair(tmp_path)
     commands = {"allow": ["snapshot"], "key_file": str(tmp_path / "operator.pub")}
     table = settings(
-        tmp_path, [broker.uri, "jsonl:out.jsonl"], commands=commands,
+        tmp_path,
+        [broker.uri, "jsonl:out.jsonl"],
+        commands=commands,
         cameras=[{"source": f"file://{VIDEO}?rate=native&loop=1", "name": "door"}],
-    )  # fmt: skip
+    )
     with Daemon(tmp_path, table) as daemon:
         everything.until("/frame")
-        assert tools(["command", "snapshot", "--device", "hall", "--broker", broker.uri, "--key",
-                      str(tmp_path / "operator.key"), "--wait", "60",
-                      "--out", str(tmp_path.parent / "picture.jpg")]) == 0  # fmt: skip
+        assert (
+            tools(
+                [
+                    "command",
+                    "snapshot",
+                    "--device",
+                    "hall",
+                    "--broker",
+                    broker.uri,
+                    "--key",
+                    str(tmp_path / "operator.key"),
+                    "--wait",
+                    "60",
+                    "--out",
+                    str(tmp_path.parent / "picture.jpg"),
+                ]
+            )
+            == 0
+        )
         everything.until("/answer/")
         assert daemon.stop() == 0
     pictured = {topic.split("/")[3] for topic, body in everything.said if finder.find(body)}

@@ -37,8 +37,12 @@ def ports(pid: int) -> List[str]:
     found = []
     for one in family(pid):
         own = sockets(one)
-        for name, state in (("tcp", LISTEN), ("tcp6", LISTEN), ("udp", UNCONNECTED),
-                            ("udp6", UNCONNECTED)):  # fmt: skip
+        for name, state in (
+            ("tcp", LISTEN),
+            ("tcp6", LISTEN),
+            ("udp", UNCONNECTED),
+            ("udp6", UNCONNECTED),
+        ):
             for line in Path(f"/proc/{one}/net/{name}").read_text().splitlines()[1:]:
                 column = line.split()
                 if column[3] == state and column[9] in own:
@@ -55,8 +59,9 @@ def test_the_kernel_would_tell() -> None:
     import os
 
     before = ports(os.getpid())
-    with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
-            socket.socket(socket.AF_UNIX) as unix:  # fmt: skip
+    with socket.socket() as tcp, socket.socket(
+        socket.AF_INET, socket.SOCK_DGRAM
+    ) as udp, socket.socket(socket.AF_UNIX) as unix:
         tcp.bind(("127.0.0.1", 0))
         udp.bind(("127.0.0.1", 0))
         unix.bind("\0edge-test")

@@ -17,8 +17,12 @@ def poisoned(kind: str, protocol: str) -> Broker:
     if kind == "too large":
         broker.extra = ["max_packet_size 20000"]  # told to MQTT 5; 3.1.1 is cut off on the spot
     else:
-        rules = ("read #", "write poses/v1/box/status", "write poses/v1/box/+/event/wave",
-                 "write poses/v1/box/+/event/outbox_parked")
+        rules = (
+            "read #",
+            "write poses/v1/box/status",
+            "write poses/v1/box/+/event/wave",
+            "write poses/v1/box/+/event/outbox_parked",
+        )
         (broker.folder / "acl").write_text("".join(f"topic {rule}\n" for rule in rules))
         broker.extra = [f"acl_file {broker.folder / 'acl'}"]
     return broker
@@ -43,8 +47,9 @@ def test_poison_delays_nobody_for_long(
     rounds = 10 if soak else 2
     with poisoned(kind, protocol) as broker, Consumer(broker.port) as consumer:
         poison = {"pad": 50_000} if kind == "too large" else {"kind": "secret"}
-        box: BoxProcess = boxes(uri=broker.uri, mqtt={"protocol": protocol}, count=1, linger=True,
-                                **poison)
+        box: BoxProcess = boxes(
+            uri=broker.uri, mqtt={"protocol": protocol}, count=1, linger=True, **poison
+        )
         until(lambda: box.status().get("stored", 0) >= 1, "the poison")
         for turn in range(rounds):
             box.kill()
@@ -60,8 +65,14 @@ def test_poison_delays_nobody_for_long(
         box.kill()
     # One clock on one machine: from the rule to the first arrival at the consumer.
     late_s = [(r["arrived_ns"] - r["t_mono_ns"]) / 1e9 for r in firsts(consumer)]
-    figures("P11", what=kind, protocol=protocol, rounds=rounds, events=len(late_s),
-            delay_of_others_s=spread(late_s))
+    figures(
+        "P11",
+        what=kind,
+        protocol=protocol,
+        rounds=rounds,
+        events=len(late_s),
+        delay_of_others_s=spread(late_s),
+    )
     assert report["topic"].startswith("poses/v1/box/cam0/event/")
     assert status["outbox"]["parked"] == 1
     assert max(late_s) < 10, "promised"

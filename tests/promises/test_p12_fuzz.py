@@ -12,8 +12,13 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SHARES: Dict[str, float] = {  # of all inputs
-    "config": 0.2, "command": 0.3, "ack": 0.25, "model.toml": 0.15, "onnx": 0.07, "video": 0.03,
-}  # fmt: skip
+    "config": 0.2,
+    "command": 0.3,
+    "ack": 0.25,
+    "model.toml": 0.15,
+    "onnx": 0.07,
+    "video": 0.03,
+}
 ALL = 1_000_000  # EDGE_FUZZ chooses another number
 SHORT = {"config": 150, "command": 400, "ack": 2000, "model.toml": 150, "onnx": 200, "video": 100}
 SILENCE_S = 300.0  # an input that takes longer hangs
@@ -29,9 +34,12 @@ def work(target: str, first: int, count: int, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(HERE / "fuzz_worker.py"), target, str(first), str(count)]
     done = subprocess.run(
-        [*command, str(folder)], capture_output=True, check=False,
-        timeout=SILENCE_S + count * 1.0, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [*command, str(folder)],
+        capture_output=True,
+        check=False,
+        timeout=SILENCE_S + count * 1.0,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     told = done.stdout.decode("utf-8", "replace").strip().splitlines()[-3:]
     last = "\n".join([*told, *done.stderr.decode("utf-8", "replace").splitlines()[-12:]])
     assert done.returncode == 0, f"{target}: ended with {done.returncode} after input {last}"

@@ -46,8 +46,11 @@ def test_a_provisioned_box_is_heard(guarded: Guarded, callers: Any, tmp_path: Pa
     dashboard = callers("dashboard")
     assert dashboard.hear("poses/v1/#") == 1
     own = guarded.folder / "box-hall/etc/edge/credentials"
-    mqtt = {"ca_file": f"{own}/ca.crt", "cert_file": f"{own}/device.crt",
-            "key_file": f"{own}/device.key"}  # fmt: skip
+    mqtt = {
+        "ca_file": f"{own}/ca.crt",
+        "cert_file": f"{own}/device.crt",
+        "key_file": f"{own}/device.key",
+    }
     table = settings(tmp_path, [guarded.uri], mqtt=mqtt)
     with Daemon(tmp_path, table) as daemon:
         until(lambda: dashboard.of("hall/door/event/presence"), "an event")
@@ -64,10 +67,20 @@ def test_a_forged_topic_is_refused(callers: Any, figures: Any) -> None:
     """P13: a box with a good certificate of its own cannot speak for others, nor command itself."""
     dashboard, gate = callers("dashboard"), callers("gate")
     dashboard.hear("poses/v1/#")
-    topics = ["poses/v1/hall/door/event/fall", "poses/v1/hall/status", "poses/v1/hall/door/state",
-              "poses/v1/hall/cmd/restart", "poses/v1/hall/ack", "poses/v2/gate/status",
-              "poses/v1/gat", "poses/v1", "homeassistant/device/hall/config", "$SYS/x",
-              "poses/v1/gate/cmd/restart", "poses/v1/gate/ack"]  # fmt: skip
+    topics = [
+        "poses/v1/hall/door/event/fall",
+        "poses/v1/hall/status",
+        "poses/v1/hall/door/state",
+        "poses/v1/hall/cmd/restart",
+        "poses/v1/hall/ack",
+        "poses/v2/gate/status",
+        "poses/v1/gat",
+        "poses/v1",
+        "homeassistant/device/hall/config",
+        "$SYS/x",
+        "poses/v1/gate/cmd/restart",
+        "poses/v1/gate/ack",
+    ]
     answers = {topic: gate.say(topic) for topic in topics}
     assert answers == dict.fromkeys(topics, REFUSED)
     for own in ("status", "metrics", "door/frame", "door/state", "door/event/fall", "answer/me"):
@@ -78,8 +91,9 @@ def test_a_forged_topic_is_refused(callers: Any, figures: Any) -> None:
     figures("P13", forged_topics=len(topics), accepted=0)
 
 
-@pytest.mark.parametrize("lie", [{"client": "edge-hall"}, {"user": "hall"},
-                                 {"client": "edge-hall", "user": "hall"}])
+@pytest.mark.parametrize(
+    "lie", [{"client": "edge-hall"}, {"user": "hall"}, {"client": "edge-hall", "user": "hall"}]
+)
 def test_a_name_is_what_the_certificate_says(callers: Any, lie: Any) -> None:
     """P13: neither the client's number nor its user name makes it another."""
     gate = callers("gate", **lie)
@@ -145,8 +159,11 @@ def test_who_is_revoked_is_out(tmp_path: Path) -> None:
 def test_the_doctor_tells_who_is_let_in(guarded: Guarded, tmp_path: Path) -> None:
     """P13: what the broker refuses, `edge doctor` names with its fix."""
     own = guarded.folder / "box-hall/etc/edge/credentials"
-    mqtt = {"ca_file": f"{own}/ca.crt", "cert_file": f"{own}/device.crt",
-            "key_file": f"{own}/device.key"}  # fmt: skip
+    mqtt = {
+        "ca_file": f"{own}/ca.crt",
+        "cert_file": f"{own}/device.crt",
+        "key_file": f"{own}/device.key",
+    }
 
     def found(device: str = "hall", **changes: str) -> Dict[str, Any]:
         table = settings(tmp_path, [guarded.uri], mqtt={**mqtt, **changes}, device=device)
@@ -176,18 +193,27 @@ def test_the_doctor_tells_who_is_let_in(guarded: Guarded, tmp_path: Path) -> Non
 
 def request(folder: Path, name: str) -> Path:
     """A request such as no honest box makes."""
-    for command in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "k"],
-                    ["req", "-new", "-key", "k", "-subj", f"/CN={name}", "-out", "r"]):
+    for command in (
+        ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "k"],
+        ["req", "-new", "-key", "k", "-subj", f"/CN={name}", "-out", "r"],
+    ):
         subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
     return folder / "r"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("hall", "another box has this name"), ("operator", "has rights of its own"),
-     ("dashboard", "has rights of its own"), ("#", "names are 1 to 32"), ("+", "names are"),
-     ("a b", "names are"), ("Hall", "names are"), ("x" * 33, "names are")],
-)  # fmt: skip
+    [
+        ("hall", "another box has this name"),
+        ("operator", "has rights of its own"),
+        ("dashboard", "has rights of its own"),
+        ("#", "names are 1 to 32"),
+        ("+", "names are"),
+        ("a b", "names are"),
+        ("Hall", "names are"),
+        ("x" * 33, "names are"),
+    ],
+)
 def test_the_authority_signs_no_false_name(
     guarded: Guarded, tmp_path: Path, name: str, words: str
 ) -> None:

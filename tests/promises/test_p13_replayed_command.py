@@ -98,7 +98,11 @@ def online(stranger: Stranger, before: str = "") -> str:
 
 
 def test_replayed_forged_and_foreign_commands_are_refused(
-    key: Ed25519PrivateKey, stranger: Stranger, daemon: Daemon, soak: bool, figures: Any,
+    key: Ed25519PrivateKey,
+    stranger: Stranger,
+    daemon: Daemon,
+    soak: bool,
+    figures: Any,
     contract: Any,
 ) -> None:
     """P13: a replayed command, a forged topic, a foreign key: refused, also after kill -9."""
@@ -143,9 +147,7 @@ def test_replayed_forged_and_foreign_commands_are_refused(
     assert daemon.stop() == 0
 
 
-def test_nobody_is_listened_to_by_default(
-    broker: Any, stranger: Stranger, tmp_path: Path
-) -> None:
+def test_nobody_is_listened_to_by_default(broker: Any, stranger: Stranger, tmp_path: Path) -> None:
     """P13: without commands.allow there is no subscription, so no answer to anything."""
     key = key_pair(tmp_path)
     with Daemon(tmp_path, settings(tmp_path, [broker.uri])) as started:
@@ -162,17 +164,37 @@ def test_nobody_is_listened_to_by_default(
 
 
 def test_snapshot_goes_to_who_asked_and_nowhere_else(
-    key: Ed25519PrivateKey, stranger: Stranger, daemon: Daemon, broker: Any, tmp_path: Path,
+    key: Ed25519PrivateKey,
+    stranger: Stranger,
+    daemon: Daemon,
+    broker: Any,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """P13: a picture is the answer to a signed command, to the topic that was signed."""
     online(stranger)
     unsigned_topic = command(key, "snapshot", answer_to="")
     assert stranger.ask("snapshot", unsigned_topic)["reason"] == "bad_arguments"
     out = tmp_path / "picture.jpg"
-    code = tools(["command", "snapshot", "camera=door", "width_px=320", "--device", "hall",
-                  "--broker", broker.uri, "--key", str(tmp_path / "operator.key"), "--out",
-                  str(out), "--wait", "60", "--json"])  # fmt: skip
+    code = tools(
+        [
+            "command",
+            "snapshot",
+            "camera=door",
+            "width_px=320",
+            "--device",
+            "hall",
+            "--broker",
+            broker.uri,
+            "--key",
+            str(tmp_path / "operator.key"),
+            "--out",
+            str(out),
+            "--wait",
+            "60",
+            "--json",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     answer = json.loads(capsys.readouterr().out)
     assert answer["result"]["file"] == str(out)
@@ -185,8 +207,9 @@ def test_snapshot_goes_to_who_asked_and_nowhere_else(
     pictures = [t for t, body in told if b'"jpeg"' in body]
     assert len(pictures) == 1
     assert pictures[0].startswith("poses/v1/hall/answer/")
-    jpeg = base64.b64decode(json.loads(next(b for t, b in told if t == pictures[0]))
-                            ["result"]["jpeg"])  # fmt: skip
+    jpeg = base64.b64decode(
+        json.loads(next(b for t, b in told if t == pictures[0]))["result"]["jpeg"]
+    )
     assert np.array_equal(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), picture)
     daemon.stop()
     kept = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]
@@ -195,15 +218,31 @@ def test_snapshot_goes_to_who_asked_and_nowhere_else(
 
 
 def test_the_command_line_says_why_not(
-    key: Ed25519PrivateKey, stranger: Stranger, daemon: Daemon, broker: Any, tmp_path: Path,
+    key: Ed25519PrivateKey,
+    stranger: Stranger,
+    daemon: Daemon,
+    broker: Any,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """P13: `edge-tools command` obeys the box's answer, and only one that the box signed."""
     online(stranger)
 
     def call(*arguments: str, key_file: str = "operator.key") -> Tuple[int, str]:
-        code = tools(["command", *arguments, "--broker", broker.uri, "--device", "hall",
-                      "--key", str(tmp_path / key_file), "--wait", "30"])  # fmt: skip
+        code = tools(
+            [
+                "command",
+                *arguments,
+                "--broker",
+                broker.uri,
+                "--device",
+                "hall",
+                "--key",
+                str(tmp_path / key_file),
+                "--wait",
+                "30",
+            ]
+        )
         told = capsys.readouterr()
         return code, told.out + told.err
 
@@ -222,5 +261,3 @@ def test_the_command_line_says_why_not(
     until(lambda: len(list(folder.glob("*/*.jpg"))) > 3, "crops")
     assert call("calibrate-record", "seconds=0")[0] == 0
     daemon.stop()
-
-

@@ -97,10 +97,12 @@ SWITCHES: Dict[str, Any] = {
     "confirm": (confirm, [take], [TRIAL, State("b", 2, floor=2)]),
     "roll_back": (roll_back, [take], [TRIAL, TRIAL.back("for the test")]),
     "start": (start, [take], [TRIAL, State("b", 2, False, 2, "a", 1, 1)]),
-    "last start": (start, [take, start, start],
-                   [State("b", 2, False, 3, "a", 1, 1),
-                    TRIAL.back("3 starts, and it was never confirmed")]),
-}  # fmt: skip
+    "last start": (
+        start,
+        [take, start, start],
+        [State("b", 2, False, 3, "a", 1, 1), TRIAL.back("3 starts, and it was never confirmed")],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", sorted(SWITCHES))

@@ -28,12 +28,23 @@ def test_the_outbox_is_old_or_new_wherever_it_is_killed(
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LD_PRELOAD": str(library)}
     with tempfile.TemporaryDirectory(prefix="boundaries-", dir=memory) as folder:
         command = [sys.executable, str(HERE / "kill_outbox.py"), folder, str(library)]
-        done = subprocess.run([*command, "full" if soak else "short"], env=environment, check=False,
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "full" if soak else "short"],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
-    figures("P14", part="outbox", **{name: f"{s['kills']} kills at {s['boundaries']} boundaries, "
-                                     f"{len(s['broken'])} broken" for name, s in told.items()})
+    figures(
+        "P14",
+        part="outbox",
+        **{
+            name: f"{s['kills']} kills at {s['boundaries']} boundaries, {len(s['broken'])} broken"
+            for name, s in told.items()
+        },
+    )
     for name, scenario in told.items():
         assert scenario["kills"] > 0, name
         assert scenario["broken"] == [], name

@@ -77,10 +77,12 @@ class Daemon:
         command = [sys.executable, "-m", "edge", "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *self.arguments], cwd=self.folder, stdout=subprocess.DEVNULL,
+                [*command, *self.arguments],
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-            )  # fmt: skip
+            )
 
     def wait(self, limit_s: float = 300.0) -> int:
         assert self.process is not None

@@ -27,8 +27,14 @@ def wheels(tmp_path: Path) -> Path:
 
 def script(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(ROOT / "systemd" / name), *arguments]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True,
-                          text=True, check=False, cwd="/")  # fmt: skip
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
 
 
 def tree(root: Path) -> Dict[str, str]:
@@ -91,11 +97,14 @@ def test_wheels_of_an_older_version_go(tmp_path: Path, wheels: Path) -> None:
     assert there == {"usr/lib/edge/wheels/edge_pose-1.whl"}
 
 
-@pytest.mark.parametrize(("arguments", "code", "words"), [
-    (("install", "/nowhere"), 66, "no wheels in /nowhere: make wheels"),
-    (("instal",), 78, "usage: install.sh"),
-    ((), 78, "usage: install.sh"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("install", "/nowhere"), 66, "no wheels in /nowhere: make wheels"),
+        (("instal",), 78, "usage: install.sh"),
+        ((), 78, "usage: install.sh"),
+    ],
+)
 def test_mistakes_are_one_line(tmp_path: Path, arguments: str, code: int, words: str) -> None:
     done = script("install.sh", *arguments, DESTDIR=str(tmp_path / "image"))
     assert done.returncode == code
@@ -106,8 +115,9 @@ def test_mistakes_are_one_line(tmp_path: Path, arguments: str, code: int, words:
 def test_the_overlay_holds_the_box_and_no_secret(tmp_path: Path, wheels: Path) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_text("-----BEGIN CERT-----\n")
-    done = script("overlay.sh", "arm64", str(wheels), str(tmp_path / "out"),
-                  BROKER="mqtts://b", CA=str(ca))  # fmt: skip
+    done = script(
+        "overlay.sh", "arm64", str(wheels), str(tmp_path / "out"), BROKER="mqtts://b", CA=str(ca)
+    )
     assert done.returncode == 0, done.stderr
     with tarfile.open(done.stdout.strip()) as archive:
         members = {m.name: m for m in archive.getmembers()}

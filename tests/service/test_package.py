@@ -22,8 +22,14 @@ MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def run(*command: Any, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(c) for c in command], env={**os.environ, **environment}, cwd=ROOT,
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    return subprocess.run(
+        [str(c) for c in command],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def here() -> str:
@@ -41,8 +47,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     out = tmp_path_factory.mktemp("deb")
     made = {}
     for arch, version in ((here(), python_here()), (OTHER[here()], "3.8")):
-        done = run("sh", "systemd/wheels.sh", WHEELS / arch, arch, version,
-                   BUILD_PYTHON=sys.executable)  # fmt: skip
+        done = run(
+            "sh", "systemd/wheels.sh", WHEELS / arch, arch, version, BUILD_PYTHON=sys.executable
+        )
         assert done.returncode == 0, done.stderr
         done = run("sh", "systemd/deb/build.sh", arch, WHEELS / arch, out)
         assert done.returncode == 0, done.stderr
@@ -68,8 +75,12 @@ def test_a_package_is_for_its_machine_and_complete(packages: Dict[str, Path], ar
     assert all(n.endswith(f"_{MACHINE[arch]}.whl") for n in native)
     wheels = {Path(n).name.partition("-")[0] for n in files if n.endswith(".whl")}
     assert wheels >= {"edge_pose", "numpy", "onnxruntime", "cryptography", "cbor2", "paho_mqtt"}
-    for wanted in ("/usr/lib/systemd/system/edge.service", "/usr/lib/udev/rules.d/70-edge.rules",
-                   "/usr/share/doc/edge-pose/broker/acl", "/etc/edge/edge.toml"):
+    for wanted in (
+        "/usr/lib/systemd/system/edge.service",
+        "/usr/lib/udev/rules.d/70-edge.rules",
+        "/usr/share/doc/edge-pose/broker/acl",
+        "/etc/edge/edge.toml",
+    ):
         assert wanted in files
     assert not [n for n in files if n.startswith(("/etc/systemd", "/usr/lib/edge/venv"))]
     listing = run("dpkg-deb", "--contents", package).stdout.splitlines()
@@ -89,10 +100,15 @@ def test_every_file_is_listed_with_its_sum(packages: Dict[str, Path], tmp_path: 
     package = packages[here()]
     run("dpkg-deb", "--extract", package, tmp_path / "tree")
     run("dpkg-deb", "--control", package, tmp_path / "control")
-    sums = dict(reversed(line.split("  ", 1))
-                for line in (tmp_path / "control/md5sums").read_text().splitlines())  # fmt: skip
-    real = {p.relative_to(tmp_path / "tree").as_posix(): p
-            for p in (tmp_path / "tree").rglob("*") if p.is_file()}  # fmt: skip
+    sums = dict(
+        reversed(line.split("  ", 1))
+        for line in (tmp_path / "control/md5sums").read_text().splitlines()
+    )
+    real = {
+        p.relative_to(tmp_path / "tree").as_posix(): p
+        for p in (tmp_path / "tree").rglob("*")
+        if p.is_file()
+    }
     assert set(sums) == set(real)
     small = {n: p for n, p in real.items() if p.suffix != ".whl"}
     assert {n: hashlib.md5(p.read_bytes()).hexdigest() for n, p in small.items()} == {

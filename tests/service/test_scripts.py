@@ -33,8 +33,13 @@ def run(root: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
     for place in ("/usr/share/edge", "/usr/lib/edge", "/var/lib/edge", "/run/systemd"):
         text = text.replace(place, f"{root}{place}")
     environment = {**os.environ, "PATH": f"{root}/bin:{os.environ['PATH']}"}
-    return subprocess.run(["sh", "-c", text, name, *words], env=environment, capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    return subprocess.run(
+        ["sh", "-c", text, name, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def said(root: Path) -> List[str]:

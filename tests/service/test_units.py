@@ -20,21 +20,51 @@ RemainAfterExit WorkingDirectory Environment UMask LimitCORE OOMScoreAdjust Capa
 PrivateTmp"""
 SINCE = {
     **dict.fromkeys(OLD.split(), 188),
-    "NoNewPrivileges": 187, "SystemCallFilter": 187, "DevicePolicy": 208, "DeviceAllow": 208,
-    "SystemCallArchitectures": 209, "SystemCallErrorNumber": 209, "RuntimeDirectory": 211,
-    "RuntimeDirectoryMode": 211, "RestrictAddressFamilies": 211, "ProtectSystem": 214,
-    "ProtectHome": 214, "TasksMax": 227, "AmbientCapabilities": 229, "StartLimitIntervalSec": 230,
-    "MemoryMax": 231, "ReadWritePaths": 231, "RestrictRealtime": 231, "MemorySwapMax": 232,
+    "NoNewPrivileges": 187,
+    "SystemCallFilter": 187,
+    "DevicePolicy": 208,
+    "DeviceAllow": 208,
+    "SystemCallArchitectures": 209,
+    "SystemCallErrorNumber": 209,
+    "RuntimeDirectory": 211,
+    "RuntimeDirectoryMode": 211,
+    "RestrictAddressFamilies": 211,
+    "ProtectSystem": 214,
+    "ProtectHome": 214,
+    "TasksMax": 227,
+    "AmbientCapabilities": 229,
+    "StartLimitIntervalSec": 230,
+    "MemoryMax": 231,
+    "ReadWritePaths": 231,
+    "RestrictRealtime": 231,
+    "MemorySwapMax": 232,
     "RemoveIPC": 232,
-    "ProtectKernelTunables": 232, "ProtectKernelModules": 232, "ProtectControlGroups": 232,
-    "RestrictNamespaces": 233, "StateDirectory": 235, "StateDirectoryMode": 235,
-    "CacheDirectory": 235, "CacheDirectoryMode": 235, "LogsDirectory": 235,
-    "LogsDirectoryMode": 235, "ConfigurationDirectory": 235, "ConfigurationDirectoryMode": 235,
-    "LockPersonality": 235, "KeyringMode": 235, "PrivateMounts": 239, "ProtectHostname": 242,
-    "RestrictSUIDSGID": 242, "OOMPolicy": 243, "ProtectKernelLogs": 244, "WatchdogSignal": 244,
-    "ProtectClock": 245, "ProtectProc": 247, "LoadCredential": 247, "RestartSteps": 254,
+    "ProtectKernelTunables": 232,
+    "ProtectKernelModules": 232,
+    "ProtectControlGroups": 232,
+    "RestrictNamespaces": 233,
+    "StateDirectory": 235,
+    "StateDirectoryMode": 235,
+    "CacheDirectory": 235,
+    "CacheDirectoryMode": 235,
+    "LogsDirectory": 235,
+    "LogsDirectoryMode": 235,
+    "ConfigurationDirectory": 235,
+    "ConfigurationDirectoryMode": 235,
+    "LockPersonality": 235,
+    "KeyringMode": 235,
+    "PrivateMounts": 239,
+    "ProtectHostname": 242,
+    "RestrictSUIDSGID": 242,
+    "OOMPolicy": 243,
+    "ProtectKernelLogs": 244,
+    "WatchdogSignal": 244,
+    "ProtectClock": 245,
+    "ProtectProc": 247,
+    "LoadCredential": 247,
+    "RestartSteps": 254,
     "RestartMaxDelaySec": 254,
-}  # fmt: skip
+}
 JETPACK_5 = 245
 
 
@@ -55,11 +85,23 @@ def image(tmp_path: Path) -> Path:
     units.mkdir(parents=True)
     for name in ("edge.service", "edge-setup.service"):
         shutil.copy(SYSTEMD / name, units)
-    for target in ("multi-user", "sysinit", "basic", "network", "time-sync", "local-fs",
-                   "shutdown", "umount"):
+    for target in (
+        "multi-user",
+        "sysinit",
+        "basic",
+        "network",
+        "time-sync",
+        "local-fs",
+        "shutdown",
+        "umount",
+    ):
         (units / f"{target}.target").write_text(f"[Unit]\nDescription={target}\n")
-    for name in ("bin/kill", "usr/lib/edge/venv/bin/edge", "usr/lib/edge/setup",
-                 "usr/lib/edge/recipes"):
+    for name in (
+        "bin/kill",
+        "usr/lib/edge/venv/bin/edge",
+        "usr/lib/edge/setup",
+        "usr/lib/edge/recipes",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")

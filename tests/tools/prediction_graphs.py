@@ -39,6 +39,10 @@ def residual_net() -> onnx.ModelProto:
         node("Flatten", "g", "h"),
         node("Gemm", "h w4", "out", transB=1),
     ]
-    given_ = {"w1": filters(8, 3, 3, 3), "w2": filters(8, 8, 1, 1), "w3": filters(8, 1, 3, 3),
-              "w4": filters(5, 8)}
+    given_ = {
+        "w1": filters(8, 3, 3, 3),
+        "w2": filters(8, 8, 1, 1),
+        "w3": filters(8, 1, 3, 3),
+        "w4": filters(5, 8),
+    }
     return graph(nodes, given_, ["out"])

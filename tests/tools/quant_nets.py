@@ -26,7 +26,12 @@ class Net:
         return out
 
     def conv(
-        self, x: str, out: str, shape: Tuple[int, ...], op: str = "Conv", bias: bool = True,
+        self,
+        x: str,
+        out: str,
+        shape: Tuple[int, ...],
+        op: str = "Conv",
+        bias: bool = True,
         **attributes: Any,
     ) -> str:
         fan = int(np.prod(shape[1:]))
@@ -51,9 +56,7 @@ class Net:
             [value(n, TensorProto.FLOAT, ["batch", *s]) for n, s in outputs.items()],
             self.constants,
         )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.checker.check_model(model, full_check=True)
         return model
 

@@ -46,8 +46,15 @@ class Build(trt._Build):
 
 def one(folder, name, network, family, precision):
     path = folder / network.file
-    request = Request(folder.name, name, folder, path.stem, precision, default_batch(family),
-                      timing_cache=folder / "x.timing")
+    request = Request(
+        folder.name,
+        name,
+        folder,
+        path.stem,
+        precision,
+        default_batch(family),
+        timing_cache=folder / "x.timing",
+    )
     source = read_source(path)
     wanted = plan(request, source, network, VERSION)
     _, data, nodes = command.graph(wanted, source)
@@ -55,8 +62,13 @@ def one(folder, name, network, family, precision):
     said = {"file": path.name, "precision": precision, "half": wanted.half}
     try:
         made = Build(Module(), wanted, lambda *step: steps.append(step) or True).run(data, nodes)
-        return {**said, "bytes": len(made.engine), "timings": len(made.timing_cache),
-                "steps": len(steps), "error": ""}
+        return {
+            **said,
+            "bytes": len(made.engine),
+            "timings": len(made.timing_cache),
+            "steps": len(steps),
+            "error": "",
+        }
     except EdgeError as error:
         return {**said, "bytes": 0, "error": str(error)}
 

@@ -59,13 +59,16 @@ def check_loaded(network: Network, path: Path, state: Dict[str, torch.Tensor]) -
         lambda state: {"model": state, "optimizer": {"state": {}}},
         lambda state: {"model": {"state_dict": state}},
         lambda state: {f"module.{k}": v for k, v in state.items()},
-        lambda state: {"ema_state_dict": dict({f"module.{k}": v for k, v in state.items()}, steps=
-                                              torch.tensor(3))},
+        lambda state: {
+            "ema_state_dict": dict(
+                {f"module.{k}": v for k, v in state.items()}, steps=torch.tensor(3)
+            )
+        },
         lambda state: {"state_dict": dict(state, **{"data_preprocessor.std": torch.ones(3, 1, 1)})},
         lambda state: dict(state, ema_backbone_stem_conv_weight=torch.zeros(3)),
         lambda state: {k: v.half() if v.is_floating_point() else v for k, v in state.items()},
     ],
-)  # fmt: skip
+)
 def test_what_trainers_save(
     around: Any, network: Network, state: Dict[str, torch.Tensor], tmp_path: Path
 ) -> None:

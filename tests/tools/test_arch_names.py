@@ -27,7 +27,7 @@ WANTED = [
     *[f"rtmdet-{size}" for size in ("tiny", "s", "m")],
     *[f"yolox-{size}" for size in ("nano", "tiny", "s", "m", "l")],
     *[f"rtmo-{size}" for size in "sml"],
-]  # fmt: skip
+]
 
 
 def test_names() -> None:

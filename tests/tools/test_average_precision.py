@@ -24,9 +24,13 @@ NAMES = [a + b for a in ("AP", "AR") for b in ("", "50", "75", "_medium", "_larg
 # In the tables' own digits: float32 would move an OKS by 1e-8.
 SIGMAS = np.round(get("wholebody133").sigmas.astype(np.float64), 4)
 PARTS = {
-    "body": slice(0, 17), "foot": slice(17, 23), "face": slice(23, 91),
-    "lefthand": slice(91, 112), "righthand": slice(112, 133), "wholebody": slice(0, 133),
-}  # fmt: skip
+    "body": slice(0, 17),
+    "foot": slice(17, 23),
+    "face": slice(23, 91),
+    "lefthand": slice(91, 112),
+    "righthand": slice(112, 133),
+    "wholebody": slice(0, 133),
+}
 
 
 def golden(name):
@@ -79,9 +83,11 @@ def predictions(path, sigmas):
         kept += rows[best].tolist()
     body = z["keypoints"][kept, :17].astype(float)
     return Found(
-        z["image_id"][kept], z["keypoints"][kept].astype(float), scores[kept],
+        z["image_id"][kept],
+        z["keypoints"][kept].astype(float),
+        scores[kept],
         np.prod(body.max(1) - body.min(1), 1),
-    )  # fmt: skip
+    )
 
 
 def test_from_raw_predictions():
@@ -102,9 +108,13 @@ def people(n, area=5000.0, seed=0):
     keypoints = np.random.default_rng(seed).random((n, 17, 2)) * 100
     boxes = np.tile([0.0, 0, 100, 100], (n, 1))
     return Truth(
-        np.arange(n), keypoints, np.ones((n, 17), bool), np.full(n, area), boxes,
+        np.arange(n),
+        keypoints,
+        np.ones((n, 17), bool),
+        np.full(n, area),
+        boxes,
         np.zeros(n, bool),
-    )  # fmt: skip
+    )
 
 
 def as_found(truth, scores=0.9):
@@ -127,15 +137,21 @@ def test_the_perfect_and_the_useless():
 def test_a_crowd_takes_any_number_and_costs_nothing():
     one = people(1)
     crowd = Truth(one.images, one.keypoints, one.labelled, one.areas, one.boxes, np.array([True]))
-    both = Truth(*(np.concatenate((getattr(one, f), getattr(people(1, seed=3), f)))
-                   for f in ("images", "keypoints", "labelled", "areas", "boxes")),
-                 np.array([True, False]))  # fmt: skip
+    both = Truth(
+        *(
+            np.concatenate((getattr(one, f), getattr(people(1, seed=3), f)))
+            for f in ("images", "keypoints", "labelled", "areas", "boxes")
+        ),
+        np.array([True, False]),
+    )
     three = as_found(Truth(*(np.repeat(v, 3, 0) for v in vars(one).values())))
     assert average_precision(crowd, three, SIGMAS[:17])["AP"] == -1
     found = Found(
-        np.zeros(4, int), np.concatenate((three.keypoints, people(1, seed=3).keypoints)),
-        np.array([0.9, 0.9, 0.9, 0.5]), np.full(4, 5000.0),
-    )  # fmt: skip
+        np.zeros(4, int),
+        np.concatenate((three.keypoints, people(1, seed=3).keypoints)),
+        np.array([0.9, 0.9, 0.9, 0.5]),
+        np.full(4, 5000.0),
+    )
     assert average_precision(both, found, SIGMAS[:17])["AP"] == pytest.approx(1.0)
 
 
@@ -143,9 +159,11 @@ def test_false_positives_before_the_right_one_cost_precision():
     truth = people(1)
     wrong = truth.keypoints + 300
     found = Found(
-        np.zeros(2, int), np.concatenate((wrong, truth.keypoints)), np.array([0.9, 0.8]),
+        np.zeros(2, int),
+        np.concatenate((wrong, truth.keypoints)),
+        np.array([0.9, 0.8]),
         np.full(2, 5000.0),
-    )  # fmt: skip
+    )
     assert average_precision(truth, found, SIGMAS[:17])["AP"] == pytest.approx(0.5)
 
 

@@ -65,8 +65,10 @@ def test_every_network_sees_everybody_in_every_step(models: Path, pictures: Any)
     for name, batch in bare._batches:
         fed[name] += batch
     assert {n: fed[f"blazepose/{n}"] / 4 for n in ("body", "hand", "face")} == {
-        "body": 6, "hand": 12, "face": 6,
-    }  # fmt: skip
+        "body": 6,
+        "hand": 12,
+        "face": 6,
+    }
 
 
 def test_somebody_without_a_face_is_no_crowd(models: Path, pictures: Any) -> None:

@@ -24,21 +24,50 @@ NAMES = skeletons.get("wholebody133").names
 WOMAN, MAN, ONLOOKER = [484, 784, 1002, 1816], [226, 318, 592, 1112], [6, 286, 141, 778]
 SEEN: Dict[str, List[Dict[str, Tuple[int, int]]]] = {
     "cam01": [
-        {"left_shoulder": (768, 1019), "right_shoulder": (932, 1040), "left_wrist": (613, 1298),
-         "left_hip": (716, 1311), "left_ankle": (592, 1677), "right_ankle": (705, 1638),
-         "left_big_toe": (498, 1645), "left_heel": (590, 1730)},
-        {"left_shoulder": (564, 526), "right_shoulder": (420, 484), "right_wrist": (287, 680),
-         "left_wrist": (578, 747), "left_knee": (459, 935), "right_knee": (370, 908),
-         "left_ankle": (418, 1093), "right_ankle": (332, 1003), "left_big_toe": (438, 1165)},
-        {"left_shoulder": (119, 390), "right_shoulder": (37, 381), "left_knee": (77, 629),
-         "right_knee": (35, 625), "left_ankle": (73, 721), "right_ankle": (38, 713)},
+        {
+            "left_shoulder": (768, 1019),
+            "right_shoulder": (932, 1040),
+            "left_wrist": (613, 1298),
+            "left_hip": (716, 1311),
+            "left_ankle": (592, 1677),
+            "right_ankle": (705, 1638),
+            "left_big_toe": (498, 1645),
+            "left_heel": (590, 1730),
+        },
+        {
+            "left_shoulder": (564, 526),
+            "right_shoulder": (420, 484),
+            "right_wrist": (287, 680),
+            "left_wrist": (578, 747),
+            "left_knee": (459, 935),
+            "right_knee": (370, 908),
+            "left_ankle": (418, 1093),
+            "right_ankle": (332, 1003),
+            "left_big_toe": (438, 1165),
+        },
+        {
+            "left_shoulder": (119, 390),
+            "right_shoulder": (37, 381),
+            "left_knee": (77, 629),
+            "right_knee": (35, 625),
+            "left_ankle": (73, 721),
+            "right_ankle": (38, 713),
+        },
     ],
     "cam04": [
-        {"nose": (681, 479), "left_shoulder": (784, 504), "right_shoulder": (669, 544),
-         "left_elbow": (836, 586), "right_elbow": (683, 630), "left_wrist": (861, 659),
-         "right_wrist": (704, 705), "left_hip": (816, 666), "right_hip": (749, 691)},
+        {
+            "nose": (681, 479),
+            "left_shoulder": (784, 504),
+            "right_shoulder": (669, 544),
+            "left_elbow": (836, 586),
+            "right_elbow": (683, 630),
+            "left_wrist": (861, 659),
+            "right_wrist": (704, 705),
+            "left_hip": (816, 666),
+            "right_hip": (749, 691),
+        },
     ],
-}  # fmt: skip
+}
 BOXES = {"cam01": [WOMAN, MAN, ONLOOKER], "cam04": [[626, 403, 928, 917]]}
 UNTIL = {"cam01": 10, "cam04": 20}
 

@@ -371,18 +371,21 @@ def test_the_dry_run_of_a_version_is_the_plan_of_its_build(
         assert settings == {key: shown[key] for key in settings}
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["--tensorrt", "10.3"], 78, "goes with --dry-run"),
-    (["--dry-run", "--tensorrt", "8.4.1"], 78, "too old"),
-    (["--dry-run", "--tensorrt", "new"], 78, "is no version"),
-    (["--network", "other"], 78, "it has: main"),
-    (["--batch", "4,2,1"], 78, "is not MIN,OPT,MAX"),
-    (["--batch", "many"], 78, "is not MIN,OPT,MAX"),
-    (["--batch", "0"], 78, "is not MIN,OPT,MAX"),
-    (["--workspace-mb", "0"], 78, "at least 1"),
-    (["--dla", "-1"], 78, "counted from 0"),
-    (["--models", "/nowhere"], 66, "no such model"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--tensorrt", "10.3"], 78, "goes with --dry-run"),
+        (["--dry-run", "--tensorrt", "8.4.1"], 78, "too old"),
+        (["--dry-run", "--tensorrt", "new"], 78, "is no version"),
+        (["--network", "other"], 78, "it has: main"),
+        (["--batch", "4,2,1"], 78, "is not MIN,OPT,MAX"),
+        (["--batch", "many"], 78, "is not MIN,OPT,MAX"),
+        (["--batch", "0"], 78, "is not MIN,OPT,MAX"),
+        (["--workspace-mb", "0"], 78, "at least 1"),
+        (["--dla", "-1"], 78, "counted from 0"),
+        (["--models", "/nowhere"], 66, "no such model"),
+    ],
+)
 def test_mistakes(
     models: Path, arguments: List[str], code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -431,9 +434,15 @@ def test_progress_only_grows_and_ends_at_all() -> None:
     with Watch("x", phases=True, quiet=True) as watch:
         done = []
         for phase, step, steps in [
-            ("all", 0, 2), ("one", 0, 4), ("one", 2, 4), ("one", 4, 4), ("two", 0, 2),
-            ("all", 1, 2), ("three", 1, 2), ("all", 2, 2),
-        ]:  # fmt: skip
+            ("all", 0, 2),
+            ("one", 0, 4),
+            ("one", 2, 4),
+            ("one", 4, 4),
+            ("two", 0, 2),
+            ("all", 1, 2),
+            ("three", 1, 2),
+            ("all", 2, 2),
+        ]:
             assert watch.say(phase, step, steps)
             done.append(watch._progress.done)
     assert done == sorted(done)

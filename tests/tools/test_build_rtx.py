@@ -31,9 +31,12 @@ def carried_out(packages: Path, models: Path, *names: str) -> List[Dict[str, Any
     script = Path(__file__).with_name("rtx_build.py")
     done = subprocess.run(
         [sys.executable, str(script), str(packages), str(models), *names],
-        capture_output=True, text=True, timeout=240, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 

@@ -22,8 +22,21 @@ def home(tmp_path: Path, capsys: Any) -> Path:
 
 
 def make(home: Path, *models: str, version: str = "4") -> List[str]:
-    return ["bundle", "make", *models, "--models", str(MODELS), "--key", str(home / "operator.key"),
-            "--version", version, "--name", "spring", "--out", str(home / "x.bundle")]  # fmt: skip
+    return [
+        "bundle",
+        "make",
+        *models,
+        "--models",
+        str(MODELS),
+        "--key",
+        str(home / "operator.key"),
+        "--version",
+        version,
+        "--name",
+        "spring",
+        "--out",
+        str(home / "x.bundle"),
+    ]
 
 
 def test_make_inspect_install(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

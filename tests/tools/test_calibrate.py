@@ -274,10 +274,13 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
     clips = [video(tmp_path / f"{n}.avi", 40, n) for n in range(2)]
     words = ["--sets", tmp_path, "--models", MODELS, "--detect", "twobox", "--pose", "standing"]
     running = [
-        subprocess.Popen([sys.executable, "-m", "tools", "calibrate", "gym",
-                          *map(str, [*words, *few(clip)])], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "tools", "calibrate", "gym", *map(str, [*words, *few(clip)])],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for clip in clips
-    ]  # fmt: skip
+    ]
     told = [one.communicate(timeout=300)[1] for one in running]
     assert [one.returncode for one in running] == [0, 0], told
     chosen = selection.load(tmp_path / "gym")

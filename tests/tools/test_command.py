@@ -13,9 +13,19 @@ from tools.command import values
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("5", 5), ("-5", -5), ("0", 0), ("--5", "--5"), ("-", "-"), ("", ""), ("0.5", "0.5"),
-     ("1" * 5000, "1" * 5000), ("\u00b2", "\u00b2"), ("a=b", "a=b")],
-)  # fmt: skip
+    [
+        ("5", 5),
+        ("-5", -5),
+        ("0", 0),
+        ("--5", "--5"),
+        ("-", "-"),
+        ("", ""),
+        ("0.5", "0.5"),
+        ("1" * 5000, "1" * 5000),
+        ("\u00b2", "\u00b2"),
+        ("a=b", "a=b"),
+    ],
+)
 def test_only_whole_numbers_are_numbers(typed: str, meant: Any) -> None:
     assert values([f"key={typed}"]) == {"key": meant}
 

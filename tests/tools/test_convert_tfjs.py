@@ -68,10 +68,12 @@ def published_decoding(heads: Dict[str, np.ndarray]) -> np.ndarray:
         box, weight = box_and_weights(heads, y, x, rows, columns)
         boxes.append(box)
         seen.append(weight)
-    return np.stack([
-        person(heads, seen, i, boxes[i], float(peaks.reshape(-1)[cell]))
-        for i, cell in enumerate(best)
-    ])  # fmt: skip
+    return np.stack(
+        [
+            person(heads, seen, i, boxes[i], float(peaks.reshape(-1)[cell]))
+            for i, cell in enumerate(best)
+        ]
+    )
 
 
 def box_and_weights(

@@ -85,8 +85,16 @@ def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Pa
 
     text = demo.CONFIG.format(
         cameras="".join(f'[[cameras]]\nname = "cam0{i}"\nsource = "file://x"\n' for i in range(5)),
-        rules=RULES, device='"d"', models='"m"', detect='"a"', pose='"b"', precision='"fp32"',
-        broker='"mqtt://h"', recording='"jsonl:-"', protocol='"5"', password_file='""',
+        rules=RULES,
+        device='"d"',
+        models='"m"',
+        detect='"a"',
+        pose='"b"',
+        precision='"fp32"',
+        broker='"mqtt://h"',
+        recording='"jsonl:-"',
+        protocol='"5"',
+        password_file='""',
     )
     (tmp_path / "c.toml").write_text(text.replace(RULES, ORIGINAL_RULES))
     settings = complete(build(config.Config, config.read_toml(tmp_path / "c.toml")))

@@ -47,14 +47,17 @@ def here(monkeypatch: pytest.MonkeyPatch, machine: Machine, tensorrt: str) -> No
     monkeypatch.setattr(engine_info, "installed_tensorrt", lambda: tensorrt)
 
 
-@pytest.mark.parametrize(("machine", "tensorrt", "reasons"), [
-    (ORIN, "10.3.0", []),
-    (ORIN, "10.3.0.30", []),
-    (ORIN, "10.13.3.9", ["built with TensorRT 10.3.0; 10.13.3.9 is installed here"]),
-    (ORIN, "", ["built with TensorRT 10.3.0; none is installed here"]),
-    (XAVIER, "10.3.0", ["built for compute capability 8.7 (Orin); this GPU is Xavier (7.2)"]),
-    (LAPTOP, "10.3.0", ["built for Orin (8.7); here: no NVIDIA driver (libcuda.so.1)"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("machine", "tensorrt", "reasons"),
+    [
+        (ORIN, "10.3.0", []),
+        (ORIN, "10.3.0.30", []),
+        (ORIN, "10.13.3.9", ["built with TensorRT 10.3.0; 10.13.3.9 is installed here"]),
+        (ORIN, "", ["built with TensorRT 10.3.0; none is installed here"]),
+        (XAVIER, "10.3.0", ["built for compute capability 8.7 (Orin); this GPU is Xavier (7.2)"]),
+        (LAPTOP, "10.3.0", ["built for Orin (8.7); here: no NVIDIA driver (libcuda.so.1)"]),
+    ],
+)
 def test_an_engine_fits_or_the_reasons_are_exact(
     models: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine, tensorrt: str, reasons: Any
 ) -> None:
@@ -89,8 +92,15 @@ def test_the_page_of_an_engine(
     capsys.readouterr()
     assert main(["engine-info", str(models / "small" / "net.int8.engine")]) == 0
     text = capsys.readouterr().out
-    for words in ("fits here   NO", "this GPU is Xavier (7.2)", "8.5.2.2 is installed here",
-                  "TensorRT 10.3.0, JetPack 6.2", "qdq, weakly typed", "0.991", "gym"):
+    for words in (
+        "fits here   NO",
+        "this GPU is Xavier (7.2)",
+        "8.5.2.2 is installed here",
+        "TensorRT 10.3.0, JetPack 6.2",
+        "qdq, weakly typed",
+        "0.991",
+        "gym",
+    ):
         assert words in text
     assert "tensorrt" not in sys.modules, "an engine is never loaded"
 
@@ -171,15 +181,22 @@ def test_an_onnx_file(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "4 Q/DQ pairs, 2 activations" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "content", "code", "text"), [
-    ("x.txt", b"hello", 65, "neither an .engine nor an .onnx"),
-    ("none.engine", None, 66, "no such file"),
-    ("x.engine", b"", 65, "is empty"),
-    ("x.onnx", b"\xff\xff not onnx", 65, "is no ONNX file"),
-    ("x.onnx", b"\x08\x07", 65, "holds no network"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "content", "code", "text"),
+    [
+        ("x.txt", b"hello", 65, "neither an .engine nor an .onnx"),
+        ("none.engine", None, 66, "no such file"),
+        ("x.engine", b"", 65, "is empty"),
+        ("x.onnx", b"\xff\xff not onnx", 65, "is no ONNX file"),
+        ("x.onnx", b"\x08\x07", 65, "holds no network"),
+    ],
+)
 def test_mistakes(
-    tmp_path: Path, name: str, content: Any, code: int, text: str,
+    tmp_path: Path,
+    name: str,
+    content: Any,
+    code: int,
+    text: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if content is not None:
@@ -216,23 +233,30 @@ def test_tensorrt_without_metadata_is_found(
 def layer(op: str, x: Any, w: Any, y: Any, **options: Any) -> onnx.ModelProto:
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [helper.make_node(op, ["x", "w"], ["y"], **options)], "g",
-        [value("x", TensorProto.FLOAT, x)], [value("y", TensorProto.FLOAT, y)],
+        [helper.make_node(op, ["x", "w"], ["y"], **options)],
+        "g",
+        [value("x", TensorProto.FLOAT, x)],
+        [value("y", TensorProto.FLOAT, y)],
         [numpy_helper.from_array(np.zeros(w, np.float32), "w")],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-@pytest.mark.parametrize(("model", "wanted"), [
-    (layer("Conv", ["b", 4, 8, 8], (6, 4, 3, 3), ["b", 6, 6, 6]), 6 * 36 * 36),
-    (layer("Conv", ["b", 4, 8, 8], (4, 1, 3, 3), ["b", 4, 6, 6], group=4), 4 * 36 * 9),
-    (layer("ConvTranspose", ["b", 4, 8, 8], (4, 6, 2, 2), [1, 6, 16, 16], strides=[2, 2]),
-     4 * 64 * 24),
-    (layer("MatMul", ["b", 10, 32], (32, 5), ["b", 10, 5]), 10 * 32 * 5),
-    (layer("Gemm", ["b", 32], (5, 32), ["b", 5], transB=1), 32 * 5),
-    (layer("Gemm", ["b", 32], (32, 5), ["b", 5]), 32 * 5),
-    (layer("Conv", ["b", 4, "h", "w"], (6, 4, 3, 3), ["b", 6, "h", "w"]), None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        (layer("Conv", ["b", 4, 8, 8], (6, 4, 3, 3), ["b", 6, 6, 6]), 6 * 36 * 36),
+        (layer("Conv", ["b", 4, 8, 8], (4, 1, 3, 3), ["b", 4, 6, 6], group=4), 4 * 36 * 9),
+        (
+            layer("ConvTranspose", ["b", 4, 8, 8], (4, 6, 2, 2), [1, 6, 16, 16], strides=[2, 2]),
+            4 * 64 * 24,
+        ),
+        (layer("MatMul", ["b", 10, 32], (32, 5), ["b", 10, 5]), 10 * 32 * 5),
+        (layer("Gemm", ["b", 32], (5, 32), ["b", 5], transB=1), 32 * 5),
+        (layer("Gemm", ["b", 32], (32, 5), ["b", 5]), 32 * 5),
+        (layer("Conv", ["b", 4, "h", "w"], (6, 4, 3, 3), ["b", 6, "h", "w"]), None),
+    ],
+)
 def test_multiplications(model: onnx.ModelProto, wanted: Any) -> None:
     assert macs(model) == wanted
 
@@ -297,15 +321,19 @@ def test_half_quantization_stays_whole() -> None:
 def test_half_leaves_the_scales_of_a_resize() -> None:
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["a"], "conv"),
-         helper.make_node("Resize", ["a", "", "s"], ["b"], "resize", mode="nearest"),
-         helper.make_node("Conv", ["b", "w"], ["y"], "last")],
+        [
+            helper.make_node("Conv", ["x", "w"], ["a"], "conv"),
+            helper.make_node("Resize", ["a", "", "s"], ["b"], "resize", mode="nearest"),
+            helper.make_node("Conv", ["b", "w"], ["y"], "last"),
+        ],
         "g",
         [value("x", TensorProto.FLOAT, ["b", 1, 4, 4])],
         [value("y", TensorProto.FLOAT, ["b", 1, 8, 8])],
-        [numpy_helper.from_array(np.full((1, 1, 1, 1), 0.5, np.float32), "w"),
-         numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s")],
-    )  # fmt: skip
+        [
+            numpy_helper.from_array(np.full((1, 1, 1, 1), 0.5, np.float32), "w"),
+            numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s"),
+        ],
+    )
     opset = [helper.make_opsetid("", 17)]
     half = to_half(helper.make_model(graph, opset_imports=opset, ir_version=8))
     onnx.checker.check_model(half, full_check=True)
@@ -383,11 +411,14 @@ def test_a_gpu_is_read_from_the_driver() -> None:
     assert read_gpu(lambda name: Driver()) == ORIN.gpu
 
 
-@pytest.mark.parametrize(("load", "text"), [
-    (missing, "no NVIDIA driver"),
-    (lambda name: Driver(init=100), "answers cuInit with error 100"),
-    (lambda name: Driver(count=0), "sees no GPU"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("load", "text"),
+    [
+        (missing, "no NVIDIA driver"),
+        (lambda name: Driver(init=100), "answers cuInit with error 100"),
+        (lambda name: Driver(count=0), "sees no GPU"),
+    ],
+)
 def test_no_gpu_is_one_line(load: Any, text: str) -> None:
     with pytest.raises(UnavailableError, match=text):
         read_gpu(load)

@@ -54,9 +54,7 @@ def frames() -> List[Frame]:
     return [Frame(image, i, i * 40_000_000, "cam") for i, image in enumerate(images)]
 
 
-def look(
-    models: Models, pictures: List[Frame], boxes: Sequence[Detections]
-) -> List[Poses]:
+def look(models: Models, pictures: List[Frame], boxes: Sequence[Detections]) -> List[Poses]:
     people = [Poses.of_boxes(d, 133, "wholebody133") for d in boxes]
     return [models.pose([f], [p])[0] for f, p in zip(pictures, people)]
 

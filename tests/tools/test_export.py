@@ -24,12 +24,48 @@ from tools.arch.to_onnx import to_onnx
 
 # Operators of opset 17 that TensorRT 8.5's parser knows, as far as our networks need them.
 TENSORRT_85 = {
-    "Abs", "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "DepthToSpace", "Div", "Erf",
-    "Exp", "Gather", "GatherElements", "Gemm", "GlobalAveragePool", "Greater", "HardSigmoid",
-    "MatMul", "MaxPool", "Min", "Mul", "Pow", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum",
-    "Relu", "Reshape", "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
-    "Sub", "TopK", "Transpose", "Unsqueeze",
-}  # fmt: skip
+    "Abs",
+    "Add",
+    "ArgMax",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Cos",
+    "DepthToSpace",
+    "Div",
+    "Erf",
+    "Exp",
+    "Gather",
+    "GatherElements",
+    "Gemm",
+    "GlobalAveragePool",
+    "Greater",
+    "HardSigmoid",
+    "MatMul",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Pow",
+    "ReduceL2",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Sigmoid",
+    "Sin",
+    "Slice",
+    "Softmax",
+    "Split",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "TopK",
+    "Transpose",
+    "Unsqueeze",
+}
 # One of each kind, at a small input; RTMW, whose smallest is large, also at the smallest factors.
 SMALL = {
     "rtmpose-t-body17": (128, 96),
@@ -256,9 +292,20 @@ def test_command_reads_checkpoints_and_images(
     cv2.imwrite(str(tmp_path / "a.jpg"), samples.drawn_images(1)[0])
     out = tmp_path / "net.onnx"
     code, text, err = exported(
-        capsys, "--arch", "rtmdet-nano-person", "--checkpoint", str(tmp_path / "w.pth"), "--out",
-        str(out), "--images", str(tmp_path / "a.jpg"), "--fuse", "--candidates", "50", "--json",
-    )  # fmt: skip
+        capsys,
+        "--arch",
+        "rtmdet-nano-person",
+        "--checkpoint",
+        str(tmp_path / "w.pth"),
+        "--out",
+        str(out),
+        "--images",
+        str(tmp_path / "a.jpg"),
+        "--fuse",
+        "--candidates",
+        "50",
+        "--json",
+    )
     assert code == 0, err
     assert err == ""
     report = json.loads(text)
@@ -326,28 +373,71 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["--arch", "yolox-nano", "--out", "x.onnx"], 78, "--checkpoint"),
         (["--arch", "yolox-nano", "--out", "no/where/x.onnx"], 66, "no folder"),
         (["--arch", "yolox-nano", "--out", "x.onnx", "--checkpoint", "no.pth"], 66, "no.pth"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "70x70"],
-         78, "multiples of 32"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "64"],
-         78, "WIDTHxHEIGHT"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--tolerance", "nan"],
-         78, "--tolerance"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "9984x9984"],
-         78, "up to 2048"),
+        (
+            ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "70x70"],
+            78,
+            "multiples of 32",
+        ),
+        (
+            ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "64"],
+            78,
+            "WIDTHxHEIGHT",
+        ),
+        (
+            ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--tolerance", "nan"],
+            78,
+            "--tolerance",
+        ),
+        (
+            [
+                "--arch",
+                "yolox-nano",
+                "--out",
+                "x.onnx",
+                "--random-seed",
+                "1",
+                "--size",
+                "9984x9984",
+            ],
+            78,
+            "up to 2048",
+        ),
         (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "-1"], 78, "0 or more"),
         (["--arch", "yolox-nano", "--out", ".", "--random-seed", "1"], 78, "is a folder"),
-        (["--arch", "rtmpose-t-body17", "--out", "x.onnx", "--random-seed", "1", "--candidates",
-          "5"], 78, "--candidates"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--candidates", "0"],
-         78, "--candidates"),
-        (["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--images", "no.png"],
-         66, "no.png"),
+        (
+            [
+                "--arch",
+                "rtmpose-t-body17",
+                "--out",
+                "x.onnx",
+                "--random-seed",
+                "1",
+                "--candidates",
+                "5",
+            ],
+            78,
+            "--candidates",
+        ),
+        (
+            ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--candidates", "0"],
+            78,
+            "--candidates",
+        ),
+        (
+            ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--images", "no.png"],
+            66,
+            "no.png",
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes(
-    words: List[str], code: int, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: List[str],
+    code: int,
+    hint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     got, out, err = exported(capsys, *words)
     assert got == code

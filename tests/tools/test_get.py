@@ -109,8 +109,11 @@ def test_a_model_is_downloaded_converted_recorded_and_then_left_alone(place: Pla
     again = place.get("small")
     assert (again.returncode, again.stdout) == (0, "small: up to date\n")
     assert sorted(p.name for p in folder.iterdir()) == [
-        ".lock", "model.toml", "small.onnx", "small.onnx.json",
-    ]  # fmt: skip
+        ".lock",
+        "model.toml",
+        "small.onnx",
+        "small.onnx.json",
+    ]
 
 
 def test_what_was_damaged_or_changed_is_made_again(place: Place) -> None:
@@ -342,8 +345,11 @@ def test_what_is_the_users_own_is_listed_but_not_fetched(
     place.set('rule = "stratified"\nseed = 1\n', "chosen")
     rows = {row["name"]: row for row in json.loads(place.get("--list", "--json").stdout)}
     assert {name: row["state"] for name, row in rows.items()} == {
-        "broken": "other", "chosen": "other", "own": "missing", "small": "missing",
-    }  # fmt: skip
+        "broken": "other",
+        "chosen": "other",
+        "own": "missing",
+        "small": "missing",
+    }
     done = place.get("--all")
     assert (done.returncode, done.stdout.split(":")[0]) == (0, "small")
 
@@ -363,8 +369,13 @@ def test_a_calibrated_set_is_called_so_and_not_fetched(place: Place) -> None:
     assert row()["state"] == "missing"
     (folder / "a.png").write_bytes(b"")
     shown = {"state": "ready", "description": "one frame", "licence": "mine"}
-    assert row() == {"name": "gym", "kind": "set", "folder": str(folder), **shown,
-                     "source": "made by edge-tools calibrate"}  # fmt: skip
+    assert row() == {
+        "name": "gym",
+        "kind": "set",
+        "folder": str(folder),
+        **shown,
+        "source": "made by edge-tools calibrate",
+    }
     done = place.get("gym")
     told = "edge-tools: gym: made by edge-tools calibrate; there is nothing to fetch"
     assert (done.returncode, one_line(done)) == (66, told)

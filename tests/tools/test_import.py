@@ -39,9 +39,11 @@ def network(
     """
     rng = np.random.default_rng(0)
     planes = "input" if image[1] == 3 else "planes"
-    nodes = [] if planes == "input" else [
-        helper.make_node("Transpose", ["input"], ["planes"], perm=[0, 3, 1, 2])
-    ]  # fmt: skip
+    nodes = (
+        []
+        if planes == "input"
+        else [helper.make_node("Transpose", ["input"], ["planes"], perm=[0, 3, 1, 2])]
+    )
     nodes += [
         helper.make_node("Cast", [planes], ["real"], to=TensorProto.FLOAT),
         helper.make_node("GlobalAveragePool", ["real"], ["mean"]),
@@ -220,9 +222,23 @@ def test_movenet_takes_whole_numbers_channels_last(folder: Folder) -> None:
 def test_settings_of_the_family_and_pixels_are_kept(folder: Folder) -> None:
     folder.save(network({"out": (17, 16, 12)}))
     folder.facts(
-        "--family", "heatmap", "--option", "decode=udp", "--option", "padding=1.5",
-        "--mean", "1", "2", "3", "--std", "4", "5", "6", "--channels", "bgr",
-    )  # fmt: skip
+        "--family",
+        "heatmap",
+        "--option",
+        "decode=udp",
+        "--option",
+        "padding=1.5",
+        "--mean",
+        "1",
+        "2",
+        "3",
+        "--std",
+        "4",
+        "5",
+        "6",
+        "--channels",
+        "bgr",
+    )
     recipe = load_recipe(folder.models / "my-net")
     assert recipe.options == {"decode": "udp", "padding": 1.5}
     main_ = recipe.networks["main"]
@@ -258,9 +274,12 @@ def test_every_family_can_be_imported(
 
 def test_a_file_that_says_what_it_is_needs_no_arguments(folder: Folder) -> None:
     notes = {
-        "family": "simcc", "skeleton": "coco17", "channels": "bgr",
-        "mean": "1.5 2.5 3.5", "std": "not numbers",
-    }  # fmt: skip
+        "family": "simcc",
+        "skeleton": "coco17",
+        "channels": "bgr",
+        "mean": "1.5 2.5 3.5",
+        "std": "not numbers",
+    }
     folder.save(network(SIMCC, notes=notes))
     facts = folder.facts()
     assert "bgr, mean 1.5 2.5 3.5, std 58.395 57.12 57.375" in facts["input"]
@@ -315,12 +334,16 @@ WRONG = [
     (network(SIMCC), ("--family", "simcc", "--std", "1", "0", "1"), 78, "--std: 0"),
     (network(SIMCC), ("--family", "simcc", "--option", "padding"), 78, "expected NAME=VALUE"),
     (network(SIMCC), ("--family", "simcc", "--option", "pading=2"), 78, "did you mean 'padding'"),
-    (network({"output": (126, 85)}, ("batch", 3, 64, 96)),
-     ("--family", "yolox", "--skeleton", "coco17"), 78, "yolox finds boxes"),
+    (
+        network({"output": (126, 85)}, ("batch", 3, 64, 96)),
+        ("--family", "yolox", "--skeleton", "coco17"),
+        78,
+        "yolox finds boxes",
+    ),
     (network({"o": (3, 3)}), ("--family", "heatmap"), 65, "no output 'heatmap'"),
     (network(SIMCC, more_inputs=["scale"]), ("--family", "simcc"), 65, "it has: input, scale"),
     (network(SIMCC, ("batch", 3, 64, 48), HALF), ("--family", "simcc"), 65, "float16"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("model", "arguments", "code", "text"), WRONG)
@@ -345,11 +368,13 @@ def test_one_channel_is_not_a_picture(folder: Folder) -> None:
 
 
 GARBAGE = {
-    "empty": b"", "text": b"this is no network\n" * 40, "zeros": bytes(5000),
+    "empty": b"",
+    "text": b"this is no network\n" * 40,
+    "zeros": bytes(5000),
     "truncated": network(SIMCC).SerializeToString()[:-2000],
     "half": network(SIMCC).SerializeToString()[:300],
     "png": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(GARBAGE))
@@ -375,8 +400,13 @@ def test_a_file_larger_than_any_network_is_not_read(folder: Folder) -> None:
 
 
 def test_weights_in_another_file_are_refused(folder: Folder) -> None:
-    onnx.save(network(SIMCC), str(folder.file), save_as_external_data=True,
-              location="weights.bin", size_threshold=0)  # fmt: skip
+    onnx.save(
+        network(SIMCC),
+        str(folder.file),
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
     code, line = folder.refused("--family", "simcc", "--skeleton", "coco17")
     assert (code, "keeps weights in another file" in line) == (65, True)
 

@@ -47,12 +47,16 @@ def raw_heads(family: str, folder: Path) -> Path:
             bias = np.full(count, {"rtmdet bbox": 16, "yolox bbox": 0}.get(f"{family} {kind}", 0.5))
             values = {f"{name}.w": kernel, f"{name}.b": bias}
             weights += [onnx.numpy_helper.from_array(v.astype("f4"), n) for n, v in values.items()]
-            nodes.append(onnx.helper.make_node("Conv", ["input", *values], [name], name,
-                                               strides=[stride] * 2))  # fmt: skip
+            nodes.append(
+                onnx.helper.make_node(
+                    "Conv", ["input", *values], [name], name, strides=[stride] * 2
+                )
+            )
             shape: List[Any] = ["batch", count, 128 // stride, 128 // stride]
             outputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
-    image = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT,
-                                               ["batch", 3, 128, 128])  # fmt: skip
+    image = onnx.helper.make_tensor_value_info(
+        "input", onnx.TensorProto.FLOAT, ["batch", 3, 128, 128]
+    )
     graph = onnx.helper.make_graph(nodes, family, [image], outputs, weights)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
     model.ir_version = 8

@@ -32,8 +32,11 @@ def test_the_command_makes_every_boards_cubin(tmp_path: Path, capsys: Any) -> No
     assert main(["kernels", "--out", str(tmp_path), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(r["arch"], r["nvrtc"]) for r in rows] == [
-        (72, "11.8"), (87, "11.8"), (90, "11.8"), (110, "13.0"),
-    ]  # fmt: skip
+        (72, "11.8"),
+        (87, "11.8"),
+        (90, "11.8"),
+        (110, "13.0"),
+    ]
     assert not stale.exists()
     assert cubins.there(tmp_path) == [72, 87, 90, 110]
     for arch in cubins.ARCHES:
@@ -64,9 +67,20 @@ def test_nvcc_takes_them_without_a_warning(nvcc: str, arch: int, tmp_path: Path)
     source.write_text('#include "crop.cu"\n#include "decode.cu"\n')
     made = tmp_path / "made.cubin"
     done = subprocess.run(
-        [nvcc, f"-arch=sm_{arch}", "-cubin", "-Werror", "all-warnings", f"-I{cubins.HERE}", "-o",
-         str(made), str(source)], capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            nvcc,
+            f"-arch=sm_{arch}",
+            "-cubin",
+            "-Werror",
+            "all-warnings",
+            f"-I{cubins.HERE}",
+            "-o",
+            str(made),
+            str(source),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     kernels.check(made.read_bytes(), arch)
 

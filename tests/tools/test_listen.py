@@ -62,8 +62,14 @@ def test_figures_are_those_of_the_messages(builder: Builder) -> None:
     figures.take(received(builder.metrics({**report, **MORE})))
     now = figures.report(time.monotonic_ns())
     assert now == {
-        "fps": 1.5, "cameras": 2, "people": 4, "latency_ms": {"p50": 12.2, "p95": 31.0},
-        "dropped": 5, "gaps": 0, "frames": 3, "events": 0,
+        "fps": 1.5,
+        "cameras": 2,
+        "people": 4,
+        "latency_ms": {"p50": 12.2, "p95": 31.0},
+        "dropped": 5,
+        "gaps": 0,
+        "frames": 3,
+        "events": 0,
     }
     assert figures.line(time.monotonic_ns()) == (
         "1.5 fps of 2 cameras | people 4 | latency p50 12 ms p95 31 ms | dropped 5, gaps 0 | "
@@ -184,8 +190,10 @@ class Listener:
 def publisher(broker: Broker) -> Publisher:
     made = Publisher(
         Config(
-            device="box", cameras=[Camera("synthetic://", "cam0")],
-            publish=Publish(sinks=[broker.uri]), mqtt=Mqtt(protocol=broker.protocol),
+            device="box",
+            cameras=[Camera("synthetic://", "cam0")],
+            publish=Publish(sinks=[broker.uri]),
+            mqtt=Mqtt(protocol=broker.protocol),
         ),
         lossless=True,
     )
@@ -237,7 +245,11 @@ def test_no_broker_is_one_line_and_an_exit_code() -> None:
     port = free_port()
     done = subprocess.run(
         [sys.executable, "-m", "tools", "listen", f"mqtt://127.0.0.1:{port}"],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr == f"edge-tools: mqtt://127.0.0.1:{port}: Connection refused\n"
@@ -249,7 +261,11 @@ def test_a_wrong_login_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
         uri = f"{broker.uri}?password_file={tmp_path / 'password'}"
         done = subprocess.run(
             [sys.executable, "-m", "tools", "listen", uri],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
     assert done.returncode == 69
     assert "refused: Not authorized (code 135)" in done.stderr

@@ -60,9 +60,15 @@ def test_errors_by_part():
     mask = np.ones((3, 133), bool)
     got = metrics.errors_by_part(found, truth, mask, skeleton)
     assert got == pytest.approx(
-        {"all": (68 * 3 + 21 * 5) / 133, "body": 0, "feet": 0, "face": 3, "left_hand": 0,
-         "right_hand": 5}
-    )  # fmt: skip
+        {
+            "all": (68 * 3 + 21 * 5) / 133,
+            "body": 0,
+            "feet": 0,
+            "face": 3,
+            "left_hand": 0,
+            "right_hand": 5,
+        }
+    )
     tall = np.full((3, 2), 50.0)
     assert metrics.errors_by_part(found, truth, mask, skeleton, tall)["face"] == pytest.approx(0.06)
     body = metrics.errors_by_part(found[:, :17], truth[:, :17], mask[:, :17], get("coco17"))
@@ -84,9 +90,12 @@ def test_oks_is_that_of_the_device_and_of_the_formula():
     ]
     assert got[i, j] == pytest.approx(np.mean(terms), abs=1e-12)
     device = geometry.oks(
-        b.astype(np.float32), a.astype(np.float32), areas.astype(np.float32), sigmas,
+        b.astype(np.float32),
+        a.astype(np.float32),
+        areas.astype(np.float32),
+        sigmas,
         weights.astype(np.float32),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(got.T, device, atol=2e-5)
     assert metrics.oks(a, b, areas, sigmas, np.zeros((5, 17))).max() == 0
 

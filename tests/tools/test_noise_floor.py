@@ -252,10 +252,17 @@ def test_the_page_says_whom_and_how() -> None:
     truth = [people()]
     reference = measured(truth, [[moved(people(), [2], 60)]])
     proof = {
-        "steps": [], "frames": 1, "set": "gym", "failures": [], "picture": "p.png",
-        "passed": True, "model": "m", "asked": "int8", "result": "int8",
+        "steps": [],
+        "frames": 1,
+        "set": "gym",
+        "failures": [],
+        "picture": "p.png",
+        "passed": True,
+        "model": "m",
+        "asked": "int8",
+        "result": "int8",
         "figures": figures(truth, [moved(people(), [2], -60)], reference),
-    }  # fmt: skip
+    }
     text = text_report.text(proof)
     assert "FP32 holds its own pose of 4 of 5 people" in text
     assert "everybody: OKS body 0.8" in text

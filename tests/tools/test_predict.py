@@ -32,12 +32,21 @@ NOWHERE = Path("no-models-here")
 
 def test_peaks_are_the_published_ones() -> None:
     # NVIDIA's modules: sparse INT8 TOPS of the GPU alone; Xavier has no sparsity.
-    published = {"agx-xavier:MAXN": 22, "agx-orin-64:MAXN": 170 / 2, "orin-nano-8:15W": 40 / 2,
-                 "orin-nano-8:MAXN-SUPER": 67 / 2, "orin-nx-16:MAXN": 60 / 2}
+    published = {
+        "agx-xavier:MAXN": 22,
+        "agx-orin-64:MAXN": 170 / 2,
+        "orin-nano-8:15W": 40 / 2,
+        "orin-nano-8:MAXN-SUPER": 67 / 2,
+        "orin-nx-16:MAXN": 60 / 2,
+    }
     for key, tops in published.items():
         assert MODES[key].int8_tops() == pytest.approx(tops, rel=0.03), key
-    memory = {"agx-xavier:MAXN": 136.5, "agx-orin-64:MAXN": 204.8, "orin-nano-8:15W": 68,
-              "orin-nx-16:MAXN": 102.4}
+    memory = {
+        "agx-xavier:MAXN": 136.5,
+        "agx-orin-64:MAXN": 204.8,
+        "orin-nano-8:15W": 68,
+        "orin-nx-16:MAXN": 102.4,
+    }
     for key, gb_s in memory.items():
         assert MODES[key].memory_gb_s == pytest.approx(gb_s, rel=0.01), key
 
@@ -151,8 +160,9 @@ def test_command_without_a_model_says_what_reaches_its_goal(
     assert main(["predict", "--models", str(NOWHERE), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["prediction"] is True
-    verdicts = {(g["board"], g["pose"], g["precision"], g["people"]): g["verdict"]
-                for g in found["goals"]}
+    verdicts = {
+        (g["board"], g["pose"], g["precision"], g["people"]): g["verdict"] for g in found["goals"]
+    }
     assert verdicts["agx-xavier", "rtmpose-m-wholebody", "fp16", 5] == "yes"
     assert verdicts["agx-orin-64", "rtmpose-m-wholebody", "fp16", 5] == "yes"
     assert verdicts["agx-xavier", "rtmw-l-384x288", "fp16", 20] == "no"
@@ -169,8 +179,20 @@ def test_command_with_a_file_prints_draws_and_explains(
 ) -> None:
     file, picture = tmp_path / "net.onnx", tmp_path / "bars.png"
     onnx.save(residual_net(), str(file))
-    words = ["predict", str(file), "--detector", "none", "--people", "1", "5", "--layers",
-             "--board", "agx-xavier", "--plot", str(picture)]
+    words = [
+        "predict",
+        str(file),
+        "--detector",
+        "none",
+        "--people",
+        "1",
+        "5",
+        "--layers",
+        "--board",
+        "agx-xavier",
+        "--plot",
+        str(picture),
+    ]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "PREDICTION, not a measurement" in text

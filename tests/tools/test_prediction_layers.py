@@ -38,8 +38,10 @@ def test_quantized_graph_costs_as_the_plain_one() -> None:
     added = []
     for i, each in enumerate([n for n in model.graph.node if n.op_type == "Conv"]):
         for k in (0, 1):
-            added += [node("QuantizeLinear", f"{each.input[k]} q z", f"q{i}{k}"),
-                      node("DequantizeLinear", f"q{i}{k} q z", f"d{i}{k}")]
+            added += [
+                node("QuantizeLinear", f"{each.input[k]} q z", f"q{i}{k}"),
+                node("DequantizeLinear", f"q{i}{k} q z", f"d{i}{k}"),
+            ]
             each.input[k] = f"d{i}{k}"
         place = list(model.graph.node).index(each)
         for more in added:
@@ -77,11 +79,15 @@ def test_open_sizes_are_refused_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("name", "gmacs", "million_weights"),
     [  # the papers' own figures, or those of the networks' published implementations
-        ("resnet18", 1.814, 11.68), ("resnet50", 4.089, 25.50), ("resnet152", 11.51, 60.04),
-        ("vgg16", 15.47, 138.3), ("mobilenet_v2", 0.3008, 3.47), ("mnasnet@1.0", 0.3144, 4.34),
+        ("resnet18", 1.814, 11.68),
+        ("resnet50", 4.089, 25.50),
+        ("resnet152", 11.51, 60.04),
+        ("vgg16", 15.47, 138.3),
+        ("mobilenet_v2", 0.3008, 3.47),
+        ("mnasnet@1.0", 0.3144, 4.34),
         ("yolov3@608", 70.35, 61.9),
     ],
-)  # fmt: skip
+)
 def test_networks_by_definition_have_the_published_sizes(
     name: str, gmacs: float, million_weights: float
 ) -> None:

@@ -87,9 +87,7 @@ def run_node(
     def value(name: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
-    graph = helper.make_graph(
-        [node], "one", [value(n) for n in given], [value(node.output[0])]
-    )
+    graph = helper.make_graph([node], "one", [value(n) for n in given], [value(node.output[0])])
     one = helper.make_model(graph, opset_imports=model.opset_import, ir_version=8)
     result: np.ndarray = ReferenceEvaluator(one).run(None, given)[0]
     return result
@@ -115,9 +113,13 @@ def test_what_tensorrt_asks_for_is_written() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("uint8", "is not int8"), ("shifted", "zero point that is not 0"),
-        ("missing", "has no zero point"), ("bias", "bias"), ("opset", "opset 18"),
-        ("after", "before its activation"), ("domain", "com.microsoft"),
+        ("uint8", "is not int8"),
+        ("shifted", "zero point that is not 0"),
+        ("missing", "has no zero point"),
+        ("bias", "bias"),
+        ("opset", "opset 18"),
+        ("after", "before its activation"),
+        ("domain", "com.microsoft"),
     ],
 )
 def test_the_checker_finds_what_tensorrt_refuses(change: str, text: str) -> None:

@@ -34,8 +34,9 @@ def uneven(activation: str) -> onnx.ModelProto:
     last = active("stem", "stem_a")
     for i in range(3):
         net.conv(last, f"wide{i}", (24, 8, 1, 1))
-        net.conv(active(f"wide{i}", f"wide{i}_a"), f"deep{i}", (24, 1, 3, 3), group=24,
-                 pads=[1, 1, 1, 1])
+        net.conv(
+            active(f"wide{i}", f"wide{i}_a"), f"deep{i}", (24, 1, 3, 3), group=24, pads=[1, 1, 1, 1]
+        )
         net.conv(active(f"deep{i}", f"deep{i}_a"), f"thin{i}", (8, 24, 1, 1))
         last = net.add("Add", [f"thin{i}", last], f"sum{i}")
     net.conv(last, "head", (4, 8, 1, 1))

@@ -43,9 +43,7 @@ def test_no_value_is_lost_however_often_the_top_doubles(arrays: list) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(ARRAYS, st.randoms())
-def test_the_order_of_batches_changes_the_bins_by_two_at_most(
-    arrays: list, random: object
-) -> None:
+def test_the_order_of_batches_changes_the_bins_by_two_at_most(arrays: list, random: object) -> None:
     other = list(arrays)
     random.shuffle(other)  # type: ignore[attr-defined]
     a, b = counted(*arrays), counted(*other)

@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 REAL = [
     ROOT / "engines" / name
     for name in (
-        "blazepose/body.onnx", "blazepose/hand.onnx", "blazepose/face.onnx",
+        "blazepose/body.onnx",
+        "blazepose/hand.onnx",
+        "blazepose/face.onnx",
         "yolov4-tiny/yolov4-tiny.onnx",
     )
 ]

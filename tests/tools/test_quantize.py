@@ -109,8 +109,12 @@ def test_a_network_of_older_operators(place: Path) -> None:
     assert qdq.problems(older) == []
     assert [n.name for n in older.graph.node] == [n.name for n in newer.graph.node]
     feed = {"input": quant_nets.pictures(4).astype(np.float32) / 255}
-    for a, b in zip(*(onnxruntime.InferenceSession(m.SerializeToString()).run(None, feed)
-                      for m in (older, newer))):  # fmt: skip
+    for a, b in zip(
+        *(
+            onnxruntime.InferenceSession(m.SerializeToString()).run(None, feed)
+            for m in (older, newer)
+        )
+    ):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
@@ -178,9 +182,7 @@ def test_the_same_inputs_give_the_same_bytes(place: Path) -> None:
     assert [made(place, s).read_bytes() for s in suffixes] == first
 
 
-def test_json_only_and_layers_kept_float(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_only_and_layers_kept_float(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert quantize(place, "--json", "--float", "dep*", "--sensitivity", "--max-float", "0") == 0
     out, err = capsys.readouterr()
     assert err == ""

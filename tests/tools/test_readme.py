@@ -40,8 +40,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-c", command], cwd=place, env={**os.environ, "PATH": path},
-        capture_output=True, text=True, timeout=900,
+        ["bash", "-c", command],
+        cwd=place,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
 
 
@@ -64,8 +68,10 @@ def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
     refused = run(daemon, place)
     assert refused.returncode == 66
     assert "edge-tools quantize yolov4-tiny" in refused.stderr
-    for command in ("edge-tools quantize yolov4-tiny --set gym --method mse",
-                    "edge-tools sign --key operator.key"):
+    for command in (
+        "edge-tools quantize yolov4-tiny --set gym --method mse",
+        "edge-tools sign --key operator.key",
+    ):
         done = run(command, place)
         assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
     done = run(daemon, place)

@@ -47,9 +47,14 @@ enter_s = 0.1
 
 def call(module: str, *arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)], cwd=cwd, capture_output=True,
-        text=True, timeout=300, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -60,8 +65,14 @@ def record(folder: Path, frames: int = 200, max_mb: int = 64, rules: str = RULES
         f'&height=240&seed={i}"\nname = "{name}"\n'
         for i, name in enumerate(("door", "hall"))
     )
-    text = CONFIG.format(cameras=cameras, models=MODELS, rules=rules, state=folder / "state",
-                         max_mb=max_mb, out=folder / "out.jsonl")  # fmt: skip
+    text = CONFIG.format(
+        cameras=cameras,
+        models=MODELS,
+        rules=rules,
+        state=folder / "state",
+        max_mb=max_mb,
+        out=folder / "out.jsonl",
+    )
     (folder / "edge.toml").write_text(text)
     done = call("edge", "run", "--config", "edge.toml", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -81,16 +92,26 @@ def test_the_same_events_bit_for_bit(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
     assert events(done.stdout) == lived
-    live_frames = [line for line in (tmp_path / "out.jsonl").read_text().splitlines()
-                   if '/frame"' in line]  # fmt: skip
+    live_frames = [
+        line for line in (tmp_path / "out.jsonl").read_text().splitlines() if '/frame"' in line
+    ]
     assert [line for line in told if '/frame"' in line] == live_frames, "frames, too"
 
 
 def test_figures_and_other_rules(tmp_path: Path) -> None:
     record(tmp_path, 60)
     (tmp_path / "other.toml").write_text('[[rules]]\nkind = "presence"\nenter_s = 5.0\n')
-    done = call("tools", "replay", "state/recordings", "--config", "other.toml", "--sink",
-                "jsonl:re.jsonl", "--json", cwd=tmp_path)  # fmt: skip
+    done = call(
+        "tools",
+        "replay",
+        "state/recordings",
+        "--config",
+        "other.toml",
+        "--sink",
+        "jsonl:re.jsonl",
+        "--json",
+        cwd=tmp_path,
+    )
     figures = json.loads(done.stdout)
     assert figures == {"frames": 120, "events": 0, "runs": 1, "missing_frames": 0}
     assert (tmp_path / "re.jsonl").read_text() == ""
@@ -104,8 +125,9 @@ def test_a_ring_that_lost_its_beginning_says_so(tmp_path: Path) -> None:
     done = call("tools", "replay", "state/recordings", cwd=tmp_path)
     assert done.returncode == 0
     assert "its beginning is gone" in done.stderr
-    lived = {json.loads(line)["payload"]["seq"] for line in
-             events((tmp_path / "out.jsonl").read_text())}  # fmt: skip
+    lived = {
+        json.loads(line)["payload"]["seq"] for line in events((tmp_path / "out.jsonl").read_text())
+    }
     assert lived
 
 

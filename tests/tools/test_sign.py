@@ -34,7 +34,9 @@ def run_daemon(place: Path, key: str = "operator.pub") -> subprocess.CompletedPr
     )
     return subprocess.run(
         [sys.executable, "-m", "edge", "run", "--config", str(place / "edge.toml")],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 

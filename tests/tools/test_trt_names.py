@@ -69,17 +69,20 @@ def test_a_name_in_a_table_is_used() -> None:
         assert name in spoken or f'"{member}"' in words, f"{name}: is no longer used"
 
 
-@pytest.mark.parametrize(("line", "version"), [
-    ("trt.BuilderFlag.INT9", "8.5.3.1"),
-    ("trt.BuilderFlag.VERSION_COMPATIBLE", "8.5.3.1"),
-    ("self.trt.Bilder", "11.4.0.106"),
-    ("config.max_workspace_size = 1", "10.3.0"),
-    ("builder.platform_has_fast_int8", "11.4.0.106"),
-    ("engine.num_bindings", "10.16.1.11"),
-    ("context.execute_async_v2(x)", "10.3.0"),
-    ("class A(trt.IProgressMonitor):\n    def phase_stop(self): ...", "10.3.0"),
-    ("trt.IInt8MinMaxCalibrator", "11.4.0.106"),
-])
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("trt.BuilderFlag.INT9", "8.5.3.1"),
+        ("trt.BuilderFlag.VERSION_COMPATIBLE", "8.5.3.1"),
+        ("self.trt.Bilder", "11.4.0.106"),
+        ("config.max_workspace_size = 1", "10.3.0"),
+        ("builder.platform_has_fast_int8", "11.4.0.106"),
+        ("engine.num_bindings", "10.16.1.11"),
+        ("context.execute_async_v2(x)", "10.3.0"),
+        ("class A(trt.IProgressMonitor):\n    def phase_stop(self): ...", "10.3.0"),
+        ("trt.IInt8MinMaxCalibrator", "11.4.0.106"),
+    ],
+)
 def test_a_wrong_name_is_found(line: str, version: str) -> None:
     assert wrong(used(line), version)
 
@@ -93,7 +96,10 @@ def test_right_names_pass() -> None:
 def test_versions_are_those_of_the_lists() -> None:
     assert KNOWN == VERSIONS
     assert [cache_number(parse(v)) for v in ("8.5.2.2", "8.6.1", "10.3.0", "10.16.1.11")] == [
-        8502, 8601, 100300, 101601
+        8502,
+        8601,
+        100300,
+        101601,
     ]
 
 

@@ -160,8 +160,12 @@ def files(suffix: str) -> Files:
         ({"hand": "hand.int8"}, [], ["hand"], 5),
         ({"hand": "hand.int8 hand.0.45"}, [], ["hand"], 6),
         ({"hand": "hand.int8 hand.0.45 hand.0.65"}, ["hand"], ["hand"], 7),
-        ({"hand": "hand.int8 hand.0.45 hand.0.65", "face": "face.int8"}, ["hand"],
-         ["hand", "face"], 8),
+        (
+            {"hand": "hand.int8 hand.0.45 hand.0.65", "face": "face.int8"},
+            ["hand"],
+            ["hand", "face"],
+            8,
+        ),
     ],
 )
 def test_only_the_guilty_step_back(

@@ -88,9 +88,7 @@ class Loop:
     ) -> None:
         cameras = [{"source": "memory://"} for _ in pictures]
         settings = {"cameras": cameras, "publish": {"sinks": ["jsonl:/dev/null"]}}
-        self.config = config.complete(
-            config.build(config.Config, {**settings, **(tables or {})})
-        )
+        self.config = config.complete(config.build(config.Config, {**settings, **(tables or {})}))
         self.cameras = MemoryCameras(pictures)
         self.models = models or Models(self.config)
         self.publisher = Publisher(self.config, lossless=True)

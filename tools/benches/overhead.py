@@ -137,5 +137,9 @@ def _measure(
     runs = {name: round(count / turns / STEPS, 2) for name, count in counts.items()}
     share = [1 - 1 / ratio for ratio in times["ratio"]]
     return {
-        "share": share, "loop": times["ours"], "own": own, "runs": runs, "samples": bare.samples()
-    }  # fmt: skip
+        "share": share,
+        "loop": times["ours"],
+        "own": own,
+        "runs": runs,
+        "samples": bare.samples(),
+    }

@@ -24,8 +24,12 @@ from tools.quant.collect import Feeds, session
 from tools.quant.graph import load_model
 from tools.quant.trial import Trial, open_trial
 
-NETWORKS = [("blazepose", "body"), ("blazepose", "hand"), ("blazepose", "face"),
-            ("yolov4-tiny", "main")]
+NETWORKS = [
+    ("blazepose", "body"),
+    ("blazepose", "hand"),
+    ("blazepose", "face"),
+    ("yolov4-tiny", "main"),
+]
 SET, CLIPS = "quantizers", ("multiperson", "singleperson")
 GOAL = 1.0  # our error / theirs
 CALIBRATION, HELD_OUT, BATCH = 48, 24, 4
@@ -85,8 +89,16 @@ def _ours(
     ]
     errors = trial.errors(made.model)
     error = trial.overall(errors)
-    rows.append(row(f"{label}: as written", [error], "relative error", outputs=errors,
-                    method=made.method, float_layers=len(made.plan.floating)))
+    rows.append(
+        row(
+            f"{label}: as written",
+            [error],
+            "relative error",
+            outputs=errors,
+            method=made.method,
+            float_layers=len(made.plan.floating),
+        )
+    )
     rows.append(row(f"{label}: as written / best of theirs", [error / theirs], "x", GOAL))
     return rows, made.model
 

@@ -140,9 +140,7 @@ class _Gaps:
         return chosen
 
 
-def pick(
-    seen: Seen, frames: int, held_out: int, seed: int
-) -> Tuple[np.ndarray, np.ndarray]:
+def pick(seen: Seen, frames: int, held_out: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
     """Indices of calibration and of held-out frames."""
     rng = np.random.default_rng(seed)
     roles = split(seen, held_out / max(frames + held_out, 1), rng)

@@ -101,9 +101,7 @@ def _require_room(folder: Path) -> None:
             )
 
 
-def record_inputs(
-    folder: Path, chosen: Selection, settings: Config, quiet: bool
-) -> Dict[str, int]:
+def record_inputs(folder: Path, chosen: Selection, settings: Config, quiet: bool) -> Dict[str, int]:
     """Run the chosen pictures through the daemon's models; crops/<model>/<network>.npy.
 
     Returns:
@@ -117,9 +115,7 @@ def record_inputs(
     return counts
 
 
-def _pictures(
-    folder: Path, chosen: List[Picture], label: str, quiet: bool
-) -> Iterator[np.ndarray]:
+def _pictures(folder: Path, chosen: List[Picture], label: str, quiet: bool) -> Iterator[np.ndarray]:
     for picture in track(chosen, label, unit="frames", quiet=quiet):
         yield report.read_picture(folder / picture.file)
 
@@ -234,9 +230,7 @@ def _keep(
     return sorted(pictures, key=lambda p: (p.split, p.file)), sources
 
 
-def _picture(
-    part: Path, name: str, seen: Seen, row: int, split: str, clip: media.Clip
-) -> Picture:
+def _picture(part: Path, name: str, seen: Seen, row: int, split: str, clip: media.Clip) -> Picture:
     return Picture(
         file=name,
         split=split,
@@ -283,5 +277,3 @@ def _install(part: Path, folder: Path) -> None:
         if place.is_dir():
             shutil.rmtree(place)
         (part / made).replace(place)
-
-

@@ -19,9 +19,7 @@ COLUMNS = 8
 GREEN, ORANGE = (80, 200, 80), (40, 140, 250)  # BGR: calibration, held out
 
 
-def write(
-    folder: Path, selection: Selection, seen: Seen, chosen: np.ndarray, name: str
-) -> Path:
+def write(folder: Path, selection: Selection, seen: Seen, chosen: np.ndarray, name: str) -> Path:
     """Draw report.png.
 
     Args:

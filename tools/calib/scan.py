@@ -69,9 +69,7 @@ def scan(
     return _table(rows)
 
 
-def describe(
-    image: np.ndarray, people: Detections
-) -> Tuple[int, float, float, float, np.ndarray]:
+def describe(image: np.ndarray, people: Detections) -> Tuple[int, float, float, float, np.ndarray]:
     """People, their median height, brightness, sharpness, and cells of a picture."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     high = people.boxes[:, 3] - people.boxes[:, 1]

@@ -142,9 +142,13 @@ def convolutional(network: Network, section: Section) -> None:
     weights, bias = folded(network, section, filters, source.channels // group, kernel)
     inputs = [source.name, network.graph.constant(weights, "weight")]
     name = network.graph.node(
-        "Conv", inputs + [network.graph.constant(bias, "bias")], kernel_shape=[kernel] * 2,
-        strides=[stride] * 2, pads=[pad] * 4, group=group,
-    )  # fmt: skip
+        "Conv",
+        inputs + [network.graph.constant(bias, "bias")],
+        kernel_shape=[kernel] * 2,
+        strides=[stride] * 2,
+        pads=[pad] * 4,
+        group=group,
+    )
     height, width = ((n + 2 * pad - kernel) // stride + 1 for n in (source.height, source.width))
     _check_stride(network, stride)
     name = activated(network, name, section.values.get("activation", "logistic"))
@@ -183,9 +187,12 @@ def maxpool(network: Network, section: Section) -> None:
     before, after = padding // 2, padding - padding // 2
     height, width = ((n + padding - size) // stride + 1 for n in (source.height, source.width))
     name = network.graph.node(
-        "MaxPool", [source.name], kernel_shape=[size] * 2, strides=[stride] * 2,
+        "MaxPool",
+        [source.name],
+        kernel_shape=[size] * 2,
+        strides=[stride] * 2,
         pads=[before, before, after, after],
-    )  # fmt: skip
+    )
     network.add(name, source.channels, height, width)
 
 
@@ -224,9 +231,12 @@ def upsample(network: Network, section: Section) -> None:
     source, stride = network.last, section.count("stride", 2)
     scales = network.graph.constant(np.array([1, 1, stride, stride], np.float32), "scales")
     name = network.graph.node(
-        "Resize", [source.name, "", scales], mode="nearest",
-        coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-    )  # fmt: skip
+        "Resize",
+        [source.name, "", scales],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
     network.add(name, source.channels, source.height * stride, source.width * stride)
 
 

@@ -93,9 +93,14 @@ def convolved(
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
         inputs.append(translation.graph.constant(translation.known(operator.inputs[2]), "bias"))
     name = translation.graph.node(
-        "Conv", inputs, kernel_shape=list(kernel), strides=list(stride), pads=list(pads),
-        dilations=list(dilation), group=group,
-    )  # fmt: skip
+        "Conv",
+        inputs,
+        kernel_shape=list(kernel),
+        strides=list(stride),
+        pads=list(pads),
+        dilations=list(dilation),
+        group=group,
+    )
     return activated(translation, name, options.FusedActivationFunction())
 
 
@@ -153,9 +158,12 @@ def max_pool_2d(translation: Translation, operator: Operator) -> str:
     if options.Padding() == SAME:
         pads = same_pads(translation.shape(image)[1:3], kernel, stride)
     name = translation.graph.node(
-        "MaxPool", [translation.name(image)], kernel_shape=list(kernel), strides=list(stride),
+        "MaxPool",
+        [translation.name(image)],
+        kernel_shape=list(kernel),
+        strides=list(stride),
         pads=list(pads),
-    )  # fmt: skip
+    )
     return activated(translation, name, options.FusedActivationFunction())
 
 

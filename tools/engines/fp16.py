@@ -17,14 +17,36 @@ from edge.errors import DataError
 
 LARGEST = 65504.0
 FRAGILE = {
-    "Pow", "Sqrt", "Exp", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "Softmax",
-    "LogSoftmax", "LayerNormalization", "InstanceNormalization", "GroupNormalization",
-}  # fmt: skip
+    "Pow",
+    "Sqrt",
+    "Exp",
+    "ReduceMean",
+    "ReduceSum",
+    "ReduceL2",
+    "ReduceSumSquare",
+    "Softmax",
+    "LogSoftmax",
+    "LayerNormalization",
+    "InstanceNormalization",
+    "GroupNormalization",
+}
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 MOVES = {  # compute nothing that could be rounded
-    "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Slice", "Split",
-    "Identity", "Shape", "Gather", "Cast", "Constant", "Expand",
-}  # fmt: skip
+    "Reshape",
+    "Transpose",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Concat",
+    "Slice",
+    "Split",
+    "Identity",
+    "Shape",
+    "Gather",
+    "Cast",
+    "Constant",
+    "Expand",
+}
 FLOAT_ONLY = {"NonMaxSuppression", "Range", "Constant", "ConstantOfShape", "Cast"}
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 OPSET = 19  # the first whose quantization takes FP16

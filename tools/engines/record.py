@@ -50,9 +50,18 @@ def describe(
 
 def _settings(plan: Plan) -> Dict[str, Any]:
     chosen = (
-        "route", "strongly_typed", "creation_flags", "builder_flags", "cleared_flags",
-        "float32_layers", "profile", "workspace_mb", "dla", "tactic_sources", "timing_cache",
-    )  # fmt: skip
+        "route",
+        "strongly_typed",
+        "creation_flags",
+        "builder_flags",
+        "cleared_flags",
+        "float32_layers",
+        "profile",
+        "workspace_mb",
+        "dla",
+        "tactic_sources",
+        "timing_cache",
+    )
     settings = plan.as_json()
     return {key: settings[key] for key in chosen}
 

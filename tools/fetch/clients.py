@@ -59,9 +59,13 @@ def watched(
         f"downloading {archive}", archive.size or None, "B", quiet
     ) as bar:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=words,
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
             stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        )
         try:
             while process.poll() is None:
                 bar.update(max(0, arrived(folder) - bar.done))

@@ -84,9 +84,7 @@ def solve(stack: Stack, keep: Sequence[int] = ()) -> Efficiencies:
     return Efficiencies(*(float(v) for v in np.exp(_least_squares(residuals, start))))
 
 
-def _least_squares(
-    residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray
-) -> np.ndarray:
+def _least_squares(residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> np.ndarray:
     x, damping = start, 1e-2
     now = residuals(x)
     for _ in range(STEPS):
@@ -128,7 +126,8 @@ def left_out(found: Sequence[Measurement], part: str = "") -> List[Compared]:
 
 def _without(stack: Stack, found: Sequence[Measurement], part: str, name: str) -> np.ndarray:
     keep = [
-        i for i, m in enumerate(found)
+        i
+        for i, m in enumerate(found)
         if m.fitted and (str(getattr(m, part)) if part else str(i)) != name
     ]
     return stack.seconds(solve(stack, keep))

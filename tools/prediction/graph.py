@@ -20,18 +20,52 @@ PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 # Another name for the same numbers: nothing runs.
 VIEWS = frozenset(
     (
-        "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast",
-        "QuantizeLinear", "DequantizeLinear",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "Dropout",
+        "Cast",
+        "QuantizeLinear",
+        "DequantizeLinear",
     )
-)  # fmt: skip
+)
 POINTWISE = frozenset(
     (
-        "Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf",
-        "Exp", "Log", "Softplus", "Elu", "Clip", "Mul", "Add", "Sub", "Div", "Pow", "Sqrt",
-        "Neg", "Abs", "Reciprocal", "Min", "Max", "BatchNormalization", "Where", "Equal",
-        "Greater", "Less", "Floor", "Round",
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Log",
+        "Softplus",
+        "Elu",
+        "Clip",
+        "Mul",
+        "Add",
+        "Sub",
+        "Div",
+        "Pow",
+        "Sqrt",
+        "Neg",
+        "Abs",
+        "Reciprocal",
+        "Min",
+        "Max",
+        "BatchNormalization",
+        "Where",
+        "Equal",
+        "Greater",
+        "Less",
+        "Floor",
+        "Round",
     )
-)  # fmt: skip
+)
 
 
 class Group:
@@ -130,9 +164,7 @@ def _size(shapes: Dict[str, List[int]], name: str) -> int:
     return 0 if shape is None else int(np.prod(shape, dtype=np.int64))
 
 
-def _layer(
-    group: Group, shapes: Dict[str, List[int]], ends: bool, source: str
-) -> Layer:
+def _layer(group: Group, shapes: Dict[str, List[int]], ends: bool, source: str) -> Layer:
     read = sum(_size(shapes, n) for n in group.inputs)
     written = sum(_size(shapes, n) for n in group.outputs)
     node = group.product
@@ -140,8 +172,10 @@ def _layer(
         return Layer("move", 0, 0, 0, 1, 0, read, written)
     place = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
     if not _size(shapes, place) or not _size(shapes, node.input[1]):
-        raise DataError(f"{source}: the sizes around {node.name or node.output[0]} are open; give "
-                        "the graph a fixed height and width")
+        raise DataError(
+            f"{source}: the sizes around {node.name or node.output[0]} are open; give "
+            "the graph a fixed height and width"
+        )
     product = _convolution if node.op_type in PRODUCTS[:2] else _matrix
     kind, sizes = product(node, shapes)
     weights = _size(shapes, node.input[1]) if node.input[1] not in group.read else 0

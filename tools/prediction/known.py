@@ -26,13 +26,23 @@ VGGS = {
 }
 # Expansion, channels, repeats, stride, window.
 MOBILENET_V2 = (
-    (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3),
-    (6, 160, 3, 2, 3), (6, 320, 1, 1, 3),
-)  # fmt: skip
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 32, 3, 2, 3),
+    (6, 64, 4, 2, 3),
+    (6, 96, 3, 1, 3),
+    (6, 160, 3, 2, 3),
+    (6, 320, 1, 1, 3),
+)
 MNASNET_B1 = (
-    (1, 16, 1, 1, 3), (3, 24, 3, 2, 3), (3, 40, 3, 2, 5), (6, 80, 3, 2, 5), (6, 96, 2, 1, 3),
-    (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
-)  # fmt: skip
+    (1, 16, 1, 1, 3),
+    (3, 24, 3, 2, 3),
+    (3, 40, 3, 2, 5),
+    (6, 80, 3, 2, 5),
+    (6, 96, 2, 1, 3),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
 
 
 def half(size: Size) -> Size:
@@ -132,12 +142,16 @@ def yolov3(px: int) -> List[Layer]:
         width = channels // 2
         inputs = channels + (width // 1 if level else 0)
         for repeat in range(3):
-            found += [conv(size, inputs if not repeat else channels, width),
-                      conv(size, width, channels, 3)]
+            found += [
+                conv(size, inputs if not repeat else channels, width),
+                conv(size, width, channels, 3),
+            ]
         found.append(conv(size, channels, 255))
         if level < 2:
-            found += [conv(size, width, width // 2),
-                      move(size[0] * size[1] * width // 2, size[0] * size[1] * width * 2)]
+            found += [
+                conv(size, width, width // 2),
+                move(size[0] * size[1] * width // 2, size[0] * size[1] * width * 2),
+            ]
     return found
 
 

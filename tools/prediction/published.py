@@ -46,18 +46,33 @@ class Measurement(NamedTuple):
 
 # Frames per second.
 TORCH2TRT = {
-    "resnet18": 722, "resnet34": 396, "resnet50": 326, "resnet101": 175, "resnet152": 122,
-    "vgg11": 201, "vgg13": 165, "vgg16": 139, "vgg19": 120, "mobilenet_v2": 723,
-    "mnasnet@0.5": 883, "mnasnet@0.75": 751, "mnasnet@1.0": 667, "mnasnet@1.3": 573,
-}  # fmt: skip
+    "resnet18": 722,
+    "resnet34": 396,
+    "resnet50": 326,
+    "resnet101": 175,
+    "resnet152": 122,
+    "vgg11": 201,
+    "vgg13": 165,
+    "vgg16": 139,
+    "vgg19": 120,
+    "mobilenet_v2": 723,
+    "mnasnet@0.5": 883,
+    "mnasnet@0.75": 751,
+    "mnasnet@1.0": 667,
+    "mnasnet@1.3": 573,
+}
 # Milliseconds in FP16, INT8.
 ULTRALYTICS: Dict[str, Tuple[Tuple[float, float], ...]] = {
     "agx-orin-64:MAXN": ((2.60, 2.45), (3.68, 3.01), (6.79, 5.12), (8.11, 6.60), (13.66, 9.78)),
     "orin-nx-16:MAXN": ((4.85, 4.37), (7.55, 5.63), (14.45, 10.19), (18.53, 13.36), (35.99, 22.32)),
     "orin-nano-8:MAXN-SUPER": (
-        (4.91, 3.91), (7.30, 5.25), (13.99, 9.58), (17.57, 12.37), (32.94, 20.72)
+        (4.91, 3.91),
+        (7.30, 5.25),
+        (13.99, 9.58),
+        (17.57, 12.37),
+        (32.94, 20.72),
     ),
-}  # fmt: skip
+}
 XAVIER = "agx-xavier:MAXN"
 OTHERS = [
     Measurement("tkdnn", "yolov4-tiny", XAVIER, "fp16", 1, 3.48334, False),

@@ -22,8 +22,10 @@ LOOP = (
 def steps(found: Sequence[Step]) -> str:
     """One line a board, mode and number of people."""
     lines = [LABEL, LOOP, ""]
-    lines.append(f"{'board and mode':<26}{'people':>7}{'step ms':>9}{'pose':>8}{'detector':>10}"
-                 f"{'FPS':>8}   nine of ten within")
+    lines.append(
+        f"{'board and mode':<26}{'people':>7}{'step ms':>9}{'pose':>8}{'detector':>10}"
+        f"{'FPS':>8}   nine of ten within"
+    )
     for step in found:
         case = step.case
         detector = f"{step.detector_ms:.1f}/{case.every}" if case.detector else "-"
@@ -37,8 +39,12 @@ def steps(found: Sequence[Step]) -> str:
 
 def goals(found: Dict[str, List[List[Step]]], target: Dict[str, float]) -> str:
     """Which configuration reaches what is asked of a board; rows of steps, one per people."""
-    lines = [LABEL, LOOP, "A cell: detector interval that reaches it, and FPS; `?` = reached as "
-             "predicted, not at the long end of the error band; `no` = not even every 5th."]
+    lines = [
+        LABEL,
+        LOOP,
+        "A cell: detector interval that reaches it, and FPS; `?` = reached as "
+        "predicted, not at the long end of the error band; `no` = not even every 5th.",
+    ]
     for board, rows in found.items():
         first = rows[0][0].case
         lines += ["", f"{target[board]:g} FPS on {board} {first.mode.name}"]
@@ -64,8 +70,10 @@ def check(compared: Dict[str, List[Compared]]) -> str:
     """Every published time beside its prediction by a fit that has not seen that network."""
     rows = compared["network"]
     lines = [LABEL, "Each row is predicted by a fit without any measurement of its network.", ""]
-    lines.append(f"{'source':<12}{'network':<20}{'board and mode':<25}{'':<6}{'batch':<7}"
-                 f"{'published':>10}{'predicted':>10}{'error':>8}")
+    lines.append(
+        f"{'source':<12}{'network':<20}{'board and mode':<25}{'':<6}{'batch':<7}"
+        f"{'published':>10}{'predicted':>10}{'error':>8}"
+    )
     for one in rows:
         m = one.measurement
         note = "" if m.fitted else "  only checked"

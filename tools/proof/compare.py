@@ -139,9 +139,7 @@ def similarity(a: Poses, b: Poses, skeleton: Skeleton) -> np.ndarray:
     return np.where(weights.any(1), np.array(oks, np.float64), np.nan)
 
 
-def agreed(
-    truth: Poses, found: Poses, skeleton: Skeleton, least_oks: float
-) -> np.ndarray:
+def agreed(truth: Poses, found: Poses, skeleton: Skeleton, least_oks: float) -> np.ndarray:
     """[N,K] bool: keypoints of one frame that were found again, of people who hardly moved."""
     rows, columns = pairs(truth.boxes, found.boxes)
     similar = similarity(truth.take(rows), found.take(columns), skeleton)

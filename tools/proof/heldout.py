@@ -134,9 +134,7 @@ def _results(held: Held, opened: Opened, label: str, quiet: bool) -> Results:
     return Results(opened.skeleton, people, poses)
 
 
-def compared(
-    truth: Results, found: Results, sure: Optional[List[np.ndarray]] = None
-) -> Figures:
+def compared(truth: Results, found: Results, sure: Optional[List[np.ndarray]] = None) -> Figures:
     """FP32 against a candidate, whatever the model gives; `sure` as in `compare.poses`."""
     if truth.skeleton is None:
         return compare.detections(truth.people, found.people)

@@ -80,9 +80,7 @@ def _accuse(
         outcome.steps += [f"only {name}: {line}" for line in alone.failures]
 
 
-def _step_back(
-    outcome: Outcome, name: str, floats: Files, attempt: Try, relax: Relax
-) -> None:
+def _step_back(outcome: Outcome, name: str, floats: Files, attempt: Try, relax: Relax) -> None:
     """One network: more float layers; wholly float if that does not do."""
     for share in SHARES:
         relaxed = relax(name, share) if outcome.trial.failures else None

@@ -190,4 +190,3 @@ def tensors_read(graph: Graph) -> List[str]:
     """Whose reach is needed."""
     names = [user.input[0] for tie in ties(graph) for user in tie.users]
     return list(dict.fromkeys(names))
-

@@ -18,9 +18,7 @@ STEPS = 127
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh")
 
 
-def quantize(
-    model: onnx.ModelProto, plan: Plan, ranges: Mapping[str, float]
-) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, plan: Plan, ranges: Mapping[str, float]) -> onnx.ModelProto:
     """The same network with INT8 inputs and weights.
 
     Args:
@@ -153,9 +151,7 @@ def _opset_problems(model: onnx.ModelProto) -> List[str]:
     return found
 
 
-def _pair_problems(
-    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
-) -> List[str]:
+def _pair_problems(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> List[str]:
     zero = constants.get(node.input[2]) if len(node.input) > 2 else None
     if zero is None:
         return [f"{node.name}: has no zero point, so its type is uint8"]

@@ -84,9 +84,7 @@ def finish(
     return found
 
 
-def _ways(
-    plan: Plan, counted: Mapping[str, Histogram], methods: Sequence[str]
-) -> List[Way]:
+def _ways(plan: Plan, counted: Mapping[str, Histogram], methods: Sequence[str]) -> List[Way]:
     ways = []
     for method in methods:
         ranges = read_ranges(counted, method)
@@ -96,14 +94,12 @@ def _ways(
     return ways
 
 
-def _try(
-    trial: Trial, found: Found, way: Way, batches: Dict[str, Batches], fit: bool
-) -> float:
+def _try(trial: Trial, found: Found, way: Way, batches: Dict[str, Batches], fit: bool) -> float:
     """Error of a way with its corrections, with its handicap; keep it if it is the best."""
     plain = quantize(trial.model, way.plan, way.ranges)
-    models = {"fitted" if fit else "corrected": correct(
-        trial.model, plain, way.plan, batches, fit=fit
-    )}
+    models = {
+        "fitted" if fit else "corrected": correct(trial.model, plain, way.plan, batches, fit=fit)
+    }
     if not fit:
         models["as is"] = plain
     least = float("inf")

@@ -14,9 +14,25 @@ from edge.capture._synthetic.scene import Setup
 from edge.errors import ConfigError
 
 _OPTIONS = (
-    "people", "motion", "clip", "seed", "fps", "frames", "rate", "width", "height", "view",
-    "camera", "event_s", "markers", "stall_at", "stall_s", "garbage_at", "resize_at", "fail_at",
-)  # fmt: skip
+    "people",
+    "motion",
+    "clip",
+    "seed",
+    "fps",
+    "frames",
+    "rate",
+    "width",
+    "height",
+    "view",
+    "camera",
+    "event_s",
+    "markers",
+    "stall_at",
+    "stall_s",
+    "garbage_at",
+    "resize_at",
+    "fail_at",
+)
 _MOST = 1 << 40
 NEVER = -1
 

@@ -16,10 +16,22 @@ import numpy as np
 from edge.capture._synthetic import face as head
 
 SEGMENTS = (
-    "pelvis", "chest", "head", "left_upper_arm", "left_forearm", "left_hand", "right_upper_arm",
-    "right_forearm", "right_hand", "left_thigh", "left_shank", "left_foot", "right_thigh",
-    "right_shank", "right_foot",
-)  # fmt: skip
+    "pelvis",
+    "chest",
+    "head",
+    "left_upper_arm",
+    "left_forearm",
+    "left_hand",
+    "right_upper_arm",
+    "right_forearm",
+    "right_hand",
+    "left_thigh",
+    "left_shank",
+    "left_foot",
+    "right_thigh",
+    "right_shank",
+    "right_foot",
+)
 PARENTS = (-1, 0, 1, 1, 3, 4, 1, 6, 7, 0, 9, 10, 0, 12, 13)
 AT: Dict[str, int] = {name: i for i, name in enumerate(SEGMENTS)}
 
@@ -38,13 +50,23 @@ def _right(place: Tuple[float, float, float]) -> Tuple[float, float, float]:
 # Where each segment's own origin (its upper joint) is, in its parent's frame.
 ORIGINS = np.array(
     [
-        (0, 0, 0), (0, 0, 0.06), (0, 0, 0.255),
-        _SHOULDER, (0, 0, -UPPER_ARM), (0, 0, -FOREARM),
-        _right(_SHOULDER), (0, 0, -UPPER_ARM), (0, 0, -FOREARM),
-        _HIP, (0, 0, -THIGH), (0, 0, -SHANK),
-        _right(_HIP), (0, 0, -THIGH), (0, 0, -SHANK),
+        (0, 0, 0),
+        (0, 0, 0.06),
+        (0, 0, 0.255),
+        _SHOULDER,
+        (0, 0, -UPPER_ARM),
+        (0, 0, -FOREARM),
+        _right(_SHOULDER),
+        (0, 0, -UPPER_ARM),
+        (0, 0, -FOREARM),
+        _HIP,
+        (0, 0, -THIGH),
+        (0, 0, -SHANK),
+        _right(_HIP),
+        (0, 0, -THIGH),
+        (0, 0, -SHANK),
     ]
-)  # fmt: skip
+)
 
 _TOES_AND_HEEL = ((0.112, -0.012, -0.036), (0.090, 0.030, -0.036), (-0.034, 0.0, -0.033))
 
@@ -93,15 +115,20 @@ def _side(side: str) -> List[Solid]:
     names = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
     upper, fore, palm, thigh, shank, foot = (f"{side}_{name}" for name in names)
     return [
-        _solid(f"{side}_trunk", ("pelvis", (0, 0.044 * y, 0.01)), ("chest", (0, 0.060 * y, 0.175)),
-               0.052, 0.056),
+        _solid(
+            f"{side}_trunk",
+            ("pelvis", (0, 0.044 * y, 0.01)),
+            ("chest", (0, 0.060 * y, 0.175)),
+            0.052,
+            0.056,
+        ),
         _solid(upper, (upper, (0, 0, -0.004)), (fore, zero), 0.032, 0.024),
         _solid(fore, (fore, zero), (palm, zero), 0.024, 0.016),
         _solid(palm, (palm, (0, 0, -0.010)), (palm, (0, 0, -0.046)), 0.016, 0.020),
         _solid(thigh, (thigh, (0, 0, -0.012)), (shank, zero), 0.052, 0.035),
         _solid(shank, (shank, zero), (foot, zero), 0.033, 0.022),
         _solid(foot, (foot, (-0.018, 0, -0.019)), (foot, (0.090, 0.004 * y, -0.025)), 0.020, 0.014),
-    ]  # fmt: skip
+    ]
 
 
 SOLIDS = (
@@ -119,9 +146,17 @@ RADII = np.array([s.radii for s in SOLIDS])  # [S,2]
 # solid is in front of it. Body and feet, then face, then hands.
 COVER = np.array(
     [0.030, 0.028, 0.028, 0.030, 0.030]
-    + [0.072] * 2 + [0.045] * 2 + [0.034] * 2 + [0.090] * 2 + [0.056] * 2 + [0.045] * 2
-    + [0.022] * 6 + [0.040] * 17 + [0.030] * 51 + [0.030] * 42
-)  # fmt: skip
+    + [0.072] * 2
+    + [0.045] * 2
+    + [0.034] * 2
+    + [0.090] * 2
+    + [0.056] * 2
+    + [0.045] * 2
+    + [0.022] * 6
+    + [0.040] * 17
+    + [0.030] * 51
+    + [0.030] * 42
+)
 
 
 @dataclass(frozen=True)
@@ -140,14 +175,26 @@ class Bodies:
         """The same people elsewhere; by: [N,3] metres."""
         step = by[:, None]
         return Bodies(
-            self.joints + step, self.frames, self.keypoints + step, self.starts + step,
-            self.ends + step, self.radii, self.stature,
-        )  # fmt: skip
+            self.joints + step,
+            self.frames,
+            self.keypoints + step,
+            self.starts + step,
+            self.ends + step,
+            self.radii,
+            self.stature,
+        )
 
     def take(self, rows: np.ndarray) -> Bodies:
         """Some of them, in that order."""
-        arrays = (self.joints, self.frames, self.keypoints, self.starts, self.ends, self.radii,
-                  self.stature)  # fmt: skip
+        arrays = (
+            self.joints,
+            self.frames,
+            self.keypoints,
+            self.starts,
+            self.ends,
+            self.radii,
+            self.stature,
+        )
         return Bodies(*[a[rows] for a in arrays])
 
     @property

@@ -91,8 +91,13 @@ def _to_ours(rest: np.ndarray, where: Dict[str, int], name: str) -> np.ndarray:
 
 def _fit(segment: str, rest: np.ndarray, where: Dict[str, int], to_ours: np.ndarray) -> np.ndarray:
     """[3,3] the least turn that lays our hanging limb along the file's bone at rest."""
-    ends = {"upper_arm": "forearm", "forearm": "hand", "hand": "hand", "thigh": "shank",
-            "shank": "foot"}  # fmt: skip
+    ends = {
+        "upper_arm": "forearm",
+        "forearm": "hand",
+        "hand": "hand",
+        "thigh": "shank",
+        "shank": "foot",
+    }
     side, _, role = segment.partition("_")
     if role not in ends:
         return np.eye(3)

@@ -52,9 +52,11 @@ class Clip:
         share = np.clip(place - first, 0, 1)
         mix = _square(_between(self.frames, first, after, share))
         return Posture(
-            mix, STATURE_M * _between(self.lift, first, after, share),
-            _between(self.travel, first, after, share), np.full((len(t_s), 2), _CURL),
-        )  # fmt: skip
+            mix,
+            STATURE_M * _between(self.lift, first, after, share),
+            _between(self.travel, first, after, share),
+            np.full((len(t_s), 2), _CURL),
+        )
 
 
 def settle(frames: np.ndarray, root: np.ndarray, interval_s: float, loops: bool) -> Clip:
@@ -101,5 +103,3 @@ def _square(axes: np.ndarray) -> np.ndarray:
     y = axes[..., 1] - x * (x * axes[..., 1]).sum(-1, keepdims=True)
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)
     return np.stack([x, y, np.cross(x, y)], axis=-1)
-
-

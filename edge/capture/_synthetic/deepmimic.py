@@ -17,10 +17,19 @@ from edge.capture._synthetic.clip import Clip, settle
 from edge.errors import DataError
 
 _ANGLES = (  # segment and how many numbers: 4 = quaternion w x y z, 1 = hinge
-    ("chest", 4), ("head", 4), ("right_thigh", 4), ("right_shank", 1), ("right_foot", 4),
-    ("right_upper_arm", 4), ("right_forearm", 1), ("left_thigh", 4), ("left_shank", 1),
-    ("left_foot", 4), ("left_upper_arm", 4), ("left_forearm", 1),
-)  # fmt: skip
+    ("chest", 4),
+    ("head", 4),
+    ("right_thigh", 4),
+    ("right_shank", 1),
+    ("right_foot", 4),
+    ("right_upper_arm", 4),
+    ("right_forearm", 1),
+    ("left_thigh", 4),
+    ("left_shank", 1),
+    ("left_foot", 4),
+    ("left_upper_arm", 4),
+    ("left_forearm", 1),
+)
 _NUMBERS = 1 + 3 + 4 + sum(n for _, n in _ANGLES)
 _LEG_M = 0.421546 + 0.409870  # thigh and shank of DeepMimic's humanoid
 _Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # its axes to ours

@@ -19,8 +19,17 @@ _SHIFT = 4
 _FAR_PX = 8000.0  # OpenCV's fixed-point drawing overflows beyond
 SKIN, HAIR, SHIRT, TROUSERS, SHOES = range(5)
 
-_PART_COLOURS = {"head": HAIR, "neck": SKIN, "trunk": SHIRT, "upper_arm": SHIRT, "forearm": SKIN,
-                 "hand": SKIN, "thigh": TROUSERS, "shank": TROUSERS, "foot": SHOES}  # fmt: skip
+_PART_COLOURS = {
+    "head": HAIR,
+    "neck": SKIN,
+    "trunk": SHIRT,
+    "upper_arm": SHIRT,
+    "forearm": SKIN,
+    "hand": SKIN,
+    "thigh": TROUSERS,
+    "shank": TROUSERS,
+    "foot": SHOES,
+}
 _NAMES = [s.name for s in SOLIDS]
 _COLOUR_OF = np.array([_PART_COLOURS[n.replace("left_", "").replace("right_", "")] for n in _NAMES])
 _HEAD = _NAMES.index("head")
@@ -147,8 +156,13 @@ class Painter:
         scale = points[8, 1] - seen.keypoints[person, _FACE_FIRST + 27, 1]
         forehead = self._camera.project(brow)
         skin = self._skin[person] * self._light[person, _HEAD]
-        cv2.fillConvexPoly(self._image, _hull(np.concatenate([points[:17], forehead])),
-                           skin.tolist(), cv2.LINE_AA, _SHIFT)  # fmt: skip
+        cv2.fillConvexPoly(
+            self._image,
+            _hull(np.concatenate([points[:17], forehead])),
+            skin.tolist(),
+            cv2.LINE_AA,
+            _SHIFT,
+        )
         if abs(scale) > 5 and facing > 0.1:
             self._marks(points, skin, self._hair[person])
 
@@ -177,8 +191,9 @@ class Painter:
         depth = float(seen.bodies.keypoints[person, root, 2])
         width_m = _FINGER * float(seen.bodies.stature[person])
         thick = max(1, round(width_m * self._camera.focal_px / depth))
-        cv2.polylines(self._image, chains, False, (colour * 0.93).tolist(), thick, cv2.LINE_AA,
-                      _SHIFT)  # fmt: skip
+        cv2.polylines(
+            self._image, chains, False, (colour * 0.93).tolist(), thick, cv2.LINE_AA, _SHIFT
+        )
 
 
 def _outlines(seen: Seen) -> np.ndarray:

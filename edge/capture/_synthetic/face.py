@@ -25,9 +25,16 @@ _INNER_LOW = [(0.0, -5.8), (-0.8, -5.7)]
 
 # Drawn as lines: first and last face point, whether closed.
 FACE_LINES = (
-    (0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False),
-    (36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True),
-)  # fmt: skip
+    (0, 16, False),
+    (17, 21, False),
+    (22, 26, False),
+    (27, 30, False),
+    (31, 35, False),
+    (36, 41, True),
+    (42, 47, True),
+    (48, 59, True),
+    (60, 67, True),
+)
 
 # Each finger of a left hand that hangs down, palm inwards: where its first joint is, the lengths
 # of its bones to the tip, and how far each joint bends in a fist (degrees).
@@ -72,10 +79,23 @@ def _face() -> np.ndarray:
     inner, inner_low = _laid(_INNER_LIP), _laid(_INNER_LOW)
     left_eye = _mirrored(eye[:4]) + _mirrored(eye[4:])
     return np.array(
-        _jaw() + brow + _mirrored(brow) + nose + nostrils + _mirrored(nostrils[:2])
-        + eye + left_eye + upper + _mirrored(upper[:3]) + _mirrored(lower[1:]) + lower
-        + inner + _mirrored(inner[:2]) + _mirrored(inner_low[1:]) + inner_low
-    )  # fmt: skip
+        _jaw()
+        + brow
+        + _mirrored(brow)
+        + nose
+        + nostrils
+        + _mirrored(nostrils[:2])
+        + eye
+        + left_eye
+        + upper
+        + _mirrored(upper[:3])
+        + _mirrored(lower[1:])
+        + lower
+        + inner
+        + _mirrored(inner[:2])
+        + _mirrored(inner_low[1:])
+        + inner_low
+    )
 
 
 FACE = _face() * CM + HEAD_CENTRE  # [68,3] statures from the base of the neck

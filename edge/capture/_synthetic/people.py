@@ -55,9 +55,7 @@ class People:
         lane_m: walkers appear and vanish this far to the sides.
     """
 
-    def __init__(
-        self, motions: Sequence[Motion], seed: int, event_s: float, lane_m: float
-    ) -> None:
+    def __init__(self, motions: Sequence[Motion], seed: int, event_s: float, lane_m: float) -> None:
         self.motions = list(motions)
         self._seed, self._event_s, self._lane_m = seed, event_s, lane_m
         self._known: Dict[int, Tuple[int, Traits]] = {}

@@ -179,8 +179,11 @@ class Scene:
         bodies, cover = seen.bodies, COVER * seen.bodies.stature[:, None]
         out = np.zeros(seen.keypoints.shape[:2], bool)
         for i, near in enumerate(_overlaps(seen.boxes)):  # who is elsewhere hides nothing
-            solids = (bodies.starts[near].reshape(-1, 3), bodies.ends[near].reshape(-1, 3),
-                      bodies.radii[near].reshape(-1, 2))  # fmt: skip
+            solids = (
+                bodies.starts[near].reshape(-1, 3),
+                bodies.ends[near].reshape(-1, 3),
+                bodies.radii[near].reshape(-1, 2),
+            )
             out[i] = hidden(bodies.keypoints[i], cover[i], *solids)
         return out
 
@@ -211,6 +214,11 @@ def _about_z(heading: np.ndarray) -> np.ndarray:
 
 def _seen_from(camera: Pinhole, bodies: Bodies) -> Bodies:
     return Bodies(
-        camera.look(bodies.joints), camera.rotation @ bodies.frames, camera.look(bodies.keypoints),
-        camera.look(bodies.starts), camera.look(bodies.ends), bodies.radii, bodies.stature,
-    )  # fmt: skip
+        camera.look(bodies.joints),
+        camera.rotation @ bodies.frames,
+        camera.look(bodies.keypoints),
+        camera.look(bodies.starts),
+        camera.look(bodies.ends),
+        bodies.radii,
+        bodies.stature,
+    )

@@ -70,9 +70,7 @@ def enumerate_interval(
     io: Io, fd: int, index: int, pixelformat: int, width: int, height: int
 ) -> Optional[raw.FrameInterval]:
     """The frame interval number `index` at a size; None after the last or when not told."""
-    interval = raw.FrameInterval(
-        index=index, pixel_format=pixelformat, width=width, height=height
-    )
+    interval = raw.FrameInterval(index=index, pixel_format=pixelformat, width=width, height=height)
     return interval if _any(io, fd, raw.ENUM_FRAMEINTERVALS, interval) else None
 
 

@@ -102,8 +102,12 @@ def agree(io: Io, fd: int, wish: Wish, max_megapixels: float) -> Picture:
     if (picture.width, picture.height) != (wish.width, wish.height):
         log.warning(
             "%s: asked for %dx%d, the camera gives %dx%d",
-            wish.device, wish.width, wish.height, picture.width, picture.height,
-        )  # fmt: skip
+            wish.device,
+            wish.width,
+            wish.height,
+            picture.width,
+            picture.height,
+        )
     rate_hz = calls.set_interval(io, fd, wish.rate_hz)
     return replace(picture, rate_hz=rate_hz) if rate_hz else picture
 
@@ -127,8 +131,11 @@ def _picture(wish: Wish, name: str, pix: raw.PixelFormat) -> Picture:
 def _choose(io: Io, fd: int, wish: Wish) -> str:
     """The format nearest to the wish: size first, then rate, then the least work."""
     offered = _offered(io, fd)
-    ranked = [(_miss(io, fd, wish, name), i, name) for i, name in enumerate(KINDS)
-              if name in offered and wish.usable(name)]  # fmt: skip
+    ranked = [
+        (_miss(io, fd, wish, name), i, name)
+        for i, name in enumerate(KINDS)
+        if name in offered and wish.usable(name)
+    ]
     if not ranked:
         raise ConfigError(_nothing(wish, offered))
     return min(ranked)[2]

@@ -95,9 +95,11 @@ class Recall:
         anchors = body[:, _ANCHORS]
         for frame, rows in zip(frames, rows_of(which, len(frames))):
             self._known[frame.camera] = (
-                ids[rows], parts.keypoints[rows], parts.scores[rows], anchors[rows],
-            )  # fmt: skip
-
+                ids[rows],
+                parts.keypoints[rows],
+                parts.scores[rows],
+                anchors[rows],
+            )
 
     def forget(self, frames: Sequence[Frame]) -> None:
         """Nobody was there."""

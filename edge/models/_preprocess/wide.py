@@ -65,9 +65,7 @@ def widened(picture: np.ndarray, matrix: np.ndarray, size: geometry.Size) -> np.
     return wide
 
 
-def _region(
-    matrix: np.ndarray, size: geometry.Size, shape: Tuple[int, ...]
-) -> Optional[Region]:
+def _region(matrix: np.ndarray, size: geometry.Size, shape: Tuple[int, ...]) -> Optional[Region]:
     """Every pixel that a crop reads of a picture; None if it reads none or is no crop."""
     (a, b, x), (c, d, y) = matrix.tolist()
     area = a * d - b * c

@@ -101,8 +101,14 @@ class Importer:
             return self._registered(image, pitch, after)
 
     def _image(self, fd: int, pitch: int, rows: int) -> int:
-        pairs = [(_WIDTH, pitch), (_HEIGHT, rows), (_FOURCC, _R8), (_FD, fd), (_OFFSET, 0),
-                 (_PITCH, pitch)]  # fmt: skip
+        pairs = [
+            (_WIDTH, pitch),
+            (_HEIGHT, rows),
+            (_FOURCC, _R8),
+            (_FD, fd),
+            (_OFFSET, 0),
+            (_PITCH, pitch),
+        ]
         flat = [n for pair in pairs for n in pair] + [_NONE]
         attributes = (ctypes.c_int * len(flat))(*flat)
         image = self._create(self.display, None, _LINUX_DMA_BUF, None, attributes)
@@ -112,11 +118,20 @@ class Importer:
 
     def _registered(self, image: int, pitch: int, after: Callable[[], None]) -> ImportedBuffer:
         resource, frame = ctypes.c_void_p(), EglFrame()
-        self._must("cuGraphicsEGLRegisterImage", ctypes.byref(resource), ctypes.c_void_p(image),
-                   ctypes.c_uint(_READ_ONLY))  # fmt: skip
+        self._must(
+            "cuGraphicsEGLRegisterImage",
+            ctypes.byref(resource),
+            ctypes.c_void_p(image),
+            ctypes.c_uint(_READ_ONLY),
+        )
         try:
-            self._must("cuGraphicsResourceGetMappedEglFrame", ctypes.byref(frame), resource,
-                       ctypes.c_uint(0), ctypes.c_uint(0))  # fmt: skip
+            self._must(
+                "cuGraphicsResourceGetMappedEglFrame",
+                ctypes.byref(frame),
+                resource,
+                ctypes.c_uint(0),
+                ctypes.c_uint(0),
+            )
             if frame.frame_type != _PITCHED or frame.pitch != pitch or not frame.planes[0]:
                 raise UnavailableError(
                     f"CUDA sees the camera's buffer with rows of {frame.pitch} bytes, not {pitch}"

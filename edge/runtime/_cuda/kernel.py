@@ -43,8 +43,9 @@ class Function:
         packed = [_argument(a) for a in args]
         size = [tuple([int(n) for n in (*shape, 1, 1)[:3]]) for shape in (grid, block)]
         with self._device.active(f"kernel {self.name}"):
-            self._function(*packed, grid=size[0], block=size[1], stream=stream.handle,
-                           shared=shared_bytes)
+            self._function(
+                *packed, grid=size[0], block=size[1], stream=stream.handle, shared=shared_bytes
+            )
 
 
 def _argument(value: Any) -> Any:

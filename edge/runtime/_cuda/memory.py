@@ -17,8 +17,17 @@ from edge.errors import InternalError, UnavailableError
 from edge.runtime._cuda.context import Active, drv, one_line
 from edge.runtime._cuda.kernel import Function, Module
 
-__all__ = ["DEVICE", "MAPPED", "PAIR", "Buffer", "Device", "Function", "Module", "Stream",
-           "open_device"]  # fmt: skip
+__all__ = [
+    "DEVICE",
+    "MAPPED",
+    "PAIR",
+    "Buffer",
+    "Device",
+    "Function",
+    "Module",
+    "Stream",
+    "open_device",
+]
 
 MAPPED, PAIR, DEVICE = "mapped", "pair", "device"
 # CU_STREAM_NON_BLOCKING of cuda.h, which PyCUDA gives no name: the stream does not wait for the
@@ -165,15 +174,17 @@ class Buffer:
         """Queue the copy to the GPU; nothing to do where both see the same memory."""
         if self.kind == PAIR:
             stop = start + (self.nbytes - start if nbytes is None else nbytes)
-            self._copied(drv.memcpy_htod_async, self.pointer + start, self._part(start, stop),
-                         stream.handle)
+            self._copied(
+                drv.memcpy_htod_async, self.pointer + start, self._part(start, stop), stream.handle
+            )
 
     def download(self, stream: Stream, nbytes: Optional[int] = None, start: int = 0) -> None:
         """Queue the copy to the host; it is there after the stream was synchronised."""
         if self.kind == PAIR:
             stop = start + (self.nbytes - start if nbytes is None else nbytes)
-            self._copied(drv.memcpy_dtoh_async, self._part(start, stop), self.pointer + start,
-                         stream.handle)
+            self._copied(
+                drv.memcpy_dtoh_async, self._part(start, stop), self.pointer + start, stream.handle
+            )
 
     def _part(self, start: int, stop: int) -> np.ndarray:
         if self.host is None or not 0 <= start <= stop <= self.nbytes:

@@ -69,9 +69,7 @@ class Stage:
         return place
 
     def _free(self, frame: Frame, nbytes: int) -> _Place:
-        found: Optional[_Place] = next(
-            (p for p in self._places if p.free_for(nbytes)), None
-        )
+        found: Optional[_Place] = next((p for p in self._places if p.free_for(nbytes)), None)
         if found is None:
             found = _Place(self._device.buffer(nbytes, what=f"frames of {frame.camera}"), frame)
             self._places.append(found)

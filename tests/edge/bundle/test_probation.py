@@ -58,10 +58,15 @@ def test_a_bundle_becomes_a_signed_models_folder(tmp_path: Path) -> None:
     assert (slot, version) == ("a", 3)
     assert here.state() == State(), "installing switches nothing"
     here.switch(slot, version)
-    table = config.build(config.Config, {
-        "models": {"dir": str(here.path("a"))}, "trust": {"key_file": str(public(tmp_path))},
-        "detect": {"model": "twobox"}, "pose": {"model": "standing"},
-    })  # fmt: skip
+    table = config.build(
+        config.Config,
+        {
+            "models": {"dir": str(here.path("a"))},
+            "trust": {"key_file": str(public(tmp_path))},
+            "detect": {"model": "twobox"},
+            "pose": {"model": "standing"},
+        },
+    )
     from edge.loop.assemble import Models
 
     Models(table).close()
@@ -112,15 +117,29 @@ def test_foreign_and_unsigned_and_missing(tmp_path: Path) -> None:
     [
         {"schema": "models/1", "files": {}},
         {"schema": "models/1", "files": {}, "bundle": {"version": "1", "name": ""}, "sizes": {}},
-        {"schema": "models/1", "files": {"a": "0" * 64}, "bundle": {"version": 1, "name": ""},
-         "sizes": {}},
-        {"schema": "models/1", "files": {"a": "0" * 64}, "bundle": {"version": 1, "name": ""},
-         "sizes": {"a": -1}},
-        {"schema": "models/1", "files": {"../a": "0" * 64}, "bundle": {"version": 1, "name": ""},
-         "sizes": {"../a": 0}},
-        {"schema": "other", "files": {}}, [], 1,
+        {
+            "schema": "models/1",
+            "files": {"a": "0" * 64},
+            "bundle": {"version": 1, "name": ""},
+            "sizes": {},
+        },
+        {
+            "schema": "models/1",
+            "files": {"a": "0" * 64},
+            "bundle": {"version": 1, "name": ""},
+            "sizes": {"a": -1},
+        },
+        {
+            "schema": "models/1",
+            "files": {"../a": "0" * 64},
+            "bundle": {"version": 1, "name": ""},
+            "sizes": {"../a": 0},
+        },
+        {"schema": "other", "files": {}},
+        [],
+        1,
     ],
-)  # fmt: skip
+)
 def test_signed_nonsense_is_no_bundle(tmp_path: Path, table: Any) -> None:
     manifest = json.dumps(table).encode()
     path = tmp_path / "x"
@@ -180,8 +199,11 @@ def test_a_damaged_state_falls_back_to_the_installation(tmp_path: Path, damage: 
 
 @pytest.mark.parametrize(("where", "refused"), [(durable, "write"), (Path, "replace")])
 def test_a_damaged_state_on_a_full_disk_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    where: Any, refused: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: Any,
+    refused: str,
 ) -> None:
     def full(*anything: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -293,8 +315,9 @@ class Stage:
         if self.error:
             raise self.error
         found = Detections(self.boxes, np.ones(len(self.boxes), np.float32))
-        return [Poses.of_boxes(found, 17, "coco17") if people is not None else found
-                for _ in frames]  # fmt: skip
+        return [
+            Poses.of_boxes(found, 17, "coco17") if people is not None else found for _ in frames
+        ]
 
 
 class Nets:
@@ -350,11 +373,15 @@ class Loop:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Config:
     monkeypatch.setattr("edge.bundle.probation.Models", Nets)
     monkeypatch.setattr(Nets, "made", [])
-    return config.build(config.Config, {
-        "state": {"dir": str(tmp_path)}, "models": {"dir": "installed"},
-        "trust": {"key_file": str(public(tmp_path))},
-        "bundle": {"enabled": True, "confirm_frames": 5, "max_tries": 2},
-    })  # fmt: skip
+    return config.build(
+        config.Config,
+        {
+            "state": {"dir": str(tmp_path)},
+            "models": {"dir": "installed"},
+            "trust": {"key_file": str(public(tmp_path))},
+            "bundle": {"enabled": True, "confirm_frames": 5, "max_tries": 2},
+        },
+    )
 
 
 def start(settings: config.Config) -> Any:

@@ -22,8 +22,13 @@ STALL = "stall"
 
 def frame(data, flags=MONOTONIC, used=None, sequence=None, age_ns=2_000_000):
     """A step of the script: one frame the camera takes."""
-    return {"data": bytes(data), "flags": flags, "used": used, "sequence": sequence,
-            "age_ns": age_ns}  # fmt: skip
+    return {
+        "data": bytes(data),
+        "flags": flags,
+        "used": used,
+        "sequence": sequence,
+        "age_ns": age_ns,
+    }
 
 
 class Buffer:
@@ -115,8 +120,17 @@ class FakeKernel:
     # -- requests
 
     def _querycap(self, view):
-        struct.pack_into("16s32s32sIII", view, 0, b"fake", b"Fake camera", b"usb-1", 0x060000,
-                         self.caps | CAP_DEVICE_CAPS | CAP_CAPTURE, self.caps)  # fmt: skip
+        struct.pack_into(
+            "16s32s32sIII",
+            view,
+            0,
+            b"fake",
+            b"Fake camera",
+            b"usb-1",
+            0x060000,
+            self.caps | CAP_DEVICE_CAPS | CAP_CAPTURE,
+            self.caps,
+        )
 
     def _enum_fmt(self, view):
         index, kind = struct.unpack_from("II", view)

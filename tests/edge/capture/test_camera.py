@@ -184,8 +184,16 @@ def test_waits_double_up_to_the_limit_and_start_over_after_good_times(
     monkeypatch.setattr(Reader, "_pause", lambda self, error, wait_s: waits.append(wait_s))
     monkeypatch.setattr("edge.capture._reader.FIRST_WAIT_S", 0.05)
     gate, gone = Gate(), TempError("x: gone")
-    fake.scripts["x"] = [gone, gone, gone, gone, gone, [plain(1), gate, plain(2), gone], gone,
-                         [Gate()]]  # fmt: skip
+    fake.scripts["x"] = [
+        gone,
+        gone,
+        gone,
+        gone,
+        gone,
+        [plain(1), gate, plain(2), gone],
+        gone,
+        [Gate()],
+    ]
     watch("fake://x", config.Capture(backoff_max_s=0.3))
     eventually(gate.reached.is_set)
     assert [w / spread("door") for w in waits] == pytest.approx([0.05, 0.1, 0.2, 0.3, 0.3])
@@ -214,9 +222,13 @@ def test_spread_is_the_same_for_ever_and_differs_by_name() -> None:
     ],
 )
 def test_garbage_is_an_error_and_the_source_is_opened_again(
-    fake: Plug, watch, eventually: Eventually, caplog: pytest.LogCaptureFixture,
-    garbage: np.ndarray, words: str,
-) -> None:  # fmt: skip
+    fake: Plug,
+    watch,
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
+    garbage: np.ndarray,
+    words: str,
+) -> None:
     fake.scripts["x"] = [[plain(1), garbage, plain(2)], [plain(3), Gate()]]
     watched = watch("fake://x")
     eventually(lambda: len(watched.indexes) == 2)

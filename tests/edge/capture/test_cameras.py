@@ -115,8 +115,11 @@ def test_stalled_recording_is_waited_for_no_longer(
     gate = Gate()
     fake.scripts["disk"] = [[plain(1), gate, plain(2)]]
     film(tmp_path / "film.mp4", frames=4)
-    cameras = start("fake://disk", f"file://{tmp_path}/film.mp4",
-                    settings=config.Capture(stall_s=0.3, timeout_s=60))  # fmt: skip
+    cameras = start(
+        "fake://disk",
+        f"file://{tmp_path}/film.mp4",
+        settings=config.Capture(stall_s=0.3, timeout_s=60),
+    )
     steps = []
     for _ in range(4):
         frames = cameras.take(20)
@@ -200,9 +203,7 @@ def test_frames_without_our_mark_are_left_alone(start: Start) -> None:
     assert cameras.take(5) == []
 
 
-def test_frames_are_views_and_the_steady_state_allocates_none(
-    tmp_path: Path, start: Start
-) -> None:
+def test_frames_are_views_and_the_steady_state_allocates_none(tmp_path: Path, start: Start) -> None:
     film(tmp_path / "x.mp4", frames=10, size=(640, 480))
     cameras = start(*[f"file://{tmp_path}/x.mp4?loop=1"] * 2, settings=config.Capture())
     seen: Dict[str, set] = {"cam0": set(), "cam1": set()}

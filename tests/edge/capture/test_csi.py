@@ -88,9 +88,7 @@ def test_camera_that_does_not_start_may_start_later(jetson: type) -> None:
         open_source("csi://0", OPTIONS)
 
 
-@pytest.mark.parametrize(
-    ("layout", "shape"), [("bgr", (720, 1280, 3)), ("nv12", (1080, 1280))]
-)
+@pytest.mark.parametrize(("layout", "shape"), [("bgr", (720, 1280, 3)), ("nv12", (1080, 1280))])
 def test_frames(jetson: type, layout: str, shape: tuple) -> None:
     jetson.size, jetson.shape = (1280, 720), shape
     source, ring = open_source(f"csi://0?layout={layout}", OPTIONS), Ring(4, live=True)

@@ -154,8 +154,10 @@ def test_single_image_is_one_frame(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "x.png"), picture(5))
     assert play(f"file://{tmp_path}/x.png") == [(0, 5, 0)]
     assert play(f"file://{tmp_path}/x.png?loop=1&fps=10", limit=3) == [
-        (0, 5, 0), (1, 5, 100), (2, 5, 200),
-    ]  # fmt: skip
+        (0, 5, 0),
+        (1, 5, 100),
+        (2, 5, 200),
+    ]
 
 
 def test_image_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ OPTIONS = CaptureOptions(timeout_s=1.0)
         ("rtsp://h/live", "rtsp://h/live"),
         ("rtsp://h/live?transport=udp", "rtsp://h/live"),
         ("rtsp://h/x?channel=1&subtype=0", "rtsp://h/x?channel=1&subtype=0"),
-        ("rtsp://h/x?channel=1&transport=tcp&a=%2B+b&decoder=software", "rtsp://h/x?channel=1&a=%2B+b"),
+        (
+            "rtsp://h/x?channel=1&transport=tcp&a=%2B+b&decoder=software",
+            "rtsp://h/x?channel=1&a=%2B+b",
+        ),
         ("rtsp://h/x?layout=bgr&threads=2&flag", "rtsp://h/x?flag"),
         ("rtsp://u:p%40@h:554/x", "rtsp://u:p%40@h:554/x"),
     ],
@@ -250,6 +253,7 @@ def test_reason_is_asked_of_the_camera(capture: type, reply: bytes, words: str) 
 
 def test_reason_of_a_server_without_tls() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def serve() -> None:
             with server.accept()[0] as link:
                 link.recv(100)

@@ -19,7 +19,10 @@ from edge.errors import ConfigError
         ("rtsp://host/live@1", "rtsp://host/live@1"),
         ("rtsp://[::1]:554/live", "rtsp://[::1]:554/live"),
         ("rtsp://host/x?user=a&password=b%20c&ch=1", "rtsp://host/x?user=a&password=***&ch=1"),
-        ("rtsp://host/user=admin_password=tl_ch=1.sdp", "rtsp://host/user=admin_password=***_ch=1.sdp"),
+        (
+            "rtsp://host/user=admin_password=tl_ch=1.sdp",
+            "rtsp://host/user=admin_password=***_ch=1.sdp",
+        ),
         ("rtsp://host/x?PWD=secret", "rtsp://host/x?PWD=***"),
         ("RTSP://u:p@host/", "rtsp://***@host/"),
         ("file://me@home:1.mp4?loop=1", "file://me@home:1.mp4?loop=1"),

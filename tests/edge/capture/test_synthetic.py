@@ -113,9 +113,13 @@ def test_recordings_of_several_views_have_the_same_times():
 
 @pytest.mark.parametrize(
     ("query", "want"),
-    [("walk", CAMERA), ("walk?frames=5", PLAYBACK), ("walk?rate=max", RECORDING),
-     ("walk?rate=max&frames=5", RECORDING)],
-)  # fmt: skip
+    [
+        ("walk", CAMERA),
+        ("walk?frames=5", PLAYBACK),
+        ("walk?rate=max", RECORDING),
+        ("walk?rate=max&frames=5", RECORDING),
+    ],
+)
 def test_kind(query, want):
     assert kind(f"synthetic://{query}") == want
 

@@ -9,8 +9,12 @@ from edge import skeletons
 from edge.capture._synthetic import body, face
 
 WHOLE = skeletons.get("wholebody133")
-FINGERS = [(first + 4 * i, first + 4 * i + 1 + k) for first in (92, 113) for i in range(5)
-           for k in range(3)]  # fmt: skip
+FINGERS = [
+    (first + 4 * i, first + 4 * i + 1 + k)
+    for first in (92, 113)
+    for i in range(5)
+    for k in range(3)
+]
 
 
 def standing(stature=1.75, curl=0.3):
@@ -33,8 +37,24 @@ def distance(bodies, a, b):
 @given(st.integers(0, 2**31), st.floats(1.4, 2.1))
 def test_bones_keep_their_length_whatever_the_angles(seed, stature):
     bodies, rest = bent(seed, stature=stature), standing(stature)
-    limbs = [(5, 7), (7, 9), (6, 8), (8, 10), (11, 13), (13, 15), (12, 14), (14, 16), (11, 12),
-             (15, 17), (15, 18), (15, 19), (16, 20), (16, 21), (0, 3), (0, 90)]  # fmt: skip
+    limbs = [
+        (5, 7),
+        (7, 9),
+        (6, 8),
+        (8, 10),
+        (11, 13),
+        (13, 15),
+        (12, 14),
+        (14, 16),
+        (11, 12),
+        (15, 17),
+        (15, 18),
+        (15, 19),
+        (16, 20),
+        (16, 21),
+        (0, 3),
+        (0, 90),
+    ]
     for a, b in limbs:
         np.testing.assert_allclose(distance(bodies, a, b), distance(rest, a, b)[0], atol=1e-9)
     np.testing.assert_allclose(distance(bodies, 5, 7), body.UPPER_ARM * stature, atol=1e-9)
@@ -70,12 +90,21 @@ def test_proportions_are_human():
     """Heights over the floor as shares of stature, after Drillis and Contini."""
     one = standing(1.0).moved(-np.array([[0, 0, 1.0]]) * standing(1.0).lowest[:, None])
     height = one.keypoints[0, :, 2]
-    top = max((one.starts[0, :, 2] + one.radii[0, :, 0]).max(),
-              (one.ends[0, :, 2] + one.radii[0, :, 1]).max())  # fmt: skip
+    top = max(
+        (one.starts[0, :, 2] + one.radii[0, :, 0]).max(),
+        (one.ends[0, :, 2] + one.radii[0, :, 1]).max(),
+    )
     assert top == pytest.approx(1.0, abs=0.015)
-    for name, want in {"left_shoulder": 0.818, "left_hip": 0.530, "left_knee": 0.285,
-                       "left_ankle": 0.039, "left_eye": 0.936, "face-8": 0.870,
-                       "left_elbow": 0.630, "left_wrist": 0.485}.items():  # fmt: skip
+    for name, want in {
+        "left_shoulder": 0.818,
+        "left_hip": 0.530,
+        "left_knee": 0.285,
+        "left_ankle": 0.039,
+        "left_eye": 0.936,
+        "face-8": 0.870,
+        "left_elbow": 0.630,
+        "left_wrist": 0.485,
+    }.items():
         assert height[WHOLE.names.index(name)] == pytest.approx(want, abs=0.02), name
     assert one.lowest[0] == pytest.approx(0, abs=1e-12)
 
@@ -100,8 +129,9 @@ def test_turns_are_right_handed_rotations():
         degrees[axis] = 90
         np.testing.assert_allclose(body.turns(degrees) @ eye[start], eye[end], atol=1e-12)
     many = body.turns(np.random.default_rng(0).uniform(-180, 180, (50, 3)))
-    np.testing.assert_allclose(many @ np.swapaxes(many, 1, 2), np.broadcast_to(eye, (50, 3, 3)),
-                               atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        many @ np.swapaxes(many, 1, 2), np.broadcast_to(eye, (50, 3, 3)), atol=1e-12
+    )
     np.testing.assert_allclose(np.linalg.det(many), 1, atol=1e-12)
 
 

@@ -136,8 +136,14 @@ def test_other_names_and_axes():
         x, y, z, *rest = word.split(" ", 3)
         lines.append(" ".join([z, x, y, *rest]))
     turned = text.split("OFFSET ")[0] + "".join("OFFSET " + line for line in lines)
-    body = bodies(bvh_body.read(turned.replace("Yposition", "Q").replace("Zposition", "Yposition")
-                                .replace("Q", "Zposition"), "x.bvh"))  # fmt: skip
+    body = bodies(
+        bvh_body.read(
+            turned.replace("Yposition", "Q")
+            .replace("Zposition", "Yposition")
+            .replace("Q", "Zposition"),
+            "x.bvh",
+        )
+    )
     np.testing.assert_allclose(direction(body, "left_thigh", "left_shank"), (0, 0, -1), atol=1e-6)
     np.testing.assert_allclose(direction(body, "left_upper_arm", "left_hand"), (0, 1, 0), atol=1e-6)
 
@@ -298,14 +304,20 @@ def test_tree_reading():
     assert len(recording.joints) == 22
     assert recording.values.shape == (3, CHANNELS)
     assert recording.rest()[[j.name for j in recording.joints].index("LeftFoot")].tolist() == [
-        10, -80, 0,
-    ]  # fmt: skip
+        10,
+        -80,
+        0,
+    ]
 
 
 def test_recorded_clips_where_they_are_present():
     """Real recordings: people of our proportions, on the floor, facing and moving plausibly."""
-    paths = [p for folder in ("motion", "motion-bvh") for p in sorted((ROOM / folder).glob("*.*"))
-             if p.suffix in (".txt", ".bvh")]  # fmt: skip
+    paths = [
+        p
+        for folder in ("motion", "motion-bvh")
+        for p in sorted((ROOM / folder).glob("*.*"))
+        if p.suffix in (".txt", ".bvh")
+    ]
     for path in paths:
         clip = load(path)
         assert clip.lift.min() == 0

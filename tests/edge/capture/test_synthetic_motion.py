@@ -94,8 +94,9 @@ def test_jump_is_ballistic():
     np.testing.assert_allclose(bends[inside], -gaits.GRAVITY, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "deep"), [("squat", (50, 95)), ("crouch", (25, 70)),
-                                            ("sit", (80, 105))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "deep"), [("squat", (50, 95)), ("crouch", (25, 70)), ("sit", (80, 105))]
+)
 def test_bending_down(name, deep):
     bodies, _ = played(name, np.arange(0, 8, 0.02))
     bend = knee_degrees(bodies)
@@ -143,5 +144,6 @@ def test_lying():
 
 def test_ease():
     extremes = ((0, 2), (0.5, 4), (1, 2))
-    np.testing.assert_allclose(ease(np.array([-1, 0, 0.25, 0.5, 1, 9]), extremes),
-                               [2, 2, 3, 4, 2, 2])  # fmt: skip
+    np.testing.assert_allclose(
+        ease(np.array([-1, 0, 0.25, 0.5, 1, 9]), extremes), [2, 2, 3, 4, 2, 2]
+    )

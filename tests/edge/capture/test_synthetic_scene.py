@@ -49,8 +49,11 @@ def _triangulates(one, other, index):
     for number in set(truths[0].ids.tolist()) & set(truths[1].ids.tolist()):
         rows = [t.keypoints[t.ids.tolist().index(number)].astype(float) for t in truths]
         for k in range(0, 133, 12):
-            lines = [c.matrix[2] * p[k][i] - c.matrix[i]
-                     for c, p in zip((one.camera, other.camera), rows) for i in (0, 1)]  # fmt: skip
+            lines = [
+                c.matrix[2] * p[k][i] - c.matrix[i]
+                for c, p in zip((one.camera, other.camera), rows)
+                for i in (0, 1)
+            ]
             point = np.linalg.svd(np.array(lines))[2][-1]
             np.testing.assert_allclose(point[:3] / point[3], joints[number][k], atol=1e-3)
 
@@ -111,9 +114,11 @@ def test_own_body_hides_too():
     """From behind no face is seen; from a side not the other side."""
     setup = Setup(people=1, motion="stand", seed=0)
     front, left, right, behind = (
-        s[0] for s in (Scene(dataclasses.replace(setup), *SIZE, view=v).poses(0).scores
-                       for v in range(4))
-    )  # fmt: skip
+        s[0]
+        for s in (
+            Scene(dataclasses.replace(setup), *SIZE, view=v).poses(0).scores for v in range(4)
+        )
+    )
     face = slice(23 + 17, 23 + 68)
     assert (front[face] == 1).mean() > 0.9
     assert (behind[face] == 0.5).all()

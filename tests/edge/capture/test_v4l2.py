@@ -149,8 +149,9 @@ def test_padded_rows_and_larger_buffers():
         ring, source = CountedRing(), camera(kernel, memory=memory)
         kernel.script, again = kernel.script[4:], kernel.script[:4]
         kernel.script = again + kernel.script
-        for (image, *_), picture in zip(run(source, ring, 4), sent[:4] if memory == "userptr"
-                                        else sent[4:]):  # fmt: skip
+        for (image, *_), picture in zip(
+            run(source, ring, 4), sent[:4] if memory == "userptr" else sent[4:]
+        ):
             np.testing.assert_array_equal(image, picture)
         source.close()
         kernel.assert_clean()
@@ -443,8 +444,11 @@ def test_not_a_usable_node(caps, words):
 
 def test_the_kernel_itself():
     """The real system calls, on real files that are no cameras."""
-    for path, words in [("/dev/null", "is not a camera"), ("/dev/no-such-camera", "no such"),
-                        ("/dev", "is a folder")]:  # fmt: skip
+    for path, words in [
+        ("/dev/null", "is not a camera"),
+        ("/dev/no-such-camera", "no such"),
+        ("/dev", "is a folder"),
+    ]:
         with pytest.raises(NoInputError, match=words):
             V4l2(Wish(path), OPTIONS, calls.Io())
 

@@ -256,12 +256,14 @@ def test_memory_of_another_size_is_given_back() -> None:
     ("kernel", "words"),
     [
         (FakeKernel(YUYV), "userptr, zero copy (YUYV with layout=raw)"),
-        (FakeKernel({**BGR, "MJPG": {}}, userptr=False),
-         "dmabuf where the GPU takes it, else mmap with one copy (BGR3 with layout=raw)"),
+        (
+            FakeKernel({**BGR, "MJPG": {}}, userptr=False),
+            "dmabuf where the GPU takes it, else mmap with one copy (BGR3 with layout=raw)",
+        ),
         (FakeKernel({"MJPG": {}}), "userptr, zero copy (MJPG: converted, one copy)"),
         (FakeKernel(YUYV, caps=0x00800000), "no camera"),
     ],
-)  # fmt: skip
+)
 def test_doctor_asks_a_camera_and_starts_nothing(kernel: FakeKernel, words: str) -> None:
     kernel.format = ("YUYV", SIZE, 0)
     assert abilities.frame_memory("/dev/video0", kernel) == words

@@ -89,9 +89,14 @@ def test_rgb_and_grey(padding):
 @pytest.mark.parametrize("memory", ["mmap", "userptr"])
 @pytest.mark.parametrize(
     ("name", "layout", "shape"),
-    [("NV12", "nv12", (72, 64)), ("YUYV", "yuyv", (48, 64, 2)), ("RGB3", "rgb", (48, 64, 3)),
-     ("GREY", "gray", (48, 64)), ("BGR3", "bgr", (48, 64, 3))],
-)  # fmt: skip
+    [
+        ("NV12", "nv12", (72, 64)),
+        ("YUYV", "yuyv", (48, 64, 2)),
+        ("RGB3", "rgb", (48, 64, 3)),
+        ("GREY", "gray", (48, 64)),
+        ("BGR3", "bgr", (48, 64, 3)),
+    ],
+)
 def test_raw_layouts(name, layout, shape, memory):
     """As the camera gives it; with userptr in the memory the camera wrote."""
     sent = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

@@ -63,9 +63,15 @@ def of_box(settings: config.Config, *rest: Any) -> Dict[str, Any]:
 
 def order(name: str = "rate", **changes: Any) -> Dict[str, Any]:
     record = {
-        "schema": "command/1", "device": "hall", "name": name, "id": "a1", "seq": NOW_NS,
-        "expires_utc_ns": NOW_NS + 30 * 10**9, "answer_to": TO, "args": {},
-    }  # fmt: skip
+        "schema": "command/1",
+        "device": "hall",
+        "name": name,
+        "id": "a1",
+        "seq": NOW_NS,
+        "expires_utc_ns": NOW_NS + 30 * 10**9,
+        "answer_to": TO,
+        "args": {},
+    }
     return {**record, **changes}
 
 
@@ -81,9 +87,11 @@ class Bench:
             return Outcome({"n": len(self.done)})
 
         self.commands = Commands(
-            setting(folder, allow, **extra), dict.fromkeys(NAMES, deed), "b" * 16,
+            setting(folder, allow, **extra),
+            dict.fromkeys(NAMES, deed),
+            "b" * 16,
             lambda: self.now_ns,
-        )  # fmt: skip
+        )
 
     def put(self, body: bytes, topic: str = "poses/v1/hall/cmd/rate", to: str = TO) -> List[Any]:
         answers: List[Message] = []
@@ -198,8 +206,14 @@ def test_what_cannot_be_remembered_is_not_done(
 
 
 def test_answers_go_only_below_our_own_topic(bench: Bench) -> None:
-    for stranger in ("poses/v1/other/cmd/restart", "#", "poses/v1/hall/answer/a/b",
-                     "poses/v1/hall/answer/", "poses/v1/hall/status", ""):
+    for stranger in (
+        "poses/v1/other/cmd/restart",
+        "#",
+        "poses/v1/hall/answer/a/b",
+        "poses/v1/hall/answer/",
+        "poses/v1/hall/status",
+        "",
+    ):
         assert bench.put(b"junk", to=stranger) == []
     assert bench.commands.counts["malformed"] == 6
     assert bench.put(b"junk")[0]["reason"] == "malformed"
@@ -212,11 +226,24 @@ def test_answers_go_only_below_our_own_topic(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", b"[]", b"null", b"\xff", b"{" * 9000, b"[" * 16000, b"1" * 16000, b"x" * 20000,
-        b'{"a":1.5}', b'{"a":NaN}', b'{"a":1, "b":2}', b'{"b":1,"a":2}', b'{"a":1,"a":1}',
-        '{"a":"é"}'.encode(), b'{"a":1e5}',
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"{" * 9000,
+        b"[" * 16000,
+        b"1" * 16000,
+        b"x" * 20000,
+        b'{"a":1.5}',
+        b'{"a":NaN}',
+        b'{"a":1, "b":2}',
+        b'{"b":1,"a":2}',
+        b'{"a":1,"a":1}',
+        '{"a":"é"}'.encode(),
+        b'{"a":1e5}',
     ],
-)  # fmt: skip
+)
 def test_only_one_spelling_is_read(body: bytes) -> None:
     with pytest.raises(Refusal) as refusal:
         parse(body, KEY.public_key())
@@ -361,8 +388,12 @@ def test_snapshot_hides_heads_and_nothing_else(running: Any, tmp_path: Path) -> 
 
 
 def test_snapshot_reads_every_layout(tmp_path: Path) -> None:
-    for layout, shape in [("nv12", (360, 160)), ("yuyv", (240, 160, 2)), ("gray", (240, 160)),
-                          ("rgb", (240, 160, 3))]:
+    for layout, shape in [
+        ("nv12", (360, 160)),
+        ("yuyv", (240, 160, 2)),
+        ("gray", (240, 160)),
+        ("rgb", (240, 160, 3)),
+    ]:
         image = np.full(shape, 90, np.uint8)
         assert snapshot.to_bgr(Frame(image, 0, 0, "c", layout=layout)).shape == (240, 160, 3)
 

@@ -60,8 +60,12 @@ class Loop:
     @property
     def state(self) -> Any:
         pose = self.models.pose
-        return (self.pipeline.detect_every, self.pipeline.calm_ns // 10**6,
-                getattr(pose, "part_limit", None), round(self.pace.relief_hz, 2))  # fmt: skip
+        return (
+            self.pipeline.detect_every,
+            self.pipeline.calm_ns // 10**6,
+            getattr(pose, "part_limit", None),
+            round(self.pace.relief_hz, 2),
+        )
 
 
 def test_a_loop_that_is_late_does_less_in_order_and_comes_back() -> None:
@@ -208,9 +212,11 @@ class Program:
         with (folder / "out").open("w") as out, (folder / "log").open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SLOW, "run", "--config", "edge.toml"],
-                cwd=folder, stdout=out, stderr=errors,
+                cwd=folder,
+                stdout=out,
+                stderr=errors,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )  # fmt: skip
+            )
 
     def messages(self) -> List[Dict[str, Any]]:
         whole = (self.folder / "out").read_text().rpartition("\n")[0]

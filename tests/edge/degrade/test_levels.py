@@ -31,17 +31,26 @@ def play(degrade: Degrade, signs: Signs, seconds: int, start_s: int = 0) -> List
 
 def test_the_order_is_detector_then_parts_then_rate() -> None:
     assert [(x.detect_times, x.part_limit, x.rate_share) for x in ladder(Settings())] == [
-        (1, 0, 1), (2, 0, 1), (4, 0, 1), (4, 4, 1), (4, 1, 1),
-        (4, 1, 0.75), (4, 1, 0.5), (4, 1, 0.33), (4, 1, 0.25),
-    ]  # fmt: skip
+        (1, 0, 1),
+        (2, 0, 1),
+        (4, 0, 1),
+        (4, 4, 1),
+        (4, 1, 1),
+        (4, 1, 0.75),
+        (4, 1, 0.5),
+        (4, 1, 0.33),
+        (4, 1, 0.25),
+    ]
     mixed = Settings(detect_times=[4, 2], part_limits=[1, 4, 4], rate_shares=[0.5, 0.75])
     assert [str(x) for x in ladder(mixed)] == [
-        "everything", "detector 2 times rarer", "detector 4 times rarer",
+        "everything",
+        "detector 2 times rarer",
+        "detector 4 times rarer",
         "detector 4 times rarer, hands and faces of 4",
         "detector 4 times rarer, hands and faces of 1",
         "detector 4 times rarer, hands and faces of 1, 75% of the frames",
         "detector 4 times rarer, hands and faces of 1, 50% of the frames",
-    ]  # fmt: skip
+    ]
 
 
 def test_what_is_not_there_is_not_done_without() -> None:

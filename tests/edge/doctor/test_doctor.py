@@ -33,8 +33,12 @@ MODELS = Path(__file__).parents[1] / "golden" / "models"
 
 
 def settings(**tables: Any) -> Config:
-    table: Dict[str, Any] = {"models": {"dir": str(MODELS)}, "detect": {"model": "twobox"},
-                             "pose": {"model": "standing"}, **tables}  # fmt: skip
+    table: Dict[str, Any] = {
+        "models": {"dir": str(MODELS)},
+        "detect": {"model": "twobox"},
+        "pose": {"model": "standing"},
+        **tables,
+    }
     return config.complete(config.build(Config, table))
 
 
@@ -121,9 +125,7 @@ def test_a_long_hello_has_a_long_length() -> None:
     assert length == len(packet) - 3
 
 
-@pytest.mark.parametrize(
-    ("left", "state"), [(400.0, OK), (29.0, WARN), (0.5, WARN), (-1.0, FAIL)]
-)
+@pytest.mark.parametrize(("left", "state"), [(400.0, OK), (29.0, WARN), (0.5, WARN), (-1.0, FAIL)])
 def test_days_of_a_certificate(left: float, state: str) -> None:
     assert broker._days("x", left).state == state
 
@@ -137,9 +139,13 @@ def test_a_sink_that_makes_no_sense_is_told_not_thrown() -> None:
 
 @pytest.mark.parametrize(
     ("quality", "state"),
-    [({"source": "none", "error_ms": None}, WARN), ({"source": "kernel", "error_ms": 3.0}, OK),
-     ({"source": "kernel", "error_ms": 5e6}, WARN), ({"source": "kernel", "error_ms": None}, OK)],
-)  # fmt: skip
+    [
+        ({"source": "none", "error_ms": None}, WARN),
+        ({"source": "kernel", "error_ms": 3.0}, OK),
+        ({"source": "kernel", "error_ms": 5e6}, WARN),
+        ({"source": "kernel", "error_ms": None}, OK),
+    ],
+)
 def test_the_clock(monkeypatch: Any, quality: Any, state: str) -> None:
     monkeypatch.setattr(service, "clock_quality", lambda: quality)
     found = service.clock()[0]
@@ -163,12 +169,21 @@ def test_the_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "state", "words"),
     [
-        ({"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "NRestarts": "0",
-          "StatusText": "2 of 2 cameras ok"}, OK, "active (running), 0 restarts: 2 of 2 cameras"),
+        (
+            {
+                "LoadState": "loaded",
+                "ActiveState": "active",
+                "SubState": "running",
+                "NRestarts": "0",
+                "StatusText": "2 of 2 cameras ok",
+            },
+            OK,
+            "active (running), 0 restarts: 2 of 2 cameras",
+        ),
         ({"LoadState": "loaded", "ActiveState": "active", "NRestarts": "7"}, WARN, "7 restarts"),
         ({"LoadState": "loaded", "ActiveState": "failed", "NRestarts": ""}, WARN, "failed"),
     ],
-)  # fmt: skip
+)
 def test_the_unit(said: Dict[str, str], state: str, words: str) -> None:
     found = service.judge_unit(said)[0]
     assert (found.state, words in found.found) == (state, True)
@@ -179,8 +194,9 @@ def test_a_unit_that_is_not_installed_is_no_finding() -> None:
     assert service.judge_unit({"LoadState": "not-found"}) == []
 
 
-@pytest.mark.parametrize(("mode", "state"), [(0o600, OK), (0o640, OK), (0o644, FAIL),
-                                             (0o660, FAIL), (0o604, FAIL)])
+@pytest.mark.parametrize(
+    ("mode", "state"), [(0o600, OK), (0o640, OK), (0o644, FAIL), (0o660, FAIL), (0o604, FAIL)]
+)
 def test_secrets_are_for_the_service_alone(tmp_path: Path, mode: int, state: str) -> None:
     path = tmp_path / "password"
     path.write_text("x")
@@ -223,12 +239,22 @@ def test_cameras_are_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("detail", "state", "found", "fix"),
-    [("/dev/video0: another program is using it; see: fuser -v /dev/video0; trying again", WARN,
-      "fuser", "systemctl status edge"),
-     ("/dev/video0: not allowed; add the user to the group video", FAIL, "not allowed",
-      "add the user to the group video"),
-     ("", FAIL, "gives no picture", "is it on")],
-)  # fmt: skip
+    [
+        (
+            "/dev/video0: another program is using it; see: fuser -v /dev/video0; trying again",
+            WARN,
+            "fuser",
+            "systemctl status edge",
+        ),
+        (
+            "/dev/video0: not allowed; add the user to the group video",
+            FAIL,
+            "not allowed",
+            "add the user to the group video",
+        ),
+        ("", FAIL, "gives no picture", "is it on"),
+    ],
+)
 def test_what_a_camera_says(detail: str, state: str, found: str, fix: str) -> None:
     judged = cameras._judge(CameraState("door", "starting", detail, 0), None)
     assert (judged.state, found in judged.found, fix in judged.fix) == (state, True, True)

@@ -55,9 +55,13 @@ def kept(deed: Callable[[], object], idle: Callable[[], bool] = lambda: True) ->
 def crowd(n: int = 2, k: int = 17) -> Poses:
     rng = np.random.default_rng(0)
     return Poses(
-        rng.random((n, k, 2), np.float32) * 640, rng.random((n, k), np.float32),
-        rng.random((n, 4), np.float32), np.arange(n), rng.random(n, np.float32), "coco17",
-    )  # fmt: skip
+        rng.random((n, k, 2), np.float32) * 640,
+        rng.random((n, k), np.float32),
+        rng.random((n, 4), np.float32),
+        np.arange(n),
+        rng.random(n, np.float32),
+        "coco17",
+    )
 
 
 def test_the_measure_sees_what_is_kept() -> None:

@@ -46,7 +46,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(GOLDEN, folder)
     (folder / "behaviour").write_text("")
     program = tmp_path / "edge-tools"
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} {builder.__file__} \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {builder.__file__} "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(engine_build, "command", lambda: str(program))
     return folder
@@ -112,13 +112,16 @@ def test_onnx_is_taken_where_the_operator_wants_it(gpu: Gpu, models: Path) -> No
     assert not gpu.tensorrt.called("Runtime")
 
 
-@pytest.mark.parametrize(("changes", "why"), [
-    ({"compute_capability": "7.2"}, r"built for compute capability 7.2 \(Orin\); Orin has 8.7"),
-    ({"tensorrt": "8.5.2"}, "built with TensorRT 8.5.2; here is 10.3.0"),
-    ({"tensorrt": "10.3.1"}, "built with TensorRT 10.3.1"),
-    ({"plan": "9.9"}, "cannot load it: 6: plan is of version 9.9"),
-    ({"gate": {"passed": False}}, "did not pass its accuracy gate"),
-])
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"compute_capability": "7.2"}, r"built for compute capability 7.2 \(Orin\); Orin has 8.7"),
+        ({"tensorrt": "8.5.2"}, "built with TensorRT 8.5.2; here is 10.3.0"),
+        ({"tensorrt": "10.3.1"}, "built with TensorRT 10.3.1"),
+        ({"plan": "9.9"}, "cannot load it: 6: plan is of version 9.9"),
+        ({"gate": {"passed": False}}, "did not pass its accuracy gate"),
+    ],
+)
 def test_an_engine_that_does_not_fit_is_not_used(
     gpu: Gpu, models: Path, changes: Any, why: str
 ) -> None:
@@ -134,8 +137,16 @@ def test_an_engine_that_does_not_fit_is_not_used(
     choosing.close()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "engine-record/9"}',
-                                  '{"schema": "engine-record/1", "machine": [], "onnx": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"schema": "engine-record/9"}',
+        '{"schema": "engine-record/1", "machine": [], "onnx": 1}',
+    ],
+)
 def test_an_engine_without_a_record_is_not_used(gpu: Gpu, models: Path, text: str) -> None:
     path = builder.engine(models / "standing", SAMPLES["standing"])
     path.with_name(path.name + ".json").write_text(text)
@@ -245,8 +256,9 @@ def test_a_finer_engine_serves_until_then(gpu: Gpu, models: Path) -> None:
     assert choice.why == "there is no engine yet; one in fp32 stands for it"
     before = step(runner)
     choosing.start()
-    until(lambda: choosing.choices["standing/main"].file == "model.fp16.engine",
-          lambda: step(runner))
+    until(
+        lambda: choosing.choices["standing/main"].file == "model.fp16.engine", lambda: step(runner)
+    )
     np.testing.assert_allclose(step(runner), before, atol=1e-5)
     choosing.close()
     runner.close()
@@ -260,10 +272,13 @@ def test_a_coarser_engine_never_stands_for_a_finer_one(gpu: Gpu, models: Path) -
     choosing.close()
 
 
-@pytest.mark.parametrize(("behaviour", "why"), [
-    ("fail", "no engine: out of memory: try a smaller --batch"),
-    ("other", "no engine: built with TensorRT 8.5.2; here is 10.3.0"),
-])
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        ("fail", "no engine: out of memory: try a smaller --batch"),
+        ("other", "no engine: built with TensorRT 8.5.2; here is 10.3.0"),
+    ],
+)
 def test_a_build_that_fails_changes_nothing(
     gpu: Gpu, models: Path, behaviour: str, why: str
 ) -> None:

@@ -17,8 +17,11 @@ def told(
     caplog: pytest.LogCaptureFixture, input_px: Tuple[int, int], looks: List[List[Tuple[int, int]]]
 ) -> List[str]:
     bars = Bars(Network(file="x.onnx", width=input_px[0], height=input_px[1]))
-    shown = {s: Frame(np.broadcast_to(np.uint8(0), (s[1], s[0], 3)), 0, 0, "cam")
-             for look in looks for s in look}  # fmt: skip
+    shown = {
+        s: Frame(np.broadcast_to(np.uint8(0), (s[1], s[0], 3)), 0, 0, "cam")
+        for look in looks
+        for s in look
+    }
     with caplog.at_level(logging.INFO):
         for look in looks:
             bars.note([shown[size] for size in look])

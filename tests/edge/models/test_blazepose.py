@@ -268,8 +268,13 @@ def test_hands_and_faces_are_begun_together_before_either_is_waited_for() -> Non
         vars(runner).update(begin=begin, run=run)
     model([frame()], [known(person)])
     assert order == [
-        "begin body", "run body", "begin hand", "begin face", "run hand", "run face",
-    ]  # fmt: skip
+        "begin body",
+        "run body",
+        "begin hand",
+        "begin face",
+        "run hand",
+        "run face",
+    ]
 
 
 def test_the_second_half_alone_is_a_broken_promise() -> None:
@@ -419,9 +424,7 @@ def plain(place: np.ndarray, heat: np.ndarray, step: int) -> np.ndarray:
 
 
 @settings(max_examples=40)
-@given(
-    st.floats(-3.1, 3.1), st.floats(0.3, 3.0), st.floats(-500, 500), st.integers(0, 2**32 - 1)
-)
+@given(st.floats(-3.1, 3.1), st.floats(0.3, 3.0), st.floats(-500, 500), st.integers(0, 2**32 - 1))
 def test_squares_turn_grow_and_move_with_their_points(
     turn: float, zoom: float, shift: float, seed: int
 ) -> None:
@@ -430,8 +433,12 @@ def test_squares_turn_grow_and_move_with_their_points(
     matrix = np.array([[cos, sin], [-sin, cos]]) * zoom
     hands, faces = rng.uniform(0, 100, (3, 21, 2)), rng.uniform(0, 100, (3, 68, 2))
     bodies = rng.uniform(0, 100, (3, 33, 2))
-    cases: Any = [(crops.of_hands, hands), (crops.of_faces, faces), (crops.of_heads, bodies),
-                  (crops.of_arms, bodies)]  # fmt: skip
+    cases: Any = [
+        (crops.of_hands, hands),
+        (crops.of_faces, faces),
+        (crops.of_heads, bodies),
+        (crops.of_arms, bodies),
+    ]
     for square, group in cases:
         one, two = square(group), square(group @ matrix + shift)
         np.testing.assert_allclose(two.sides, one.sides * zoom, rtol=1e-3)

@@ -33,8 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recipe = (made / "pair" / "model.toml").read_text()
     table = "[networks.main]"
     body = recipe[recipe.index(table) + len(table) :]
-    (made / "pair" / "model.toml").write_text(recipe.replace(table, "[networks.a]")
-                                              + f"\n[networks.b]{body}")  # fmt: skip
+    (made / "pair" / "model.toml").write_text(
+        recipe.replace(table, "[networks.a]") + f"\n[networks.b]{body}"
+    )
     whole = assemble.load_model
 
     def load(recipe: Recipe, runners: Dict[str, Runner], options: Any) -> Any:
@@ -48,9 +49,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def opened(folder: Path, pose: str, **runtime: Any) -> Models:
     table = {
-        "models": {"dir": str(folder)}, "runtime": {"prefer": "onnx", **runtime},
-        "detect": {"model": "twobox"}, "pose": {"model": pose},
-    }  # fmt: skip
+        "models": {"dir": str(folder)},
+        "runtime": {"prefer": "onnx", **runtime},
+        "detect": {"model": "twobox"},
+        "pose": {"model": pose},
+    }
     return Models(config.build(config.Config, table))
 
 

@@ -41,8 +41,9 @@ def test_rtmo_equals_the_reference_prediction(recorded: Any) -> None:
         chosen = np.zeros(scores.shape, bool)
         for i, rows in enumerate(z.get("decoded_index", [])):
             keypoints[i, rows], seen[i, rows] = (
-                z["decoded_keypoints"][i], z["decoded_keypoint_scores"][i],
-            )  # fmt: skip
+                z["decoded_keypoints"][i],
+                z["decoded_keypoint_scores"][i],
+            )
             chosen[i, rows] = True
         outputs = {"boxes": boxes, "scores": scores, "keypoints": keypoints, "visibility": seen}
         pose, runner = model("rtmo", outputs, (640, 640), "coco17", min_score=0.7, max_people=150)
@@ -70,12 +71,20 @@ def test_rtmo_keeps_the_boxes_the_reference_keeps(recorded: Any) -> None:
     for z in recorded("decoders/rtmo_box_s0"):
         count = z["scores"].shape[1]
         outputs = {
-            "boxes": z["boxes_xyxy"], "scores": z["scores"][..., None],
+            "boxes": z["boxes_xyxy"],
+            "scores": z["scores"][..., None],
             "keypoints": np.tile(np.arange(count)[None, :, None, None], (2, 1, 17, 2)).astype("f4"),
             "visibility": np.ones((2, count, 17), np.float32),
-        }  # fmt: skip
-        pose, _ = model("rtmo", outputs, (256, 192), "coco17", max_people=1000,
-                        options={"min_score": 0.0}, min_score=0.0)  # fmt: skip
+        }
+        pose, _ = model(
+            "rtmo",
+            outputs,
+            (256, 192),
+            "coco17",
+            max_people=1000,
+            options={"min_score": 0.0},
+            min_score=0.0,
+        )
         for i, people in enumerate(pose([frame(256, 192)] * 2, [])):
             assert people.keypoints[:, 0, 0].tolist() == z[f"nms065_keep_{i}"].tolist()
             assert people.ids.tolist() == [-1] * len(people)
@@ -107,10 +116,11 @@ def rtmo_people(count: int = 3) -> Dict[str, np.ndarray]:
     corners = np.arange(count)[:, None] * 30.0 + [[5, 6]]
     boxes = np.concatenate((corners, corners + 25), 1)
     return {
-        "boxes": boxes[None].astype("f4"), "scores": np.full((1, count), 0.8, np.float32),
+        "boxes": boxes[None].astype("f4"),
+        "scores": np.full((1, count), 0.8, np.float32),
         "keypoints": rng.uniform(0, 90, (1, count, 17, 2)).astype("f4"),
         "visibility": rng.uniform(0.1, 1, (1, count, 17)).astype("f4"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -191,17 +201,35 @@ def test_no_frames_run_nothing() -> None:
 
 PEOPLE = {"people": np.zeros((1, 6, 56), np.float32)}
 BROKEN = [
-    ("movenet", {"people": np.zeros((1, 6, 57), "f4")}, "coco17", {}, DataError,
-     "expected [batch, ?, 56]"),
+    (
+        "movenet",
+        {"people": np.zeros((1, 6, 57), "f4")},
+        "coco17",
+        {},
+        DataError,
+        "expected [batch, ?, 56]",
+    ),
     ("movenet", PEOPLE, "wholebody133", {}, ConfigError, "133 keypoints, the network gives 17"),
     ("movenet", PEOPLE, "coco17", {"nms": 1}, ConfigError, "options.nms"),
     ("rtmo", PEOPLE, "coco17", {}, DataError, "no output 'dets'"),
-    ("rtmo", {**rtmo_people(), "visibility": np.zeros((1, 3, 16), "f4")}, "coco17", {}, DataError,
-     "'visibility' is [?, 3, 16], expected [batch, ?, 17]"),
-    ("rtmo", {"dets": np.zeros((1, 9, 5), "f4"), "keypoints": np.zeros((1, 9, 17, 2), "f4")},
-     "coco17", {}, DataError, "'keypoints' is [?, 9, 17, 2], expected [batch, ?, ?, 3]"),
+    (
+        "rtmo",
+        {**rtmo_people(), "visibility": np.zeros((1, 3, 16), "f4")},
+        "coco17",
+        {},
+        DataError,
+        "'visibility' is [?, 3, 16], expected [batch, ?, 17]",
+    ),
+    (
+        "rtmo",
+        {"dets": np.zeros((1, 9, 5), "f4"), "keypoints": np.zeros((1, 9, 17, 2), "f4")},
+        "coco17",
+        {},
+        DataError,
+        "'keypoints' is [?, 9, 17, 2], expected [batch, ?, ?, 3]",
+    ),
     ("rtmo", rtmo_people(), "", {}, ConfigError, "skeleton: is missing"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("family", "outputs", "skeleton", "options", "error", "text"), BROKEN)

@@ -28,9 +28,14 @@ def with_parts(poses: Poses) -> List[bool]:
 
 @pytest.mark.parametrize(
     ("limit", "expected"),
-    [(0, [True, True, True]), (1, [False, True, False]), (2, [False, True, True]),
-     (3, [True, True, True]), (9, [True, True, True])],
-)  # fmt: skip
+    [
+        (0, [True, True, True]),
+        (1, [False, True, False]),
+        (2, [False, True, True]),
+        (3, [True, True, True]),
+        (9, [True, True, True]),
+    ],
+)
 def test_the_largest_come_first_and_the_others_keep_their_bodies(
     limit: int, expected: List[bool]
 ) -> None:
@@ -73,8 +78,14 @@ def test_two_of_one_size_do_not_take_turns() -> None:
     assert with_parts(model([frame()], [candidates])[0]) == [False, True]
     grown = candidates.boxes.copy()
     grown[0] += (-10, -10, 10, 10)
-    a_little = Poses(candidates.keypoints, candidates.scores, grown, candidates.ids,
-                     candidates.person_scores, candidates.skeleton)  # fmt: skip
+    a_little = Poses(
+        candidates.keypoints,
+        candidates.scores,
+        grown,
+        candidates.ids,
+        candidates.person_scores,
+        candidates.skeleton,
+    )
     assert with_parts(model([frame()], [a_little])[0]) == [False, True]
 
 

@@ -17,10 +17,27 @@ from edge.structures import VEIL_CELL_PX, Frame, Veils
 
 # Keypoints of COCO of somebody who stands in a crop of 128 x 256 px.
 STANDING = np.array(
-    [(64, 30), (68, 26), (60, 26), (72, 30), (56, 30), (84, 60), (44, 60), (92, 100), (36, 100),
-     (96, 136), (32, 136), (76, 140), (52, 140), (78, 190), (50, 190), (78, 240), (50, 240)],
+    [
+        (64, 30),
+        (68, 26),
+        (60, 26),
+        (72, 30),
+        (56, 30),
+        (84, 60),
+        (44, 60),
+        (92, 100),
+        (36, 100),
+        (96, 136),
+        (32, 136),
+        (76, 140),
+        (52, 140),
+        (78, 190),
+        (50, 190),
+        (78, 240),
+        (50, 240),
+    ],
     np.float32,
-)  # fmt: skip
+)
 ALL = np.ones(17, bool)
 HIDDEN, SEEN = 255, 0
 
@@ -44,10 +61,13 @@ def at(cells: np.ndarray, place: Tuple[float, float]) -> int:
 
 
 @given(
-    width=st.integers(1, 70), height=st.integers(1, 70), seed=st.integers(0, 99),
-    border=st.integers(0, 255), image=st.sampled_from(["bgr", "gray", "nv12"]),
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    seed=st.integers(0, 99),
+    border=st.integers(0, 255),
+    image=st.sampled_from(["bgr", "gray", "nv12"]),
     layout=st.sampled_from(["nchw", "nhwc"]),
-)  # fmt: skip
+)
 def test_hidden_cells_have_the_borders_value_and_others_are_untouched(
     width: int, height: int, seed: int, border: int, image: str, layout: str
 ) -> None:

@@ -28,8 +28,9 @@ class Poisoned(preprocess_wide._Pictures):
         return wide
 
 
-def cut(monkeypatch: pytest.MonkeyPatch, faster: bool, matrix: np.ndarray, frame: Frame,
-        net: Network) -> np.ndarray:  # fmt: skip
+def cut(
+    monkeypatch: pytest.MonkeyPatch, faster: bool, matrix: np.ndarray, frame: Frame, net: Network
+) -> np.ndarray:
     monkeypatch.setattr(preprocess_wide, "FASTER", faster)
     monkeypatch.setattr(preprocess_wide, "_pictures", Poisoned())
     out = np.full((1, *net.sample_shape), 77, net.dtype)

@@ -187,9 +187,11 @@ def test_heat_maps_equal_the_reference(recorded: Any) -> None:
             "msra_dark": (lambda m: _heatmap.dark(m, 11), size / cells, 2e-3),
             "udp": (lambda m: _heatmap.udp(m, 11), size / (cells - 1), 2e-3),
             "udp_combined": (
-                lambda m: _heatmap.udp_combined(m, 11, 0.0546875), size / (cells - 1), 2e-3
+                lambda m: _heatmap.udp_combined(m, 11, 0.0546875),
+                size / (cells - 1),
+                2e-3,
             ),
-        }  # fmt: skip
+        }
         for name, (decode, scale, limit) in cases.items():
             points, scores = decode(z[f"{name}_heatmaps"][None])
             np.testing.assert_allclose(points * scale, z[f"{name}_keypoints"], atol=limit)
@@ -208,9 +210,13 @@ def test_integral_equals_the_reference(recorded: Any) -> None:
 
 
 WAYS: Dict[str, Any] = {
-    "argmax": (0.51, 1.0), "quarter": (0.3, 1.0), "dark": (0.02, 1.0), "udp": (0.02, 1.0),
-    "integral": (0.1, None), "sikr": (0.05, None),
-}  # fmt: skip
+    "argmax": (0.51, 1.0),
+    "quarter": (0.3, 1.0),
+    "dark": (0.02, 1.0),
+    "udp": (0.02, 1.0),
+    "integral": (0.1, None),
+    "sikr": (0.05, None),
+}
 
 
 @pytest.mark.parametrize("decode", list(WAYS))
@@ -225,10 +231,13 @@ def test_every_decoder_finds_a_gaussian(decode: str, x: float, y: float) -> None
     if decode == "sikr":
         maps = np.log(np.exp(maps) / np.maximum(1 - np.exp(maps), 1e-4)).astype(np.float32)
     ways = {
-        "argmax": _heatmap.argmax, "quarter": _heatmap.quarter,
-        "dark": lambda m: _heatmap.dark(m, 11), "udp": lambda m: _heatmap.udp(m, 11),
-        "integral": _softargmax.integral, "sikr": lambda m: _softargmax.sikr(m, 7),
-    }  # fmt: skip
+        "argmax": _heatmap.argmax,
+        "quarter": _heatmap.quarter,
+        "dark": lambda m: _heatmap.dark(m, 11),
+        "udp": lambda m: _heatmap.udp(m, 11),
+        "integral": _softargmax.integral,
+        "sikr": lambda m: _softargmax.sikr(m, 7),
+    }
     points, scores = ways[decode](maps)
     assert np.abs(points - place).max() < limit
     assert 0.5 < scores[0, 0] <= 1 + 1e-6
@@ -268,8 +277,9 @@ def test_nan_in_heat_maps_is_a_missing_keypoint() -> None:
     for decode in ("argmax", "quarter", "dark", "udp", "integral", "sikr"):
         maps = maps_at(np.full((1, 17, 2), 20.0))
         maps[0, 4, 3, 3] = np.nan
-        pose, _ = model("heatmap", {"heatmap": maps}, SIZE, "coco17", {"decode": decode},
-                        min_score=0)  # fmt: skip
+        pose, _ = model(
+            "heatmap", {"heatmap": maps}, SIZE, "coco17", {"decode": decode}, min_score=0
+        )
         found = pose([frame(80, 80)], [people([[5, 5, 70, 70]], 17, "coco17")])[0]
         assert np.isfinite(found.keypoints).all()
         assert np.flatnonzero(found.scores[0] == 0).tolist() == [4], decode
@@ -279,8 +289,9 @@ def test_maps_of_one_value_are_legal() -> None:
     for value in (0.0, -3.0, 1.0):
         maps = np.full((1, 17, 64, 48), value, np.float32)
         for decode in ("argmax", "quarter", "dark", "udp", "integral", "sikr"):
-            pose, _ = model("heatmap", {"heatmap": maps}, SIZE, "coco17", {"decode": decode},
-                            min_score=0)  # fmt: skip
+            pose, _ = model(
+                "heatmap", {"heatmap": maps}, SIZE, "coco17", {"decode": decode}, min_score=0
+            )
             found = pose([frame(80, 80)], [people([[5, 5, 70, 70]], 17, "coco17")])[0]
             assert np.isfinite(found.keypoints).all(), (decode, value)
 
@@ -308,16 +319,28 @@ BROKEN = [
     ("simcc", FUSED, "halpe26", {}, ConfigError, "halpe26 has 26 keypoints, the network gives 17"),
     ("simcc", FUSED, "coco17", {"score": "max"}, ConfigError, "options.score"),
     ("simcc", FUSED, "coco17", {"pading": 1.2}, ConfigError, "did you mean 'padding'"),
-    ("simcc", {**FUSED, "keypoint_scores": np.zeros((1, 16), "f4")}, "coco17", {}, DataError,
-     "'keypoint_scores' is [?, 16], expected [batch, 17]"),
+    (
+        "simcc",
+        {**FUSED, "keypoint_scores": np.zeros((1, 16), "f4")},
+        "coco17",
+        {},
+        DataError,
+        "'keypoint_scores' is [?, 16], expected [batch, 17]",
+    ),
     ("simcc", MAPS, "coco17", {}, DataError, "no output 'simcc_x'; it gives heatmap [?, 17, 64"),
-    ("simcc", {"simcc_x": np.zeros((1, 17, 384), "f4"), "simcc_y": np.zeros((1, 17, 384), "f4")},
-     "coco17", {}, DataError, "384 x 384 bins do not fit an input of 192 x 256"),
+    (
+        "simcc",
+        {"simcc_x": np.zeros((1, 17, 384), "f4"), "simcc_y": np.zeros((1, 17, 384), "f4")},
+        "coco17",
+        {},
+        DataError,
+        "384 x 384 bins do not fit an input of 192 x 256",
+    ),
     ("heatmap", MAPS, "coco17", {"kernel": 10}, ConfigError, "options.kernel: 10 is even"),
     ("heatmap", MAPS, "coco17", {"decode": "udp_combined"}, DataError, "three maps"),
     ("heatmap", MAPS, "coco17", {"decode": "soft"}, ConfigError, "options.decode"),
     ("heatmap", FUSED, "coco17", {}, DataError, "no output 'heatmap'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("family", "outputs", "skeleton", "options", "error", "text"), BROKEN)

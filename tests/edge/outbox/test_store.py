@@ -141,7 +141,9 @@ def test_one_wrong_byte_is_noticed_and_costs_one_event(path: Path) -> None:
     box = open_box(path)
     assert bodies(box) == [b"event %03d" % i for i in range(100) if i != 42]
     assert box.losses.reset == {
-        "reason": f"row {rows[42].id} has a wrong checksum", "recovered": 99, "lost": 1,
+        "reason": f"row {rows[42].id} has a wrong checksum",
+        "recovered": 99,
+        "lost": 1,
     }
     assert path.with_name("outbox.db.corrupt").exists()
     assert box.state.token == token, "answers to events sent before are still understood"
@@ -249,8 +251,10 @@ def test_a_failed_commit_changes_nothing(path: Path) -> None:
     box = open_box(path)
     row = box.commit([Entry("t", b"a")])[0]
     before = (box.count, box.state)
-    box._db.execute("CREATE TEMP TRIGGER no BEFORE INSERT ON events WHEN NEW.topic = 'x' "
-                    "BEGIN SELECT RAISE(ABORT, 'no'); END")
+    box._db.execute(
+        "CREATE TEMP TRIGGER no BEFORE INSERT ON events WHEN NEW.topic = 'x' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
     with pytest.raises(sqlite3.Error):
         box.commit([Entry("t", b"b"), Entry("x", b"c")], [row.id])
     assert (box.count, box.state) == before

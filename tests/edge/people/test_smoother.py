@@ -350,8 +350,12 @@ def test_a_hundred_people_come_at_once():
     boxes = np.concatenate((keypoints.min(1), keypoints.max(1)), 1)
     for f, n in enumerate((1, 2, 30, 100, 100, 99, 100)):
         frame = Poses(
-            keypoints[:n], np.full((n, 133), 0.8, np.float32), boxes[:n],
-            np.arange(n), np.ones(n, np.float32), "wholebody133",
-        )  # fmt: skip
+            keypoints[:n],
+            np.full((n, 133), 0.8, np.float32),
+            boxes[:n],
+            np.arange(n),
+            np.ones(n, np.float32),
+            "wholebody133",
+        )
         out = smoother(frame, f * DT_NS)
         np.testing.assert_allclose(out.keypoints, keypoints[:n], atol=0.01)

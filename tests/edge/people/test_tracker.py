@@ -108,8 +108,14 @@ def test_size_of_people_does_not_matter():
     big, small = tracker(), tracker()
     for f in range(60):
         poses, _ = seen(scene, f, rng)
-        tiny = Poses(poses.keypoints / 4, poses.scores, poses.boxes / 4, poses.ids,
-                     poses.person_scores, "coco17")  # fmt: skip
+        tiny = Poses(
+            poses.keypoints / 4,
+            poses.scores,
+            poses.boxes / 4,
+            poses.ids,
+            poses.person_scores,
+            "coco17",
+        )
         a, b = (t.update(p, f * STEP) for t, p in ((big, poses), (small, tiny)))
         np.testing.assert_array_equal(a.ids, b.ids)
 
@@ -251,8 +257,9 @@ def test_the_box_follows_the_keypoints_between_detector_frames():
     for f in range(1, 90):
         candidates = track.candidates(None, f * STEP)
         pose = standing([300 + 6 * f], ids=[1])
-        held = Poses(pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores,
-                     "coco17")  # fmt: skip
+        held = Poses(
+            pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores, "coco17"
+        )
         out = track.update(held, f * STEP)
         assert out.ids.tolist() == [1]
     np.testing.assert_allclose(out.boxes, pose.boxes, atol=25)
@@ -264,8 +271,9 @@ def test_hidden_legs_keep_their_box():
         candidates = track.candidates(boxes_at(300) if f == 0 else None, f * STEP)
         pose = standing([300], ids=[1] if f else [-1])
         pose.scores[:, 13:] = 0.9 if f < 5 else 0.0
-        held = Poses(pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores,
-                     "coco17")  # fmt: skip
+        held = Poses(
+            pose.keypoints, pose.scores, candidates.boxes, pose.ids, pose.person_scores, "coco17"
+        )
         out = track.update(held, f * STEP)
     assert out.boxes[0, 3] > 600 - 0.25 * 300
     assert not out.scores[0, 13:].any()
@@ -373,8 +381,13 @@ def test_a_network_that_runs_away_does_not_take_the_memory_along():
         corner = candidates.boxes[:, :2] - size / 2
         wild = standing(np.full(len(size), 300.0), ids=candidates.ids)
         shape = (wild.keypoints - wild.boxes[:, None, :2]) / np.float32(300)
-        people = Poses(corner[:, None] + shape * size[:, None] * 2, wild.scores,
-                       np.concatenate((corner, corner + 2 * size), 1), candidates.ids,
-                       wild.person_scores, "coco17")  # fmt: skip
+        people = Poses(
+            corner[:, None] + shape * size[:, None] * 2,
+            wild.scores,
+            np.concatenate((corner, corner + 2 * size), 1),
+            candidates.ids,
+            wild.person_scores,
+            "coco17",
+        )
         most = max(most, len(candidates), len(track.update(people, f * STEP)))
     assert most < 50

@@ -10,12 +10,28 @@ from edge.structures import Detections, Poses
 
 # A standing person in heights, feet at 0, y down: COCO order.
 STANDING = np.array(
-    [(0, -.93), (.02, -.95), (-.02, -.95), (.045, -.94), (-.045, -.94), (.11, -.82), (-.11, -.82),
-     (.14, -.63), (-.14, -.63), (.15, -.47), (-.15, -.47), (.09, -.52), (-.09, -.52),
-     (.09, -.28), (-.09, -.28), (.09, -.04), (-.09, -.04)]
-)  # fmt: skip
+    [
+        (0, -0.93),
+        (0.02, -0.95),
+        (-0.02, -0.95),
+        (0.045, -0.94),
+        (-0.045, -0.94),
+        (0.11, -0.82),
+        (-0.11, -0.82),
+        (0.14, -0.63),
+        (-0.14, -0.63),
+        (0.15, -0.47),
+        (-0.15, -0.47),
+        (0.09, -0.52),
+        (-0.09, -0.52),
+        (0.09, -0.28),
+        (-0.09, -0.28),
+        (0.09, -0.04),
+        (-0.09, -0.04),
+    ]
+)
 SWING = np.zeros(17)
-SWING[[7, 8, 9, 10, 13, 14, 15, 16]] = [.05, -.05, .12, -.12, -.08, .08, -.16, .16]  # fmt: skip
+SWING[[7, 8, 9, 10, 13, 14, 15, 16]] = [0.05, -0.05, 0.12, -0.12, -0.08, 0.08, -0.16, 0.16]
 
 
 @dataclass
@@ -132,8 +148,10 @@ class Figures:
     wrong: int
 
     def __str__(self):
-        return (f"MOTA {self.mota:.3f} IDF1 {self.idf1:.3f} switches {self.switches} "
-                f"missed {self.misses} wrong {self.wrong}")
+        return (
+            f"MOTA {self.mota:.3f} IDF1 {self.idf1:.3f} switches {self.switches} "
+            f"missed {self.misses} wrong {self.wrong}"
+        )
 
 
 def judge(truths, results, min_iou=0.5):
@@ -165,7 +183,10 @@ def judge(truths, results, min_iou=0.5):
                 switches += int(last.get(*key) != key[1])
                 last[key[0]] = key[1]
     return Figures(
-        1 - (misses + wrong + switches) / total, _idf1(together, total, found), switches, misses,
+        1 - (misses + wrong + switches) / total,
+        _idf1(together, total, found),
+        switches,
+        misses,
         wrong,
     )
 
@@ -200,8 +221,9 @@ class IouSort:
         for row, j in enumerate(chosen):
             box = poses.boxes[row].astype(float)
             if j < 0:
-                self.tracks.append({"id": self.next_id, "box": box, "v": np.zeros(4), "t": t_ns,
-                                    "hits": 1})
+                self.tracks.append(
+                    {"id": self.next_id, "box": box, "v": np.zeros(4), "t": t_ns, "hits": 1}
+                )
                 self.next_id += 1
                 continue
             k, gap = self.tracks[j], max((t_ns - self.tracks[j]["t"]) * 1e-9, 1e-3)

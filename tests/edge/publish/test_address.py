@@ -89,9 +89,7 @@ def test_a_wrong_address_is_one_line(uri: str, line: str) -> None:
         ("ca_file=GARBAGE", DataError, "mqtt.ca_file GARBAGE: is no certificate"),
     ],
 )
-def test_a_wrong_file_is_one_line(
-    tmp_path: Path, query: str, kind: type, line: str
-) -> None:
+def test_a_wrong_file_is_one_line(tmp_path: Path, query: str, kind: type, line: str) -> None:
     contents: Dict[str, bytes] = {"GARBAGE": b"no certificate\n", "NOTEXT": b"\xff\xfe\xfa"}
     for name in ("GONE", "GARBAGE", "NOTEXT"):
         if name in contents:

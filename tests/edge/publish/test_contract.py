@@ -19,31 +19,97 @@ DOCUMENT = SCHEMAS.pop("asyncapi.json")
 TIMES = {"t_utc_ns": 1, "t_mono_ns": 2}
 HEAD = {"schema": "pose/1", "device": "box", "boot_id": "0" * 16, "seq": 0, **TIMES}
 PERSON = {"id": 1, "score": 50, "box": [0, 0, 1, 1], "keypoints": [1, 2, 3]}
-SINK = {"name": "x", "ok": True, "waiting": 0, "sent": 0, "dropped": 0, "refused": 0,
-        "outbox": {"durable": True, "stored": 0, "parked": 0, "lost": 0, "resets": 0}}
+SINK = {
+    "name": "x",
+    "ok": True,
+    "waiting": 0,
+    "sent": 0,
+    "dropped": 0,
+    "refused": 0,
+    "outbox": {"durable": True, "stored": 0, "parked": 0, "lost": 0, "resets": 0},
+}
 OWN = {**HEAD, "camera": "device", "person": -1, "score": 100}
 GOOD: Dict[str, Dict[str, Any]] = {
     "frame": {**HEAD, "camera": "c", "size": [1, 2], "skeleton": "s", "people": [PERSON]},
     "event/wave": {**HEAD, "camera": "c", "kind": "wave", "person": 1, "score": 1, "data": {}},
-    "state": {**HEAD, "camera": "c", "state": "ok", "since_utc_ns": 1, "detail": "", "people": 0,
-              "size": [1, 2], "frames": 0, "dropped": 0, "reconnects": 0},
-    "status": {**HEAD, "state": "online", "version": "1", "cameras": ["c"], "engines": {},
-               "clock": {"source": "none", "error_ms": None}},
-    "metrics": {**HEAD, "uptime_s": 1.5, "steps": 0, "events": 0, "fps": {"c": 1.0}, "frames": {},
-                "people": {}, "dropped": {}, "reconnects": {}, "latency_ms": {}, "stages_ms": {},
-                "runs": {}, "memory_mb": 1.0, "temperatures_c": {}, "sinks": [SINK]},
-    "event/outbox_loss": {**OWN, "kind": "outbox_loss",
-                          "data": {"sink": "x", "lost": 1, "total": 2}},
-    "event/outbox_reset": {**OWN, "kind": "outbox_reset",
-                           "data": {"sink": "x", "reason": "r", "recovered": 0, "lost": 1}},
-    "event/outbox_parked": {**OWN, "kind": "outbox_parked",
-                            "data": {"sink": "x", "topic": "t", "bytes": 1, "reason": "r"}},
+    "state": {
+        **HEAD,
+        "camera": "c",
+        "state": "ok",
+        "since_utc_ns": 1,
+        "detail": "",
+        "people": 0,
+        "size": [1, 2],
+        "frames": 0,
+        "dropped": 0,
+        "reconnects": 0,
+    },
+    "status": {
+        **HEAD,
+        "state": "online",
+        "version": "1",
+        "cameras": ["c"],
+        "engines": {},
+        "clock": {"source": "none", "error_ms": None},
+    },
+    "metrics": {
+        **HEAD,
+        "uptime_s": 1.5,
+        "steps": 0,
+        "events": 0,
+        "fps": {"c": 1.0},
+        "frames": {},
+        "people": {},
+        "dropped": {},
+        "reconnects": {},
+        "latency_ms": {},
+        "stages_ms": {},
+        "runs": {},
+        "memory_mb": 1.0,
+        "temperatures_c": {},
+        "sinks": [SINK],
+    },
+    "event/outbox_loss": {
+        **OWN,
+        "kind": "outbox_loss",
+        "data": {"sink": "x", "lost": 1, "total": 2},
+    },
+    "event/outbox_reset": {
+        **OWN,
+        "kind": "outbox_reset",
+        "data": {"sink": "x", "reason": "r", "recovered": 0, "lost": 1},
+    },
+    "event/outbox_parked": {
+        **OWN,
+        "kind": "outbox_parked",
+        "data": {"sink": "x", "topic": "t", "bytes": 1, "reason": "r"},
+    },
     "ack": {},
-    "cmd/rate": {"schema": "command/1", "device": "box", "name": "rate", "id": "", "seq": 1,
-                 "expires_utc_ns": 1, "answer_to": "", "args": {}, "signature": "0" * 128},
-    "answer/ann": {"schema": "answer/1", "device": "box", "boot_id": "0" * 16, "name": "rate",
-                   "id": "", "t_utc_ns": 1, "state": "done", "reason": "", "detail": "",
-                   "result": {}, "key": "0" * 64, "signature": "0" * 128},
+    "cmd/rate": {
+        "schema": "command/1",
+        "device": "box",
+        "name": "rate",
+        "id": "",
+        "seq": 1,
+        "expires_utc_ns": 1,
+        "answer_to": "",
+        "args": {},
+        "signature": "0" * 128,
+    },
+    "answer/ann": {
+        "schema": "answer/1",
+        "device": "box",
+        "boot_id": "0" * 16,
+        "name": "rate",
+        "id": "",
+        "t_utc_ns": 1,
+        "state": "done",
+        "reason": "",
+        "detail": "",
+        "result": {},
+        "key": "0" * 64,
+        "signature": "0" * 128,
+    },
 }
 
 
@@ -107,8 +173,10 @@ def test_document_is_asyncapi_3() -> None:
     assert {"title", "version"} <= set(DOCUMENT["info"])
     actions = {o["channel"]["$ref"]: o["action"] for o in DOCUMENT["operations"].values()}
     heard = {"command", "ack"}
-    assert actions == {f"#/channels/{name}": "receive" if name in heard else "send"
-                       for name in DOCUMENT["channels"]}  # fmt: skip
+    assert actions == {
+        f"#/channels/{name}": "receive" if name in heard else "send"
+        for name in DOCUMENT["channels"]
+    }
     for channel in DOCUMENT["channels"].values():
         named = {level[1:-1] for level in channel["address"].split("/") if level[0] == "{"}
         assert named == set(channel["parameters"])
@@ -117,8 +185,11 @@ def test_document_is_asyncapi_3() -> None:
 
 
 def test_every_schema_is_used() -> None:
-    used = {r.split("#")[0].replace("./", "") for s in [DOCUMENT, *SCHEMAS.values()]
-            for r in references(s)}
+    used = {
+        r.split("#")[0].replace("./", "")
+        for s in [DOCUMENT, *SCHEMAS.values()]
+        for r in references(s)
+    }
     assert set(SCHEMAS) <= used
 
 

@@ -93,8 +93,9 @@ TO_STANDARD_OUTPUT = (
 
 def to(stdout: Any) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", TO_STANDARD_OUTPUT]
-    return subprocess.run(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=True,
-                          timeout=60)  # fmt: skip
+    return subprocess.run(
+        command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=True, timeout=60
+    )
 
 
 def test_standard_output_carries_lines_only() -> None:
@@ -171,8 +172,12 @@ print(sink.counters.report(), sink.ok)
 def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_no_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "o"
     done = subprocess.run(
-        [sys.executable, "-c", FULL_THEN_FREE, str(path)], cwd=ROOT, check=True, timeout=60,
-        capture_output=True, text=True,
+        [sys.executable, "-c", FULL_THEN_FREE, str(path)],
+        cwd=ROOT,
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
     )
     size = len('{"topic": "t", "payload": {"pad":"' + "x" * 70 + '"}}\n')
     fit = 1000 // size

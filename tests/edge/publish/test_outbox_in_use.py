@@ -79,7 +79,8 @@ def test_a_disk_that_dies_costs_no_event_that_comes_after_and_is_taken_again(
     box.outbox._db = BrokenDatabase()  # type: ignore[assignment]
     before = box.token
     assert [r.body for r in put(box, b"meanwhile 1", b"meanwhile 2")] == [
-        b"meanwhile 1", b"meanwhile 2"
+        b"meanwhile 1",
+        b"meanwhile 2",
     ]
     assert not box.durable
     assert moves.count >= 1
@@ -159,8 +160,11 @@ def test_what_comes_together_is_one_commit(monkeypatch: Any) -> None:
     bench = Bench()
     commits: List[int] = []
     commit = bench.store._box.outbox.commit
-    monkeypatch.setattr(bench.store._box.outbox, "commit",
-                        lambda puts, *more: commits.append(len(puts)) or commit(puts, *more))
+    monkeypatch.setattr(
+        bench.store._box.outbox,
+        "commit",
+        lambda puts, *more: commits.append(len(puts)) or commit(puts, *more),
+    )
     assert len(bench.give(*(event("zone") for _ in range(100)))) == 100
     assert commits == [100]
 

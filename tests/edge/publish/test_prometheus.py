@@ -16,10 +16,19 @@ from edge.messages import Builder
 from edge.publish import SinkOptions, open_sink, parse
 from edge.publish.prometheus import MOST, flatten, render
 
-LINE = re.compile(r'^edge_[a-z0-9_]+(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? '
-                  r"(-?[0-9.e+-]+|NaN|[+-]Inf)$")  # fmt: skip
-SINK = {"name": "mqtt://h:1", "ok": True, "waiting": 1, "sent": 2, "dropped": 3, "refused": 0,
-        "outbox": {"rows": 7, "path": "/x"}}  # fmt: skip
+LINE = re.compile(
+    r'^edge_[a-z0-9_]+(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? '
+    r"(-?[0-9.e+-]+|NaN|[+-]Inf)$"
+)
+SINK = {
+    "name": "mqtt://h:1",
+    "ok": True,
+    "waiting": 1,
+    "sent": 2,
+    "dropped": 3,
+    "refused": 0,
+    "outbox": {"rows": 7, "path": "/x"},
+}
 
 
 @pytest.fixture
@@ -48,8 +57,13 @@ def record() -> Dict[str, Any]:
     health = Health()
     health.timed("pose", lambda: None)()
     health.published("door", 3, 0)
-    return {**health.report(), "runs": {"m/main": 5}, "dropped": {"door": 2}, "sinks": [SINK],
-            "commands": {"obeyed": 1}}  # fmt: skip
+    return {
+        **health.report(),
+        "runs": {"m/main": 5},
+        "dropped": {"door": 2},
+        "sinks": [SINK],
+        "commands": {"obeyed": 1},
+    }
 
 
 def test_metrics_are_told_in_the_format(sink: Any) -> None:
@@ -61,12 +75,15 @@ def test_metrics_are_told_in_the_format(sink: Any) -> None:
     assert all(LINE.match(line) for line in lines if not line.startswith("#")), text
     types = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(types) == len(set(types)), "each metric once"
-    for wanted in ('edge_people{camera="door"} 3.0', 'edge_dropped_total{camera="door"} 2.0',
-                   'edge_runs_total{network="m/main"} 5.0',
-                   'edge_sink_dropped_total{sink="mqtt://h:1"} 3.0',
-                   'edge_sink_ok{sink="mqtt://h:1"} 1.0',
-                   'edge_sink_outbox_rows{sink="mqtt://h:1"} 7.0',
-                   'edge_commands_total{outcome="obeyed"} 1.0'):
+    for wanted in (
+        'edge_people{camera="door"} 3.0',
+        'edge_dropped_total{camera="door"} 2.0',
+        'edge_runs_total{network="m/main"} 5.0',
+        'edge_sink_dropped_total{sink="mqtt://h:1"} 3.0',
+        'edge_sink_ok{sink="mqtt://h:1"} 1.0',
+        'edge_sink_outbox_rows{sink="mqtt://h:1"} 7.0',
+        'edge_commands_total{outcome="obeyed"} 1.0',
+    ):
         assert wanted in lines
     assert re.search(r'edge_stages_ms\{stage="pose",quantile="0.95"\}', text)
     assert sink.counters.report()["sent"] == 1
@@ -83,11 +100,21 @@ def test_other_messages_are_not_for_it(sink: Any) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["prometheus://0.0.0.0:9464", "prometheus://192.168.1.2", "prometheus://[::]:1",
-     "prometheus://example.org", "prometheus://localhost.evil.org:1", "prometheus://",
-     "prometheus://127.0.0.1:99999", "prometheus://127.0.0.1/x", "prometheus://u@127.0.0.1",
-     "prometheus://127.0.0.1?x=1", "prometheus://127.0.0.1:0", "prometheus:9464"],
-)  # fmt: skip
+    [
+        "prometheus://0.0.0.0:9464",
+        "prometheus://192.168.1.2",
+        "prometheus://[::]:1",
+        "prometheus://example.org",
+        "prometheus://localhost.evil.org:1",
+        "prometheus://",
+        "prometheus://127.0.0.1:99999",
+        "prometheus://127.0.0.1/x",
+        "prometheus://u@127.0.0.1",
+        "prometheus://127.0.0.1?x=1",
+        "prometheus://127.0.0.1:0",
+        "prometheus:9464",
+    ],
+)
 def test_only_this_machine_may_ask(uri: str) -> None:
     with pytest.raises(ConfigError):
         parse(uri)
@@ -133,13 +160,22 @@ def test_labels_do_not_explode() -> None:
 
 
 def test_names_that_look_like_something_else_keep_their_labels() -> None:
-    record = {"fps": {"p50": 5.0, "door": 1.0}, "frames": {"p99": 2}, "runs": {"p95": 3},
-              "stages_ms": {"p50": {"p50": 2.0}}, "latency_ms": {"p50": 7.0}}  # fmt: skip
+    record = {
+        "fps": {"p50": 5.0, "door": 1.0},
+        "frames": {"p99": 2},
+        "runs": {"p95": 3},
+        "stages_ms": {"p50": {"p50": 2.0}},
+        "latency_ms": {"p50": 7.0},
+    }
     lines = render(record).decode().splitlines()
-    for wanted in ('edge_fps{camera="p50"} 5.0', 'edge_fps{camera="door"} 1.0',
-                   'edge_frames_total{camera="p99"} 2.0', 'edge_runs_total{network="p95"} 3.0',
-                   'edge_stages_ms{stage="p50",quantile="0.5"} 2.0',
-                   'edge_latency_ms{quantile="0.5"} 7.0'):  # fmt: skip
+    for wanted in (
+        'edge_fps{camera="p50"} 5.0',
+        'edge_fps{camera="door"} 1.0',
+        'edge_frames_total{camera="p99"} 2.0',
+        'edge_runs_total{network="p95"} 3.0',
+        'edge_stages_ms{stage="p50",quantile="0.5"} 2.0',
+        'edge_latency_ms{quantile="0.5"} 7.0',
+    ):
         assert wanted in lines
 
 
@@ -154,8 +190,18 @@ def test_two_sinks_are_never_one_sample(names: List[str]) -> None:
 
 
 def test_odd_numbers_are_written_as_the_format_wants() -> None:
-    page = render({"a": float("nan"), "b": float("inf"), "c": float("-inf"), "d": True, "e": "x",
-                   "f": {"g": {"h": {"i": 1}}}, "g-h": 1, "n": None})  # fmt: skip
+    page = render(
+        {
+            "a": float("nan"),
+            "b": float("inf"),
+            "c": float("-inf"),
+            "d": True,
+            "e": "x",
+            "f": {"g": {"h": {"i": 1}}},
+            "g-h": 1,
+            "n": None,
+        }
+    )
     assert b"edge_a NaN" in page
     assert b"edge_b +Inf" in page
     assert b"edge_c -Inf" in page

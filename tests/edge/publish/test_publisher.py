@@ -107,8 +107,13 @@ def test_a_camera_is_told_only_when_it_changes(spied: Publisher) -> None:
     spied.camera(state("ok", reconnects=1), 2)
     spied.camera(state("ok", "cam1"), 2)
     told = [(m.payload["camera"], m.payload["state"], m.payload["people"]) for m in spy.messages]
-    assert told == [("cam0", "ok", 1), ("cam0", "ok", 2), ("cam0", "stalled", 2),
-                    ("cam0", "ok", 2), ("cam1", "ok", 2)]
+    assert told == [
+        ("cam0", "ok", 1),
+        ("cam0", "ok", 2),
+        ("cam0", "stalled", 2),
+        ("cam0", "ok", 2),
+        ("cam1", "ok", 2),
+    ]
 
 
 def test_close_says_goodbye_once_and_nothing_follows(spied: Publisher) -> None:
@@ -163,8 +168,14 @@ def test_to_two_files_in_two_codecs_worth_of_lines(tmp_path: Path) -> None:
     records: List[Dict[str, Any]] = [json.loads(line) for line in texts[0].splitlines()]
     assert [r.get("content_type") for r in records] == ["application/cbor", None]
     assert made.report() == [
-        {"name": f"jsonl:{tmp_path}/{name}", "ok": True, "waiting": 0, "sent": 2, "dropped": 0,
-         "refused": 0}
+        {
+            "name": f"jsonl:{tmp_path}/{name}",
+            "ok": True,
+            "waiting": 0,
+            "sent": 2,
+            "dropped": 0,
+            "refused": 0,
+        }
         for name in "ab"
     ]
 

@@ -64,7 +64,13 @@ class Desk:
         answer_s = 5.0 if consumer else None
         self.backlog = Backlog(self.store, lateness("run"), answer_s, lambda: self.now_s)
         self.sender = Sender(
-            "mqtt://b:1", self.dial, self.counters, 30.0, self.store, self.backlog, self.notes,
+            "mqtt://b:1",
+            self.dial,
+            self.counters,
+            30.0,
+            self.store,
+            self.backlog,
+            self.notes,
             "d/ack" if consumer else "",
         )
 
@@ -210,8 +216,9 @@ def test_a_refused_event_is_counted_told_once_and_not_repeated(desk: Desk, caplo
     desk.answer(1, 2, refusal="Not authorized (code 135)")
     assert desk.counts == [0, 0, 2]
     lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
-    assert lines == ["mqtt://b:1: d/event/fall: refused: Not authorized (code 135); "
-                     "set aside until a restart"]
+    assert lines == [
+        "mqtt://b:1: d/event/fall: refused: Not authorized (code 135); set aside until a restart"
+    ]
     desk.note(Down(desk.link, "lost"))
     desk.connect()
     assert desk.link.sent == []

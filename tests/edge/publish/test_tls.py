@@ -73,9 +73,12 @@ def test_a_key_that_cannot_be_read_is_named(
 
 @pytest.mark.parametrize(
     ("days", "words", "state"),
-    [((-2, -1), "it has ended on ", FAIL), ((1, 400), "it is valid only from ", FAIL),
-     ((-1, 400), "it may be revoked, or of another authority", OK)],
-)  # fmt: skip
+    [
+        ((-2, -1), "it has ended on ", FAIL),
+        ((1, 400), "it is valid only from ", FAIL),
+        ((-1, 400), "it may be revoked, or of another authority", OK),
+    ],
+)
 def test_a_broker_that_hangs_up_may_not_like_our_certificate(
     tmp_path: Path, days: Tuple[int, int], words: str, state: str
 ) -> None:
@@ -136,9 +139,13 @@ def failure(listening: socket.socket, theirs: Dict[str, Any], host: str, ca_file
     ],
 )
 def test_a_broker_that_we_do_not_believe_is_told_with_the_fix(
-    tmp_path: Path, listener: socket.socket, days: Tuple[int, int], host: str, foreign: bool,
+    tmp_path: Path,
+    listener: socket.socket,
+    days: Tuple[int, int],
+    host: str,
+    foreign: bool,
     words: str,
-) -> None:  # fmt: skip
+) -> None:
     theirs = pair(tmp_path, "theirs", *days)
     ca_file = pair(tmp_path, "foreign")["cert_file"] if foreign else theirs["cert_file"]
     error = failure(listener, theirs, host, ca_file)

@@ -29,9 +29,13 @@ from edge.structures import Frame, Poses
 def crowd(n: int = 2, k: int = 17, seed: int = 0) -> Poses:
     rng = np.random.default_rng(seed)
     return Poses(
-        rng.random((n, k, 2), np.float32) * 640, rng.random((n, k), np.float32),
-        rng.random((n, 4), np.float32), np.arange(n), rng.random(n, np.float32), "coco17",
-    )  # fmt: skip
+        rng.random((n, k, 2), np.float32) * 640,
+        rng.random((n, k), np.float32),
+        rng.random((n, 4), np.float32),
+        np.arange(n),
+        rng.random(n, np.float32),
+        "coco17",
+    )
 
 
 def same(a: Poses, b: Poses) -> bool:
@@ -43,9 +47,12 @@ def same(a: Poses, b: Poses) -> bool:
 
 @settings(max_examples=60)
 @given(
-    n=st.integers(0, 4), k=st.integers(0, 20), t_ns=st.integers(-(2**63), 2**63 - 1),
-    offset_ns=st.integers(-(2**63), 2**63 - 1), data=st.data(),
-)  # fmt: skip
+    n=st.integers(0, 4),
+    k=st.integers(0, 20),
+    t_ns=st.integers(-(2**63), 2**63 - 1),
+    offset_ns=st.integers(-(2**63), 2**63 - 1),
+    data=st.data(),
+)
 def test_every_bit_of_poses_survives(
     n: int, k: int, t_ns: int, offset_ns: int, data: st.DataObject
 ) -> None:
@@ -57,7 +64,12 @@ def test_every_bit_of_poses_survives(
     back = unpack(pack(told))
     assert same(back.poses, poses)
     assert (back.camera, back.index, back.t_ns, back.offset_ns, back.size) == (
-        "door", 7, t_ns, offset_ns, (640, 480))  # fmt: skip
+        "door",
+        7,
+        t_ns,
+        offset_ns,
+        (640, 480),
+    )
 
 
 @given(st.binary(max_size=200))
@@ -80,8 +92,12 @@ def test_ring_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
         here.write("P", i.to_bytes(4, "little") + bytes(1000))
         assert sum(p.stat().st_size for p in segments(tmp_path)) <= 80_000
     here.close()
-    got = [int.from_bytes(p[:4], "little") for s in segments(tmp_path)
-           for kind, p in read_segment(s) if kind == "P"]  # fmt: skip
+    got = [
+        int.from_bytes(p[:4], "little")
+        for s in segments(tmp_path)
+        for kind, p in read_segment(s)
+        if kind == "P"
+    ]
     assert got == list(range(got[0], 200)), "in order, without a hole, up to the last"
     assert len(got) > 50
     for segment in segments(tmp_path):
@@ -145,8 +161,10 @@ def test_recorder_writes_what_the_rules_saw(tmp_path: Path) -> None:
     got = [unpack(payload) for kind, payload in kinds if kind == "P"]
     assert len(got) == 50
     assert all(same(a, b.poses) for a, b in zip(want, got))
-    assert got[0].offset_ns == builder.offset_ns("door") or abs(
-        got[0].offset_ns - builder.offset_ns("door")) < 10**9  # fmt: skip
+    assert (
+        got[0].offset_ns == builder.offset_ns("door")
+        or abs(got[0].offset_ns - builder.offset_ns("door")) < 10**9
+    )
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -261,9 +279,11 @@ while True:
 def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     root = str(Path(__file__).resolve().parents[3])
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": root},
-    )  # fmt: skip
+    )
     assert child.stdout is not None
     with child:
         for line in child.stdout:
@@ -285,5 +305,7 @@ def test_another_configuration_begins_a_segment(tmp_path: Path) -> None:
     recorder.close()
     heads = [json.loads(next(iter(read_segment(s)))[1]) for s in segments(tmp_path)]
     assert [h["config"].splitlines()[0].split("  #")[0] for h in heads] == [
-        'device = "edge"', 'device = "hall"']  # fmt: skip
+        'device = "edge"',
+        'device = "hall"',
+    ]
     assert heads[1]["numbers"] == {"poses/v1/hall/door/frame": 1}

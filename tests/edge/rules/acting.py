@@ -55,9 +55,7 @@ def _angles(pose):
     return np.array([np.radians(pose["torso"]), thigh, shank, np.radians(pose["arm"]), z])
 
 
-def draw(
-    angles, t, rng, yaw=0.0, pitch=15.0, tall=300.0, noise=0.006, hidden=0.05, who=1, lost=()
-):
+def draw(angles, t, rng, yaw=0.0, pitch=15.0, tall=300.0, noise=0.006, hidden=0.05, who=1, lost=()):
     """One frame: one person, or the same one from N sides as N people.
 
     Args:
@@ -85,9 +83,13 @@ def draw(
     first = who(t) if callable(who) else who
     ids = np.full(n, -1) if first < 0 else first + np.arange(n)
     return Poses(
-        keypoints.astype(np.float32), scores.astype(np.float32), boxes.astype(np.float32), ids,
-        np.full(n, 0.9, np.float32), "coco17",
-    )  # fmt: skip
+        keypoints.astype(np.float32),
+        scores.astype(np.float32),
+        boxes.astype(np.float32),
+        ids,
+        np.full(n, 0.9, np.float32),
+        "coco17",
+    )
 
 
 def _figure(torso, thigh, shank, arm, z):
@@ -100,8 +102,14 @@ def _figure(torso, thigh, shank, arm, z):
     elbow = shoulder + 0.186 * np.array([np.sin(arm), -np.cos(arm)])
     wrist = elbow + 0.146 * np.array([np.sin(arm), -np.cos(arm)])
     rows = [(nose, 0), (nose, 0.02), (nose, -0.02), (nose, 0.045), (nose, -0.045)]
-    for point, half in ((shoulder, 0.11), (elbow, 0.13), (wrist, 0.13), (hip, 0.08), (knee, 0.08),
-                        (ankle, 0.08)):  # fmt: skip
+    for point, half in (
+        (shoulder, 0.11),
+        (elbow, 0.13),
+        (wrist, 0.13),
+        (hip, 0.08),
+        (knee, 0.08),
+        (ankle, 0.08),
+    ):
         rows += [(point, half), (point, -half)]
     return np.array([(p[0], side, p[1]) for p, side in rows])
 
@@ -136,7 +144,10 @@ DAILY = {
     "kneel": [("kneel", 0.8, 5, smooth)],
     "sit on the floor": [("floor", 1.5, 6, smooth)],
     "burpees": [
-        ("squat", 0.4, 0.1, smooth), ("plank", 0.4, 0.5, smooth), ("squat", 0.4, 0.1, smooth),
+        ("squat", 0.4, 0.1, smooth),
+        ("plank", 0.4, 0.5, smooth),
+        ("squat", 0.4, 0.1, smooth),
         ("stand", 0.4, 0.3, smooth),
-    ] * 4,
-}  # fmt: skip
+    ]
+    * 4,
+}

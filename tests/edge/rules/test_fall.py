@@ -145,8 +145,9 @@ def test_people_are_judged_apart():
             np.concatenate((a.scores, b.scores)),
             np.concatenate((a.boxes, b.boxes + np.float32(600))),
             np.concatenate((a.ids, b.ids)),
-            np.concatenate((a.person_scores, b.person_scores)), "coco17",
-        )  # fmt: skip
+            np.concatenate((a.person_scores, b.person_scores)),
+            "coco17",
+        )
         events += rule(both.take(rng.permutation(2)), "cam0", t_ns)
     assert [(e.data["action"], e.person) for e in events] == [("fall", 1)]
 

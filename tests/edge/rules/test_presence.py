@@ -116,8 +116,11 @@ def test_data_is_json():
     (event,) = watched(people({3: HERE}), "c", 0)
     assert event.kind == "presence"
     assert json.loads(json.dumps(event.data)) == {
-        "action": "enter", "people": 1, "dwell_s": 0.0, "entered_as": 3,
-    }  # fmt: skip
+        "action": "enter",
+        "people": 1,
+        "dwell_s": 0.0,
+        "entered_as": 3,
+    }
     assert event.score == pytest.approx(0.9)
 
 

@@ -58,14 +58,16 @@ def test_who_vanishes_inside_leaves():
     watched = rule(name="bed")
     frames = [{1: (600, 600)}] * 10 + [{}] * 30
     events = [
-        e
-        for i, places in enumerate(frames)
-        for e in watched(people(places), "door", i * 10**8)
+        e for i, places in enumerate(frames) for e in watched(people(places), "door", i * 10**8)
     ]
     assert [e.data["action"] for e in events] == ["enter", "leave"]
     assert events[1].data == {
-        "zone": "bed", "action": "leave", "people": 0, "dwell_s": 0.9, "in_view": False,
-    }  # fmt: skip
+        "zone": "bed",
+        "action": "leave",
+        "people": 0,
+        "dwell_s": 0.9,
+        "in_view": False,
+    }
     assert json.loads(json.dumps(events[0].data))["in_view"] is True
 
 
@@ -77,11 +79,15 @@ def test_a_new_number_inside_is_the_same_person():
 @pytest.mark.parametrize(
     ("anchor", "y", "inside"),
     [
-        ("feet", 500, True), ("feet", 300, False),  # the zone is y 400 .. 800
-        ("hip", 600, True), ("hip", 450, False),  # hips are .52 x 200 px above
-        ("box_bottom", 410, True), ("centre", 480, False), ("centre", 520, True),
+        ("feet", 500, True),
+        ("feet", 300, False),  # the zone is y 400 .. 800
+        ("hip", 600, True),
+        ("hip", 450, False),  # hips are .52 x 200 px above
+        ("box_bottom", 410, True),
+        ("centre", 480, False),
+        ("centre", 520, True),
     ],
-)  # fmt: skip
+)
 def test_anchors(anchor, y, inside):
     events = told(rule(anchor=anchor), [{1: (600, y)}] * 10)
     assert len(events) == inside

@@ -140,13 +140,19 @@ def test_an_offer_nobody_took_is_closed() -> None:
     assert two.closed
 
 
-@pytest.mark.parametrize(("specs", "why"), [
-    ({"inputs": {"z": TensorSpec((-1, 2), FLOAT)}}, "its inputs are z, not x"),
-    ({"inputs": {"x": TensorSpec((-1, 3), FLOAT)}}, r"'x' is \[-1, 3\], not \[-1, 2\]"),
-    ({"inputs": {"x": TensorSpec((-1, 2), np.dtype(np.float16))}}, "'x' is float16, not float32"),
-    ({"outputs": {}}, "it has no output 'y'"),
-    ({"outputs": {"y": TensorSpec((-1, 2, 1), FLOAT)}}, r"'y' is \[-1, 2, 1\]"),
-])
+@pytest.mark.parametrize(
+    ("specs", "why"),
+    [
+        ({"inputs": {"z": TensorSpec((-1, 2), FLOAT)}}, "its inputs are z, not x"),
+        ({"inputs": {"x": TensorSpec((-1, 3), FLOAT)}}, r"'x' is \[-1, 3\], not \[-1, 2\]"),
+        (
+            {"inputs": {"x": TensorSpec((-1, 2), np.dtype(np.float16))}},
+            "'x' is float16, not float32",
+        ),
+        ({"outputs": {}}, "it has no output 'y'"),
+        ({"outputs": {"y": TensorSpec((-1, 2, 1), FLOAT)}}, r"'y' is \[-1, 2, 1\]"),
+    ],
+)
 def test_another_network_is_refused_and_closed(specs: Any, why: str) -> None:
     both, other = Exchange(Half(1)), Half(2, **specs)
     with pytest.raises(AssertionError, match=why):

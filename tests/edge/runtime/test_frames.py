@@ -80,8 +80,13 @@ def test_buffers_of_drivers_come_to_the_gpu_as_bytes() -> None:
         assert [i.pointer for i in imports] == [BASE + FIRST_IMAGE + n for n in (1, 2, 3)]
         for fd, attributes in zip((50, 51, 52), egl.images.values()):
             assert attributes == {
-                0x3057: 1280, 0x3056: 1080, 0x3271: 0x20203852, 0x3272: fd, 0x3273: 0, 0x3274: 1280,
-            }  # fmt: skip
+                0x3057: 1280,
+                0x3056: 1080,
+                0x3271: 0x20203852,
+                0x3272: fd,
+                0x3273: 0,
+                0x3274: 1280,
+            }
         for one in imports:
             one.close()
             one.close()

@@ -69,10 +69,18 @@ def boxes_around(width: int, height: int) -> np.ndarray:
     """Inside, half outside at each side, far away, larger than the frame, tiny."""
     w, h = width, height
     return np.array(
-        [[w * 0.2, h * 0.1, w * 0.7, h * 0.9], [-w / 2, h / 4, w / 2, h], [w / 2, 0, w * 1.5, h],
-         [0, -h / 2, w, h / 2], [0, h / 2, w, h * 1.5], [9 * w, 9 * h, 10 * w, 10 * h],
-         [-w, -h, 2 * w, 2 * h], [w / 3, h / 3, w / 3 + 1, h / 3 + 1]], np.float32,
-    )  # fmt: skip
+        [
+            [w * 0.2, h * 0.1, w * 0.7, h * 0.9],
+            [-w / 2, h / 4, w / 2, h],
+            [w / 2, 0, w * 1.5, h],
+            [0, -h / 2, w, h / 2],
+            [0, h / 2, w, h * 1.5],
+            [9 * w, 9 * h, 10 * w, 10 * h],
+            [-w, -h, 2 * w, 2 * h],
+            [w / 3, h / 3, w / 3 + 1, h / 3 + 1],
+        ],
+        np.float32,
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -231,9 +239,11 @@ def test_crops_are_those_of_opencv(seed: int, layout: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 9999), width=st.integers(1, 70), height=st.integers(1, 70),
+    seed=st.integers(0, 9999),
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
     layout=st.sampled_from(["nchw", "nhwc"]),
-)  # fmt: skip
+)
 def test_veils_hide_the_same_pixels_as_on_the_host(
     seed: int, width: int, height: int, layout: str
 ) -> None:
@@ -312,8 +322,25 @@ def test_any_crop_of_any_frame(data: st.DataObject) -> None:
     agree(ours, expected([frame], [0], matrices, net, border), net)
 
 
-HALVES: List[float] = [0.0, -1e-9, 1.0, 65504.0, 65519.99, 65520.0, 1e9, 6e-8, 2.9e-8, 3e-8, 6.1e-5,
-                       6.09e-5, -1.0009765625, 1.00048828125, 1.0014648, 1 / 3, -123.456]
+HALVES: List[float] = [
+    0.0,
+    -1e-9,
+    1.0,
+    65504.0,
+    65519.99,
+    65520.0,
+    1e9,
+    6e-8,
+    2.9e-8,
+    3e-8,
+    6.1e-5,
+    6.09e-5,
+    -1.0009765625,
+    1.00048828125,
+    1.0014648,
+    1 / 3,
+    -123.456,
+]
 
 
 def test_halves_are_rounded_as_ieee_says() -> None:

@@ -57,8 +57,9 @@ def test_refined_from_what_is_near_the_peaks(reach: int) -> None:
     rng = np.random.default_rng(reach)
     axes = [rng.random((4, 9, wide)).astype(np.float32) ** 4 for wide in (96, 128)]
     axes[0][0, 0, 0], axes[1][0, 1, -1], axes[1][1, 1, 1] = 2, 2, 2
-    task = decode.peaks_of((axes[0].ctypes.data, axes[1].ctypes.data), (96, 128), 36,
-                           axes[0].dtype, reach)  # fmt: skip
+    task = decode.peaks_of(
+        (axes[0].ctypes.data, axes[1].ctypes.data), (96, 128), 36, axes[0].dtype, reach
+    )
     at, best = np.zeros((4, 9, 2), np.int32), np.zeros((4, 9, 2), np.float32)
     near = np.full((4, 9, 2, 2 * reach + 1), np.nan, np.float32)
     task.at, task.best, task.near = (a.ctypes.data for a in (at, best, near))
@@ -153,8 +154,10 @@ def test_rows_of_a_yolov4_head() -> None:
 def test_rows_of_maps(dtype: Any, factor: Optional[str]) -> None:
     """Scores, boxes and what they are multiplied with lie in outputs of their own."""
     rng = np.random.default_rng(4)
-    raw = {name: rng.normal(-1, 2, (3, channels, 6, 7)).astype(dtype)
-           for name, channels in (("cls", 5), ("bbox", 4), ("obj", 1))}  # fmt: skip
+    raw = {
+        name: rng.normal(-1, 2, (3, channels, 6, 7)).astype(dtype)
+        for name, channels in (("cls", 5), ("bbox", 4), ("obj", 1))
+    }
     raw["cls"][1, 2, 3, 4] = np.nan
     rows = decode.Rows.of_maps(("cls", 5, 2), "bbox", 42, factor)
     assert rows.outputs == sorted({"cls", "bbox", factor or "cls"})

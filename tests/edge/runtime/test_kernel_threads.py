@@ -83,8 +83,13 @@ def test_a_grid_of_threads_covers_every_pixel(dtype: Any) -> None:
     matrices = geometry.crop_affine(boxes, (37, 11), rotations_rad=np.array([0.3, 2.0]))
     sources = crops.rows_of_frames([frame] * 2, [image.ctypes.data] * 2)
     plain = kernel_cpu.sampled([frame], [0, 0], matrices, net, dtype, 114)
-    fill = partial(crops.fill_samples, sources=sources, which=np.zeros(2, int), matrices=matrices,
-                   size=(37, 11))  # fmt: skip
+    fill = partial(
+        crops.fill_samples,
+        sources=sources,
+        which=np.zeros(2, int),
+        matrices=matrices,
+        size=(37, 11),
+    )
     np.testing.assert_array_equal(cut(fill, net, plain), plain)
     plain = kernel_cpu.letterboxed([frame] * 2, net, dtype)
     fill = partial(crops.fill_letterboxes, sources=sources, size=(37, 11))

@@ -45,8 +45,11 @@ def exists(name: str) -> bool:
 def test_every_name_exists() -> None:
     found = used()
     assert len(set().union(*found.values())) > 15
-    assert not {file: wrong for file, names in found.items()
-                if (wrong := {n for n in names if not exists(n)})}
+    assert not {
+        file: wrong
+        for file, names in found.items()
+        if (wrong := {n for n in names if not exists(n)})
+    }
 
 
 def test_device_attributes_are_those_of_the_driver() -> None:

@@ -375,12 +375,15 @@ def test_another_version_of_the_recipe_is_refused(gpu: Gpu, tmp_path: Path) -> N
         gpu.trt.open_runner(path, {"image": (3, 8, 8)}, RunnerOptions())
 
 
-@pytest.mark.parametrize(("setting", "value", "said"), [
-    ("_kinds", {"y": "FP8"}, "'y' has the type FP8"),
-    ("_formats", {"input": "CHW32"}, "'input' is not linear"),
-    ("_locations", {"input": "HOST"}, "'input' holds a shape"),
-    ("_contexts", 0, "no execution context: 2: .* out of memory"),
-])
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("_kinds", {"y": "FP8"}, "'y' has the type FP8"),
+        ("_formats", {"input": "CHW32"}, "'input' is not linear"),
+        ("_locations", {"input": "HOST"}, "'input' holds a shape"),
+        ("_contexts", 0, "no execution context: 2: .* out of memory"),
+    ],
+)
 def test_engines_of_others_are_refused(
     gpu: Gpu, tmp_path: Path, setting: str, value: Any, said: str
 ) -> None:
@@ -444,6 +447,4 @@ def test_a_core_of_the_dla(any_gpu: Gpu, tmp_path: Path) -> None:
 
 def test_the_machine(any_gpu: Gpu) -> None:
     machine = any_gpu.trt.machine()
-    assert machine == {
-        "gpu": "Orin", "compute_capability": "8.7", "tensorrt": any_gpu.version
-    }
+    assert machine == {"gpu": "Orin", "compute_capability": "8.7", "tensorrt": any_gpu.version}

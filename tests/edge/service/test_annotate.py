@@ -36,8 +36,10 @@ def test_people_are_drawn_where_they_are() -> None:
     changed = (picture != before).any(2)
     x, y = poses.keypoints[0, 11].astype(int)  # a hip
     assert changed[y - 3 : y + 4, x - 3 : x + 4].any()
-    x1, y1, x2, y2 = (int(v) for v in np.concatenate([poses.boxes[:, :2].min(0) - 25,
-                                                      poses.boxes[:, 2:].max(0) + 60]))
+    x1, y1, x2, y2 = (
+        int(v)
+        for v in np.concatenate([poses.boxes[:, :2].min(0) - 25, poses.boxes[:, 2:].max(0) + 60])
+    )
     outside = changed.copy()
     outside[max(y1, 0) : y2, max(x1, 0) : x2] = False
     assert not outside.any()
@@ -51,8 +53,11 @@ def test_nobody_and_unseen_points_are_drawn_as_nothing() -> None:
 
 @pytest.mark.parametrize("layout", ["nv12", "yuyv", "rgb", "gray"])
 def test_frames_as_the_camera_gives_them_are_shown_in_colour(tmp_path: Path, layout: str) -> None:
-    shapes = {"nv12": (SIZE[1] * 3 // 2, SIZE[0]), "yuyv": (SIZE[1], SIZE[0], 2),
-              "gray": (SIZE[1], SIZE[0])}  # fmt: skip
+    shapes = {
+        "nv12": (SIZE[1] * 3 // 2, SIZE[0]),
+        "yuyv": (SIZE[1], SIZE[0], 2),
+        "gray": (SIZE[1], SIZE[0]),
+    }
     image = np.full(shapes.get(layout, (SIZE[1], SIZE[0], 3)), 128, np.uint8)
     annotator = Annotator(tmp_path / "a.mp4", ["cam0"])
     raw = Frame(image, 0, 0, "cam0", layout=layout)

@@ -145,11 +145,25 @@ def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> No
     )
     config = write_config(tmp_path, "synthetic://walk?people=1&width=160&height=120")
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", "--config", str(config),
-         "--sink", "jsonl:-", "--sink", f"jsonl:{tmp_path}/dies"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "run",
+            "--config",
+            str(config),
+            "--sink",
+            "jsonl:-",
+            "--sink",
+            f"jsonl:{tmp_path}/dies",
+        ],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr, "the traceback is for whoever mends it"
     assert "the thread 'jsonl' died of a mistake in the program" in done.stderr.splitlines()[-1]
@@ -237,8 +251,11 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
         ('[publish]\nsinks = ["mqt://h"]', "mqt"),
         ('[publish]\nsinks = ["mqtt://h", "mqtt://u@h"]', "publish.sinks[1] (mqtt://h:1883) are"),
         ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\npath = "/nope/o.db"', "outbox.path: /nope"),
-        ('[publish]\nsinks = ["mqtt://h"]\n[outbox]\nack = "consumer"\n[mqtt]\nprotocol = "3.1.1"',
-         "mqtt.protocol"),
+        (
+            '[publish]\nsinks = ["mqtt://h"]\n[outbox]\nack = "consumer"\n'
+            '[mqtt]\nprotocol = "3.1.1"',
+            "mqtt.protocol",
+        ),
     ]:
         path = tmp_path / "bad.toml"
         rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'

@@ -169,8 +169,11 @@ def test_journald_is_known_by_its_stream(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with path.open("w") as stream:
         here = os.fstat(stream.fileno())
-        environment = {**os.environ, "PYTHONPATH": ROOT,
-                       "JOURNAL_STREAM": f"{here.st_dev}:{here.st_ino}"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": ROOT,
+            "JOURNAL_STREAM": f"{here.st_dev}:{here.st_ino}",
+        }
         subprocess.run([sys.executable, "-c", SCRIPT], stderr=stream, env=environment, check=False)
     lines = path.read_text().splitlines()
     assert lines[0] == '<4>at=edge.x msg="hello"'

@@ -82,7 +82,7 @@ def test_another_name_asks_again_with_the_same_key(box: Box) -> None:
 
 
 def test_comments_and_what_a_person_wrote_stay(box: Box) -> None:
-    mine = '# my own words\n' + box.config.read_text() + '\n[smooth]\nq = 4.0  # mine\n'
+    mine = "# my own words\n" + box.config.read_text() + "\n[smooth]\nq = 4.0  # mine\n"
     box.config.write_text(mine)
     run(box, device="hall", broker="mqtts://broker.local:8884")
     text = box.config.read_text()
@@ -105,15 +105,18 @@ def test_answers_given_beforehand(box: Box) -> None:
     assert config.load(box.config).publish.sinks == ["mqtts://other.local"]
 
 
-@pytest.mark.parametrize(("order", "words"), [
-    ({"device": "a/b"}, "--device 'a/b': use 1 to 32"),
-    ({"device": "Hall"}, "use 1 to 32"),
-    ({"broker": "http://x"}, "use mqtts://HOST"),
-    ({"broker": "mqtts://"}, "mqtts://"),
-    ({"broker": "mqtts://bob:secret@x"}, "password"),
-    ({"ca": Path("/nowhere/ca.crt")}, "/nowhere/ca.crt"),
-    ({"certificate": Path("/nowhere/x.crt")}, "/nowhere/x.crt"),
-])
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"device": "a/b"}, "--device 'a/b': use 1 to 32"),
+        ({"device": "Hall"}, "use 1 to 32"),
+        ({"broker": "http://x"}, "use mqtts://HOST"),
+        ({"broker": "mqtts://"}, "mqtts://"),
+        ({"broker": "mqtts://bob:secret@x"}, "password"),
+        ({"ca": Path("/nowhere/ca.crt")}, "/nowhere/ca.crt"),
+        ({"certificate": Path("/nowhere/x.crt")}, "/nowhere/x.crt"),
+    ],
+)
 def test_mistakes_name_the_fix_and_touch_no_settings(box: Box, order: Any, words: str) -> None:
     before = box.config.read_bytes()
     with pytest.raises(EdgeError) as error:
@@ -217,12 +220,14 @@ def test_names_without_a_machine_id_differ(tmp_path: Path) -> None:
 
 def test_the_command_line(box: Box) -> None:
     command = [sys.executable, "-m", "edge", "provision", "--root", str(box.folder.parents[1])]
-    done = subprocess.run([*command, "--device", "hall"], cwd=ROOT, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [*command, "--device", "hall"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("next: ")
-    done = subprocess.run([*command, "--device", "#"], cwd=ROOT, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [*command, "--device", "#"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 78
     assert done.stderr.startswith("edge: --device '#': use 1 to 32")
     assert "Traceback" not in done.stderr
@@ -250,8 +255,12 @@ def test_a_configuration_names_credentials(tmp_path: Path) -> None:
         config.load(path)
 
 
-LINES = st.lists(st.sampled_from(["# x", "", "[mqtt]", "[publish]", "a = 1", "# a = 2", "b = 3",
-                                  "[[rules]]", "kind = 'x'"]), max_size=8)  # fmt: skip
+LINES = st.lists(
+    st.sampled_from(
+        ["# x", "", "[mqtt]", "[publish]", "a = 1", "# a = 2", "b = 3", "[[rules]]", "kind = 'x'"]
+    ),
+    max_size=8,
+)
 
 
 @given(lines=LINES, section=st.sampled_from(["", "mqtt", "new"]))

@@ -54,8 +54,13 @@ class Daemon:
         """Each letter is a looping recording of that name."""
         loop = f'source = "file://{self.video}?loop=1"'
         parts = [f'[[cameras]]\nname = "{c}"\n{loop}' for c in cameras]
-        known = {"models": f'dir = "{MODELS}"', "detect": 'model = "twobox"',
-                 "pose": 'model = "standing"', "publish": 'metrics_s = 0.5', **tables}
+        known = {
+            "models": f'dir = "{MODELS}"',
+            "detect": 'model = "twobox"',
+            "pose": 'model = "standing"',
+            "publish": "metrics_s = 0.5",
+            **tables,
+        }
         parts += [f"[{name}]\n{text}" for name, text in known.items()]
         self.config.write_text("\n".join([*parts, rules]))
 
@@ -63,9 +68,17 @@ class Daemon:
         command = [sys.executable, *(code or ("-m", "edge")), "run", "--config", str(self.config)]
         with self.out.open("w") as out, self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=log, cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "WATCHDOG_USEC": "2000000",
-                     "NOTIFY_SOCKET": str(self.folder / "notify"), **environment},
+                command,
+                stdout=out,
+                stderr=log,
+                cwd=self.folder,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "WATCHDOG_USEC": "2000000",
+                    "NOTIFY_SOCKET": str(self.folder / "notify"),
+                    **environment,
+                },
             )
 
     def hear(self) -> List[str]:
@@ -142,8 +155,12 @@ def test_cameras_come_and_go_and_the_one_that_stays_loses_no_frame(daemon: Daemo
     daemon.more("c")
     daemon.more("a")
     at = len(daemon.of("b/frame"))
-    daemon.write("a", presence + '[[rules]]\nkind = "zone"\nname = "all"\n'
-                 'polygon = [[0,0],[160,0],[160,120],[0,120]]\n', smooth="q = 8.0")
+    daemon.write(
+        "a",
+        presence + '[[rules]]\nkind = "zone"\nname = "all"\n'
+        "polygon = [[0,0],[160,0],[160,120],[0,120]]\n",
+        smooth="q = 8.0",
+    )
     assert daemon.reload() == "reloaded: rules, cameras -c"
     daemon.until(lambda: daemon.of("a/event/zone"), "the new rule")
     daemon.more("a")

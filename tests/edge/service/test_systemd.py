@@ -94,8 +94,13 @@ def test_progress_feeds_the_watchdog_and_nothing_else_does(manager: Manager) -> 
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"},
-             {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}],
+    "more",
+    [
+        {},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"},
+    ],
 )
 def test_a_watchdog_that_is_off_or_of_another_process(manager: Manager, more: Any) -> None:
     notify = manager.notifier(**more)

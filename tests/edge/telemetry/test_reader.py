@@ -68,12 +68,12 @@ ORIN: Dict[str, str] = {
     "sys/devices/system/cpu/cpu2/cpufreq/scaling_cur_freq": "729600",
     "sys/devices/system/cpu/cpu3/online": "0",
     "proc/meminfo": "MemTotal:  7802880 kB\nMemFree: 1 kB\nMemAvailable:  3706880 kB\n"
-                    "SwapTotal: 3901440 kB\nSwapFree: 3900416 kB\nHugePages_Total: 0\n",
+    "SwapTotal: 3901440 kB\nSwapFree: 3900416 kB\nHugePages_Total: 0\n",
     "var/lib/nvpmodel/status": "pmode:0002",
     "etc/nvpmodel.conf": "< PARAM TYPE=FILE NAME=CPU_ONLINE >\n"
-                         "< POWER_MODEL ID=1 NAME=25W >\nGPU MAX_FREQ 918000000\n"
-                         "< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n",
-}  # fmt: skip
+    "< POWER_MODEL ID=1 NAME=25W >\nGPU MAX_FREQ 918000000\n"
+    "< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n",
+}
 
 
 def put(root: Path, files: Dict[str, str]) -> Path:
@@ -139,15 +139,18 @@ def test_a_machine_that_says_nothing_or_nonsense_is_no_error(tmp_path: Path) -> 
     [
         ({"sys/class/thermal/cooling_device1/cur_state": "1"}, ["cpu-throttle-alert"]),
         ({"sys/class/thermal/cooling_device2/cur_state": "5"}, ["devfreq-17000000.gpu"]),
-        ({"sys/class/thermal/cooling_device4/type": "Processor",
-          "sys/class/thermal/cooling_device4/cur_state": "2"}, ["Processor"]),
+        (
+            {
+                "sys/class/thermal/cooling_device4/type": "Processor",
+                "sys/class/thermal/cooling_device4/cur_state": "2",
+            },
+            ["Processor"],
+        ),
         ({f"{HWMON}/hwmon1/curr1_input": "3001"}, ["current of VDD_IN"]),
         ({"sys/class/thermal/cooling_device0/cur_state": "9"}, []),
     ],
-)  # fmt: skip
-def test_what_slows_the_machine_down_is_named(
-    files: Dict[str, str], told: Any, orin: Path
-) -> None:
+)
+def test_what_slows_the_machine_down_is_named(files: Dict[str, str], told: Any, orin: Path) -> None:
     assert Sysfs(put(orin, files)).read().throttled == told
 
 
