@@ -1,4 +1,4 @@
-"""What the README tells a user to type is typed here."""
+"""The commands that README and docs mark as tested are run here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import pytest
 from tools.get import ensure_model, ensure_set
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def commands_of_readme() -> List[str]:
-    blocks = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", README, re.DOTALL)
+def tested_commands() -> List[str]:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    blocks = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", text, re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
@@ -50,7 +51,7 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
-    commands = commands_of_readme()
+    commands = tested_commands()
     assert len(commands) >= 7
     for command in commands:
         done = run(command, place)
@@ -79,12 +80,25 @@ def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
     assert '"people":[{"id":1' in done.stdout, "INT8 networks find people in real video"
 
 
-def test_every_link_and_command_of_the_readme_exists() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), f"README links to {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_make_goal_and_command_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text()
-    for goal in re.findall(r"\bmake ([a-z-]+)", README):
-        assert re.search(rf"^{goal}:", makefile, re.MULTILINE), f"README: make {goal}"
+    for goal in re.findall(r"\bmake ([a-z-]+)", text):
+        assert re.search(rf"^{goal}:", makefile, re.MULTILINE), f"make {goal}"
     tools = {p.stem.replace("_", "-") for p in (ROOT / "tools").glob("[a-z]*.py")}
-    for command in re.findall(r"edge-tools ([a-z][a-z-]+)", README):
-        assert command in tools, f"README: edge-tools {command}"
+    for command in re.findall(r"edge-tools ([a-z][a-z-]+)", text):
+        assert command in tools, f"edge-tools {command}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_readme_is_short_and_its_map_names_every_room() -> None:
+    text = PAGES[0].read_text("utf-8")
+    assert len(text.splitlines()) <= 150
+    rooms = {p.parent.name for p in (ROOT / "edge").glob("*/__init__.py")}
+    assert not {room for room in rooms if f"{room}/" not in text}
