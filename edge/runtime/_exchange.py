@@ -7,7 +7,16 @@ from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime import Crops, Fill, Runner, TensorSpec, begin, beside_others, crops_of, wanted_of
+from edge.runtime._contract import (
+    Crops,
+    Fill,
+    Runner,
+    TensorSpec,
+    begin,
+    beside_others,
+    crops_of,
+    wanted_of,
+)
 
 
 class Exchange:

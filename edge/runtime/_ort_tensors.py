@@ -7,7 +7,7 @@ from typing import Any, Mapping, Tuple
 import numpy as np
 
 from edge.errors import ConfigError, DataError
-from edge.runtime import TensorSpec
+from edge.runtime._contract import TensorSpec
 
 _DTYPES = {
     "tensor(float)": np.float32,

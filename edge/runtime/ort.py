@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from edge.errors import DataError, InternalError
-from edge.runtime import Fill, Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime._contract import Fill, Read, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._crew import Crew, finish
 from edge.runtime._ort_tensors import BATCH, OPEN, input_spec, output_spec
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 import numpy as np
 
 from edge.errors import DataError, InternalError, UnavailableError
-from edge.runtime import Crops, DeviceArray, Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime._contract import Crops, DeviceArray, Read, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._cuda.memory import Device, Stream, open_device
 from edge.runtime._trt.contexts import Contexts
 from edge.runtime._trt.engine import Engine, Shape, batches, check_inputs

@@ -106,12 +106,13 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
 
 def bench_simcc_peaks(place: Place) -> None:
     """133 keypoints of each person, axes of 576 and 768 bins."""
+    from edge.runtime._cuda.kernel import Module
     from edge.runtime._cuda.memory import DEVICE, open_device
     from edge.runtime.kernels import cubins, decode
 
     device = open_device()
     stream = device.stream()
-    module = device.module(cubins.fitting(device.compute_capability))
+    module = Module(device, cubins.fitting(device.compute_capability))
     function = module.function("simcc_peaks")
     for people in QUICK if place.quick else PEOPLE:
         rows = people * 133

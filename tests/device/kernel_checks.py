@@ -175,11 +175,12 @@ def check_frames_the_gpu_sees_are_not_copied(place: Place) -> None:
 
 def launched(name: str, task: Any, shape: Any, arrays: List[np.ndarray]) -> None:
     """Run a kernel over results in `arrays`, which come back filled."""
+    from edge.runtime._cuda.kernel import Module
     from edge.runtime._cuda.memory import open_device
     from edge.runtime.kernels import cubins
 
     device = open_device()
-    stream, module = device.stream(), device.module(cubins.fitting(device.compute_capability))
+    stream, module = device.stream(), Module(device, cubins.fitting(device.compute_capability))
     module.function(name).launch(*shape, [task], stream)
     stream.synchronize()
     stream.close()

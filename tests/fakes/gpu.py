@@ -22,6 +22,13 @@ class Gpu:
 
         return trt
 
+    def module(self, cubin: bytes) -> Any:
+        """Kernels, loaded."""
+        from edge.runtime._cuda.kernel import Module
+        from edge.runtime._cuda.memory import open_device
+
+        return Module(open_device(), cubin)
+
 
 def running(version: str, settings: Optional[Dict[str, Any]] = None) -> Iterator[Gpu]:
     """In the place of the real ones; at the end everything must have been given back."""

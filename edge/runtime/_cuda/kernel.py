@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Sequence, cast
+from typing import Any, Sequence, cast
 
 import numpy as np
 
 from edge.errors import InternalError
 from edge.runtime._cuda.context import drv
-
-if TYPE_CHECKING:
-    from edge.runtime._cuda.memory import Device, Stream
+from edge.runtime._cuda.memory import Device, Stream
 
 
 class Function:
@@ -57,9 +55,18 @@ def _argument(value: Any) -> Any:
 
 
 class Module:
-    """Compiled kernels, loaded."""
+    """Compiled kernels, loaded.
 
-    def __init__(self, device: Device, cubin: bytes, what: str) -> None:
+    Args:
+        device: the GPU.
+        cubin: compiled for its architecture.
+        what: whose kernels, for messages.
+
+    Raises:
+        TempError: the driver refuses them, such as a cubin of another GPU.
+    """
+
+    def __init__(self, device: Device, cubin: bytes, what: str = "kernels") -> None:
         self._device = device
         self._what = what
         with device.active(what):

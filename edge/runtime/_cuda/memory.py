@@ -1,4 +1,4 @@
-"""The GPU as the runner and the kernels use it: memory that both sides see, streams, kernels.
+"""The GPU as the runner and the kernels use it: memory that both sides see, and streams.
 
 On a GPU that shares the board's memory (a Jetson) a buffer is one piece of page-locked memory with
 two addresses, and nothing is ever copied. On a card of its own a buffer is page-locked host memory
@@ -15,19 +15,6 @@ import numpy as np
 
 from edge.errors import InternalError, UnavailableError
 from edge.runtime._cuda.context import Active, drv, one_line
-from edge.runtime._cuda.kernel import Function, Module
-
-__all__ = [
-    "DEVICE",
-    "MAPPED",
-    "PAIR",
-    "Buffer",
-    "Device",
-    "Function",
-    "Module",
-    "Stream",
-    "open_device",
-]
 
 MAPPED, PAIR, DEVICE = "mapped", "pair", "device"
 # CU_STREAM_NON_BLOCKING of cuda.h, which PyCUDA gives no name: the stream does not wait for the
@@ -89,14 +76,6 @@ class Device:
     def stream(self) -> Stream:
         """A queue of work of its own."""
         return Stream(self)
-
-    def module(self, cubin: bytes, what: str = "kernels") -> Module:
-        """Load compiled kernels.
-
-        Raises:
-            TempError: the driver refuses them, such as a cubin of another GPU.
-        """
-        return Module(self, cubin, what)
 
     def close(self) -> None:
         """Let go of the context; may be called twice. All buffers must be closed before."""

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 import numpy as np
 
 from edge.errors import InternalError
-from edge.runtime import DeviceArray, TensorSpec
+from edge.runtime._contract import DeviceArray, TensorSpec
 from edge.runtime._cuda.memory import DEVICE, Buffer, Device, Stream
 
 # What TensorRT demands of an address (NvInferRuntime.h, IExecutionContext::setTensorAddress).

@@ -7,8 +7,9 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from edge.errors import InternalError
-from edge.runtime import DeviceArray
-from edge.runtime._cuda.memory import Buffer, Module
+from edge.runtime._contract import DeviceArray
+from edge.runtime._cuda.kernel import Module
+from edge.runtime._cuda.memory import Buffer
 from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
 
 _FLOATS = (np.float32, np.float16)

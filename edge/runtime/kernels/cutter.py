@@ -10,7 +10,8 @@ import numpy as np
 from edge import geometry
 from edge.errors import InternalError
 from edge.recipe import Network
-from edge.runtime import DeviceArray
+from edge.runtime._contract import DeviceArray
+from edge.runtime._cuda.kernel import Module
 from edge.runtime._cuda.memory import Buffer, Device, Stream
 from edge.runtime.kernels import cubins
 from edge.runtime.kernels.chooser import RowChooser
@@ -57,7 +58,7 @@ class Cutter:
     def __init__(self, engine: Engine, stage: Stage, cubin: Optional[bytes] = None) -> None:
         device = engine.device
         self._engine, self._stage = engine, stage
-        self._module = device.module(cubin or cubins.fitting(device.compute_capability))
+        self._module = Module(device, cubin or cubins.fitting(device.compute_capability))
         with contextlib.ExitStack() as undo:
             undo.callback(self._module.close)
             self._crop = self._module.function("crop")

@@ -32,6 +32,12 @@ def memory() -> Any:
     return cuda_memory
 
 
+def load(device: Any, cubin: bytes, what: str = "kernels") -> Any:
+    from edge.runtime._cuda.kernel import Module
+
+    return Module(device, cubin, what)
+
+
 def test_a_device_is_opened_once(cuda: FakeCuda) -> None:
     device = memory().open_device()
     assert memory().open_device() is device
@@ -88,7 +94,7 @@ def test_memory_of_the_device_alone_has_no_view(cuda: FakeCuda) -> None:
 def test_close_may_be_called_twice_and_voids(cuda: FakeCuda) -> None:
     device = memory().open_device()
     buffer, stream = device.buffer(0), device.stream()
-    module = device.module(CUBIN)
+    module = load(device, CUBIN)
     for thing in (buffer, stream, module) * 2:
         thing.close()
     assert (buffer.host, buffer.pointer, stream.number) == (None, 0, 0)
@@ -139,7 +145,7 @@ def test_a_stream_waits_for_another(cuda: FakeCuda) -> None:
     first, second, order = device.stream(), device.stream(), []
     cuda.kernels["a"] = lambda grid, block, args: order.append("a")
     cuda.kernels["b"] = lambda grid, block, args: order.append("b")
-    module = device.module(CUBIN)
+    module = load(device, CUBIN)
     module.function("a").launch((1,), (32,), [], first)
     second.wait_for(first)
     module.function("b").launch((1,), (32,), [], second)
@@ -156,7 +162,7 @@ class Place(ctypes.Structure):
 def test_a_kernel_gets_its_arguments_by_value(cuda: FakeCuda) -> None:
     device, got = memory().open_device(), []
     cuda.kernels["k"] = lambda grid, block, args: got.extend([grid, block, args])
-    module, stream, place = device.module(CUBIN), device.stream(), Place(3, 0.5)
+    module, stream, place = load(device, CUBIN), device.stream(), Place(3, 0.5)
     module.function("k").launch((4, 2), (32, 8), [place, np.uint64(5), np.float32(1.5)], stream)
     place.x = 99
     stream.synchronize()
@@ -175,8 +181,8 @@ def test_a_kernel_gets_its_arguments_by_value(cuda: FakeCuda) -> None:
 def test_kernels_of_another_machine_are_refused(cuda: FakeCuda) -> None:
     device = memory().open_device()
     with pytest.raises(TempError, match=r"crop: Orin: CUDA failed: .*image is invalid"):
-        device.module(b"MZ", "crop")
-    module = device.module(CUBIN, "crop")
+        load(device, b"MZ", "crop")
+    module = load(device, CUBIN, "crop")
     with pytest.raises(TempError, match=r"crop: warp: .*symbol not found"):
         module.function("warp")
     module.close()

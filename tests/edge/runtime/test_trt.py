@@ -194,7 +194,7 @@ def test_a_kernel_writes_the_input_in_place(gpu: Gpu, tmp_path: Path) -> None:
         gpu.cuda.memory(int(args[0]), x.nbytes)[:] = x.view(np.uint8).ravel()
 
     gpu.cuda.kernels["write"] = write
-    module = runner.device.module(b"\x7fELF")
+    module = gpu.module(b"\x7fELF")
     for _ in range(5):  # with a graph and without
         target = runner.feed_on_device(3)["input"]
         assert (target.shape, target.dtype) == ((3, 3, 8, 8), np.float32)
@@ -216,7 +216,7 @@ def test_work_may_follow_on_the_stream(gpu: Gpu, tmp_path: Path) -> None:
         seen["y"] = gpu.cuda.memory(int(args[0]), 2 * 4 * 64 * 4).view(np.float32).copy()
 
     gpu.cuda.kernels["read"] = read
-    module = runner.device.module(b"\x7fELF")
+    module = gpu.module(b"\x7fELF")
     runner.feed(2)["input"][:] = x
     output = runner.queue()["y"]
     module.function("read").launch((1,), (1,), [np.uint64(output.pointer)], runner.stream)
