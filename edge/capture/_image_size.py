@@ -1,4 +1,4 @@
-"""How large a picture is, from its first bytes: before any memory is given to decode it."""
+"""The size of an image from its header, so that no memory is given to one that is too large."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Callable, Optional, Tuple
 
+import numpy as np
+
 Size = Tuple[int, int]  # width, height in pixels
 
 # Frame headers SOF0..SOF15 without DHT, JPG and DAC (ITU T.81, table B.1).
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
+_JPEG_STEPS = 1 << 16  # markers and fill bytes before the frame header; more is damage
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # lengths of the versions in use
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags of TIFF 6.0, section 8
 _TIFF_SHORT, _TIFF_LONG, _TIFF_LONG8 = 3, 4, 16
@@ -34,6 +37,20 @@ def image_size(path: Path) -> Optional[Size]:
         except (struct.error, ValueError, OverflowError):
             return 0, 0
     return (width, height) if width > 0 and height > 0 else (0, 0)
+
+
+def jpeg_size(data: np.ndarray) -> Optional[Size]:
+    """Width and height in px in the header of a JPEG in memory; None if it is no JPEG.
+
+    Args:
+        data: u8 bytes, borrowed; only the header is read.
+    """
+    if data[:2].tobytes() != b"\xff\xd8":
+        return None
+    try:
+        return _walk_jpeg(lambda at, count: data[at : at + count].tobytes())
+    except (struct.error, ValueError):
+        return None
 
 
 def is_cut_off(path: Path) -> bool:
@@ -75,21 +92,38 @@ def _png(file: BinaryIO, head: bytes) -> Size:
 
 
 def _jpeg(file: BinaryIO, head: bytes) -> Size:
-    """Walk from marker to marker; a thumbnail inside one is stepped over."""
-    file.seek(2)
-    while True:
-        mark, code = struct.unpack(">BB", file.read(2))
-        while mark == 0xFF and code == 0xFF:  # fill bytes
-            (code,) = struct.unpack(">B", file.read(1))
+    def read(at: int, count: int) -> bytes:
+        file.seek(at)
+        return file.read(count)
+
+    return _walk_jpeg(read)
+
+
+def _walk_jpeg(read: Callable[[int, int], bytes]) -> Size:
+    """Walk from marker to marker (ITU-T T.81, annex B); a thumbnail in a segment is skipped.
+
+    Args:
+        read: gives the bytes at an offset, at most as many as asked for.
+
+    Raises:
+        ValueError, struct.error: the header is damaged or cut off.
+    """
+    at = 2
+    for _ in range(_JPEG_STEPS):
+        mark, code = struct.unpack(">BB", read(at, 2))
         if mark != 0xFF:
             raise ValueError("no marker")
-        if code in _JPEG_ALONE:
-            continue
-        (length,) = struct.unpack(">H", file.read(2))
-        if code in _JPEG_FRAMES:
-            _, height, width = struct.unpack(">BHH", file.read(5))
+        if code == 0xFF:  # a fill byte
+            at += 1
+        elif code in _JPEG_ALONE:
+            at += 2
+        elif code in _JPEG_FRAMES:
+            _, height, width = struct.unpack(">BHH", read(at + 4, 5))
             return width, height
-        file.seek(max(length - 2, 0), 1)
+        else:
+            (length,) = struct.unpack(">H", read(at + 2, 2))
+            at += 2 + max(length, 2)
+    raise ValueError("no frame header")
 
 
 def _bmp(file: BinaryIO, head: bytes) -> Size:

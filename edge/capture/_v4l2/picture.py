@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import cv2
 import numpy as np
 
+from edge.capture._image_size import jpeg_size
 from edge.capture._ring import Allocate, Slot
 from edge.capture._v4l2.format import KINDS, Picture
 
@@ -20,9 +21,7 @@ _CODES = {
     "RGB3": cv2.COLOR_RGB2BGR,
     "GREY": cv2.COLOR_GRAY2BGR,
 }
-_START, _END = b"\xff\xd8", b"\xff\xd9"
-# Start-of-frame markers of the JPEG kinds (ITU-T T.81 table B.1): C0..CF but DHT, JPG and DAC.
-_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_END = b"\xff\xd9"
 _TAIL = 4096  # cameras pad the end of a picture, by less than this
 
 
@@ -108,20 +107,3 @@ class Convert:
         except cv2.error:
             return None
         return found
-
-
-def jpeg_size(memory: np.ndarray) -> Optional[Tuple[int, int]]:
-    """Width and height in a JPEG's header, None when it is no JPEG.
-
-    Walks the marker segments (ITU-T T.81 annex B) without decoding anything.
-    """
-    if memory[:2].tobytes() != _START:
-        return None
-    at = 2
-    while at + 9 <= len(memory) and memory[at] == 0xFF:
-        marker, length = int(memory[at + 1]), int(memory[at + 2]) << 8 | int(memory[at + 3])
-        if marker in _SIZES:
-            high, low = memory[at + 5 : at + 9 : 2].tolist(), memory[at + 6 : at + 9 : 2].tolist()
-            return high[1] << 8 | low[1], high[0] << 8 | low[0]
-        at += 2 + length
-    return None

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from films import png_bomb
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.capture._image_size import image_size
+from edge.capture._image_size import image_size, jpeg_size
 
 KINDS = [".png", ".jpg", ".bmp", ".webp", ".tiff"]
 
@@ -109,3 +109,30 @@ def test_flipped_bytes_never_raise(
         data[at % len(data)] = value
     found = size_of(tmp_path_factory.getbasetemp() / "flipped", bytes(data))
     assert found is None or found == (0, 0) or min(found) > 0
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1920, 1080), (641, 479)])
+@pytest.mark.parametrize("flag", [cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL])
+def test_jpeg_in_memory(tmp_path: Path, size: Tuple[int, int], flag: int) -> None:
+    data = encode(".jpg", *size, flag, 1)
+    assert jpeg_size(np.frombuffer(data, np.uint8)) == size
+    assert size_of(tmp_path / "x", data) == size
+
+
+def test_fill_bytes_and_lone_markers_before_the_header() -> None:
+    data = encode(".jpg", 64, 48)
+    lone = data[:2] + b"\xff\x01" + b"\xff" * 3 + data[2:]
+    assert jpeg_size(np.frombuffer(lone, np.uint8)) == (64, 48)
+
+
+def test_endless_fill_bytes_are_no_jpeg() -> None:
+    assert jpeg_size(np.frombuffer(b"\xff\xd8" + b"\xff" * (1 << 17), np.uint8)) is None
+    assert jpeg_size(np.frombuffer(b"\xff\xd8" + b"\xff\xd0" * (1 << 17), np.uint8)) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_garbage_in_memory_has_no_size_or_one(data: bytes, start: bool) -> None:
+    memory = np.frombuffer((b"\xff\xd8\xff" if start else b"") + data, np.uint8)
+    found = jpeg_size(memory)
+    assert found is None or (len(found) == 2 and all(0 <= v < 65536 for v in found))

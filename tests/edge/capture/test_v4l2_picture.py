@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2.format import Wish
-from edge.capture._v4l2.picture import jpeg_size
 from edge.capture.v4l2 import V4l2
 
 SIZE = (64, 48)
@@ -137,22 +136,6 @@ def test_jpeg():
         for image, layout, _ in slots:
             assert layout == "bgr"
             assert np.abs(image.astype(int) - smooth).mean() < 3
-
-
-@pytest.mark.parametrize("size", [(16, 16), (1920, 1080), (641, 479)])
-@pytest.mark.parametrize("flag", [cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL])
-def test_jpeg_size(size, flag):
-    data = cv2.imencode(".jpg", np.zeros((size[1], size[0], 3), np.uint8), [flag, 1])[1]
-    assert jpeg_size(data.ravel()) == size
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=200), st.booleans())
-def test_jpeg_size_of_garbage(data, start):
-    """Ends, and gives none or a size, whatever the bytes."""
-    memory = np.frombuffer((b"\xff\xd8\xff" if start else b"") + data, np.uint8)
-    found = jpeg_size(memory)
-    assert found is None or (len(found) == 2 and all(0 <= v < 65536 for v in found))
 
 
 @settings(max_examples=60, deadline=None)
