@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.capture._cameras import CameraList, Cameras
-from edge.capture._memory import aligned_bytes
+from edge.capture._memory import FrameMemory, PlainMemory
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import (
     CAMERA,
@@ -27,10 +27,11 @@ __all__ = [
     "Cameras",
     "CaptureOptions",
     "EndOfStream",
+    "FrameMemory",
+    "PlainMemory",
     "Ring",
     "Slot",
     "Source",
-    "aligned_bytes",
     "kind",
     "open_source",
     "parse",

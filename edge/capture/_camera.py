@@ -7,8 +7,9 @@ import threading
 import time
 from typing import Callable, List, Optional, Tuple
 
+from edge.capture._memory import FrameMemory
 from edge.capture._reader import OVER, Order, Progress, Reader
-from edge.capture._ring import Allocate, Ring
+from edge.capture._ring import Ring
 from edge.capture._source import CAMERA, RECORDING, CaptureOptions, kind, parse
 from edge.errors import EdgeError
 from edge.settings import config
@@ -29,7 +30,7 @@ class Camera:
     Args:
         camera: name and source; a wrong source shows as a failed state, not as an exception.
         settings: time-outs.
-        allocate: gives the ring its memory.
+        memory: of the ring's frames.
         wake: called from the reader after each frame and change of state.
     """
 
@@ -37,7 +38,7 @@ class Camera:
         self,
         camera: config.Camera,
         settings: config.Capture,
-        allocate: Allocate,
+        memory: FrameMemory,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = camera.name
@@ -47,7 +48,7 @@ class Camera:
         self._order = self._plan(camera, settings)
         self.kind = self._order.kind
         live = self.kind != RECORDING
-        self.ring = Ring(settings.buffers, live, allocate, wake)
+        self.ring = Ring(settings.buffers, live, memory, wake)
         self._lock = threading.Lock()
         self._reader = Reader(self._order, self.ring, self._progress, wake)
         self._hung: List[Reader] = []
@@ -125,7 +126,7 @@ class Camera:
             progress.skipped + self.ring.dropped,
             progress.reconnects,
             progress.size,
-            self.ring.memory,
+            self.ring.transfer,
             self.ring.host_copies,
         )
 

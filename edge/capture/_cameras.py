@@ -8,7 +8,8 @@ import time
 from typing import Callable, List, Optional, Sequence
 
 from edge.capture._camera import Camera
-from edge.capture._ring import Allocate, Ring, Slot, aligned_bytes
+from edge.capture._memory import FrameMemory, PlainMemory
+from edge.capture._ring import Ring, Slot
 from edge.capture._source import RECORDING
 from edge.errors import EdgeError
 from edge.settings import config
@@ -40,18 +41,18 @@ class Cameras:
     Args:
         cameras: in the order in which frames and states are given.
         capture: how they are supervised.
-        allocate: gives uint8 arrays of a shape; the frames live in them.
+        memory: that the frames live in; None = plain memory.
     """
 
     def __init__(
         self,
         cameras: Sequence[config.Camera],
         capture: config.Capture,
-        allocate: Allocate = aligned_bytes,
+        memory: Optional[FrameMemory] = None,
     ) -> None:
         self._changed = threading.Condition()
         self._closed = False
-        self._allocate = allocate
+        self._memory: FrameMemory = memory or PlainMemory()
         self._cameras: List[Camera] = []
         self._cameras = self.planned(cameras, capture)
 
@@ -65,7 +66,7 @@ class Cameras:
         named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
         here = {c.made_of: c for c in self._cameras if c.error is None}
         return [
-            here.get((c, capture)) or Camera(c, capture, self._allocate, self._wake) for c in named
+            here.get((c, capture)) or Camera(c, capture, self._memory, self._wake) for c in named
         ]
 
     def swap(self, planned: CameraList) -> Callable[[], None]:

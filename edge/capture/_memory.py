@@ -1,76 +1,107 @@
-"""Memory that frames live in: plain, or also seen by the GPU.
-
-Whoever allocates for a ring is a callable that gives uint8 arrays of a shape. One whose memory the
-GPU sees as well has more to offer (edge.runtime._frames): that is asked for by name here, since
-capture knows nothing of GPUs.
-"""
+"""The memory that camera frames live in: plain, or memory that a GPU reads as well."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Protocol, Tuple
+from typing import Protocol, Tuple
 
 import numpy as np
 
-Allocate = Callable[[Tuple[int, ...]], np.ndarray]
+from edge.errors import UnavailableError
 
-# How frames come into a ring, for metrics and `edge doctor`.
-DECODED = "decoded"  # by software, into the ring
-DRAWN = "drawn"
-USERPTR = "userptr"  # the camera writes into the ring's memory: nothing is copied
-DMABUF = "dmabuf"  # the GPU reads the driver's buffer: nothing is copied
-MMAP = "mmap"  # copied or converted once out of the driver's buffer
+PAGE_BYTES = 4096
 
 
 class Imported(Protocol):
-    """A driver's buffer as the GPU sees it."""
+    """A driver's buffer that was made visible to the GPU."""
 
-    pointer: int
+    pointer: int  # address of the first byte for the GPU
 
     def close(self) -> None:
-        """Let go; may be called twice. The driver's buffer must still be there."""
+        """End the import; may be called twice. The driver's buffer must still exist."""
 
 
-# File descriptor, bytes from row to row, rows -> the buffer. Raises edge.errors.EdgeError when the
-# GPU cannot take it.
-Import = Callable[[int, int, int], Imported]
-# EGLImage of one plane, bytes from row to row -> the buffer. Raises as well.
-ImportImage = Callable[[int, int], Imported]
+class FrameMemory(Protocol):
+    """Allocates the frames of rings; called from the threads of all cameras.
+
+    `PlainMemory` is the one without a GPU, `edge.runtime._cuda.frames.PageLocked` the one with.
+    """
+
+    gpu_reads: bool  # whether a GPU reads in place what is allocated and imported here
+
+    def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
+        """A u8 array of this shape that begins on a page, as drivers need it.
+
+        Raises:
+            EdgeError: no memory is left.
+        """
+
+    def device_ptr(self, array: np.ndarray) -> int:
+        """The GPU's address of an array that was allocated here; 0 = a GPU cannot read it."""
+
+    def free(self, array: np.ndarray) -> None:
+        """Take back an array that nobody uses any more; arrays from elsewhere are ignored."""
+
+    def import_dmabuf(self, fd: int, pitch: int, rows: int) -> Imported:
+        """Make a driver's DMA-BUF visible to the GPU.
+
+        Args:
+            fd: its file descriptor, borrowed.
+            pitch: bytes from one row to the next.
+            rows: how many rows.
+
+        Raises:
+            EdgeError: the GPU cannot read it.
+        """
+
+    def import_image(self, image: int, pitch: int) -> Imported:
+        """Make an EGLImage with one plane visible to the GPU.
+
+        Args:
+            image: its handle.
+            pitch: bytes from one row to the next.
+
+        Raises:
+            EdgeError: the GPU cannot read it.
+        """
+
+
+class PlainMemory:
+    """Memory of the CPU alone."""
+
+    gpu_reads = False
+
+    def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
+        """A u8 array of this shape that begins on a page."""
+        return aligned_bytes(shape)
+
+    def device_ptr(self, array: np.ndarray) -> int:
+        """0: no GPU reads it."""
+        return 0
+
+    def free(self, array: np.ndarray) -> None:
+        """Nothing to do: NumPy frees it with its last reference."""
+
+    def import_dmabuf(self, fd: int, pitch: int, rows: int) -> Imported:
+        """Always refused.
+
+        Raises:
+            UnavailableError: no GPU reads the frames.
+        """
+        raise UnavailableError("no GPU reads the frames")
+
+    def import_image(self, image: int, pitch: int) -> Imported:
+        """Always refused.
+
+        Raises:
+            UnavailableError: no GPU reads the frames.
+        """
+        raise UnavailableError("no GPU reads the frames")
 
 
 def aligned_bytes(shape: Tuple[int, ...]) -> np.ndarray:
-    """Plain uint8 memory that begins on a page, as drivers want it."""
+    """A u8 array of this shape, in plain memory, that begins on a page."""
     size = int(np.prod(shape))
-    raw = np.empty(size + 4096, np.uint8)
-    start = -raw.ctypes.data % 4096
+    raw = np.empty(size + PAGE_BYTES, np.uint8)
+    start = -raw.ctypes.data % PAGE_BYTES
     whole: np.ndarray = raw[start : start + size].reshape(shape)
     return whole
-
-
-def device_ptr(allocate: Allocate, memory: np.ndarray) -> int:
-    """Where the GPU sees the first byte of an array that was allocated; 0 = nowhere."""
-    ask: Any = getattr(allocate, "device_ptr", None)
-    return int(ask(memory)) if ask is not None else 0
-
-
-def sees_device(allocate: Allocate) -> bool:
-    """Whether a GPU reads what is allocated."""
-    return hasattr(allocate, "device_ptr")
-
-
-def give_back(allocate: Allocate, memory: np.ndarray) -> None:
-    """Memory that was allocated and is in nobody's hands any more."""
-    take: Any = getattr(allocate, "free", None)
-    if take is not None and memory.size:
-        take(memory)
-
-
-def importer(allocate: Allocate) -> Optional[Import]:
-    """What brings a driver's buffer to the GPU, where there is one."""
-    found: Optional[Import] = getattr(allocate, "import_dmabuf", None)
-    return found
-
-
-def image_importer(allocate: Allocate) -> Optional[ImportImage]:
-    """What brings an EGLImage to the GPU, where there is one."""
-    found: Optional[ImportImage] = getattr(allocate, "import_image", None)
-    return found

@@ -143,7 +143,7 @@ class Video:
         return got and not self._release_if_closed()
 
     def _convert(self, slot: Slot, ring: Ring) -> bool:
-        buffer = self._unturned if self._turn else slot.shape_to(self._coded, ring.allocate)
+        buffer = self._unturned if self._turn else slot.shape_to(self._coded, ring.memory)
         got, image = self._capture.retrieve(buffer if buffer.size else None)
         if not got or not isinstance(image, np.ndarray):
             return False
@@ -153,11 +153,11 @@ class Video:
         elif self._turn:
             self._unturned = image
             flat = image.shape[:2] if self._turn == 180 else image.shape[1::-1]
-            cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.allocate))
+            cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.memory))
             slot.copies = 1
         elif image is not buffer:
             self._coded = image.shape  # it changed size, which costs one copy
-            np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+            np.copyto(slot.shape_to(image.shape, ring.memory), image)
             slot.copies = 1
         return True
 
@@ -194,5 +194,5 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
         raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error
     if image is None:
         raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
-    np.copyto(slot.shape_to(image.shape, ring.allocate), image)
+    np.copyto(slot.shape_to(image.shape, ring.memory), image)
     slot.layout, slot.copies = "bgr", 1

@@ -13,16 +13,14 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edge.capture._memory import (
-    DECODED,
-    Allocate,
-    Imported,
-    aligned_bytes,
-    device_ptr,
-    give_back,
-)
+from edge.capture._memory import FrameMemory, Imported, PlainMemory
 
-__all__ = ["Allocate", "Ring", "Slot", "aligned_bytes"]
+# How a frame came into its slot, for metrics and `edge doctor`.
+DECODED = "decoded"  # by software, into the ring's memory
+DRAWN = "drawn"
+USERPTR = "userptr"  # the camera writes into the ring's memory: no copy
+DMABUF = "dmabuf"  # the GPU reads the driver's buffer: no copy
+MMAP = "mmap"  # copied or converted once from the driver's buffer
 
 SLICE_S = 0.2  # waits for a driver are cut into these, so that close() is heard
 _LATE_NS = 10_000_000_000  # a driver's time further back than this is of another clock
@@ -43,18 +41,24 @@ class Slot:
         self.index = 0  # counts the frames of the source, dropped ones too
         self.layout = "bgr"
         self.device_ptr = 0  # the same bytes as the GPU sees them
-        self.memory = DECODED  # how the frame came here; one of edge.capture._memory
+        self.transfer = DECODED  # how the frame came here
         self.copies = 0  # times the CPU moved the whole frame to bring it here
         self.lent: Optional[Imported] = None  # the image is a driver's buffer, not the ring's
 
-    def shape_to(self, shape: Tuple[int, ...], allocate: Allocate) -> np.ndarray:
+    def shape_to(self, shape: Tuple[int, ...], memory: FrameMemory) -> np.ndarray:
         """The buffer in this shape: the same memory unless the shape is new."""
         self.return_lent()
         if self.image.shape != shape:
-            give_back(allocate, self.image)
-            self.image = allocate(shape)
-            self.device_ptr = device_ptr(allocate, self.image)
+            self._free(memory)
+            self.image = memory.allocate(shape)
+            self.device_ptr = memory.device_ptr(self.image)
         return self.image
+
+    def lend(self, image: np.ndarray, lent: Imported, memory: FrameMemory) -> None:
+        """Let a driver's buffer take the place of the slot's own memory, which is freed."""
+        self.return_lent()
+        self._free(memory)
+        self.image, self.lent, self.device_ptr = image, lent, lent.pointer
 
     def return_lent(self) -> None:
         """Let go of a driver's buffer; nobody may look at the frame any more."""
@@ -62,6 +66,10 @@ class Slot:
         if lent is not None:
             self.image, self.device_ptr = np.empty((0, 0, 3), np.uint8), 0
             lent.close()
+
+    def _free(self, memory: FrameMemory) -> None:
+        if self.image.size:
+            memory.free(self.image)
 
 
 class Ring:
@@ -76,14 +84,14 @@ class Ring:
         self,
         count: int,
         live: bool,
-        allocate: Allocate = aligned_bytes,
+        memory: Optional[FrameMemory] = None,
         on_frame: Callable[[], None] = lambda: None,
     ) -> None:
         self.live = live
         self.count = count
-        self.allocate = allocate
+        self.memory: FrameMemory = memory or PlainMemory()
         self.dropped = 0
-        self.memory = ""  # how the last frame came here
+        self.transfer = ""  # how the last frame came here
         self.host_copies = 0  # of whole frames by the CPU, so far
         self.resting = False  # the filling thread waits on purpose: nobody should call it stalled
         self.rested_ns = 0  # monotonic, when it last did
@@ -151,7 +159,7 @@ class Ring:
                 self._free.append(self._ready)
                 self.dropped += 1
             self._ready = slot
-            self.memory = slot.memory
+            self.transfer = slot.transfer
             self.host_copies += slot.copies
             self.changed.notify_all()
         self._on_frame()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Dict, Optional, Protocol
+from typing import Dict, Optional, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from edge import plug
@@ -49,11 +49,7 @@ class Address:
 
 
 class Source(Protocol):
-    """One opened stream, read by one thread.
-
-    A plug is a file with `open_source(address, options) -> Source` and `kind(address) -> str`,
-    which refuses wrong options before anything is opened; without it all are of kind `CAMERA`.
-    """
+    """One opened stream, read by one thread."""
 
     live: bool  # True: frames not taken in time are dropped. False: a recording, it waits
 
@@ -76,6 +72,24 @@ class Source(Protocol):
         """Let go of the device.
 
         May be called twice and from another thread while a read is under way, which then ends soon.
+        """
+
+
+class SourcePlug(Protocol):
+    """What every plug of this room, a file named after its scheme, defines."""
+
+    def kind(self, address: Address) -> str:
+        """CAMERA, PLAYBACK or RECORDING, without opening anything.
+
+        Raises:
+            ConfigError: an option is wrong.
+        """
+
+    def open_source(self, address: Address, options: CaptureOptions) -> Source:
+        """Open the source.
+
+        Raises:
+            EdgeError: it cannot be opened; the text says why and names the fix.
         """
 
 
@@ -120,8 +134,7 @@ def kind(uri: str) -> str:
         ConfigError: no such scheme, or an option that is wrong.
     """
     address = parse(uri)
-    ask = getattr(plug.load("capture", address.scheme), "kind", None)
-    return str(ask(address)) if ask else CAMERA
+    return _plug(address).kind(address)
 
 
 def open_source(uri: str, options: CaptureOptions) -> Source:
@@ -131,5 +144,8 @@ def open_source(uri: str, options: CaptureOptions) -> Source:
         ConfigError: no such scheme or option. NoInputError, TempError, DataError: cannot be opened.
     """
     address = parse(uri)
-    source: Source = plug.load("capture", address.scheme).open_source(address, options)
-    return source
+    return _plug(address).open_source(address, options)
+
+
+def _plug(address: Address) -> SourcePlug:
+    return cast(SourcePlug, plug.load("capture", address.scheme))

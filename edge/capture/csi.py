@@ -16,8 +16,8 @@ from edge.capture import _gstreamer, _opencv, _query
 from edge.capture._csi import nvmm
 from edge.capture._csi.argus import Choice, InPlace
 from edge.capture._gstreamer_calls import Pipeline
-from edge.capture._memory import ImportImage
 from edge.capture._opencv import GSTREAMER, Video
+from edge.capture._ring import Ring
 from edge.capture._source import CAMERA, Address, CaptureOptions, Source
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, TempError, UnavailableError
@@ -74,7 +74,7 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
         else:
             _gstreamer.need_element(address.uri, *_PLUGIN)
             return Choice(
-                lambda bring, slots: opener.in_place(calls, bring, slots),
+                lambda ring: opener.in_place(calls, ring),
                 opener.copied,
                 wish.memory == "dmabuf",
                 address.uri,
@@ -126,15 +126,16 @@ class _Opener:
     address: Address
     options: CaptureOptions
 
-    def in_place(self, calls: Any, bring: ImportImage, slots: int) -> Source:
+    def in_place(self, calls: Any, ring: Ring) -> Source:
         """For a GPU that reads the frames where they are."""
         wish, shown = self.wish, self.address.uri
-        text = _gstreamer.csi_in_place(*wish.mode, buffers=slots + _SPARE)
+        text = _gstreamer.csi_in_place(*wish.mode, buffers=ring.count + _SPARE)
         try:
             pipeline = Pipeline(text)
         except TempError as error:
             raise TempError(f"{shown}: the camera does not start ({error}); {_ADVICE}") from error
-        return InPlace(pipeline, calls, wish.size, bring, shown, self.options.timeout_s, _ADVICE)
+        timeout_s = self.options.timeout_s
+        return InPlace(pipeline, calls, wish.size, ring.memory, shown, timeout_s, _ADVICE)
 
     def copied(self, gpu: bool) -> Source:
         """Through OpenCV; `gpu` tells whether one reads the copy."""

@@ -25,8 +25,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from edge.capture._memory import DRAWN
-from edge.capture._ring import Ring, Slot
+from edge.capture._ring import DRAWN, Ring, Slot
 from edge.capture._source import (
     CAMERA,
     PLAYBACK,
@@ -185,7 +184,7 @@ class Synthetic:
     def _fill(self, slot: Slot, index: int, ring: Ring) -> None:
         canvas, done = self._canvas(index), False
         try:
-            image = slot.shape_to(canvas.shape, ring.allocate)
+            image = slot.shape_to(canvas.shape, ring.memory)
             if self._happens(self._order.faults.garbage_at, index):
                 _noise(image)
             else:
@@ -194,7 +193,7 @@ class Synthetic:
         finally:
             if not done:
                 ring.cancel(slot)
-        slot.index, slot.layout, slot.memory = index, "bgr", DRAWN
+        slot.index, slot.layout, slot.transfer = index, "bgr", DRAWN
         slot.t_ns, slot.arrival_ns = self._due_ns(index), time.monotonic_ns()
 
 

@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Tuple
 
 from edge.capture import CAMERA, Address, CaptureOptions, _query
-from edge.capture._memory import importer, sees_device
 from edge.capture._ring import SLICE_S, Ring, Slot, taken_ns
 from edge.capture._v4l2 import calls, raw
 from edge.capture._v4l2.buffers import Buffers, Garbage, Lent, Mapped, Refused
@@ -184,7 +183,7 @@ class V4l2:
 
     def _settle_layout(self, ring: Ring) -> None:
         """A GPU converts as it samples; for the CPU it is done here, once."""
-        readable = sees_device(ring.allocate) and bool(KINDS[self.picture.format].layout)
+        readable = ring.memory.gpu_reads and bool(KINDS[self.picture.format].layout)
         if self._wish.layout == "auto" and readable:
             self._wish = replace(self._wish, layout="raw")
             self._convert = Convert(self.picture, "raw")
@@ -192,13 +191,12 @@ class V4l2:
     def _ways(self, ring: Ring) -> Iterator[Tuple[str, Callable[[], Buffers]]]:
         """Ways to get at frames, the cheapest first."""
         wish, io, fd, picture = self._wish, self._io, self._fd, self.picture
-        shape, bring = self._convert.shape, importer(ring.allocate)
+        shape = self._convert.shape
         direct = wish.direct(picture.format)
         if direct and wish.memory in ("auto", "userptr"):
             yield "userptr", lambda: Lent(io, fd, picture, shape, ring)
-        if direct and wish.memory in ("auto", "dmabuf") and bring is not None:
-            take = bring
-            yield "dmabuf", lambda: Exported(io, fd, picture, shape, take, ring)
+        if direct and wish.memory in ("auto", "dmabuf") and ring.memory.gpu_reads:
+            yield "dmabuf", lambda: Exported(io, fd, picture, shape, ring)
         if wish.memory in ("auto", "mmap"):
             yield "mmap", lambda: Mapped(io, fd, self._convert)
 

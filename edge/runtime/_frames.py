@@ -5,9 +5,12 @@ from __future__ import annotations
 import collections
 import importlib.util
 import logging
-from typing import Any, Counter, Optional
+from typing import TYPE_CHECKING, Counter, Optional
 
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge.runtime._cuda.frames import PageLocked
 
 log = logging.getLogger(__name__)
 PLAIN = "plain memory"
@@ -16,7 +19,7 @@ PLAIN = "plain memory"
 staged: Counter[str] = collections.Counter()
 
 
-def frame_memory(prefer: str) -> Optional[Any]:
+def frame_memory(prefer: str) -> Optional[PageLocked]:
     """What allocates frames so that the GPU reads them in place; None = plain memory does.
 
     Args:

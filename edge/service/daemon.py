@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from edge.capture import Cameras, aligned_bytes
-from edge.capture._memory import Allocate
+from edge.capture import Cameras, FrameMemory
 from edge.errors import ConfigError
 from edge.health import Health
 from edge.loop.assemble import Finish, build_cameras
@@ -63,7 +62,7 @@ def run(
             stack.callback(memory.close)
         extras = Attachments(config)
         stack.callback(extras.close)
-        running = _make(stack, config, leave, extras, annotate, memory or aligned_bytes)
+        running = _make(stack, config, leave, extras, annotate, memory)
         metrics = _Metrics(running, notify, extras)
         running.pipeline.tick = metrics.tick
         if read_again is not None and annotate is None:
@@ -92,7 +91,7 @@ def _make(
     leave: Leave,
     extras: Attachments,
     annotate: Optional[Path],
-    allocate: Allocate,
+    memory: Optional[FrameMemory],
 ) -> Running:
     """The parts of the loop; the stack closes them in the other order."""
     running: List[Running] = []
@@ -102,7 +101,7 @@ def _make(
     people = build_cameras(config, models.pose.skeleton)
     finish = Finish(config, models.pose.skeleton)
     watch = _annotator(annotate, config, stack)
-    cameras = Cameras(config.cameras, config.capture, allocate)
+    cameras = Cameras(config.cameras, config.capture, memory)
     publisher = Publisher(
         config, models.sha256(), cameras.lossless, leave.asked, listen=extras.filters()
     )

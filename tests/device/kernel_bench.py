@@ -58,7 +58,7 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
     memory = PageLocked(device)
     place.say("          layout  people  kernel ms  OpenCV ms (CPU)")
     for layout, shape in (("nv12", (1620, 1920)), ("bgr", (1080, 1920, 3))):
-        image = memory(shape)
+        image = memory.allocate(shape)
         image[:] = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         frame = Frame(image, 0, 0, "a", 0, memory.device_ptr(image), layout)
         for people in QUICK if place.quick else PEOPLE:
@@ -89,7 +89,7 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
 
     device = open_device()
     memory, engine = PageLocked(device), Input(device, DETECTOR, 4, np.float16)
-    images = [memory((1620, 1920)) for _ in range(4)]
+    images = [memory.allocate((1620, 1920)) for _ in range(4)]
     frames = [
         Frame(image, 0, 0, f"cam{i}", 0, memory.device_ptr(image), "nv12")
         for i, image in enumerate(images)

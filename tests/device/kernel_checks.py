@@ -159,7 +159,7 @@ def check_frames_the_gpu_sees_are_not_copied(place: Place) -> None:
     device = open_device()
     memory, engine, stage = PageLocked(device), Input(device, np.float32, 1), Stage(device)
     cutter = Cutter(engine, stage)
-    image = memory((360, 640, 3))
+    image = memory.allocate((360, 640, 3))
     matrix = crops(1)[1]
     for seed in range(3):
         image[:] = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)

@@ -130,7 +130,7 @@ def frames_of(image: np.ndarray) -> Iterator[Tuple[np.ndarray, int]]:
     if memory is None:
         yield image, 0
         return
-    room = memory(image.shape)
+    room = memory.allocate(image.shape)
     room[:] = image
     yield room, memory.device_ptr(room)
     memory.close()

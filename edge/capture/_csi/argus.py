@@ -10,10 +10,10 @@ import threading
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
-from edge.capture import _memory
 from edge.capture._csi.nvmm import Surfaces
 from edge.capture._gstreamer_calls import Pipeline, Sample
-from edge.capture._ring import SLICE_S, Ring, Slot, taken_ns
+from edge.capture._memory import FrameMemory
+from edge.capture._ring import DMABUF, SLICE_S, Ring, Slot, taken_ns
 from edge.capture._source import Source
 from edge.errors import TempError, UnavailableError
 
@@ -27,7 +27,7 @@ class InPlace:
         pipeline: running; closed by this.
         calls: the board's surface library.
         size: width and height in pixels of its frames.
-        bring: gives an EGLImage to the GPU.
+        memory: brings EGLImages to the GPU.
         shown: the URI.
         timeout_s: without a frame for so long the camera is broken.
         advice: what to look at then.
@@ -40,12 +40,12 @@ class InPlace:
         pipeline: Pipeline,
         calls: Any,
         size: Tuple[int, int],
-        bring: _memory.ImportImage,
+        memory: FrameMemory,
         shown: str,
         timeout_s: float,
         advice: str,
     ) -> None:
-        self._pipeline, self._surfaces = pipeline, Surfaces(calls, size, bring)
+        self._pipeline, self._surfaces = pipeline, Surfaces(calls, size, memory)
         self._shown, self._timeout_s, self._advice = shown, timeout_s, advice
         self._lock = threading.Lock()  # close() must not stop what read() waits on
         self._closing = self._closed = False
@@ -96,9 +96,8 @@ class InPlace:
         """Make the camera's surface the slot's memory."""
         slot.return_lent()
         held = self._surfaces.hold(sample)
-        _memory.give_back(ring.allocate, slot.image)
-        slot.image, slot.lent, slot.device_ptr = held.image, held, held.pointer
-        slot.layout, slot.memory, slot.copies = "yuyv", _memory.DMABUF, 0
+        slot.lend(held.image, held, ring.memory)
+        slot.layout, slot.transfer, slot.copies = "yuyv", DMABUF, 0
         self._ring = ring
         if slot not in self._slots:
             self._slots.append(slot)
@@ -124,7 +123,7 @@ class Choice:
     """Decides at the first read, when the ring is known, how frames come; then is that source.
 
     Args:
-        in_place: opens the camera for a GPU that reads its frames; told how, and of how many slots.
+        in_place: opens the camera for a GPU that reads its frames in place, in a ring's slots.
         copied: opens it with OpenCV; told whether a GPU converts the colours.
         must: copy in no case.
         shown: the URI.
@@ -134,7 +133,7 @@ class Choice:
 
     def __init__(
         self,
-        in_place: Callable[[_memory.ImportImage, int], Source],
+        in_place: Callable[[Ring], Source],
         copied: Callable[[bool], Source],
         must: bool,
         shown: str,
@@ -162,10 +161,9 @@ class Choice:
         return slot
 
     def _first(self, ring: Ring) -> Source:
-        bring = _memory.image_importer(ring.allocate)
-        if bring is None:
+        if not ring.memory.gpu_reads:
             raise UnavailableError("no GPU that takes the board's surfaces reads the frames")
-        return self._in_place(bring, ring.count)
+        return self._in_place(ring)
 
     def _instead(self, why: UnavailableError, ring: Ring) -> Source:
         if self._must:
@@ -174,7 +172,7 @@ class Choice:
         log.info("%s: frames are copied once: %s", self._shown, why)
         if self._source is not None:
             self._source.close()
-        return self._copied(_memory.sees_device(ring.allocate))
+        return self._copied(ring.memory.gpu_reads)
 
     def _keep(self, source: Source) -> Source:
         """`close` may have been called while the camera was opened."""

@@ -14,7 +14,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from edge.capture._gstreamer_calls import Sample
-from edge.capture._memory import Imported, ImportImage
+from edge.capture._memory import FrameMemory, Imported
 from edge.errors import EdgeError, UnavailableError
 
 LIBRARY = "libnvbufsurface.so.1.0.0"
@@ -87,7 +87,7 @@ def library() -> Any:
 class _Mapped:
     """One surface of the pipeline's pool, mapped for both until nobody uses it."""
 
-    def __init__(self, calls: Any, at: int, size: Tuple[int, int], bring: ImportImage) -> None:
+    def __init__(self, calls: Any, at: int, size: Tuple[int, int], memory: FrameMemory) -> None:
         self._calls, self._at = calls, ctypes.c_void_p(at)
         params = ctypes.cast(at, ctypes.POINTER(Surface)).contents.list[0]
         _check(params, size)
@@ -97,7 +97,9 @@ class _Mapped:
             self.image = _view(int(params.mapped[0] or 0), int(params.pitch), size)
             self._map("NvBufSurfaceMapEglImage", 0)
             try:
-                self._imported: Imported = bring(int(params.egl_image or 0), int(params.pitch))
+                self._imported: Imported = memory.import_image(
+                    int(params.egl_image or 0), int(params.pitch)
+                )
             except BaseException:
                 calls.NvBufSurfaceUnMapEglImage(self._at, 0)
                 raise
@@ -165,11 +167,11 @@ class Surfaces:
     Args:
         calls: the board's library.
         size: width and height in pixels that frames must have.
-        bring: gives an EGLImage to the GPU.
+        memory: brings EGLImages to the GPU.
     """
 
-    def __init__(self, calls: Any, size: Tuple[int, int], bring: ImportImage) -> None:
-        self._calls, self._size, self._bring = calls, size, bring
+    def __init__(self, calls: Any, size: Tuple[int, int], memory: FrameMemory) -> None:
+        self._calls, self._size, self._memory = calls, size, memory
         self._mapped: Dict[Tuple[int, int], _Mapped] = {}  # by list and file descriptor
         self._lock = threading.Lock()
         self._closed = False
@@ -198,7 +200,7 @@ class Surfaces:
         if len(self._mapped) >= _MOST:
             raise UnavailableError(f"the camera gave more than {_MOST} different surfaces")
         try:
-            return _Mapped(self._calls, at, self._size, self._bring)
+            return _Mapped(self._calls, at, self._size, self._memory)
         except EdgeError as error:
             raise UnavailableError(str(error)) from error
 

@@ -12,8 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
 import numpy as np
 
-from edge.capture import _memory
-from edge.capture._ring import Ring, Slot
+from edge.capture._ring import MMAP, USERPTR, Ring, Slot
 from edge.capture._v4l2 import calls, raw
 from edge.capture._v4l2.calls import Io
 from edge.capture._v4l2.format import Picture
@@ -97,7 +96,7 @@ class Mapped:
             return None
         whole = False
         try:
-            good = self._convert.into(slot, ring.allocate, self._views[index][:used_bytes])
+            good = self._convert.into(slot, ring.memory, self._views[index][:used_bytes])
             self.requeue(index)
             whole = good
         finally:
@@ -105,7 +104,7 @@ class Mapped:
                 ring.cancel(slot)
         if not whole:
             raise Garbage
-        slot.memory, slot.copies = _memory.MMAP, 1
+        slot.transfer, slot.copies = MMAP, 1
         return slot
 
     def drop(self) -> None:
@@ -189,7 +188,7 @@ class Lent:
     def deliver(self, ring: Ring, index: int, used_bytes: int) -> Optional[Slot]:
         """The slot as it is."""
         slot = self._given.pop(index)
-        slot.memory, slot.copies = _memory.USERPTR, 0
+        slot.transfer, slot.copies = USERPTR, 0
         return slot
 
     def unmap(self) -> None:
@@ -217,8 +216,8 @@ class Lent:
         picture, frame_bytes = self._picture, int(np.prod(self._shape))
         tight = picture.stride * picture.rows == frame_bytes >= picture.size_bytes
         if tight and slot.image.flags.c_contiguous:
-            return slot.shape_to(self._shape, self._ring.allocate)
-        room = self._ring.allocate((max(picture.size_bytes, frame_bytes),))
+            return slot.shape_to(self._shape, self._ring.memory)
+        room = self._ring.memory.allocate((max(picture.size_bytes, frame_bytes),))
         slot.image = look(room, picture, self._shape)
-        slot.device_ptr = _memory.device_ptr(self._ring.allocate, room)
+        slot.device_ptr = self._ring.memory.device_ptr(room)
         return room

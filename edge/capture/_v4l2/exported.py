@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from edge.capture import _memory
-from edge.capture._ring import Ring, Slot
+from edge.capture._memory import Imported
+from edge.capture._ring import DMABUF, Ring, Slot
 from edge.capture._v4l2 import calls, raw
 from edge.capture._v4l2.buffers import Refused, feed_free
 from edge.capture._v4l2.calls import Io
@@ -34,7 +34,6 @@ class Exported:
         fd: the open camera.
         picture: what it gives.
         shape: of a frame.
-        bring: gives a buffer to the GPU.
         ring: whose slots go round.
     """
 
@@ -46,14 +45,12 @@ class Exported:
         fd: int,
         picture: Picture,
         shape: Tuple[int, ...],
-        bring: _memory.Import,
         ring: Ring,
     ) -> None:
         self._ring = ring
         self._io, self._fd, self._picture, self._shape = io, fd, picture, shape
-        self._bring = bring
         self._maps: List[Any] = []
-        self._imports: List[_memory.Imported] = []
+        self._imports: List[Imported] = []
         self._indices: Dict[int, int] = {}  # of a slot
         self._given: Dict[int, Slot] = {}  # by index: in the driver's hands
         self._spare: List[Slot] = []  # more than the driver has buffers
@@ -82,7 +79,9 @@ class Exported:
         self._maps.append(self._io.mmap(self._fd, buffer.length, buffer.m.offset))
         export = calls.export_buffer(self._io, self._fd, index)
         try:
-            self._imports.append(self._bring(export, self._picture.stride, self._picture.rows))
+            self._imports.append(
+                self._ring.memory.import_dmabuf(export, self._picture.stride, self._picture.rows)
+            )
         finally:
             self._io.close(export)  # an import holds the buffer by itself
 
@@ -102,12 +101,10 @@ class Exported:
 
     def _lend(self, slot: Slot, index: int) -> None:
         """Make a driver's buffer the slot's memory."""
-        slot.return_lent()
-        _memory.give_back(self._ring.allocate, slot.image)
         # Through an array of the whole: that one keeps the mapping from being closed.
         whole = np.frombuffer(self._maps[index], np.uint8)
-        slot.image = look(whole, self._picture, self._shape)
-        slot.lent, slot.device_ptr = self._imports[index], self._imports[index].pointer
+        image = look(whole, self._picture, self._shape)
+        slot.lend(image, self._imports[index], self._ring.memory)
         self._slots[index] = slot
 
     def requeue(self, index: int) -> None:
@@ -117,7 +114,7 @@ class Exported:
     def deliver(self, ring: Ring, index: int, used_bytes: int) -> Optional[Slot]:
         """The slot as it is."""
         slot = self._given.pop(index)
-        slot.memory, slot.copies = _memory.DMABUF, 0
+        slot.transfer, slot.copies = DMABUF, 0
         return slot
 
     def unmap(self) -> None:

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from edge.capture._image_size import jpeg_size
-from edge.capture._ring import Allocate, Slot
+from edge.capture._memory import FrameMemory
+from edge.capture._ring import Slot
 from edge.capture._v4l2.format import KINDS, Picture
 
 _CODES = {
@@ -60,49 +61,49 @@ class Convert:
         }
         self._way = ways[same]
 
-    def into(self, slot: Slot, allocate: Allocate, memory: np.ndarray) -> bool:
+    def into(self, slot: Slot, memory: FrameMemory, data: np.ndarray) -> bool:
         """Fill a slot from a whole picture.
 
         Args:
             slot: gets the frame, in its own memory.
-            allocate: called when the slot has another shape.
-            memory: u8 bytes of the driver, exactly those used; borrowed.
+            memory: of the ring; used when the slot has another shape.
+            data: u8 bytes of the driver, exactly those used; borrowed.
 
         Returns:
             False when the bytes are garbage; the slot then holds no frame.
         """
-        return self._way(memory, slot.shape_to(self.shape, allocate))
+        return self._way(data, slot.shape_to(self.shape, memory))
 
-    def _copy(self, memory: np.ndarray, image: np.ndarray) -> bool:
-        np.copyto(image, look(memory, self._picture, self._own))
+    def _copy(self, data: np.ndarray, image: np.ndarray) -> bool:
+        np.copyto(image, look(data, self._picture, self._own))
         return True
 
-    def _colour(self, memory: np.ndarray, image: np.ndarray) -> bool:
-        source = look(memory, self._picture, self._own)
+    def _colour(self, data: np.ndarray, image: np.ndarray) -> bool:
+        source = look(data, self._picture, self._own)
         cv2.cvtColor(source, _CODES[self._picture.format], dst=image)
         return True
 
-    def _decompress(self, memory: np.ndarray, image: np.ndarray) -> bool:
+    def _decompress(self, data: np.ndarray, image: np.ndarray) -> bool:
         # The size is read first: a damaged header could ask for gigabytes.
-        if jpeg_size(memory) != (self._picture.width, self._picture.height):
+        if jpeg_size(data) != (self._picture.width, self._picture.height):
             return False
-        end = memory[-_TAIL:].tobytes().rfind(_END) >= 0
+        end = data[-_TAIL:].tobytes().rfind(_END) >= 0
         self._has_end |= end
         # Cut short, or of a camera that never writes the end: OpenCV wants one. The copy is of
         # compressed bytes, in such cameras only.
         if not end and not self._has_end:
-            memory, end = np.append(memory, np.frombuffer(_END, np.uint8)), True
-        found = self._decoded(memory) if end else None
+            data, end = np.append(data, np.frombuffer(_END, np.uint8)), True
+        found = self._decoded(data) if end else None
         if found is None or found.shape != image.shape:
             return False
         np.copyto(image, found)
         return True
 
     @staticmethod
-    def _decoded(memory: np.ndarray) -> Optional[np.ndarray]:
+    def _decoded(data: np.ndarray) -> Optional[np.ndarray]:
         try:
             found: Optional[np.ndarray] = cv2.imdecode(
-                memory, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+                data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
             )
         except cv2.error:
             return None

@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 
 
 class PageLocked:
-    """Gives rings their memory; the contract is `edge.capture._memory.Allocate`, and more.
+    """Memory for the rings of cameras; the contract is `edge.capture.FrameMemory`.
 
     Called from the threads of cameras. What is not given back before, `close` gives back.
     """
 
+    gpu_reads = True
     kind = "page-locked memory that the GPU reads in place"
 
     def __init__(self, device: Device) -> None:
@@ -32,7 +33,7 @@ class PageLocked:
         self._importer: Optional[Importer] = None
         self._no_importer: Optional[EdgeError] = None
 
-    def __call__(self, shape: Tuple[int, ...]) -> np.ndarray:
+    def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
         """Uint8 memory of a shape; it begins on a page, as every page-locked piece does.
 
         Raises:

@@ -41,7 +41,7 @@ class Scripted:
             ring.cancel(slot)
             raise step
         if step.dtype == np.uint8:
-            slot.shape_to(step.shape, ring.allocate)[...] = step
+            slot.shape_to(step.shape, ring.memory)[...] = step
         else:
             slot.image = step
         self._index += 1

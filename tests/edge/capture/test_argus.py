@@ -16,7 +16,7 @@ from fake_opencv import backends, elements
 from edge.capture import CaptureOptions, Ring, Slot, _gstreamer, csi, open_source, parse
 from edge.capture._csi import nvmm
 from edge.capture._gstreamer_calls import Pipeline
-from edge.capture._memory import aligned_bytes
+from edge.capture._memory import PlainMemory
 from edge.errors import ConfigError, TempError, UnavailableError
 from tests.fakes import nvmm_fake
 
@@ -35,16 +35,18 @@ class Imported:
         self._memory.closed += 1
 
 
-class Memory:
+class Memory(PlainMemory):
     """What gives rings their memory where a GPU reads them."""
+
+    gpu_reads = True
 
     def __init__(self, library: nvmm_fake.Library) -> None:
         self.library, self.imports, self.closed = library, 0, 0
         self.refuses = False
         self.given: List[np.ndarray] = []
 
-    def __call__(self, shape: Any) -> np.ndarray:
-        self.given.append(aligned_bytes(shape))
+    def allocate(self, shape: Any) -> np.ndarray:
+        self.given.append(super().allocate(shape))
         return self.given[-1]
 
     def device_ptr(self, memory: np.ndarray) -> int:
@@ -93,8 +95,7 @@ def board(monkeypatch: Any, tmp_path: Any, capture: Any) -> Iterator[Board]:
 def open_started(board: Board) -> Any:
     """The camera runs from the first read on, which then waits."""
     source = open_source(URI, OPTIONS)
-    bring = board.memory.import_image
-    source._keep(source._in_place(bring, board.ring.count))
+    source._keep(source._in_place(board.ring))
     return source
 
 
@@ -111,7 +112,7 @@ def test_frames_are_read_where_the_camera_put_them(board: Board) -> None:
         at = camera.show(board.pipelines[0], picture(index))
         slot = board.read(source)
         assert (slot.device_ptr, slot.image.ctypes.data) == (at, at) != (0, 0)
-        assert (slot.index, slot.layout, slot.memory, slot.copies) == (index, "yuyv", "dmabuf", 0)
+        assert (slot.index, slot.layout, slot.transfer, slot.copies) == (index, "yuyv", "dmabuf", 0)
         np.testing.assert_array_equal(slot.image, picture(index))
         assert not slot.image.flags.writeable
         assert began_ns <= slot.t_ns <= slot.arrival_ns <= time.monotonic_ns()
@@ -122,7 +123,7 @@ def test_frames_are_read_where_the_camera_put_them(board: Board) -> None:
         board.ring.release(slot)
     assert board.memory.imports == len(addresses) <= 4, "each surface is mapped once"
     assert board.library.synced == 40
-    assert (board.ring.memory, board.ring.host_copies) == ("dmabuf", 0)
+    assert (board.ring.transfer, board.ring.host_copies) == ("dmabuf", 0)
     assert not board.memory.given, "the ring's own memory is not needed"
     source.close()
     source.close()

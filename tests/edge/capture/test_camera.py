@@ -14,8 +14,8 @@ from fake_plug import Gate, Plug, plain
 
 from edge.capture import RECORDING, EndOfStream
 from edge.capture._camera import Camera
+from edge.capture._memory import PlainMemory
 from edge.capture._reader import Reader, spread
-from edge.capture._ring import aligned_bytes
 from edge.errors import (
     ConfigError,
     DataError,
@@ -35,7 +35,7 @@ class Watched:
     """A camera, and the frames that a loop took from it."""
 
     def __init__(self, uri: str, settings: config.Capture = QUICK) -> None:
-        self.camera = Camera(config.Camera(uri, "door"), settings, aligned_bytes, self._wake)
+        self.camera = Camera(config.Camera(uri, "door"), settings, PlainMemory(), self._wake)
         self.indexes: List[int] = []
         self.shapes: List[tuple] = []
 
@@ -281,7 +281,7 @@ def test_recording_is_not_stalled_while_the_loop_is_slow(
     recording(fake)
     fake.scripts["x"] = [[plain(i) for i in range(3)]]
     settings = config.Capture(stall_s=0.05)
-    camera = Camera(config.Camera("fake://x", "door"), settings, aligned_bytes)
+    camera = Camera(config.Camera("fake://x", "door"), settings, PlainMemory())
     camera.start()
     eventually(lambda: camera.ring.has_frame and camera.ring.resting)
     due_ns = camera.due_ns()
@@ -314,7 +314,7 @@ def test_close_leaves_a_hung_driver_behind_and_says_so(
 ) -> None:
     gate = Gate()
     fake.scripts["x"] = [[plain(1), gate]]
-    camera = Camera(config.Camera("fake://x", "door"), config.Capture(), aligned_bytes)
+    camera = Camera(config.Camera("fake://x", "door"), config.Capture(), PlainMemory())
     camera.start()
     eventually(gate.reached.is_set)
     camera.leave()
@@ -329,7 +329,7 @@ def test_pause_before_the_next_try_is_cut_short_by_close(
 ) -> None:
     fake.scripts["x"] = [TempError("x: gone")]
     settings = config.Capture(backoff_max_s=600)
-    camera = Camera(config.Camera("fake://x", "door"), settings, aligned_bytes)
+    camera = Camera(config.Camera("fake://x", "door"), settings, PlainMemory())
     pause = Reader._pause
     monkeypatch.setattr(Reader, "_pause", lambda self, error, wait_s: pause(self, error, 600))
     camera.start()

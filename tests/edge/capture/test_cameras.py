@@ -15,7 +15,7 @@ import pytest
 from fake_plug import Gate, Plug, plain
 from films import film, number_of
 
-from edge.capture import RECORDING, Cameras
+from edge.capture import RECORDING, Cameras, PlainMemory
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.settings import config
 from edge.structures import Frame
@@ -234,11 +234,12 @@ def test_memory_is_what_the_caller_gives(tmp_path: Path) -> None:
     film(tmp_path / "x.mp4", frames=3)
     given: List[np.ndarray] = []
 
-    def allocate(shape: Tuple[int, ...]) -> np.ndarray:
-        given.append(np.empty(shape, np.uint8))
-        return given[-1]
+    class Given(PlainMemory):
+        def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
+            given.append(super().allocate(shape))
+            return given[-1]
 
-    cameras = Cameras([config.Camera(f"file://{tmp_path}/x.mp4")], SETTINGS, allocate)
+    cameras = Cameras([config.Camera(f"file://{tmp_path}/x.mp4")], SETTINGS, Given())
     cameras.start()
     frames = cameras.take(10)
     cameras.close()

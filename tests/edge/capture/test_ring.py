@@ -8,31 +8,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture import Ring, Slot
-from edge.capture._ring import aligned_bytes
+from edge.capture import PlainMemory, Ring, Slot
+from edge.errors import UnavailableError
 
 
 def fill(ring: Ring, index: int) -> Slot:
     slot = ring.acquire(0)
     assert slot is not None
-    slot.shape_to((4, 6, 3), ring.allocate)
+    slot.shape_to((4, 6, 3), ring.memory)
     slot.index = index
     ring.publish(slot)
     return slot
 
 
 def test_memory_begins_on_a_page() -> None:
-    array = aligned_bytes((7, 5, 3))
+    array = PlainMemory().allocate((7, 5, 3))
     assert array.shape == (7, 5, 3)
     assert array.dtype == np.uint8
     assert array.ctypes.data % 4096 == 0
 
 
+def test_plain_memory_is_for_the_cpu_alone() -> None:
+    memory = PlainMemory()
+    array = memory.allocate((4, 4, 3))
+    assert not memory.gpu_reads
+    assert memory.device_ptr(array) == 0
+    memory.free(array)
+    with pytest.raises(UnavailableError, match="no GPU reads the frames"):
+        memory.import_dmabuf(3, 12, 4)
+    with pytest.raises(UnavailableError, match="no GPU reads the frames"):
+        memory.import_image(1, 12)
+
+
 def test_same_shape_keeps_the_memory() -> None:
     slot = Slot()
-    first = slot.shape_to((4, 6, 3), aligned_bytes)
-    assert slot.shape_to((4, 6, 3), aligned_bytes) is first
-    assert slot.shape_to((4, 6), aligned_bytes) is not first
+    memory = PlainMemory()
+    first = slot.shape_to((4, 6, 3), memory)
+    assert slot.shape_to((4, 6, 3), memory) is first
+    assert slot.shape_to((4, 6), memory) is not first
 
 
 def test_live_ring_keeps_the_newest_and_counts_the_rest() -> None:
@@ -158,7 +171,7 @@ def test_threads_share_it(live: bool) -> None:
             slot = None
             while slot is None:
                 slot = ring.acquire(5)
-            slot.shape_to((8, 8, 3), ring.allocate)[:] = index % 251
+            slot.shape_to((8, 8, 3), ring.memory)[:] = index % 251
             slot.index = index
             ring.publish(slot)
         done.set()

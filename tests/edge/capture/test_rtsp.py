@@ -101,8 +101,8 @@ def test_frame_is_counted_while_the_loop_holds_every_slot(capture: type) -> None
 def test_stream_that_changes_size_fills_new_memory_once(capture: type) -> None:
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
     allocated: List[Tuple[int, ...]] = []
-    allocate = ring.allocate
-    ring.allocate = lambda shape: allocated.append(shape) or allocate(shape)  # type: ignore
+    allocate = ring.memory.allocate
+    ring.memory.allocate = lambda shape: allocated.append(shape) or allocate(shape)  # type: ignore
     for shape in ((8, 12, 3), (8, 12, 3), (20, 30, 3), (20, 30, 3), (20, 30, 3)):
         capture.shape = shape
         slot = source.read(ring)

@@ -26,6 +26,7 @@ from edge.capture import (
     kind,
     open_source,
 )
+from edge.capture._source import SourcePlug
 from edge.errors import ConfigError
 from edge.settings import config
 
@@ -45,6 +46,13 @@ SOURCES: Dict[str, str] = {
 
 def test_every_plug_keeps_the_contract_somewhere() -> None:
     assert {name.split(",")[0] for name in SOURCES} | ELSEWHERE == set(plug.names("capture"))
+
+
+@pytest.mark.parametrize("name", plug.names("capture"))
+def test_every_plug_defines_what_a_source_plug_is(name: str) -> None:
+    module = plug.load("capture", name)
+    for function in (n for n in vars(SourcePlug) if not n.startswith("_")):
+        assert callable(vars(module)[function]), f"{name}.py has no {function}()"
 
 
 @pytest.fixture(params=SOURCES)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fake_kernel import CAP_MPLANE, CAP_STREAMING, DAMAGED, MONOTONIC, STALL, FakeKernel, frame
 
-from edge.capture._ring import Ring, aligned_bytes
+from edge.capture._memory import PlainMemory
+from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2 import calls
 from edge.capture._v4l2.format import Wish
@@ -24,16 +25,24 @@ MJPG = {"MJPG": {SIZE: [30]}}
 OPTIONS, SHORT = CaptureOptions(), CaptureOptions(timeout_s=0.05)
 
 
-class CountedRing(Ring):
+class CountedMemory(PlainMemory):
     """Notes every allocation."""
 
-    def __init__(self, count=6):
+    def __init__(self):
         self.made = []
-        super().__init__(count, live=True, allocate=self._make)
 
-    def _make(self, shape):
+    def allocate(self, shape):
         self.made.append(shape)
-        return aligned_bytes(shape)
+        return super().allocate(shape)
+
+
+class CountedRing(Ring):
+    def __init__(self, count=6):
+        super().__init__(count, live=True, memory=CountedMemory())
+
+    @property
+    def made(self):
+        return self.memory.made
 
     def all_free(self):
         return len({id(s) for s in self._free}) == len(self._free) == self.count
@@ -486,7 +495,7 @@ def test_an_error_that_is_kept_does_not_stop_closing():
     class Broken(Exception):
         pass
 
-    def into(slot, allocate, memory):
+    def into(slot, memory, data):
         raise Broken
 
     kernel, ring = FakeKernel(BGR, [frame(pictures(1).tobytes())]), CountedRing()

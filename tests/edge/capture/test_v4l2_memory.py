@@ -12,7 +12,7 @@ from fake_kernel import FakeKernel, frame
 
 from edge import doctor
 from edge.capture import Cameras, Ring
-from edge.capture._memory import aligned_bytes
+from edge.capture._memory import PlainMemory
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2 import abilities
 from edge.capture._v4l2.format import Wish
@@ -35,9 +35,10 @@ class Import:
             self.gpu.imported.remove(self)
 
 
-class Gpu:
+class Gpu(PlainMemory):
     """An allocator whose memory a GPU sees at other addresses; takes drivers' buffers, too."""
 
+    gpu_reads = True
     SHIFT = 1 << 40
 
     def __init__(self) -> None:
@@ -47,8 +48,8 @@ class Gpu:
         self.asked: List[Tuple[int, int, int]] = []
         self.refuses = False
 
-    def __call__(self, shape: Tuple[int, ...]) -> np.ndarray:
-        memory = aligned_bytes(shape)
+    def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
+        memory = super().allocate(shape)
         self.made[memory.ctypes.data] = memory
         return memory
 
@@ -95,7 +96,7 @@ def test_userptr_the_gpu_reads_what_the_camera_filled() -> None:
     source = camera(kernel)
     pointers = run(source, ring, sent)
     assert {p - Gpu.SHIFT for p in pointers} <= set(kernel.addresses)
-    assert (ring.memory, ring.host_copies) == ("userptr", 0)
+    assert (ring.transfer, ring.host_copies) == ("userptr", 0)
     assert len(gpu.made) == 6
     source.close()
     kernel.assert_clean()
@@ -124,7 +125,7 @@ def test_dmabuf_the_gpu_reads_the_drivers_buffers() -> None:
     assert [a[1:] for a in gpu.asked] == [(SIZE[0] * 2, SIZE[1])] * 6
     assert set(pointers) <= {i.pointer for i in gpu.imported}
     assert len(set(pointers)) > 1
-    assert (ring.memory, ring.host_copies) == ("dmabuf", 0)
+    assert (ring.transfer, ring.host_copies) == ("dmabuf", 0)
     source.close()
     kernel.assert_clean()
     assert not gpu.imported, "every import was given back"
@@ -177,7 +178,7 @@ def test_mmap_is_the_last_way_and_counts_its_copies(reason: Any) -> None:
     ring = Ring(6, True, gpu)
     source = camera(kernel)
     pointers = run(source, ring, sent)
-    assert (ring.memory, ring.host_copies) == ("mmap", 7)
+    assert (ring.transfer, ring.host_copies) == ("mmap", 7)
     assert {p - Gpu.SHIFT for p in pointers} <= set(gpu.made), "the GPU sees it all the same"
     source.close()
     kernel.assert_clean()
@@ -191,7 +192,7 @@ def test_a_conversion_is_a_copy_whatever_memory_there_is() -> None:
     source = camera(kernel, layout="bgr")
     for _ in sent:
         ring.publish(source.read(ring))
-    assert (ring.memory, ring.host_copies) == ("mmap", 3)
+    assert (ring.transfer, ring.host_copies) == ("mmap", 3)
     source.close()
     kernel.assert_clean()
 
@@ -200,7 +201,7 @@ def test_a_conversion_is_a_copy_whatever_memory_there_is() -> None:
 def test_auto_leaves_colour_to_the_gpu_where_there_is_one(gpu: bool) -> None:
     sent = pictures(3, 2)
     kernel = FakeKernel(YUYV, [frame(p.tobytes()) for p in sent])
-    ring = Ring(6, True, Gpu() if gpu else aligned_bytes)
+    ring = Ring(6, True, Gpu() if gpu else PlainMemory())
     source = camera(kernel, layout="auto")
     for picture in sent:
         slot = source.read(ring)
@@ -208,7 +209,7 @@ def test_auto_leaves_colour_to_the_gpu_where_there_is_one(gpu: bool) -> None:
         ring.publish(slot)
         if gpu:
             np.testing.assert_array_equal(slot.image, picture)
-    assert (slot.layout, ring.memory) == (("yuyv", "userptr") if gpu else ("bgr", "mmap"))
+    assert (slot.layout, ring.transfer) == (("yuyv", "userptr") if gpu else ("bgr", "mmap"))
     assert ring.host_copies == (0 if gpu else 3)
     source.close()
     kernel.assert_clean()

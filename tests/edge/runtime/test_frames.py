@@ -12,7 +12,6 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from edge.capture._memory import device_ptr, give_back, importer
 from edge.capture._ring import Ring
 from edge.errors import UnavailableError
 from edge.runtime._frames import frame_memory
@@ -48,7 +47,7 @@ def test_rings_live_in_memory_that_both_sides_see(integrated: bool) -> None:
         for _ in range(8):
             slot = ring.acquire(0)
             assert slot is not None
-            image = slot.shape_to((48, 64, 3), ring.allocate)
+            image = slot.shape_to((48, 64, 3), ring.memory)
             image[:] = 7
             assert slot.device_ptr == image.ctypes.data  # as this driver maps it
             assert (cuda.memory(slot.device_ptr, image.nbytes) == 7).all()
@@ -63,20 +62,18 @@ def test_rings_live_in_memory_that_both_sides_see(integrated: bool) -> None:
 
 def test_memory_of_another_size_is_given_back() -> None:
     with locked() as (memory, cuda, _):
-        first = memory((48, 64, 3))
+        first = memory.allocate((48, 64, 3))
         inner = first[1:]
-        assert device_ptr(memory, inner) == 0, "only what begins where it was given"
-        give_back(memory, np.zeros(9, np.uint8))
+        assert memory.device_ptr(inner) == 0, "only what begins where it was given"
+        memory.free(np.zeros(9, np.uint8))
         assert cuda.live_bytes() == first.nbytes
-        give_back(memory, first)
+        memory.free(first)
         assert cuda.live_bytes() == 0
 
 
 def test_buffers_of_drivers_come_to_the_gpu_as_bytes() -> None:
     with locked() as (memory, _, egl):
-        bring = importer(memory)
-        assert bring is not None
-        imports = [bring(50 + i, 1280, 1080) for i in range(3)]
+        imports = [memory.import_dmabuf(50 + i, 1280, 1080) for i in range(3)]
         assert [i.pointer for i in imports] == [BASE + FIRST_IMAGE + n for n in (1, 2, 3)]
         for fd, attributes in zip((50, 51, 52), egl.images.values()):
             assert attributes == {

@@ -18,7 +18,6 @@ import pytest
 from edge import geometry
 from edge.capture._csi.argus import InPlace
 from edge.capture._gstreamer_calls import Pipeline
-from edge.capture._memory import image_importer
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions, Source
 from edge.capture._v4l2.format import Wish
@@ -121,7 +120,7 @@ def test_the_camera_fills_what_the_kernel_reads(board: Board) -> None:
         again[:] = plain
         np.testing.assert_allclose(found, outputs.run()["y"], atol=0.06)
     assert len(board.launches) == 6
-    assert (ring.memory, ring.host_copies, staged["door"] - before) == ("userptr", 0, 0)
+    assert (ring.transfer, ring.host_copies, staged["door"] - before) == ("userptr", 0, 0)
     if device.zero_copy:
         assert device.host_copies == copies == 0, "nothing was copied at all"
     source.close()
@@ -153,7 +152,7 @@ def test_the_kernel_reads_the_drivers_own_buffers(board: Board) -> None:
             outputs.sample([same], np.zeros(2, int), matrices(2))
             np.testing.assert_array_equal(found, outputs.run()["y"])
         del one
-        assert (ring.memory, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
+        assert (ring.transfer, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
         source.close()
     driver.assert_clean()
     egl.check()
@@ -260,11 +259,10 @@ def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
     library = nvmm_fake.Library(egl)
     camera = nvmm_fake.Camera(library, *SIZE)
     egl.where = lambda fd: library.pixels[ctypes.addressof(camera.surfaces[fd - 100])].ctypes.data
-    bring, ring = image_importer(board.memory), Ring(4, True, board.memory)
-    assert bring is not None
+    ring = Ring(4, True, board.memory)
     outputs, before = outputs_of(board.path), staged["door"]
     with mock.patch.object(cuda_egl, "_library", egl.libraries().__getitem__):
-        source = InPlace(pipeline, library, SIZE, bring, "csi://0", 5.0, "")
+        source = InPlace(pipeline, library, SIZE, board.memory, "csi://0", 5.0, "")
         for index in range(10):
             rng = np.random.default_rng(index)
             sent = rng.integers(0, 256, (SIZE[1], SIZE[0], 2), np.uint8)
@@ -277,7 +275,7 @@ def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
             outputs.sample([same], np.zeros(2, int), matrices(2))
             np.testing.assert_array_equal(found, outputs.run()["y"])
         source.close()
-    assert (ring.memory, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
+    assert (ring.transfer, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
     camera.check()
     egl.check()
     outputs.runner.close()
