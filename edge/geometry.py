@@ -12,21 +12,27 @@ from typing import Callable, List, Optional, Tuple
 import numpy as np
 
 Size = Tuple[int, int]  # width, height in px
+OUTWARD = np.array([-1, -1, 1, 1], np.float32)  # boxes + n * OUTWARD are n px larger on each side
+FARTHEST_PX = 1e6  # fifty times the widest picture: a coordinate beyond it is an error
 PADDING = 1.25  # box to crop of the top-down networks (mmpose, GetBBoxCenterScale)
 _OKS_BLOCK = 65536  # pair keypoints at a time: 256 KiB of float32 stays in the cache
 _NMS_BLOCK = 64  # boxes settled among each other before the rest hears of them
+
+
+def as_complex(points: np.ndarray) -> np.ndarray:
+    """Points [...,2] f32 as x + iy [...] c64, in which a turn is a product; a view if possible."""
+    return np.ascontiguousarray(points, np.float32).view(np.complex64)[..., 0]
+
+
+def as_pairs(points: np.ndarray) -> np.ndarray:
+    """Points x + iy [...] c64 as x, y [...,2] f32; a view if possible."""
+    return np.ascontiguousarray(points, np.complex64)[..., None].view(np.float32)
 
 
 def cxcywh(boxes: np.ndarray) -> np.ndarray:
     """Corners x1 y1 x2 y2 [...,4] -> centre and size cx cy w h [...,4]."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return np.concatenate(((low + high) / 2, high - low), -1).astype(np.float32)
-
-
-def xyxy(boxes: np.ndarray) -> np.ndarray:
-    """Centre and size cx cy w h [...,4] -> corners x1 y1 x2 y2 [...,4]."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return np.concatenate((centre - half, centre + half), -1).astype(np.float32)
 
 
 def areas_of(boxes: np.ndarray) -> np.ndarray:
@@ -161,33 +167,6 @@ def _oks_rows(
     return np.asarray((near * w).sum(-1) / np.where(total > 0, total, 1))
 
 
-def oks_nms(
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    areas: np.ndarray,
-    sigmas: np.ndarray,
-    max_oks: float = 0.9,
-) -> np.ndarray:
-    """Greedy suppression of people whose keypoints are too alike; s² is the mean of both areas.
-
-    Args:
-        keypoints: [N,K,2] px.
-        scores: [N] of the people.
-        areas: [N] px².
-        sigmas: [K].
-        max_oks: 0.9 is what mmpose evaluates COCO with.
-
-    Returns:
-        [<=N] int64 indices kept, best first.
-    """
-
-    def overlap(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-        pair = (areas[these][:, None] + areas[those][None]) / 2
-        return oks(keypoints[these], keypoints[those], pair, sigmas) > max_oks
-
-    return _suppress(np.argsort(-scores, kind="stable"), overlap, None)
-
-
 def crop_regions(
     boxes: np.ndarray, out: Size, padding: float = PADDING
 ) -> Tuple[np.ndarray, np.ndarray]:
@@ -288,8 +267,3 @@ def apply(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
     m = np.asarray(matrices, np.float64)
     moved = np.matmul(points, m[:, :, :2].transpose(0, 2, 1)) + m[:, None, :, 2]
     return np.asarray(moved, np.float32)
-
-
-def apply_boxes(matrices: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Map boxes [N,4] by matrices [N,2,3] without rotation -> [N,4] float32."""
-    return apply(matrices, boxes.reshape(len(boxes), 2, 2)).reshape(-1, 4)

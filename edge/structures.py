@@ -9,11 +9,12 @@ the same kind of record: copy what you keep.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 Rows = Union[np.ndarray, slice]
+VISIBLE = 0.3  # a keypoint with a higher score counts as visible
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
 VEIL_CELL_PX = 4  # as crop.cu has it, and as many bytes as _preprocess.veil.hide writes at once
 
@@ -121,6 +122,27 @@ class Poses:
             self.person_scores[which],
             self.skeleton,
             None if self.places is None else self.places[which],
+        )
+
+    @staticmethod
+    def join(records: Sequence[Poses]) -> Poses:
+        """One record of everyone in several records of one skeleton, in their order; new arrays.
+
+        Empty records are skipped. `places` are kept if every other record has them.
+
+        Args:
+            records: at least one.
+        """
+        some = [p for p in records if len(p)] or records[:1]
+        places = [p.places for p in some if p.places is not None]
+        return Poses(
+            np.concatenate([p.keypoints for p in some]),
+            np.concatenate([p.scores for p in some]),
+            np.concatenate([p.boxes for p in some]),
+            np.concatenate([p.ids for p in some]),
+            np.concatenate([p.person_scores for p in some]),
+            some[0].skeleton,
+            np.concatenate(places) if len(places) == len(some) else None,
         )
 
     @staticmethod

@@ -91,7 +91,7 @@ class BlazePose:
         if not len(which):
             self._recall.forget(frames)
             return list(people)
-        whole = _joined(people)
+        whole = Poses.join(people)
         places = _places(whole)
         bodies = Bodies(places[..., :2].copy(), places[..., 2], whole.person_scores)
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
@@ -121,20 +121,6 @@ class BlazePose:
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)
-
-
-def _joined(people: Sequence[Poses]) -> Poses:
-    """Everybody in one record of new arrays; somebody must be there."""
-    some = [p for p in people if len(p)]
-    return Poses(
-        np.concatenate([p.keypoints for p in some]),
-        np.concatenate([p.scores for p in some]),
-        np.concatenate([p.boxes for p in some]),
-        np.concatenate([p.ids for p in some]),
-        np.concatenate([p.person_scores for p in some]),
-        points.SKELETON,
-        np.concatenate([_places(p) for p in some]),
-    )
 
 
 def _places(poses: Poses) -> np.ndarray:

@@ -6,36 +6,14 @@ from typing import Tuple
 
 import numpy as np
 
-from edge import geometry
+from edge import geometry, skeletons
 from edge.people.assignment import assign
 from edge.people.motion import Sight
 
-_SIGMAS = np.array(
-    [
-        0.026,
-        0.025,
-        0.025,
-        0.035,
-        0.035,
-        0.079,
-        0.079,
-        0.072,
-        0.072,
-        0.062,
-        0.062,
-        0.107,
-        0.107,
-        0.087,
-        0.087,
-        0.089,
-        0.089,
-    ],
-    np.float32,
-)
 # s² of OKS without the posture in it: COCO's area of a person (about half the box of a standing
 # one, which is .4 H wide) as a share of H².
 _AREA_H2 = 0.2
-_VARIANCES = np.square(2 * _SIGMAS)
+_VARIANCES = np.square(2 * skeletons.get("coco17").sigmas)
 _MIN_COMMON = 3  # fewer keypoints in common say nothing about likeness
 # What a prediction may be off, in H per second since the last sight.
 _DRIFT_H_S = 0.3
@@ -55,7 +33,6 @@ _TWIN_IOU = 0.3  # people whose boxes overlap less are not looked at
 _TWIN_OKS = 0.75
 _TWIN_NEW_OKS = 0.5  # a newcomer may resemble a known person less
 _TWIN_COMMON = 5
-_OUTWARD = np.array([-1, -1, 1, 1], np.float32)
 
 
 def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> np.ndarray:
@@ -188,7 +165,7 @@ def _oks(
 
 
 def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
-    return np.asarray(boxes + by[:, None] * _OUTWARD, np.float32)
+    return np.asarray(boxes + by[:, None] * geometry.OUTWARD, np.float32)
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Union
 
 import numpy as np
 
-from edge.people.stature import VISIBLE
-from edge.structures import Poses
+from edge.geometry import OUTWARD, as_complex, as_pairs
+from edge.structures import VISIBLE, Poses, Rows
 
-Rows = Union[slice, np.ndarray]
 # Seconds. Velocities are exponential means over so long ...
 _BODY_MEAN_S = 0.15
 _JOINT_MEAN_S = 0.05
@@ -32,7 +30,6 @@ _HEIGHT_GAIN = 0.2
 MIN_SEEN = 4  # body keypoints that make a box
 _WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the motion of the whole person
 _WEIGHTS[[5, 6, 11, 12]] = 3
-OUTWARD = np.array([-1, -1, 1, 1], np.float32)  # of a box's sides
 
 
 @dataclass
@@ -98,16 +95,6 @@ class Tracks:
         return Tracks(*[np.concatenate(pair) for pair in pairs])
 
 
-def as_complex(keypoints: np.ndarray) -> np.ndarray:
-    """Keypoints [N,K,2] f32 as x + iy [N,K] c64: one number for each point makes short code."""
-    return np.ascontiguousarray(keypoints, np.float32).view(np.complex64)[..., 0]
-
-
-def as_pairs(points: np.ndarray) -> np.ndarray:
-    """The way back: [N,K] c64 -> [N,K,2] f32, the same memory."""
-    return np.ascontiguousarray(points, np.complex64)[..., None].view(np.float32)
-
-
 def newborn(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> Tracks:
     """Tracks of people seen for the first time; ids count up from `first_id`."""
     n, k = poses.scores.shape
@@ -151,7 +138,7 @@ def elapsed_s(since_ns: np.ndarray, t_ns: int) -> np.ndarray:
 
 def shifted(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Boxes [N,4] moved by [N,1] c64 px."""
-    step = by.astype(np.complex64).view(np.float32)
+    step = as_pairs(by)[:, 0]
     return np.asarray(boxes + np.concatenate((step, step), 1))
 
 

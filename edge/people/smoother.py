@@ -11,6 +11,7 @@ from typing import Tuple
 
 import numpy as np
 
+from edge.geometry import as_complex
 from edge.people.stature import heights
 from edge.settings.config import Smooth
 from edge.skeletons import Skeleton
@@ -89,7 +90,7 @@ class Smoother:
         return dt_s.astype(np.float32)[:, None]
 
     def _measure_heights(self, poses: Poses) -> np.ndarray:
-        points = np.ascontiguousarray(poses.keypoints).view(np.complex64)[..., 0]
+        points = as_complex(poses.keypoints)
         now = heights(points[:, self._body17], poses.scores[:, self._body17], poses.boxes)
         kept = self._heights[: len(poses)]
         kept += np.where(kept > 0, _HEIGHT_GAIN * (now - kept), now)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-VISIBLE = 0.3  # keypoints above this score count
+from edge.structures import VISIBLE
+
 # COCO keypoint pairs and their share of the height, from the joint heights of Drillis and Contini
 # (1966): shoulder .818, hip .530, knee .285, ankle .039, upper arm .186. Shoulder joints are .22
 # apart (their .259 is measured over the bones outside).

@@ -12,6 +12,7 @@ from typing import Tuple
 
 import numpy as np
 
+from edge.geometry import FARTHEST_PX
 from edge.structures import Frame
 
 # Cells along the longer side. People of 50 to 75 px in a picture of 768 by 576 stir two of them in
@@ -28,7 +29,6 @@ _ENOUGH = 2  # such cells
 _NOISIEST = 6.0
 _FEWEST = 32  # cells outside people, below which their median says nothing
 _MAD = 1.4826  # standard deviation of normal noise over its median absolute deviation
-_FARTHEST_PX = 1e6
 
 
 class Stillness:
@@ -117,7 +117,7 @@ def _within(boxes: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """[R,C] bool: the cells that grown boxes [N,4] touch."""
     step, top, left, rows, columns = _layout(size)
     cell = step * _SAMPLES
-    boxes = boxes[(np.abs(boxes) < _FARTHEST_PX).all(1)]
+    boxes = boxes[(np.abs(boxes) < FARTHEST_PX).all(1)]
     low, high = boxes[:, :2], boxes[:, 2:]
     grown = _GROWN * (high - low).max(1, initial=0)[:, None]
     low, high = low - grown - cell, high + grown  # of cells' first corners

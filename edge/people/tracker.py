@@ -11,17 +11,17 @@ from typing import Optional, Tuple
 
 import numpy as np
 
+from edge.geometry import FARTHEST_PX, OUTWARD, as_complex
 from edge.people import match
 from edge.people import motion as state
 from edge.people.motion import Sight
-from edge.people.stature import VISIBLE, heights
+from edge.people.stature import heights
 from edge.settings.config import Track
 from edge.skeletons import Skeleton
-from edge.structures import Detections, Poses
+from edge.structures import VISIBLE, Detections, Poses, Rows
 
 _TENTATIVE_GAP_S = 0.25  # somebody not yet published is given up sooner: clutter does not come back
 # An unseen person is looked for without a detector's box in the first part of the time allowed.
-_FARTHEST_PX = 1e6  # fifty times the widest picture there is
 _LOOK_SHARE = 0.5
 
 
@@ -89,7 +89,8 @@ class Tracker:
         known = self._worth_a_look(expected, t_ns)
         if not len(new):
             return known
-        return _joined(known, Poses.of_boxes(new, len(self._skeleton), self._skeleton.name))
+        found = Poses.of_boxes(new, len(self._skeleton), self._skeleton.name)
+        return Poses.join((known, found))
 
     def update(self, poses: Poses, t_ns: int) -> Poses:
         """Say who is who.
@@ -119,7 +120,9 @@ class Tracker:
         born = self._begin(poses, rows, stays & (chosen < 0), t_ns)
         self._give_up(t_ns)
         self._last_ns, self._expected = t_ns, None
-        return _joined(seen, born) if self._options.min_hits <= 1 else seen
+        if not len(born) or self._options.min_hits > 1:
+            return seen
+        return Poses.join((seen, born))
 
     def _worth_a_look(self, expected: Poses, t_ns: int) -> Poses:
         """Known people seen lately; whoever was looked for in vain is so afresh, in the box."""
@@ -174,21 +177,21 @@ class Tracker:
         if cut.any():
             margins = self._tracks.margins[own[cut].argmax(1)]
             sight.boxes = poses.boxes.copy()
-            sight.boxes[cut] = sight.inner[cut] + tall[cut, None] * margins * state.OUTWARD
+            sight.boxes[cut] = sight.inner[cut] + tall[cut, None] * margins * OUTWARD
         return sight
 
     def _body(self, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
         """COCO keypoints [N,17] c64 px and their scores, 0 where they are not visible."""
         body17 = self._skeleton.body17
         scores = poses.scores[:, body17]
-        return state.as_complex(poses.keypoints)[:, body17], scores * (scores > VISIBLE)
+        return as_complex(poses.keypoints)[:, body17], scores * (scores > VISIBLE)
 
     def _see(
         self, poses: Poses, rows: Sight, chosen: np.ndarray, expected: Poses, t_ns: int
     ) -> Poses:
         """Show the tracks what was assigned to them; those seen often enough, by rising id."""
         tracks, which, was, seen, sight = self._tracks, chosen, expected, poses, rows
-        where: state.Rows = slice(None)
+        where: Rows = slice(None)
         # Everybody in their order is the usual case, and views cost nothing.
         if not np.array_equal(chosen, np.arange(len(tracks))):
             found = np.argsort(chosen, kind="stable")
@@ -249,20 +252,5 @@ def _somewhere(pixels: np.ndarray) -> np.ndarray:
     A network that runs away doubles its boxes from frame to frame: beyond the range of float32 no
     two boxes overlap, everyone would be somebody new, and the people would never end.
     """
-    near: np.ndarray = np.abs(pixels) < _FARTHEST_PX
+    near: np.ndarray = np.abs(pixels) < FARTHEST_PX
     return near
-
-
-def _joined(a: Poses, b: Poses) -> Poses:
-    """Rows of both."""
-    if not len(b):
-        return a
-    return Poses(
-        np.concatenate((a.keypoints, b.keypoints)),
-        np.concatenate((a.scores, b.scores)),
-        np.concatenate((a.boxes, b.boxes)),
-        np.concatenate((a.ids, b.ids)),
-        np.concatenate((a.person_scores, b.person_scores)),
-        a.skeleton,
-        None if a.places is None or b.places is None else np.concatenate((a.places, b.places)),
-    )

@@ -7,8 +7,9 @@ from typing import Tuple
 import numpy as np
 
 from edge import skeletons
-from edge.people.stature import VISIBLE, heights
-from edge.structures import Poses
+from edge.geometry import as_complex
+from edge.people.stature import heights
+from edge.structures import VISIBLE, Poses
 
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)
 
@@ -20,7 +21,7 @@ def body_of(poses: Poses) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         [N,17] c64 px, x + iy; [N,17] bool visible; [N] f32 px standing heights.
     """
     body17 = skeletons.body17(poses.skeleton)
-    points = np.ascontiguousarray(poses.keypoints[:, body17]).view(np.complex64)[..., 0]
+    points = as_complex(poses.keypoints[:, body17])
     scores = poses.scores[:, body17]
     return points, scores > VISIBLE, heights(points, scores, poses.boxes)
 

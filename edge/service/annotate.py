@@ -15,7 +15,7 @@ from edge import skeletons
 from edge.capture._opencv import is_text
 from edge.commands.snapshot import to_bgr
 from edge.errors import NoInputError
-from edge.structures import Frame, Poses
+from edge.structures import VISIBLE, Frame, Poses
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ BOX_COLOUR = (220, 190, 60)  # BGR
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float = 0.3) -> None:
+def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float = VISIBLE) -> None:
     """Draw everyone into an image, in place.
 
     Args:

@@ -13,9 +13,8 @@ import numpy as np
 from edge import geometry
 from edge.people.assignment import assign
 from edge.skeletons import Skeleton
-from edge.structures import Detections, Poses
+from edge.structures import VISIBLE, Detections, Poses
 
-BELIEVED = 0.3  # FP32 keypoints above this score count
 MISSING = 0.0  # a candidate's keypoint of this score was not found at all
 SAME_IOU = 0.5  # boxes that overlap by so much are the same person
 FAR_PX = 1e6
@@ -75,8 +74,9 @@ def poses(
             lost and gained people are always everybody's.
     """
     matches = [pairs(a.boxes, b.boxes) for a, b in zip(truth, found)]
-    a = _joined([t.take(rows) for t, (rows, _) in zip(truth, matches)], skeleton)
-    b = _joined([f.take(columns) for f, (_, columns) in zip(found, matches)], skeleton)
+    nobody = Poses.empty(len(skeleton), skeleton.name)
+    a = Poses.join([nobody, *(t.take(rows) for t, (rows, _) in zip(truth, matches))])
+    b = Poses.join([nobody, *(f.take(columns) for f, (_, columns) in zip(found, matches))])
     similar = similarity(a, b, skeleton)
     before, after = sum(map(len, truth)), sum(map(len, found))
     counts = _counts(before, after, len(a))
@@ -104,7 +104,7 @@ def _apart(
     held: Optional[np.ndarray] = None,
 ) -> Dict[str, Any]:
     """How far the same people are apart; only `held` keypoints [N,K] of the parts count."""
-    believed = a.scores > BELIEVED
+    believed = a.scores > VISIBLE
     believed = believed if held is None else believed & held
     return {
         "mean_oks": _mean(similar),
@@ -122,8 +122,8 @@ def similarity(a: Poses, b: Poses, skeleton: Skeleton) -> np.ndarray:
     person's: stricter than COCO. A keypoint that the candidate lost is infinitely far.
     """
     body = skeleton.body17[skeleton.body17 >= 0]
-    weights = (a.scores[:, body] > BELIEVED).astype(np.float32)
-    areas = geometry.areas_of(geometry.boxes_of(a.keypoints, a.scores, BELIEVED))
+    weights = (a.scores[:, body] > VISIBLE).astype(np.float32)
+    areas = geometry.areas_of(geometry.boxes_of(a.keypoints, a.scores, VISIBLE))
     lost = (b.scores[:, body] <= MISSING)[..., None]
     points = np.where(lost, np.float32(FAR_PX), b.keypoints[:, body])
     oks = [
@@ -177,13 +177,6 @@ def _badness(
     frame = np.repeat(np.arange(len(matches)), [len(rows) for rows, _ in matches])
     loss = np.bincount(frame, np.nan_to_num(1 - similar), minlength=len(matches))
     return np.asarray(lost + loss, np.float64)
-
-
-def _joined(parts: List[Poses], skeleton: Skeleton) -> Poses:
-    parts = [Poses.empty(len(skeleton), skeleton.name), *parts]
-    fields = ("keypoints", "scores", "boxes", "ids", "person_scores")
-    arrays = [np.concatenate([getattr(p, name) for p in parts]) for name in fields]
-    return Poses(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], skeleton.name)
 
 
 def _counts(before: int, after: int, matched: int) -> Dict[str, Any]:

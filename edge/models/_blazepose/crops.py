@@ -183,7 +183,7 @@ def _bounds(
     And where their right looks [N] c64. Points as x + iy: turning is multiplying.
     """
     along = np.exp(np.complex64(1j) * turns)
-    seen = np.ascontiguousarray(group, np.float32).view(np.complex64)[..., 0]
+    seen = geometry.as_complex(group)
     seen = seen * along.conj()[:, None]
     x, y = seen.real, seen.imag
     left, right, top, low = x.min(1), x.max(1), y.min(1), y.max(1)
@@ -194,4 +194,4 @@ def _bounds(
 def _lifted(middles: np.ndarray, along: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Middles moved up by [N] px, as pairs [N,2]."""
     lifted = middles - np.complex64(1j) * along * by
-    return lifted.astype(np.complex64).view(np.float32).reshape(-1, 2)
+    return geometry.as_pairs(lifted)

@@ -11,9 +11,9 @@ import numpy as np
 from edge import geometry
 from edge.models._blazepose import points
 from edge.models._blazepose.crowd import Crowd
+from edge.structures import VISIBLE
 
 LEAST_SCORE = 0.1  # of the person; places without anybody stay below
-_SEEN = 0.3
 _GROWN = 0.2  # the box, by this share of its size on each side
 _INSIDE = 0.6  # share of the visible body (by score) inside the grown box
 _LEAST_IOU = 0.2  # of the box and the visible body; 99.5 % of poses have more than 0.37
@@ -34,11 +34,11 @@ def accepted(
         person_scores: [N].
     """
     body, seen = keypoints[:, points.BODY], scores[:, points.BODY]
-    around, long = geometry.boxes_of(body, seen, _SEEN), _long(crowd.boxes)
+    around, long = geometry.boxes_of(body, seen, VISIBLE), _long(crowd.boxes)
     fits = pair_iou(around, crowd.boxes)
     good = (person_scores >= LEAST_SCORE) & (fits >= _LEAST_IOU)
     good &= _share_inside(crowd.boxes, body, seen) >= _INSIDE
-    both = (seen > _SEEN) & (crowd.scores[:, points.BODY] > _SEEN)
+    both = (seen > VISIBLE) & (crowd.scores[:, points.BODY] > VISIBLE)
     leap = _median_apart(body, crowd.keypoints[:, points.BODY], both) / long
     known = both.any(1)
     good &= ~known | (leap <= _LEAPT)
@@ -64,7 +64,7 @@ def _twins(
     near = geometry.iou(around, around) > _TWIN_IOU
     near &= which[:, None] == which
     i, j = np.nonzero(np.triu(near, 1))
-    both = np.minimum(seen[i], seen[j]) > _SEEN
+    both = np.minimum(seen[i], seen[j]) > VISIBLE
     limit = _TWIN * np.minimum(_long(around)[i], _long(around)[j])
     same = both.any(1) & (_median_apart(body[i], body[j], both) <= limit)
     same &= (right[i] > 0) & (right[j] > 0)

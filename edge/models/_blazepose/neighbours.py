@@ -24,9 +24,8 @@ from edge.models._blazepose.crowd import Crowd
 from edge.models._preprocess import veil
 from edge.models._preprocess.veil import Silhouettes
 from edge.recipe import Network
-from edge.structures import Veils
+from edge.structures import VISIBLE, Veils
 
-_SEEN = 0.3
 # Widths of limbs in lengths of the trunk: of who is hidden, and of who is not.
 _HIDDEN, _OWN = 0.26, 0.14
 # Neighbours that are hidden from somebody: the price of a crowd in one place would else rise with
@@ -72,7 +71,7 @@ def _silhouettes(
 ) -> Silhouettes:
     """People as they lie in crops of those rows."""
     places = geometry.apply(matrices, crowd.keypoints[who, points.BODY])
-    known = crowd.scores[who, points.BODY] > _SEEN
+    known = crowd.scores[who, points.BODY] > VISIBLE
     trunks = length_of(places[:, points.SHOULDERS] - places[:, points.HIPS])
     shoulders = length_of(places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]])
     size = np.maximum((trunks[:, 0] + trunks[:, 1]) / 2, shoulders)
