@@ -127,7 +127,8 @@ def judge(code: int, text: str) -> Outcome:
         return Outcome(KILLED, f"pytest ended by signal {-code}")
     if code == 1:
         failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
-        return Outcome(KILLED, failed[0].split(" ")[1] if failed else lines[-1])
+        first = failed[0] if failed else lines[-1]
+        return Outcome(KILLED, first.partition(" ")[2].partition(" - ")[0] if failed else first)
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
     return Outcome(ERROR, f"no test ran: {errors[-1] if errors else lines[-1]}")
 
