@@ -1,8 +1,8 @@
-"""Files that are whole or not there, whatever happens meanwhile: a kill, a full disk, a power cut.
+"""Write files so that each one is complete or absent after a kill, a full disk or a power cut.
 
-A file is replaced by writing a new one, making it durable, renaming it over the old one, and
-making the rename durable. POSIX promises that a rename is all or nothing; only fsync of the folder
-promises that it is on the disk.
+A file is replaced in four steps: write a new file beside it, fsync the new file, rename it over the
+old one, fsync the folder. rename(2) replaces a name in one step, but it survives a power cut only
+after fsync of the folder.
 """
 
 from __future__ import annotations
@@ -12,35 +12,46 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, BinaryIO, Iterator, Mapping, Optional
 
-from edge.errors import ConfigError, NoInputError, TempError
-from edge.settings.config import Config
+from edge.errors import ConfigError, DataError, NoInputError, TempError
 
-LEFT_OVER = ".new"
+PRIVATE = 0o600  # for the daemon's own files
+READABLE = 0o666  # for the tools' files; the umask takes away what it forbids
 
 
-def state_dir(config: Config, wanted_by: str) -> Path:
-    """The folder for what survives a restart.
+def find_state_dir(configured: str) -> Optional[Path]:
+    """Return the folder for files that survive a restart, or None if there is none.
 
     Args:
-        config: names it, or leaves it to the service ($STATE_DIRECTORY of systemd).
-        wanted_by: the key that needs it, for the message.
+        configured: the configuration's `state.dir`. If it is empty, the first folder of
+            $STATE_DIRECTORY is used, which systemd sets (systemd.exec(5), StateDirectory=).
+    """
+    named = configured or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(named) if named else None
+
+
+def state_dir(configured: str, needed_by: str) -> Path:
+    """Return the folder for files that survive a restart; it is made if it is missing.
+
+    Args:
+        configured: as for `find_state_dir`.
+        needed_by: the configuration key that needs the folder, for the error message.
 
     Raises:
-        ConfigError: there is none. NoInputError: it cannot be made.
+        ConfigError: no folder is named. NoInputError: the folder cannot be made.
     """
-    named = config.state.dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if not named:
-        raise ConfigError(f"state.dir: is empty, but {wanted_by} needs a folder that stays")
-    return make_dir(Path(named))
+    found = find_state_dir(configured)
+    if found is None:
+        raise ConfigError(f"state.dir: is empty, but {needed_by} needs a folder that stays")
+    return make_dir(found)
 
 
 def make_dir(path: Path) -> Path:
-    """A folder for us alone, made where it is missing.
+    """Make a folder that only our user can open; an existing folder stays as it is.
 
     Raises:
-        NoInputError: it cannot be made.
+        NoInputError: the folder cannot be made.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,35 +60,90 @@ def make_dir(path: Path) -> Path:
     return path
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Put `data` in the place of a file, durably and all at once.
+def save(path: Path, data: bytes) -> None:
+    """Write a file of the state directory with `write_whole`.
 
     Raises:
-        TempError: the disk or the system says no; the old file is as it was.
+        DataError: `path` is a symbolic link.
+        TempError: the disk or the system refuses. The file has its old content, or the new one if
+            only the fsync of the folder failed.
     """
-    fresh = path.with_name(path.name + LEFT_OVER)
     try:
-        write(fresh, data)
-        fresh.replace(path)
-        sync_dir(path.parent)
+        write_whole(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
         raise TempError(f"{path}: {error.strerror}; make room, or make it writable") from error
 
 
-def write(path: Path, data: bytes) -> None:
-    """Create or overwrite a file and make its content durable; raises OSError."""
-    handle = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
+def save_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON with `save`; raises the same errors."""
+    save(path, json.dumps(record, sort_keys=True).encode() + b"\n")
+
+
+def write_whole(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Create or replace a file in one durable step.
+
+    Args:
+        path: the file; its folder must exist.
+        data: the whole new content.
+        mode: permission bits of the new file; the umask applies.
+
+    Raises:
+        DataError: `path` is a symbolic link.
+        OSError: the disk or the system refuses; `filename` is set. The file has its old content,
+            or the new one if only the fsync of the folder failed.
+    """
+    with _replacing(path, mode) as handle:
         write_all(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+
+
+@contextlib.contextmanager
+def new_file(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Give a stream whose content replaces a file when the block ends without an error.
+
+    Until then the content is in the hidden file `.NAME.new` in the same folder. Arguments and
+    errors are those of `write_whole`.
+    """
+    with _replacing(path, mode) as handle, os.fdopen(handle, "wb", closefd=False) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, mode: int) -> Iterator[int]:
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link; put the file itself there")
+        handle = _create(fresh, mode)
+        try:
+            yield handle
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        fresh.replace(path)
+        sync_dir(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(fresh)):
+            error.filename = str(path)  # write(2) and fsync(2) do not know it
+        raise
+
+
+def _create(path: Path, mode: int) -> int:
+    """Open a new file; the file of an earlier run that was killed is removed first.
+
+    With O_EXCL nothing that already has this name, such as a link, is ever opened.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(str(path), flags, mode)
+    except FileExistsError:
+        path.unlink()
+        return os.open(str(path), flags, mode)
 
 
 def write_all(handle: int, data: bytes) -> None:
-    """write(2) until everything is written; raises OSError."""
+    """Call write(2) until all of `data` is written; raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
@@ -92,12 +158,7 @@ def sync_dir(path: Path) -> None:
         os.close(handle)
 
 
-def replace_json(path: Path, record: Mapping[str, Any]) -> None:
-    """`replace` with a record; raises what it raises."""
-    replace(path, json.dumps(record, sort_keys=True).encode() + b"\n")
-
-
 def remove_tree(path: Path) -> None:
-    """Remove a folder of ours that nothing refers to; half removed after a kill is fine."""
+    """Remove a folder and its content; a link to a folder is left alone; raises OSError."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(str(path))

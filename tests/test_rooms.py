@@ -16,7 +16,7 @@ TOP: Dict[str, Set[str]] = {
     "__main__": {"__init__", "errors", "settings", "service", "doctor"},
     "errors": set(),
     "threads": {"errors"},
-    "durable": {"errors", "settings"},
+    "durable": {"errors"},
     "plug": {"errors"},
     "codec": {"errors"},
     "structures": {"skeletons"},

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, NoInputError, UnavailableError
 from edge.recipe import Network, Recipe
 from tools import places
@@ -28,7 +29,6 @@ from tools.engines.request import (
     read_source,
     select,
 )
-from tools.fetch.files import write_atomically
 
 HELP = "build a model's TensorRT engines on this machine"
 PRECISIONS = ("fp16", "int8", "fp32")
@@ -173,7 +173,7 @@ def _write(planned: Plan, built: tensorrt.Built, record: Dict[str, Any]) -> None
     cache: Optional[Path] = planned.timing_cache
     if cache is not None and built.timing_cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, built.timing_cache)
-    write_atomically(planned.engine, built.engine)
+        write_whole(cache, built.timing_cache, READABLE)
+    write_whole(planned.engine, built.engine, READABLE)
     text = json.dumps(record, indent=1) + "\n"
-    write_atomically(record_path(planned.engine), text.encode())
+    write_whole(record_path(planned.engine), text.encode(), READABLE)

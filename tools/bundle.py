@@ -9,6 +9,7 @@ from typing import Dict, List
 
 from edge.bundle.file import Contents, open_bundle, read_files, read_head, write_bundle
 from edge.bundle.slots import Slots
+from edge.durable import READABLE, new_file
 from edge.errors import ConfigError, NoInputError
 from edge.keys.trust import load_key
 from edge.recipe import load_recipe
@@ -52,13 +53,11 @@ def _make(arguments: argparse.Namespace) -> int:
         raise ConfigError("--version: begins at 1")
     files = chosen(arguments.models, arguments.model)
     key = load_secret(arguments.key)
-    fresh = arguments.out.with_name(f".{arguments.out.name}.new")
     try:
-        with fresh.open("wb") as out:
+        with new_file(arguments.out, READABLE) as out:
             contents = write_bundle(out, files, arguments.version, arguments.name, key)
     except OSError as error:
-        raise NoInputError(f"{arguments.out}: {error.strerror}") from error
-    fresh.replace(arguments.out)
+        raise NoInputError(f"{error.filename}: {error.strerror}") from error
     _tell(arguments.out, contents, arguments.json)
     return 0
 

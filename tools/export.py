@@ -16,6 +16,7 @@ import onnxruntime
 import torch
 
 from edge import __version__
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, NoInputError
 from tools import checkpoint
 from tools.arch import Architecture, Network, describe, names, random_weights, samples
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         bar.update()
     passed = all(difference.ok for difference in found)
     if passed:
-        _save(data, args.out)
+        write_whole(args.out, data, READABLE)
     report = _report(architecture, form, args, data, found, len(images))
     print(json.dumps(report) if args.json else _text(report))
     return 0 if passed else FAILED
@@ -198,17 +199,6 @@ def _session(data: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
-def _save(data: bytes, path: Path) -> None:
-    """All or nothing: a half-written graph must not look like one."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _report(

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.runtime.kernels import cubins
-from tools.fetch.files import write_atomically
 from tools.nvrtc import Nvrtc, open_nvrtc
 from tools.progress import Progress
 
@@ -74,7 +74,7 @@ def _write(nvrtc: Nvrtc, arch: int, folder: Path) -> Dict[str, object]:
     cubin = nvrtc.compile(arch, cubins.sources())
     check(cubin, arch)
     path = folder / cubins.file_name(arch)
-    write_atomically(path, cubin)
+    write_whole(path, cubin, READABLE)
     return {"arch": arch, "bytes": len(cubin), "nvrtc": nvrtc.version, "file": str(path)}
 
 

@@ -13,10 +13,11 @@ import platform
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, UnavailableError
 from tools.fetch.archives import read_members
 from tools.fetch.cache import cache_folder, obtain
-from tools.fetch.files import locked, write_atomically
+from tools.fetch.files import locked
 from tools.fetch.sources import Archive
 
 _LIB = "nvidia/cuda_nvrtc/lib/"
@@ -173,7 +174,7 @@ def _unpacked(version: str, quiet: bool) -> Path:
         if not (folder / Path(library).name).is_file():
             members = read_members(obtain(archive, quiet=quiet), (library, builtins))
             for member in (builtins, library):  # the library last: it marks that both are there
-                write_atomically(folder / Path(member).name, members[member])
+                write_whole(folder / Path(member).name, members[member], READABLE)
     return folder
 
 

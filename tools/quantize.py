@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Dict, List
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError
 from edge.recipe import Network, Recipe, load_recipe
 from tools import places
-from tools.fetch.files import write_atomically
 from tools.proof.record import candidate_path, path_of
 from tools.quant import inputs, network, report
 from tools.quant.cache import write_cache
@@ -162,5 +162,5 @@ def _write(
         equal.unlink()
     files[".int8" + file.suffix] = outcome.model.SerializeToString()
     for suffix, data in files.items():
-        write_atomically(file.with_suffix(suffix), data)
+        write_whole(file.with_suffix(suffix), data, READABLE)
     return {**content, "files": [str(file.with_suffix(suffix)) for suffix in files]}

@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.keys.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
 from tools import places
@@ -77,8 +78,8 @@ def sign(root: Path, key: Ed25519PrivateKey) -> None:
     if not files:
         raise DataError(f"{root}: nothing to sign; there is no model.toml, .onnx or .engine in it")
     manifest = json.dumps({"schema": SCHEMA, "files": files}, indent=1, sort_keys=True).encode()
-    replace(root / MANIFEST, manifest)
-    replace(root / SIGNATURE, key.sign(manifest))
+    write_whole(root / MANIFEST, manifest, READABLE)
+    write_whole(root / SIGNATURE, key.sign(manifest), READABLE)
 
 
 def signable(root: Path) -> List[Path]:
@@ -98,10 +99,3 @@ def verify(root: Path, key: Ed25519PrivateKey) -> Dict[str, str]:
     for name in trust.files:
         trust.read(root / name)
     return trust.files
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(data)
-    fresh.replace(path)

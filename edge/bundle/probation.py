@@ -88,7 +88,7 @@ class Bundles:
         if not config.trust.key_file:
             raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
         self._settings = config.bundle
-        state = durable.state_dir(config, "bundle.enabled")
+        state = durable.state_dir(config.state.dir, "bundle.enabled")
         durable.make_dir(state / "incoming")  # where `update` looks for files
         self._slots = Slots(state / "bundles")
         self._state = self._slots.begin(config.bundle.max_tries)

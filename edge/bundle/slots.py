@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge import durable
 from edge.bundle.file import Contents, open_bundle, read_files, read_head
-from edge.errors import DataError, TempError
+from edge.errors import DataError, EdgeError, TempError
 from edge.keys.trust import MANIFEST, SIGNATURE, Trust
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,9 @@ class Slots:
     def _put_aside(self, raw: bytes, state: State) -> str:
         """Keep a damaged file for who wants to know; what hinders that must not end the program."""
         try:
-            durable.replace(self._file.with_suffix(".damaged"), raw)
+            durable.save(self._file.with_suffix(".damaged"), raw)
             self._write(state)
-        except TempError as error:
+        except EdgeError as error:
             return f"; it stays for now: {error}"
         return ""
 
@@ -118,7 +118,7 @@ class Slots:
             try:
                 self._unpack(file, path, contents, self._folder / slot)
                 _verify(self._folder / slot, key, contents)
-            except (OSError, DataError) as error:
+            except (OSError, EdgeError) as error:
                 durable.remove_tree(self._folder / slot)
                 if isinstance(error, OSError):
                     raise TempError(f"{path}: cannot unpack: {error.strerror}") from error
@@ -166,13 +166,13 @@ class Slots:
 
     def _write(self, state: State) -> None:
         table = asdict(state)
-        durable.replace_json(self._file, {**table, "crc": _crc(table)})
+        durable.save_json(self._file, {**table, "crc": _crc(table)})
 
     def _write_or_tell(self, state: State) -> None:
         """A full disk must not keep the networks before from their work: told, and done again."""
         try:
             self._write(state)
-        except TempError as error:
+        except EdgeError as error:
             log.error("%s; until then each start decides anew which bundle is used", error)
 
     def _room(self, contents: Contents) -> None:
@@ -194,8 +194,8 @@ class Slots:
                     handle = _close(handle)
         finally:
             _close(handle)
-        durable.write(slot / MANIFEST, contents.manifest)
-        durable.write(slot / SIGNATURE, contents.signature)
+        durable.write_whole(slot / MANIFEST, contents.manifest)
+        durable.write_whole(slot / SIGNATURE, contents.signature)
         for folder in sorted({(slot / n).parent for n in contents.files} | {slot, self._folder}):
             durable.sync_dir(folder)
 

@@ -115,7 +115,7 @@ def deeds(
         wanted = build(Update, args)
         if install is None:
             raise UnavailableError("bundle.enabled is off")
-        folder = durable.state_dir(config, "commands.allow") / "incoming"
+        folder = durable.state_dir(config.state.dir, "commands.allow") / "incoming"
         return Outcome(install(folder / wanted.file))
 
     return {
@@ -158,7 +158,7 @@ def _calibrate(config: Config, watch: Watch, wanted: Calibrate) -> Dict[str, Any
         before.close()
     if wanted.seconds == 0:
         return {"kept": before.kept if before else 0}
-    folder = durable.make_dir(durable.state_dir(config, "commands.allow") / "calibrate")
+    folder = durable.make_dir(durable.state_dir(config.state.dir, "commands.allow") / "calibrate")
     max_bytes = min(wanted.max_mb, config.commands.record_max_mb) << 20
     place = folder / f"{time.time_ns()}"
     watch.keeper = Keeper(place, wanted.seconds * 10**9, wanted.every_ms * 10**6, max_bytes)

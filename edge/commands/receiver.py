@@ -76,7 +76,9 @@ class Commands:
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         check(config)
-        folder = durable.make_dir(durable.state_dir(config, "commands.allow") / "commands")
+        folder = durable.make_dir(
+            durable.state_dir(config.state.dir, "commands.allow") / "commands"
+        )
         self._device, self._boot_id, self._wall_ns = config.device, boot_id, wall_ns
         self._allow = frozenset(config.commands.allow)
         self._max_age_ns = config.commands.max_age_s * 10**9
@@ -221,5 +223,5 @@ def own_key(path: Path) -> Ed25519PrivateKey:
             raise ConfigError(f"{path}: damaged; remove it, and a new one is made")
         return Ed25519PrivateKey.from_private_bytes(data)
     data = os.urandom(KEY_BYTES)
-    durable.replace(path, data)
+    durable.save(path, data)
     return Ed25519PrivateKey.from_private_bytes(data)

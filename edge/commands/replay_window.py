@@ -52,7 +52,7 @@ class Memory:
         while len(seen) > self._window:
             floor = heapq.heappop(seen)
         body = {"floor": floor, "seen": sorted(seen)}
-        durable.replace_json(self._path, {**body, "crc": _crc(body["floor"], body["seen"])})
+        durable.save_json(self._path, {**body, "crc": _crc(body["floor"], body["seen"])})
         self._floor, self._seen = floor, seen
 
     def _load(self, wall_ns: Callable[[], int]) -> Tuple[int, List[int]]:
@@ -69,9 +69,9 @@ class Memory:
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
         log.error("%s: damaged; put aside, commands made before now are refused", self._path)
-        durable.replace(self._path.with_suffix(".damaged"), raw)
+        durable.save(self._path.with_suffix(".damaged"), raw)
         floor = wall_ns()
-        durable.replace_json(self._path, {"floor": floor, "seen": [], "crc": _crc(floor, [])})
+        durable.save_json(self._path, {"floor": floor, "seen": [], "crc": _crc(floor, [])})
         return floor, []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from edge.doctor.finding import FAIL, OK, WARN, Finding
+from edge.durable import find_state_dir
 from edge.publish._clock import clock_quality
 from edge.settings.config import Config
 
@@ -30,8 +31,7 @@ def clock() -> List[Finding]:
 
 def disk(settings: Config) -> List[Finding]:
     """Room and rights where events wait."""
-    named = settings.state.dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    folder = Path(named) if named else STATE if STATE.is_dir() else Path.cwd()
+    folder = find_state_dir(settings.state.dir) or (STATE if STATE.is_dir() else Path.cwd())
     if not folder.is_dir():
         return [Finding("disk", FAIL, f"{folder}: no such folder", f"mkdir -p {folder}")]
     if os.statvfs(str(folder)).f_flag & os.ST_RDONLY:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -44,15 +43,15 @@ def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
     """
     named = options.outbox.path
     if not named:
-        folder = options.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        if not folder:
+        folder = durable.find_state_dir(options.state_dir)
+        if folder is None:
             log.info(
                 "%s: events of an outage are kept in memory only; set outbox.path or "
                 "state.dir to keep them on disk",
                 broker.name,
             )
             return None
-        named = str(durable.make_dir(Path(folder)) / "outbox.db")
+        named = str(durable.make_dir(folder) / "outbox.db")
     path = Path(named)
     return path if options.first else path.with_name(f"{path.name}-{broker.host}-{broker.port}")
 

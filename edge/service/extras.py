@@ -156,7 +156,7 @@ class Attachments:
     def _recorder(self, publisher: Publisher, lossless: bool) -> See:
         from edge.recording.ring import Recorder
 
-        folder = durable.state_dir(self._config, "record.max_mb") / "recordings"
+        folder = durable.state_dir(self._config.state.dir, "record.max_mb") / "recordings"
         recorder = Recorder(
             folder,
             self._config.record.max_mb << 20,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from edge import publish
-from edge.durable import replace
+from edge.durable import save
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.keys.own_key import certificate_problem, is_authority, new_key, request, request_name
 from edge.settings import config
@@ -161,11 +161,11 @@ def keys(box: Box, device: str, fresh: bool) -> List[str]:
     said = []
     box.credentials.mkdir(mode=0o750, parents=True, exist_ok=True)
     if fresh or not box.key.is_file():
-        replace(box.key, new_key())
+        save(box.key, new_key())
         box.request.unlink() if box.request.is_file() else None
         said.append(f"{box.key}: made on this box")
     if not box.request.is_file() or request_name(box.request) != device:
-        replace(box.request, request(box.key, device))
+        save(box.request, request(box.key, device))
         box.request.chmod(0o644)
         said.append(f"{box.request}: asks for a certificate for {device}")
     return said
@@ -177,13 +177,13 @@ def certificates(box: Box, device: str, order: Order) -> List[str]:
     if order.ca is not None:
         if not is_authority(order.ca):
             raise DataError(f"{order.ca}: is not the certificate of an authority")
-        replace(box.authority, order.ca.read_bytes())
+        save(box.authority, order.ca.read_bytes())
         said.append(f"{box.authority}: whom this box believes")
     if order.certificate is not None:
         problem = certificate_problem(order.certificate, box.key, device, box.authority)
         if problem:
             raise DataError(f"{order.certificate}: {problem}")
-        replace(box.certificate, order.certificate.read_bytes())
+        save(box.certificate, order.certificate.read_bytes())
         said.append(f"{box.certificate}: who this box is")
     elif box.certificate.is_file():
         problem = certificate_problem(box.certificate, box.key, device, box.authority)
@@ -209,7 +209,7 @@ def settle(box: Box, device: str, broker: str) -> List[str]:
     check(text, box.config, device, broker)
     if text == before:
         return []
-    replace(box.config, text.encode())
+    save(box.config, text.encode())
     box.config.chmod(0o644)
     return [f"{box.config}: device {device}" + (f", broker {broker}" if broker else "")]
 
@@ -243,7 +243,7 @@ def protect(box: Box, systemd: int) -> List[str]:
     if box.drop_in.is_file() and box.drop_in.read_text("utf-8") == text:
         return []
     box.drop_in.parent.mkdir(parents=True, exist_ok=True)
-    replace(box.drop_in, text.encode())
+    save(box.drop_in, text.encode())
     box.drop_in.chmod(0o644)
     return [f"{box.drop_in}: systemd hands the service its credentials"]
 

@@ -21,7 +21,7 @@ from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
 from edge.settings import config
 from edge.structures import Detections, Frame, Poses
-from tools.calib.store import Store
+from tools.calib.store import open_store
 
 LOOKS = 2  # the second look at a frame crops around the first one's points, as in a running camera
 PERIOD_NS = 33_000_000
@@ -127,7 +127,7 @@ def record(
     rng = np.random.default_rng(seed)
     with ExitStack() as stack:
         stores = {
-            name: stack.enter_context(Store(folder / f"{name}{suffix}", network.sample_shape))
+            name: stack.enter_context(open_store(folder / f"{name}{suffix}", network.sample_shape))
             for name, network in networks.items()
         }
         recorders: Dict[str, Recorder] = {}

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.settings.config import read_toml
 from edge.settings.schema import build, key
-from tools.fetch.files import has_sha256, write_atomically
+from tools.fetch.files import has_sha256
 
 FILE, BESIDE = "set.toml", "selection.toml"  # beside the set.toml of a set that is fetched
 CALIBRATION, HELD_OUT = "calibration", "held-out"
@@ -118,7 +119,7 @@ def save(folder: Path, selection: Selection) -> Path:
             lines += ["", f"[[{table}]]"]
             lines += [f"{name} = {_text(getattr(row, name))}" for name in _scalars(type(row))]
     path = file_of(folder)
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_whole(path, ("\n".join(lines) + "\n").encode(), READABLE)
     return path
 
 

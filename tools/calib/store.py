@@ -1,31 +1,48 @@
-"""Samples of one shape into an .npy file, one after another: the array is never in memory."""
+"""Write samples of one shape into an .npy file one after another, so that memory stays small."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from types import TracebackType
-from typing import Optional, Tuple, Type
+from typing import BinaryIO, Iterator, Tuple
 
 import numpy as np
 from numpy.lib import format as npy
 
+from edge.durable import READABLE, new_file
+
 HEADER_BYTES = 128  # what NumPy writes for such an array, the padding included
 
 
-class Store:
-    """An .npy file of uint8 samples, whole at the end of the `with` block and not there before.
+@contextlib.contextmanager
+def open_store(path: Path, shape: Tuple[int, ...]) -> Iterator[Store]:
+    """Open an .npy file of uint8 samples; it is there only after the `with` block.
 
     Args:
-        path: of the file; its folder is made.
+        path: the file; its folder is made.
+        shape: of one sample.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path, READABLE) as stream:
+        store = Store(stream, shape)
+        yield store
+        store.finish()
+
+
+class Store:
+    """The samples written so far.
+
+    Args:
+        stream: of a new file; can seek.
         shape: of one sample.
     """
 
-    def __init__(self, path: Path, shape: Tuple[int, ...]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, stream: BinaryIO, shape: Tuple[int, ...]) -> None:
         self.count = 0
-        self._path, self._shape = path, shape
-        self._part = path.with_name(f".{path.name}.part")
-        self._stream = self._part.open("wb")
+        self._stream, self._shape = stream, shape
         self._stream.write(bytes(HEADER_BYTES))
 
     def add(self, samples: np.ndarray) -> None:
@@ -33,23 +50,10 @@ class Store:
         self._stream.write(np.ascontiguousarray(samples, np.uint8).tobytes())
         self.count += len(samples)
 
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        with self._stream as stream:
-            if error is None:
-                stream.seek(0)
-                stream.write(self._header())
-        if error is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink()
+    def finish(self) -> None:
+        """Write the header, which tells the number of samples."""
+        self._stream.seek(0)
+        self._stream.write(self._header())
 
     def _header(self) -> bytes:
         """Version 1.0 of the format (NEP 1), padded to the room that was left for it."""

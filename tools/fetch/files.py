@@ -1,11 +1,10 @@
-"""Files that are whole or not there: hashes, atomic writes, locks."""
+"""Hashes of files, and lock files."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import hashlib
-import os
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -27,20 +26,6 @@ def sha256_of(path: Path) -> str:
 def has_sha256(path: Path, sha256: str) -> bool:
     """Whether the file is there and is the right one."""
     return path.is_file() and sha256_of(path) == sha256
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put a file in its place whole: written beside it, flushed to the disk, then renamed."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        if part.exists():
-            part.unlink()
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import List
 
+from edge.durable import READABLE, write_whole
 from edge.errors import DataError
 from tools.fetch.archives import read_members
 from tools.fetch.cache import obtain
-from tools.fetch.files import has_sha256, locked, write_atomically
+from tools.fetch.files import has_sha256, locked
 from tools.fetch.sources import Source, archive_of_source, load_set
 
 
@@ -37,7 +38,7 @@ def _install(source: Source, folder: Path, force: bool, quiet: bool) -> List[str
     content = read_members(obtain(archive, quiet=quiet), [m.member for m in missing])
     for member in missing:
         require_sha256(content[member.member], member.sha256, f"{archive}: {member.member}")
-        write_atomically(folder / member.file, content[member.member])
+        write_whole(folder / member.file, content[member.member], READABLE)
     return [m.file for m in missing]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any, Dict, List
 
 import onnx
 
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, EdgeError
 from edge.recipe import Network, Weights, load_recipe
 from tools.convert import network as converter
 from tools.convert.verify import verify
 from tools.fetch.archives import read_members
 from tools.fetch.cache import obtain
-from tools.fetch.files import has_sha256, locked, write_atomically
+from tools.fetch.files import has_sha256, locked
 from tools.fetch.media import require_sha256
 from tools.fetch.sources import archive_of_weights
 from tools.progress import Progress
@@ -91,7 +91,7 @@ def _make(folder: Path, label: str, network: Network, weights: Weights, quiet: b
         bar.update()
         difference = verify(model, network, weights.extra.get("golden", {}), label)
         bar.update()
-    write_atomically(folder / network.file, model)
+    write_whole(folder / network.file, model, READABLE)
     _write_record(folder, network, weights, model, difference)
 
 
@@ -108,7 +108,7 @@ def _write_record(
         "onnx": onnx.__version__,
     }
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    write_atomically(record_path(folder, network), text.encode())
+    write_whole(record_path(folder, network), text.encode(), READABLE)
 
 
 def copy_recipe(source: Path, folder: Path) -> None:
@@ -116,9 +116,7 @@ def copy_recipe(source: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / source.name
     if source != place and not place.exists():
-        with_part = place.with_name(f".{place.name}.part")
-        shutil.copyfile(source, with_part)
-        with_part.replace(place)
+        write_whole(place, source.read_bytes(), READABLE)
 
 
 def is_ready(folder: Path) -> bool:

@@ -8,9 +8,8 @@ import io
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
-import onnx
-
 from edge import __version__
+from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, NoInputError, UnavailableError
 from edge.recipe import load_recipe
 from tools.engines.request import read_onnx
@@ -127,9 +126,7 @@ def exported(name: str) -> Path:
     with contextlib.redirect_stdout(io.StringIO()):
         model = to_onnx(CATALOG[name].build(), "decoded", {})
     place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_suffix(".new")
-    onnx.save(model, str(fresh))
-    fresh.replace(place)
+    write_whole(place, model.SerializeToString(), READABLE)
     return place
 
 

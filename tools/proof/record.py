@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict
 
+from edge.durable import READABLE, new_file, write_whole
 from edge.recipe import Network
-from tools.fetch.files import sha256_of, write_atomically
+from tools.fetch.files import sha256_of
 
 FLOAT = "float"  # FP16 where the runtime has it, FP32 elsewhere
 
@@ -31,10 +32,10 @@ def kept_path(candidate: Path) -> Path:
 
 def give_back(candidate: Path, original: Path) -> None:
     """Put the FP32 network in the place of a refused one; that one is kept beside it."""
-    part = candidate.with_name(f".{candidate.name}.part")
-    shutil.copyfile(original, part)
-    candidate.replace(kept_path(candidate))
-    part.replace(candidate)
+    with original.open("rb") as source, new_file(candidate, READABLE) as file:
+        shutil.copyfileobj(source, file)
+        file.flush()  # a full disk shows here, before the refused one is moved
+        candidate.replace(kept_path(candidate))
 
 
 def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) -> Path:
@@ -56,5 +57,5 @@ def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) 
         **proof,
     }
     path = path_of(candidate)
-    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(record, indent=1) + "\n").encode(), READABLE)
     return path

@@ -11,10 +11,10 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from edge.durable import READABLE, write_whole
 from edge.errors import EdgeError
 from edge.recipe import Recipe
 from tools import quantize
-from tools.fetch.files import write_atomically
 from tools.proof.record import candidate_path
 from tools.quant.sensitivity import cheapest
 
@@ -61,7 +61,7 @@ def relax(
         _quantize([*words, "--max-float", "0", *(f"--float={escape(n)}" for n in chosen)])
     except EdgeError as error:
         print(f"{model}/{network}: cannot be quantized again: {error}", file=sys.stderr)
-        write_atomically(path, before)
+        write_whole(path, before, READABLE)
         return None
     return path
 

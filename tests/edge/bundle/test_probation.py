@@ -197,7 +197,7 @@ def test_a_damaged_state_falls_back_to_the_installation(tmp_path: Path, damage: 
     assert here.state().reason == "state.json was damaged"
 
 
-@pytest.mark.parametrize(("where", "refused"), [(durable, "write"), (Path, "replace")])
+@pytest.mark.parametrize(("where", "refused"), [(durable, "write_all"), (Path, "replace")])
 def test_a_damaged_state_on_a_full_disk_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -200,7 +200,7 @@ def test_what_cannot_be_remembered_is_not_done(
     def full(path: Path, data: bytes) -> None:
         raise TempError(f"{path}: No space left on device")
 
-    monkeypatch.setattr(durable, "replace", full)
+    monkeypatch.setattr(durable, "save", full)
     answer = bench.send()
     assert (answer["reason"], bench.done) == ("busy", [])
 
