@@ -48,7 +48,7 @@ ROOMS: Dict[str, Set[str]] = {
     | {"capture", "runtime", "models", "people", "rules", "keys", "publish"},
     "degrade": {"errors", "settings", "health", "telemetry", "loop"},
     "commands": PROMISE | {"keys", "loop"},
-    "bundle": PROMISE | {"keys", "loop"},
+    "bundle": PROMISE | {"keys", "loop", "models"},
     "service": {"*"},
     "doctor": {"*"},
 }

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.loop.assemble import network_file
+from edge.models import Gives
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import SUFFIXES
 from edge.settings import config
@@ -133,7 +134,7 @@ def _set_folder(arguments: argparse.Namespace, recipe: Recipe) -> Path:
 def _truth(arguments: argparse.Namespace, held: Held, recipe: Recipe, floats: Files) -> Results:
     """FP32's answers; a pose model and its candidates all get the FP32 detector's boxes."""
     opened = heldout.Opened(recipe, floats)
-    top_down = opened.skeleton is not None and not getattr(opened.model, "one_stage", False)
+    top_down = opened.model.gives is Gives.POSES
     opened.close()
     if top_down:
         detector = arguments.detect or selection.load(held.folder).detect

@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from edge.errors import ConfigError, DataError, EdgeError, TempError
 from edge.keys.trust import load_key
 from edge.loop.assemble import Models
 from edge.loop.parts import Running
+from edge.models import Detector, PoseModel
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
 
@@ -29,43 +30,67 @@ log = logging.getLogger(__name__)
 SWAP_S = 30.0  # the longest that a step may take
 
 
-class Guard:
-    """A network's stage on probation: what it cannot do, the one before it does.
+class GuardedDetector(Detector):
+    """A detector on probation: a call that fails is done again by the detector before it.
 
     Args:
-        stage: the new detector or pose model.
-        give_up: told why; gives the stage before.
+        stage: the new detector.
+        give_up: is told why; gives the detector before.
     """
 
-    def __init__(self, stage: Any, give_up: Callable[[str], Any]) -> None:
+    def __init__(self, stage: Detector, give_up: Callable[[str], Detector]) -> None:
         self.stage = stage
         self._give_up = give_up
 
-    def __call__(self, *args: Any) -> Any:
-        """As the stage itself; a failure is hidden from the loop."""
-        try:
-            made = self.stage(*args)
-            problem = nonsense(made)
-        except EdgeError as error:
-            problem = str(error)
-        return self._give_up(problem)(*args) if problem else made
+    def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
+        """As the detector itself; the loop sees no failure."""
+        found, problem = _tried(lambda: self.stage(frames))
+        return self._give_up(problem)(frames) if problem else found
+
+
+class GuardedPose(PoseModel):
+    """A pose model on probation: a call that fails is done again by the model before it.
+
+    A model in two halves is called as a whole, so that neither half is without the guard.
+
+    Args:
+        stage: the new pose model.
+        give_up: is told why; gives the pose model before.
+    """
+
+    def __init__(self, stage: PoseModel, give_up: Callable[[str], PoseModel]) -> None:
+        self.stage = stage
+        self.gives, self.skeleton = stage.gives, stage.skeleton
+        self._give_up = give_up
 
     @property
-    def part_limit(self) -> int:
-        """Of a cascade: people of a step who get hands and a face."""
-        return int(self.stage.part_limit)
+    def part_limit(self) -> Optional[int]:
+        """The guarded model's."""
+        return self.stage.part_limit
 
     @part_limit.setter
-    def part_limit(self, limit: int) -> None:
+    def part_limit(self, limit: Optional[int]) -> None:
         self.stage.part_limit = limit
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("bodies", "parts"):  # on probation a cascade is called whole, under guard
-            raise AttributeError(name)
-        return getattr(self.stage, name)
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """As the pose model itself; the loop sees no failure."""
+        found, problem = _tried(lambda: self.stage(frames, people))
+        return self._give_up(problem)(frames, people) if problem else found
 
 
-def nonsense(made: List[Any]) -> str:
+Found = TypeVar("Found", Detections, Poses)
+
+
+def _tried(look: Callable[[], List[Found]]) -> Tuple[List[Found], str]:
+    """What a call gives, and why it cannot be used; empty = it can."""
+    try:
+        found = look()
+        return found, nonsense(found)
+    except EdgeError as error:
+        return [], str(error)
+
+
+def nonsense(made: Sequence[Union[Detections, Poses]]) -> str:
     """Why a result cannot be right; empty when it can."""
     for one in made:
         arrays = [one.boxes, one.scores] + ([one.keypoints] if isinstance(one, Poses) else [])
@@ -190,8 +215,8 @@ class Bundles:
 
     def _guarded(self, models: Models) -> Models:
         if not self._state.confirmed:
-            models.detect = Guard(models.detect, lambda why: self._back(why).detect)  # type: ignore[assignment]
-            models.pose = Guard(models.pose, lambda why: self._back(why).pose)  # type: ignore[assignment]
+            models.detect = GuardedDetector(models.detect, lambda why: self._back(why).detect)
+            models.pose = GuardedPose(models.pose, lambda why: self._back(why).pose)
         return models
 
     def _confirm(self) -> None:
@@ -252,9 +277,10 @@ def _put(running: Running, config: Config, models: Models) -> Models:
 
 def _bare(models: Models) -> Models:
     """Without guards."""
-    for name in ("detect", "pose"):
-        stage = getattr(models, name)
-        setattr(models, name, stage.stage if isinstance(stage, Guard) else stage)
+    if isinstance(models.detect, GuardedDetector):
+        models.detect = models.detect.stage
+    if isinstance(models.pose, GuardedPose):
+        models.pose = models.pose.stage
     return models
 
 

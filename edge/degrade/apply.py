@@ -70,7 +70,7 @@ class Relief:
         """Anew where other networks have other levels."""
         config = self._running.config
         pose = self._running.models.pose
-        levels = ladder(config.degrade, config.detect.model != "none", hasattr(pose, "part_limit"))
+        levels = ladder(config.degrade, config.detect.model != "none", pose.part_limit is not None)
         before = self._degrade
         if before is not None and before.levels == levels:
             return before
@@ -121,7 +121,7 @@ class Relief:
         running.pipeline.detect_every = detect.every * level.detect_times
         running.pipeline.calm_ns = int(detect.calm_s * 1e9) * level.detect_times
         running.pipeline.still_ns = int(detect.still_s * 1e9) * level.detect_times
-        if hasattr(running.models.pose, "part_limit"):
+        if running.models.pose.part_limit is not None:
             running.models.pose.part_limit = level.part_limit
         if level.rate_share == 1:
             self._pace.relief_hz = 0.0

@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, cast
+from typing import Callable, Dict, List, Mapping, cast
 
 from edge import skeletons
 from edge.errors import ConfigError, NoInputError
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # part of this room's face
-from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
+from edge.models import (
+    Detector,
+    Gives,
+    Model,
+    ModelOptions,
+    PoseModel,
+    input_shapes,
+    load_model,
+)
 from edge.models._preprocess.crops import one_thread_a_crop
 from edge.people.smoother import Smoother
 from edge.people.tracker import Tracker
 from edge.pipeline import Camera
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
-from edge.runtime import Read, Runner, beside_others, read_plain
+from edge.runtime import Read, Runner, read_plain
 from edge.runtime._crew import Crew
 from edge.settings.config import Config
 from edge.structures import Poses
@@ -80,7 +88,7 @@ class Models:
         try:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
             self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
-            check_roles(config, self.detect, self.pose)
+            check_roles(config, self.detect.gives, self.pose.gives)
         except BaseException:
             self.close()
             raise
@@ -92,7 +100,7 @@ class Models:
     def at_once(self) -> bool:
         """Whether one of the pose model's networks may run beside another."""
         pose = f"{self._config.pose.model}/"
-        return all(beside_others(r) for n, r in self.runners.items() if n.startswith(pose))
+        return all(r.concurrent for n, r in self.runners.items() if n.startswith(pose))
 
     def sha256(self) -> Dict[str, str]:
         """Hash of each network's file, as loaded."""
@@ -129,21 +137,26 @@ class Models:
         return opened
 
 
-def check_roles(config: Config, detect: Any, pose: Any) -> None:
-    """Refuse a pose model in the detector's place and the like; of models or of their classes.
+def check_roles(config: Config, detect: Gives, pose: Gives) -> None:
+    """Refuse a pose model in the detector's place and the like.
+
+    Args:
+        config: names both models.
+        detect: what the model of detect.model gives.
+        pose: what the model of pose.model gives.
 
     Raises:
         ConfigError: names the key.
     """
     name = config.pose.model
-    if not hasattr(pose, "one_stage"):
+    if pose is Gives.BOXES:
         raise ConfigError(f"pose.model: {name!r} finds boxes, not poses: it is a detect.model")
-    if hasattr(detect, "one_stage"):
+    if detect is not Gives.BOXES:
         raise ConfigError(
             f"detect.model: {config.detect.model!r} gives poses, not boxes; use it as pose.model "
             'with detect.model = "none"'
         )
-    if config.detect.model == "none" and not pose.one_stage:
+    if config.detect.model == "none" and pose is Gives.POSES:
         raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
 
 

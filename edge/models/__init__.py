@@ -6,18 +6,19 @@ executes a network itself: it fills `runner.feed(n)` and reads `runner.run()`.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import (
     Callable,
     Dict,
     List,
+    Literal,
     Mapping,
     Optional,
     Protocol,
     Sequence,
     Tuple,
     Union,
-    cast,
 )
 
 from edge import plug
@@ -35,18 +36,41 @@ class ModelOptions:
     max_people: int = 100  # per frame, best scores first
 
 
+class Gives(enum.Enum):
+    """What the models of a family give; each family file declares it as `GIVES`."""
+
+    BOXES = "boxes"  # a detector
+    POSES = "poses"  # of the people whom a detector or the tracker expects
+    ONE_STAGE_POSES = "one-stage poses"  # finds the people itself: needs no detector
+
+
 class Detector(Protocol):
-    """Frames to boxes: one execution for all frames."""
+    """Frames to boxes: one execution for all frames.
+
+    Every detector derives from this class.
+    """
+
+    gives: Literal[Gives.BOXES] = Gives.BOXES
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
         """One Detections for each frame, boxes clipped to it, best score first."""
 
 
 class PoseModel(Protocol):
-    """Frames and candidates to skeletons: each network executed once for all people."""
+    """Frames and candidates to skeletons: each network executed once for all people.
 
+    Every pose model derives from this class. What it cannot do keeps the default given here.
+    """
+
+    gives: Literal[Gives.POSES, Gives.ONE_STAGE_POSES] = Gives.POSES
     skeleton: str
-    one_stage: bool  # finds the people itself: candidates are ignored, no detector needed
+    # People of a step who get hands and a face, 0 = everybody; None = it cannot be limited.
+    part_limit: Optional[int] = None
+
+    @property
+    def halved(self) -> Optional[Halves]:
+        """The same model in two halves; None = it has one execution for everything."""
+        return None
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """One Poses for each frame.
@@ -56,11 +80,11 @@ class PoseModel(Protocol):
         """
 
 
-class HalvedPoseModel(PoseModel, Protocol):
-    """One whose second half nobody waits for: tracking needs the bodies only.
+class Halves(Protocol):
+    """A pose model in two halves: `bodies` first, which the tracker needs, `parts` later.
 
-    Where networks may run at once, the loop runs the halves in two threads, the second on one step
-    while the first looks at the next, or at the one after. Calling the model does both.
+    Where networks may run at once, the loop runs the halves in two threads: `parts` of one step
+    runs while `bodies` runs on the next step, or on the one after. Calling the model does both.
     """
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
@@ -76,10 +100,8 @@ Half = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 
 def halves(model: PoseModel) -> Tuple[Half, Optional[Half]]:
     """What must be done before tracking, and what is left for after it."""
-    if not (hasattr(model, "bodies") and hasattr(model, "parts")):
-        return model, None
-    halved = cast(HalvedPoseModel, model)
-    return halved.bodies, halved.parts
+    halved = model.halved
+    return (model, None) if halved is None else (halved.bodies, halved.parts)
 
 
 def load_model(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> Model:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge import geometry
 from edge.errors import ConfigError
-from edge.models import ModelOptions
+from edge.models import Detector, ModelOptions
 from edge.models._outputs import Outputs
 from edge.recipe import Network
 from edge.runtime.kernels.decode import Chosen, Rows
@@ -49,7 +49,7 @@ Decode = Callable[[Dict[str, np.ndarray], float], Candidates]
 Take = Callable[[Dict[str, Chosen]], Candidates]
 
 
-class BoxDetector:
+class BoxDetector(Detector):
     """Frames to person boxes, one execution for all frames; the contract is models.Detector.
 
     Args:

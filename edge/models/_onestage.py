@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Sequence
 import numpy as np
 
 from edge import geometry
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._boxes import Candidates, best, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
@@ -47,7 +47,7 @@ class Found:
 Decode = Callable[[Dict[str, np.ndarray], float], Found]
 
 
-class OneStage:
+class OneStage(PoseModel):
     """Frames to skeletons in one execution; the contract is models.PoseModel.
 
     Args:
@@ -60,7 +60,7 @@ class OneStage:
         border: grey of the letterbox's bars.
     """
 
-    one_stage = True
+    gives = Gives.ONE_STAGE_POSES
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from edge.errors import ConfigError, DataError
 from edge.models._bars import Bars
 from edge.models._preprocess import crops as preprocess
 from edge.recipe import Network, Recipe
-from edge.runtime import Crops, Runner, begin, crops_of, wanted_of
+from edge.runtime import Crops, Runner
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame, Veils
 
@@ -113,7 +113,7 @@ class Outputs:
                 f"{self.network.file}: output {graph!r} is {_show(spec)}, expected {wanted}"
             )
         self._names[name] = graph
-        wanted_of(self.runner).add(graph)
+        self.runner.want(graph)
         return found
 
     def want_peaks(self, x: str, y: str, reach: int = 0) -> None:
@@ -168,7 +168,7 @@ class Outputs:
         The one way in for every family; see `_preprocess.sample` for the arguments. They are
         borrowed until `run`: a runner that can has its own threads cut and execute meanwhile.
         """
-        crops = self._crops = crops_of(self.runner)
+        crops = self._crops = self.runner.crops
         if crops is not None:
             crops.sample(frames, which, matrices, self.network, border, veils)
         else:
@@ -181,13 +181,13 @@ class Outputs:
                     frames, which[rows], matrices[rows], self.network, out[rows], border, hidden
                 )
 
-            if not begin(self.runner, fill):
+            if not self.runner.begin(fill):
                 fill(0, len(which))
 
     def letterbox(self, frames: Sequence[Frame], border: int = preprocess.PAD) -> np.ndarray:
         """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
         self._bars.note(frames)
-        crops = self._crops = crops_of(self.runner)
+        crops = self._crops = self.runner.crops
         if crops is not None:
             return crops.letterbox(frames, self.network, border)
         return preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge import geometry
 from edge.errors import DataError
-from edge.models import ModelOptions
+from edge.models import ModelOptions, PoseModel
 from edge.models._outputs import Outputs
 from edge.skeletons import Skeleton
 from edge.structures import Frame, Poses
@@ -18,7 +18,7 @@ _SURE = 0.2  # keypoints above it make the person's score (mmpose, CocoMetric)
 Decode = Callable[[Dict[str, np.ndarray]], Tuple[np.ndarray, np.ndarray]]
 
 
-class TopDown:
+class TopDown(PoseModel):
     """Candidates to skeletons; the contract is models.PoseModel.
 
     Boxes and ids are the candidates'. A person's score is the mean of the body's keypoint scores
@@ -32,8 +32,6 @@ class TopDown:
         padding: crop over box.
         udp: crops are counted from px centre to px centre.
     """
-
-    one_stage = False
 
     def __init__(
         self,

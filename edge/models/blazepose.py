@@ -15,7 +15,7 @@ import numpy as np
 
 from edge import geometry
 from edge.errors import ConfigError, InternalError
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._blazepose import crops, decode, gate, neighbours, points
 from edge.models._blazepose.crowd import Crowd, by_frame
 from edge.models._blazepose.decode import Bodies
@@ -27,6 +27,7 @@ from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.structures import Frame, Poses
 
+GIVES = Gives.POSES
 _OUTPUTS: Dict[str, Dict[str, Shape]] = {
     "body": {"landmarks": (5 * points.RAW_POINTS,), "score": (1,)},
     "hand": {"landmarks": (3 * points.HAND_POINTS,), "presence": (1,), "handedness": (1,)},
@@ -36,8 +37,8 @@ _KEPT = 1.5
 _HEATMAP: Shape = (points.RAW_POINTS, None, None)  # of the body; finer where there is one
 
 
-class BlazePose:
-    """Candidates to 133 keypoints; the contract is models.HalvedPoseModel.
+class BlazePose(PoseModel):
+    """Candidates to 133 keypoints; the contract is models.PoseModel, in models.Halves.
 
     Boxes and ids are the candidates'. Left out are people the body network does not see, and those
     whose pose left their box. A hand or a face that is not found, and a keypoint outside the frame,
@@ -45,7 +46,6 @@ class BlazePose:
     """
 
     skeleton = points.SKELETON
-    one_stage = False
 
     def __init__(self, parts: Mapping[str, Outputs], min_score: float) -> None:
         self._body = parts["body"]
@@ -55,7 +55,12 @@ class BlazePose:
         self._memory = Memory()
         self._recall = Recall()
         self.refused = 0  # poses that were not believed, so far
-        self.part_limit = 0  # people of a step who get hands and a face; 0 = everybody
+        self.part_limit = 0
+
+    @property
+    def halved(self) -> BlazePose:
+        """The model itself: it can be called in two halves."""
+        return self
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """One Poses for each frame: the candidates that were found, in their order."""
@@ -97,7 +102,7 @@ class BlazePose:
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
         with np.errstate(invalid="ignore", over="ignore"):
             expected = self._recall.expected(frames, which, whole.ids, bodies.points)
-            wanted = _nearest(whole.boxes, sizes, expected.scores, self.part_limit)
+            wanted = _nearest(whole.boxes, sizes, expected.scores, self.part_limit or 0)
             for part in (self._hands, self._faces):
                 part.look(frames, which, bodies, expected, wanted)
             for part in (self._hands, self._faces):

@@ -8,13 +8,14 @@ from typing import Callable, Dict, Mapping, Tuple
 import numpy as np
 
 from edge.errors import ConfigError, DataError
-from edge.models import ModelOptions, _heatmap, _softargmax
+from edge.models import Gives, ModelOptions, _heatmap, _softargmax
 from edge.models._outputs import Outputs, skeleton_of
 from edge.models._topdown import Decode, TopDown
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.settings.schema import build, key
 
+GIVES = Gives.POSES
 DECODES = ("quarter", "dark", "udp", "udp_combined", "integral", "argmax", "sikr")
 _UDP = ("udp", "udp_combined")
 Refined = Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import List, Mapping, Optional, Sequence
 
-from edge.models import ModelOptions
+from edge.models import Detector, Gives, ModelOptions
 from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.structures import Detections, Frame
 
+GIVES = Gives.BOXES
 
-class Nobody:
+
+class Nobody(Detector):
     """The contract is models.Detector."""
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:

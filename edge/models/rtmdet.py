@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions
 from edge.models._boxes import (
     BoxDetector,
     Candidates,
@@ -26,6 +26,8 @@ from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.settings.schema import build, key
+
+GIVES = Gives.BOXES
 
 
 @dataclass(frozen=True)

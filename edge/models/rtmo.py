@@ -8,7 +8,7 @@ from typing import Dict, Mapping, Optional
 
 import numpy as np
 
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions
 from edge.models._boxes import bad_numbers
 from edge.models._onestage import Found, OneStage
 from edge.models._outputs import Outputs, skeleton_of
@@ -16,6 +16,7 @@ from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.settings.schema import build, key
 
+GIVES = Gives.ONE_STAGE_POSES
 NAMES = ("dets", "keypoints", "boxes", "scores", "visibility")
 
 

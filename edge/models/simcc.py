@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from edge.errors import ConfigError, DataError
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions
 from edge.models._outputs import Outputs, skeleton_of
 from edge.models._simcc import (
     dark_kernel,
@@ -23,6 +23,7 @@ from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.settings.schema import build, key
 
+GIVES = Gives.POSES
 Points = Tuple[np.ndarray, np.ndarray]  # places [B,K,2] and scores [B,K]
 
 

@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions
 from edge.models._boxes import (
     BoxDetector,
     Candidates,
@@ -24,6 +24,7 @@ from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.settings.schema import build, key
 
+GIVES = Gives.BOXES
 # yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
 _TINY = {
     "stride32": [[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]],

@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Tuple, Union
 
 import numpy as np
 
-from edge.models import ModelOptions
+from edge.models import Gives, ModelOptions
 from edge.models._boxes import (
     BoxDetector,
     Candidates,
@@ -27,6 +27,8 @@ from edge.recipe import Network, Recipe
 from edge.runtime import Runner
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.settings.schema import build, key
+
+GIVES = Gives.BOXES
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class Sink(Protocol):
     name: str  # its address as people may see it
     counters: Counters
 
+    reader_left: bool  # for good: no message will ever be read again
+
     @property
     def ok(self) -> bool:
         """Whether messages get through at the moment."""
@@ -248,9 +250,9 @@ class Publisher:
             self._give(self.build.metrics({**record, "sinks": self.report()}))
 
     @property
-    def deserted(self) -> bool:
-        """Whether every sink's reader has left for good."""
-        return bool(self.sinks) and all(getattr(s, "gone", False) for s in self.sinks)
+    def readers_left(self) -> bool:
+        """Whether the readers of all sinks have left for good."""
+        return bool(self.sinks) and all(s.reader_left for s in self.sinks)
 
     def report(self) -> List[Dict[str, Any]]:
         """What became of the messages, for each sink."""

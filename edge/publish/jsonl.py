@@ -88,7 +88,7 @@ class JsonlSink:
         self.name = f"jsonl:{name}"
         self.counters = Counters()
         self.ok = True
-        self.gone = False  # whoever read it has left, and nobody else can come
+        self.reader_left = False
         self._fd = fd
         self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._wait: Optional[Callable[[], bool]] = options.stop if options.lossless else None
@@ -177,7 +177,7 @@ class JsonlSink:
             while done < len(data):
                 done += self._write_some(data[done:])
         except BrokenPipeError:
-            self.gone = True
+            self.reader_left = True
             return "its reader is gone"
         except OSError as error:
             if self._is_file and done:

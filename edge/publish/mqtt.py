@@ -65,6 +65,8 @@ def check(uri: str, options: SinkOptions) -> Broker:
 class MqttSink:
     """Messages to one broker; the work is the sender's."""
 
+    reader_left = False  # a broker may come back
+
     def __init__(self, broker: Broker, options: SinkOptions, path: Optional[Path]) -> None:
         self.name = broker.name
         self.counters = Counters()

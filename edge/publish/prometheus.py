@@ -103,6 +103,7 @@ class PrometheusSink:
     def __init__(self, host: str, port: int) -> None:
         self.counters = Counters()
         self.ok = True
+        self.reader_left = False  # anybody may ask
         self.waiting = 0
         self._page = render({})
         self._server = _Server((host, port), self.page)

@@ -15,13 +15,8 @@ from edge.runtime._contract import (
     Runner,
     RunnerOptions,
     TensorSpec,
-    begin,
-    beside_others,
-    crops_of,
     read_plain,
-    wanted_of,
 )
-from edge.runtime.kernels import enable
 
 __all__ = [
     "SUFFIXES",
@@ -32,11 +27,7 @@ __all__ = [
     "Runner",
     "RunnerOptions",
     "TensorSpec",
-    "begin",
-    "beside_others",
-    "crops_of",
     "read_plain",
-    "wanted_of",
     "open_runner",
 ]
 
@@ -65,5 +56,5 @@ def open_runner(
     if name is None:
         raise ConfigError(f"{path}: no runtime for {path.suffix!r}; known: {', '.join(SUFFIXES)}")
     runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options, read)
-    enable(runner, options.preprocess, str(path))
+    runner.use_kernels(options.preprocess)
     return runner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -44,21 +44,32 @@ class DeviceArray:
     dtype: np.dtype
 
 
+Fill = Callable[[int, int], None]  # the first of some samples, and how many
+
+
 class Runner(Protocol):
     """One loaded network.
 
     Use: `x = runner.feed(n)`, fill `x["input"]` in place, `y = runner.run()`. Both dicts hold views
     into buffers of the runner: borrowed until the next `feed`. A batch of 0 runs nothing and gives
     empty outputs. A batch above `max_batch` is executed in chunks, invisibly.
+
+    Every runner derives from this class. What it cannot do keeps the default given here.
     """
 
     inputs: Dict[str, TensorSpec]
     outputs: Dict[str, TensorSpec]
     sha256: str  # of the very bytes that were loaded
+    crops: Optional[Crops] = None  # fills the image input on the GPU; None = the host fills it
 
     @property
     def runs(self) -> int:
         """Executions of the network so far."""
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether another network may run meanwhile: this one leaves it cores, or needs none."""
+        return False
 
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
         """Input buffers for `batch` samples, [batch, ...] each, to be filled in place."""
@@ -69,13 +80,39 @@ class Runner(Protocol):
     def close(self) -> None:
         """Give everything back; may be called twice."""
 
+    def want(self, output: str) -> None:
+        """Note that somebody reads an output; the others need not be brought to the host.
+
+        Until the first call all outputs are read.
+        """
+        return
+
+    def begin(self, fill: Fill) -> bool:
+        """Fill the input that `feed` gave and execute, while the caller goes on; `run` waits.
+
+        Args:
+            fill: writes some samples of the input, in the threads that execute them; the last call
+                may ask for more samples than were fed.
+
+        Returns:
+            False = the runner cannot: the caller fills the input, and `run` does the rest.
+        """
+        return False
+
+    def use_kernels(self, preprocess: str) -> None:
+        """Have CUDA kernels fill the image input (`crops`), where there is a GPU that runs them.
+
+        Args:
+            preprocess: auto, kernel or opencv (`runtime.preprocess` of the configuration).
+
+        Raises:
+            EdgeError: `kernel` is asked for and there is none for this GPU.
+        """
+        return
+
 
 class Crops(Protocol):
-    """Fills a runner's image input from frames where the engine reads it, without the host.
-
-    A runner of an engine has one as its attribute `crops`; a runner that stands for another hands
-    that one's on.
-    """
+    """Fills a runner's image input from frames where the engine reads it, without the host."""
 
     def sample(
         self,
@@ -104,41 +141,6 @@ class Crops(Protocol):
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
-
-
-def crops_of(runner: Runner) -> Optional[Crops]:
-    """What fills the runner's input on the GPU; None = the host does."""
-    crops: Optional[Crops] = getattr(runner, "crops", None)
-    return crops
-
-
-def beside_others(runner: Runner) -> bool:
-    """Whether another network may run meanwhile: this one leaves it cores, or needs none."""
-    return bool(getattr(runner, "beside_others", False))
-
-
-Fill = Callable[[int, int], None]  # the first of some samples, and how many
-
-
-def begin(runner: Runner, fill: Fill) -> bool:
-    """Have it fill the input it gave and execute while the caller goes on; `run` waits for it.
-
-    Args:
-        runner: any; most cannot.
-        fill: writes some samples of what `feed` gave, called in the threads that execute them; the
-            last may ask for more samples than were fed.
-
-    Returns:
-        False = it cannot: the caller fills, and `run` does the rest.
-    """
-    start: Optional[Callable[[Fill], bool]] = getattr(runner, "begin", None)
-    return start is not None and start(fill)
-
-
-def wanted_of(runner: Runner) -> Set[str]:
-    """Where readers note which outputs they read; a runner may leave the others where they are."""
-    wanted: Set[str] = getattr(runner, "wanted", set())
-    return wanted
 
 
 Read = Callable[[Path], bytes]

@@ -7,19 +7,10 @@ from typing import Dict, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.runtime._contract import (
-    Crops,
-    Fill,
-    Runner,
-    TensorSpec,
-    begin,
-    beside_others,
-    crops_of,
-    wanted_of,
-)
+from edge.runtime._contract import Crops, Fill, Runner, TensorSpec
 
 
-class Exchange:
+class Exchange(Runner):
     """Stands for one runner after another; the contract is `edge.runtime.Runner`.
 
     The next one takes over when the loop asks for the input of its next frame: what it borrowed of
@@ -31,7 +22,7 @@ class Exchange:
         self.inputs: Dict[str, TensorSpec] = runner.inputs
         self.outputs: Dict[str, TensorSpec] = runner.outputs
         self.sha256 = runner.sha256
-        self.wanted: Set[str] = wanted_of(runner)
+        self._wanted: Set[str] = set()
         self._next: Optional[Runner] = None
         self._before: Optional[Runner] = None
         self._runs_before = 0
@@ -40,9 +31,9 @@ class Exchange:
         self.taken = threading.Event()  # the loop has gone over to what was offered last
 
     @property
-    def beside_others(self) -> bool:
-        """Whether another network may run beside the one that serves now."""
-        return beside_others(self._runner)
+    def concurrent(self) -> bool:
+        """Whether another network may run while the one that serves now does."""
+        return self._runner.concurrent
 
     @property
     def runs(self) -> int:
@@ -53,11 +44,16 @@ class Exchange:
     def crops(self) -> Optional[Crops]:
         """What fills the input on the GPU, asked for before each batch."""
         self._turn()
-        return crops_of(self._runner)
+        return self._runner.crops
 
     @crops.setter
     def crops(self, crops: Optional[Crops]) -> None:
-        vars(self._runner)["crops"] = crops
+        self._runner.crops = crops
+
+    def want(self, output: str) -> None:
+        """Note that somebody reads an output, for this runner and those that take its place."""
+        self._wanted.add(output)
+        self._runner.want(output)
 
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
         """Input buffers of the one that serves from now on."""
@@ -66,7 +62,7 @@ class Exchange:
 
     def begin(self, fill: Fill) -> bool:
         """Have it fill its input and execute while the caller goes on, if it can."""
-        return begin(self._runner, fill)
+        return self._runner.begin(fill)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute what was fed."""
@@ -81,7 +77,8 @@ class Exchange:
         with self._lock:
             why = "the program is ending" if self._closed else mismatch(self._runner, runner)
             if not why:
-                wanted_of(runner).update(self.wanted)
+                for output in self._wanted:
+                    runner.want(output)
                 self.taken.clear()
                 self._next = runner
         if why:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from edge.errors import DataError, InternalError
-from edge.runtime._contract import Fill, Read, RunnerOptions, TensorSpec, read_plain
+from edge.runtime._contract import Fill, Read, Runner, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._crew import Crew, finish
 from edge.runtime._ort_tensors import BATCH, OPEN, input_spec, output_spec
 
@@ -45,7 +45,7 @@ def _ort_errors() -> Tuple[Type[Exception], ...]:
 _ERRORS = _ort_errors()
 
 
-class OrtRunner:
+class OrtRunner(Runner):
     """One ONNX network on the CPU; the contract is `edge.runtime.Runner`."""
 
     def __init__(
@@ -60,9 +60,8 @@ class OrtRunner:
         self._session = session
         self._name = name
         self._crew = crew
-        self.beside_others = crew is not None
         self.sha256 = sha256
-        self.runs = 0
+        self._runs = 0
         self.inputs = {i.name: input_spec(i, shapes, name) for i in session.get_inputs()}
         self.outputs = {o.name: output_spec(o) for o in session.get_outputs()}
         fixed = {s.shape[0] for s in self.inputs.values()} - {BATCH}
@@ -70,7 +69,7 @@ class OrtRunner:
             raise DataError(f"{name}: inputs disagree on the batch: {sorted(fixed)}")
         self.fixed_batch: Optional[int] = fixed.pop() if fixed else None
         self.max_batch = self.fixed_batch or max_batch
-        self.wanted: Set[str] = set()  # outputs that somebody reads; empty = all
+        self._wanted: Set[str] = set()  # outputs that somebody reads; empty = all
         self._read: List[str] = []
         self._begun: Optional[List[Future[Any]]] = None
         self._batch = self._capacity = 0
@@ -78,12 +77,26 @@ class OrtRunner:
         self._results: Dict[str, np.ndarray] = {}
         self._bindings: Dict[Tuple[int, int], Any] = {}
 
+    @property
+    def runs(self) -> int:
+        """Executions so far; a batch that the crew shares out counts once."""
+        return self._runs
+
+    @property
+    def concurrent(self) -> bool:
+        """With a crew, whose threads all its networks share."""
+        return self._crew is not None
+
+    def want(self, output: str) -> None:
+        """Note that somebody reads an output; the others are not kept."""
+        self._wanted.add(output)
+
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
         """Input buffers for `batch` samples, borrowed until the next feed."""
         if self._session is None:
             raise InternalError(f"{self._name}: was closed")
         self._let_end()
-        read = [n for n in self.outputs if n in self.wanted or not self.wanted]
+        read = [n for n in self.outputs if n in self._wanted or not self._wanted]
         if batch > self._capacity or not self._capacity or read != self._read:
             self._read = read
             self._grow(max(batch, self._capacity, 1))
@@ -157,7 +170,7 @@ class OrtRunner:
             parts = [self._run_chunk(*piece) for piece in self._pieces()]
         else:
             parts = finish(begun)
-        self.runs += len(self._chunks(self.max_batch))
+        self._runs += len(self._chunks(self.max_batch))
         return parts
 
     def _pieces(self) -> List[Tuple[int, int]]:

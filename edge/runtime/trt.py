@@ -8,17 +8,29 @@ on a stream of its own and waits for that stream alone, once for each `run`.
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
-from edge.errors import DataError, InternalError, UnavailableError
-from edge.runtime._contract import Crops, DeviceArray, Read, RunnerOptions, TensorSpec, read_plain
+from edge.errors import DataError, EdgeError, InternalError, UnavailableError
+from edge.runtime._contract import (
+    DeviceArray,
+    Read,
+    Runner,
+    RunnerOptions,
+    TensorSpec,
+    read_plain,
+)
 from edge.runtime._cuda.memory import Device, Stream, open_device
 from edge.runtime._trt.contexts import Contexts
 from edge.runtime._trt.engine import Engine, Shape, batches, check_inputs
 from edge.runtime._trt.tensors import Chunk, Tensor
+from edge.runtime.kernels.cutter import Cutter
+from edge.runtime.kernels.stage import stage_of
+
+log = logging.getLogger(__name__)
 
 try:
     import tensorrt as trt
@@ -29,7 +41,7 @@ except ImportError as error:
     ) from error
 
 
-class TrtRunner:
+class TrtRunner(Runner):
     """One engine on the GPU; the contract is `edge.runtime.Runner`.
 
     Args:
@@ -39,8 +51,6 @@ class TrtRunner:
         options: batch limit, CUDA graphs.
         sha256: of the bytes it was loaded from.
     """
-
-    beside_others = True
 
     def __init__(
         self,
@@ -52,7 +62,7 @@ class TrtRunner:
     ) -> None:
         self.device = device
         self.sha256 = sha256
-        self.runs = 0
+        self._runs = 0
         self._loaded: Optional[Engine] = loaded
         self._name = loaded.name
         self._least, most = batches(loaded.name, loaded.tensors)
@@ -64,11 +74,10 @@ class TrtRunner:
         self._filled_on_device = False
         self._tensors: List[Tensor] = []
         self._chunks: List[Chunk] = []
-        self.wanted: Set[str] = set()  # outputs that somebody reads; empty = all
+        self._wanted: Set[str] = set()  # outputs that somebody reads; empty = all
         self._feeds: Dict[int, Dict[str, np.ndarray]] = {}  # views by batch, made once
         self._results: Dict[Tuple[int, int], Dict[str, np.ndarray]] = {}
         self._contexts: Optional[Contexts] = None
-        self.crops: Optional[Crops] = None  # a kernel that fills the input, once there is one
         try:
             self._contexts = Contexts(loaded, device, self.stream, samples, options.cuda_graphs)
             self.inputs, self.outputs = self._specs(loaded, samples, self._contexts)
@@ -93,6 +102,16 @@ class TrtRunner:
             batched = first == (-1,) or first == (self.fixed_batch,)
             outputs[name] = TensorSpec((-1, *shape[1:]) if batched else shape, kinds[name])
         return inputs, outputs
+
+    @property
+    def runs(self) -> int:
+        """Executions of the network so far; the first, which warms it up, is not counted."""
+        return self._runs
+
+    @property
+    def concurrent(self) -> bool:
+        """Always: it needs the GPU only."""
+        return True
 
     @property
     def zero_copy(self) -> bool:
@@ -146,14 +165,30 @@ class TrtRunner:
             for tensor in self._read():
                 tensor.download(batch, self.stream)
             self.wait()
-        key = (batch, len(self.wanted))
+        key = (batch, len(self._wanted))
         if key not in self._results:
             self._results[key] = {t.name: t.view(batch) for t in self._read()}
         return self._results[key]
 
     def _read(self) -> List[Tensor]:
         """Outputs that are brought to the host; one that nobody reads can be most of the bytes."""
-        return [t for t in self._out if t.name in self.wanted] if self.wanted else self._out
+        return [t for t in self._out if t.name in self._wanted] if self._wanted else self._out
+
+    def want(self, output: str) -> None:
+        """Note that somebody reads an output; the others stay on the GPU."""
+        self._wanted.add(output)
+
+    def use_kernels(self, preprocess: str) -> None:
+        """Have CUDA kernels fill the image input; see `edge.runtime.Runner`."""
+        if preprocess == "opencv":
+            return
+        try:
+            self.crops = Cutter(self, stage_of(self.device))
+        except EdgeError as error:
+            if preprocess == "kernel":
+                self.close()
+                raise
+            log.warning("%s: crops by OpenCV on the CPU: %s", self._name, error)
 
     def wait(self) -> None:
         """Until all work on the stream is done.
@@ -230,7 +265,7 @@ class TrtRunner:
         for tensor in self._in:
             tensor.bring(chunk, self.stream)
         contexts.queue(chunk, self._tensors)
-        self.runs += 1
+        self._runs += 1
         for tensor in self._out:
             tensor.fetch(chunk, self.stream)
 
@@ -282,7 +317,7 @@ def _warm(runner: TrtRunner) -> None:
     except BaseException:
         runner.close()
         raise
-    runner.runs = 0
+    runner._runs = 0
 
 
 def machine() -> Dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Dict
 
 from edge import capture, plug, publish, skeletons
 from edge.errors import ConfigError, EdgeError, NoInputError
 from edge.loop.assemble import check_roles, models_dir
-from edge.models._boxes import BoxDetector
-from edge.models.none import Nobody
+from edge.models import Gives
 from edge.recipe import load_recipe
 from edge.rules import build_rule
 from edge.service import extras
@@ -56,10 +55,10 @@ def look_up(settings: Config) -> None:
 
 def _check_models(settings: Config) -> None:
     folder = models_dir(settings)
-    gives: Dict[str, Any] = {}
+    gives: Dict[str, Gives] = {}
     for key, name in (("detect", settings.detect.model), ("pose", settings.pose.model)):
         if name == "none":
-            gives[key] = Nobody
+            gives[key] = Gives.BOXES
             continue
         try:
             recipe = load_recipe(folder / name)
@@ -67,8 +66,5 @@ def _check_models(settings: Config) -> None:
             raise ConfigError(f"{key}.model: {error}") from error
         if recipe.family not in plug.names("models"):
             raise ConfigError(f"{key}.model: {name!r} is of an unknown family {recipe.family!r}")
-        family = plug.load("models", recipe.family)
-        gives[key] = getattr(family, str(family.load.__annotations__.get("return")), None)
-    # A family made elsewhere may not tell before it is loaded.
-    if all(c in (BoxDetector, Nobody) or hasattr(c, "one_stage") for c in gives.values()):
-        check_roles(settings, gives["detect"], gives["pose"])
+        gives[key] = plug.load("models", recipe.family).GIVES
+    check_roles(settings, gives["detect"], gives["pose"])

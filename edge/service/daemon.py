@@ -75,7 +75,7 @@ def run(
         keeps = annotate is not None or config.record.max_mb > 0  # something beside its sinks
 
         def ends() -> bool:
-            return leave.asked() or (running.publisher.deserted and not keeps)
+            return leave.asked() or (running.publisher.readers_left and not keeps)
 
         steps = running.pipeline.run(ends, max_frames)
         notify.stopping("saying goodbye")

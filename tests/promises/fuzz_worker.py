@@ -195,9 +195,9 @@ def recipe_target(folder: Path) -> Target:
     from edge.errors import EdgeError
     from edge.models import ModelOptions, input_shapes, load_model
     from edge.recipe import load_recipe
-    from edge.runtime import TensorSpec
+    from edge.runtime import Runner, TensorSpec
 
-    class Stub:
+    class Stub(Runner):
         """An opened network with the right inputs."""
 
         def __init__(self, shapes: Dict[str, Tuple[int, ...]]) -> None:

@@ -33,11 +33,12 @@ def fed_by_the_daemon(images: list) -> dict:
     """The last input of each network for each picture, as float, through its own assembly."""
     last: dict = {}
 
-    class Spy:
+    class Spy(Runner):
+        runs = 0
+
         def __init__(self, name: str, runner: Runner) -> None:
             self.name, self.runner = name, runner
             self.inputs, self.outputs, self.sha256 = runner.inputs, runner.outputs, runner.sha256
-            self.runs = 0
 
         def feed(self, batch: int) -> dict:
             self.fed = self.runner.feed(batch)

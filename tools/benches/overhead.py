@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from edge.runtime import Runner, begin
+from edge.runtime import Runner
 from tools.benches import Row, duel, row
 from tools.benches._people import loop_of
 from tools.benches.memory import read_video
@@ -63,7 +63,7 @@ class Bare:
         for name, batch in noted:
             if not name.endswith(_LATER):
                 self._runners[name].feed(batch)
-                begin(self._runners[name], _as_it_is)
+                self._runners[name].begin(_as_it_is)
                 self._runners[name].run()
         beside.join()
         self._batches = noted
@@ -75,7 +75,7 @@ class Bare:
             some = [(self._runners[name], batch) for name, batch in executions[i : i + len(_LATER)]]
             for runner, batch in some:
                 runner.feed(batch)
-                begin(runner, _as_it_is)
+                runner.begin(_as_it_is)
             for runner, _ in some:
                 runner.run()
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.loop.assemble import Models
+from edge.models import Gives
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
 from tools.calib import camera_recording, choose, media, report, selection
@@ -151,7 +152,7 @@ def _look(clips: List[media.Clip], order: Order, settings: Config) -> Seen:
 def _look_with(models: Models) -> Look:
     def look(image: np.ndarray) -> Detections:
         frame = Frame(image, 0, 0, "scan")
-        if not models.pose.one_stage:
+        if models.pose.gives is Gives.POSES:
             return models.detect([frame])[0]
         nobody = Poses.empty(0, models.pose.skeleton)
         poses = models.pose([frame], [nobody])[0]

@@ -29,7 +29,7 @@ PER_FRAME = 4  # inputs kept of each network and frame, so that a crowd does not
 Keep = Callable[[np.ndarray], None]
 
 
-class Recorder:
+class Recorder(Runner):
     """A runner that hands on what it was fed.
 
     Args:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, cast
+from typing import Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
 from edge.errors import DataError
-from edge.models import Detector, ModelOptions, PoseModel, input_shapes, load_model
+from edge.models import Gives, Model, ModelOptions, input_shapes, load_model
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner, RunnerOptions, open_runner
 from edge.structures import Detections, Frame, Poses
@@ -100,12 +100,11 @@ def run_family(folder: Path, recipe: Recipe) -> Tuple[int, float]:
         runner.close()
 
 
-def _look(model: Any, frames: List[Frame]) -> List[Any]:
-    if not hasattr(model, "skeleton"):
-        return list(cast(Detector, model)(frames))
-    pose = cast(PoseModel, model)
+def _look(model: Model, frames: List[Frame]) -> Sequence[Union[Detections, Poses]]:
+    if model.gives is Gives.BOXES:
+        return model(frames)
     boxes = Detections(np.array([[200, 60, 400, 440]], np.float32), np.ones(1, np.float32))
-    return pose(frames, [Poses.of_boxes(boxes, 0, pose.skeleton) for _ in frames])
+    return model(frames, [Poses.of_boxes(boxes, 0, model.skeleton) for _ in frames])
 
 
 def _frames() -> List[Frame]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, cast
+from typing import Dict, List, Optional
 
 import numpy as np
 
 from edge import skeletons
 from edge.errors import DataError
-from edge.models import Detector, Model, ModelOptions, PoseModel, input_shapes, load_model
+from edge.models import Gives, Model, ModelOptions, input_shapes, load_model
 from edge.recipe import Recipe, load_recipe
 from edge.runtime import Runner, RunnerOptions, open_runner
 from edge.settings import config
@@ -81,14 +81,14 @@ class Opened:
         except BaseException:
             self.close()
             raise
-        self.skeleton: Optional[str] = getattr(self.model, "skeleton", None)  # None: a detector
+        self.skeleton = None if self.model.gives is Gives.BOXES else self.model.skeleton
 
     def _load(self, recipe: Recipe) -> Model:
         """With the options that the daemon gives to models of its kind."""
         detect = config.Detect()
         options = ModelOptions(0.0, detect.nms_iou, detect.max_people)
         model = load_model(recipe, self._runners, options)
-        if hasattr(model, "skeleton"):
+        if model.gives is not Gives.BOXES:
             return model
         options = dataclasses.replace(options, min_score=detect.min_score)
         return load_model(recipe, self._runners, options)
@@ -123,12 +123,12 @@ def _results(held: Held, opened: Opened, label: str, quiet: bool) -> Results:
     poses: List[Poses] = []
     for index in track(range(len(held.pictures)), label, unit="frames", quiet=quiet):
         image = held.image(index)
-        if opened.skeleton is None:
-            seen = cast(Detector, opened.model)([Frame(image, 0, 0, f"picture{index}")])[0]
+        model = opened.model
+        if model.gives is Gives.BOXES:
+            seen = model([Frame(image, 0, 0, f"picture{index}")])[0]
             people.append(seen.take(np.arange(len(seen))))
         else:
-            model, boxes = cast(PoseModel, opened.model), held.people[index]
-            found = pose_twice(model, config.Config(), image, index, boxes)
+            found = pose_twice(model, config.Config(), image, index, held.people[index])
             sure = found.person_scores >= config.Pose().min_score  # the rest is not published
             poses.append(found.take(np.flatnonzero(sure)))
     return Results(opened.skeleton, people, poses)

@@ -7,25 +7,28 @@ from typing import Any, List, Sequence
 
 import numpy as np
 
-from edge.bundle.probation import Guard
+from edge.bundle.probation import GuardedPose
 from edge.degrade.apply import Relief
 from edge.degrade.levels import Level
 from edge.errors import DataError
 from edge.loop.rate_limit import Pace
-from edge.models import halves
+from edge.models import Halves, PoseModel, halves
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
 
 
-class Cascade:
+class Cascade(PoseModel):
     """A pose model of two halves, of which the second fails when it is told to."""
 
     skeleton = "coco17"
-    one_stage = False
 
     def __init__(self) -> None:
         self.part_limit = 0
         self.broken = False
+
+    @property
+    def halved(self) -> Halves:
+        return self
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         return self.parts(frames, self.bodies(frames, people))
@@ -36,6 +39,15 @@ class Cascade:
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         if self.broken:
             raise DataError("hand.onnx: the network failed")
+        return list(people)
+
+
+class Whole(PoseModel):
+    """A pose model that looks at everything at once."""
+
+    skeleton = "coco17"
+
+    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         return list(people)
 
 
@@ -59,7 +71,7 @@ def test_what_fails_in_the_second_half_is_done_by_the_model_before() -> None:
         told.append(why)
         return Cascade()
 
-    guard = Guard(new, give_up)
+    guard = GuardedPose(new, give_up)
     assert len(step(guard)[0]) == 1
     assert told == []
     new.broken = True
@@ -69,11 +81,12 @@ def test_what_fails_in_the_second_half_is_done_by_the_model_before() -> None:
 
 def test_relief_reaches_the_model_under_guard() -> None:
     model = Cascade()
-    guard = Guard(model, lambda why: None)
+    guard = GuardedPose(model, lambda why: model)
     running: Any = SimpleNamespace(
         config=Config(), pipeline=SimpleNamespace(), models=SimpleNamespace(pose=guard)
     )
     cameras: Any = SimpleNamespace()
     Relief(running, Pace(cameras), SimpleNamespace())._apply(Level(part_limit=4))  # type: ignore[arg-type]
     assert model.part_limit == 4
-    assert not hasattr(Guard(SimpleNamespace(), lambda why: None), "part_limit")
+    assert guard.part_limit == 4
+    assert GuardedPose(Whole(), lambda why: model).part_limit is None

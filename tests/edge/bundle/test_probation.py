@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge import durable
 from edge.bundle.file import HEAD, MAGIC, read_files, read_head, write_bundle
-from edge.bundle.probation import Bundles, Guard, nonsense
+from edge.bundle.probation import Bundles, GuardedDetector, nonsense
 from edge.bundle.slots import Slots, State
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.health import Health
+from edge.models import Gives
 from edge.settings import config
 from edge.structures import Detections, Poses
 
@@ -302,8 +303,10 @@ def test_a_confirmed_bundle_is_used_on_a_read_only_disk(
 class Stage:
     """A detector or pose model that does as it is told."""
 
+    gives = Gives.POSES
     skeleton = "coco17"
-    one_stage = False
+    part_limit = None
+    halved = None
 
     def __init__(self, boxes: Any = ()) -> None:
         self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
@@ -452,7 +455,7 @@ def test_what_fails_on_probation_is_done_by_the_old_ones(
         loop.turn(bundles)
     assert loop.models is old
     assert bundles.install(make(tmp_path / "x", 2))["version"] == 2, "the next one may be better"
-    assert isinstance(loop.models.detect, Guard)
+    assert isinstance(loop.models.detect, GuardedDetector)
 
 
 def test_after_crashes_the_old_ones_are_back(settings: config.Config, tmp_path: Path) -> None:
@@ -460,7 +463,7 @@ def test_after_crashes_the_old_ones_are_back(settings: config.Config, tmp_path: 
     bundles.install(make(tmp_path / "x"))
     second, loop = start(settings)  # the first died
     assert loop.models.folder.endswith("/a")
-    assert isinstance(loop.models.detect, Guard)
+    assert isinstance(loop.models.detect, GuardedDetector)
     third, loop = start(settings)
     assert loop.models.folder == "installed"
     assert third.state.gave_up == 1

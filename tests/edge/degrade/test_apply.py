@@ -63,7 +63,7 @@ class Loop:
         return (
             self.pipeline.detect_every,
             self.pipeline.calm_ns // 10**6,
-            getattr(pose, "part_limit", None),
+            pose.part_limit,
             round(self.pace.relief_hz, 2),
         )
 
@@ -173,13 +173,13 @@ SLOW = """
 import os, sys, time
 from edge.degrade import apply
 from edge.loop import assemble
+from edge.models import Gives, PoseModel
 from edge.__main__ import main
 
 apply.CHECK_NS = 3 * 10**8
 load = assemble.load_model
 
-class Slow:
-    one_stage = False
+class Slow(PoseModel):
     part_limit = 0
     def __init__(self, model):
         self.model, self.skeleton = model, model.skeleton
@@ -190,7 +190,7 @@ class Slow:
 
 def slowed(*given):
     model = load(*given)
-    return Slow(model) if hasattr(model, "skeleton") else model
+    return model if model.gives is Gives.BOXES else Slow(model)
 
 assemble.load_model = slowed
 sys.exit(main(sys.argv[1:]))

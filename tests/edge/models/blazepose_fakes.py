@@ -15,7 +15,7 @@ import numpy as np
 from edge.models import ModelOptions, load_model
 from edge.models._blazepose import points
 from edge.recipe import Network, Recipe
-from edge.runtime import TensorSpec
+from edge.runtime import Runner, TensorSpec
 from edge.structures import Frame, Poses
 
 SIZES = {"body": 256, "hand": 224, "face": 192}
@@ -124,7 +124,7 @@ def shown_square(crop: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class SeeingRunner:
+class SeeingRunner(Runner):
     """A network of the cascade; `people` are in the one frame it is shown, or in all of them."""
 
     part: str

@@ -13,8 +13,9 @@ import pytest
 
 from edge.loop import assemble, engines
 from edge.loop.assemble import Models
+from edge.models import Gives
 from edge.recipe import Recipe
-from edge.runtime import Runner, begin, beside_others
+from edge.runtime import Runner
 from edge.settings import config
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "models"
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(recipe: Recipe, runners: Dict[str, Runner], options: Any) -> Any:
         if len(recipe.networks) == 1:
             return whole(recipe, runners, options)
-        return SimpleNamespace(one_stage=False, skeleton="coco17")
+        return SimpleNamespace(gives=Gives.POSES, skeleton="coco17")
 
     monkeypatch.setattr(assemble, "load_model", load)
     return made
@@ -61,10 +62,10 @@ def opened(folder: Path, pose: str, **runtime: Any) -> Models:
 def test_a_cascade_shares_the_threads_that_are_configured(folder: Path, threads: int) -> None:
     models = opened(folder, "pair", threads=threads)
     assert models.at_once()
-    assert not beside_others(models.runners["twobox/main"]), "it has all cores to itself"
+    assert not models.runners["twobox/main"].concurrent, "it has all cores to itself"
     for name in ("pair/a", "pair/b"):
         models.runners[name].feed(4)["input"][:] = 1
-        assert begin(models.runners[name], lambda start, count: None)
+        assert models.runners[name].begin(lambda start, count: None)
     assert 0 < len(network_threads()) <= threads
     assert all(len(models.runners[n].run()["simcc_x"]) == 4 for n in ("pair/a", "pair/b"))
     models.close()
@@ -92,7 +93,7 @@ def test_a_network_alone_has_all_cores(folder: Path) -> None:
     models = opened(folder, "standing", threads=2)
     assert not models.at_once()
     models.runners["standing/main"].feed(4)["input"][:] = 1
-    assert not begin(models.runners["standing/main"], lambda start, count: None)
+    assert not models.runners["standing/main"].begin(lambda start, count: None)
     assert len(models.runners["standing/main"].run()["simcc_x"]) == 4
     assert network_threads() == []
     models.close()

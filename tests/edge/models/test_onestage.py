@@ -11,7 +11,7 @@ from model_fakes import frame, model
 
 from edge import geometry
 from edge.errors import ConfigError, DataError
-from edge.models import yolox
+from edge.models import Gives, yolox
 from edge.models._boxes import sigmoid
 
 
@@ -162,7 +162,7 @@ def test_movenet_gives_people_in_frame_px() -> None:
     rows = movenet_rows()
     pose, runner = model("movenet", {"people": rows}, (256, 256), "coco17")
     found = pose([frame(640, 320)], [])[0]
-    assert pose.one_stage
+    assert pose.gives is Gives.ONE_STAGE_POSES
     assert runner.runs == 1
     np.testing.assert_allclose(found.person_scores, [0.95, 0.9])
     wanted = np.array([[0.6, 0.1, 0.9, 0.4], [0.2, 0.1, 0.5, 0.4]]) * 640

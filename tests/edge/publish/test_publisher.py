@@ -27,6 +27,7 @@ class Spy:
 
     name = "spy:"
     ok = True
+    reader_left = False
     waiting = 0
 
     def __init__(self) -> None:

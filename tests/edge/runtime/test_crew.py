@@ -12,7 +12,7 @@ import pytest
 from edge.errors import DataError
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
-from edge.runtime import Fill, Runner, RunnerOptions, begin, beside_others, open_runner
+from edge.runtime import Fill, Runner, RunnerOptions, open_runner
 from edge.runtime._crew import Crew, finish
 from edge.runtime._exchange import Exchange
 from edge.structures import Frame
@@ -77,9 +77,9 @@ def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
         return whole(start, count)
 
     inner._run_chunk = run_chunk
-    assert beside_others(runner)
+    assert runner.concurrent
     x = pictures(3)
-    assert begin(runner, writer(runner, x))
+    assert runner.begin(writer(runner, x))
     assert going.wait(20)
     np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
     assert runner.runs == 1
@@ -87,10 +87,10 @@ def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
 
 def test_a_runner_without_a_crew_leaves_filling_to_its_caller() -> None:
     alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
-    assert not beside_others(alone)
+    assert not alone.concurrent
     x = pictures(3)
     fill = writer(alone, x)
-    assert not begin(alone, fill)
+    assert not alone.begin(fill)
     fill(0, 3)
     np.testing.assert_allclose(alone.run()["y"], reference(x), atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_the_thread_that_executes_a_sample_fills_it(crew: Crew, file: str) -> No
             where.add(threading.current_thread().name.split()[0])
             fill(start, count)
 
-        assert begin(runner, noted)
+        assert runner.begin(noted)
         np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
         assert where == ({"network"} if batch else set())
 
@@ -139,7 +139,7 @@ def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
     def fill(start: int, count: int) -> None:
         raise ValueError("no such picture")
 
-    assert begin(runner, fill)
+    assert runner.begin(fill)
     with pytest.raises(ValueError, match="no such picture"):
         runner.run()
 
@@ -163,7 +163,7 @@ def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
     for runner in runners:
         whole = runner._run_chunk
         runner._run_chunk = lambda *piece, whole=whole: (meeting.wait(), whole(*piece))[1]
-        assert begin(runner, writer(runner, pictures(1)))
+        assert runner.begin(writer(runner, pictures(1)))
     for runner in runners:
         runner.run()
 
@@ -200,7 +200,7 @@ def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
         done.append(start)
 
     runner._run_chunk = slow
-    assert begin(runner, writer(runner, pictures(2)))
+    assert runner.begin(writer(runner, pictures(2)))
     assert going.wait(20)
     runner.close() if ends == "close" else runner.feed(1)
     assert sorted(done) == [0, 1]

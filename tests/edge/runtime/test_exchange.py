@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Set
 
 import numpy as np
 import pytest
 
-from edge.runtime import TensorSpec, beside_others
+from edge.runtime import Runner, TensorSpec
 from edge.runtime._exchange import Exchange, mismatch
 
 FLOAT = np.dtype(np.float32)
 
 
-class Half:
+class Adder(Runner):
     """Adds its number to what it is fed; says when it is used wrongly."""
+
+    runs = 0
+    concurrent = False
 
     def __init__(self, add: float, **specs: Any) -> None:
         self.inputs = {"x": TensorSpec((-1, 2), FLOAT)}
@@ -23,9 +26,8 @@ class Half:
         for name, spec in specs.items():
             setattr(self, name, spec)
         self.sha256 = str(add)
-        self.runs = 0
         self.closed = 0
-        self.crops: Optional[object] = None
+        self.wanted: Set[str] = set()
         self._add = add
         self._x = np.zeros((0, 2), np.float32)
 
@@ -42,6 +44,9 @@ class Half:
     def close(self) -> None:
         self.closed += 1
 
+    def want(self, output: str) -> None:
+        self.wanted.add(output)
+
 
 def step(runner: Any, value: float) -> float:
     runner.feed(1)["x"][:] = value
@@ -49,7 +54,7 @@ def step(runner: Any, value: float) -> float:
 
 
 def test_the_next_takes_over_at_the_next_frame() -> None:
-    one, two = Half(1), Half(2)
+    one, two = Adder(1), Adder(2)
     both = Exchange(one)
     assert step(both, 10) == 11
     feed = both.feed(1)["x"]
@@ -70,17 +75,17 @@ def test_the_next_takes_over_at_the_next_frame() -> None:
 
 
 def test_whether_others_may_run_meanwhile_is_told_by_the_one_that_serves() -> None:
-    both = Exchange(Half(1))
-    assert not beside_others(both)
-    assert both.offer(Half(2, beside_others=True)) == ""
-    assert not beside_others(both), "it does not serve yet"
+    both = Exchange(Adder(1))
+    assert not both.concurrent
+    assert both.offer(Adder(2, concurrent=True)) == ""
+    assert not both.concurrent, "it does not serve yet"
     step(both, 1)
-    assert beside_others(both)
+    assert both.concurrent
 
 
 def test_it_takes_over_when_its_kernel_is_asked_for() -> None:
     """An engine's input is filled by its kernel, which is asked for before each batch."""
-    one, two = Half(1), Half(2)
+    one, two = Adder(1), Adder(2)
     two.crops = object()
     both = Exchange(one)
     assert both.crops is None
@@ -90,12 +95,12 @@ def test_it_takes_over_when_its_kernel_is_asked_for() -> None:
 
 
 def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
-    both, offered = Exchange(Half(0)), []
+    both, offered = Exchange(Adder(0)), []
     done = threading.Event()
 
     def change() -> None:
         for add in range(1, 30):
-            offered.append(Half(add))
+            offered.append(Adder(add))
             assert both.offer(offered[-1]) == ""
             assert both.taken.wait(30)
             both.retire()
@@ -115,24 +120,23 @@ def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
 
 
 def test_the_next_knows_which_outputs_are_read() -> None:
-    one, two = Half(1), Half(2)
-    two.wanted = set()  # type: ignore[attr-defined]
+    one, two = Adder(1), Adder(2)
     both = Exchange(one)
-    both.wanted.add("y")
+    both.want("y")
     both.offer(two)
-    assert two.wanted == {"y"}  # type: ignore[attr-defined]
+    assert one.wanted == two.wanted == {"y"}
     both.close()
 
 
 def test_who_comes_too_late_is_closed() -> None:
-    both, late = Exchange(Half(1)), Half(2)
+    both, late = Exchange(Adder(1)), Adder(2)
     both.close()
     assert "ending" in both.offer(late)
     assert late.closed
 
 
 def test_an_offer_nobody_took_is_closed() -> None:
-    one, two = Half(1), Half(2)
+    one, two = Adder(1), Adder(2)
     both = Exchange(one)
     both.offer(two)
     both.close()
@@ -154,7 +158,7 @@ def test_an_offer_nobody_took_is_closed() -> None:
     ],
 )
 def test_another_network_is_refused_and_closed(specs: Any, why: str) -> None:
-    both, other = Exchange(Half(1)), Half(2, **specs)
+    both, other = Exchange(Adder(1)), Adder(2, **specs)
     with pytest.raises(AssertionError, match=why):
         assert both.offer(other) == "", both.offer(other)
     assert other.closed
@@ -163,6 +167,6 @@ def test_another_network_is_refused_and_closed(specs: Any, why: str) -> None:
 
 
 def test_open_sizes_and_wider_integers_fit() -> None:
-    one = Half(1, outputs={"y": TensorSpec((-1, -2), np.dtype(np.int64))})
-    two = Half(2, outputs={"y": TensorSpec((8, 2), np.dtype(np.int32)), "more": one.inputs["x"]})
+    one = Adder(1, outputs={"y": TensorSpec((-1, -2), np.dtype(np.int64))})
+    two = Adder(2, outputs={"y": TensorSpec((8, 2), np.dtype(np.int32)), "more": one.inputs["x"]})
     assert mismatch(one, two) == ""

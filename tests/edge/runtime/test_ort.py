@@ -62,7 +62,7 @@ def test_an_output_that_nobody_reads_spoils_no_chunks() -> None:
     x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
     runner.feed(2)["input"][:] = x[:2]
     assert len(runner.run()) > 1
-    runner.wanted.add("y")
+    runner.want("y")
     runner.feed(3)["input"][:] = x
     results = runner.run()
     assert list(results) == ["y"]

@@ -174,7 +174,8 @@ def test_only_outputs_that_are_read_come_to_the_host(gpu: Gpu, tmp_path: Path) -
     runner = opened(gpu, tmp_path, "conv_scores")
     x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
     for wanted in (set(), {"score"}):
-        runner.wanted |= wanted
+        for name in wanted:
+            runner.want(name)
         runner.feed(2)["input"][:] = x
         before = runner.device.host_copies
         results = runner.run()
@@ -405,7 +406,7 @@ def test_an_output_without_batch_cannot_be_chunked(gpu: Gpu, tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"raise runtime\.max_batch above 2"):
         runner.run()
     check(runner, 1)
-    runner.wanted.add("y")
+    runner.want("y")
     check(runner, 3)
     runner.close()
 

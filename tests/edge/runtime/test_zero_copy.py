@@ -26,7 +26,7 @@ from edge.errors import UnavailableError
 from edge.models._outputs import Outputs
 from edge.models._preprocess import crops
 from edge.recipe import Network, Recipe
-from edge.runtime import RunnerOptions, crops_of, open_runner
+from edge.runtime import RunnerOptions, open_runner
 from edge.runtime._frames import staged
 from edge.structures import Detections, Frame, Poses
 from tests.edge.capture.fake_kernel import FakeKernel, frame
@@ -182,7 +182,7 @@ def test_who_cuts_is_chosen_and_said(board: Board, want: str, caplog: Any) -> No
                 outputs_of(board.path, preprocess=want)
             return
         outputs = outputs_of(board.path, preprocess=want)
-    assert crops_of(outputs.runner) is None
+    assert outputs.runner.crops is None
     assert ("crops by OpenCV on the CPU: no kernels" in caplog.text) == (want == "auto")
     outputs.sample([Frame(pictures(1)[0], 0, 0, "a")], np.zeros(1, int), matrices(1))
     assert outputs.run()["y"].shape == (1, 4, 8, 8)
