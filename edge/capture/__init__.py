@@ -1,4 +1,4 @@
-"""Where frames come from. The URI's scheme is the plug's file name."""
+"""Sources of frames. The scheme of a source URI is the file name of its plug."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All cameras of the program as one source of lists of frames."""
+"""All cameras of the program: the newest frame of each as one list."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import threading
 import time
 from typing import Callable, List, Optional, Sequence
 
-from edge.capture._camera import Camera
 from edge.capture._memory import FrameMemory, PlainMemory
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import RECORDING
+from edge.capture._supervisor import Supervisor
 from edge.errors import EdgeError
 from edge.settings import config
 from edge.structures import CameraState, Frame
 
-CameraList = List[Camera]
-CLOSE_S = 0.8  # for all threads together; whoever needs longer hangs in a driver
+CameraList = List[Supervisor]
+CLOSE_S = 0.8  # for all threads together; a thread that needs longer hangs in a driver
 
 
 class Lease:
-    """The right to one slot, given back at most once."""
+    """A borrowed slot; returns it to its ring at most once."""
 
     __slots__ = ("_ring", "_slot")
 
@@ -29,19 +29,19 @@ class Lease:
         self._slot: Optional[Slot] = slot
 
     def release(self) -> None:
-        """Give the slot back; later calls do nothing."""
+        """Return the slot; later calls do nothing."""
         slot, self._slot = self._slot, None
         if slot is not None:
             self._ring.release(slot)
 
 
 class Cameras:
-    """Every camera, each read by its own thread; one that fails never stops the others.
+    """Every camera, each read by its own thread; a failed camera never stops the others.
 
     Args:
-        cameras: in the order in which frames and states are given.
-        capture: how they are supervised.
-        memory: that the frames live in; None = plain memory.
+        cameras: their order is the order of frames and states.
+        capture: ring size and time-outs.
+        memory: holds the frames; None = plain memory.
     """
 
     def __init__(
@@ -53,28 +53,29 @@ class Cameras:
         self._changed = threading.Condition()
         self._closed = False
         self._memory: FrameMemory = memory or PlainMemory()
-        self._cameras: List[Camera] = []
+        self._cameras: List[Supervisor] = []
         self._cameras = self.planned(cameras, capture)
 
     def start(self) -> None:
-        """Open all of them, each in its own thread; returns at once."""
+        """Start all reading threads, which open the sources; returns at once."""
         for camera in self._cameras:
             camera.start()
 
     def planned(self, cameras: Sequence[config.Camera], capture: config.Capture) -> CameraList:
-        """The cameras of another configuration; one that is well and stays as it is, is itself."""
+        """Cameras for a new configuration; a healthy camera with the same settings is reused."""
         named = [dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(cameras)]
-        here = {c.made_of: c for c in self._cameras if c.error is None}
+        here = {c.settings_key: c for c in self._cameras if c.error is None}
         return [
-            here.get((c, capture)) or Camera(c, capture, self._memory, self._wake) for c in named
+            here.get((c, capture)) or Supervisor(c, capture, self._memory, self._wake)
+            for c in named
         ]
 
     def swap(self, planned: CameraList) -> Callable[[], None]:
-        """From now on these are the cameras; called between two steps, when no frame is out.
+        """Replace the cameras. Call it between two steps, while no frame is borrowed.
 
         Returns:
-            Ends the cameras that go, then starts those that come, which takes a while; to be
-            called once, from any thread.
+            A function that closes the removed cameras and then starts the new ones. It takes a
+            while; call it once, from any thread.
         """
         with self._changed:
             before, self._cameras = self._cameras, list(planned)
@@ -91,18 +92,18 @@ class Cameras:
 
     @property
     def lossless(self) -> bool:
-        """Whether all are recordings of which every frame is given, however slow the loop."""
+        """Whether all are recordings that wait for the loop, so that no frame is dropped."""
         return all(c.kind == RECORDING for c in self._cameras)
 
     def take(self, timeout_s: float) -> List[Frame]:
         """The newest frame of each camera that has one.
 
-        Waits until at least one is there and, so that synchronised recordings stay so frame by
-        frame, until every recording that is well has one. Never waits for a camera.
+        Waits for at least one frame, and for a frame of every healthy recording, so that
+        synchronised recordings advance together. Never waits for a particular live camera.
 
         Returns:
-            Frames in the cameras' order: views of ring buffers, borrowed until `release`. Nothing
-            at time-out, or as soon as all cameras are over.
+            Frames in the cameras' order: views of ring buffers, borrowed until `release`. Empty
+            at the time-out, or once all cameras are finished.
         """
         end_ns = time.monotonic_ns() + int(timeout_s * 1e9)
         with self._changed:
@@ -110,31 +111,31 @@ class Cameras:
                 left_ns = end_ns - time.monotonic_ns()
                 if left_ns <= 0 or self.ended:
                     return []
-                self._changed.wait(min(left_ns, self._until_due_ns()) / 1e9)
+                self._changed.wait(min(left_ns, self._until_deadline_ns()) / 1e9)
             return [] if self._closed else [f for c in self._cameras for f in _take(c)]
 
     def release(self, frames: Sequence[Frame]) -> None:
-        """Give their buffers back; a frame given back already is left alone."""
+        """Return the frames' buffers; releasing a frame twice is harmless."""
         for frame in frames:
             if isinstance(frame.slot, Lease):
                 frame.slot.release()
 
     def states(self) -> List[CameraState]:
-        """How each camera is."""
+        """The state of each camera, in the cameras' order."""
         return [c.state() for c in self._cameras]
 
     @property
     def failures(self) -> List[EdgeError]:
-        """Why cameras failed for good, in the cameras' order."""
+        """The error of each camera that failed for good, in the cameras' order."""
         return [c.error for c in self._cameras if c.error is not None]
 
     @property
     def ended(self) -> bool:
-        """Whether all ended or failed for good and no frame is left to take."""
-        return self._closed or all(c.over and not c.ring.has_frame for c in self._cameras)
+        """Whether every camera ended or failed for good and no frame is left to take."""
+        return self._closed or all(c.finished and not c.ring.has_frame for c in self._cameras)
 
     def close(self) -> None:
-        """End all threads; frames not given back stay readable."""
+        """End all threads; borrowed frames stay readable."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -144,34 +145,34 @@ class Cameras:
         with self._changed:
             self._changed.notify_all()
 
-    def _awaited(self) -> List[Camera]:
-        """Recordings that are well and still owe their next frame."""
+    def _awaited(self) -> List[Supervisor]:
+        """Healthy recordings whose next frame is not there yet."""
         now_ns = time.monotonic_ns()
         return [
             c
             for c in self._cameras
-            if c.waits_for_loop and not c.ring.has_frame and c.due_ns() > now_ns
+            if c.waits_for_loop and not c.ring.has_frame and c.deadline_ns() > now_ns
         ]
 
     def _complete(self) -> bool:
         return any(c.ring.has_frame for c in self._cameras) and not self._awaited()
 
-    def _until_due_ns(self) -> int:
-        """Until the next stall, which lets the others go; a frame or an end wakes by itself."""
+    def _until_deadline_ns(self) -> int:
+        """Time until an awaited recording counts as stalled, and the others go on without it."""
         now_ns = time.monotonic_ns()
-        return min((c.due_ns() - now_ns for c in self._awaited()), default=1 << 62)
+        return min((c.deadline_ns() - now_ns for c in self._awaited()), default=1 << 62)
 
 
-def _end(cameras: Sequence[Camera]) -> None:
-    """End their threads, all at the same time."""
+def _end(cameras: Sequence[Supervisor]) -> None:
+    """End the threads of all cameras in parallel."""
     for camera in cameras:
-        camera.leave()
+        camera.stop()
     end = time.monotonic() + CLOSE_S
     for camera in cameras:
         camera.join(max(0.0, end - time.monotonic()))
 
 
-def _take(camera: Camera) -> List[Frame]:
+def _take(camera: Supervisor) -> List[Frame]:
     slot = camera.ring.take()
     if slot is None:
         return []

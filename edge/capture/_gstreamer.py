@@ -1,4 +1,4 @@
-"""GStreamer pipelines as text, for an OpenCV that was built with GStreamer (JetPack's is)."""
+"""Texts of GStreamer pipelines, for an OpenCV built with GStreamer as on JetPack."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edge.capture import _opencv
 from edge.capture._gstreamer_calls import SINK_NAME
 from edge.errors import UnavailableError
 
-# Only the newest frame, at once: a frame that waits for its time is late.
+# Gives the newest frame at once; with sync, a frame would wait for its time stamp.
 SINK = "appsink drop=true max-buffers=1 sync=false"
 JITTER_MS = 100  # rtspsrc waits this long for packets out of order; its default is 2000
 
 
 @functools.lru_cache(maxsize=None)
 def has_element(name: str) -> bool:
-    """Whether GStreamer has an element; False where its tools are not installed."""
+    """Whether GStreamer has an element; False if its tools are not installed."""
     command = ["gst-inspect-1.0", "--exists", name]
     try:
         return subprocess.run(command, timeout=20, check=False).returncode == 0
@@ -25,7 +25,7 @@ def has_element(name: str) -> bool:
 
 
 def need(shown: str, element: str, package: str) -> None:
-    """Refuse, with the fix, a machine on which a pipeline cannot run.
+    """Check that OpenCV and GStreamer can run a pipeline with this element.
 
     Raises:
         UnavailableError: OpenCV lacks GStreamer, or GStreamer the element.
@@ -39,10 +39,10 @@ def need(shown: str, element: str, package: str) -> None:
 
 
 def need_element(shown: str, element: str, package: str) -> None:
-    """Refuse, with the fix, a machine whose GStreamer lacks an element.
+    """Check that GStreamer has an element.
 
     Raises:
-        UnavailableError: names it.
+        UnavailableError: it is missing; names the package to install.
     """
     if not has_element(element):
         raise UnavailableError(
@@ -52,18 +52,18 @@ def need_element(shown: str, element: str, package: str) -> None:
 
 
 def quoted(text: str) -> str:
-    """Text as a property's value: no character of it ends the value."""
+    """Quote a text as the value of a property."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def rtsp(url: str, transport: str, timeout_s: float, hardware: bool, layout: str) -> str:
-    """A pipeline that shows the video of an RTSP stream, in whatever codec it is.
+    """The pipeline for the video of an RTSP stream of any codec.
 
     Args:
-        url: with user and password: never log the result.
+        url: with user and password, so never log the result.
         transport: tcp or udp.
-        timeout_s: to connect, and without a packet.
+        timeout_s: limit to connect, and between two packets.
         hardware: decode with the Jetson's decoder instead of the CPU.
         layout: bgr or nv12.
     """
@@ -78,12 +78,12 @@ def rtsp(url: str, transport: str, timeout_s: float, hardware: bool, layout: str
 
 
 def csi(sensor: int, width: int, height: int, rate_hz: int, flip: int, layout: str) -> str:
-    """A pipeline that shows a camera of the board through Argus.
+    """The pipeline for a camera on the Jetson board, with frames in the CPU's memory.
 
     Args:
         sensor: number of the camera.
-        width: in pixels, of a mode that the sensor has or that Argus scales to.
-        height: in pixels.
+        width: px, of a mode of the sensor or one that Argus scales to.
+        height: px.
         rate_hz: frames per second.
         flip: nvvidconv's flip-method, 0..7.
         layout: bgr or nv12.
@@ -94,15 +94,17 @@ def csi(sensor: int, width: int, height: int, rate_hz: int, flip: int, layout: s
 def csi_in_place(
     sensor: int, width: int, height: int, rate_hz: int, flip: int, buffers: int
 ) -> str:
-    """A pipeline whose frames stay in the board's memory: YUYV, since that is one plane of rows.
+    """The pipeline for the same camera, with frames left in NVMM memory.
+
+    The format is YUYV, because the GPU takes a surface of one plane only.
 
     Args:
         sensor: number of the camera.
-        width: in pixels, before turning.
-        height: in pixels.
+        width: px, before the flip.
+        height: px, before the flip.
         rate_hz: frames per second.
         flip: nvvidconv's flip-method, 0..7.
-        buffers: how many frames the camera and the loop have in hand together.
+        buffers: how many surfaces the camera and the loop use together.
     """
     stay = f"nvvidconv bl-output=false output-buffers={buffers}"
     stay += f" flip-method={flip}" if flip else ""
@@ -117,10 +119,10 @@ def _argus(sensor: int, width: int, height: int, rate_hz: int) -> str:
 
 
 def convert(layout: str, hardware: bool, flip: int = 0) -> str:
-    """From what a decoder or camera gives to what the loop reads.
+    """The stages from the output of a decoder or camera to BGR or NV12.
 
-    nvvidconv leaves the GPU's memory but cannot make three-byte pixels, so BGR takes one more
-    conversion, on the CPU.
+    nvvidconv copies out of NVMM memory but cannot write three-byte pixels, so BGR needs a second
+    conversion by the CPU.
     """
     last = "videoconvert ! video/x-raw,format=" + ("BGR" if layout == "bgr" else "NV12")
     if not hardware:

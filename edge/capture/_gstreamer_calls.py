@@ -1,7 +1,7 @@
-"""GStreamer itself, by ctypes: pipelines whose buffers are looked at where they lie.
+"""GStreamer by ctypes: pipelines whose buffers are read without a copy.
 
-OpenCV's GStreamer copies every frame, and knows no memory but the CPU's. Structures are those of
-gst/gstbuffer.h, gstmemory.h and gstmessage.h of GStreamer 1.x on 64-bit machines.
+OpenCV's GStreamer backend copies every frame and handles the CPU's memory only. The structures
+are those of gst/gstbuffer.h, gstmemory.h and gstmessage.h of GStreamer 1.x on 64-bit machines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _READ = 1  # GST_MAP_READ
 _ERROR = 2  # GST_MESSAGE_ERROR
 _NO_TIME = 2**64 - 1  # GST_CLOCK_TIME_NONE
 _MINI_OBJECT_BYTES = 64
-SINK_NAME = "edge"  # what a pipeline calls its appsink
+SINK_NAME = "edge"  # name of the appsink in every pipeline
 
 
 class _Error(ctypes.Structure):
@@ -35,8 +35,8 @@ class _Map(ctypes.Structure):
         ("flags", ctypes.c_int),
         ("data", ctypes.c_void_p),
         ("size", ctypes.c_size_t),
-        ("most", ctypes.c_size_t),
-        ("ours", ctypes.c_void_p * 4),
+        ("maxsize", ctypes.c_size_t),
+        ("user_data", ctypes.c_void_p * 4),
         ("reserved", ctypes.c_void_p * 4),
     ]
 
@@ -57,7 +57,7 @@ class _Libraries(NamedTuple):
 
 @functools.lru_cache(maxsize=None)
 def _libraries() -> _Libraries:
-    """Raises UnavailableError: no GStreamer here."""
+    """Raises UnavailableError: GStreamer is not installed."""
     try:
         found = _Libraries(
             *(
@@ -80,12 +80,12 @@ def _libraries() -> _Libraries:
     gst.gst_element_get_base_time.restype = ctypes.c_uint64
     error_at = ctypes.POINTER(_Error)()
     if not gst.gst_init_check(None, None, ctypes.byref(error_at)):
-        raise UnavailableError(f"GStreamer does not start: {_said(found, error_at)}")
+        raise UnavailableError(f"GStreamer does not start: {_error_text(found, error_at)}")
     return found
 
 
-def _said(libraries: _Libraries, error: Any) -> str:
-    """The text of a GError in one line, which is freed."""
+def _error_text(libraries: _Libraries, error: Any) -> str:
+    """The text of a GError in one line; frees the GError."""
     if not error:
         return "no reason given"
     text = (error.contents.message or b"").decode("utf-8", "replace")
@@ -94,12 +94,12 @@ def _said(libraries: _Libraries, error: Any) -> str:
 
 
 class Sample:
-    """One frame; its memory stays the pipeline's until `close`.
+    """One frame, held until `close`; its memory belongs to the pipeline.
 
     Attributes:
-        data: address of what the buffer holds.
-        size: of it in bytes.
-        pts_ns: since the pipeline began, -1 = not told.
+        data: address of the buffer's bytes.
+        size: how many bytes.
+        pts_ns: time since the start of the pipeline, -1 = unknown.
     """
 
     def __init__(self, libraries: _Libraries, sample: int) -> None:
@@ -116,7 +116,7 @@ class Sample:
         self.pts_ns = -1 if pts_ns == _NO_TIME else int(pts_ns)
 
     def close(self) -> None:
-        """Give the frame back to the pipeline; may be called twice."""
+        """Return the frame to the pipeline; may be called twice."""
         if self._sample:
             self._gst.gst_buffer_unmap(self._buffer, ctypes.byref(self._map))
             self._gst.gst_mini_object_unref(self._sample)
@@ -124,10 +124,10 @@ class Sample:
 
 
 class Pipeline:
-    """A running pipeline that ends in an appsink called `SINK_NAME`; used by one thread at a time.
+    """A running pipeline that ends in the appsink `SINK_NAME`; for one thread at a time.
 
     Args:
-        text: as `gst-launch-1.0` takes it.
+        text: in the syntax of `gst-launch-1.0`.
 
     Raises:
         UnavailableError: no GStreamer, or an element or link of the text is missing.
@@ -141,7 +141,7 @@ class Pipeline:
             self._gst.gst_parse_launch(text.encode(), ctypes.byref(error))
         )
         if error:
-            why = _said(self._libraries, error)
+            why = _error_text(self._libraries, error)
             self._unref(self._pipeline)
             raise UnavailableError(f"GStreamer refuses the pipeline: {why}")
         sink = self._gst.gst_bin_get_by_name(self._pipeline, SINK_NAME.encode())
@@ -153,21 +153,21 @@ class Pipeline:
             raise TempError(why or "GStreamer's pipeline does not start")
 
     def pull(self, timeout_s: float) -> Optional[Sample]:
-        """The newest frame, None when none came in time or none comes any more.
+        """The newest frame; None at the time-out or at the end of the stream.
 
         Raises:
-            TempError: a frame without memory.
+            TempError: GStreamer gave a frame without memory.
         """
         limit = ctypes.c_uint64(round(timeout_s * 1e9))
         sample = self._libraries.app.gst_app_sink_try_pull_sample(self._sink, limit)
         return Sample(self._libraries, sample) if sample else None
 
     def ended(self) -> bool:
-        """Whether no frame comes any more."""
+        """Whether the stream has ended."""
         return bool(self._libraries.app.gst_app_sink_is_eos(self._sink))
 
     def error(self) -> str:
-        """What an element complained of since the last call, in one line; empty = nothing."""
+        """An error that an element reported since the last call, in one line; "" = none."""
         message = self._gst.gst_bus_pop_filtered(self._bus, _ERROR)
         if not message:
             return ""
@@ -176,19 +176,19 @@ class Pipeline:
             ctypes.c_void_p(message), ctypes.byref(error), ctypes.byref(more)
         )
         self._gst.gst_mini_object_unref(ctypes.c_void_p(message))
-        # Its last line tells why; those before it name places in GStreamer's own source.
+        # The last line is the reason; the earlier ones name places in GStreamer's source.
         detail = (more.value or b"").decode("utf-8", "replace").strip().rpartition("\n")[2]
         self._libraries.glib.g_free(more)
-        return " ".join(filter(None, (_said(self._libraries, error), detail)))
+        return " ".join(filter(None, (_error_text(self._libraries, error), detail)))
 
     def time_ns(self, sample: Sample) -> int:
-        """When a frame was taken, by the system's monotonic clock; -1 = not told."""
+        """When a frame was taken, by the monotonic clock; -1 = unknown."""
         if sample.pts_ns < 0:
             return -1
         return int(self._gst.gst_element_get_base_time(self._pipeline)) + sample.pts_ns
 
     def close(self) -> None:
-        """Stop; samples that are still held keep their memory. May be called twice."""
+        """Stop the pipeline; samples still held keep their memory. May be called twice."""
         if self._pipeline:
             self._gst.gst_element_set_state(self._pipeline, _NULL)
         for held in (self._sink, self._bus, self._pipeline):

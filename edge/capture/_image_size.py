@@ -20,9 +20,10 @@ _TIFF_SHORT, _TIFF_LONG, _TIFF_LONG8 = 3, 4, 16
 
 
 def image_size(path: Path) -> Optional[Size]:
-    """Width and height that a PNG, JPEG, BMP, WebP or TIFF file promises, None if it is no such.
+    """Width and height in the header of a PNG, JPEG, BMP, WebP or TIFF file.
 
-    (0, 0) means that it is one, but its header is damaged.
+    Returns:
+        None if it is no file of these formats, (0, 0) if its header is damaged.
 
     Raises:
         OSError: the file cannot be read.
@@ -54,9 +55,9 @@ def jpeg_size(data: np.ndarray) -> Optional[Size]:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a JPEG has no end marker: libjpeg would paint what is missing grey.
+    """Whether a JPEG file has no end marker: libjpeg would fill the missing part with grey.
 
-    Decoders refuse the other formats when they are cut off.
+    Always False for the other formats, whose decoders refuse a file that is cut off.
 
     Raises:
         OSError: the file cannot be read.
@@ -145,7 +146,7 @@ def _webp(file: BinaryIO, head: bytes) -> Size:
     if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", head[26:30])
         return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("no such chunk")
+    raise ValueError("unknown first chunk")
 
 
 def _tiff(file: BinaryIO, head: bytes) -> Size:

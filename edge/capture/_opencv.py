@@ -1,4 +1,4 @@
-"""OpenCV's video streams, decoded straight into the ring's memory."""
+"""OpenCV's video streams and image files, decoded into the ring's memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, UnavailableError
 
-# Read by OpenCV when it is loaded: the second wall behind our own check of each picture's header.
+# OpenCV reads this when it is loaded: a second limit behind our check of each image header.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(256 * 10**6))
-# Read when the first stream is opened: libav's own lines may show addresses with passwords.
+# OpenCV reads this at the first stream: libav's log lines may show URIs with passwords.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
@@ -28,7 +28,7 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
-FATAL_ONLY = 1  # cv2's log level: our own errors say the same in one line
+FATAL_ONLY = 1  # cv2's log level: our errors say the same in one line
 if hasattr(cv2, "setLogLevel"):
     cv2.setLogLevel(FATAL_ONLY)
 else:
@@ -41,12 +41,12 @@ VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version
 
 
 def has(backend: int) -> bool:
-    """Whether this OpenCV was built with a backend, or finds its plugin."""
+    """Whether this OpenCV has a backend built in or as a plugin."""
     return bool(cv2.videoio_registry.hasBackend(backend))
 
 
 def is_text(path: Path) -> bool:
-    """Whether a path is UTF-8; with another one, OpenCV's binding (5.0) crashes the process."""
+    """Whether a path is UTF-8; on other paths, OpenCV's binding (5.0) crashes the process."""
     try:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError:
@@ -55,7 +55,7 @@ def is_text(path: Path) -> bool:
 
 
 def timeouts(backend: int, timeout_s: float) -> List[int]:
-    """Parameters that bound opening and reading, as far as this OpenCV knows them.
+    """Parameters that limit the time to open and to read, if this OpenCV has them.
 
     FFmpeg has them since 4.5.4 (pull request 20549), GStreamer since 4.7 (22919).
     """
@@ -66,21 +66,21 @@ def timeouts(backend: int, timeout_s: float) -> List[int]:
 
 
 def threads(count: int) -> List[int]:
-    """The parameter for FFmpeg's decoding threads, where this OpenCV can set it."""
+    """The parameter for FFmpeg's decoding threads, if this OpenCV has it."""
     return [cv2.CAP_PROP_N_THREADS, count] if hasattr(cv2, "CAP_PROP_N_THREADS") else []
 
 
 class Video:
-    """A stream that is read by one thread and may be closed by any.
+    """A video stream that one thread reads and any thread may close.
 
-    `cv2.VideoCapture` crashes when it is released while it reads, so `close` leaves the release to
-    the reader if that is inside.
+    `cv2.VideoCapture` crashes if it is released during a read, so `close` leaves the release to
+    the reading thread while that is inside a call.
 
     Args:
-        target: path, address or pipeline.
+        target: path, URL or pipeline.
         backend: FFMPEG or GSTREAMER.
-        parameters: pairs of property and value.
-        layout: of the frames; nv12 is taken as it comes.
+        parameters: property, value, property, value ...
+        layout: of the frames, bgr or nv12; nv12 frames are not converted.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Video:
         self._unturned: np.ndarray = np.empty(self._coded if self._turn else 0, np.uint8)
 
     def _take_over_turning(self) -> int:
-        """OpenCV turns pictures that were filmed upright through memory that it allocates."""
+        """Switch off OpenCV's rotation of upright videos, which allocates; returns the degrees."""
         turn = round(self._get(cv2.CAP_PROP_ORIENTATION_META)) % 360
         if turn not in TURNS or not self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
             return 0
@@ -110,7 +110,7 @@ class Video:
 
     @property
     def coded_size(self) -> Tuple[int, int]:
-        """Width and height in pixels before any turning, (0, 0) if unknown."""
+        """Width and height in px before rotation, (0, 0) if unknown."""
         width, height = self._get(cv2.CAP_PROP_FRAME_WIDTH), self._get(cv2.CAP_PROP_FRAME_HEIGHT)
         return max(0, int(width)), max(0, int(height))
 
@@ -122,22 +122,22 @@ class Video:
 
     @property
     def count(self) -> int:
-        """About how many frames there are, 0 if unknown."""
+        """Estimated number of frames, 0 if unknown."""
         return max(0, int(self._get(cv2.CAP_PROP_FRAME_COUNT)))
 
     @property
     def media_ms(self) -> float:
-        """The stream's own time of the frame last grabbed."""
+        """The stream's time stamp of the last decoded frame."""
         return self._get(cv2.CAP_PROP_POS_MSEC)
 
     def grab(self) -> bool:
-        """Decode the next frame; False when there is none or the stream was closed."""
+        """Decode the next frame; False if there is none or the stream was closed."""
         with self._lock:
             got = not self._closed and bool(self._capture.grab())
         return got and not self._release_if_closed()
 
     def retrieve(self, slot: Slot, ring: Ring) -> bool:
-        """Convert the grabbed frame into a slot's memory; False when that fails."""
+        """Convert the decoded frame into a slot's memory; False if that fails."""
         with self._lock:
             got = not self._closed and self._convert(slot, ring)
         return got and not self._release_if_closed()
@@ -149,20 +149,20 @@ class Video:
             return False
         slot.layout, slot.copies = self.layout, 0
         if image.dtype != np.uint8 or image.ndim != len(self._coded):
-            slot.image = image  # the supervisor refuses it
+            slot.image = image  # the reading thread refuses it
         elif self._turn:
             self._unturned = image
             flat = image.shape[:2] if self._turn == 180 else image.shape[1::-1]
             cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.memory))
             slot.copies = 1
         elif image is not buffer:
-            self._coded = image.shape  # it changed size, which costs one copy
+            self._coded = image.shape  # the size changed, which costs one copy
             np.copyto(slot.shape_to(image.shape, ring.memory), image)
             slot.copies = 1
         return True
 
     def close(self) -> None:
-        """Let go of the stream; at once, or as soon as the reading thread comes out of it."""
+        """Release the stream at once, or when a running call of the reading thread returns."""
         self._closed = True
         self._release_if_closed()
 
@@ -179,16 +179,16 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
     """Decode one image file into a slot.
 
     Args:
-        path: of a file whose header was checked.
-        slot: to fill.
-        ring: gives it memory.
+        path: the file; its header was checked before.
+        slot: receives the image.
+        ring: the slot's ring, which has the memory.
 
     Raises:
         DataError: it cannot be decoded.
     """
     try:
-        # Never into the slot itself: given a buffer, OpenCV calls some damaged files decoded and
-        # leaves the picture before in it (5.0: TIFF, PNG cut off early).
+        # Not into the slot itself: with a given buffer, OpenCV (5.0) reports success on some TIFF
+        # and PNG files that are cut off, and leaves the previous image in the buffer.
         image = cv2.imread(path, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error

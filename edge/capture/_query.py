@@ -1,29 +1,18 @@
-"""Options of a source URI, read and checked."""
+"""Readers for the options of a source URI."""
 
 from __future__ import annotations
 
-from typing import Dict, Protocol, Sequence
+from typing import Sequence
 
+from edge.capture._source import Address
 from edge.errors import ConfigError
 
 
-class Asked(Protocol):
-    """What an Address has of use here."""
-
-    @property
-    def uri(self) -> str:
-        """Safe to show."""
-
-    @property
-    def query(self) -> Dict[str, str]:
-        """Options by name."""
-
-
-def number(address: Asked, name: str, default: float, low: float, high: float) -> float:
-    """An option that is a number.
+def number(address: Address, name: str, default: float, low: float, high: float) -> float:
+    """A number from `low` to `high`.
 
     Raises:
-        ConfigError: it is none, or out of range; names the option and the range.
+        ConfigError: it is no number, or out of range; names the option and the range.
     """
     text = address.query.get(name, str(default))
     try:
@@ -35,11 +24,11 @@ def number(address: Asked, name: str, default: float, low: float, high: float) -
     return value
 
 
-def whole(address: Asked, name: str, default: int, low: int, high: int) -> int:
-    """An option that is a whole number.
+def integer(address: Address, name: str, default: int, low: int, high: int) -> int:
+    """A whole number from `low` to `high`.
 
     Raises:
-        ConfigError: it is none, or out of range.
+        ConfigError: it is no whole number, or out of range.
     """
     value = number(address, name, default, low, high)
     if value != int(value):
@@ -47,11 +36,11 @@ def whole(address: Asked, name: str, default: int, low: int, high: int) -> int:
     return int(value)
 
 
-def choice(address: Asked, name: str, known: Sequence[str]) -> str:
-    """An option that is one of a few words; the first is the default.
+def choice(address: Address, name: str, known: Sequence[str]) -> str:
+    """One of the known words; the first is the default.
 
     Raises:
-        ConfigError: it is another; lists those there are.
+        ConfigError: it is another word; lists the known ones.
     """
     value = address.query.get(name, known[0])
     if value not in known:

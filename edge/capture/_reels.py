@@ -1,4 +1,4 @@
-"""What a recording is made of: one video, or a list of pictures."""
+"""The frames of a recording: a video file, or a list of image files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edge.capture._image_size import image_size, is_cut_off
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, NoInputError, UnavailableError
 
-ASSUMED_HZ = 25.0  # for pictures, and videos that do not tell their rate
+ASSUMED_HZ = 25.0  # frame rate of image lists, and of videos that do not state theirs
 
 
 class Reel(Protocol):
-    """Frames in order, which can be wound back."""
+    """The frames of a recording in order."""
 
     rate_hz: float
 
     def next_ns(self) -> Optional[int]:
-        """Go to the next frame; its time from the first one, None when there is none."""
+        """Go to the next frame; its time since the first one, None at the end."""
 
     def fill(self, slot: Slot, ring: Ring) -> None:
         """Decode that frame into a slot.
@@ -29,21 +29,21 @@ class Reel(Protocol):
         """
 
     def rewind(self) -> None:
-        """Before the first frame again."""
+        """Go back before the first frame."""
 
-    def complaint(self) -> str:
-        """Why the end came too early, empty if it did not."""
+    def early_end(self) -> str:
+        """Why the end came too early, "" if it did not."""
 
     def close(self) -> None:
-        """Let go of the file; may be called from another thread."""
+        """Close the file; may be called from another thread."""
 
 
 class VideoReel:
     """A video file.
 
     Args:
-        path: of the file; it exists.
-        max_megapixels: larger pictures are refused before one is decoded.
+        path: the file; it exists.
+        max_megapixels: a larger frame size is refused before a frame is decoded.
 
     Raises:
         DataError: it is no video, or too large. UnavailableError: OpenCV cannot read videos.
@@ -51,9 +51,9 @@ class VideoReel:
 
     def __init__(self, path: Path, max_megapixels: float) -> None:
         self._path = path
-        self._limit = max_megapixels
+        self._max_megapixels = max_megapixels
         self._video = self._open()
-        self.count = self._video.count  # as the container tells, often an estimate; 0: unknown
+        self.count = self._video.count  # from the container, often an estimate; 0 = unknown
         self.rate_hz = self._video.rate_hz or ASSUMED_HZ
         self._seen = 0
         self._first_ms = 0.0
@@ -65,18 +65,18 @@ class VideoReel:
                 f"{self._path}: this OpenCV cannot read videos (built without FFmpeg): "
                 "install opencv-python-headless, or give a folder of images"
             )
-        # An absolute path: libav takes a colon in a relative one for a protocol.
+        # An absolute path, because libav reads a colon in a relative one as a protocol.
         video = _opencv.Video(str(self._path.absolute()), _opencv.FFMPEG)
         if not video.is_open:
             raise DataError(
-                f"{self._path}: is no video that can be played: unknown format, damaged, or cut "
+                f"{self._path}: cannot be played as a video: unknown format, damaged, or cut "
                 "off before its index was written (an MP4 needs a clean stop); re-export it"
             )
-        refuse_large(self._path, video.coded_size, self._limit)
+        refuse_large(self._path, video.coded_size, self._max_megapixels)
         return video
 
     def next_ns(self) -> Optional[int]:
-        """Decode the next frame; its time from the container, else from the frame rate."""
+        """Decode the next frame; its time is the container's, else it follows the frame rate."""
         if not self._video.grab():
             return None
         media_ms = self._video.media_ms
@@ -84,24 +84,24 @@ class VideoReel:
             self._first_ms = media_ms
         period_ns = round(1e9 / self.rate_hz)
         media_ns = round((media_ms - self._first_ms) * 1e6)
-        # Some containers have no times, or times that stand still or jump back.
+        # Some containers have no time stamps, or ones that repeat or jump back.
         self._last_ns = media_ns if media_ns > self._last_ns else self._last_ns + period_ns
         self._seen += 1
         return self._last_ns
 
     def fill(self, slot: Slot, ring: Ring) -> None:
-        """Convert the decoded frame into the slot."""
+        """Convert the decoded frame into a slot."""
         if not self._video.retrieve(slot, ring):
             raise DataError(f"{self._path}: frame {self._seen - 1} cannot be decoded")
 
     def rewind(self) -> None:
-        """Open it again: not every container can seek to its first frame."""
+        """Open the file again, since some containers cannot seek to their first frame."""
         self._video.close()
         self._video = self._open()
         self._seen, self._last_ns = 0, -1
 
-    def complaint(self) -> str:
-        """Counts of frames are estimates in some containers: a few missing ones mean nothing."""
+    def early_end(self) -> str:
+        """Frame counts are estimates in some containers, so a few missing frames are ignored."""
         if self._seen == 0:
             return "no frame of it can be decoded"
         if self._seen >= self.count - max(2, self.count // 50):
@@ -112,25 +112,25 @@ class VideoReel:
         )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._video.close()
 
 
 class PictureReel:
-    """Image files, one frame each.
+    """A list of image files, one frame each.
 
     Args:
-        paths: in order, at least one.
-        rate_hz: how many make a second.
-        max_megapixels: larger pictures are refused before they are decoded.
+        paths: at least one, in order.
+        rate_hz: images per second.
+        max_megapixels: a larger image is refused before it is decoded.
 
     Raises:
-        DataError: the first is no image or too large.
+        DataError: the first file is no image, or too large.
     """
 
     def __init__(self, paths: Sequence[Path], rate_hz: float, max_megapixels: float) -> None:
         self._paths: List[Path] = list(paths)
-        self._limit = max_megapixels
+        self._max_megapixels = max_megapixels
         self.rate_hz = rate_hz
         self._next = 0
         self._size = self._check(self._paths[0])
@@ -146,7 +146,7 @@ class PictureReel:
             raise DataError(f"{path}: its header is damaged: no width and height")
         if is_cut_off(path):
             raise DataError(f"{path}: is cut off: the end of the JPEG is missing; copy it again")
-        refuse_large(path, size, self._limit)
+        refuse_large(path, size, self._max_megapixels)
         return size
 
     def next_ns(self) -> Optional[int]:
@@ -157,25 +157,25 @@ class PictureReel:
         return round((self._next - 1) * 1e9 / self.rate_hz)
 
     def fill(self, slot: Slot, ring: Ring) -> None:
-        """Decode it into the slot."""
+        """Decode the file into a slot."""
         path = self._paths[self._next - 1]
         self._check(path)
         _opencv.read_picture(str(path), slot, ring)
 
     def rewind(self) -> None:
-        """Start with the first file again."""
+        """Go back before the first file."""
         self._next = 0
 
-    def complaint(self) -> str:
-        """A list of files has no early end."""
+    def early_end(self) -> str:
+        """Empty: a list of files has no early end."""
         return ""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to do: no file is open."""
 
 
 def refuse_large(path: Path, size: Tuple[int, int], max_megapixels: float) -> None:
-    """Stop before memory is given to a picture that is larger than anyone meant.
+    """Check the size of an image before memory is allocated for it.
 
     Raises:
         DataError: it has more pixels than allowed.

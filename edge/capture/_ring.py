@@ -1,7 +1,7 @@
-"""A few frame buffers that go round between a camera's thread and the loop.
+"""A ring of frame buffers between the reading thread of one camera and the loop.
 
-A slot is free, being filled, ready (the newest whole frame) or held by the loop. Nothing is
-allocated after the first frame of a size, and nothing is ever copied.
+A slot is free, being filled, ready (the newest complete frame) or held by the loop. The ring
+allocates only at the first frame of each size, and copies no frame.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ USERPTR = "userptr"  # the camera writes into the ring's memory: no copy
 DMABUF = "dmabuf"  # the GPU reads the driver's buffer: no copy
 MMAP = "mmap"  # copied or converted once from the driver's buffer
 
-SLICE_S = 0.2  # waits for a driver are cut into these, so that close() is heard
-_LATE_NS = 10_000_000_000  # a driver's time further back than this is of another clock
+SLICE_S = 0.2  # longest single wait for a driver, so that close() takes effect soon
+_LATE_NS = 10_000_000_000  # an older driver time stamp comes from another clock
 
 
-def taken_ns(told_ns: int, arrival_ns: int) -> int:
-    """When a frame was taken: as its driver told, if that can be by our monotonic clock."""
-    return told_ns if arrival_ns - _LATE_NS < told_ns <= arrival_ns else arrival_ns
+def taken_ns(stamp_ns: int, arrival_ns: int) -> int:
+    """When a frame was taken: the driver's stamp if it fits the monotonic clock, else arrival."""
+    return stamp_ns if arrival_ns - _LATE_NS < stamp_ns <= arrival_ns else arrival_ns
 
 
 class Slot:
-    """One buffer and the time of what is in it."""
+    """One buffer, and index, time and layout of the frame in it."""
 
     def __init__(self) -> None:
         self.image: np.ndarray = np.empty((0, 0, 3), np.uint8)
         self.t_ns = 0  # monotonic, at capture
         self.arrival_ns = 0  # monotonic, when the buffer was full
-        self.index = 0  # counts the frames of the source, dropped ones too
+        self.index = 0  # number of the frame, dropped frames included
         self.layout = "bgr"
-        self.device_ptr = 0  # the same bytes as the GPU sees them
+        self.device_ptr = 0  # the GPU's address of the same bytes; 0 = a GPU cannot read them
         self.transfer = DECODED  # how the frame came here
-        self.copies = 0  # times the CPU moved the whole frame to bring it here
-        self.lent: Optional[Imported] = None  # the image is a driver's buffer, not the ring's
+        self.copies = 0  # whole-frame copies by the CPU on the way here
+        self.lent: Optional[Imported] = None  # set while `image` is a driver's buffer
 
     def shape_to(self, shape: Tuple[int, ...], memory: FrameMemory) -> np.ndarray:
-        """The buffer in this shape: the same memory unless the shape is new."""
+        """The buffer as an array of this shape; allocated only if the shape changed."""
         self.return_lent()
         if self.image.shape != shape:
             self._free(memory)
@@ -55,13 +55,13 @@ class Slot:
         return self.image
 
     def lend(self, image: np.ndarray, lent: Imported, memory: FrameMemory) -> None:
-        """Let a driver's buffer take the place of the slot's own memory, which is freed."""
+        """Use a driver's buffer as the image; the slot's own memory is freed."""
         self.return_lent()
         self._free(memory)
         self.image, self.lent, self.device_ptr = image, lent, lent.pointer
 
     def return_lent(self) -> None:
-        """Let go of a driver's buffer; nobody may look at the frame any more."""
+        """Return a driver's buffer; nobody may read the frame afterwards."""
         lent, self.lent = self.lent, None
         if lent is not None:
             self.image, self.device_ptr = np.empty((0, 0, 3), np.uint8), 0
@@ -75,9 +75,15 @@ class Slot:
 class Ring:
     """The slots of one camera.
 
-    One thread fills (`acquire`, then `publish` or `cancel`), another takes (`take`, `release`).
-    A live source never waits: when no slot is free the ready one is given up, and the gap shows in
-    the index. A recording waits until the loop has taken the ready frame.
+    One thread fills slots (`acquire`, then `publish` or `cancel`), another takes them (`take`,
+    then `release`). A live source never waits: without a free slot it overwrites the ready frame,
+    and the index shows the gap. A recording waits until the loop has taken the ready frame.
+
+    Args:
+        count: how many slots.
+        live: whether the source drops frames instead of waiting.
+        memory: holds the frames; None = plain memory.
+        on_frame: called after each published frame, by the filling thread.
     """
 
     def __init__(
@@ -91,10 +97,10 @@ class Ring:
         self.count = count
         self.memory: FrameMemory = memory or PlainMemory()
         self.dropped = 0
-        self.transfer = ""  # how the last frame came here
-        self.host_copies = 0  # of whole frames by the CPU, so far
-        self.resting = False  # the filling thread waits on purpose: nobody should call it stalled
-        self.rested_ns = 0  # monotonic, when it last did
+        self.transfer = ""  # of the last frame
+        self.host_copies = 0  # whole-frame copies by the CPU so far
+        self.resting = False  # the filling thread waits on purpose: this is no stall
+        self.rested_ns = 0  # monotonic, end of the last such wait
         self._on_frame = on_frame
         self._free: List[Slot] = [Slot() for _ in range(count)]
         self._ready: Optional[Slot] = None
@@ -102,7 +108,7 @@ class Ring:
         self.changed = threading.Condition()
 
     def acquire(self, timeout_s: float = 0.5) -> Optional[Slot]:
-        """A slot to fill, None when none came free in time or the ring is closed."""
+        """A slot to fill; None if none became free in time or the ring is closed."""
         with self.changed:
             if not self._spare() and not self._closed:
                 with self.rest():
@@ -116,15 +122,15 @@ class Ring:
             return slot
 
     def acquire_free(self) -> Optional[Slot]:
-        """A slot nobody uses, at once or None; never gives up the ready frame.
+        """A free slot, or None; does not wait and never overwrites the ready frame.
 
-        For drivers that are handed several buffers to fill ahead of time.
+        For drivers that are given several buffers to fill in advance.
         """
         with self.changed:
             return self._free.pop() if self._free and not self._closed else None
 
     def withdraw(self, slots: Sequence[Slot]) -> List[Slot]:
-        """Those of some slots that nobody uses, taken out until `cancel`; of a closed ring, too."""
+        """Take those of the slots that are free, until `cancel`; also from a closed ring."""
         with self.changed:
             free = [s for s in slots if s in self._free]
             for slot in free:
@@ -138,7 +144,7 @@ class Ring:
 
     @contextlib.contextmanager
     def rest(self) -> Iterator[None]:
-        """Marks a wait that is no fault of the source: for the loop, or for a frame's due time."""
+        """Mark a wait for the loop or for a frame's due time: it is no stall."""
         self.resting = True
         try:
             yield
@@ -147,13 +153,13 @@ class Ring:
             self.resting = False
 
     def cancel(self, slot: Slot) -> None:
-        """Give back a slot that was not filled."""
+        """Return a slot that was not filled."""
         with self.changed:
             self._free.append(slot)
             self.changed.notify_all()
 
     def publish(self, slot: Slot) -> None:
-        """Make a filled slot the newest frame; the one before it, if untaken, is dropped."""
+        """Make a filled slot the newest frame; an earlier one that was not taken is dropped."""
         with self.changed:
             if self._ready:
                 self._free.append(self._ready)
@@ -165,7 +171,7 @@ class Ring:
         self._on_frame()
 
     def take(self) -> Optional[Slot]:
-        """The newest frame if there is one that was not taken; hold it until `release`."""
+        """The newest frame, or None; the caller holds it until `release`."""
         with self.changed:
             slot, self._ready = self._ready, None
             if slot:
@@ -173,22 +179,22 @@ class Ring:
             return slot
 
     def release(self, slot: Slot) -> None:
-        """Give a taken frame back."""
+        """Return a taken frame."""
         self.cancel(slot)
 
     def renew(self) -> None:
-        """Fresh free slots in place of those that a thread hung in a driver may still write to."""
+        """Replace the free slots, because a thread that hangs in a driver may write to them."""
         with self.changed:
             self._free = [Slot() for _ in range(self.count - 1)]
             self.changed.notify_all()
 
     @property
     def has_frame(self) -> bool:
-        """Whether `take` would give one."""
+        """Whether `take` would return a frame."""
         return self._ready is not None
 
     def close(self) -> None:
-        """Wake whoever waits; nothing more is acquired."""
+        """Wake all waiting threads; no slot can be acquired any more."""
         with self.changed:
             self._closed = True
             self.changed.notify_all()

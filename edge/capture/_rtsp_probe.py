@@ -1,4 +1,4 @@
-"""Why an RTSP address gives no video, asked of the address itself: OpenCV only says no."""
+"""Finds out why an RTSP address gives no video; OpenCV gives no reason."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 PORTS = {"rtsp": 554, "rtsps": 322}  # RFC 7826, section 21.7
 _ANSWERS = {
-    "200": "it answers, but no video came: is its codec one that OpenCV can decode?",
+    "200": "it answers, but no video came: can OpenCV decode its codec?",
     "403": "it refuses this user; check the user's rights",
-    "404": "it has no stream of this path; check what follows the host",
-    "453": "it has no bandwidth left for one more viewer",
+    "404": "it has no stream of this path; check the part behind the host",
+    "453": "it has no bandwidth left for another viewer",
 }
 
 
-def why(url: str, timeout_s: float) -> str:
-    """One clause for the user, found within about twice the time-out.
+def failure_reason(url: str, timeout_s: float) -> str:
+    """The likely reason as one clause; takes at most about twice the time-out.
 
     Args:
-        url: rtsp or rtsps with a host; a password in it is neither sent nor shown.
-        timeout_s: to connect, and again to answer.
+        url: rtsp:// or rtsps:// with a host; its password is neither sent nor shown.
+        timeout_s: limit to connect, and again to answer.
     """
     parts = urlsplit(url)
     where = f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"

@@ -1,4 +1,4 @@
-"""What a source of frames is, and how its URI is read."""
+"""The contract of a source of frames, and the parser of source URIs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edge import plug
 from edge.capture._ring import Ring, Slot
 from edge.errors import ConfigError
 
-CAMERA = "camera"  # live; opened again whenever it breaks
-PLAYBACK = "playback"  # a recording at its own pace: live, but an error or its end is final
-RECORDING = "recording"  # every frame counts: it waits for the loop; an error or its end is final
+CAMERA = "camera"  # live; opened again when it breaks
+PLAYBACK = "playback"  # a recording at its own frame rate: live, but its end is final
+RECORDING = "recording"  # waits for the loop, loses no frame; its end is final
 
 _SECRET = re.compile(r"((?:pass|passwd|password|pwd|token|secret|key)=)[^&_/?\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """What every source obeys; defaults are those of the configuration."""
+    """Limits for every source; the defaults are those of the configuration."""
 
     timeout_s: float = 5.0
     max_megapixels: float = 64.0
@@ -30,17 +30,17 @@ class CaptureOptions:
 class Address:
     """A parsed source URI."""
 
-    uri: str  # as given, with any password replaced: safe to log
-    secret_uri: str  # as given
+    uri: str  # with user and password masked: safe to log
+    secret_uri: str  # as given, password included
     scheme: str
-    path: str  # what follows scheme://, without the query, unquoted
+    path: str  # between scheme:// and the query, percent-decoded
     query: Dict[str, str]
 
     def only(self, *known: str) -> None:
-        """Refuse query keys that a source does not have.
+        """Refuse query keys that the source does not know.
 
         Raises:
-            ConfigError: names the key and those there are.
+            ConfigError: names the key and lists the known ones.
         """
         for name in self.query:
             if name not in known:
@@ -51,35 +51,35 @@ class Address:
 class Source(Protocol):
     """One opened stream, read by one thread."""
 
-    live: bool  # True: frames not taken in time are dropped. False: a recording, it waits
+    live: bool  # True: frames not taken in time are dropped. False: it waits for the loop
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """Fill a slot of the ring with the next frame and stamp it.
+        """Fill a slot of the ring with the next frame.
 
-        Sets image, t_ns, arrival_ns, index and layout of the slot; the index counts from 0, frames
-        that were lost or skipped included. Whoever reads publishes the slot; a source that raises
-        cancels the slot it had.
+        Sets image, t_ns, arrival_ns, index and layout of the slot. The index starts at 0 and also
+        counts lost and skipped frames. The caller publishes the slot; a source that raises has
+        cancelled it.
 
         Returns:
-            None when the ring gave no slot (try again), and after `close`.
+            The slot; None if the ring had no free slot (try again), and after `close`.
 
         Raises:
-            EndOfStream: the recording is over.
-            EdgeError: the stream broke; the supervisor opens it again if it is a camera.
+            EndOfStream: the recording has ended.
+            EdgeError: the stream broke; a camera is opened again.
         """
 
     def close(self) -> None:
-        """Let go of the device.
+        """Release the device.
 
-        May be called twice and from another thread while a read is under way, which then ends soon.
+        May be called twice, and from another thread during a read, which then returns soon.
         """
 
 
 class SourcePlug(Protocol):
-    """What every plug of this room, a file named after its scheme, defines."""
+    """The functions that every plug of this room defines."""
 
     def kind(self, address: Address) -> str:
-        """CAMERA, PLAYBACK or RECORDING, without opening anything.
+        """CAMERA, PLAYBACK or RECORDING; checks the options and opens nothing.
 
         Raises:
             ConfigError: an option is wrong.
@@ -94,11 +94,11 @@ class SourcePlug(Protocol):
 
 
 class EndOfStream(Exception):
-    """A recording is over; the text, if any, says why it ended early."""
+    """A recording has ended; the text, if any, says why it ended early."""
 
 
 def parse(uri: str) -> Address:
-    """Take a source URI apart.
+    """Parse a source URI.
 
     Raises:
         ConfigError: it has no scheme.
@@ -118,7 +118,7 @@ def parse(uri: str) -> Address:
 
 
 def _masked(body: str) -> str:
-    """Without user and password, which may themselves hold slashes or at signs."""
+    """Mask user and password, which may themselves contain slashes and at signs."""
     host, _, _ = body.partition("/")
     _, at, after = body.rpartition("@")
     port = host.rpartition(":")[2] if ":" in host else "0"
@@ -128,10 +128,10 @@ def _masked(body: str) -> str:
 
 
 def kind(uri: str) -> str:
-    """What a source is before it is opened: CAMERA, PLAYBACK or RECORDING.
+    """CAMERA, PLAYBACK or RECORDING, without opening the source.
 
     Raises:
-        ConfigError: no such scheme, or an option that is wrong.
+        ConfigError: the scheme is unknown, or an option is wrong.
     """
     address = parse(uri)
     return _plug(address).kind(address)
@@ -141,7 +141,8 @@ def open_source(uri: str, options: CaptureOptions) -> Source:
     """Open a source.
 
     Raises:
-        ConfigError: no such scheme or option. NoInputError, TempError, DataError: cannot be opened.
+        ConfigError: the scheme is unknown, or an option is wrong.
+        NoInputError, TempError, DataError: the source cannot be opened.
     """
     address = parse(uri)
     return _plug(address).open_source(address, options)

@@ -1,4 +1,4 @@
-"""A live stream that OpenCV decodes: what rtsp:// and csi:// have in common."""
+"""A live stream that OpenCV decodes; used by rtsp:// and csi://."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edge.errors import TempError
 
 
 class Stream:
-    """Reads the newest frames and never waits for the loop.
+    """A live source; it drops frames and never waits for the loop.
 
     Args:
-        video: opened.
-        shown: the URI, without its password.
-        timeout_s: without a frame for so long the stream is broken.
-        advice: what to look at then.
+        video: the open stream; closed by `close`.
+        shown: the URI with its password masked.
+        timeout_s: the stream counts as broken after this time without a frame.
+        advice: added to the error; says what to check.
     """
 
     live = True
@@ -29,7 +29,7 @@ class Stream:
         self._closed = False
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """The next frame; it is lost, and counted, while the loop holds every slot.
+        """The next frame; without a free slot it is lost, and the index counts it.
 
         Raises:
             TempError: the stream broke.
@@ -39,7 +39,7 @@ class Stream:
         t_ns = time.monotonic_ns()
         if self._closed:
             return None
-        # OpenCV's call that timed out still gives the frame that was left in its decoder.
+        # After a time-out, OpenCV still returns the frame that was left in its decoder.
         if not got or time.monotonic() - began >= self._timeout_s:
             raise TempError(f"{self._shown}: no more frames; {self._advice}")
         index, self._index = self._index, self._index + 1
@@ -55,6 +55,6 @@ class Stream:
         return slot
 
     def close(self) -> None:
-        """Let go of the stream, as soon as a read that is under way returns."""
+        """Release the stream, at the latest when a running read returns."""
         self._closed = True
         self._video.close()

@@ -1,8 +1,8 @@
 """Recordings: file://clip.mp4, a single image, a folder of images, or a glob of images.
 
-Options: loop=1 starts again at the end; rate=max (default) gives every frame and waits for the
-loop, rate=native plays at the recording's own pace and drops what the loop is too slow for; fps=25
-is the pace of images. A `?` in a name is written %3F.
+Options: loop=1 starts again at the end. rate=max (default) gives every frame and waits for the
+loop; rate=native plays at the recording's frame rate and drops late frames. fps=25 is the frame
+rate of images. A `?` in a name is written %3F.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge.errors import DataError, NoInputError
 log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-_LATE_NS = 500_000_000  # further behind than this, playback shifts instead of hurrying
+_LATE_NS = 500_000_000  # if it is later than this, playback shifts its clock
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
@@ -43,7 +43,7 @@ def kind(address: Address) -> str:
     return PLAYBACK if native else RECORDING
 
 
-def open_source(address: Address, options: CaptureOptions) -> Recording:
+def open_source(address: Address, options: CaptureOptions) -> FileSource:
     """Open a file, a folder or a glob.
 
     Raises:
@@ -57,11 +57,11 @@ def open_source(address: Address, options: CaptureOptions) -> Recording:
         reel = open_reel(address, rate_hz, options)
     except OSError as error:
         raise NoInputError(f"{address.uri}: {error.strerror or error}") from error
-    return Recording(address.uri, reel, loop, native)
+    return FileSource(address.uri, reel, loop, native)
 
 
 def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel:
-    """The frames of a file, a folder or a glob, for whoever reads them without a camera's thread.
+    """The frames of a file, a folder or a glob, for callers without a reading thread.
 
     Raises:
         NoInputError, DataError: as `open_source`. OSError: it cannot be read.
@@ -78,16 +78,16 @@ def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel
     if path.suffix.lower() in IMAGES or image_size(path) is not None:
         return PictureReel([path], rate_hz, limit)
     with path.open("rb") as file:
-        # libav would play some text files as pictures of their letters, and follow playlists.
+        # libav renders some text files as video, and follows playlists.
         if _TEXT.fullmatch(file.read(4096)):
             raise DataError(f"{path}: is text, not a video or an image; check the file's name")
     return VideoReel(path, limit)
 
 
 def _find(address: Address) -> Tuple[Path, List[Path]]:
-    """The named path, and the files it stands for."""
+    """The named path and its files."""
     raw = address.secret_uri.partition("://")[2].partition("?")[0]
-    for name in (address.path, raw):  # a name may hold percent signs that encode nothing
+    for name in (address.path, raw):  # a name may contain percent signs that encode nothing
         path = Path(name)
         if name and path.is_dir():
             return path, _images(path, list(path.iterdir()))
@@ -108,22 +108,22 @@ def _images(where: Path, found: List[Path]) -> List[Path]:
 
 
 def natural(path: Path) -> List[Tuple[int, int, str]]:
-    """Frame 10 comes after frame 9."""
+    """A sort key by which frame 10 follows frame 9."""
     parts = re.findall(r"\d+|\D+", str(path))
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
 
 
-class Recording:
-    """Plays a reel.
+class FileSource:
+    """The source of a recording.
 
-    `t_ns` is the reel's own time laid onto the monotonic clock at the first frame; it rises over
-    loops. At native rate a frame is given when its time has come.
+    `t_ns` is the recording's time, shifted so that the first frame lies at its monotonic time; it
+    keeps rising when the recording starts again. At native rate, a frame is given at its time.
 
     Args:
         name: for messages.
         reel: the frames.
-        loop: start again at the end.
-        native: keep the reel's pace and drop, instead of giving every frame.
+        loop: whether to start again at the end.
+        native: keep the recording's frame rate and drop late frames, instead of giving every one.
     """
 
     def __init__(self, name: str, reel: Reel, loop: bool, native: bool) -> None:
@@ -131,15 +131,15 @@ class Recording:
         self._name, self._reel, self._loop = name, reel, loop
         self._closed = threading.Event()
         self._index = 0
-        self._start_ns: Optional[int] = None  # monotonic time of the reel's zero
-        self._last_ns = 0  # media time of the frame before
-        self._complained = False
+        self._start_ns: Optional[int] = None  # monotonic time of media time 0
+        self._last_ns = 0  # media time of the previous frame
+        self._warned = False
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """The next frame, when the ring has room and, at native rate, its time has come.
+        """The next frame; waits for a free slot and, at native rate, for the frame's time.
 
         Raises:
-            EndOfStream: the last frame was given. DataError: it cannot be decoded.
+            EndOfStream: there are no more frames. DataError: the frame cannot be decoded.
         """
         slot = ring.acquire()
         if slot is None or self._closed.is_set():
@@ -160,29 +160,29 @@ class Recording:
         return slot
 
     def close(self) -> None:
-        """Stop; a read that waits or decodes ends soon."""
+        """Close the file; a running read returns soon."""
         self._closed.set()
         self._reel.close()
 
     def _forward_ns(self) -> int:
-        """Go to the next frame, over the end if it loops; its media time."""
+        """Go to the next frame, after the end to the first if it loops; returns its media time."""
         media_ns = self._reel.next_ns()
         if media_ns is None:
-            self._turn_over()
+            self._start_again()
             media_ns = self._reel.next_ns()
         if media_ns is None:
             raise DataError(f"{self._name}: cannot be played again: no frame after its start")
         return media_ns
 
-    def _turn_over(self) -> None:
-        complaint = self._reel.complaint()
+    def _start_again(self) -> None:
+        early_end = self._reel.early_end()
         if self._index == 0:
-            raise DataError(f"{self._name}: {complaint}; re-export it")
+            raise DataError(f"{self._name}: {early_end}; re-export it")
         if not self._loop or self._closed.is_set():
-            raise EndOfStream(complaint)
-        if complaint and not self._complained:
-            log.warning("%s", complaint)
-        self._complained = True
+            raise EndOfStream(early_end)
+        if early_end and not self._warned:
+            log.warning("%s", early_end)
+        self._warned = True
         self._reel.rewind()
         if self._start_ns is not None:
             self._start_ns += self._last_ns + round(1e9 / self._reel.rate_hz)
@@ -198,7 +198,7 @@ class Recording:
         return self._start_ns + media_ns
 
     def _wait(self, due_ns: int, ring: Ring) -> bool:
-        """Until a monotonic time; True if closed meanwhile."""
+        """Wait until a monotonic time; True if `close` was called meanwhile."""
         with ring.rest():
             return self._closed.wait(max(0, due_ns - time.monotonic_ns()) / 1e9)
 

@@ -1,10 +1,10 @@
 """Network cameras: rtsp://USER:PASSWORD@HOST:554/path?transport=tcp.
 
-Options of ours, taken out before the camera sees the address: transport=tcp (default) or udp;
-decoder=auto (the Jetson's decoder where there is one, else the CPU), software or nvv4l2;
-layout=bgr, or nv12 with decoder=nvv4l2; threads=1 for the software decoder (each more delays by
-one frame). Whatever else stands in the query is the camera's own. Special characters of a
-password are written %40 for @, %2F for /, %23 for #, %3F for ?.
+Options, removed before the camera receives the address: transport=tcp (default) or udp;
+decoder=auto (the Jetson's hardware decoder if there is one, else the CPU), software or nvv4l2;
+layout=bgr, or nv12 with decoder=nvv4l2; threads=1 for the software decoder (each further thread
+delays the video by one frame). All other parts of the query go to the camera. Special characters
+of a password are written %40 for @, %2F for /, %23 for #, %3F for ?.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from edge.capture import _gstreamer, _opencv, _query
 from edge.capture._opencv import FFMPEG, GSTREAMER, Video
-from edge.capture._rtsp_probe import why
+from edge.capture._rtsp_probe import failure_reason
 from edge.capture._source import CAMERA, Address, CaptureOptions
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
@@ -29,13 +29,13 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
 
     Raises:
         ConfigError: a wrong option or address. UnavailableError: this machine cannot decode it.
-            TempError: no video from there now; says why. DataError: its picture is too large.
+        TempError: no video came; says why. DataError: its picture is too large.
     """
     url = _checked(address)
     transport = _query.choice(address, "transport", ("tcp", "udp"))
     hardware = _hardware(address)
     layout = _query.choice(address, "layout", ("bgr", "nv12") if hardware else ("bgr",))
-    threads = _query.whole(address, "threads", 1, 1, 64)
+    threads = _query.integer(address, "threads", 1, 1, 64)
     if hardware or not _opencv.has(FFMPEG):
         text = _gstreamer.rtsp(url, transport, options.timeout_s, hardware, layout)
         video = Video(text, GSTREAMER, _opencv.timeouts(GSTREAMER, options.timeout_s), layout)
@@ -44,7 +44,7 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
         video = Video(with_transport(url, transport), FFMPEG, parameters)
     if not video.is_open:
         video.close()
-        raise TempError(f"{address.uri}: {why(url, min(_PROBE_S, options.timeout_s))}")
+        raise TempError(f"{address.uri}: {failure_reason(url, min(_PROBE_S, options.timeout_s))}")
     width, height = video.coded_size
     if width * height > options.max_megapixels * 1e6:
         video.close()
@@ -57,7 +57,7 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
 
 
 def kind(address: Address) -> str:
-    """A camera, if its address can be one.
+    """CAMERA; checks the options.
 
     Raises:
         ConfigError: a wrong option or address.
@@ -66,17 +66,17 @@ def kind(address: Address) -> str:
     _query.choice(address, "transport", ("tcp", "udp"))
     software = _query.choice(address, "decoder", _DECODERS) == "software"
     _query.choice(address, "layout", ("bgr",) if software else ("bgr", "nv12"))
-    _query.whole(address, "threads", 1, 1, 64)
+    _query.integer(address, "threads", 1, 1, 64)
     return CAMERA
 
 
 def _checked(address: Address) -> str:
-    """The camera's own URL."""
+    """The URL for the camera, without our options."""
     url = strip_options(address.secret_uri)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError:  # its text may show a part of the password
+    except ValueError:  # its text may contain a part of the password
         host = None
     if not host:
         raise ConfigError(
@@ -87,7 +87,7 @@ def _checked(address: Address) -> str:
 
 
 def _hardware(address: Address) -> bool:
-    """Whether to decode with the Jetson's decoder."""
+    """Whether to use the Jetson's hardware decoder."""
     decoder = _query.choice(address, "decoder", _DECODERS)
     if decoder == "nvv4l2":
         _gstreamer.need(address.uri, "nvv4l2decoder", "nvidia-l4t-gstreamer")
@@ -102,16 +102,16 @@ def _hardware(address: Address) -> bool:
 
 
 def strip_options(url: str) -> str:
-    """Without our options; the rest stays as it is, letter by letter."""
+    """Remove our options from the query; the rest stays unchanged."""
     path, mark, query = url.partition("?")
     rest: List[str] = [p for p in query.split("&") if p.partition("=")[0] not in OURS]
     return path + mark + "&".join(rest) if mark and rest != [""] and rest else path
 
 
 def with_transport(url: str, transport: str) -> str:
-    """The transport as the word in the query that libav takes out again (libavformat/rtsp.c).
+    """Add the transport to the query, where libav reads and removes it (libavformat/rtsp.c).
 
-    Its option of the same name could only be set for the whole process, by an environment
-    variable that other threads read at the same time.
+    OpenCV could set libav's option of the same name only by an environment variable, for the
+    whole process.
     """
     return f"{url}{'&' if '?' in url else '?'}{transport}"

@@ -1,18 +1,18 @@
-"""People without a camera: synthetic://walk?people=3&width=640&height=480&fps=30&seed=1.
+"""Drawn people without a camera: synthetic://walk?people=3&width=640&height=480&fps=30&seed=1.
 
-The path names motions, with commas: walk run jog stand wave reach squat crouch sit jump fall lie;
-they are dealt out to the people in turn (`motion=` does the same). `clip=FILE` plays motion
+The path is a comma-separated list of motions, assigned to the people in turn (`motion=` does the
+same): walk run jog stand wave reach squat crouch sit jump fall lie. `clip=FILE` plays motion
 capture instead: .bvh, or joint angles in DeepMimic's format. Options:
 
-- people, seed; view 0..3: four cameras around the same people, in step as long as one is open;
-  camera=DISTANCE,HEIGHT,ANGLE in m, m, degrees; event_s: when the first person falls; markers=1
-  draws the keypoints.
-- rate=native (default) runs at fps and drops what the loop is too slow for, like a camera;
-  rate=max gives every frame as fast as it is taken. frames=N ends it.
-- Faults, at frames counted from the opening: stall_at with stall_s, garbage_at (one frame of
-  noise), resize_at (three quarters of the size from there on), fail_at.
+- people: how many; seed: other people for each seed; markers=1: draw the keypoints.
+- view=0..3: one of four cameras around the same people, synchronised while one of them is open.
+- camera=DISTANCE,HEIGHT,ANGLE in m, m, degrees; event_s: when the first person falls.
+- rate=native (default) runs at fps and drops late frames, like a camera; rate=max waits for the
+  loop and gives every frame. frames=N ends it after N frames.
+- Faults at a frame number counted from the opening: stall_at with stall_s, garbage_at (one frame
+  of noise), resize_at (three quarters of the size from this frame on), fail_at.
 
-`Synthetic.ground_truth` gives the exact keypoints of each frame; `Scene` does without any picture.
+`Synthetic.ground_truth` gives the exact keypoints of each frame; `Scene` gives them without images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from edge.capture._source import (
     CaptureOptions,
     EndOfStream,
 )
-from edge.capture._synthetic.address import NEVER, Order, read
+from edge.capture._synthetic.address import NEVER, SyntheticRequest, read_request
 from edge.capture._synthetic.draw import Canvas
 from edge.capture._synthetic.scene import SKELETON, Scene, Setup
 from edge.errors import ConfigError, TempError
@@ -44,34 +44,34 @@ __all__ = ["Scene", "Setup", "Synthetic", "kind", "open_source"]
 
 
 def kind(address: Address) -> str:
-    """RECORDING at rate=max; else CAMERA, or PLAYBACK if it has an end.
+    """RECORDING at rate=max, else PLAYBACK with frames=N, else CAMERA.
 
     Raises:
-        ConfigError: an option. NoInputError, DataError: the clip.
+        ConfigError: a wrong option. NoInputError, DataError: the clip cannot be read.
     """
-    order = read(address)
-    if not order.native:
+    request = read_request(address)
+    if not request.native:
         return RECORDING
-    return PLAYBACK if order.frames else CAMERA
+    return PLAYBACK if request.frames else CAMERA
 
 
 def open_source(address: Address, options: CaptureOptions) -> Synthetic:
     """Open a scene.
 
     Raises:
-        ConfigError: an option. NoInputError, DataError: the clip.
+        ConfigError: a wrong option. NoInputError, DataError: the clip cannot be read.
     """
-    order = read(address)
-    if order.width * order.height > options.max_megapixels * 1e6:
+    request = read_request(address)
+    if request.width * request.height > options.max_megapixels * 1e6:
         raise ConfigError(
-            f"{address.uri}: {order.width}x{order.height} is more than capture.max_megapixels = "
-            f"{options.max_megapixels:g}"
+            f"{address.uri}: {request.width}x{request.height} is more than "
+            f"capture.max_megapixels = {options.max_megapixels:g}"
         )
-    return Synthetic(order, options)
+    return Synthetic(request, options)
 
 
 class _Clock:
-    """When a scene began. All its open cameras share one, so that they show the same instant."""
+    """The start of a scene. Its open cameras share one clock, so that they show the same time."""
 
     def __init__(self) -> None:
         self.start_ns = time.monotonic_ns()
@@ -93,43 +93,44 @@ class Synthetic:
     """One camera's view of a scene, as frames.
 
     Args:
-        order: what the address says.
-        options: the time-out counts for a stall.
+        request: the options of the address.
+        options: its time-out limits a stall.
     """
 
-    def __init__(self, order: Order, options: CaptureOptions) -> None:
-        self.live = order.native
-        self._order, self._options = order, options
-        self._period_ns = 1e9 / order.setup.rate_hz
-        self._index = -1  # of the last frame, counted from the opening
+    def __init__(self, request: SyntheticRequest, options: CaptureOptions) -> None:
+        self.live = request.native
+        self._request, self._options = request, options
+        self._period_ns = 1e9 / request.setup.rate_hz
+        self._index = -1  # of the last frame since the opening
         self._stalled = False
         self._closed = threading.Event()
-        sizes = [(order.width, order.height), order.resized]
-        count = 2 if order.faults.resize_at != NEVER else 1
+        sizes = [(request.width, request.height), request.resized]
+        count = 2 if request.faults.resize_at != NEVER else 1
         self._canvases = [
-            Canvas(Scene(order.setup, *s, order.view), order.markers) for s in sizes[:count]
+            Canvas(Scene(request.setup, *s, request.view), request.markers) for s in sizes[:count]
         ]
-        self._clock: Optional[_Clock] = _clock(order.setup)
+        self._clock: Optional[_Clock] = _clock(request.setup)
         self._start_ns = self._clock.start_ns
-        # Who comes later sees the scene as the others see it by then.
+        # A camera that is opened later starts at the current time of the scene.
         self._first = self._elapsed() if self.live else 0
 
     def scene(self, index: int) -> Scene:
-        """The scene as the frame of that index has it; another one after `resize_at`."""
+        """The scene of the frame `index`; from `resize_at` on, the one of the other size."""
         return self._canvas(index).scene
 
     def ground_truth(self, index: int, skeleton: str = SKELETON) -> Poses:
-        """Exact people of the frame with that index, see `Scene.poses`."""
+        """The exact poses in the frame `index`, see `Scene.poses`."""
         return self.scene(index).poses(self._first + index, skeleton)
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """Draw the next frame into a slot; None when the ring gave none, or once it is closed.
+        """Draw the next frame into a slot; None if no slot is free, and after `close`.
 
         Raises:
-            EndOfStream: after `frames`. TempError: `fail_at`, or a stall beyond the time-out.
+            EndOfStream: after `frames` frames.
+            TempError: at `fail_at`, or at a stall longer than the time-out.
         """
         index = self._wait_for_next(ring) if self.live else self._index + 1
-        if self._order.frames and index >= self._order.frames:
+        if self._request.frames and index >= self._request.frames:
             raise EndOfStream
         if self._closed.is_set() or not self._faults(index):
             return None
@@ -140,7 +141,7 @@ class Synthetic:
         return slot
 
     def close(self) -> None:
-        """End a read that waits."""
+        """End a waiting read, and leave the scene's clock."""
         self._closed.set()
         self._clock = None
 
@@ -151,7 +152,7 @@ class Synthetic:
         return self._start_ns + round((self._first + index) * self._period_ns)
 
     def _wait_for_next(self, ring: Ring) -> int:
-        """Sleep until the next frame is due; late frames but the newest are lost."""
+        """Wait until the next frame is due; of late frames, only the newest is given."""
         index = max(self._index + 1, self._elapsed() - self._first)
         with ring.rest():
             while not self._closed.is_set():
@@ -165,27 +166,27 @@ class Synthetic:
         return at != NEVER and self._index < at <= index
 
     def _faults(self, index: int) -> bool:
-        """Whether to go on; a frame that was lost does not save from its fault."""
-        faults, timeout_s = self._order.faults, self._options.timeout_s
+        """Apply the faults up to this frame, also those of lost frames; False = give no frame."""
+        faults, timeout_s = self._request.faults, self._options.timeout_s
         if self._happens(faults.fail_at, index):
-            raise TempError(f"{self._order.uri}: fails at frame {faults.fail_at}, as told")
+            raise TempError(f"{self._request.uri}: fails at frame {faults.fail_at}, as requested")
         if self._stalled or not self._happens(faults.stall_at, index):
             return True
         self._stalled = True
         self._closed.wait(min(faults.stall_s, timeout_s))
         if faults.stall_s > timeout_s and not self._closed.is_set():
-            raise TempError(f"{self._order.uri}: no frame for {timeout_s:g} s")
-        return not (self.live or self._closed.is_set())  # a camera's frame is stale by now
+            raise TempError(f"{self._request.uri}: no frame for {timeout_s:g} s")
+        return not (self.live or self._closed.is_set())  # a camera's frame is too old by now
 
     def _canvas(self, index: int) -> Canvas:
-        resize_at = self._order.faults.resize_at
+        resize_at = self._request.faults.resize_at
         return self._canvases[-1 if resize_at != NEVER and index >= resize_at else 0]
 
     def _fill(self, slot: Slot, index: int, ring: Ring) -> None:
         canvas, done = self._canvas(index), False
         try:
             image = slot.shape_to(canvas.shape, ring.memory)
-            if self._happens(self._order.faults.garbage_at, index):
+            if self._happens(self._request.faults.garbage_at, index):
                 _noise(image)
             else:
                 canvas.draw(self._first + index, image)

@@ -119,8 +119,8 @@ def _video(
                 reel.fill(slot, ring)
                 yield index, t_ns / 1e9, slot.image
             step()
-        if reel.complaint():
-            clip.problems.append(reel.complaint())
+        if reel.early_end():
+            clip.problems.append(reel.early_end())
     except DataError as error:
         clip.problems.append(str(error))
     finally:

@@ -1,6 +1,6 @@
-"""Frames of csi:// that the GPU reads where the camera put them; nothing is copied.
+"""Sources of csi:// whose frames the GPU reads in place, without a copy.
 
-Argus gives tiles; the board's converter (VIC) makes rows of YUYV of them, in its own memory.
+Argus writes block-linear surfaces; the board's converter (VIC) writes them as rows of YUYV.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class InPlace:
     """A running camera; the contract is `edge.capture.Source`.
 
     Args:
-        pipeline: running; closed by this.
+        pipeline: running; closed by `close`.
         calls: the board's surface library.
-        size: width and height in pixels of its frames.
-        memory: brings EGLImages to the GPU.
+        size: width and height of the frames in px.
+        memory: imports EGLImages into the GPU.
         shown: the URI.
-        timeout_s: without a frame for so long the camera is broken.
-        advice: what to look at then.
+        timeout_s: the camera counts as broken after this time without a frame.
+        advice: added to the error; says what to check.
     """
 
     live = True
@@ -54,7 +54,7 @@ class InPlace:
         self._ring: Optional[Ring] = None
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """The newest frame; it is lost, and counted, while the loop holds every slot.
+        """The newest frame; without a free slot it is lost, and the index counts it.
 
         Raises:
             TempError: the stream broke. UnavailableError: the GPU cannot read these frames.
@@ -93,7 +93,7 @@ class InPlace:
         return None
 
     def _lend(self, slot: Slot, ring: Ring, sample: Sample) -> None:
-        """Make the camera's surface the slot's memory."""
+        """Use the camera's surface as the slot's memory."""
         slot.return_lent()
         held = self._surfaces.hold(sample)
         slot.lend(held.image, held, ring.memory)
@@ -103,7 +103,7 @@ class InPlace:
             self._slots.append(slot)
 
     def close(self) -> None:
-        """Stop the camera; a frame that the loop holds stays until its slot is filled anew."""
+        """Stop the camera; a frame held by the loop stays valid until its slot is filled again."""
         self._closing = True
         with self._lock:
             if self._closed:
@@ -119,13 +119,13 @@ class InPlace:
                 self._ring.cancel(slot)
 
 
-class Choice:
-    """Decides at the first read, when the ring is known, how frames come; then is that source.
+class InPlaceOrCopied:
+    """Opens one of two sources at the first read, when the ring is known, and reads from it.
 
     Args:
         in_place: opens the camera for a GPU that reads its frames in place, in a ring's slots.
-        copied: opens it with OpenCV; told whether a GPU converts the colours.
-        must: copy in no case.
+        copied: opens it with OpenCV; its argument: whether a GPU converts the colours.
+        in_place_only: raise instead of copying.
         shown: the URI.
     """
 
@@ -135,15 +135,20 @@ class Choice:
         self,
         in_place: Callable[[Ring], Source],
         copied: Callable[[bool], Source],
-        must: bool,
+        in_place_only: bool,
         shown: str,
     ) -> None:
-        self._in_place, self._copied, self._must, self._shown = in_place, copied, must, shown
+        self._in_place, self._copied, self._in_place_only, self._shown = (
+            in_place,
+            copied,
+            in_place_only,
+            shown,
+        )
         self._source: Optional[Source] = None
-        self._settled = self._closed = False
+        self._decided = self._closed = False
 
     def read(self, ring: Ring) -> Optional[Slot]:
-        """As the source that was chosen.
+        """Read from the chosen source.
 
         Raises:
             TempError: the camera does not start or broke, or memory=dmabuf was refused.
@@ -151,38 +156,38 @@ class Choice:
         if self._closed:
             return None
         try:
-            source = self._source or self._keep(self._first(ring))
+            source = self._source or self._use(self._open_in_place(ring))
             slot = source.read(ring)
         except UnavailableError as why:
-            if self._settled:
+            if self._decided:
                 raise TempError(f"{self._shown}: {why}") from why
-            return self._keep(self._instead(why, ring)).read(ring)
-        self._settled = self._settled or slot is not None
+            return self._use(self._open_copied(why, ring)).read(ring)
+        self._decided = self._decided or slot is not None
         return slot
 
-    def _first(self, ring: Ring) -> Source:
+    def _open_in_place(self, ring: Ring) -> Source:
         if not ring.memory.gpu_reads:
-            raise UnavailableError("no GPU that takes the board's surfaces reads the frames")
+            raise UnavailableError("no GPU here reads the board's surfaces")
         return self._in_place(ring)
 
-    def _instead(self, why: UnavailableError, ring: Ring) -> Source:
-        if self._must:
+    def _open_copied(self, why: UnavailableError, ring: Ring) -> Source:
+        if self._in_place_only:
             raise TempError(f"{self._shown}: memory=dmabuf refused ({why}); use memory=auto")
-        self._settled = True
+        self._decided = True
         log.info("%s: frames are copied once: %s", self._shown, why)
         if self._source is not None:
             self._source.close()
         return self._copied(ring.memory.gpu_reads)
 
-    def _keep(self, source: Source) -> Source:
-        """`close` may have been called while the camera was opened."""
+    def _use(self, source: Source) -> Source:
+        """Use a source from now on; it is closed if `close` was called while it was opened."""
         self._source = source
         if self._closed:
             source.close()
         return source
 
     def close(self) -> None:
-        """Let go of the camera; may be called twice."""
+        """Release the camera; may be called twice."""
         self._closed = True
         if self._source is not None:
             self._source.close()

@@ -1,8 +1,8 @@
-"""Surfaces of the Jetson's video hardware (NVMM): the GPU and the CPU read them where they lie.
+"""Surfaces of the Jetson's video hardware (NVMM), mapped for GPU and CPU without a copy.
 
-Structures are those of nvbufsurface.h of JetPack 5 and 6, which agree in every field used here.
-Nothing is believed unseen: a surface of another size or layout than asked for is refused, so a
-header that changed shows as a refusal.
+The structures are those of nvbufsurface.h of JetPack 5 and 6, which agree in every field used
+here. A surface of another size or layout than requested is refused, which also catches a header
+that has changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIBRARY = "libnvbufsurface.so.1.0.0"
 _PLANES, _PADDING = 4, 4
 _PITCH_LINEAR = 0  # NVBUF_LAYOUT_PITCH
 _MAP_READ = 0  # NVBUF_MAP_READ
-_MOST = 64  # surfaces of one camera; more come from a pool that is made anew without end
+_MAX_SURFACES = 64  # of one camera; more means a pool that is recreated endlessly
 
 
 class _PlaneParams(ctypes.Structure):
@@ -59,7 +59,7 @@ class Params(ctypes.Structure):
 
 
 class Surface(ctypes.Structure):
-    """NvBufSurface: what a buffer of NVMM memory holds."""
+    """NvBufSurface: the content of a GStreamer buffer of NVMM memory."""
 
     _fields_ = [
         ("gpu", ctypes.c_uint32),
@@ -81,11 +81,11 @@ def library() -> Any:
     try:
         return ctypes.CDLL(LIBRARY)
     except OSError:
-        raise UnavailableError(f"no {LIBRARY} here, which JetPack brings") from None
+        raise UnavailableError(f"no {LIBRARY} here; it is part of JetPack") from None
 
 
-class _Mapped:
-    """One surface of the pipeline's pool, mapped for both until nobody uses it."""
+class _MappedSurface:
+    """One surface of the pipeline's pool, mapped for CPU and GPU until nobody uses it."""
 
     def __init__(self, calls: Any, at: int, size: Tuple[int, int], memory: FrameMemory) -> None:
         self._calls, self._at = calls, ctypes.c_void_p(at)
@@ -112,28 +112,28 @@ class _Mapped:
         if getattr(self._calls, name)(self._at, *arguments):
             raise UnavailableError(f"{name} failed")
 
-    def see(self, at: int) -> None:
-        """Have the CPU see what the camera wrote; `at` is the surface of the frame."""
+    def sync_for_cpu(self, at: int) -> None:
+        """Synchronise the CPU's cache with the frame; `at` is the address of its surface."""
         if self._calls.NvBufSurfaceSyncForCpu(ctypes.c_void_p(at), 0, 0):
             raise UnavailableError("NvBufSurfaceSyncForCpu failed")
 
     def close(self) -> None:
-        """Undo all of it, in order."""
+        """Undo both mappings, in reverse order."""
         self._imported.close()
         self._calls.NvBufSurfaceUnMapEglImage(self._at, 0)
         self._calls.NvBufSurfaceUnMap(self._at, 0, 0)
 
 
 def _check(params: Params, size: Tuple[int, int]) -> None:
-    """Raises UnavailableError: not one plane of YUYV rows of the size that was asked for."""
+    """Raises UnavailableError: it is not one plane of YUYV rows of the requested size."""
     found, pitch = (params.width, params.height), params.pitch
     if found != size or params.planes.count != 1 or pitch < 2 * size[0]:
         raise UnavailableError(
             f"the camera's surface has {params.planes.count} planes of {found[0]}x{found[1]} px "
-            f"and rows of {pitch} bytes; asked for was one plane of {size[0]}x{size[1]} px"
+            f"and rows of {pitch} bytes, instead of one plane of {size[0]}x{size[1]} px"
         )
     if params.layout != _PITCH_LINEAR:
-        raise UnavailableError("the camera's surface is block linear; its pixels lie in no rows")
+        raise UnavailableError("the camera's surface is block linear instead of pitch linear")
 
 
 def _view(address: int, pitch: int, size: Tuple[int, int]) -> np.ndarray:
@@ -145,42 +145,44 @@ def _view(address: int, pitch: int, size: Tuple[int, int]) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(rows, (height, width, 2), (pitch, 2, 1), writeable=False)
 
 
-class Held:
-    """A frame in the loop's hands; the contract is `edge.capture._memory.Imported`."""
+class HeldFrame:
+    """A frame held by the loop; the contract is `edge.capture._memory.Imported`."""
 
-    def __init__(self, surfaces: Surfaces, mapped: _Mapped, sample: Sample) -> None:
+    def __init__(self, surfaces: Surfaces, mapped: _MappedSurface, sample: Sample) -> None:
         self.pointer, self.image = mapped.pointer, mapped.image
         self._surfaces, self._mapped = surfaces, mapped
         self._sample: Optional[Sample] = sample
 
     def close(self) -> None:
-        """Give the frame back to the camera; may be called twice."""
+        """Return the frame to the camera; may be called twice."""
         sample, self._sample = self._sample, None
         if sample is not None:
-            self._surfaces.leave(self._mapped)
+            self._surfaces.release(self._mapped)
             sample.close()
 
 
 class Surfaces:
-    """The surfaces that go round between a camera and the loop, each mapped once.
+    """The surfaces in use between a camera and the loop, each mapped once.
 
     Args:
         calls: the board's library.
-        size: width and height in pixels that frames must have.
-        memory: brings EGLImages to the GPU.
+        size: width and height in px that frames must have.
+        memory: imports EGLImages into the GPU.
     """
 
     def __init__(self, calls: Any, size: Tuple[int, int], memory: FrameMemory) -> None:
         self._calls, self._size, self._memory = calls, size, memory
-        self._mapped: Dict[Tuple[int, int], _Mapped] = {}  # by list and file descriptor
+        self._mapped: Dict[
+            Tuple[int, int], _MappedSurface
+        ] = {}  # by address of the list and file descriptor
         self._lock = threading.Lock()
         self._closed = False
 
-    def hold(self, sample: Sample) -> Held:
-        """A frame as both see it; whoever gets it closes it.
+    def hold(self, sample: Sample) -> HeldFrame:
+        """Map a frame for CPU and GPU; the caller closes the result.
 
         Raises:
-            UnavailableError: it is no surface that the GPU reads in place; the sample stays open.
+            UnavailableError: the GPU cannot read it in place; the sample stays open.
         """
         if sample.size < ctypes.sizeof(Surface):
             raise UnavailableError(f"a frame of {sample.size} bytes is no NVMM surface")
@@ -192,27 +194,27 @@ class Surfaces:
             mapped = self._mapped.get(key)
             if mapped is None:
                 mapped = self._mapped[key] = self._new(sample.data)
-            mapped.see(sample.data)
+            mapped.sync_for_cpu(sample.data)
             mapped.users += 1
-        return Held(self, mapped, sample)
+        return HeldFrame(self, mapped, sample)
 
-    def _new(self, at: int) -> _Mapped:
-        if len(self._mapped) >= _MOST:
-            raise UnavailableError(f"the camera gave more than {_MOST} different surfaces")
+    def _new(self, at: int) -> _MappedSurface:
+        if len(self._mapped) >= _MAX_SURFACES:
+            raise UnavailableError(f"the camera gave more than {_MAX_SURFACES} different surfaces")
         try:
-            return _Mapped(self._calls, at, self._size, self._memory)
+            return _MappedSurface(self._calls, at, self._size, self._memory)
         except EdgeError as error:
             raise UnavailableError(str(error)) from error
 
-    def leave(self, mapped: _Mapped) -> None:
-        """A frame of a surface is not looked at any more."""
+    def release(self, mapped: _MappedSurface) -> None:
+        """One user less; after `close`, the last user unmaps the surface."""
         with self._lock:
             mapped.users -= 1
             if self._closed and not mapped.users:
                 mapped.close()
 
     def close(self) -> None:
-        """Unmap what nobody holds, now; the rest when it is given back."""
+        """Unmap the surfaces that nobody holds; each of the others when it is released."""
         with self._lock:
             self._closed = True
             for mapped in self._mapped.values():

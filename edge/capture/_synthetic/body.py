@@ -1,9 +1,9 @@
-"""An articulated body: fifteen rigid segments, the 133 keypoints and the solids fixed to them.
+"""An articulated body: fifteen rigid segments, with 133 keypoints and the solids fixed to them.
 
-Frames are right-handed: x to the front, y to the person's left, z up; at rest a person stands with
-hanging arms and all segments have the same frame. Lengths are in statures. Segment lengths and
-heights: Drillis and Contini's averages as given in Winter, Biomechanics and Motor Control of Human
-Movement, fig. 4.1; radii are our own. Letters: N people, 15 segments, S solids.
+Coordinate frames are right-handed: x to the front, y to the person's left, z up. In the rest pose
+the arms hang down and the frames of all segments are parallel. Lengths are in statures. Segment
+lengths and heights are the averages of Drillis and Contini, from Winter, Biomechanics and Motor
+Control of Human Movement, fig. 4.1; the radii are our own. Shapes: N people, 15 segments, S solids.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEGMENTS = (
 PARENTS = (-1, 0, 1, 1, 3, 4, 1, 6, 7, 0, 9, 10, 0, 12, 13)
 AT: Dict[str, int] = {name: i for i, name in enumerate(SEGMENTS)}
 
-STATURE_M = 1.72  # of an average person here
+STATURE_M = 1.72  # of the average person in a scene
 UPPER_ARM, FOREARM, THIGH, SHANK = 0.186, 0.146, 0.245, 0.246
 LEG = THIGH + SHANK
 _SHOULDER = (-0.004, 0.113, 0.222)
@@ -47,7 +47,7 @@ def _right(place: Tuple[float, float, float]) -> Tuple[float, float, float]:
     return place[0], -place[1], place[2]
 
 
-# Where each segment's own origin (its upper joint) is, in its parent's frame.
+# The origin of each segment (its upper joint) in its parent's frame.
 ORIGINS = np.array(
     [
         (0, 0, 0),
@@ -72,7 +72,7 @@ _TOES_AND_HEEL = ((0.112, -0.012, -0.036), (0.090, 0.030, -0.036), (-0.034, 0.0,
 
 
 def _keypoints() -> List[Tuple[str, Tuple[float, float, float]]]:
-    """The segment and place of each keypoint but the hands', in the order of wholebody133."""
+    """Segment and place of each keypoint in wholebody133's order, without the hands."""
     zero = (0.0, 0.0, 0.0)
     on_head = [head.NOSE, *head.EYES, *head.EARS]
     limbs = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
@@ -93,7 +93,7 @@ _SIDES = np.array([[[1.0, 1.0, 1.0]], [[1.0, -1.0, 1.0]]])  # the right hand mir
 
 @dataclass(frozen=True)
 class Solid:
-    """A tapered capsule fixed to one or two segments: what is drawn, and what hides others."""
+    """A tapered capsule between two segments; it is drawn and hides what is behind it."""
 
     name: str
     start: Tuple[int, Tuple[float, float, float]]  # segment and place
@@ -142,8 +142,8 @@ _END_SEGMENT = np.array([segment for segment, _ in _ENDS])
 _END_PLACE = np.array([place for _, place in _ENDS])
 RADII = np.array([s.radii for s in SOLIDS])  # [S,2]
 
-# How deep a keypoint lies under its own skin, in statures: it is hidden when more than that of
-# solid is in front of it. Body and feet, then face, then hands.
+# Depth of each keypoint below its own skin, in statures: it is hidden if more than this depth of
+# solids lies in front of it. Body and feet, then face, then hands.
 COVER = np.array(
     [0.030, 0.028, 0.028, 0.030, 0.030]
     + [0.072] * 2
@@ -161,7 +161,7 @@ COVER = np.array(
 
 @dataclass(frozen=True)
 class Bodies:
-    """People in space; metres, in the frame their roots were given in."""
+    """The bodies of N people in space; metres, in the coordinate frame of the input."""
 
     joints: np.ndarray  # [N,15,3] origins of the segments
     frames: np.ndarray  # [N,15,3,3] their axes, as columns
@@ -172,7 +172,7 @@ class Bodies:
     stature: np.ndarray  # [N]
 
     def moved(self, by: np.ndarray) -> Bodies:
-        """The same people elsewhere; by: [N,3] metres."""
+        """The bodies moved by [N,3] metres."""
         step = by[:, None]
         return Bodies(
             self.joints + step,
@@ -185,7 +185,7 @@ class Bodies:
         )
 
     def take(self, rows: np.ndarray) -> Bodies:
-        """Some of them, in that order."""
+        """The bodies of these rows, in this order."""
         arrays = (
             self.joints,
             self.frames,
@@ -199,14 +199,14 @@ class Bodies:
 
     @property
     def lowest(self) -> np.ndarray:
-        """[N] height of the lowest point of the solids and of the fingers."""
+        """[N] height of the lowest point of solids and keypoints."""
         start = (self.starts[..., 2] - self.radii[..., 0]).min(1)
         end = (self.ends[..., 2] - self.radii[..., 1]).min(1)
         return np.minimum(np.minimum(start, end), self.keypoints[..., 2].min(1))
 
 
 def turns(degrees: np.ndarray) -> np.ndarray:
-    """Rotations from angles about x, then y, then z.
+    """Rotation matrices from angles about x, then y, then z.
 
     Args:
         degrees: [...,3].
@@ -226,7 +226,7 @@ def turns(degrees: np.ndarray) -> np.ndarray:
 
 
 def chained(local: np.ndarray) -> np.ndarray:
-    """Each segment's axes from its turn against its parent; [N,15,3,3] to [N,15,3,3]."""
+    """Axes of the segments from their rotations relative to the parents; [N,15,3,3] both."""
     out = local.copy()
     for i, parent in enumerate(PARENTS):
         if parent >= 0:
@@ -235,7 +235,7 @@ def chained(local: np.ndarray) -> np.ndarray:
 
 
 def build(frames: np.ndarray, stature: np.ndarray, curl: np.ndarray) -> Bodies:
-    """Bodies with their mid-hip at the origin.
+    """Bodies with the mid-hip at the origin.
 
     Args:
         frames: [N,15,3,3] axes of the segments.

@@ -1,4 +1,4 @@
-"""BVH files: motion capture as a tree of joints and their angles over time."""
+"""Parser of BVH files: motion capture as a tree of joints with angles over time."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ class Joint:
     """One joint of the tree."""
 
     name: str
-    parent: int  # index, -1 = root
+    parent: int  # index, -1 = the root
     offset: np.ndarray  # [3] from the parent's joint, in the file's unit
     channels: List[str] = field(default_factory=list)
 
 
 @dataclass
-class Recording:
-    """The whole file."""
+class BvhFile:
+    """The content of a BVH file."""
 
     joints: List[Joint]  # parents before children; end sites included, without channels
     values: np.ndarray  # [F,C] channels of all joints in order; degrees and the file's unit
     interval_s: float
 
     def rest(self) -> np.ndarray:
-        """[J,3] places of the joints when all angles are zero."""
+        """[J,3] positions of the joints with all angles zero."""
         out = np.zeros((len(self.joints), 3))
         for i, joint in enumerate(self.joints):
             out[i] = joint.offset + (out[joint.parent] if joint.parent >= 0 else 0)
         return out
 
     def play(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Axes of all joints and the root's place at every frame: [F,J,3,3] and [F,3]."""
+        """Axes of all joints and position of the root in every frame: [F,J,3,3] and [F,3]."""
         count = len(self.values)
         axes = np.zeros((count, len(self.joints), 3, 3))
         root, at = np.zeros((count, 3)), 0
@@ -58,24 +58,24 @@ class Recording:
         return axes, root + self.joints[0].offset
 
 
-def read(text: str, name: str) -> Recording:
+def read(text: str, name: str) -> BvhFile:
     """Parse a BVH file.
 
     Args:
-        text: of the file.
+        text: the file's content.
         name: for messages.
 
     Raises:
-        DataError: it is no BVH, cut short, or its numbers do not fit its tree.
+        DataError: it is no BVH file, cut off, or its numbers do not fit its tree.
     """
     head, mark, tail = text.partition("MOTION")
     if not head.lstrip().startswith("HIERARCHY") or not mark:
         raise DataError(f"{name}: is not a BVH file: no HIERARCHY and MOTION")
     try:
         joints = _tree(iter(head.split()))
-        return Recording(joints, *_motion(tail, sum(len(j.channels) for j in joints)))
+        return BvhFile(joints, *_motion(tail, sum(len(j.channels) for j in joints)))
     except StopIteration:
-        raise DataError(f"{name}: the joint tree of the BVH file is cut short") from None
+        raise DataError(f"{name}: the joint tree of the BVH file is cut off") from None
     except ValueError as error:
         raise DataError(f"{name}: not a valid BVH file: {error}") from error
 
@@ -121,15 +121,15 @@ def _motion(text: str, channels: int) -> Tuple[np.ndarray, float]:
     if not 0 < count * channels <= _MAX_VALUES:
         raise ValueError(f"{count} frames of {channels} channels")
     if len(words) - 4 < count * channels:
-        raise ValueError(f"{len(words) - 4} numbers, {count * channels} expected: cut short?")
+        raise ValueError(f"{len(words) - 4} numbers, {count * channels} expected: is it cut off?")
     values = np.array(words[4 : 4 + count * channels], float)
     if not np.isfinite(values).all():
-        raise ValueError("numbers that are not finite")
+        raise ValueError("some numbers are not finite")
     return values.reshape(count, channels), interval_s
 
 
 def about(axis: int, degrees: np.ndarray) -> np.ndarray:
-    """[F,3,3] turns about one axis."""
+    """[F,3,3] rotations about one axis."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     out = np.zeros((len(degrees), 3, 3))
     a, b = (axis + 1) % 3, (axis + 2) % 3

@@ -1,4 +1,4 @@
-"""A BVH recording laid onto the synthetic body, whatever its rest pose, axes and joint names."""
+"""Transfers a BVH file to the synthetic body, for any rest pose, axes and joint names."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ _ROLES: Dict[str, Sequence[str]] = {
     "shank": ("leg", "lowleg", "lowerleg", "shin", "knee"),
     "foot": ("foot", "ankle"),
 }
-_SHORT = "hip|thigh|shin|knee|foot|ankle|hand|wrist|elbow|shoulder"  # may follow a mere l or r
+_SHORT = (
+    "hip|thigh|shin|knee|foot|ankle|hand|wrist|elbow|shoulder"  # may follow a single letter l or r
+)
 
 
 def read(text: str, name: str) -> Clip:
-    """A clip from the text of a file.
+    """A clip from the content of a BVH file.
 
     Raises:
-        DataError: it is no BVH, or its joints are not those of a person.
+        DataError: it is no BVH file, or its joints are not those of a person.
     """
     recording = bvh.read(text, name)
     where = _roles(recording, name)
@@ -44,8 +46,8 @@ def read(text: str, name: str) -> Clip:
     return settle(frames, root @ to_ours.T * (LEG / length), recording.interval_s, loops=False)
 
 
-def _roles(recording: bvh.Recording, name: str) -> Dict[str, int]:
-    """Which joint of the file drives which segment; knees are the shanks."""
+def _roles(recording: bvh.BvhFile, name: str) -> Dict[str, int]:
+    """The joint of the file for each segment; a knee is the joint of the shank."""
     plain = [re.sub(r"^.*:|[^a-z]", "", j.name.lower()) for j in recording.joints]
     for letter, side in (("l", "left"), ("r", "right")):
         plain = [re.sub(f"^{letter}(?=({_SHORT})$)", side, n) for n in plain]
@@ -65,7 +67,7 @@ def _roles(recording: bvh.Recording, name: str) -> Dict[str, int]:
 
 
 def _meeting(parents: List[int], one: int, other: int) -> int:
-    """The joint from which two branches go out."""
+    """The nearest common ancestor of two joints."""
     above = set()
     while one >= 0:
         above.add(one)
@@ -76,13 +78,13 @@ def _meeting(parents: List[int], one: int, other: int) -> int:
 
 
 def _to_ours(rest: np.ndarray, where: Dict[str, int], name: str) -> np.ndarray:
-    """[3,3] from the file's axes to ours, seen from its rest pose: left, up and so the front."""
+    """[3,3] rotation from the file's axes to ours, from left and up of its rest pose."""
     left = rest[where["left_thigh"]] - rest[where["right_thigh"]]
     up = rest[where["chest"]] - (rest[where["left_foot"]] + rest[where["right_foot"]]) / 2
     left = left / max(float(np.linalg.norm(left)), 1e-9)
     up = up - left * (up @ left)
     up /= max(float(np.linalg.norm(up)), 1e-9)
-    # Files are drawn along their axes: what is nearly one is meant to be it.
+    # Rest poses stand along the axes of their file, so a nearly parallel direction is rounded.
     out = np.rint(np.stack([np.cross(left, up), left, up]))
     if not np.allclose(out @ out.T, np.eye(3)):
         raise DataError(f"{name}: the rest pose does not stand along the axes")
@@ -90,7 +92,7 @@ def _to_ours(rest: np.ndarray, where: Dict[str, int], name: str) -> np.ndarray:
 
 
 def _fit(segment: str, rest: np.ndarray, where: Dict[str, int], to_ours: np.ndarray) -> np.ndarray:
-    """[3,3] the least turn that lays our hanging limb along the file's bone at rest."""
+    """[3,3] smallest rotation of our hanging limb to the file's bone in its rest pose."""
     ends = {
         "upper_arm": "forearm",
         "forearm": "hand",
@@ -108,7 +110,7 @@ def _fit(segment: str, rest: np.ndarray, where: Dict[str, int], to_ours: np.ndar
 
 
 def _least_turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rotation of unit vector a to b by the shortest way (Rodrigues' formula)."""
+    """[3,3] smallest rotation of unit vector a to unit vector b (Rodrigues' formula)."""
     axis, cos = np.cross(a, b), float(a @ b)
     if cos < -0.9999:
         return np.diag([-1.0, 1.0, -1.0])

@@ -1,4 +1,4 @@
-"""A pinhole camera without distortion, and what it can see of solids.
+"""A pinhole camera without distortion, and the points that solids hide from it.
 
 World: x to the right of camera 0, y away from it, z up, metres. Camera: x right, y down, z forward.
 """
@@ -10,13 +10,13 @@ from typing import Tuple
 
 import numpy as np
 
-NEAR_M = 0.4  # nothing nearer is in the picture
-AZIMUTHS = (0.0, 60.0, -60.0, 180.0)  # degrees around the scene, of views 0 to 3
+NEAR_M = 0.4  # people nearer than this are not shown
+AZIMUTHS = (0.0, 60.0, -60.0, 180.0)  # degrees around the scene, of the views 0 to 3
 
 
 @dataclass(frozen=True)
 class Pinhole:
-    """One camera."""
+    """Size, focal length and place of a camera."""
 
     width: int  # px
     height: int  # px
@@ -39,12 +39,12 @@ class Pinhole:
         return (self.width - 1) / 2, (self.height - 1) / 2
 
     def look(self, points: np.ndarray) -> np.ndarray:
-        """World to camera, [...,3] metres."""
+        """World to camera coordinates, [...,3] m."""
         out: np.ndarray = (points - self.position) @ self.rotation.T
         return out
 
     def project(self, seen: np.ndarray) -> np.ndarray:
-        """Camera to picture, [...,3] m to [...,2] px; what is too near is moved to `NEAR_M`."""
+        """Camera coordinates [...,3] m to [...,2] px; depths below `NEAR_M` become `NEAR_M`."""
         depth = np.maximum(seen[..., 2:], NEAR_M)
         out: np.ndarray = self.focal_px * seen[..., :2] / depth + self.centre
         return out
@@ -53,15 +53,15 @@ class Pinhole:
 def around(
     width: int, height: int, view: int, distance_m: float, height_m: float, angle_deg: float
 ) -> Pinhole:
-    """A camera of a ring around the scene that looks at the middle of a person there.
+    """A camera on a ring around the scene, which looks at a point 0.95 m above its middle.
 
     Args:
         width: px.
         height: px.
         view: 0..3, see `AZIMUTHS`.
-        distance_m: from the middle of the scene, over the floor.
+        distance_m: horizontal distance to the middle of the scene.
         height_m: above the floor.
-        angle_deg: what it sees from left to right.
+        angle_deg: horizontal field of view.
     """
     azimuth = np.radians(AZIMUTHS[view])
     position = np.array([distance_m * np.sin(azimuth), -distance_m * np.cos(azimuth), height_m])
@@ -77,15 +77,15 @@ def around(
 def hidden(
     points: np.ndarray, cover: np.ndarray, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray
 ) -> np.ndarray:
-    """Which points are behind solids, as seen from the origin of the camera.
+    """Which points solids hide from the camera, which is at the origin.
 
-    The ray to each point is compared with each tapered capsule where the two are nearest: the
-    capsule hides the point when the ray enters it more than `cover` in front of the point. For a
-    capsule seen along its axis the entry is that of the ball at the nearest place of the axis.
+    For each ray to a point, each tapered capsule is replaced by the ball at the place of its axis
+    that is nearest to the ray. The capsule hides the point if the ray enters that ball more than
+    `cover` in front of the point.
 
     Args:
         points: [P,3] m, in camera coordinates.
-        cover: [P] m of solid that is in front of a point that still counts as seen.
+        cover: [P] m of solid in front of a point that do not hide it.
         starts: [S,3] m.
         ends: [S,3] m.
         radii: [S,2] m, at start and end.

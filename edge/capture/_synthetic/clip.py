@@ -1,7 +1,7 @@
-"""Recorded people on the synthetic body.
+"""Motion capture on the synthetic body.
 
-A clip keeps the directions of the recorded person's bones and its way over the floor; the lengths
-are those of our body.
+A clip keeps the directions of the recorded bones and the path over the floor; the lengths are those
+of our body.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from edge.capture._synthetic.body import STATURE_M, build
 from edge.capture._synthetic.motion import Posture
 
-_SEAM = 0.5  # axes that differ more from the end to the beginning: the clip is no loop
-_WALKS = 0.5  # statures per second: a looping clip that travels faster goes along the lanes
+_SEAM = 0.5  # if the axes of the last and first frame differ by more, the clip cannot loop
+_WALKS = 0.5  # statures/s; people of a faster looping clip cross the floor as walkers
 _CURL = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Recorded people; see `Motion`."""
+    """A recorded motion; the contract is `Motion`."""
 
     frames: np.ndarray  # [F,15,3,3]
     lift: np.ndarray  # [F] statures
@@ -33,16 +33,16 @@ class Clip:
 
     @property
     def length_s(self) -> float:
-        """How long it plays."""
+        """Its duration."""
         return (len(self.frames) - (0 if self.loops else 1)) * self.interval_s
 
     @property
     def span_s(self) -> float:
-        """Who has played a clip to its end is replaced, unless it loops."""
+        """The time until the person is replaced; 0 for a loop."""
         return 0.0 if self.loops else max(self.length_s, self.interval_s)
 
     def at(self, t_s: np.ndarray, own: np.ndarray) -> Posture:
-        """Between two recorded frames the axes are mixed and made square again."""
+        """Postures at [N] seconds; between two frames, the axes are blended and orthonormalised."""
         count = len(self.frames)
         place = t_s / self.interval_s
         if self.loops:
@@ -60,13 +60,13 @@ class Clip:
 
 
 def settle(frames: np.ndarray, root: np.ndarray, interval_s: float, loops: bool) -> Clip:
-    """Set on the floor and turned to the front.
+    """Make a clip that stands on the floor and starts towards the front.
 
     Args:
         frames: [F,15,3,3] axes in a world with z up.
-        root: [F,3] statures, where the mid-hip was.
+        root: [F,3] statures, positions of the mid-hip.
         interval_s: between two frames.
-        loops: whether the end is the beginning again, if it looks so.
+        loops: whether it may loop; it does if its last frame is like its first.
     """
     if loops and len(frames) > 2 and np.abs(frames[-1] - frames[0]).max() < _SEAM:
         frames, root = frames[:-1], root[:-1]
@@ -84,7 +84,7 @@ def settle(frames: np.ndarray, root: np.ndarray, interval_s: float, loops: bool)
     low = root[:, 2] + bodies.lowest
     lift = np.maximum(low - np.percentile(low, 20), 0.0)
     way = root[:, :2] - root[:, :2].mean(0)
-    if loops:  # on the spot; the lane adds the way
+    if loops:  # remove the drift: the walker's lane adds it
         way = way - np.linspace(-0.5, 0.5, count)[:, None] * (way[-1] - way[0])
     return Clip(frames, lift, way, interval_s, speed if walks else 0.0, loops)
 
@@ -98,7 +98,7 @@ def _between(
 
 
 def _square(axes: np.ndarray) -> np.ndarray:
-    """Mixed axes made orthonormal again (Gram-Schmidt)."""
+    """Make blended axes orthonormal (Gram-Schmidt)."""
     x = axes[..., 0] / np.linalg.norm(axes[..., 0], axis=-1, keepdims=True)
     y = axes[..., 1] - x * (x * axes[..., 1]).sum(-1, keepdims=True)
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Clips of joint angles in the format of DeepMimic's humanoid.
+"""Parser of clips in the format of DeepMimic's humanoid.
 
-Peng et al., DeepMimic, ACM TOG 37 (2018) and its data: JSON, 44 numbers a frame: duration, place of
-the root, then rotations; y up, x to the front, z to the right.
+Peng et al., DeepMimic, ACM TOG 37 (2018), and its data: JSON with 44 numbers per frame: duration,
+position of the root, rotations. y is up, x to the front, z to the right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge.capture._synthetic.body import AT, LEG, SEGMENTS, chained
 from edge.capture._synthetic.clip import Clip, settle
 from edge.errors import DataError
 
-_ANGLES = (  # segment and how many numbers: 4 = quaternion w x y z, 1 = hinge
+_ANGLES = (  # segment, and 4 for a quaternion w x y z or 1 for the angle of a hinge
     ("chest", 4),
     ("head", 4),
     ("right_thigh", 4),
@@ -36,16 +36,16 @@ _Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # its axes to ours
 
 
 def read(text: str, name: str) -> Clip:
-    """A clip from the text of a file.
+    """A clip from the content of a file.
 
     Raises:
-        DataError: it is no such clip.
+        DataError: it is no clip in this format.
     """
     rows, loops = _rows(text, name)
     durations = rows[:-1, 0] if len(rows) > 1 else rows[:, 0]
     interval_s = float(np.median(durations))
     if not 1e-3 <= interval_s <= 10:
-        raise DataError(f"{name}: frames of {interval_s} s")
+        raise DataError(f"{name}: frames of {interval_s} s; they must be 0.001 to 10 s")
     local = np.zeros((len(rows), len(SEGMENTS), 3, 3))
     local[:] = np.eye(3)
     local[:, 0] = _Y_UP @ _quaternions(rows[:, 4:8]) @ _Y_UP.T
@@ -69,7 +69,7 @@ def _rows(text: str, name: str) -> Tuple[np.ndarray, bool]:
     if rows.ndim != 2 or rows.shape[0] < 1 or rows.shape[1] != _NUMBERS:
         raise DataError(f"{name}: expected frames of {_NUMBERS} numbers, got {list(rows.shape)}")
     if not np.isfinite(rows).all():
-        raise DataError(f"{name}: has numbers that are not finite")
+        raise DataError(f"{name}: some numbers are not finite")
     return rows, loops
 
 

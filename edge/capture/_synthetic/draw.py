@@ -1,6 +1,6 @@
-"""People as shaded solids in a room, drawn from far to near, with OpenCV.
+"""Draws people as shaded solids in a room, from far to near, with OpenCV.
 
-Coordinates go to OpenCV in sixteenths of a pixel, so that what is drawn is where the truth says.
+OpenCV gets coordinates in sixteenths of a pixel, so that the drawing agrees with the ground truth.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge.capture._synthetic.face import CM, FACE_LINES
 from edge.capture._synthetic.scene import Scene, Seen
 
 _SHIFT = 4
-_FAR_PX = 8000.0  # OpenCV's fixed-point drawing overflows beyond
+_FAR_PX = 8000.0  # OpenCV's fixed-point drawing overflows beyond this
 SKIN, HAIR, SHIRT, TROUSERS, SHOES = range(5)
 
 _PART_COLOURS = {
@@ -37,7 +37,7 @@ _TRUNKS = (_NAMES.index("left_trunk"), _NAMES.index("right_trunk"))
 _HANDS = {_NAMES.index("left_hand"): 91, _NAMES.index("right_hand"): 112}
 _NOSE, _FACE_FIRST = 0, 23
 _FRINGE_CM = 2.6  # skin above the brows
-# The right side in shade: sides can be told apart, as a lamp from the left would do.
+# The right side is darker, as with a lamp on the left, so that the sides look different.
 _SHADE = np.array([0.80 if n.startswith("right") else 0.97 for n in _NAMES])
 _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 14, endpoint=False)) for f in (np.cos, np.sin)], 1)
 _WALL, _FLOOR = (186.0, 190.0, 180.0), (138.0, 150.0, 160.0)  # BGR
@@ -47,14 +47,14 @@ _LIPS, _LID, _PUPIL = (95, 95, 175), (235, 235, 235), (45, 45, 40)
 
 
 def background(camera: Pinhole) -> np.ndarray:
-    """[H,W,3] u8 an empty room: a wall that is lighter below, a floor with lines every metre."""
+    """[H,W,3] u8, an empty room: a wall, and a floor with a line every metre."""
     turn = camera.rotation.astype(np.float32)
     u = (np.arange(camera.width, dtype=np.float32) - camera.centre[0]) / camera.focal_px
     v = (np.arange(camera.height, dtype=np.float32)[:, None] - camera.centre[1]) / camera.focal_px
-    # The camera does not lean to a side: how far away the floor is depends on the row alone.
+    # The camera has no roll, so the distance to the floor depends on the row alone.
     down = -(turn[1, 2] * v + turn[2, 2])
     depth = np.float32(camera.position[2]) / np.maximum(down, 1e-6)
-    # How many metres of floor one pixel covers: lines fade where they get thinner than that.
+    # Metres of floor in one pixel: a line that is thinner than this fades.
     footprint = np.minimum(depth / camera.focal_px * np.maximum(1, depth / 3), 1)
     share = np.zeros((camera.height, camera.width), np.float32)
     for axis in (0, 1):
@@ -76,8 +76,8 @@ class Canvas:
     """Draws the frames of a scene.
 
     Args:
-        scene: whose people.
-        markers: whether the keypoints are drawn as dots: green in sight, red hidden.
+        scene: the people and the camera.
+        markers: whether to draw keypoints as dots: green = visible, red = hidden.
     """
 
     def __init__(self, scene: Scene, markers: bool = False) -> None:
@@ -87,7 +87,7 @@ class Canvas:
         self._markers = markers
 
     def draw(self, index: int, image: np.ndarray) -> None:
-        """Draw the frame of that index into image [H,W,3] u8."""
+        """Draw the frame `index` into image [H,W,3] u8."""
         np.copyto(image, self.empty)
         seen = self.scene.see(index)
         if len(seen.who):
@@ -98,14 +98,14 @@ class Canvas:
 
 
 def mark(image: np.ndarray, points: np.ndarray, scores: np.ndarray) -> None:
-    """Dots at [P,2] px, red where the score is below 1."""
+    """Draw dots at [P,2] px, red if the score is below 1, else green."""
     for point, score in zip(_fixed(points).tolist(), scores.tolist()):
         colour = (0, 255, 0) if score >= 1 else (0, 0, 255)
         cv2.circle(image, tuple(point), 2 << _SHIFT, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 class Painter:
-    """Paints the people of one frame."""
+    """Draws the people of one frame."""
 
     def __init__(self, seen: Seen, camera: Pinhole, image: np.ndarray) -> None:
         self._seen, self._camera, self._image = seen, camera, image
@@ -120,14 +120,14 @@ class Painter:
         self._hair = colours[:, HAIR]
 
     def paint(self) -> None:
-        """From far to near, over all people at once: limbs of two people may interlock."""
+        """Draw all solids from far to near, of all people together: limbs may interlock."""
         order = np.argsort(-self._depth, axis=None, kind="stable")
         for person, solid in zip(*(i.tolist() for i in np.unravel_index(order, self._depth.shape))):
             self._solid(person, solid)
 
     def _solid(self, person: int, solid: int) -> None:
         outline = self._outlines[person, solid].reshape(-1, 2)
-        if solid in _TRUNKS:  # both halves are one piece of cloth, drawn with the nearer
+        if solid in _TRUNKS:  # both halves have one outline, drawn with the nearer half
             if self._depth[person, solid] > self._depth[person, list(_TRUNKS)].min():
                 return
             outline = self._outlines[person, list(_TRUNKS)].reshape(-1, 2)
@@ -197,7 +197,7 @@ class Painter:
 
 
 def _outlines(seen: Seen) -> np.ndarray:
-    """[N,S,28,2] sixteenths of a px: points on the two end circles of each solid."""
+    """[N,S,28,2] points on the two end circles of each solid, in sixteenths of a px."""
     both = [
         centre[:, :, None] + radius[:, :, None, None] * _CIRCLE
         for centre, radius in ((seen.starts, seen.radii[..., 0]), (seen.ends, seen.radii[..., 1]))
@@ -206,7 +206,7 @@ def _outlines(seen: Seen) -> np.ndarray:
 
 
 def _fixed(px: np.ndarray) -> np.ndarray:
-    """Sixteenths of a pixel, as OpenCV's drawing takes them."""
+    """Pixels to sixteenths of a pixel, the unit of OpenCV's drawing."""
     out: np.ndarray = np.rint(np.clip(px, -_FAR_PX, _FAR_PX) * (1 << _SHIFT)).astype(np.int32)
     return out
 

@@ -1,7 +1,7 @@
-"""A rigid head: 68 face points, eyes, ears and nose, and hands of 21 points that can close.
+"""The points of a rigid head (68 of the face, eyes, ears, nose) and of hands that can close (21).
 
-All numbers are our own, rounded from an average adult's; centimetres of a person of 175 cm, given
-in statures. Head and hand frames: x to the front, y to the person's left, z up.
+All numbers are our own, rounded from an average adult's: centimetres of a person of 175 cm, scaled
+to statures. Coordinates: x to the front, y to the person's left, z up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 CM = 1 / 175  # of a stature
 HEAD_CENTRE = np.array([0.9, 0.0, 14.9]) * CM  # from the base of the neck
 
-# Right half of the face as it is numbered (iBUG order), then its mirror numbers.
+# The right half of the face in iBUG's order, (y, z) or (y, z, x) in cm.
 _EYE = [(-4.7, 2.3), (-3.8, 3.0), (-2.7, 3.0), (-1.8, 2.2), (-2.7, 1.8), (-3.8, 1.8)]
 _BROW = [(-6.1, 3.9), (-5.0, 4.8), (-3.8, 5.1), (-2.6, 4.9), (-1.5, 4.4)]
 _NOSE = [(0.0, 2.4, 9.2), (0.0, 1.1, 9.9), (0.0, -0.2, 10.6), (0.0, -1.5, 11.2)]
@@ -23,7 +23,7 @@ _OUTER_LOW = [(0.0, -6.7), (-0.8, -6.6), (-1.7, -6.2)]
 _INNER_LIP = [(-2.1, -5.5), (-0.8, -5.3), (0.0, -5.4)]
 _INNER_LOW = [(0.0, -5.8), (-0.8, -5.7)]
 
-# Drawn as lines: first and last face point, whether closed.
+# Lines of the drawing: first face point, last face point, whether closed.
 FACE_LINES = (
     (0, 16, False),
     (17, 21, False),
@@ -36,8 +36,8 @@ FACE_LINES = (
     (60, 67, True),
 )
 
-# Each finger of a left hand that hangs down, palm inwards: where its first joint is, the lengths
-# of its bones to the tip, and how far each joint bends in a fist (degrees).
+# Each finger of a left hand that hangs down with the palm inwards: position of its first joint and
+# lengths of its bones in cm, and the angle of each joint in a fist in degrees.
 _FINGERS = (
     ((2.0, -0.6, -2.6), (3.9, 3.0, 2.4), (18, 30, 45)),
     ((2.2, 0.0, -9.3), (4.2, 2.5, 2.1), (78, 95, 60)),
@@ -49,7 +49,7 @@ _THUMB_OUT = np.array([0.62, -0.2, -0.76])  # direction of an open thumb
 
 
 def _front(y_cm: float, z_cm: float) -> float:
-    """How far forward the face is at a place, without the nose."""
+    """How far forward (x) the face is at (y, z), in cm, without the nose."""
     return 9.1 - 0.062 * y_cm * y_cm - 0.018 * (z_cm - 1.0) ** 2
 
 
@@ -58,12 +58,12 @@ def _laid(points: List[Tuple[float, float]]) -> List[List[float]]:
 
 
 def _mirrored(points: List[List[float]]) -> List[List[float]]:
-    """The left half, in the order that walks on from the right one."""
+    """The left half, in the order that continues the right half."""
     return [[x, -y, z] for x, y, z in reversed(points)]
 
 
 def _jaw() -> List[List[float]]:
-    """From the right ear around the chin to the left one."""
+    """The jaw line from the right ear around the chin to the left ear."""
     t = np.linspace(-1, 1, 17)
     y = 7.1 * np.sin(1.35 * t) / np.sin(1.35)
     z = 1.0 - 11.4 * (1 - np.abs(t) ** 2.1)
@@ -105,13 +105,13 @@ EARS = np.array([[0.0, 7.6, 1.2], [0.0, -7.6, 1.2]]) * CM + HEAD_CENTRE
 
 
 def hand(curl: np.ndarray) -> np.ndarray:
-    """The points of a left hand in its own frame; a right hand is its mirror in y.
+    """The points of a left hand in its own frame; y mirrored, they are a right hand.
 
     Args:
         curl: [N] 0 = flat, 1 = fist.
 
     Returns:
-        [N,21,3] statures from the wrist: root, then thumb to little finger, four points each.
+        [N,21,3] statures from the wrist: the root, then four points each of thumb to little finger.
     """
     out = np.zeros((len(curl), 21, 3))
     for finger, (start, lengths, bends) in enumerate(_FINGERS):
@@ -125,12 +125,12 @@ def hand(curl: np.ndarray) -> np.ndarray:
 
 
 def _finger(bend: np.ndarray) -> np.ndarray:
-    """Unit bones that bend towards the palm (-y of a left hand): [N,3,3]."""
+    """[N,3,3] unit vectors of bones that bend towards the palm (-y of a left hand)."""
     return np.stack([np.zeros_like(bend), -np.sin(bend), -np.cos(bend)], axis=-1)
 
 
 def _thumb(bend: np.ndarray) -> np.ndarray:
-    """The same for the thumb, which closes across the palm."""
+    """[N,3,3] the same for the thumb, which closes across the palm."""
     out = _THUMB_OUT / np.linalg.norm(_THUMB_OUT)
     across = np.array([-0.5, -0.86, 0.1])
     across = across - out * (across @ out)

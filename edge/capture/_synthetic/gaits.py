@@ -1,7 +1,7 @@
 """Motions by formula: joint angles over time.
 
-The walking curves follow the extremes of normal gait at the hip, knee and ankle in Winter,
-Biomechanics and Motor Control of Human Movement; the others are our own.
+The walking curves follow the extreme angles of hip, knee and ankle in normal gait, from Winter,
+Biomechanics and Motor Control of Human Movement; the others are our own. Every motion is a `Play`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GRAVITY = 9.81  # m/s^2
 
 
 def _rest(t: np.ndarray, own: np.ndarray) -> Move:
-    """At ease: breathing, swaying, looking about; nobody stands quite still."""
+    """Small motions of a standing person: breathing, swaying, looking around."""
     n = len(t)
     move = Move(np.zeros((n, len(SEGMENTS), 3)), np.zeros(n), np.full((n, 2), 0.35))
     slow = 2 * np.pi * (0.11 * t + own[:, 0])
@@ -47,7 +47,7 @@ def _legs(move: Move, phase: np.ndarray, hip: Extremes, knee: Extremes, ankle: E
 
 
 def _arms(move: Move, phase: np.ndarray, swing: float, elbow: float) -> None:
-    """Each arm swings against the leg of its side."""
+    """Each arm swings opposite to the leg of its side."""
     for side, shift in (("left", 0.0), ("right", 0.5)):
         forward = -np.cos(2 * np.pi * (phase + shift))
         move.turn(f"{side}_upper_arm", Y, -swing * forward)
@@ -58,7 +58,7 @@ _WALK_HIP = ((0, 28), (0.52, -12), (0.86, 32), (1, 28))
 _WALK_KNEE = ((0, 4), (0.14, 18), (0.40, 5), (0.73, 62), (0.97, 3), (1, 4))
 _WALK_ANKLE = ((0, 0), (0.08, -6), (0.45, 10), (0.62, -18), (0.80, 2), (1, 0))
 WALK_HZ = 0.95  # strides
-# Two steps a stride, as long as straight legs reach: sin 28 and sin 12 degrees.
+# A stride is two steps, each as long as straight legs reach: sin 28 + sin 12 degrees.
 WALK_SPEED = WALK_HZ * 2 * LEG * (0.469 + 0.208)
 
 
@@ -84,7 +84,7 @@ RUN_SPEED = 1.65  # statures/s, some 2.9 m/s
 
 
 def run(t: np.ndarray, own: np.ndarray) -> Move:
-    """Running, with a flight after each push."""
+    """Running, with a flight phase after each push."""
     phase = (RUN_HZ * t + own[:, 0]) % 1.0
     move = _rest(t, own)
     _legs(move, phase, _RUN_HIP, _RUN_KNEE, _RUN_ANKLE)
@@ -93,7 +93,7 @@ def run(t: np.ndarray, own: np.ndarray) -> Move:
     move.turn("pelvis", Z, -7 * turn)
     move.turn("chest", Z, 15 * turn)
     move.turn("chest", Y, 8 + np.zeros(len(t)))
-    # In the air from 0.38 to 0.5 of the stride of either leg.
+    # The flight is from 0.38 to 0.5 of the stride of either leg.
     flight = ((phase % 0.5) - 0.38) / 0.12
     move.lift += np.where(flight > 0, 0.16 * flight * (1 - flight), 0)
     move.curl[:] = 0.8
@@ -112,7 +112,7 @@ def wave(t: np.ndarray, own: np.ndarray) -> Move:
 
 
 def reach(t: np.ndarray, own: np.ndarray) -> Move:
-    """Raising both arms sideways and lowering them again: an exercise."""
+    """An exercise: raising both arms sideways and lowering them."""
     move = stand(t, own)
     share = ease((t / 4 + own[:, 0]) % 1.0, ((0, 0), (0.45, 1), (0.55, 1), (1, 0)))
     move.both("upper_arm", X, 160 * share)
@@ -122,7 +122,7 @@ def reach(t: np.ndarray, own: np.ndarray) -> Move:
 
 
 def _bend(move: Move, share: np.ndarray, thigh: float, shank: float, lean: float) -> None:
-    """Hips, knees and trunk together; thigh and shank are their angles from upright."""
+    """Bend hips, knees and trunk; `thigh` and `shank` are angles from the vertical."""
     move.both("thigh", Y, -share * (thigh + 0.6 * lean))
     move.both("shank", Y, share * (thigh + shank))
     move.turn("pelvis", Y, 0.6 * share * lean)
@@ -142,7 +142,7 @@ def squat(t: np.ndarray, own: np.ndarray) -> Move:
 
 
 def crouch(t: np.ndarray, own: np.ndarray) -> Move:
-    """Going right down, staying there, getting up."""
+    """Crouching down, staying down, getting up."""
     move = _rest(t, own)
     share = ease((t / 6 + own[:, 0]) % 1.0, ((0, 0), (0.2, 1), (0.75, 1), (1, 0)))
     _bend(move, share, 108, 34, 62)
@@ -152,11 +152,11 @@ def crouch(t: np.ndarray, own: np.ndarray) -> Move:
 
 
 def sit(t: np.ndarray, own: np.ndarray) -> Move:
-    """Sitting down on a chair that cannot be seen, and getting up."""
+    """Sitting down on an invisible chair, and getting up."""
     move = _rest(t, own)
     phase = (t / 8 + own[:, 0]) % 1.0
     share = ease(phase, ((0, 0), (0.18, 1), (0.8, 1), (1, 0)))
-    # The trunk leans forward on the way and is upright on the chair.
+    # The trunk leans forward on the way down and up, and is upright on the chair.
     lean = ease(phase, ((0, 0), (0.10, 40), (0.22, 4), (0.76, 4), (0.9, 40), (1, 0)))
     _bend(move, share, 86, 2, 0)
     move.turn("chest", Y, lean)
@@ -166,7 +166,7 @@ def sit(t: np.ndarray, own: np.ndarray) -> Move:
 
 
 def jump(t: np.ndarray, own: np.ndarray) -> Move:
-    """Jumping up again and again: crouch, push, ballistic flight, landing."""
+    """Repeated jumps: crouch, push, ballistic flight, landing."""
     move = _rest(t, own)
     speed = 2.2 + 0.6 * own[:, 1]  # m/s at take-off
     flight_s = 2 * speed / GRAVITY
@@ -185,7 +185,7 @@ def jump(t: np.ndarray, own: np.ndarray) -> Move:
 
 @lru_cache(maxsize=None)
 def _toppling() -> Tuple[np.ndarray, np.ndarray]:
-    """Time (s) and tilt (rad) of a rigid rod of 1.7 m that topples from 4 degrees.
+    """Times (s) and tilts (rad) of a rigid rod of 1.7 m that topples from 4 degrees.
 
     theta'' = 3 g / (2 L) sin(theta), integrated in steps of 1 ms.
     """
@@ -199,10 +199,10 @@ def _toppling() -> Tuple[np.ndarray, np.ndarray]:
 
 
 def fall(t: np.ndarray, own: np.ndarray) -> Move:
-    """Standing until t = 0, then toppling over and lying still.
+    """Standing until t = 0, then falling and lying still.
 
-    A third each falls to the front, to the back and to a side. The tilt is that of a rod that
-    topples about its foot; legs give way and arms reach out on the way.
+    One third of the people each falls to the front, to the back and to a side. The tilt is that of
+    a rod that topples about its foot; meanwhile the legs bend and the arms reach out.
     """
     move = _rest(t, own)
     times, path = _toppling()
@@ -215,7 +215,7 @@ def fall(t: np.ndarray, own: np.ndarray) -> Move:
     move.both("thigh", Y, -38 * give)
     move.both("shank", Y, 62 * give)
     down = np.minimum(tilt, 90) / 90
-    # On a side, arms stay in front: the lower one would carry the body.
+    # On a side, the arms stay in front; otherwise the body would lie on the lower arm.
     move.both("upper_arm", Y, np.where(way == 2, -70 * down, np.where(way == 1, 35, -75) * give))
     move.both("upper_arm", X, np.where(way == 2, -7, 25) * down)
     move.turn("head", Y, np.where(way == 0, -14, np.where(way == 1, 14, 0)) * tilt / 90)

@@ -1,4 +1,4 @@
-"""Find out what kind of clip a file is, and read it."""
+"""Loads a clip file of any known format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAX_BYTES = 256 << 20
 
 
 def load(path: Path) -> Clip:
-    """Read a clip, its kind told by its name: .bvh, else DeepMimic's JSON (.txt, .json).
+    """Read a clip; its suffix decides the format: .bvh, or .txt and .json of DeepMimic.
 
     Raises:
-        NoInputError: it cannot be read. DataError: it is not a clip. ConfigError: unknown kind.
+        NoInputError: it cannot be read. DataError: it is no clip. ConfigError: unknown suffix.
     """
     if path.suffix.lower() not in (".bvh", ".txt", ".json"):
         raise ConfigError(f"{path}: clips are .bvh files, or .txt and .json ones of DeepMimic")
@@ -33,7 +33,7 @@ def load(path: Path) -> Clip:
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, _changed_ns: int, _size: int) -> Clip:
-    """Once for all cameras of a scene; anew when the file has changed."""
+    """Parse once for all cameras of a scene, and again after the file has changed."""
     text = path.read_text("utf-8")
     read = bvh_body.read if path.suffix.lower() == ".bvh" else deepmimic.read
     return read(text, str(path))

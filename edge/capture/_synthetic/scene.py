@@ -1,7 +1,7 @@
-"""A scene of people with exact ground truth: what a camera sees of whom at a frame's time.
+"""A scene of people as one camera sees it, with exact ground truth for each frame.
 
-Needs no picture: trackers, smoothers and rules are tested with `Scene.poses` alone. The same seed
-and index give the same people in every view, to the last bit.
+`Scene.poses` draws no image, so tests of trackers, smoothers and rules can use it alone. The same
+seed and index give bit-identical people in every view.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from edge.errors import ConfigError
 from edge.structures import Poses
 
 SKELETON = "wholebody133"
-_DEEP_M = 2.4  # walkers pass this far behind the middle, see People
+_DEEP_M = 2.4  # largest distance of a lane behind the middle of the scene, see People
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a scene is made of; all its views share it."""
+    """The settings of a scene, shared by all its views."""
 
     people: int = 3
-    motion: str = "walk"  # names of MOTIONS with commas: dealt out to the people in turn
+    motion: str = "walk"  # comma-separated names of MOTIONS, assigned to the people in turn
     seed: int = 1
     rate_hz: float = 30.0
-    event_s: float = 2.0  # when the first of those who fall begins to
-    distance_m: float = 0.0  # of the cameras; 0 = as near as all people fit in
-    height_m: float = 2.0  # of the cameras
-    angle_deg: float = 60.0  # of their view, from left to right
+    event_s: float = 2.0  # when the first person starts a motion that happens once
+    distance_m: float = 0.0  # of the cameras from the middle; 0 = all people fit in
+    height_m: float = 2.0  # of the cameras above the floor
+    angle_deg: float = 60.0  # horizontal field of view
     clip: Optional[Motion] = field(default=None, compare=False)  # instead of `motion`
-    clip_name: str = ""  # tells clips apart
+    clip_name: str = ""  # part of equality, instead of `clip`
 
     @property
     def away_m(self) -> float:
-        """How far the cameras are from the middle."""
+        """Distance of the cameras from the middle of the scene, in m."""
         return self.distance_m or 4.6 * max(1.0, (self.people / 6) ** 0.5)
 
     def motions(self) -> List[Motion]:
-        """One per person.
+        """The motion of each person.
 
         Raises:
-            ConfigError: a name that is no motion; lists those there are.
+            ConfigError: an unknown motion; lists the known ones.
         """
         if self.clip is not None:
             return [self.clip] * self.people
@@ -61,27 +61,27 @@ class Setup:
 
 @dataclass(frozen=True)
 class Seen:
-    """People in view at one frame; N of them."""
+    """The N people in view in one frame."""
 
     index: int
-    cast: Cast  # of all, not only those in view
-    who: np.ndarray  # [N] i64 places in the cast
+    cast: Cast  # of all people, not only those in view
+    who: np.ndarray  # [N] i64 rows of the cast
     bodies: Bodies  # in camera coordinates, m
     keypoints: np.ndarray  # [N,133,2] px
     starts: np.ndarray  # [N,S,2] px of the solids
     ends: np.ndarray  # [N,S,2] px
     radii: np.ndarray  # [N,S,2] px
-    boxes: np.ndarray  # [N,4] f32 px, within the picture
+    boxes: np.ndarray  # [N,4] f32 px, clipped to the picture
 
 
 class Scene:
     """One camera's view of a setup.
 
     Args:
-        setup: the people.
+        setup: the people and the cameras.
         width: px.
         height: px.
-        view: 0..3, which of four cameras around the scene.
+        view: 0..3, one of four cameras around the scene.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Scene:
     def poses(self, index: int, skeleton: str = SKELETON) -> Poses:
         """Ground truth of a frame.
 
-        Scores are 1 for a keypoint in sight, 0.5 for one that is hidden by a body (its place is
-        exact all the same), 0 for one outside the picture. Boxes enclose the drawn body, cut at
-        the picture's edge. People of whom no keypoint is in the picture are left out.
+        The score of a keypoint is 1 if visible, 0.5 if a body hides it (its place is still exact),
+        0 outside the picture. Boxes enclose the drawn body, clipped to the picture. People without
+        a keypoint in the picture are left out.
 
         Returns:
-            New arrays. ids are the people's numbers: whoever comes back is a new one.
+            New arrays. ids are the people's numbers; a replaced person's number is not used again.
         """
         seen = self.see(index)
         scores = np.ones(seen.keypoints.shape[:2], np.float32)
@@ -116,22 +116,22 @@ class Scene:
         return skeletons.convert_poses(truth, skeleton)
 
     def joints(self, index: int) -> np.ndarray:
-        """[N,133,3] metres in the world (x right, y away, z up), people as in `poses`."""
+        """[N,133,3] m in the world (x right, y away, z up); the same people as in `poses`."""
         seen = self.see(index)
         out: np.ndarray = seen.bodies.keypoints @ self.camera.rotation + self.camera.position
         return out
 
     def onset_s(self, number: int) -> float:
-        """When the person of that number begins what happens once (a fall), in scene time.
+        """When a person starts the motion that happens once (a fall), in scene time.
 
         Raises:
-            KeyError: there is nobody of that number at the start.
+            KeyError: nobody has this number at the start.
         """
         first = self._people.at(0.0).traits
         return {t.number: t.onset_s for t in first}[number]
 
     def see(self, index: int) -> Seen:
-        """People in view; borrowed, the same object until another index is asked for."""
+        """The people in view in frame `index`; borrowed until the next call with another index."""
         if self._last is None or self._last.index != index:
             self._last = self._look(index)
         return self._last
@@ -151,7 +151,7 @@ class Scene:
         return Seen(index, cast, who, bodies, keypoints, starts, ends, radii, boxes)
 
     def _bodies(self, cast: Cast) -> Bodies:
-        """Everybody in the world; people who move alike are computed together."""
+        """The bodies of all people in the world; one computation per motion."""
         motions, n = self._people.motions, len(cast.traits)
         frames, lift = np.zeros((n, 15, 3, 3)), np.zeros(n)
         travel, curl = np.zeros((n, 2)), np.zeros((n, 2))
@@ -175,10 +175,12 @@ class Scene:
         return np.all((px >= -0.5) & (px < edge), axis=-1)
 
     def _hidden(self, seen: Seen) -> np.ndarray:
-        """[N,133] whether a keypoint is behind any body, its own too."""
+        """[N,133] whether any body, its own included, hides a keypoint."""
         bodies, cover = seen.bodies, COVER * seen.bodies.stature[:, None]
         out = np.zeros(seen.keypoints.shape[:2], bool)
-        for i, near in enumerate(_overlaps(seen.boxes)):  # who is elsewhere hides nothing
+        for i, near in enumerate(
+            _overlaps(seen.boxes)
+        ):  # only bodies with overlapping boxes can hide it
             solids = (
                 bodies.starts[near].reshape(-1, 3),
                 bodies.ends[near].reshape(-1, 3),
@@ -198,7 +200,7 @@ class Scene:
 
 
 def _overlaps(boxes: np.ndarray) -> np.ndarray:
-    """[N,N] whether two boxes touch; each touches itself."""
+    """[N,N] whether two boxes overlap; each overlaps itself."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     return np.all((low <= boxes[None, :, 2:]) & (high >= boxes[None, :, :2]), axis=-1)
 

@@ -1,4 +1,4 @@
-"""What a kernel camera can do without a copy: asked of its driver, nothing is started."""
+"""Asks a V4L2 driver, without starting the camera, how its frames can be read."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import errno
 
 from edge.capture._v4l2 import calls, raw
 from edge.capture._v4l2.calls import Io
-from edge.capture._v4l2.format import KINDS
+from edge.capture._v4l2.request import PIXEL_LAYOUTS
 
-_MOST = 64  # formats listed; more is a broken driver
+_MAX_FORMATS = 64  # a driver that lists more is broken
 
 
 def frame_memory(device: str, io: Io) -> str:
-    """In words, how frames of a camera can come into the loop.
+    """How frames of a camera can come into the ring, in words for `edge doctor`.
 
     Args:
         device: such as /dev/video0.
-        io: the way to the kernel.
+        io: the system calls.
 
     Raises:
         OSError: the driver does not answer.
@@ -36,21 +36,21 @@ def _kind(io: Io, fd: int) -> str:
         abilities = calls.buffer_abilities(io, fd)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            return "is in use; its metrics tell frame_memory"
+            return "is in use; see frame_memory in its metrics"
         raise
     if abilities & raw.CAN_USERPTR:
         return "userptr, zero copy"
-    return "dmabuf where the GPU takes it, else mmap with one copy" if abilities else "not told"
+    return "dmabuf if the GPU accepts it, else mmap with one copy" if abilities else "unknown"
 
 
 def _formats(io: Io, fd: int) -> str:
     names = []
-    for index in range(_MOST):
+    for index in range(_MAX_FORMATS):
         number = calls.enumerate_format(io, fd, index)
         if number is None:
             break
         names.append(raw.letters(number))
-    plain = [n for n in names if n in KINDS and KINDS[n].layout]
+    plain = [n for n in names if n in PIXEL_LAYOUTS and PIXEL_LAYOUTS[n].layout]
     if not plain:
         return f"{', '.join(names) or 'no format'}: converted, one copy"
     return f"{', '.join(plain)} with layout=raw"

@@ -1,4 +1,4 @@
-"""What the kernel's error numbers mean for a camera, and what to do about each."""
+"""The meaning of the kernel's error numbers for a camera, and the fix for each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FOUND: Dict[int, Tuple[Type[EdgeError], str]] = {
     errno.ENOENT: (NoInputError, "no such camera; is it plugged in? see: ls /dev/video*"),
     errno.EACCES: (
         NoInputError,
-        "not allowed to open it; add the user to group video: sudo usermod -aG video USER",
+        "no permission to open it; add the user to group video: sudo usermod -aG video USER",
     ),
-    errno.EPERM: (NoInputError, "not allowed to use it; add the user to group video"),
+    errno.EPERM: (NoInputError, "no permission to use it; add the user to group video"),
     errno.EISDIR: (NoInputError, "is a folder, not a camera"),
     errno.ENOTTY: (NoInputError, "is not a camera"),
     errno.EBUSY: (TempError, "another program is using it; see: fuser -v DEVICE"),
@@ -32,12 +32,12 @@ _FOUND: Dict[int, Tuple[Type[EdgeError], str]] = {
 
 
 def explain(device: str, doing: str, error: OSError) -> EdgeError:
-    """Our error for the kernel's: one line with the device, the cause and the fix.
+    """The EdgeError for a kernel error: one line with device, cause and fix.
 
     Args:
         device: its path.
-        doing: what was tried, as "set the picture format".
-        error: as the kernel gave it.
+        doing: the failed action, such as "set the picture format".
+        error: from the kernel.
     """
     kind, text = _FOUND.get(error.errno or 0, (TempError, ""))
     if not text:
@@ -47,10 +47,11 @@ def explain(device: str, doing: str, error: OSError) -> EdgeError:
 
 @contextlib.contextmanager
 def explained(device: str, doing: str) -> Iterator[None]:
-    """Turn OSError inside into ours.
+    """Turn an OSError inside into an EdgeError.
 
     Raises:
-        NoInputError: it is not there, not ours to use or no camera. TempError: it may pass.
+        NoInputError: the device is missing, not permitted or no camera.
+        TempError: another error, which may pass.
     """
     try:
         yield

@@ -1,148 +1,110 @@
-"""Which picture a camera is asked for, and what it then gives."""
+"""Negotiates format, size and frame rate with a V4L2 driver."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from edge.capture._v4l2 import calls, raw
 from edge.capture._v4l2.calls import Io
+from edge.capture._v4l2.request import PIXEL_LAYOUTS, ZERO_COPY, V4l2Request
 from edge.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
 
-class Kind(NamedTuple):
-    """How a pixel format lies in memory; what `edge.structures.Frame` calls it, "" = cannot."""
-
-    layout: str
-    row_bytes: int  # bytes of one row per pixel of width; 0 = compressed
-    rows: float  # rows in memory per row of the picture
-
-
-# In order of liking: nothing to convert, cheap to convert, one plane of grey, to be decompressed.
-# Grey comes behind MJPG because the networks want colour.
-KINDS: Dict[str, Kind] = {
-    "BGR3": Kind("bgr", 3, 1),
-    "NV12": Kind("nv12", 1, 1.5),
-    "YUYV": Kind("yuyv", 2, 1),
-    "UYVY": Kind("", 2, 1),
-    "RGB3": Kind("rgb", 3, 1),
-    "MJPG": Kind("", 0, 1),
-    "JPEG": Kind("", 0, 1),
-    "GREY": Kind("gray", 1, 1),
-}
-_IN_PAIRS = ("NV12", "YUYV", "UYVY")  # pixels that share their colour
-ZERO_COPY = ("userptr", "dmabuf")  # memory that nothing is converted into
-_MOST = 64  # formats or intervals listed by a device; more is a broken driver
+_IN_PAIRS = ("NV12", "YUYV", "UYVY")  # neighbouring pixels share their colour
+_MAX_LISTED = 64  # formats or intervals; a driver that lists more is broken
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the address asks for."""
+class PictureFormat:
+    """The format of the camera's frames."""
 
-    device: str
-    width: int = 1280  # px
-    height: int = 720  # px
-    rate_hz: float = 30.0
-    format: str = "auto"  # or one of KINDS
-    memory: str = "auto"  # or mmap, userptr, dmabuf
-    layout: str = "auto"  # raw = as the camera gives it; auto = raw if a GPU reads it, else bgr
-
-    def direct(self, name: str) -> bool:
-        """Whether a camera's bytes of that format are a frame as they are."""
-        return bool(KINDS[name].layout) if self.layout == "raw" else name == "BGR3"
-
-    def usable(self, name: str) -> bool:
-        """Whether that format can be turned into the frame that is wanted."""
-        if name not in KINDS or self.format not in ("auto", name):
-            return False
-        return self.direct(name) or (self.layout != "raw" and self.memory not in ZERO_COPY)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What the camera gives."""
-
-    format: str  # one of KINDS
+    format: str  # one of PIXEL_LAYOUTS
     width: int  # px
     height: int  # px
     stride: int  # bytes from one row to the next, 0 = compressed
-    size_bytes: int  # of the buffer a driver wants
+    size_bytes: int  # of a buffer, as the driver needs it
     rate_hz: float
 
     @property
     def rows(self) -> int:
-        """Rows in memory, chroma included."""
-        return int(self.height * KINDS[self.format].rows)
+        """Rows in memory, including chroma."""
+        return int(self.height * PIXEL_LAYOUTS[self.format].rows)
 
     @property
     def least_bytes(self) -> int:
-        """Fewer bytes than this are not a whole picture."""
-        row = self.width * KINDS[self.format].row_bytes
+        """The least bytes of a complete frame."""
+        row = self.width * PIXEL_LAYOUTS[self.format].row_bytes
         return self.stride * (self.rows - 1) + row if self.stride else 4
 
 
-def agree(io: Io, fd: int, wish: Wish, max_megapixels: float) -> Picture:
-    """Choose a format, set it, and see what the driver made of it.
+def negotiate(io: Io, fd: int, request: V4l2Request, max_megapixels: float) -> PictureFormat:
+    """Choose a format, set it, and return what the driver chose.
 
     Raises:
-        ConfigError: no format of the camera can be used. DataError: its answer makes no sense or
-            is too large. OSError: as the kernel gives it.
+        ConfigError: no format of the camera can be used.
+        DataError: the driver's answer is invalid, or the size too large.
+        OSError: from the kernel.
     """
-    name = _choose(io, fd, wish)
-    pix = calls.set_format(io, fd, raw.fourcc(name), wish.width, wish.height)
-    picture = _picture(wish, name, pix)
+    name = _choose(io, fd, request)
+    pix = calls.set_format(io, fd, raw.fourcc(name), request.width, request.height)
+    picture = _picture(request, name, pix)
     if picture.width * picture.height > max_megapixels * 1e6:
         raise DataError(
-            f"{wish.device}: its picture of {picture.width}x{picture.height} is larger than "
+            f"{request.device}: its picture of {picture.width}x{picture.height} is larger than "
             f"capture.max_megapixels = {max_megapixels:g}"
         )
-    if (picture.width, picture.height) != (wish.width, wish.height):
+    if (picture.width, picture.height) != (request.width, request.height):
         log.warning(
             "%s: asked for %dx%d, the camera gives %dx%d",
-            wish.device,
-            wish.width,
-            wish.height,
+            request.device,
+            request.width,
+            request.height,
             picture.width,
             picture.height,
         )
-    rate_hz = calls.set_interval(io, fd, wish.rate_hz)
+    rate_hz = calls.set_interval(io, fd, request.rate_hz)
     return replace(picture, rate_hz=rate_hz) if rate_hz else picture
 
 
-def _picture(wish: Wish, name: str, pix: raw.PixelFormat) -> Picture:
-    device = wish.device
+def _picture(request: V4l2Request, name: str, pix: raw.PixelFormat) -> PictureFormat:
+    device = request.device
     given = raw.letters(pix.pixelformat)
     if given != name:
-        raise DataError(f"{device}: asked for {name}, the driver switched to {given}; use another")
-    row = pix.width * KINDS[name].row_bytes
+        raise DataError(
+            f"{device}: asked for {name}, the driver switched to {given}; use another format"
+        )
+    row = pix.width * PIXEL_LAYOUTS[name].row_bytes
     stride = max(int(pix.bytesperline), row) if row else 0
-    # Some drivers leave the sizes empty; the rows then lie close together.
-    plain = int(stride * pix.height * KINDS[name].rows)
+    # Some drivers leave the sizes empty; their rows then have no padding.
+    plain = int(stride * pix.height * PIXEL_LAYOUTS[name].rows)
     if not pix.width or not pix.height or (not row and not pix.sizeimage):
         raise DataError(f"{device}: the driver gives an empty picture {pix.width}x{pix.height}")
     if name in _IN_PAIRS and (pix.width % 2 or (name == "NV12" and pix.height % 2)):
         raise DataError(f"{device}: {name} cannot have the odd size {pix.width}x{pix.height}")
-    return Picture(name, pix.width, pix.height, stride, max(pix.sizeimage, plain), wish.rate_hz)
+    return PictureFormat(
+        name, pix.width, pix.height, stride, max(pix.sizeimage, plain), request.rate_hz
+    )
 
 
-def _choose(io: Io, fd: int, wish: Wish) -> str:
-    """The format nearest to the wish: size first, then rate, then the least work."""
+def _choose(io: Io, fd: int, request: V4l2Request) -> str:
+    """The format nearest to the request: by size, then by rate, then by preference."""
     offered = _offered(io, fd)
     ranked = [
-        (_miss(io, fd, wish, name), i, name)
-        for i, name in enumerate(KINDS)
-        if name in offered and wish.usable(name)
+        (_distance(io, fd, request, name), i, name)
+        for i, name in enumerate(PIXEL_LAYOUTS)
+        if name in offered and request.usable(name)
     ]
     if not ranked:
-        raise ConfigError(_nothing(wish, offered))
+        raise ConfigError(_no_format(request, offered))
     return min(ranked)[2]
 
 
 def _offered(io: Io, fd: int) -> List[str]:
-    found = (calls.enumerate_format(io, fd, i) for i in range(_MOST))
+    found = (calls.enumerate_format(io, fd, i) for i in range(_MAX_LISTED))
     names: List[str] = []
     for number in found:
         if number is None:
@@ -151,16 +113,16 @@ def _offered(io: Io, fd: int) -> List[str]:
     return names
 
 
-def _miss(io: Io, fd: int, wish: Wish, name: str) -> Tuple[int, float]:
-    """How far a format is from the wish: pixels of size, then frames per second too few."""
+def _distance(io: Io, fd: int, request: V4l2Request, name: str) -> Tuple[int, float]:
+    """How far a format is from the request: px of width and height, then missing Hz."""
     number = raw.fourcc(name)
-    pix = calls.try_format(io, fd, number, wish.width, wish.height)
-    if pix is None:  # the driver does not say: take it for able
+    pix = calls.try_format(io, fd, number, request.width, request.height)
+    if pix is None:  # the driver cannot say: assume that it can
         return 0, 0.0
-    size = abs(pix.width - wish.width) + abs(pix.height - wish.height)
+    size = abs(pix.width - request.width) + abs(pix.height - request.height)
     rate_hz = _best_rate_hz(io, fd, number, pix.width, pix.height)
-    # 29.97 frames per second are what is meant by 30.
-    few = 0.0 if rate_hz is None or rate_hz >= 0.99 * wish.rate_hz else wish.rate_hz - rate_hz
+    # A request for 30 also means 29.97 frames per second.
+    few = 0.0 if rate_hz is None or rate_hz >= 0.99 * request.rate_hz else request.rate_hz - rate_hz
     return size, few
 
 
@@ -169,7 +131,7 @@ def _best_rate_hz(io: Io, fd: int, number: int, width: int, height: int) -> Opti
 
 
 def _rates_hz(io: Io, fd: int, number: int, width: int, height: int) -> Iterator[float]:
-    for index in range(_MOST):
+    for index in range(_MAX_LISTED):
         interval = calls.enumerate_interval(io, fd, index, number, width, height)
         if interval is None:
             return
@@ -181,16 +143,16 @@ def _rates_hz(io: Io, fd: int, number: int, width: int, height: int) -> Iterator
             return
 
 
-def _nothing(wish: Wish, offered: List[str]) -> str:
+def _no_format(request: V4l2Request, offered: List[str]) -> str:
     there = ", ".join(offered) or "none"
-    if wish.memory in ZERO_COPY:
-        fix = f"memory={wish.memory} needs one that is not converted: BGR3, or layout=raw; "
+    if request.memory in ZERO_COPY:
+        fix = f"memory={request.memory} needs a format without conversion: BGR3, or layout=raw; "
         fix += "or memory=auto"
-    elif wish.layout == "raw":
-        fix = "layout=raw needs " + ", ".join(n for n, k in KINDS.items() if k.layout)
-    elif wish.format == "auto":
-        fix = f"known are {', '.join(KINDS)}; a raw sensor of the board is opened by csi://"
+    elif request.layout == "raw":
+        fix = "layout=raw needs " + ", ".join(n for n, k in PIXEL_LAYOUTS.items() if k.layout)
+    elif request.format == "auto":
+        fix = f"known are {', '.join(PIXEL_LAYOUTS)}; use csi:// for a raw sensor on the board"
     else:
         fix = "use format=auto"
-    what = "format we can use" if wish.format == "auto" else wish.format
-    return f"{wish.device}: the camera offers no {what} (it has {there}); {fix}"
+    what = "format we can use" if request.format == "auto" else request.format
+    return f"{request.device}: the camera offers no {what} (it has {there}); {fix}"

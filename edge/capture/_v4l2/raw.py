@@ -1,7 +1,7 @@
-"""The kernel's video capture interface as bytes: structures, ioctl numbers, flags.
+"""Structures, ioctl numbers and flags of the kernel's video capture interface.
 
-Facts of Linux `include/uapi/linux/videodev2.h`, for machines with 64-bit pointers and longs
-(aarch64, x86-64); the tests compare sizes, offsets and numbers with those a C compiler gives.
+From Linux `include/uapi/linux/videodev2.h`, for machines with 64-bit pointers and longs (aarch64,
+x86-64). The tests compare sizes, offsets and numbers with those of a C compiler.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _U8, _U32, _S32 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_int32
 
 
 class Capability(ctypes.Structure):
-    """What a device is: v4l2_capability."""
+    """Name and capabilities of a device: v4l2_capability."""
 
     _fields_ = [
         ("driver", ctypes.c_char * 16),
@@ -27,7 +27,7 @@ class Capability(ctypes.Structure):
 
 
 class FormatDescription(ctypes.Structure):
-    """One pixel format a device offers: v4l2_fmtdesc."""
+    """One pixel format of a device: v4l2_fmtdesc."""
 
     _fields_ = [
         ("index", _U32),
@@ -60,7 +60,7 @@ class PixelFormat(ctypes.Structure):
 
 
 class _FormatUnion(ctypes.Union):
-    # A member of the kernel's union holds a pointer: that aligns it to 8 bytes.
+    # A member of the kernel's union holds a pointer, which aligns it to 8 bytes.
     _fields_ = [("pix", PixelFormat), ("raw", _U8 * 200), ("pointer", ctypes.c_void_p)]
 
 
@@ -110,7 +110,7 @@ class _IntervalUnion(ctypes.Union):
 
 
 class FrameInterval(ctypes.Structure):
-    """One frame interval a format has at a size: v4l2_frmivalenum."""
+    """One frame interval of a format at a size: v4l2_frmivalenum."""
 
     _fields_ = [
         ("index", _U32),
@@ -166,7 +166,7 @@ class _PlaceUnion(ctypes.Union):
 
 
 class Buffer(ctypes.Structure):
-    """One frame buffer on its way: v4l2_buffer."""
+    """One frame buffer: v4l2_buffer."""
 
     _fields_ = [
         ("index", _U32),
@@ -225,7 +225,7 @@ TRY_FMT = _both(64, Format)
 ENUM_FRAMEINTERVALS = _both(75, FrameInterval)
 
 VIDEO_CAPTURE = 1  # stream type: single-planar capture
-MMAP, USERPTR = 1, 2  # memory kinds
+MMAP, USERPTR = 1, 2  # memory types
 CAN_USERPTR = 2  # of RequestBuffers.capabilities
 FIELD_ANY = 0
 INTERVAL_DISCRETE = 1

@@ -95,7 +95,7 @@ def board(monkeypatch: Any, tmp_path: Any, capture: Any) -> Iterator[Board]:
 def open_started(board: Board) -> Any:
     """The camera runs from the first read on, which then waits."""
     source = open_source(URI, OPTIONS)
-    source._keep(source._in_place(board.ring))
+    source._use(source._in_place(board.ring))
     return source
 
 
@@ -313,8 +313,8 @@ def test_the_pipeline_on_the_board() -> None:
         "video/x-raw(memory:NVMM),format=YUY2 ! "
         "appsink drop=true max-buffers=1 sync=false name=edge"
     )
-    wish = csi.read_wish(parse("csi://0?flip=90"), OPTIONS)
-    assert wish.size == (1080, 1920)
+    request = csi.read_request(parse("csi://0?flip=90"), OPTIONS)
+    assert request.size == (1080, 1920)
 
 
 def test_structures_are_as_large_as_the_headers() -> None:

@@ -10,15 +10,15 @@ from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, open_source, parse
 from edge.capture._gstreamer import csi
-from edge.capture.csi import read_wish
+from edge.capture.csi import read_request
 from edge.errors import ConfigError, TempError, UnavailableError
 
 OPTIONS = CaptureOptions()
 
 
 def text(uri: str) -> str:
-    wish = read_wish(parse(uri), OPTIONS)
-    return csi(*wish.mode, layout="bgr" if wish.layout == "auto" else wish.layout)
+    request = read_request(parse(uri), OPTIONS)
+    return csi(*request.mode, layout="bgr" if request.layout == "auto" else request.layout)
 
 
 def test_pipelines_are_these() -> None:

@@ -13,7 +13,7 @@ import pytest
 from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, _gstreamer, open_source, parse
-from edge.capture._rtsp_probe import why
+from edge.capture._rtsp_probe import failure_reason
 from edge.capture.rtsp import strip_options, with_transport
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
 
@@ -260,7 +260,7 @@ def test_reason_of_a_server_without_tls() -> None:
                 link.sendall(b"RTSP/1.0 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
-        told = why(f"rtsps://127.0.0.1:{server.getsockname()[1]}/live", 5)
+        told = failure_reason(f"rtsps://127.0.0.1:{server.getsockname()[1]}/live", 5)
     assert "does not speak TLS" in told
 
 

@@ -14,7 +14,7 @@ from edge.capture._memory import PlainMemory
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2 import calls
-from edge.capture._v4l2.format import Wish
+from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import NoInputError, TempError
 
@@ -48,8 +48,8 @@ class CountedRing(Ring):
         return len({id(s) for s in self._free}) == len(self._free) == self.count
 
 
-def camera(kernel, options=OPTIONS, **wish):
-    return V4l2(Wish("/dev/video0", *SIZE, **wish), options, kernel)
+def camera(kernel, options=OPTIONS, **request):
+    return V4l2(V4l2Request("/dev/video0", *SIZE, **request), options, kernel)
 
 
 def pictures(count, channels=3, seed=0):
@@ -304,7 +304,7 @@ def test_damaged_frames_are_skipped_and_counted(memory, caplog):
     assert [s[1] for s in seen] == [0, 5, 7]
     for picture, (image, *_) in zip(good, seen):
         np.testing.assert_array_equal(image, picture)
-    assert source.garbage == 5
+    assert source.damaged == 5
     assert len([r for r in caplog.records if "damaged" in r.message]) == 1  # rate-limited
     source.close()
     kernel.assert_clean()
@@ -316,7 +316,7 @@ def test_only_garbage_ends_in_a_time_out():
     ring, source = CountedRing(), camera(kernel, SHORT)
     with pytest.raises(TempError, match="no frame"):
         source.read(ring)
-    assert source.garbage >= 1
+    assert source.damaged >= 1
     source.close()
     kernel.assert_clean()
 
@@ -342,7 +342,7 @@ def test_corrupt_jpegs_are_skipped():
     source = camera(kernel)
     seen = run(source, ring, 2)
     assert [s[1] for s in seen] == [0, 7]
-    assert source.garbage == 6
+    assert source.damaged == 6
     want = cv2.imdecode(np.frombuffer(good, np.uint8), cv2.IMREAD_COLOR)
     for image, *_ in seen:
         np.testing.assert_array_equal(image, want)
@@ -459,7 +459,7 @@ def test_the_kernel_itself():
         ("/dev", "is a folder"),
     ]:
         with pytest.raises(NoInputError, match=words):
-            V4l2(Wish(path), OPTIONS, calls.Io())
+            V4l2(V4l2Request(path), OPTIONS, calls.Io())
 
 
 # -- closing
@@ -476,7 +476,7 @@ def test_close_before_the_first_read_and_twice():
 
 def test_close_wakes_a_read_in_another_thread():
     kernel, ring = FakeKernel(BGR), CountedRing()
-    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(timeout_s=60), kernel)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE), CaptureOptions(timeout_s=60), kernel)
     got = []
     thread = threading.Thread(target=lambda: got.append(source.read(ring)))
     thread.start()
@@ -495,12 +495,12 @@ def test_an_error_that_is_kept_does_not_stop_closing():
     class Broken(Exception):
         pass
 
-    def into(slot, memory, data):
+    def convert(slot, memory, data):
         raise Broken
 
     kernel, ring = FakeKernel(BGR, [frame(pictures(1).tobytes())]), CountedRing()
     source = camera(kernel, memory="mmap")
-    source._convert.into = into
+    source._convert.convert = convert
     with pytest.raises(Broken) as kept:
         source.read(ring)
     source.close()

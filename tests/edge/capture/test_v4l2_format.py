@@ -5,24 +5,24 @@ from fake_kernel import FakeKernel
 
 from edge.capture._source import CaptureOptions, parse
 from edge.capture._v4l2 import calls
-from edge.capture._v4l2.format import Wish
-from edge.capture.v4l2 import V4l2, _wish
+from edge.capture._v4l2.request import V4l2Request, read_request
+from edge.capture.v4l2 import V4l2
 from edge.errors import ConfigError, DataError
 
 HD, VGA = (1280, 720), (640, 480)
 UVC = {"YUYV": {HD: [10, 5], VGA: [30]}, "MJPG": {HD: [30, 15], VGA: [60, 30]}}
 
 
-def opened(formats, options=CaptureOptions(), **wish):  # noqa: B008
+def opened(formats, options=CaptureOptions(), **asked):  # noqa: B008
     kernel = FakeKernel(formats)
-    source = V4l2(Wish("/dev/video0", **wish), options, kernel)
+    source = V4l2(V4l2Request("/dev/video0", **asked), options, kernel)
     source.close()
     kernel.assert_clean()
     return source.picture
 
 
 @pytest.mark.parametrize(
-    ("formats", "wish", "want"),
+    ("formats", "asked", "want"),
     [
         # A USB 2 camera has the bandwidth for raw HD at 10 frames per second only.
         (UVC, {}, ("MJPG", 1280, 720, 30)),
@@ -47,8 +47,8 @@ def opened(formats, options=CaptureOptions(), **wish):  # noqa: B008
         ({"BGR3": {HD: [9]}, "YUYV": {HD: [30]}}, {"memory": "userptr"}, ("BGR3", *HD, 9)),
     ],
 )
-def test_choice(formats, wish, want):
-    picture = opened(formats, **wish)
+def test_choice(formats, asked, want):
+    picture = opened(formats, **asked)
     assert (picture.format, picture.width, picture.height, picture.rate_hz) == want
 
 
@@ -61,7 +61,7 @@ def test_size_that_is_not_there_is_logged_once(caplog):
 
 
 @pytest.mark.parametrize(
-    ("formats", "wish", "words"),
+    ("formats", "asked", "words"),
     [
         (UVC, {"format": "NV12"}, r"offers no NV12 \(it has YUYV, MJPG\); use format=auto"),
         ({"RG10": {HD: [30]}}, {}, r"no format we can use \(it has RG10\).*csi://"),
@@ -69,10 +69,10 @@ def test_size_that_is_not_there_is_logged_once(caplog):
         ({"MJPG": {HD: [30]}}, {"layout": "raw"}, r"layout=raw needs BGR3, NV12, YUYV"),
     ],
 )
-def test_nothing_fits(formats, wish, words):
+def test_nothing_fits(formats, asked, words):
     kernel = FakeKernel(formats)
     with pytest.raises(ConfigError, match=words):
-        V4l2(Wish("/dev/video0", **wish), CaptureOptions(), kernel)
+        V4l2(V4l2Request("/dev/video0", **asked), CaptureOptions(), kernel)
     kernel.assert_clean()
 
 
@@ -80,7 +80,7 @@ def test_no_formats_at_all():
     kernel = FakeKernel(UVC)
     kernel.errors["ENUM_FMT"] = 22  # EINVAL: the list ends here
     with pytest.raises(ConfigError, match="it has none"):
-        V4l2(Wish("/dev/video0"), CaptureOptions(), kernel)
+        V4l2(V4l2Request("/dev/video0"), CaptureOptions(), kernel)
     kernel.assert_clean()
 
 
@@ -102,7 +102,7 @@ def test_driver_answers_nonsense(answer, words):
     kernel = FakeKernel({"YUYV": {VGA: [30]}})
     kernel.answer = answer
     with pytest.raises(DataError, match=words):
-        V4l2(Wish("/dev/video0", *VGA), CaptureOptions(), kernel)
+        V4l2(V4l2Request("/dev/video0", *VGA), CaptureOptions(), kernel)
     kernel.assert_clean()
 
 
@@ -111,21 +111,23 @@ def test_driver_without_sizes_or_settings():
     kernel = FakeKernel({"YUYV": {VGA: [30]}})
     kernel.answer = "YUYV", VGA
     kernel.errors.update(TRY_FMT=25, S_PARM=25, ENUM_FRAMEINTERVALS=25)
-    source = V4l2(Wish("/dev/video0", *VGA), CaptureOptions(), kernel)
+    source = V4l2(V4l2Request("/dev/video0", *VGA), CaptureOptions(), kernel)
     assert (source.picture.stride, source.picture.size_bytes) == (1280, 640 * 480 * 2)
     assert source.picture.rate_hz == 30
     source.close()
 
 
-def wish_of(uri):
-    return _wish(parse(uri))
+def request_of(uri):
+    return read_request(parse(uri))
 
 
 def test_address():
-    want = Wish("/dev/video0", 1280, 720, 30, "auto", "auto", "auto")
-    assert wish_of("v4l2:///dev/video0") == want
+    want = V4l2Request("/dev/video0", 1280, 720, 30, "auto", "auto", "auto")
+    assert request_of("v4l2:///dev/video0") == want
     uri = "v4l2:///dev/v4l/by-id/usb-x?width=640&height=480&fps=7.5&format=MJPG&memory=mmap"
-    assert wish_of(uri) == Wish("/dev/v4l/by-id/usb-x", 640, 480, 7.5, "MJPG", "mmap", "auto")
+    assert request_of(uri) == V4l2Request(
+        "/dev/v4l/by-id/usb-x", 640, 480, 7.5, "MJPG", "mmap", "auto"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_address():
 )
 def test_address_wrong(uri, words):
     with pytest.raises(ConfigError, match=words) as caught:
-        wish_of(uri)
+        request_of(uri)
     assert uri in str(caught.value)
 
 

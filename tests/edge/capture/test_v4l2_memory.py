@@ -15,7 +15,7 @@ from edge.capture import Cameras, Ring
 from edge.capture._memory import PlainMemory
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2 import abilities
-from edge.capture._v4l2.format import Wish
+from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import TempError
 from edge.settings import config
@@ -71,8 +71,8 @@ def pictures(count: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def camera(kernel: FakeKernel, **wish: Any) -> V4l2:
-    return V4l2(Wish("/dev/video0", *SIZE, **wish), CaptureOptions(), kernel)
+def camera(kernel: FakeKernel, **request: Any) -> V4l2:
+    return V4l2(V4l2Request("/dev/video0", *SIZE, **request), CaptureOptions(), kernel)
 
 
 def run(source: V4l2, ring: Ring, sent: np.ndarray) -> List[int]:
@@ -259,7 +259,7 @@ def test_memory_of_another_size_is_given_back() -> None:
         (FakeKernel(YUYV), "userptr, zero copy (YUYV with layout=raw)"),
         (
             FakeKernel({**BGR, "MJPG": {}}, userptr=False),
-            "dmabuf where the GPU takes it, else mmap with one copy (BGR3 with layout=raw)",
+            "dmabuf if the GPU accepts it, else mmap with one copy (BGR3 with layout=raw)",
         ),
         (FakeKernel({"MJPG": {}}), "userptr, zero copy (MJPG: converted, one copy)"),
         (FakeKernel(YUYV, caps=0x00800000), "no camera"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
-from edge.capture._v4l2.format import Wish
+from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 
 SIZE = (64, 48)
@@ -50,9 +50,9 @@ def quarters():
     return yuv, bgr
 
 
-def read(name, data, count=1, padding=0, ring=None, **wish):
+def read(name, data, count=1, padding=0, ring=None, **request):
     kernel = FakeKernel({name: {SIZE: [30]}}, [frame(data)] * count, row_padding=padding)
-    source = V4l2(Wish("/dev/video0", *SIZE, **wish), CaptureOptions(), kernel)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE, **request), CaptureOptions(), kernel)
     ring = ring or Ring(6, True)
     slots = []
     for _ in range(count):
@@ -111,7 +111,7 @@ def test_raw_layouts(name, layout, shape, memory):
 def test_no_frame_is_allocated_in_the_steady_state(name):
     size = (640, 480)
     kernel = FakeKernel({name: {size: [30]}}, [])
-    source = V4l2(Wish("/dev/video0", *size), CaptureOptions(), kernel)
+    source = V4l2(V4l2Request("/dev/video0", *size), CaptureOptions(), kernel)
     ring = Ring(5, True)
     data = frame(bytes(kernel.layout(name, *size)[1]))
     kernel.script = [data] * 20
@@ -146,7 +146,7 @@ def test_a_damaged_jpeg_never_raises(data):
     for _ in range(data.draw(st.integers(1, 4))):
         bad[data.draw(st.integers(2, len(bad) - 3))] = data.draw(st.integers(0, 255))
     kernel = FakeKernel({"MJPG": {SIZE: [30]}}, [frame(bytes(bad)), frame(good)])
-    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), kernel)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE), CaptureOptions(), kernel)
     ring = Ring(4, True)
     assert source.read(ring).image.shape == (SIZE[1], SIZE[0], 3)
     source.close()

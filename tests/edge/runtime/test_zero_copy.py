@@ -20,7 +20,7 @@ from edge.capture._csi.argus import InPlace
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions, Source
-from edge.capture._v4l2.format import Wish
+from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import UnavailableError
 from edge.models._outputs import Outputs
@@ -102,7 +102,7 @@ def test_the_camera_fills_what_the_kernel_reads(board: Board) -> None:
     sent, batch = pictures(6), 3
     driver = FakeKernel({"BGR3": {SIZE: [30]}}, [frame(p.tobytes()) for p in sent])
     ring = Ring(6, True, board.memory)
-    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), driver)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE), CaptureOptions(), driver)
     outputs, device = outputs_of(board.path), board.memory.device
     plain = np.zeros((batch, 3, 8, 8), np.float32)
     before, copies = staged["door"], device.host_copies
@@ -140,7 +140,7 @@ def test_the_kernel_reads_the_drivers_own_buffers(board: Board) -> None:
 
     egl.where = address
     ring = Ring(6, True, board.memory)
-    source = V4l2(Wish("/dev/video0", *SIZE), CaptureOptions(), driver)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE), CaptureOptions(), driver)
     outputs, before = outputs_of(board.path), staged["door"]
     with mock.patch.object(cuda_egl, "_library", egl.libraries().__getitem__):
         for one in frames_of(ring, source, 4):

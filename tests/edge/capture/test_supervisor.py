@@ -13,9 +13,9 @@ import pytest
 from fake_plug import Gate, Plug, plain
 
 from edge.capture import RECORDING, EndOfStream
-from edge.capture._camera import Camera
 from edge.capture._memory import PlainMemory
-from edge.capture._reader import Reader, spread
+from edge.capture._reader import Reader, jitter
+from edge.capture._supervisor import Supervisor
 from edge.errors import (
     ConfigError,
     DataError,
@@ -35,7 +35,7 @@ class Watched:
     """A camera, and the frames that a loop took from it."""
 
     def __init__(self, uri: str, settings: config.Capture = QUICK) -> None:
-        self.camera = Camera(config.Camera(uri, "door"), settings, PlainMemory(), self._wake)
+        self.camera = Supervisor(config.Camera(uri, "door"), settings, PlainMemory(), self._wake)
         self.indexes: List[int] = []
         self.shapes: List[tuple] = []
 
@@ -66,7 +66,7 @@ def watch(fake: Plug):
 
     yield start
     for watched in made:
-        watched.camera.leave()
+        watched.camera.stop()
 
 
 def recording(fake: Plug) -> None:
@@ -77,7 +77,7 @@ def test_recording_gives_every_frame_and_ends(fake: Plug, watch, eventually: Eve
     recording(fake)
     fake.scripts["x"] = [[plain(i) for i in range(20)]]
     watched = watch("fake://x")
-    eventually(lambda: watched.camera.over)
+    eventually(lambda: watched.camera.finished)
     state = watched.camera.state()
     assert watched.indexes == list(range(20))
     assert (state.state, state.detail, state.frames, state.dropped) == ("ended", "", 20, 0)
@@ -137,7 +137,7 @@ def test_camera_that_is_not_there_yet_keeps_starting(
     eventually(lambda: fake.opened >= 12)
     assert watched.state == "starting"
     assert watched.detail == "/dev/video7: no such camera; trying again"
-    assert not watched.camera.over
+    assert not watched.camera.finished
     assert watched.camera.error is None
 
 
@@ -196,16 +196,16 @@ def test_waits_double_up_to_the_limit_and_start_over_after_good_times(
     ]
     watch("fake://x", config.Capture(backoff_max_s=0.3))
     eventually(gate.reached.is_set)
-    assert [w / spread("door") for w in waits] == pytest.approx([0.05, 0.1, 0.2, 0.3, 0.3])
+    assert [w / jitter("door") for w in waits] == pytest.approx([0.05, 0.1, 0.2, 0.3, 0.3])
     time.sleep(0.35)  # longer than the last wait: good times
     gate.open()
     eventually(lambda: len(waits) == 7)
-    assert [w / spread("door") for w in waits[5:]] == pytest.approx([0.05, 0.1])
+    assert [w / jitter("door") for w in waits[5:]] == pytest.approx([0.05, 0.1])
 
 
 def test_spread_is_the_same_for_ever_and_differs_by_name() -> None:
-    found = [spread(f"cam{i}") for i in range(64)]
-    assert found == [spread(f"cam{i}") for i in range(64)]
+    found = [jitter(f"cam{i}") for i in range(64)]
+    assert found == [jitter(f"cam{i}") for i in range(64)]
     assert min(found) >= 0.75
     assert max(found) <= 1.25
     assert len(set(found)) > 50
@@ -281,14 +281,16 @@ def test_recording_is_not_stalled_while_the_loop_is_slow(
     recording(fake)
     fake.scripts["x"] = [[plain(i) for i in range(3)]]
     settings = config.Capture(stall_s=0.05)
-    camera = Camera(config.Camera("fake://x", "door"), settings, PlainMemory())
+    camera = Supervisor(config.Camera("fake://x", "door"), settings, PlainMemory())
     camera.start()
     eventually(lambda: camera.ring.has_frame and camera.ring.resting)
-    due_ns = camera.due_ns()
+    deadline_ns = camera.deadline_ns()
     states = set()
-    eventually(lambda: states.add(camera.state().state) or camera.due_ns() > due_ns + 0.5e9)
+    eventually(
+        lambda: states.add(camera.state().state) or camera.deadline_ns() > deadline_ns + 0.5e9
+    )
     assert states == {"ok"}
-    camera.leave()
+    camera.stop()
     camera.join(5)
 
 
@@ -314,10 +316,10 @@ def test_close_leaves_a_hung_driver_behind_and_says_so(
 ) -> None:
     gate = Gate()
     fake.scripts["x"] = [[plain(1), gate]]
-    camera = Camera(config.Camera("fake://x", "door"), config.Capture(), PlainMemory())
+    camera = Supervisor(config.Camera("fake://x", "door"), config.Capture(), PlainMemory())
     camera.start()
     eventually(gate.reached.is_set)
-    camera.leave()
+    camera.stop()
     camera.join(0.1)
     assert "its driver does not answer; its thread is left behind" in caplog.text
     gate.open()
@@ -329,12 +331,12 @@ def test_pause_before_the_next_try_is_cut_short_by_close(
 ) -> None:
     fake.scripts["x"] = [TempError("x: gone")]
     settings = config.Capture(backoff_max_s=600)
-    camera = Camera(config.Camera("fake://x", "door"), settings, PlainMemory())
+    camera = Supervisor(config.Camera("fake://x", "door"), settings, PlainMemory())
     pause = Reader._pause
     monkeypatch.setattr(Reader, "_pause", lambda self, error, wait_s: pause(self, error, 600))
     camera.start()
     eventually(lambda: "trying again" in camera.state().detail)
-    camera.leave()
+    camera.stop()
     camera.join(20)
     assert not camera._reader.is_alive()
 
