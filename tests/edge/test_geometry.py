@@ -104,6 +104,21 @@ def test_suppression_in_blocks_is_plain_greedy_suppression(count: int) -> None:
     assert g.nms(boxes, scores, 0.4).tolist() == slow_nms(boxes, scores, 0.4)
 
 
+def test_a_box_is_suppressed_above_max_iou() -> None:
+    boxes = np.array([[0, 0, 3, 1], [1, 0, 4, 1]], np.float32)
+    assert g.iou(boxes[:1], boxes[1:]) == 0.5
+    scores = np.array([0.9, 0.8], np.float32)
+    assert g.nms(boxes, scores, 0.5).tolist() == [0, 1]
+    assert g.nms(boxes, scores, 0.49).tolist() == [0]
+
+
+def test_keypoints_above_min_score_make_the_box() -> None:
+    keypoints = np.array([[[1, 2], [5, 9], [50, 90]]], np.float32)
+    scores = np.array([[0.75, 0.75, 0.5]], np.float32)
+    assert g.boxes_of(keypoints, scores, 0.5).tolist() == [[1, 2, 5, 9]]
+    assert g.boxes_of(keypoints, scores, 0.25).tolist() == [[1, 2, 50, 90]]
+
+
 @given(some_boxes(), some_boxes())
 def test_iou_is_symmetric_and_between_0_and_1(a: np.ndarray, b: np.ndarray) -> None:
     overlap = g.iou(a, b)

@@ -5,7 +5,7 @@ tree, so that the work tree stays as it is even if this program is killed. A mut
 where one of its tests fails, and `survived` where none does: then a test is missing.
 
 The mutants stand in `tests/mutants/*.toml`. Exit code: 0 every mutant was killed, or is marked as
-equivalent and survived; 1 otherwise; 78 a file of the list cannot be read.
+equivalent and survived; 1 otherwise; 78 a file of the list cannot be read; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIST = "tests/mutants"
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 Outcomes = Dict[str, Outcome]
 
 
@@ -122,4 +123,7 @@ def summary(outcomes: Outcomes) -> str:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

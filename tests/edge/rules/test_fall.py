@@ -85,6 +85,18 @@ def test_two_falls_are_two_events():
     assert watch(script) == ["fall", "recover", "fall"]
 
 
+def test_getting_up_is_told_when_it_has_lasted_for_recover_s():
+    script = [*FALLS["forward"], ("floor", 1.0, 0.2, smooth), ("stand", 1.5, 5, smooth)]
+
+    def told_s(recover_s):
+        events = told(fall.build(fall.Options(recover_s=recover_s)), act(script))
+        assert [e.data["action"] for e in events] == ["fall", "recover"]
+        return events[1].t_ns * 1e-9
+
+    assert told_s(3.0) - told_s(0.0) == pytest.approx(3.0, abs=0.1)
+    assert watch([*FALLS["forward"], ("stand", 1.0, 0.5, smooth)], {"recover_s": 3.0}) == ["fall"]
+
+
 def test_another_number_while_falling():
     """The tracker loses the faller for a moment and gives a new id: it is still the same fall."""
     for seed in range(3):
