@@ -8,12 +8,14 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "edge/__init__.py").read_text()).group(1)
 
-# Ranges, because JetPack 5 (Python 3.8) stops at NumPy 1.24, paho 2.1 and ONNX Runtime 1.19.
+# Ranges, because JetPack 5 (Python 3.8) stops at NumPy 1.24, paho 2.1, ONNX Runtime 1.19 and
+# tomlkit 0.13.
 DEVICE = [
     "numpy>=1.23,<3",
     "paho-mqtt>=2.0,<3",
     "cbor2>=5.6,<7",
     "cryptography>=41",
+    "tomlkit>=0.13,<1",
     'tomli>=2.0; python_version < "3.11"',
 ]
 # JetPack brings its own OpenCV; everywhere else the build without a window system.

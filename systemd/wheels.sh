@@ -50,8 +50,8 @@ for version; do
     3.11 | 3.12) set -- 'numpy<2' ;;
     *) set -- 'numpy<3' ;;
   esac
-  fetch "$version" "$@" 'cryptography>=41' 'cbor2>=5.6,<7' 'paho-mqtt>=2,<3' orjson \
-    'onnxruntime>=1.16,<2' flatbuffers protobuf packaging cffi pycparser pip
+  fetch "$version" "$@" 'cryptography>=41' 'cbor2>=5.6,<7' 'paho-mqtt>=2,<3' 'tomlkit>=0.13,<1' \
+    orjson 'onnxruntime>=1.16,<2' flatbuffers protobuf packaging cffi pycparser pip
 done
 
 rm -rf build "$folder"/edge_pose-*.whl

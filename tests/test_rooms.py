@@ -69,6 +69,7 @@ ONE_PLACE = {
     ),
     "gi": ("edge/capture/",),
     "jtop": ("edge/telemetry/jtop.py",),
+    "tomlkit": ("edge/settings/toml_edit.py",),
 }
 PURE = (
     "edge/people/",

@@ -14,17 +14,17 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from edge import publish
 from edge.durable import save
-from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
+from edge.errors import ConfigError, DataError, NoInputError, TempError
 from edge.keys.own_key import certificate_problem, is_authority, new_key, request, request_name
 from edge.settings import config
 from edge.settings.config import Config
 from edge.settings.credentials import SCHEME
 from edge.settings.schema import build, key, name_problem
-from edge.settings.toml_lines import has_key, set_key
+from edge.settings.toml_edit import set_key
 
 UNNAMED = "edge"  # the name in the default configuration
 LOADS_CREDENTIALS = 247  # systemd.exec(5)
@@ -82,7 +82,7 @@ class Box:
     def text(self) -> str:
         """The configuration as it is written."""
         try:
-            return self.config.read_text("utf-8")
+            return self.config.read_bytes().decode("utf-8")  # line ends stay as they are
         except OSError as error:
             raise NoInputError(
                 f"{self.config}: {error.strerror}; `make install` or the package puts it there"
@@ -194,19 +194,23 @@ def certificates(box: Box, device: str, order: Order) -> List[str]:
 
 
 def settle(box: Box, device: str, broker: str) -> List[str]:
-    """Write name, broker and credentials into the configuration, leaving the rest as it is."""
-    before = text = box.text()
-    wanted: List[Tuple[str, str, str]] = [("", "device", f'"{device}"')]
+    """Write name, broker and credentials into the configuration; everything else stays.
+
+    Raises:
+        ConfigError: the file cannot be edited; it is as it was.
+    """
+    before = box.text()
+    table = parsed(box.config, before)
+    wanted: Dict[Tuple[str, str], Any] = {("", "device"): device}
     if broker:
-        wanted.append(("publish", "sinks", f'["{broker}"]'))
-    there = {k: (box.credentials / n).is_file() for k, n in FILES.items()}
-    there["key_file"] = there["cert_file"]  # a key alone opens nothing
-    for name, known in there.items():
-        if known or has_key(text, "mqtt", name):
-            wanted.append(("mqtt", name, f'"{SCHEME}{FILES[name]}"' if known else '""'))
-    for section, name, value in wanted:
-        text = set_key(text, section, name, value)
-    check(text, box.config, device, broker)
+        wanted["publish", "sinks"] = [broker]
+    for name, file in FILES.items():
+        # A key without its certificate is of no use to the service.
+        needs = FILES["cert_file"] if name == "key_file" else file
+        known = (box.credentials / needs).is_file()
+        if known or name in table.get("mqtt", {}):
+            wanted["mqtt", name] = f"{SCHEME}{file}" if known else ""
+    text = edited(box.config, before, wanted)
     if text == before:
         return []
     save(box.config, text.encode())
@@ -214,18 +218,34 @@ def settle(box: Box, device: str, broker: str) -> List[str]:
     return [f"{box.config}: device {device}" + (f", broker {broker}" if broker else "")]
 
 
-def check(text: str, path: Path, device: str, broker: str) -> None:
-    """Whether the new text says what is wanted; it may be of a shape that lines cannot change."""
+def edited(path: Path, text: str, wanted: Dict[Tuple[str, str], Any]) -> str:
+    """The file's text with other values for some keys; nothing but these changes its meaning.
+
+    Args:
+        path: of the file, for messages.
+        text: its content.
+        wanted: values by section ("" = the top level) and key.
+
+    Raises:
+        ConfigError: the text cannot be edited.
+    """
+    expected, made = parsed(path, text), text
     try:
-        made = config.build(Config, config.read_toml(path, lambda _: text.encode()))
-        fits = made.device == device and (not broker or made.publish.sinks == [broker])
-    except EdgeError:
+        for (section, name), value in wanted.items():
+            made = set_key(made, section, name, value)
+            (expected.setdefault(section, {}) if section else expected)[name] = value
+        fits = parsed(path, made) == expected
+    except ConfigError:
         fits = False
     if not fits:
-        raise ConfigError(
-            f"{path}: cannot be changed line by line; set device, publish.sinks and "
-            "the files of [mqtt] by hand, then run this again"
-        )
+        keys = ", ".join(f"{section}.{name}".lstrip(".") for section, name in wanted)
+        raise ConfigError(f"{path}: cannot be edited by this program; set {keys} by hand")
+    return made
+
+
+def parsed(path: Path, text: str) -> Dict[str, Any]:
+    """The tables of a TOML text; raises ConfigError that starts with the path."""
+    return config.read_toml(path, lambda _: text.encode())
 
 
 def protect(box: Box, systemd: int) -> List[str]:

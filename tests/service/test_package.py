@@ -74,7 +74,15 @@ def test_a_package_is_for_its_machine_and_complete(packages: Dict[str, Path], ar
     assert len(native) >= 5
     assert all(n.endswith(f"_{MACHINE[arch]}.whl") for n in native)
     wheels = {Path(n).name.partition("-")[0] for n in files if n.endswith(".whl")}
-    assert wheels >= {"edge_pose", "numpy", "onnxruntime", "cryptography", "cbor2", "paho_mqtt"}
+    assert wheels >= {
+        "edge_pose",
+        "numpy",
+        "onnxruntime",
+        "cryptography",
+        "cbor2",
+        "paho_mqtt",
+        "tomlkit",
+    }
     for wanted in (
         "/usr/lib/systemd/system/edge.service",
         "/usr/lib/udev/rules.d/70-edge.rules",
@@ -132,7 +140,8 @@ def test_the_environment_is_made_from_the_package_alone(
     assert done.returncode == 0, done.stderr
     key = tmp_path / "etc/edge/credentials/device.key"
     assert "PRIVATE KEY" in key.read_text(), "cryptography works in there"
-    code = "import numpy, onnxruntime, paho.mqtt.client, cbor2, orjson; print(numpy.__version__)"
+    modules = "numpy, onnxruntime, paho.mqtt.client, cbor2, orjson, tomlkit"
+    code = f"import {modules}; print(numpy.__version__)"
     done = run(folder / "venv/bin/python", "-c", code)
     assert done.stdout.startswith("1."), done.stderr
     before = (folder / "venv/bin/edge").stat().st_mtime_ns

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
+from edge.service import provision as provisioning
 from edge.service.provision import Box, Order, derived_name, provision
 from edge.settings import config
 from edge.settings.credentials import FOLDER, path_of
-from edge.settings.toml_lines import has_key, set_key
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -157,12 +155,36 @@ def test_without_an_installation_it_says_so(tmp_path: Path) -> None:
         provision(Order(root=tmp_path))
 
 
-def test_a_file_that_lines_cannot_change_is_left_alone(box: Box) -> None:
-    text = box.config.read_text().replace("sinks = []", 'sinks = [\n  "jsonl:-",\n]')
-    box.config.write_text(text)
-    with pytest.raises(ConfigError, match="by hand"):
-        run(box, broker="b.local")
-    assert box.config.read_text() == text
+@pytest.mark.parametrize(
+    ("was", "written"),
+    [
+        ("sinks = []", 'sinks = [\n  "jsonl:-",\n]'),
+        ("[publish]", "[ publish ]"),
+        ("[publish]\n", "  [publish]\n  "),
+        ('device = "edge"', "device = '''edge'''  # a name"),
+        ("\n", "\r\n"),
+    ],
+)
+def test_however_a_person_writes_toml(box: Box, was: str, written: str) -> None:
+    before = box.config.read_text().replace(was, written)
+    box.config.write_bytes(before.encode())
+    run(box, device="hall", broker="b.local")
+    settings, after = config.load(box.config), box.config.read_bytes().decode()
+    assert (settings.device, settings.publish.sinks) == ("hall", ["mqtts://b.local"])
+    assert after.count("\r\n") == before.count("\r\n")
+    comments = [line for line in before.splitlines() if line.startswith("#")]
+    assert [line for line in after.splitlines() if line.startswith("#")] == comments
+
+
+@pytest.mark.parametrize(
+    "made", ['device = "hall"\n', 'device = "hall"\n[mqtt]\nprotocol = "3.1.1"\n', "not TOML"]
+)
+def test_an_edit_that_changes_more_is_refused(box: Box, monkeypatch: Any, made: str) -> None:
+    monkeypatch.setattr(provisioning, "set_key", lambda *edit: made)
+    before = box.config.read_bytes()
+    with pytest.raises(ConfigError, match=r"edge.toml: cannot be edited .*set device by hand"):
+        run(box, device="hall")
+    assert box.config.read_bytes() == before
 
 
 def test_no_certificate_is_no_certificate(box: Box, tmp_path: Path) -> None:
@@ -253,23 +275,3 @@ def test_a_configuration_names_credentials(tmp_path: Path) -> None:
     path.write_text('[mqtt]\nca_file = "credential:../ca.crt"\n')
     with pytest.raises(ConfigError, match=r"edge.toml: mqtt.ca_file"):
         config.load(path)
-
-
-LINES = st.lists(
-    st.sampled_from(
-        ["# x", "", "[mqtt]", "[publish]", "a = 1", "# a = 2", "b = 3", "[[rules]]", "kind = 'x'"]
-    ),
-    max_size=8,
-)
-
-
-@given(lines=LINES, section=st.sampled_from(["", "mqtt", "new"]))
-def test_setting_a_key_sets_it_and_keeps_the_rest(lines: List[str], section: str) -> None:
-    text = "\n".join(lines) + "\n"
-    made = set_key(text, section, "a", "7")
-    assert has_key(made, section, "a")
-    assert set_key(made, section, "a", "7") == made
-    extra = len(made.splitlines()) - len(text.splitlines())
-    assert 0 <= extra <= 3
-    kept = [line for line in text.splitlines() if "a = " not in line]
-    assert not set(kept) - set(made.splitlines())
