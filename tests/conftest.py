@@ -63,7 +63,7 @@ def contract() -> Check:
 @pytest.fixture
 def broker() -> Iterator[Any]:
     """A real mosquitto, fresh for each test; installed when that is possible, never skipped."""
-    from tools.broker import Broker, install_mosquitto
+    from tools.mqtt.broker import Broker, install_mosquitto
 
     assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
     with Broker("mosquitto") as started:

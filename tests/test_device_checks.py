@@ -19,7 +19,7 @@ from tests.fakes.gpu import Gpu, running
 from tools import build
 from tools.engines.machine import Gpu as Found
 from tools.engines.machine import Machine
-from tools.get import ensure_model
+from tools.fetch.by_name import ensure_model
 
 ROOT = Path(__file__).resolve().parents[1]
 BOARD = Machine(Found("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "Jetson AGX Orin")

@@ -19,9 +19,9 @@ from tools import places
 from tools.calib import make, media, selection
 from tools.calib.make import Made, Order
 from tools.calib.selection import CALIBRATION, HELD_OUT
+from tools.fetch.by_name import ensure_set
 from tools.fetch.files import locked
 from tools.fetch.sources import load_set
-from tools.get import ensure_set
 
 HELP = "choose a calibration set from your own recordings"
 SHOWN = 5  # problems told one by one

@@ -21,7 +21,7 @@ from edge.commands.record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, ver
 from edge.errors import ConfigError, DataError, NoInputError, TempError
 from edge.messages import ROOT
 from edge.settings.schema import name_problem
-from tools._subscriber import Listener
+from tools.mqtt.subscriber import Listener
 from tools.sign import load_secret
 
 HELP = "sign a command, send it to a box and wait for the answer"

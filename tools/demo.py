@@ -20,10 +20,10 @@ import numpy as np
 
 from edge.errors import DataError, InternalError
 from edge.service.annotate import contact_sheet
-from tools._subscriber import Subscriber
-from tools.broker import Broker, choose, install_mosquitto
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 from tools.listen import LIVE_EVERY_S, Figures, Screen
+from tools.mqtt.broker import Broker, choose, install_mosquitto
+from tools.mqtt.subscriber import Subscriber
 
 HELP = "show everything on four cameras of real video, over a real broker"
 CLIP = "multiperson"

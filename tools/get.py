@@ -7,25 +7,22 @@ already there is not fetched or converted again; an interrupted run goes on wher
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 from edge.errors import EdgeError, NoInputError
 from edge.recipe import load_recipe
 from tools import places
 from tools.calib import selection
+from tools.fetch.by_name import item_folder, known_names, shipped_folder
 from tools.fetch.media import install_set, is_set_ready
-from tools.fetch.models import copy_recipe, install_model, is_ready
+from tools.fetch.models import install_model, is_ready
 from tools.fetch.sources import load_set
 
 HELP = "bring weights and media: download, convert, verify, keep"
-SOURCE_TREE = Path(__file__).resolve().parent.parent
-ENGINES = SOURCE_TREE / "engines"
-CALIBRATION = SOURCE_TREE / "calibration"
 OWN = "not from a registry"
 CALIBRATED = "made by edge-tools calibrate"
 
@@ -41,67 +38,6 @@ class Item:
     written: List[str] = field(default_factory=list)
     error: str = ""
     exit_code: int = 0
-
-
-def ensure_model(name: str, models_dir: Optional[Path] = None, quiet: bool = False) -> Path:
-    """The folder of a model with all its networks in it, fetched if need be.
-
-    Args:
-        name: a folder of `engines/`.
-        models_dir: where it shall be; the source tree's `engines/` if None.
-        quiet: no progress on stderr.
-
-    Raises:
-        NoInputError: no such model. EdgeError: it could not be brought; the message says why.
-    """
-    folder = _folder(name, "model", models_dir)
-    install_model(folder, quiet=quiet)
-    return folder
-
-
-def ensure_set(name: str, sets_dir: Optional[Path] = None, quiet: bool = False) -> Path:
-    """The folder of a media set with all its files in it, fetched if need be.
-
-    Args:
-        name: a folder of `calibration/`.
-        sets_dir: where it shall be; the source tree's `calibration/` if None.
-        quiet: no progress on stderr.
-
-    Raises:
-        NoInputError: no such set. EdgeError: it could not be brought; the message says why.
-    """
-    folder = _folder(name, "set", sets_dir)
-    install_set(folder, quiet=quiet)
-    return folder
-
-
-def _folder(name: str, kind: str, parent: Optional[Path]) -> Path:
-    """Where an item lives; a recipe of ours is copied to a `parent` that has none."""
-    ours = (ENGINES if kind == "model" else CALIBRATION) / name
-    toml = "model.toml" if kind == "model" else "set.toml"
-    folder = parent / name if parent else ours
-    if not (folder / toml).is_file():
-        if not (ours / toml).is_file():
-            raise NoInputError(_unknown(name))
-        copy_recipe(ours / toml, folder)
-    return folder
-
-
-def _unknown(name: str) -> str:
-    known = sorted(known_names(None, None))
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-    return f"no model or media set called {name}; {hint}"
-
-
-def known_names(models_dir: Optional[Path], sets_dir: Optional[Path]) -> Dict[str, str]:
-    """Every name that can be asked for, with its kind; a model goes before a set of its name."""
-    found = {}
-    for parent in (CALIBRATION, sets_dir):
-        found.update({p.parent.name: "set" for p in (parent or CALIBRATION).glob("*/set.toml")})
-    for parent in (ENGINES, models_dir):
-        found.update({p.parent.name: "model" for p in (parent or ENGINES).glob("*/model.toml")})
-    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,7 +76,7 @@ def _fetchable(arguments: argparse.Namespace, known: Dict[str, str]) -> List[str
 def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
     item = Item(name, kind, "")
     try:
-        folder = _folder(name, kind, arguments.models if kind == "model" else arguments.sets)
+        folder = item_folder(name, kind, arguments.models if kind == "model" else arguments.sets)
         item.folder = str(folder)
         if kind == "set" and selection.is_made(folder):
             raise NoInputError(f"{CALIBRATED}; there is nothing to fetch")
@@ -176,8 +112,8 @@ def _list(arguments: argparse.Namespace, known: Dict[str, str]) -> int:
 
 def _row(name: str, kind: str, arguments: argparse.Namespace) -> Dict[str, str]:
     parent = arguments.models if kind == "model" else arguments.sets
-    ours = ENGINES if kind == "model" else CALIBRATION
-    folder = parent / name if parent and (parent / name).is_dir() else ours / name
+    here = parent / name if parent else None
+    folder = here if here and here.is_dir() else shipped_folder(kind) / name
     row = {"name": name, "kind": kind, "folder": str(folder), "licence": ""}
     try:
         row.update(_model_row(folder) if kind == "model" else _set_row(folder))

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any, Deque, Dict, List, Set, TextIO
 
 from edge.errors import DataError
-from tools._subscriber import Received, Subscriber
+from tools.mqtt.subscriber import Received, Subscriber
 
 HELP = "subscribe to a broker and show events and live figures"
 WINDOW_NS = 2 * 10**9  # frame rates are taken over so long

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import argparse
 import json
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict
 
-from edge.durable import READABLE, write_whole
-from edge.errors import ConfigError
-from edge.recipe import Network, Recipe, load_recipe
+from edge.recipe import load_recipe
 from tools import places
-from tools.proof.record import candidate_path, path_of
-from tools.quant import inputs, network, report
-from tools.quant.cache import write_cache
-from tools.quant.graph import layers, load_model, wire
-from tools.quant.network import FLOAT_SHARE, Outcome, Wishes
+from tools.quant import inputs, report
+from tools.quant.model import Job, Written, quantize_model
+from tools.quant.network import FLOAT_SHARE, Wishes
 from tools.quant.ranges import METHODS
 
 HELP = "write INT8 networks (Q/DQ) of a model, with ranges from recorded inputs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     add = parser.add_argument
-    add("model", help="its folder in the models folder")
+    add("model", help="a folder in the models folder")
     add("--models", type=Path, default=places.models(), metavar="DIR", help="models folder")
-    add("--set", default="", metavar="NAME", help="calibration set; default: model.toml's")
+    add("--set", default="", metavar="NAME", help="calibration set; default: from model.toml")
     add("--sets", type=Path, default=places.sets(), metavar="DIR", help="folder of sets")
-    add("--method", default="auto", choices=["auto", *METHODS], help="how ranges are read")
-    add("--networks", nargs="+", default=[], metavar="NAME", help="only these of the model")
+    add(
+        "--method",
+        default="auto",
+        choices=["auto", *METHODS],
+        help="how a range is read off the values of a tensor; auto: try all, keep the best",
+    )
+    add("--networks", nargs="+", default=[], metavar="NAME", help="quantize only these networks")
     add(
         "--float",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="layers that stay in floating point, as *conv_1*; may be given again",
+        help="layers that stay in floating point, such as *conv_1*; may be repeated",
     )
     add("--sensitivity", action="store_true", help="measure every layer, even if not needed")
     add(
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=-1,
         metavar="N",
-        help="layers that may become float to reach the target; default: those that take back most "
-        f"for their cost, {FLOAT_SHARE:.0%}% of the MACs at most; residual branches "
-        "are no layers: they are tried in float whatever N is",
+        help="how many layers may become float to reach the target; default: the layers that "
+        f"save most error for their cost, up to {FLOAT_SHARE:.0%}% of the MACs; residual branches "
+        "are not layers: they are also tried in float, for any N",
     )
     add(
         "--target",
@@ -60,14 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         metavar="V",
-        help="also write a calibration cache for this TensorRT, as 8502",
+        help="also write a calibration cache for this TensorRT version, such as 8502",
     )
     add("--json", action="store_true", help="print the result as JSON")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
     return int(text)
 
 
@@ -82,85 +82,28 @@ def _error(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Quantize each network; files are written when all of them succeeded."""
+    """Quantize the networks and print a report."""
     folder = arguments.models / arguments.model
     recipe = load_recipe(folder)
     chosen = inputs.names(arguments.networks, list(recipe.networks), arguments.model)
-    _check_patterns(folder, recipe, chosen, arguments.float)
     crops = inputs.set_folder(arguments.sets, arguments.set or recipe.calibration, arguments.model)
-    outcomes = {n: _make(folder, recipe, n, crops, arguments) for n in chosen}
-    for part in recipe.networks.values():  # what was proven, was of the whole model as it was
-        path_of(candidate_path(folder, part, "int8")).unlink(missing_ok=True)
-    found = {
-        n: _write(folder, recipe.networks[n], crops / f"{n}.npy", outcome, arguments)
-        for n, outcome in outcomes.items()
-    }
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    else:
-        print(report.table(outcomes))
-        print("\n".join(str(file) for entry in found.values() for file in entry["files"]))
-    return 0
-
-
-def _check_patterns(folder: Path, recipe: Recipe, chosen: List[str], patterns: List[str]) -> None:
-    """A pattern that means no layer is a slip of the pen.
-
-    Raises:
-        ConfigError: one matches nothing.
-    """
-    if not patterns:
-        return
-    there = [
-        layer.name
-        for name in chosen
-        for layer in layers(wire(load_model(folder / recipe.networks[name].file)))
-    ]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in there):
-            raise ConfigError(
-                f"--float {pattern!r}: no layer matches, as {there[0]!r} would"
-                if there
-                else f"--float {pattern!r}: there are no layers"
-            )
-
-
-def _make(
-    folder: Path, recipe: Recipe, name: str, crops: Path, arguments: argparse.Namespace
-) -> Outcome:
-    part = recipe.networks[name]
-    model = load_model(folder / part.file)
     wishes = Wishes(
         arguments.method,
-        [*recipe.float_layers, *arguments.float],
+        arguments.float,
         arguments.sensitivity,
         arguments.max_float,
         arguments.target,
         arguments.json,
     )
-    recorded = inputs.open_crops(crops / f"{name}.npy", part)
-    return network.make(model, recorded, wishes, f"{folder.name}/{name}")
+    written = quantize_model(Job(folder, recipe, chosen, crops, wishes, arguments.cache_version))
+    _print(written, arguments.json)
+    return 0
 
 
-def _write(
-    folder: Path, part: Network, crops: Path, outcome: Outcome, arguments: argparse.Namespace
-) -> Dict[str, Any]:
-    """Ranges, picture and cache first: the network itself appears when all is there."""
-    file = folder / part.file
-    content = report.describe(outcome, file, crops)
-    title = f"{folder.name}/{crops.stem}"
-    files = {
-        ".ranges.json": json.dumps(content, indent=1).encode(),
-        ".quant.png": report.picture(outcome, title),
-    }
-    if arguments.cache_version:
-        files[".trt-cache"] = write_cache(outcome.ranges, arguments.cache_version).encode()
-    equal = file.with_suffix(".equal" + file.suffix)
-    if outcome.equal is not None:
-        files[".equal" + file.suffix] = outcome.equal.SerializeToString()
-    elif equal.exists():
-        equal.unlink()
-    files[".int8" + file.suffix] = outcome.model.SerializeToString()
-    for suffix, data in files.items():
-        write_whole(file.with_suffix(suffix), data, READABLE)
-    return {**content, "files": [str(file.with_suffix(suffix)) for suffix in files]}
+def _print(written: Dict[str, Written], as_json: bool) -> None:
+    if as_json:
+        rows = {n: {**w.content, "files": [str(f) for f in w.files]} for n, w in written.items()}
+        print(json.dumps(rows, indent=1))
+        return
+    print(report.table({name: one.outcome for name, one in written.items()}))
+    print("\n".join(str(file) for one in written.values() for file in one.files))

@@ -21,11 +21,12 @@ from edge.settings import config
 from tools import places
 from tools.calib import selection
 from tools.fetch.files import has_sha256, sha256_of
+from tools.model_files import candidate_path
 from tools.proof import gate as gates
 from tools.proof import heldout, picture, record, text_report
 from tools.proof.heldout import Files, Held, Results
 from tools.proof.noise_floor import Floor, measure
-from tools.proof.requantize import Measured, relax
+from tools.proof.requantize import Requantizer
 from tools.proof.search import Outcome, Trial, search
 
 HELP = "INT8 against FP32 on held-out frames: passes its accuracy gate or steps back"
@@ -72,16 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
         figures.summary["floor"] = floor.summary
         return Trial(files, found, figures, gates.failures(figures.summary, recipe.gate))
 
-    measured: Measured = {}
+    again = Requantizer(folder, recipe, arguments.sets, set_folder.name, arguments.json)
 
-    def again(name: str, share: float) -> Optional[Path]:
-        if arguments.precision != "int8":
-            return None
-        places_and_set = (arguments.sets, set_folder.name, arguments.json, measured)
-        return relax(arguments.models, arguments.model, recipe, name, share, *places_and_set)
+    def relax(name: str, share: float) -> Optional[Path]:
+        return again(name, share) if arguments.precision == "int8" else None
 
     if gated:
-        outcome = search(candidate, floats, recipe.gate, attempt, again)
+        outcome = search(candidate, floats, recipe.gate, attempt, relax)
     else:
         outcome = Outcome(attempt(candidate))
     proof = _proof(arguments, recipe, outcome, set_folder, len(held.pictures), floats)
@@ -225,6 +223,6 @@ def _settle(
         record.give_back(candidate[name], floats[name])
     written = []
     for name, network in recipe.networks.items():
-        path = record.candidate_path(folder, network, proof["asked"])
+        path = candidate_path(folder, network, proof["asked"])
         written.append(str(record.write(path, floats[name], name, proof)))
     return written

@@ -17,7 +17,7 @@ from edge.runtime import DeviceArray
 from edge.structures import Detections, Frame, Poses
 from tests.device.place import Place
 from tools.benches.memory import read_video
-from tools.get import ensure_set
+from tools.fetch.by_name import ensure_set
 
 DETECTOR = "yolov4-tiny"
 PARTS = ("body", "hand", "face")  # of blazepose

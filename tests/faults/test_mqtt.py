@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.health import Health
 from edge.publish import Publisher
-from tools.broker import Broker
+from tools.mqtt.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 MORE = {"runs": {}, "dropped": {}, "reconnects": {}}

@@ -18,7 +18,7 @@ from mqtt_consumer import Consumer, config, connected, event, frame, poses, stat
 
 from edge.publish import Publisher
 from edge.publish import _sender as sender_module
-from tools.broker import Broker, free_port
+from tools.mqtt.broker import Broker, free_port
 
 HERE = Path(__file__).resolve().parent
 CALLS = 300

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from mqtt_consumer import config, connected, event, until
 
 from edge.publish import Publisher
-from tools.broker import Broker, install_mosquitto
+from tools.mqtt.broker import Broker, install_mosquitto
 
 # When a handshake fails paho drops its socket without closing it; reference counting closes it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -53,7 +53,7 @@ def broker() -> Iterator[Any]:
     By default it takes an event (PUBACK) and drops it when 1000 wait for the consumer: what the
     broker does with what it has taken is what ack = consumer is for.
     """
-    from tools.broker import Broker, install_mosquitto
+    from tools.mqtt.broker import Broker, install_mosquitto
 
     assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
     with Broker("mosquitto", extra=["max_queued_messages 0"]) as started:

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tools.broker import account, free_port, install_mosquitto, listens, mosquitto
+from tools.mqtt.broker import account, free_port, install_mosquitto, listens, mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / "systemd/broker"

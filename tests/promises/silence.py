@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Optional, Type
 
 from box_process import HERE, ROOT, until
 
-from tools.broker import mosquitto
+from tools.mqtt.broker import mosquitto
 
 NOWHERE = "02:00:00:00:00:99"
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 import pytest
 from box_process import BoxProcess, Consumer, spread, until
 
-from tools.broker import Broker
+from tools.mqtt.broker import Broker
 
 OTHERS = 20
 

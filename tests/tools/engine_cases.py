@@ -14,7 +14,7 @@ from tools.engines.machine import Gpu, Machine
 from tools.quant.graph import plan as choose
 from tools.quant.graph import wire
 from tools.quant.qdq import quantize
-from tools.quant.report import SCHEMA
+from tools.quant.ranges_file import SCHEMA
 
 ORIN = Machine(Gpu("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "NVIDIA Jetson AGX Orin")
 XAVIER = Machine(Gpu("Xavier", "7.2", "11.4", True), "", "35.4.1", "5.1.2", "Jetson AGX Xavier")

@@ -14,7 +14,7 @@ from edge.structures import Detections, Poses
 from tools.benches import overhead
 from tools.benches._people import crowded, loop_of
 from tools.benches.memory import read_video
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 
 def somebody(x1: float, y1: float, x2: float, y2: float) -> Poses:

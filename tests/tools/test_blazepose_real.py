@@ -18,7 +18,7 @@ from edge.models import ModelOptions, input_shapes, load_model
 from edge.recipe import load_recipe
 from edge.runtime import RunnerOptions, open_runner
 from edge.structures import Detections, Frame, Poses
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 NAMES = skeletons.get("wholebody133").names
 WOMAN, MAN, ONLOOKER = [484, 784, 1002, 1816], [226, 318, 592, 1112], [6, 286, 141, 778]

@@ -16,8 +16,9 @@ from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import ConfigError, UnavailableError
-from tools import broker as module
-from tools.broker import Broker, choose, free_port, listens, mosquitto
+from tools.broker import add_arguments
+from tools.mqtt import broker as module
+from tools.mqtt.broker import Broker, choose, free_port, listens, mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,6 +136,6 @@ def test_command(number: int) -> None:
 
 def test_options() -> None:
     parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
+    add_arguments(parser)
     assert parser.parse_args([]).kind == "auto"
     assert free_port() != 0

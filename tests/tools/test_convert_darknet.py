@@ -18,7 +18,7 @@ from network_cases import (
 
 from edge.errors import ConfigError, DataError
 from tools.convert import darknet
-from tools.get import ensure_model
+from tools.fetch.by_name import ensure_model
 
 GOLDEN = Path(__file__).parent / "golden"
 ANCHORS = np.array([[81, 82], [135, 169], [344, 319]], np.float32)  # of the stride 32 head

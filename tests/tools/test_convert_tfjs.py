@@ -19,9 +19,9 @@ from tools.convert._tfjs_operators import Tensor
 from tools.convert.graph import BATCH, GraphBuilder
 from tools.convert.network import members_of
 from tools.fetch.archives import read_members
+from tools.fetch.by_name import ENGINES
 from tools.fetch.cache import obtain
 from tools.fetch.sources import archive_of_weights
-from tools.get import ENGINES
 
 HEAD_CHANNELS = {
     "center": 1,

@@ -21,9 +21,9 @@ from tools.convert._tflite_file import TfliteFile
 from tools.convert.graph import same_pads
 from tools.convert.verify import enlarged, sampled
 from tools.fetch.archives import read_members
+from tools.fetch.by_name import ENGINES, ensure_model
 from tools.fetch.cache import obtain
 from tools.fetch.sources import archive_of_weights
-from tools.get import ENGINES, ensure_model
 
 GOLDEN = Path(__file__).parent / "golden"
 POINT = {"body": 5, "hand": 3, "face": 3}  # numbers of one landmark

@@ -18,9 +18,9 @@ from edge.errors import DataError, InternalError, UnavailableError
 from edge.settings import config
 from tools import demo
 from tools.__main__ import main
-from tools.broker import install_mosquitto
 from tools.demo import Daemon, Files, count_frames, verdict, write_sheet
 from tools.listen import Figures
+from tools.mqtt.broker import install_mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests/edge/golden/models"

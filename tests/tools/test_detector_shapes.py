@@ -15,8 +15,8 @@ from edge.recipe import load_recipe
 from edge.runtime import RunnerOptions, open_runner
 from edge.structures import Detections, Frame
 from tools.benches.memory import read_video
-from tools.engines.network import macs
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
+from tools.macs import macs
 
 EVERY = 40  # frames of a clip that are looked at
 

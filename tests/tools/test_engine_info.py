@@ -25,7 +25,8 @@ from tools.engines import machine as machines
 from tools.engines.fit import installed_tensorrt, judge, same_version
 from tools.engines.fp16 import LARGEST, fragile_nodes, to_half
 from tools.engines.machine import Machine, has_libraries, look, read_gpu, read_l4t
-from tools.engines.network import macs, precision, ranges, tensor_shapes
+from tools.engines.network import precision, ranges
+from tools.macs import macs, tensor_shapes
 
 
 @pytest.fixture

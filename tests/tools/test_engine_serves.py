@@ -21,7 +21,7 @@ from tools import build as command
 from tools.__main__ import main
 from tools.engines.machine import Gpu as Found
 from tools.engines.machine import Machine
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 BOARD = Machine(Found("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "Jetson AGX Orin")
 

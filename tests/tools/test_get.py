@@ -335,8 +335,8 @@ def test_the_list_shows_what_is_here_and_where_it_comes_from(place: Place) -> No
 def test_what_is_the_users_own_is_listed_but_not_fetched(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.get.ENGINES", place.models)
-    monkeypatch.setattr("tools.get.CALIBRATION", place.sets)
+    monkeypatch.setattr("tools.fetch.by_name.ENGINES", place.models)
+    monkeypatch.setattr("tools.fetch.by_name.CALIBRATION", place.sets)
     place.model(packages.recipe(place.wheel()))
     own = place.model('family = "yolox"\n[networks.main]\nfile = "a.onnx"\nwidth = 64\nheight = 64')
     (own / "model.toml").rename(place.model("", "own") / "model.toml")

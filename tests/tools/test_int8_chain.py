@@ -13,8 +13,8 @@ import pytest
 
 from edge.recipe import load_recipe
 from tools.__main__ import main
+from tools.fetch.by_name import ensure_model, ensure_set
 from tools.fetch.files import sha256_of
-from tools.get import ensure_model, ensure_set
 
 ROOT = Path(__file__).resolve().parents[2]
 # A handful of frames cannot give good ranges: what is tested is the chain, and that it measures.

@@ -21,7 +21,7 @@ from edge.structures import Frame
 from tests.fakes import kernel_cpu
 from tests.fakes.gpu import running
 from tests.fakes.tensorrt_runtime import plan
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 GOLDEN = Path(__file__).resolve().parents[1] / "edge" / "golden" / "models"
 

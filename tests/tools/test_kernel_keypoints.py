@@ -18,7 +18,7 @@ from edge.runtime.kernels.decode import Chosen, Rows
 from edge.settings import config
 from edge.structures import Detections, Frame, Poses, Veils
 from tests.fakes import kernel_cpu
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 # OpenCV 5 on x86-64 with FMA samples crops as the kernel does; before it, places are of 1/32 px.
 SAMPLES_ALIKE = int(cv2.__version__.split(".")[0]) >= 5 and cv2.checkHardwareSupport(12)

@@ -23,9 +23,9 @@ from edge.messages import Builder, Message
 from edge.publish import Publisher
 from edge.settings.config import Camera, Config, Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
-from tools._subscriber import Received
-from tools.broker import Broker, free_port
 from tools.listen import Figures, JsonLines, Screen
+from tools.mqtt.broker import Broker, free_port
+from tools.mqtt.subscriber import Received
 
 ROOT = Path(__file__).resolve().parents[2]
 MORE: Dict[str, Any] = {"runs": {}, "reconnects": {}, "dropped": {"cam0": 4, "cam1": 1}}

@@ -16,6 +16,7 @@ import pytest
 
 import tools.__main__ as tools_main
 from edge.errors import DataError, TempError
+from tests.test_rooms import ROOT, imports
 from tools.__main__ import commands, main
 
 COMMAND = [sys.executable, "-m", "tools"]
@@ -47,6 +48,14 @@ def test_every_command_keeps_the_contract(name: str, capsys: pytest.CaptureFixtu
         main([name, "--help"])
     assert ended.value.code == 0
     assert f"usage: edge-tools {name}" in capsys.readouterr().out
+
+
+def test_only_commands_import_commands() -> None:
+    """What two commands need lies in a room of its own; calling a command is for the user."""
+    names = {"__main__", *(name.replace("-", "_") for name in commands())}
+    for path in sorted((ROOT / "tools").glob("*/**/*.py")):
+        rooms = {name.split(".")[1] for name in imports(path) if name.startswith("tools.")}
+        assert not rooms & names, f"{path} imports a command"
 
 
 def test_an_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:

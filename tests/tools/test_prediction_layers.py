@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from edge.errors import DataError
 from tests.tools.prediction_graphs import filters, graph, node, residual_net
-from tools.engines.network import macs as counted_macs
+from tools.macs import macs as counted_macs
 from tools.prediction import known
 from tools.prediction.graph import layers_of
 from tools.prediction.layers import Layer, conv, macs, merged, weights

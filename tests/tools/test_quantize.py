@@ -20,7 +20,7 @@ from tests.tools import quant_nets
 from tools.__main__ import main
 from tools.quant import inputs, qdq
 from tools.quant.cache import read_cache
-from tools.quant.report import read_ranges
+from tools.quant.ranges_file import read_ranges_file
 
 RECIPE = """
 family = "simcc"
@@ -88,7 +88,7 @@ def test_files_are_written_and_the_network_is_the_one_the_daemon_loads(
     assert made(place, ".onnx").read_bytes() == before
     assert made(place, ".quant.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert [p.name for p in folder.glob(".*")] == [], "no half-written file"
-    found = read_ranges(made(place, ".ranges.json"))
+    found = read_ranges_file(made(place, ".ranges.json"))
     assert read_cache(made(place, ".trt-cache")) == pytest.approx(found["amax"])
 
 
@@ -140,7 +140,7 @@ def test_a_network_of_half_precision_is_told(
 
 def test_ranges_are_those_in_the_network_and_name_what_they_came_from(place: Path) -> None:
     assert quantize(place, "--method", "percentile", "--max-float", "0") == 0
-    found = read_ranges(made(place, ".ranges.json"))
+    found = read_ranges_file(made(place, ".ranges.json"))
     constants = {
         t.name: numpy_helper.to_array(t)
         for t in onnx.load(made(place, ".int8.onnx")).graph.initializer
@@ -166,7 +166,7 @@ def test_the_errors_told_are_those_of_the_file(place: Path) -> None:
         onnxruntime.InferenceSession(made(place, suffix)).run(["map", "points"], feed)
         for suffix in (".onnx", ".int8.onnx")
     )
-    told = read_ranges(made(place, ".ranges.json"))["output_error"]
+    told = read_ranges_file(made(place, ".ranges.json"))["output_error"]
     for name, a, b in zip(("map", "points"), wanted, given):
         of_crops = np.sqrt(np.square(a - b).reshape(len(a), -1).mean(1))
         measured = of_crops.mean() / np.sqrt(np.square(a).mean())
@@ -197,11 +197,11 @@ def test_json_only_and_layers_kept_float(place: Path, capsys: pytest.CaptureFixt
 
 def test_layers_become_float_until_the_target_is_reached_or_no_more_may(place: Path) -> None:
     assert quantize(place, "--target", "1e-9", "--max-float", "2") == 0
-    found = read_ranges(made(place, ".ranges.json"))
+    found = read_ranges_file(made(place, ".ranges.json"))
     assert len(found["float_for_accuracy"]) == 2
     assert found["float_for_accuracy"] == list(found["layer_error"])[:2]
     assert quantize(place, "--target", "0.9", "--max-float", "2") == 0
-    found = read_ranges(made(place, ".ranges.json"))
+    found = read_ranges_file(made(place, ".ranges.json"))
     assert (found["float_for_accuracy"], found["layer_error"]) == ([], {})
 
 
@@ -261,7 +261,7 @@ def test_ranges_that_are_something_else_are_refused(tmp_path: Path) -> None:
     for text in ("", "[]", '{"schema": "other"}', '{"schema": "edge.ranges/1", "amax": 3}'):
         path.write_text(text)
         with pytest.raises(DataError, match=r"x\.ranges\.json"):
-            read_ranges(path)
+            read_ranges_file(path)
 
 
 def test_calibration_and_choice_do_not_overlap_and_miss_nothing(place: Path) -> None:

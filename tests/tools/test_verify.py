@@ -23,6 +23,7 @@ from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
 from tools.proof.record import give_back
 from tools.proof.search import Trial, search
+from tools.quant.model import Job
 
 MODELS = Path(__file__).resolve().parents[1] / "edge/golden/models"
 WHOLE = skeletons.get("wholebody133")
@@ -189,28 +190,44 @@ def test_without_a_way_to_relax_networks_go_back_whole() -> None:
 
 
 def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often a network is relaxed, the worst layers are those of the first time."""
+    """However often a network is quantized again, its layers are measured only once."""
     asked: List[Any] = []
-    ranges = tmp_path / "standing" / "model.ranges.json"
     shutil.copytree(MODELS / "standing", tmp_path / "standing")
-    candidate_file = ranges.with_name("model.int8.onnx")
+    candidate_file = tmp_path / "standing" / "model.int8.onnx"
     candidate_file.write_bytes(b"before")
+    (tmp_path / "gym" / "crops" / "standing").mkdir(parents=True)
 
-    def quantize(arguments: Any) -> int:
-        asked.append((arguments.sensitivity, arguments.float))
-        losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if arguments.sensitivity else {}
+    def quantize(job: Job) -> None:
+        wishes = job.wishes
+        asked.append((job.networks, wishes.sensitivity, wishes.floating, wishes.max_float))
+        losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if wishes.sensitivity else {}
         macs = {"c": 30, "a[0]": 20, "b": 40, "head": 10}
-        ranges.write_text(json.dumps({"layer_error": losses, "layer_macs": macs}))
-        return 0
+        text = json.dumps({"layer_error": losses, "layer_macs": macs})
+        candidate_file.with_name("model.ranges.json").write_text(text)
 
-    monkeypatch.setattr(requantize.quantize, "run", quantize)
+    monkeypatch.setattr(requantize, "quantize_model", quantize)
     recipe = load_recipe(tmp_path / "standing")
-    measured: requantize.Measured = {}
+    again = requantize.Requantizer(tmp_path / "standing", recipe, tmp_path, "gym", quiet=True)
     for share in (0.45, 0.65):
-        words: Any = ("standing", recipe, "main", share, tmp_path, "gym", True, measured)
-        assert requantize.relax(tmp_path, *words) == candidate_file
-    assert asked == [(True, []), (False, ["c"]), (False, ["c", "a[[]0]"])]
-    assert list(measured) == ["main"]
+        assert again("main", share) == candidate_file
+    assert asked == [
+        (["main"], True, (), -1),
+        (["main"], False, ["c"], 0),
+        (["main"], False, ["c", "a[[]0]"], 0),
+    ]
+
+
+def test_a_network_that_cannot_be_quantized_again_is_unchanged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(MODELS / "standing", tmp_path / "standing")
+    candidate_file = tmp_path / "standing" / "model.int8.onnx"
+    candidate_file.write_bytes(b"before")
+    recipe = load_recipe(tmp_path / "standing")
+    again = requantize.Requantizer(tmp_path / "standing", recipe, tmp_path, "gym", quiet=True)
+    assert again("main", 0.45) is None
+    assert candidate_file.read_bytes() == b"before"
+    assert "standing/main: cannot be quantized again" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from views import View, disagreement, read_rig
 
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 # By eye: two people are in view of cam03 and cam04 in every frame, three of the others.

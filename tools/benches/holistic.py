@@ -11,7 +11,7 @@ import numpy as np
 from tools.benches import Row, duel, row
 from tools.benches.memory import Loop, read_video
 from tools.benches.peer import Peer
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 GOAL = 0.6
 FRAMES = 100

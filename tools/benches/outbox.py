@@ -15,7 +15,7 @@ from edge.settings import config
 from edge.structures import PoseEvent
 from tools.benches import Row, row
 from tools.benches._crowd import Crowd
-from tools.broker import Broker, mosquitto
+from tools.mqtt.broker import Broker, mosquitto
 
 BODY = b'{"schema":"pose/1","kind":"fall"' + b" " * 366 + b"}"  # 400 bytes, as events are
 MAX_BYTES = 16 * 2**20

@@ -13,7 +13,7 @@ from edge.runtime import Runner
 from tools.benches import Row, duel, row
 from tools.benches._people import loop_of
 from tools.benches.memory import read_video
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 GOAL_SHARE = 0.10
 CASES = ((1, 1), (1, 5), (1, 20), (4, 1), (4, 5))  # cameras, people in each

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,12 +11,12 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-from edge.errors import InternalError
 from edge.recipe import load_recipe
-from tools.__main__ import main as tools_main
+from edge.settings import config
 from tools.benches import Row, duel, row
 from tools.benches.peer import Peer
-from tools.get import ensure_model, ensure_set
+from tools.calib.make import Order, make
+from tools.fetch.by_name import ensure_model, ensure_set
 from tools.quant import inputs, network
 from tools.quant.collect import Feeds, session
 from tools.quant.graph import load_model
@@ -49,10 +47,9 @@ def _ensure_crops(models: Path, sets: Path) -> None:
     clips = [str(p) for n in CLIPS for p in sorted(ensure_set(n, sets).glob("cam0*.mp4"))]
     if (sets / SET / "crops").is_dir():
         return
-    words = ["calibrate", SET, "--from", *clips, "--frames", "48", "--heldout", "24", "--json"]
-    with contextlib.redirect_stdout(sys.stderr):
-        if tools_main([*words, "--models", str(models), "--sets", str(sets)]):
-            raise InternalError(f"bench: the calibration set {SET} could not be made")
+    table = {"models": {"dir": str(models)}, "runtime": {"prefer": "onnx"}}
+    order = Order(clips, frames=CALIBRATION, held_out=HELD_OUT, quiet=True)
+    make(sets / SET, order, config.build(config.Config, table))
 
 
 def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> List[Row]:

@@ -11,7 +11,7 @@ from typing import List, Tuple
 
 from edge.errors import InternalError
 from tools.benches import Row, row
-from tools.get import ensure_model, ensure_set
+from tools.fetch.by_name import ensure_model, ensure_set
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:

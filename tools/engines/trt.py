@@ -18,6 +18,7 @@ from tools.engines.callbacks import Say
 from tools.engines.names import cache_number, has, parse
 from tools.engines.plan import Plan
 from tools.quant.cache import write_cache
+from tools.quant.ranges_file import read_ranges_file
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,8 @@ class _Build:
     def _calibrate(self, config: Any) -> None:
         if self.plan.ranges is None:
             return
-        from tools.quant.report import read_ranges  # brings plots along; needed only here
-
         # TensorRT refuses a cache of another version, so it is written for this one.
-        amax = read_ranges(self.plan.ranges)["amax"]
+        amax = read_ranges_file(self.plan.ranges)["amax"]
         text = write_cache(amax, cache_number(self.version))
         calibrator = callbacks.calibrator(self.trt, text.encode())
         config.int8_calibrator = calibrator

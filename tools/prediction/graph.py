@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from edge.errors import DataError
-from tools.engines.network import tensor_shapes
+from tools.macs import tensor_shapes
 from tools.prediction.layers import Layer
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")

@@ -8,26 +8,10 @@ from pathlib import Path
 from typing import Any, Dict
 
 from edge.durable import READABLE, new_file, write_whole
-from edge.recipe import Network
 from tools.fetch.files import sha256_of
+from tools.model_files import gate_record_path, refused_path
 
 FLOAT = "float"  # FP16 where the runtime has it, FP32 elsewhere
-
-
-def path_of(candidate: Path) -> Path:
-    """The record of a network's file."""
-    return candidate.with_suffix(".gate.json")
-
-
-def candidate_path(folder: Path, network: Network, precision: str) -> Path:
-    """Where a network's file of a precision is, there or not."""
-    path = folder / network.file
-    return path.with_suffix(f".{precision}{path.suffix}")
-
-
-def kept_path(candidate: Path) -> Path:
-    """Where a network that was refused is kept, to look at or try again."""
-    return candidate.with_suffix(f".refused{candidate.suffix}")
 
 
 def give_back(candidate: Path, original: Path) -> None:
@@ -35,7 +19,7 @@ def give_back(candidate: Path, original: Path) -> None:
     with original.open("rb") as source, new_file(candidate, READABLE) as file:
         shutil.copyfileobj(source, file)
         file.flush()  # a full disk shows here, before the refused one is moved
-        candidate.replace(kept_path(candidate))
+        candidate.replace(refused_path(candidate))
 
 
 def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) -> Path:
@@ -56,6 +40,6 @@ def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) 
         "precision": FLOAT if sha256 == fp32 else proof["asked"],
         **proof,
     }
-    path = path_of(candidate)
+    path = gate_record_path(candidate)
     write_whole(path, (json.dumps(record, indent=1) + "\n").encode(), READABLE)
     return path

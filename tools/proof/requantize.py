@@ -1,12 +1,10 @@
-"""A network quantized again, with more of its layers in floating point."""
+"""Quantize one network of a model again, with more of its layers in floating point."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import io
 import json
 import sys
+from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -14,73 +12,76 @@ from typing import Any, Dict, List, Optional, Tuple
 from edge.durable import READABLE, write_whole
 from edge.errors import EdgeError
 from edge.recipe import Recipe
-from tools import quantize
-from tools.proof.record import candidate_path
+from tools.model_files import candidate_path, ranges_path
+from tools.quant.inputs import set_folder
+from tools.quant.model import Job, quantize_model
+from tools.quant.network import Wishes
 from tools.quant.sensitivity import cheapest
 
-Losses = Tuple[Dict[str, float], Dict[str, int]]  # of each layer: error alone, MACs
-Measured = Dict[str, Losses]
+LayerLosses = Tuple[Dict[str, float], Dict[str, int]]  # layer -> output error alone; layer -> MACs
 
 
-def relax(
-    models: Path,
-    model: str,
-    recipe: Recipe,
-    network: str,
-    share: float,
-    sets: Path,
-    name: str,
-    quiet: bool,
-    measured: Optional[Measured] = None,
-) -> Optional[Path]:
-    """Write `<stem>.int8.onnx` again, with the layers that lose most in floating point.
+@dataclass
+class Requantizer:
+    """Quantizes networks of one model again.
 
-    Args:
-        models: folder of models.
-        model: its name.
-        recipe: its recipe.
-        network: which of its networks.
-        share: of its MACs may be float: the layers that take back most for their cost.
+    Attributes:
+        folder: folder of the model.
+        recipe: recipe of the model.
         sets: folder of calibration sets.
-        name: of the set with its recorded inputs.
-        quiet: no progress.
-        measured: what each network's layers lose alone and cost, kept from one call to the next:
-            it takes longest to measure.
-
-    Returns:
-        The file; None where it cannot be quantized again, and nothing was changed.
+        set_name: calibration set with the recorded inputs.
+        quiet: show no progress.
     """
-    words = [model, "--models", str(models), "--set", name, "--sets", str(sets)]
-    words += ["--networks", network] + ["--json"] * quiet
-    path = candidate_path(models / model, recipe.networks[network], "int8")
-    before = path.read_bytes()
-    measured = {} if measured is None else measured
-    try:
-        losses, macs = measured[network] = measured.get(network) or _losses(path, words)
-        chosen = cheapest(losses, macs, share)
-        _quantize([*words, "--max-float", "0", *(f"--float={escape(n)}" for n in chosen)])
-    except EdgeError as error:
-        print(f"{model}/{network}: cannot be quantized again: {error}", file=sys.stderr)
-        write_whole(path, before, READABLE)
-        return None
-    return path
+
+    folder: Path
+    recipe: Recipe
+    sets: Path
+    set_name: str
+    quiet: bool
+    # Of each network, kept between calls: this takes longest to measure.
+    _losses: Dict[str, LayerLosses] = field(default_factory=dict)
+
+    def __call__(self, network: str, share: float) -> Optional[Path]:
+        """Write `<stem>.int8.onnx` again, with its most sensitive layers in floating point.
+
+        Args:
+            network: name of the network.
+            share: of its MACs that may be float; the layers that save most error for their cost
+                become float.
+
+        Returns:
+            The file; None if it could not be quantized again: it is then unchanged.
+        """
+        path = candidate_path(self.folder, self.recipe.networks[network], "int8")
+        before = path.read_bytes()
+        try:
+            if network not in self._losses:
+                self._losses[network] = self._measured(network, ranges_path(path))
+            floating = [escape(name) for name in cheapest(*self._losses[network], share)]
+            self._quantize(network, Wishes(floating=floating, max_float=0, quiet=self.quiet))
+        except EdgeError as error:
+            name = f"{self.folder.name}/{network}"
+            print(f"{name}: cannot be quantized again: {error}", file=sys.stderr)
+            write_whole(path, before, READABLE)
+            return None
+        return path
+
+    def _measured(self, network: str, ranges: Path) -> LayerLosses:
+        """Error and MACs of each layer; measured here if `quantize` did not need them."""
+        known = _read_losses(ranges)
+        if not known[0]:
+            self._quantize(network, Wishes(sensitivity=True, quiet=self.quiet))
+            known = _read_losses(ranges)
+        return known
+
+    def _quantize(self, network: str, wishes: Wishes) -> None:
+        crops = set_folder(self.sets, self.set_name, self.folder.name)
+        networks: List[str] = [network]
+        quantize_model(Job(self.folder, self.recipe, networks, crops, wishes))
 
 
-def _losses(path: Path, words: List[str]) -> Losses:
-    """What each layer loses alone and its MACs; measured where quantize did not need to."""
-    ranges = path.with_name(path.name.replace(".int8.onnx", ".ranges.json"))
-    for _ in range(2):
-        if ranges.is_file():
-            found: Dict[str, Any] = json.loads(ranges.read_text())
-            if found.get("layer_error"):
-                return found["layer_error"], found.get("layer_macs", {})
-        _quantize([*words, "--sensitivity"])
-    return {}, {}
-
-
-def _quantize(words: List[str]) -> None:
-    """As its own command does, but for its report."""
-    parser = argparse.ArgumentParser()
-    quantize.add_arguments(parser)
-    with contextlib.redirect_stdout(io.StringIO()):
-        quantize.run(parser.parse_args(words))
+def _read_losses(ranges: Path) -> LayerLosses:
+    if not ranges.is_file():
+        return {}, {}
+    found: Dict[str, Any] = json.loads(ranges.read_text())
+    return found.get("layer_error", {}), found.get("layer_macs", {})

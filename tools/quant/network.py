@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import onnx
 
 from edge.errors import DataError
-from tools.engines.network import node_macs, tensor_shapes
+from tools.macs import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
 from tools.quant.collect import Feeds, histograms
 from tools.quant.graph import Graph, Plan, layers, plan, wire
 from tools.quant.inputs import Crops, split
 from tools.quant.qdq import problems
+from tools.quant.quantized_network import QuantizedNetwork
 from tools.quant.ranges import METHODS, Histogram
 from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
 from tools.quant.side_by_side import Batches
@@ -49,46 +50,7 @@ class Wishes:
     quiet: bool = False
 
 
-@dataclass
-class Outcome:
-    """What came out.
-
-    Attributes:
-        model: with Q/DQ pairs.
-        ranges: amax of each quantized tensor.
-        largest: of each of them, as seen.
-        method: of the ranges.
-        plan: what is INT8.
-        dropped: layers that were made float for accuracy.
-        methods: output error of each method, all layers INT8, channels as first chosen.
-        layers: output error with one layer INT8 at a time, worst first; empty if not measured.
-        macs: of each layer; empty where sizes are open.
-        errors: relative error of each output in the end.
-        error: of all outputs together.
-        correction: of rounding: as is, corrected (biases) or fitted (weights and biases).
-        alpha: of the equalization; None = channels are as they were.
-        equal: the float network that the ranges belong to, where channels were scaled.
-        crops: how many gave ranges.
-    """
-
-    model: onnx.ModelProto
-    ranges: Dict[str, float]
-    largest: Dict[str, float]
-    method: str
-    plan: Plan
-    crops: int
-    dropped: List[str] = field(default_factory=list)
-    methods: Dict[str, float] = field(default_factory=dict)
-    layers: Dict[str, float] = field(default_factory=dict)
-    macs: Dict[str, int] = field(default_factory=dict)
-    errors: Dict[str, float] = field(default_factory=dict)
-    error: float = float("inf")
-    correction: str = "as is"
-    alpha: Optional[float] = None
-    equal: Optional[onnx.ModelProto] = None
-
-
-def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> Outcome:
+def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> QuantizedNetwork:
     """Quantize one network.
 
     Args:
@@ -206,18 +168,18 @@ def _best_equalization(
 
 def _choose_method(
     trial: Trial, whole: Plan, counted: Dict[str, Histogram], wishes: Wishes, label: str
-) -> Outcome:
+) -> QuantizedNetwork:
     methods = list(METHODS) if wishes.method == "auto" else [wishes.method]
     with Progress(f"{label}: methods", len(methods), "methods", wishes.quiet) as bar:
         errors = compare(trial, whole, counted, methods, bar.update)
     best = min(errors, key=lambda method: errors[method])
     largest = {tensor: histogram.largest for tensor, histogram in counted.items()}
     ranges = read_ranges(counted, best)
-    return Outcome(trial.model, ranges, largest, best, whole, 0, methods=errors)
+    return QuantizedNetwork(trial.model, ranges, largest, best, whole, 0, methods=errors)
 
 
 def _choose_layers(
-    trial: Trial, graph: Graph, outcome: Outcome, wishes: Wishes, label: str
+    trial: Trial, graph: Graph, outcome: QuantizedNetwork, wishes: Wishes, label: str
 ) -> None:
     """Measure the layers if asked or needed, and make the worst float if allowed and needed."""
     reached = outcome.methods[outcome.method] <= wishes.target
@@ -249,7 +211,7 @@ def _macs(graph: Graph) -> Dict[str, int]:
 
 def _finish(
     trial: Trial,
-    outcome: Outcome,
+    outcome: QuantizedNetwork,
     counted: Dict[str, Histogram],
     batches: Dict[str, Batches],
     wishes: Wishes,

@@ -1,76 +1,18 @@
-"""What quantization did, for people and programs: a table, a JSON of ranges, a picture."""
+"""What quantization did, as a table and as a picture."""
 
 from __future__ import annotations
 
 import io
-import json
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from edge import __version__
-from edge.errors import DataError
-from tools.fetch.files import sha256_of
-from tools.quant.network import Outcome
+from tools.quant.quantized_network import QuantizedNetwork
 
-SCHEMA = "edge.ranges/1"
 WORST = 25  # layers in the picture
 
 
-def describe(outcome: Outcome, model: Path, crops: Path) -> Dict[str, Any]:
-    """The content of `<stem>.ranges.json`.
-
-    Args:
-        outcome: of the network.
-        model: float ONNX file.
-        crops: recorded inputs.
-    """
-    return {
-        "schema": SCHEMA,
-        "tool": f"edge-tools {__version__}",
-        "network": model.name,
-        "network_sha256": sha256_of(model),
-        "inputs": crops.name,
-        "inputs_sha256": sha256_of(crops),
-        "inputs_count": outcome.crops,
-        "method": outcome.method,
-        "correction": outcome.correction,
-        "equalized": outcome.alpha,
-        "int8_residuals": [node for node, _ in outcome.plan.residuals],
-        "float_layers": list(outcome.plan.floating),
-        "float_for_accuracy": outcome.dropped,
-        "int8_layers": [layer.name for layer in outcome.plan.layers],
-        "output_error": _rounded(outcome.errors),
-        "method_error": _rounded(outcome.methods),
-        "layer_error": _rounded(outcome.layers),
-        "layer_macs": outcome.macs,
-        "amax": {tensor: float(np.float32(amax)) for tensor, amax in outcome.ranges.items()},
-    }
-
-
-def _rounded(values: Mapping[str, float]) -> Dict[str, float]:
-    return {name: float(f"{value:.4g}") for name, value in values.items()}
-
-
-def read_ranges(path: Path) -> Dict[str, Any]:
-    """A file that `describe` filled.
-
-    Raises:
-        DataError: it is not one.
-    """
-    try:
-        found: Dict[str, Any] = json.loads(path.read_bytes())
-        known = found["schema"] == SCHEMA and isinstance(found["amax"], dict)
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise DataError(f"{path}: is not a list of ranges; `edge-tools quantize` writes one")
-    return found
-
-
-def table(outcomes: Mapping[str, Outcome]) -> str:
+def table(outcomes: Mapping[str, QuantizedNetwork]) -> str:
     """A line per network and its methods' errors."""
     head = ["network", "int8", "float", "for accuracy", "residuals", "method", "bias", "error"]
     rows = [head] + [_row(name, outcome) for name, outcome in outcomes.items()]
@@ -86,13 +28,13 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, outcome: Outcome) -> List[str]:
+def _row(name: str, outcome: QuantizedNetwork) -> List[str]:
     counts = [len(outcome.plan.layers), len(outcome.plan.floating), len(outcome.dropped)]
     counts.append(len(outcome.plan.residuals))
     return [name, *map(str, counts), outcome.method, outcome.correction, f"{outcome.error:.4f}"]
 
 
-def picture(outcome: Outcome, title: str) -> bytes:
+def picture(outcome: QuantizedNetwork, title: str) -> bytes:
     """One page as PNG: ranges per tensor, error per method, per layer and per output."""
     # Figure alone, without pyplot, draws into memory: no screen is needed.
     figure = Figure(figsize=(11.7, 8.3), layout="constrained")
@@ -108,7 +50,7 @@ def picture(outcome: Outcome, title: str) -> bytes:
     return data.getvalue()
 
 
-def _draw_ranges(axes: Any, outcome: Outcome) -> None:
+def _draw_ranges(axes: Any, outcome: QuantizedNetwork) -> None:
     names = list(outcome.ranges)
     axes.plot([outcome.largest[n] for n in names], "k.", label="largest seen")
     axes.plot([outcome.ranges[n] for n in names], "C0_", label="amax")

@@ -1,6 +1,6 @@
 """A broker from pip (amqtt) for machines without mosquitto: MQTT 3.1.1, anonymous, loopback only.
 
-Use: `python -m tools._embedded_broker PORT`.
+Use: `python -m tools.mqtt.embedded_broker PORT`.
 """
 
 from __future__ import annotations
