@@ -16,6 +16,7 @@ from tests.device import engine_checks, memory_checks
 from tests.device import place as places
 from tests.fakes import kernel_cpu, tensorrt_runtime
 from tests.fakes.gpu import Gpu, running
+from tests.waiting import GIVE_UP_S
 from tools import build
 from tools.engines.machine import Gpu as Found
 from tools.engines.machine import Machine
@@ -167,7 +168,7 @@ def test_the_commands_fail_where_there_is_no_gpu() -> None:
         return
     for what in ("test", "bench"):
         line = [sys.executable, "-m", "tests.device", what]
-        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=GIVE_UP_S)
         assert done.returncode == command.NO_GPU
         assert done.stderr.count("\n") == 1
         assert done.stderr.startswith("no GPU to prove anything on: no NVIDIA driver")

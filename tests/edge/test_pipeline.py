@@ -12,6 +12,7 @@ import pytest
 from edge.health import Health
 from edge.pipeline import Camera, Pipeline
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
+from tests.waiting import GIVE_UP_S
 
 NAMES = ("a", "b", "c")
 
@@ -235,7 +236,7 @@ def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
 
     def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
         if frames and frames[0].index == 1:
-            told.append(looked_twice.wait(20))
+            told.append(looked_twice.wait(GIVE_UP_S))
 
     pipeline(Cameras(2), pose=pose, watch=watch).run(lambda: False)
     assert told == [True]
@@ -272,7 +273,7 @@ def test_a_step_may_wait_between_the_halves() -> None:
 
     def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
         if frames[0].index == 1:
-            met.append(looked_thrice.wait(20))
+            met.append(looked_thrice.wait(GIVE_UP_S))
         return list(poses)
 
     cameras = Cameras(5)

@@ -11,6 +11,7 @@ import pytest
 
 from edge.errors import InternalError
 from edge.threads import Dispensable, Fallen
+from tests.waiting import GIVE_UP_S
 
 
 def die(kind: type = ZeroDivisionError) -> Callable[[], None]:
@@ -30,7 +31,7 @@ def heard() -> Iterator[List[Any]]:
 
 def run(thread: threading.Thread) -> None:
     thread.start()
-    thread.join(10)
+    thread.join(GIVE_UP_S)
 
 
 def test_a_death_is_told_and_ends_the_program() -> None:

@@ -7,7 +7,6 @@ surfaces into a running pipeline, and writes to one again only when its buffer c
 from __future__ import annotations
 
 import ctypes
-import time
 from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from edge.capture._csi.nvmm import Params, Surface
 from edge.capture._gstreamer_calls import Pipeline
 from tests.fakes.egl_fake import DISPLAY, FakeEgl
+from tests.waiting import until
 
 FREED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 # What stands in the place of nvarguscamerasrc and nvvidconv.
@@ -153,10 +153,8 @@ class Camera:
 
     def check(self) -> None:
         """Every surface came back and nothing is mapped any more."""
-        give_up_s = time.monotonic() + 20
-        while self.out:  # GStreamer's own thread may still hold the last one for a moment
-            assert time.monotonic() < give_up_s, self.out
-            time.sleep(0.005)
+        # GStreamer's own thread may still hold the last one for a moment.
+        until(lambda: not self.out, f"the return of {self.out}")
         assert not self.library.misuse, self.library.misuse
         assert not self.library.mapped
         assert not self.library.images

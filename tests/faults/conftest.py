@@ -9,6 +9,8 @@ import pytest
 import rtsp_process
 from rtsp_process import RtspServer
 
+from tests.waiting import GIVE_UP_S
+
 
 @pytest.fixture(scope="session")
 def _gstreamer() -> None:
@@ -33,7 +35,7 @@ def rtsp_server(_gstreamer: None) -> Iterator[Callable[..., RtspServer]]:
 def until() -> Callable[..., bool]:
     """Waits for something to come true; False after a generous limit."""
 
-    def wait(true: Callable[[], bool], limit_s: float = 20.0) -> bool:
+    def wait(true: Callable[[], bool], limit_s: float = GIVE_UP_S) -> bool:
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
             if true():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from paho.mqtt.client import Client, MQTTv5
@@ -15,15 +15,7 @@ from edge import codec
 from edge.publish import Publisher
 from edge.settings.config import Camera, Config, Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
-
-GIVE_UP_S = 20.0  # generous: only a failure ever waits so long
-
-
-def until(true: Callable[[], Any], what: str = "it") -> None:
-    give_up_s = time.monotonic() + GIVE_UP_S
-    while not true():
-        assert time.monotonic() < give_up_s, f"{what} never happened"
-        time.sleep(0.01)
+from tests.waiting import GIVE_UP_S, until
 
 
 @dataclass

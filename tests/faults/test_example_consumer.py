@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any, List
 
-from mqtt_consumer import config, event, until
+from mqtt_consumer import config, event
 
 from edge.publish import Publisher
 from edge.settings.config import Outbox
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.health import Health
 from edge.publish import Publisher
+from tests.waiting import GIVE_UP_S
 from tools.mqtt.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,7 +196,7 @@ def test_the_example_subscriber_shows_what_an_outage_held_back(broker: Broker) -
         assert child.stdout is not None
         reader = threading.Thread(target=lambda out: lines.extend(out), args=(child.stdout,))
         reader.start()
-        give_up_s = time.monotonic() + 20
+        give_up_s = time.monotonic() + GIVE_UP_S
         while not lines and time.monotonic() < give_up_s:  # till it has subscribed
             tell(client, 9)
             time.sleep(0.05)
@@ -203,6 +204,6 @@ def test_the_example_subscriber_shows_what_an_outage_held_back(broker: Broker) -
             tell(client, seq)
         until(lambda: any("person 10" in line for line in lines), "the newest")
         child.kill()
-        reader.join(20)
+        reader.join(GIVE_UP_S)
     client.loop_stop()
     assert [line.split(",")[1] for line in lines] == [" person 9", " person 3", " person 10"]

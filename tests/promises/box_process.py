@@ -12,27 +12,17 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.waiting import GIVE_UP_S, until
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-GIVE_UP_S = 60.0  # generous: only a failure ever waits so long
-
-
-def until(
-    true: Callable[[], Any], what: str = "it", limit_s: float = GIVE_UP_S, every_s: float = 0.005
-) -> float:
-    """Wait; returns for how long, in seconds. A question that costs time is asked more rarely."""
-    start_s = time.monotonic()
-    while not true():
-        assert time.monotonic() < start_s + limit_s, f"{what} never happened"
-        time.sleep(every_s)
-    return time.monotonic() - start_s
 
 
 class BoxProcess:
@@ -100,11 +90,11 @@ class BoxProcess:
             self._process.wait()
             self._process = None
 
-    def finish(self, limit_s: float = GIVE_UP_S) -> None:
+    def finish(self) -> None:
         """In order: what waits is sent first."""
         assert self._process is not None
         (self.folder / "stop").touch()
-        assert self._process.wait(limit_s) == 0, self.log.read_text()[-2000:]
+        assert self._process.wait(GIVE_UP_S) == 0, self.log.read_text()[-2000:]
         self._process = None
 
     def ledger(self) -> Dict[str, int]:

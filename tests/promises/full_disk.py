@@ -12,13 +12,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Dict
 
 from edge.publish import Publisher
 from edge.settings import config
 from edge.structures import PoseEvent
+from tests.waiting import until
 
 FOLDER, URI, COUNT = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 DISK = FOLDER / "disk"
@@ -56,12 +56,12 @@ def phase(name: str, first: int, count: int, uri: str, end: str, **more: Any) ->
     if child == 0:
         publisher = open_publisher(uri)
         sink: Any = publisher.sinks[0]
-        wait(lambda: sink.counters.outbox["durable"] or name == "no room")
+        until(lambda: sink.counters.outbox["durable"] or name == "no room")
         for n in range(first, first + count):
             publisher.event(PoseEvent("wave", "cam0", 1, 0, 1.0, {"n": n, "pad": "x" * 300}))
-        wait(lambda: sink._store.settled)
+        until(lambda: sink._store.settled)
         if end == "drained":
-            wait(lambda: publisher.report()[0]["waiting"] == 0)
+            until(lambda: publisher.report()[0]["waiting"] == 0)
         report = {**publisher.report()[0], "boot": publisher.build.boot_id, "free": free_blocks()}
         (FOLDER / name).write_text(json.dumps(report))
         if end == "killed":
@@ -82,13 +82,6 @@ def open_publisher(uri: str) -> Publisher:
         "outbox": {"path": str(DISK / "outbox.db"), "max_mb": 4},
     }
     return Publisher(config.complete(config.build(config.Config, table)))
-
-
-def wait(true: Any) -> None:
-    give_up_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < give_up_s
-        time.sleep(0.01)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ import time
 from typing import Any, List
 
 import pytest
-from box_process import Consumer, duplicates, lost, spread, until
+from box_process import Consumer, duplicates, lost, spread
+
+from tests.waiting import until
 
 CAMERAS = [
     {"source": "synthetic://stand?width=160&height=120&fps=20&people=1", "name": f"cam{i}"}

@@ -7,7 +7,9 @@ import signal
 import time
 from typing import Any, List
 
-from box_process import Consumer, duplicates, lost, ordered, spread, until
+from box_process import Consumer, duplicates, lost, ordered, spread
+
+from tests.waiting import until
 
 
 def test_kill_9_of_the_broker_and_an_outage_lose_no_event(
@@ -34,9 +36,9 @@ def test_kill_9_of_the_broker_and_an_outage_lose_no_event(
         time.sleep(outage_s / 2)
         broker.start()
         start_s = time.monotonic()
-        until(lambda: not lost(box, consumer), "the backlog", 400, every_s=0.5)
+        until(lambda: not lost(box, consumer), "the backlog", every_s=0.5)
         drained_s = time.monotonic() - start_s
-        box.finish(180)
+        box.finish()
         until(lambda: not lost(box, consumer), "the rest", every_s=0.5)
         stored = sum(box.ledger().values())
     late = sum(1 for r in consumer.records if r.get("historical"))

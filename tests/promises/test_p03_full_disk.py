@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
-from box_process import HERE, ROOT, Consumer, until
+from box_process import HERE, ROOT, Consumer
+
+from tests.waiting import GIVE_UP_S, until
 
 
 def run(folder: Path, uri: str, filesystem: str, *counts: int) -> Dict[str, Any]:
@@ -25,7 +27,7 @@ def run(folder: Path, uri: str, filesystem: str, *counts: int) -> Dict[str, Any]
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=GIVE_UP_S,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

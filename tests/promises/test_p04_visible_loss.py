@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from box_process import BoxProcess, Consumer, lost, until
+from box_process import BoxProcess, Consumer, lost
+
+from tests.waiting import until
 
 NOBODY = "mqtt://127.0.0.1:1"
 
 
 def stored_and_killed(box: BoxProcess, count: int) -> None:
-    until(lambda: box.status().get("stored", 0) == count, "storing", 240)
+    until(lambda: box.status().get("stored", 0) == count, "storing")
     box.kill()
 
 
@@ -23,7 +25,7 @@ def deliver(box: BoxProcess, uri: str, consumer: Consumer) -> None:
     """The next run, with a broker."""
     box.order["config"]["publish"]["sinks"] = [uri]
     box.start(count=1, linger=False, drain_s=240)
-    until(lambda: not box.alive, "the end", 300)
+    until(lambda: not box.alive, "the end")
     until(lambda: consumer.got, "events")
 
 

@@ -13,7 +13,9 @@ import pytest
 import rtsp_process
 from box_process import spread
 from rtsp_process import RtspServer
-from whole_daemon import Daemon, settings, until
+from whole_daemon import Daemon, settings
+
+from tests.waiting import until
 
 FLAGGED_S, BACK_S = 5.0, 10.0
 PAUSE_S = 3.0  # capture.stall_s: waiting for the broken camera would last at least so long

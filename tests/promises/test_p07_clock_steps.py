@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from box_process import HERE, Consumer, lost, until
+from box_process import HERE, Consumer, lost
+
+from tests.waiting import until
 
 DAY_S = 86_400
 CAMERAS = [{"source": "synthetic://stand?width=160&height=120&fps=20&people=1", "name": "cam0"}]

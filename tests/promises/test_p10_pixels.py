@@ -18,6 +18,7 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from whole_daemon import ROOT, Daemon, key_pair, settings
 
+from tests.waiting import GIVE_UP_S
 from tools.__main__ import main as tools
 
 VIDEO = ROOT / "calibration" / "multiperson" / "cam01.mp4"
@@ -110,10 +111,10 @@ class Everything:
         self.client.on_subscribe = lambda c, d, mid, r, p: ready.set()
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        assert ready.wait(30)
+        assert ready.wait(GIVE_UP_S)
 
     def until(self, part: str) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + GIVE_UP_S
         while not any(part in topic for topic, _ in list(self.said)):
             assert time.monotonic() < end, f"{part} did not come"
             time.sleep(0.02)
@@ -159,7 +160,7 @@ def test_no_sink_and_no_file_holds_pixels(
     try:
         everything.until("/metrics")
         everything.until("/event/presence")
-        with urllib.request.urlopen(f"http://{page}/metrics", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://{page}/metrics", timeout=GIVE_UP_S) as answer:
             told["prometheus"] = answer.read()
         assert daemon.stop() == 0
     finally:

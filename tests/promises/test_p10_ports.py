@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, List, Set
 
 import pytest
-from whole_daemon import Daemon, settings, until
+from whole_daemon import Daemon, settings
+
+from tests.waiting import until
 
 LISTEN, UNCONNECTED = "0A", "07"  # net/tcp_states.h
 

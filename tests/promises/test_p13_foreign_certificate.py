@@ -11,7 +11,9 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 from guarded_broker import REFUSED, ROOT, Caller, Guarded, authority, provision
-from whole_daemon import Daemon, settings, toml, until
+from whole_daemon import Daemon, settings, toml
+
+from tests.waiting import until
 
 # A handshake that is refused leaves paho's socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

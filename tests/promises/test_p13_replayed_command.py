@@ -17,9 +17,10 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from whole_daemon import Daemon, key_pair, settings, until
+from whole_daemon import Daemon, key_pair, settings
 
 from edge.commands.record import sign
+from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main as tools
 from tools.command import check_answer, order
 
@@ -39,19 +40,19 @@ class Stranger:
         self.client.on_subscribe = lambda c, d, mid, r, p: ready.put(mid)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        ready.get(timeout=30)
+        ready.get(timeout=GIVE_UP_S)
 
     def say(self, name: str, body: bytes, to: str = "poses/v1/hall/answer/me") -> None:
         properties: Any = Properties(PacketTypes.PUBLISH)
         properties.ResponseTopic, properties.CorrelationData = to, b"c1"
         self.client.publish(f"poses/v1/hall/cmd/{name}", body, 1, False, properties)
 
-    def ask(self, name: str, body: bytes, limit_s: float = 60.0) -> Dict[str, Any]:
+    def ask(self, name: str, body: bytes) -> Dict[str, Any]:
         self.say(name, body)
-        return self.wait_for("/answer/", limit_s)
+        return self.wait_for("/answer/")
 
-    def wait_for(self, part: str, limit_s: float = 60.0) -> Dict[str, Any]:
-        end = time.monotonic() + limit_s
+    def wait_for(self, part: str) -> Dict[str, Any]:
+        end = time.monotonic() + GIVE_UP_S
         while True:
             topic, body, properties = self.seen.get(timeout=max(0.0, end - time.monotonic()))
             if part in topic:
@@ -92,7 +93,7 @@ def key(tmp_path: Path) -> Ed25519PrivateKey:
 def online(stranger: Stranger, before: str = "") -> str:
     """Until frames of a run come; gives its boot_id. Another than the one before, if asked."""
     while True:
-        boot_id = str(stranger.wait_for("/frame", 120.0)["boot_id"])
+        boot_id = str(stranger.wait_for("/frame")["boot_id"])
         if boot_id != before:
             return boot_id
 
@@ -138,9 +139,9 @@ def test_replayed_forged_and_foreign_commands_are_refused(
             daemon.kill()
             daemon.start()
             online(stranger, boot_id)
-    metrics = stranger.wait_for("/metrics", 60.0)
+    metrics = stranger.wait_for("/metrics")
     while metrics.get("commands", {}).get("replayed", 0) < len(sent):
-        metrics = stranger.wait_for("/metrics", 60.0)
+        metrics = stranger.wait_for("/metrics")
     contract("poses/v1/hall/metrics", metrics)
     figures("P13", commands=len(sent), refused=len(reasons), accepted_wrongly=0)
     assert "Traceback" not in daemon.text()
@@ -157,7 +158,7 @@ def test_nobody_is_listened_to_by_default(broker: Any, stranger: Stranger, tmp_p
         seen = []
         end = time.monotonic() + 3
         while time.monotonic() < end:
-            seen.append(stranger.seen.get(timeout=30)[0])
+            seen.append(stranger.seen.get(timeout=GIVE_UP_S)[0])
         assert not [topic for topic in seen if "/answer/" in topic]
         assert [topic for topic in seen if topic.endswith("/frame")]
         started.stop()
@@ -203,7 +204,7 @@ def test_snapshot_goes_to_who_asked_and_nowhere_else(
     told: List[Tuple[str, bytes]] = []
     end = time.monotonic() + 2
     while time.monotonic() < end or not any(b'"jpeg"' in body for _, body in told):
-        told.append(stranger.seen.get(timeout=60)[:2])
+        told.append(stranger.seen.get(timeout=GIVE_UP_S)[:2])
     pictures = [t for t, body in told if b'"jpeg"' in body]
     assert len(pictures) == 1
     assert pictures[0].startswith("poses/v1/hall/answer/")

@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
+from tests.waiting import GIVE_UP_S
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests" / "edge" / "golden" / "models"
@@ -84,9 +85,9 @@ class Daemon:
                 env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
             )
 
-    def wait(self, limit_s: float = 300.0) -> int:
+    def wait(self) -> int:
         assert self.process is not None
-        return self.process.wait(limit_s)
+        return self.process.wait(GIVE_UP_S)
 
     def stop(self) -> int:
         assert self.process is not None
@@ -107,10 +108,3 @@ class Daemon:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
-
-
-def until(true: Callable[[], Any], what: str, limit_s: float = 120.0) -> None:
-    end = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < end, f"{what} did not come"
-        time.sleep(0.02)

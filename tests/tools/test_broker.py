@@ -16,6 +16,7 @@ from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import ConfigError, UnavailableError
+from tests.waiting import GIVE_UP_S
 from tools.broker import add_arguments
 from tools.mqtt import broker as module
 from tools.mqtt.broker import Broker, choose, free_port, listens, mosquitto
@@ -129,7 +130,7 @@ def test_command(number: int) -> None:
         assert listens("127.0.0.1", port)
         os.kill(child.pid, number)
         assert child.stdout.read() == "stopped\n"
-        assert child.wait(20) == 0
+        assert child.wait(GIVE_UP_S) == 0
     assert not listens("127.0.0.1", port)
     assert not file.parent.exists()
 

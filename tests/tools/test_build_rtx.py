@@ -15,6 +15,7 @@ import pytest
 from engine_cases import models_folder, network
 from onnx import numpy_helper
 
+from tests.waiting import GIVE_UP_S
 from tools.benches.peer import environment
 
 PACKAGE = "tensorrt-rtx-cu12==1.7.1.116"
@@ -33,7 +34,7 @@ def carried_out(packages: Path, models: Path, *names: str) -> List[Dict[str, Any
         [sys.executable, str(script), str(packages), str(models), *names],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=GIVE_UP_S,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

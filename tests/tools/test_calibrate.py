@@ -18,6 +18,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from tests.waiting import GIVE_UP_S
 from tools.__main__ import main
 from tools.calib import selection
 from tools.fetch.files import sha256_of
@@ -281,7 +282,7 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
         )
         for clip in clips
     ]
-    told = [one.communicate(timeout=300)[1] for one in running]
+    told = [one.communicate(timeout=GIVE_UP_S)[1] for one in running]
     assert [one.returncode for one in running] == [0, 0], told
     chosen = selection.load(tmp_path / "gym")
     selection.require_pictures(tmp_path / "gym", chosen.frames)

@@ -16,6 +16,7 @@ import pytest
 
 from edge.errors import DataError, InternalError, UnavailableError
 from edge.settings import config
+from tests.waiting import GIVE_UP_S
 from tools import demo
 from tools.__main__ import main
 from tools.demo import Daemon, Files, count_frames, verdict, write_sheet
@@ -180,7 +181,7 @@ def test_ctrl_c_ends_every_child(tiny: Path, tmp_path: Path, number: int) -> Non
         started = children(child.pid)
         assert len(started) == 2, "a broker and a daemon"
         os.kill(child.pid, number)
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=GIVE_UP_S)
     assert (child.returncode, errors) == (130, "edge-tools: interrupted\n")
     for pid in started:
         assert not Path(f"/proc/{pid}").exists()

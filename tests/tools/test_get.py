@@ -9,15 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Dict, List
 
 import onnx
 import packages
 import pytest
 
 from edge.errors import DataError
+from tests.waiting import GIVE_UP_S, until
 from tools.calib import selection
 from tools.fetch import archives
 from tools.fetch.files import locked
@@ -71,14 +71,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds; a minute at most."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def complaints(done: packages.Done) -> List[str]:
@@ -226,9 +218,9 @@ def test_interrupted_it_ends_the_client_and_the_next_run_goes_on(place: Place) -
     folder = place.set(packages.media_set("npm", members, packages.sha256(content)))
     (place.bin / "hang").touch()
     process = place.start("clips")
-    wait_for((place.bin / "hanging").exists)
+    until((place.bin / "hanging").exists)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=GIVE_UP_S)
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == "edge-tools: interrupted"
     assert "Traceback" not in stderr
@@ -245,9 +237,9 @@ def test_killed_it_leaves_nothing_that_the_next_run_takes_for_whole(place: Place
     folder = place.set(packages.media_set("npm", members, packages.sha256(content)))
     (place.bin / "hang").touch()
     process = place.start("clips")
-    wait_for((place.bin / "hanging").exists)
+    until((place.bin / "hanging").exists)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=GIVE_UP_S)
     (place.bin / "hang").unlink()
     assert place.get("clips").returncode == 0
     assert (folder / "a.txt").read_bytes() == b"first" * 99
@@ -261,7 +253,7 @@ def test_two_at_once_fetch_once(place: Place) -> None:
     place.set(text, "two")
     (place.bin / "slow").touch()
     running = [place.start(name) for name in ("one", "two", "one")]
-    outputs = [process.communicate(timeout=60) for process in running]
+    outputs = [process.communicate(timeout=GIVE_UP_S) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], outputs
     assert (place.bin / "calls").read_text().count("pack ") == 1
 

@@ -23,6 +23,7 @@ from edge.messages import Builder, Message
 from edge.publish import Publisher
 from edge.settings.config import Camera, Config, Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
+from tests.waiting import GIVE_UP_S
 from tools.listen import Figures, JsonLines, Screen
 from tools.mqtt.broker import Broker, free_port
 from tools.mqtt.subscriber import Received
@@ -181,7 +182,7 @@ class Listener:
 
     def end(self) -> List[str]:
         self.process.send_signal(signal.SIGINT)
-        out, errors = self.process.communicate(timeout=30)
+        out, errors = self.process.communicate(timeout=GIVE_UP_S)
         self._too_long.cancel()
         assert (errors, self.process.returncode) == ("", 0)
         return out.splitlines()
@@ -249,7 +250,7 @@ def test_no_broker_is_one_line_and_an_exit_code() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=GIVE_UP_S,
     )
     assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr == f"edge-tools: mqtt://127.0.0.1:{port}: Connection refused\n"
@@ -265,7 +266,7 @@ def test_a_wrong_login_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=GIVE_UP_S,
         )
     assert done.returncode == 69
     assert "refused: Not authorized (code 135)" in done.stderr

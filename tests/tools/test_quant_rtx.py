@@ -13,6 +13,7 @@ import pytest
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from tests.tools import quant_nets
+from tests.waiting import GIVE_UP_S
 from tools.benches.peer import environment
 from tools.quant import collect, qdq, ranges, trial
 from tools.quant.correct import correct
@@ -40,7 +41,10 @@ def builder() -> Path:
 def verdicts(builder: Path, files: List[Path]) -> List[Dict[str, Any]]:
     script = Path(__file__).with_name("rtx_check.py")
     done = subprocess.run(
-        [str(builder), str(script), *map(str, files)], capture_output=True, text=True, timeout=240
+        [str(builder), str(script), *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP_S,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -12,6 +12,7 @@ from typing import List
 
 import pytest
 
+from tests.waiting import GIVE_UP_S
 from tools.fetch.by_name import ensure_model, ensure_set
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=GIVE_UP_S,
     )
 
 

@@ -11,6 +11,8 @@ from typing import Any, List
 
 import pytest
 
+from tests.waiting import GIVE_UP_S
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests" / "edge" / "golden" / "models"
 CONFIG = """
@@ -51,7 +53,7 @@ def call(module: str, *arguments: Any, cwd: Path) -> subprocess.CompletedProcess
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=GIVE_UP_S,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import GIVE_UP_S
 from tools.__main__ import main
 
 MODELS = Path(__file__).resolve().parents[1] / "edge" / "golden" / "models"
@@ -36,7 +37,7 @@ def run_daemon(place: Path, key: str = "operator.pub") -> subprocess.CompletedPr
         [sys.executable, "-m", "edge", "run", "--config", str(place / "edge.toml")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GIVE_UP_S,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from views import View, disagreement, read_rig
 
+from tests.waiting import GIVE_UP_S
 from tools.fetch.by_name import ensure_model, ensure_set
 
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
@@ -34,7 +35,7 @@ def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray
         + f'[publish]\nsinks = ["jsonl:{lines}"]\n'
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)
     assert done.returncode == 0, done.stderr
     found: Dict[int, List[np.ndarray]] = {}
     for line in lines.read_text().splitlines():

@@ -25,6 +25,7 @@ from edge.health import Health
 from edge.models import Gives
 from edge.settings import config
 from edge.structures import Detections, Poses
+from tests.waiting import GIVE_UP_S
 
 KEY, FOREIGN = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 GOLDEN = Path(__file__).parents[1] / "golden" / "models"
@@ -398,7 +399,7 @@ def start(settings: config.Config) -> Any:
 def wait_for(true: Callable[[], bool]) -> None:
     import time
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     assert true()

@@ -12,6 +12,7 @@ import pytest
 
 from edge import plug
 from edge.capture import CAMERA, Address, CaptureOptions, EndOfStream, Ring, Slot
+from tests.waiting import GIVE_UP_S
 
 Step = Union[np.ndarray, BaseException, Callable[[], object]]
 
@@ -106,7 +107,7 @@ class Gate:
 
     def __call__(self) -> None:
         self.reached.set()
-        self._open.wait(60)
+        self._open.wait(GIVE_UP_S)
 
     def open(self) -> None:
         self._open.set()

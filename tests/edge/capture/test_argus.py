@@ -19,6 +19,7 @@ from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import PlainMemory
 from edge.errors import ConfigError, TempError, UnavailableError
 from tests.fakes import nvmm_fake
+from tests.waiting import GIVE_UP_S
 
 OPTIONS = CaptureOptions(timeout_s=1.0)
 SIZE = (128, 64)
@@ -269,7 +270,7 @@ def test_close_ends_a_read_that_waits(board: Board) -> None:
     reader.start()
     time.sleep(0.1)
     source.close()
-    reader.join(5)
+    reader.join(GIVE_UP_S)
     assert found == [None]
 
 

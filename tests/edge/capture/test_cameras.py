@@ -19,6 +19,7 @@ from edge.capture import RECORDING, Cameras, PlainMemory
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.settings import config
 from edge.structures import Frame
+from tests.waiting import GIVE_UP_S
 
 Eventually = Callable[[Callable[[], object]], None]
 SETTINGS = config.Capture(stall_s=0.3, timeout_s=0.5, backoff_max_s=0.1)
@@ -144,7 +145,7 @@ def test_frame_that_comes_wakes_the_loop(fake: Plug, start: Start, eventually: E
     loop = threading.Thread(target=lambda: got.append(cameras.take(60)))
     loop.start()
     gate.open()
-    loop.join(20)
+    loop.join(GIVE_UP_S)
     assert [f.index for f in got[0]] == [0]
 
 
@@ -260,7 +261,7 @@ def test_close_ends_everything_and_may_be_called_again(
     waiting.start()
     cameras.close()
     cameras.close()
-    waiting.join(20)
+    waiting.join(GIVE_UP_S)
     assert not waiting.is_alive()
     assert cameras.ended
     assert cameras.take(1) == []

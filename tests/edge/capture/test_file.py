@@ -13,6 +13,7 @@ from films import film, index_first, number_of, picture, png_bomb, turned
 
 from edge.capture import CaptureOptions, EndOfStream, Ring, Slot, Source, open_source
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from tests.waiting import GIVE_UP_S
 
 OPTIONS = CaptureOptions()
 
@@ -129,7 +130,7 @@ def test_native_rate_marks_its_waits_as_rest(tmp_path: Path) -> None:
     while not ring.resting:
         pass
     source.close()
-    reading.join(20)
+    reading.join(GIVE_UP_S)
     assert got == [None], "close ends a wait of 50 s"
 
 
@@ -393,5 +394,5 @@ def test_close_while_another_thread_reads(clip: Path) -> None:
         pass
     source.close()
     source.close()
-    reading.join(20)
+    reading.join(GIVE_UP_S)
     assert ended.is_set()

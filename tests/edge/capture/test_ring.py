@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.capture import PlainMemory, Ring, Slot
 from edge.errors import UnavailableError
+from tests.waiting import GIVE_UP_S
 
 
 def fill(ring: Ring, index: int) -> Slot:
@@ -88,7 +89,7 @@ def test_recording_waits_until_its_frame_is_taken() -> None:
     waiting = threading.Thread(target=lambda: got.append(ring.acquire(20)))
     waiting.start()
     taken = ring.take()
-    waiting.join(20)
+    waiting.join(GIVE_UP_S)
     assert got[0] is not None
     assert got[0] is not taken
     assert ring.dropped == 0
@@ -101,7 +102,7 @@ def test_close_wakes_a_thread_that_waits() -> None:
     waiting = threading.Thread(target=lambda: got.append(ring.acquire(60)))
     waiting.start()
     ring.close()
-    waiting.join(20)
+    waiting.join(GIVE_UP_S)
     assert got == [None]
     assert ring.acquire(0) is None
     assert ring.acquire_free() is None

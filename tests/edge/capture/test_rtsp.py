@@ -16,6 +16,7 @@ from edge.capture import CaptureOptions, Ring, _gstreamer, open_source, parse
 from edge.capture._rtsp_probe import failure_reason
 from edge.capture.rtsp import strip_options, with_transport
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
+from tests.waiting import GIVE_UP_S
 
 OPTIONS = CaptureOptions(timeout_s=1.0)
 
@@ -124,19 +125,19 @@ def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> 
 
     def hook() -> None:
         inside.set()
-        go.wait(20)
+        go.wait(GIVE_UP_S)
 
     capture.grab_hook = staticmethod(hook)
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
     got: List[object] = []
     reading = threading.Thread(target=lambda: got.append(source.read(ring)))
     reading.start()
-    inside.wait(20)
+    inside.wait(GIVE_UP_S)
     source.close()
     handle = source._video._capture  # type: ignore[attr-defined]
     assert handle.released == 0
     go.set()
-    reading.join(20)
+    reading.join(GIVE_UP_S)
     assert got == [None]
     assert handle.released == 1
 

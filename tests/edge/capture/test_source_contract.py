@@ -29,6 +29,7 @@ from edge.capture import (
 from edge.capture._source import SourcePlug
 from edge.errors import ConfigError
 from edge.settings import config
+from tests.waiting import GIVE_UP_S
 
 # v4l2 needs a kernel: its tests keep these promises on a fake one.
 ELSEWHERE = {"v4l2"}
@@ -137,11 +138,11 @@ def test_close_from_another_thread_ends_a_read(source: Source) -> None:
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    assert flowing.wait(20)
+    assert flowing.wait(GIVE_UP_S)
     source.close()
     source.close()
     stop.set()
-    thread.join(20)
+    thread.join(GIVE_UP_S)
     assert ended.is_set()
 
 

@@ -26,6 +26,7 @@ from edge.errors import (
     UnavailableError,
 )
 from edge.settings import config
+from tests.waiting import GIVE_UP_S
 
 Eventually = Callable[[Callable[[], object]], None]
 QUICK = config.Capture(stall_s=9, timeout_s=0.5, backoff_max_s=0.1, max_megapixels=0.1)
@@ -291,7 +292,7 @@ def test_recording_is_not_stalled_while_the_loop_is_slow(
     )
     assert states == {"ok"}
     camera.stop()
-    camera.join(5)
+    camera.join(GIVE_UP_S)
 
 
 def test_hung_driver_is_left_to_itself_and_a_new_thread_takes_over(
@@ -323,7 +324,7 @@ def test_close_leaves_a_hung_driver_behind_and_says_so(
     camera.join(0.1)
     assert "its driver does not answer; its thread is left behind" in caplog.text
     gate.open()
-    camera.join(20)
+    camera.join(GIVE_UP_S)
 
 
 def test_pause_before_the_next_try_is_cut_short_by_close(
@@ -337,7 +338,7 @@ def test_pause_before_the_next_try_is_cut_short_by_close(
     camera.start()
     eventually(lambda: "trying again" in camera.state().detail)
     camera.stop()
-    camera.join(20)
+    camera.join(GIVE_UP_S)
     assert not camera._reader.is_alive()
 
 

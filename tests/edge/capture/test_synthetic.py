@@ -21,6 +21,7 @@ from edge.capture._source import (
 )
 from edge.capture._synthetic.draw import Canvas
 from edge.errors import ConfigError, DataError, NoInputError, TempError
+from tests.waiting import GIVE_UP_S
 
 SMALL = "width=160&height=120"
 OPTIONS = CaptureOptions(timeout_s=0.05)
@@ -214,7 +215,7 @@ def test_close_wakes_a_waiting_read():
         time.sleep(0.02)
         source.close()
         source.close()
-        thread.join(10)
+        thread.join(GIVE_UP_S)
         assert got == [None]
         assert source.read(ring) is None
 

@@ -17,6 +17,7 @@ from edge.capture._v4l2 import calls
 from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import NoInputError, TempError
+from tests.waiting import GIVE_UP_S
 
 SIZE = (64, 48)
 BGR = {"BGR3": {SIZE: [30]}}
@@ -483,7 +484,7 @@ def test_close_wakes_a_read_in_another_thread():
     while "STREAMON" not in kernel.calls:
         time.sleep(0.001)
     source.close()
-    thread.join(10)
+    thread.join(GIVE_UP_S)
     assert got == [None]
     kernel.assert_clean()
     assert ring.all_free()

@@ -31,6 +31,7 @@ from edge.loop.rate_limit import Pace
 from edge.messages import Incoming, Message
 from edge.settings import config
 from edge.structures import Frame, Poses
+from tests.waiting import GIVE_UP_S
 
 KEY, FOREIGN = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 NOW_NS = 1_800_000_000 * 10**9
@@ -274,7 +275,7 @@ def test_no_mutation_is_a_command(at: int, cut: int, put: bytes) -> None:
 
 def test_a_flood_is_counted_and_costs_nothing(bench: Bench) -> None:
     gate = threading.Event()
-    bench.commands.handle = lambda incoming: gate.wait(30)  # type: ignore[assignment, method-assign]
+    bench.commands.handle = lambda incoming: gate.wait(GIVE_UP_S)  # type: ignore[assignment, method-assign]
     for _ in range(100):
         bench.commands.receive(Incoming("t", b"", "", b"", lambda message: None))
     assert bench.commands.counts["busy"] >= 60
@@ -429,7 +430,7 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
     outcome = do["calibrate-record"]({"seconds": 600, "every_ms": 40, "max_mb": 4000})
     assert outcome.result["max_bytes"] == 1 << 20
     folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while watch.keeper.kept < 2 and time.monotonic() < end:
         time.sleep(0.02)
     kept = do["calibrate-record"]({"seconds": 0}).result["kept"]

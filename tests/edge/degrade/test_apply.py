@@ -18,11 +18,11 @@ from edge.health import Health
 from edge.loop.rate_limit import Pace
 from edge.settings.config import Config, Detect
 from edge.structures import CameraState
+from tests.waiting import GIVE_UP_S
 
 S = 10**9
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = Path(__file__).parents[1] / "golden" / "models"
-GIVE_UP_S = 120.0
 Check = Callable[[str, Dict[str, Any]], None]
 
 

@@ -28,6 +28,7 @@ from edge.settings import config
 from edge.settings.config import Config
 from tests.fakes import builder
 from tests.fakes.gpu import Gpu, running
+from tests.waiting import GIVE_UP_S
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "models"
 SAMPLES = {"standing": (3, 64, 48), "twobox": (3, 64, 64)}
@@ -71,7 +72,7 @@ def step(runner: Any, batch: int = 2) -> np.ndarray:
 
 def until(true: Callable[[], bool], turn: Callable[[], Any] = lambda: None) -> None:
     """As long as it takes; a machine may be slow."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + GIVE_UP_S
     while not true():
         turn()
         time.sleep(0.01)

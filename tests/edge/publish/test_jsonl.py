@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -19,6 +19,7 @@ from edge.errors import ConfigError
 from edge.messages import Message
 from edge.publish import SinkOptions, open_sink, parse
 from edge.publish.jsonl import LIVE_ROOM, ROOM, JsonlSink
+from tests.waiting import GIVE_UP_S, until
 
 PLAIN = SinkOptions()
 PATIENT = SinkOptions(lossless=True)
@@ -40,13 +41,6 @@ def pipe() -> Iterator[Tuple[int, int]]:
     ends = os.pipe()
     yield ends
     os.close(ends[0])
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    give_up_s = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < give_up_s, "never happened"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("form", ["jsonl:{}", "jsonl://{}"])
@@ -94,7 +88,7 @@ TO_STANDARD_OUTPUT = (
 def to(stdout: Any) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", TO_STANDARD_OUTPUT]
     return subprocess.run(
-        command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=True, timeout=60
+        command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=True, timeout=GIVE_UP_S
     )
 
 
@@ -175,7 +169,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_no_torn_line(tmp_path:
         [sys.executable, "-c", FULL_THEN_FREE, str(path)],
         cwd=ROOT,
         check=True,
-        timeout=60,
+        timeout=GIVE_UP_S,
         capture_output=True,
         text=True,
     )
@@ -199,14 +193,14 @@ def test_nor_a_hole_in_a_file_that_is_standard_output(tmp_path: Path) -> None:
     script = FULL_THEN_FREE.replace("print(", "logging.info(")
     with path.open("wb") as stdout:
         command = [sys.executable, "-c", script, "-"]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=60, stdout=stdout)
+        subprocess.run(command, cwd=ROOT, check=True, timeout=GIVE_UP_S, stdout=stdout)
     assert {line["payload"]["pad"] for line in lines(path)} == {"x" * 70}
 
 
 def test_standard_output_may_be_closed() -> None:
     """As in `edge run >&-`."""
     command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, TO_STANDARD_OUTPUT]
-    done = subprocess.run(command, cwd=ROOT, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, timeout=GIVE_UP_S, capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert last == "edge.errors.ConfigError: sink jsonl:-: standard output is closed"
 
@@ -248,7 +242,7 @@ def test_a_reader_that_stops_reading_never_holds_the_loop(
     large = 2**16  # the pipe holds no more than one
     for i in range(3):
         sink(message(i, size=large))
-    wait_until(lambda: sink.waiting == 2)  # the first is being written, and will be
+    until(lambda: sink.waiting == 2)  # the first is being written, and will be
     for i in range(LIVE_ROOM * 2):
         sink(message(i))
     frames_kept = sink.waiting
@@ -280,7 +274,7 @@ def test_a_recording_waits_for_its_writer_and_loses_nothing(pipe: Tuple[int, int
     for i in range(ROOM * 4):
         sink(message(i, size=200))
     sink.close(20)
-    reader.join(20)
+    reader.join(GIVE_UP_S)
     assert got == list(range(ROOM * 4))
     assert sink.counters.report() == {"sent": ROOM * 4, "dropped": 0, "refused": 0}
 
@@ -296,10 +290,10 @@ def test_a_waiting_recording_can_be_stopped(pipe: Tuple[int, int]) -> None:
         done.set()
 
     threading.Thread(target=loop, daemon=True).start()
-    wait_until(lambda: sink.waiting == ROOM)
+    until(lambda: sink.waiting == ROOM)
     assert not done.is_set()
     asked.set()
-    assert done.wait(20)
+    assert done.wait(GIVE_UP_S)
     assert sink.counters.dropped > 0
     sink.close(0.0)
 

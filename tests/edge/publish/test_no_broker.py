@@ -16,6 +16,7 @@ import pytest
 
 from edge.messages import Builder
 from edge.publish import SinkOptions, mqtt, open_sink
+from tests.waiting import GIVE_UP_S
 
 OPEN = Path("/proc/self/fd")
 CONNACK = b"\x20\x03\x00\x00\x00"
@@ -40,7 +41,7 @@ def port_that_says(answer: bytes, calls: List[int]) -> Iterator[int]:
     def serve() -> None:
         while True:
             with contextlib.suppress(ConnectionError), listener.accept()[0] as call:
-                call.settimeout(20)
+                call.settimeout(GIVE_UP_S)
                 call.recv(4096)
                 if calls[0] < 0:
                     return
@@ -56,7 +57,7 @@ def port_that_says(answer: bytes, calls: List[int]) -> Iterator[int]:
     calls[0] = -1
     with socket.create_connection(("127.0.0.1", port)) as last:
         last.sendall(b"end")
-    thread.join(30)
+    thread.join(GIVE_UP_S)
     listener.close()
 
 
@@ -71,7 +72,7 @@ def test_bytes_that_are_no_mqtt_end_the_connection_and_no_thread(
         will = Builder("box").offline("lost")
         options = SinkOptions("box", will, listen={"poses/v1/box/cmd/#": lambda came: None})
         sink = open_sink(f"mqtt://127.0.0.1:{port}?reconnect_max_s=0.1", options)
-        give_up_s = time.monotonic() + 30
+        give_up_s = time.monotonic() + GIVE_UP_S
         while calls[0] < 2 and not died and time.monotonic() < give_up_s:
             time.sleep(0.01)
         again = calls[0] >= 2
@@ -87,7 +88,7 @@ def test_a_broker_that_does_not_let_us_listen_is_told(caplog: Any, protocol: str
     with port_that_says(welcome + refusal, [0]) as port:
         options = SinkOptions("box", listen={"poses/v1/box/cmd/#": lambda came: None})
         sink = open_sink(f"mqtt://127.0.0.1:{port}?protocol={protocol}", options)
-        give_up_s = time.monotonic() + 30
+        give_up_s = time.monotonic() + GIVE_UP_S
         while "hear commands" not in caplog.text and time.monotonic() < give_up_s:
             time.sleep(0.01)
         sink.close(1)
@@ -109,10 +110,10 @@ def test_a_connection_that_is_over_leaves_no_socket_to_the_garbage_collector() -
                 notes: queue.Queue[Any] = queue.Queue()
                 link = mqtt.Connection(broker, options, notes)
                 link.open()
-                notes.get(timeout=30)
+                notes.get(timeout=GIVE_UP_S)
                 link.hang_up()
                 del notes, link
-            give_up_s = time.monotonic() + 30
+            give_up_s = time.monotonic() + GIVE_UP_S
             while set(threading.enumerate()) - threads and time.monotonic() < give_up_s:
                 time.sleep(0.01)
             after = len(list(OPEN.iterdir()))

@@ -15,6 +15,7 @@ from edge.health import Health
 from edge.messages import Builder
 from edge.publish import SinkOptions, open_sink, parse
 from edge.publish.prometheus import MOST, flatten, render
+from tests.waiting import GIVE_UP_S
 
 LINE = re.compile(
     r'^edge_[a-z0-9_]+(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? '
@@ -48,7 +49,7 @@ def free_port() -> int:
 def ask(sink: Any, path: str = "/metrics", host: str = "") -> str:
     url = sink.name.replace("prometheus", "http") + path
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=GIVE_UP_S) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         return answer.read().decode()
 

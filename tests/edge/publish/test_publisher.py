@@ -18,6 +18,7 @@ from edge.publish import Counters, Publisher, open_sink, parse, parse_all
 from edge.publish import _clock as clock_module
 from edge.settings.config import Camera, Config, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
+from tests.waiting import GIVE_UP_S
 
 SHA = "ab" * 32
 
@@ -131,7 +132,7 @@ def test_sinks_are_closed_side_by_side(spied: Publisher) -> None:
 
     class Slow(Spy):
         def close(self, timeout_s: float) -> None:
-            meet.wait(20)
+            meet.wait(GIVE_UP_S)
 
     spied.sinks = [Slow(), Slow()]
     spied.close()

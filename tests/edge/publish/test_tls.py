@@ -23,6 +23,7 @@ from edge.errors import DataError, NoInputError
 from edge.publish import _tls
 from edge.publish._address import parse
 from edge.settings.config import Mqtt
+from tests.waiting import GIVE_UP_S
 
 DAY = datetime.timedelta(days=1)
 PEM = serialization.Encoding.PEM
@@ -124,7 +125,7 @@ def failure(listening: socket.socket, theirs: Dict[str, Any], host: str, ca_file
             context.wrap_socket(plain, server_hostname=host).close()
         except OSError as error:
             found = error
-    thread.join(20)
+    thread.join(GIVE_UP_S)
     return found
 
 

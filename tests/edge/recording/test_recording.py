@@ -24,6 +24,7 @@ from edge.recording.record import Told, pack, unpack
 from edge.recording.ring import MAGIC, Recorder, Ring, read_segment
 from edge.settings import config
 from edge.structures import Frame, Poses
+from tests.waiting import GIVE_UP_S
 
 
 def crowd(n: int = 2, k: int = 17, seed: int = 0) -> Poses:
@@ -174,7 +175,7 @@ def test_a_slow_disk_leaves_a_gap_that_is_told(
     gate, write = threading.Event(), Ring.write
 
     def slow(self: Ring, kind: str, payload: bytes) -> None:
-        gate.wait(60)
+        gate.wait(GIVE_UP_S)
         write(self, kind, payload)
 
     monkeypatch.setattr(Ring, "write", slow)
@@ -183,7 +184,7 @@ def test_a_slow_disk_leaves_a_gap_that_is_told(
     for i in range(1000):
         step(recorder, builder, i, 1)
     gate.set()
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while not recorder._queue.empty() and time.monotonic() < end:
         time.sleep(0.01)
     step(recorder, builder, 1000, 1)
@@ -208,7 +209,7 @@ def test_a_full_disk_stops_nothing(
     monkeypatch.setattr(os, "write", full)
     for i in range(20):
         step(recorder, builder, i)
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while not recorder._queue.empty() and time.monotonic() < end:
         time.sleep(0.01)
     monkeypatch.setattr(os, "write", real)
@@ -234,7 +235,7 @@ def test_a_disk_that_was_full_costs_what_did_not_fit_and_tells_it(
     monkeypatch.setattr(os, "write", filling)
     for i in range(60):
         step(recorder, builder, i)
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while not recorder._queue.empty() and time.monotonic() < end:
         time.sleep(0.01)
     monkeypatch.setattr(os, "write", real)

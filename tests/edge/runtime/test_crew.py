@@ -17,6 +17,7 @@ from edge.runtime._crew import Crew, finish
 from edge.runtime._exchange import Exchange
 from edge.structures import Frame
 from tests.edge.runtime.test_ort import GOLDEN, SHAPES, reference
+from tests.waiting import GIVE_UP_S
 
 RECIPE = Recipe(family="simcc", networks={"main": Network("model.onnx", 8, 8)})
 
@@ -80,7 +81,7 @@ def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
     assert runner.concurrent
     x = pictures(3)
     assert runner.begin(writer(runner, x))
-    assert going.wait(20)
+    assert going.wait(GIVE_UP_S)
     np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
     assert runner.runs == 1
 
@@ -147,7 +148,7 @@ def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
 def test_work_is_done_in_the_order_in_which_it_was_begun() -> None:
     crew, order, go = Crew(1), [], threading.Event()
     pieces = [(0, 1), (1, 1)]
-    begun = crew.begin(lambda start, count: go.wait(20), [(0, 1)])
+    begun = crew.begin(lambda start, count: go.wait(GIVE_UP_S), [(0, 1)])
     begun += crew.begin(lambda start, count: order.append(("hands", start)), pieces)
     begun += crew.begin(lambda start, count: order.append(("bodies", start)), pieces)
     go.set()
@@ -158,7 +159,7 @@ def test_work_is_done_in_the_order_in_which_it_was_begun() -> None:
 
 def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
     """Each waits for the other in the middle of its execution."""
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=GIVE_UP_S)
     runners: List[Any] = [opened(crew), opened(crew)]
     for runner in runners:
         whole = runner._run_chunk
@@ -201,7 +202,7 @@ def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
 
     runner._run_chunk = slow
     assert runner.begin(writer(runner, pictures(2)))
-    assert going.wait(20)
+    assert going.wait(GIVE_UP_S)
     runner.close() if ends == "close" else runner.feed(1)
     assert sorted(done) == [0, 1]
 

@@ -10,6 +10,7 @@ import pytest
 
 from edge.runtime import Runner, TensorSpec
 from edge.runtime._exchange import Exchange, mismatch
+from tests.waiting import GIVE_UP_S
 
 FLOAT = np.dtype(np.float32)
 
@@ -102,7 +103,7 @@ def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
         for add in range(1, 30):
             offered.append(Adder(add))
             assert both.offer(offered[-1]) == ""
-            assert both.taken.wait(30)
+            assert both.taken.wait(GIVE_UP_S)
             both.retire()
         done.set()
 

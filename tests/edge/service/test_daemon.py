@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.waiting import GIVE_UP_S
+
 MODELS = Path(__file__).parents[1] / "golden" / "models"
 SIZE = (160, 120)
 Lines = List[Dict[str, Any]]
@@ -48,7 +50,13 @@ def edge(*arguments: Any, cwd: Path, **options: Any) -> subprocess.CompletedProc
     root = str(Path(__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": root}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, **options
+        command,
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP_S,
+        **options,
     )
 
 
@@ -114,7 +122,7 @@ def read_one_line(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
         assert child.stdout is not None
         head = child.stdout.readline()
         child.stdout.close()
-        code = child.wait(120)
+        code = child.wait(GIVE_UP_S)
         told.seek(0)
         return subprocess.CompletedProcess(command, code, head.decode(), told.read().decode())
 
@@ -160,7 +168,7 @@ def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> No
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GIVE_UP_S,
         check=False,
         cwd=tmp_path,
     )
@@ -205,11 +213,11 @@ def test_interrupt_ends_it_cleanly(video: Path, tmp_path: Path) -> None:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.PIPE, text=True, env=environment
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + GIVE_UP_S
         while (tmp_path / "out").stat().st_size < 20000 and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        errors = process.communicate(timeout=60)[1]
+        errors = process.communicate(timeout=GIVE_UP_S)[1]
     assert process.returncode == 0, errors
     lines = messages((tmp_path / "out").read_text())
     assert lines[-1]["payload"]["state"] == "offline"

@@ -20,11 +20,11 @@ import pytest
 
 from edge.capture import Cameras
 from edge.settings import config
+from tests.waiting import GIVE_UP_S
 
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = Path(__file__).parents[1] / "golden" / "models"
 SIZE = (160, 120)
-GIVE_UP_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import GIVE_UP_S
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -17,7 +19,7 @@ def through(shell: str, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", "-c", f'"$@" {shell}', "sh", sys.executable, "-m", "edge", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, capture_output=True, text=True, timeout=GIVE_UP_S, check=False
     )
 
 

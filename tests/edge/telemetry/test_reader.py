@@ -24,6 +24,7 @@ from edge.telemetry import reader as telemetry
 from edge.telemetry.reader import Telemetry
 from edge.telemetry.sysfs import Reading, Sysfs
 from tests.fakes.jtop_fake import PUBLIC, JtopException, Service
+from tests.waiting import GIVE_UP_S
 
 HWMON = "sys/class/hwmon"
 ORIN: Dict[str, str] = {
@@ -306,7 +307,7 @@ def test_sysfs_alone_when_told_so(service: Service, orin: Path) -> None:
 
 
 def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + GIVE_UP_S
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

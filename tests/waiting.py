@@ -1,0 +1,26 @@
+"""How long a test waits for something: one number, so that a slow machine fails no test."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
+
+GIVE_UP_S = 600.0  # guards against hanging only: a test that passes never waits so long
+
+
+def until(true: Callable[[], Any], what: str = "it", every_s: float = 0.01) -> float:
+    """Waits until `true()` holds.
+
+    Args:
+        true: the question.
+        what: named when it never holds.
+        every_s: pause between two questions; longer for a question that takes time.
+
+    Returns:
+        For how long it waited, in seconds.
+    """
+    start_s = time.monotonic()
+    while not true():
+        assert time.monotonic() < start_s + GIVE_UP_S, f"{what} never happened"
+        time.sleep(every_s)
+    return time.monotonic() - start_s
