@@ -36,6 +36,7 @@ DEV = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "orjson>=3.10",
+    "prometheus-client>=0.17",
     "scipy>=1.8,<2",
     "mypy==1.16.1; python_version >= '3.9'",
     "ruff>=0.8",
@@ -64,7 +65,7 @@ setup(
         "fast": ["orjson>=3.10"],
         "tools": LAPTOP + TOOLS,
         "torch": TORCH,
-        "edgetest": LAPTOP + DEV[:5],
+        "edgetest": LAPTOP + DEV[:6],
         "dev": LAPTOP + TOOLS + DEV,
     },
     entry_points={

@@ -17,7 +17,7 @@ from edge.doctor.heat import heat
 from edge.errors import UnavailableError
 from edge.health import Health
 from edge.messages import Builder
-from edge.publish.prometheus import render
+from edge.publish._exposition import Exposition
 from edge.settings.config import Config
 from edge.settings.config import Telemetry as Settings
 from edge.telemetry import reader as telemetry
@@ -363,11 +363,11 @@ def test_a_full_reading_fits_the_contract_and_the_scraper(
     loop = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
     message = Builder("hall").metrics({**Health().report(), **loop, **machine.report()})
     contract(message.topic, json.loads(message.body))
-    page = render(message.payload).decode()
-    assert 'edge_power_mw{rail="VDD_IN"} 7524.0' in page
-    assert 'edge_clocks_mhz{clock="gpu"} 918.0' in page
+    page = Exposition().page(message.payload).decode()
+    assert 'edge_power_watts{rail="VDD_IN"} 7.524' in page
+    assert 'edge_clock_hertz{clock="gpu"} 918000000.0' in page
     assert 'edge_over_current_total{circuit="oc3"} 27390.0' in page
-    assert 'edge_temperatures_c{zone="cpu-thermal"} 63.625' in page
+    assert 'edge_temperature_celsius{zone="cpu-thermal"} 63.625' in page
 
 
 def test_before_the_first_reading_it_fits_too(
