@@ -15,9 +15,9 @@ from typing import List, Optional
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
-from edge.errors import EdgeError
+from edge.errors import INTERRUPTED, PIPE_CLOSED, EdgeError
 from edge.service import logs
-from edge.service.stdout import PIPE_CLOSED, answer
+from edge.service.stdout import answer
 from edge.settings import config
 
 EPILOG = (
@@ -127,7 +127,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f"edge: {error}", file=sys.stderr)  # noqa: T201 - the answer to the user
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause or must hear of, each with its exit code (sysexits.h).
+"""The errors that a user can cause or must be told, each with its exit code (sysexits.h).
 
 EdgeError
 ├── ConfigError       78  the configuration or a recipe is wrong
@@ -10,6 +10,10 @@ EdgeError
 """
 
 from __future__ import annotations
+
+# Exit codes that are no EdgeError's: 128 + the number of a signal, as shells count.
+INTERRUPTED = 130  # SIGINT
+PIPE_CLOSED = 141  # SIGPIPE: nobody reads standard output any more
 
 
 class EdgeError(Exception):

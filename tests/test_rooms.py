@@ -41,7 +41,7 @@ ROOMS: Dict[str, Set[str]] = {
     "keys": {"errors"},
     "outbox": {"errors", "durable"},
     "publish": PROMISE | {"__init__", "plug", "outbox", "keys"},
-    "telemetry": {"errors", "settings", "health", "threads"},
+    "telemetry": {"errors", "settings", "threads"},
     "recording": PROMISE,
     "loop": RECORDS
     | {"settings", "plug", "recipe", "threads", "health", "pipeline"}

@@ -18,11 +18,16 @@ from types import ModuleType
 from typing import Dict, List, Optional, Sequence
 
 from edge import __version__
-from edge.errors import ConfigError, DataError, EdgeError, UnavailableError
+from edge.errors import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    ConfigError,
+    DataError,
+    EdgeError,
+    UnavailableError,
+)
 
 HERE = Path(__file__).parent
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
-PIPE_CLOSED = 141  # 128 + SIGPIPE
 IO_ERROR = 74  # sysexits EX_IOERR
 
 

@@ -14,7 +14,7 @@ from typing import Callable, List, Optional
 from edge import __version__
 from edge.doctor import broker, cameras, heat, machine, models, permissions, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UnavailableError
 from edge.service.stdout import answer
 from edge.settings import config
 from edge.settings.config import Config
@@ -56,7 +56,7 @@ def doctor(path: Optional[Path], as_json: bool) -> int:
         answer(json.dumps(out, indent=2) + "\n")
     else:
         answer("".join(map(_line, findings)))
-    return 69 if any(f.state == FAIL for f in findings) else 0
+    return UnavailableError.exit_code if any(f.state == FAIL for f in findings) else 0
 
 
 def _line(finding: Finding) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from edge.capture import Cameras, FrameMemory
-from edge.errors import ConfigError
+from edge.errors import PIPE_CLOSED, ConfigError
 from edge.health import Health
 from edge.loop.assemble import Finish, build_cameras
 from edge.loop.parts import Running
@@ -21,7 +21,6 @@ from edge.service.annotate import Annotator
 from edge.service.extras import Attachments
 from edge.service.reload import Reload
 from edge.service.signals import SPARE_S, Leave, reload_on_signal
-from edge.service.stdout import PIPE_CLOSED
 from edge.service.systemd import Notifier
 from edge.settings.config import Config
 from edge.threads import Fallen

@@ -7,8 +7,6 @@ import sys
 
 from edge.errors import TempError
 
-PIPE_CLOSED = 141  # 128 + SIGPIPE, as shells count
-
 
 def answer(text: str) -> None:
     """Write it, at once; with standard output closed (a shell's `>&-`) nobody wants it.

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from edge.health import temperatures_c
-
 # What slows processors down when it is hot; fans and warnings of a hot surface do not.
 _BRAKES = re.compile(r"cpufreq|devfreq|throttle-alert|^Processor$")
 _GPUS = re.compile(r"(^|\.)(gpu|ga10b|gv11b|gp10b)$")
@@ -53,7 +51,7 @@ class Sysfs:
         gpu_mhz, gpu_percent = self._gpu()
         power_mw, over = self._power()
         return Reading(
-            temperatures_c=temperatures_c(self._thermal),
+            temperatures_c=self._temperatures_c(),
             power_mw=power_mw,
             clocks_mhz={**gpu_mhz, **self._cpus()},
             load_percent=gpu_percent,
@@ -62,6 +60,15 @@ class Sysfs:
             throttled=self._brakes() + over,
             over_current=self._over_current(),
         )
+
+    def _temperatures_c(self) -> Dict[str, float]:
+        """Thermal zones by name; a zone that is off is left out."""
+        found: Dict[str, float] = {}
+        for zone in _found(self._thermal, "thermal_zone*"):
+            name, milli_c = _text(zone / "type"), _whole(zone / "temp")
+            if name is not None and milli_c is not None:
+                found[name] = milli_c / 1000
+        return found
 
     def _brakes(self) -> List[str]:
         """Cooling devices that slow something down."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.health import WINDOW, Health, Rate, Window, temperatures_c
+from edge.health import WINDOW, Health, Rate, Window, memory_mb
 
 S = 10**9
 
@@ -36,10 +36,24 @@ def test_timed_counts_failures_too_and_gives_results() -> None:
     assert health.stages["add"].count == 2
 
 
-def test_temperatures_of_zones_that_are_on(tmp_path: Path) -> None:
-    for name, kind, temp in [("thermal_zone0", "CPU-therm", "43500"), ("thermal_zone1", "GPU", "")]:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "type").write_text(kind + "\n")
-        (tmp_path / name / "temp").write_text(temp)
-    assert temperatures_c(tmp_path) == {"CPU-therm": 43.5}
-    assert temperatures_c(tmp_path / "none") == {}
+@pytest.mark.parametrize("page_bytes", [4 << 10, 16 << 10, 64 << 10])
+def test_memory_is_mib_whatever_the_size_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_bytes: int
+) -> None:
+    pages = {"SC_PAGE_SIZE": page_bytes}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    (tmp_path / "statm").write_text("99999 512 300 1 0 40000 0\n")
+    assert memory_mb(tmp_path / "statm") == 512 * page_bytes / 2**20
+
+
+def test_memory_is_that_of_this_process_and_of_pages_in_memory() -> None:
+    status = Path("/proc/self/status").read_text()
+    resident_kib = next(int(li.split()[1]) for li in status.splitlines() if "VmRSS" in li)
+    assert memory_mb() == pytest.approx(resident_kib / 1024, rel=0.2)
+    assert Health().report()["memory_mb"] == pytest.approx(memory_mb(), rel=0.2)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1 x"])
+def test_memory_is_zero_where_the_kernel_does_not_tell(tmp_path: Path, text: str) -> None:
+    (tmp_path / "statm").write_text(text)
+    assert memory_mb(tmp_path / "statm") == memory_mb(tmp_path / "none") == 0

@@ -21,14 +21,13 @@ from typing import Dict, List, Sequence
 
 from tqdm import tqdm
 
-from edge.errors import ConfigError
+from edge.errors import INTERRUPTED, ConfigError
 from tests.mutants.entry import Mutant, load
 from tests.mutants.trial import EQUIVALENT, ERROR, KILLED, SURVIVED, Outcome, Runner, Tree, Trials
 from tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIST = "tests/mutants"
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 Outcomes = Dict[str, Outcome]
 
 

@@ -50,6 +50,28 @@ def test_wrong_file_is_one_line_with_key_and_fix(tmp_path: Path, text: str, mess
     assert raised.value.exit_code == 78
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "low", "high"),
+    [
+        ("detect", "min_score", 0.0, 1.0),
+        ("detect", "every", 1, 300),
+        ("outbox", "max_mb", 4, 4096),
+        ("degrade", "rate_shares", [0.01], [0.99]),
+    ],
+)
+def test_both_ends_of_a_range_are_allowed(section: str, name: str, low: Any, high: Any) -> None:
+    for end in (low, high):
+        built = config.build(config.Config, {section: {name: end}})
+        assert getattr(getattr(built, section), name) == end
+
+
+def test_every_default_is_within_its_own_range() -> None:
+    def table(section: Any) -> Dict[str, Any]:
+        return {k: table(v) if dataclasses.is_dataclass(v) else v for k, v in vars(section).items()}
+
+    assert config.build(config.Config, table(config.Config())) == config.Config()
+
+
 def test_two_cameras_of_one_name(tmp_path: Path) -> None:
     text = '[[cameras]]\nsource = "file://a"\nname = "cam1"\n[[cameras]]\nsource = "file://b"'
     with pytest.raises(ConfigError, match="'cam1' is taken"):
