@@ -1,1 +1,1 @@
-"""People in the picture: who is who, where they are, and how they move. Pure functions."""
+"""Tracking and smoothing of people, and when a detector may pause. Pure: no clock, no I/O."""

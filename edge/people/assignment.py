@@ -1,7 +1,7 @@
-"""Who belongs to whom at the least total cost: the linear assignment problem.
+"""The linear assignment problem: pairs of rows and columns at the least total cost.
 
-Shortest augmenting paths with row and column prices (Jonker and Volgenant 1987, as Crouse 2016
-states it for rectangular problems), one NumPy pass over all columns for each step.
+The method is shortest augmenting paths with row and column prices (Jonker and Volgenant 1987; for
+rectangular problems Crouse 2016). Each step is one NumPy pass over all columns.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 
 
 def assign(costs: np.ndarray, limit: float) -> np.ndarray:
-    """Give rows to columns, each at most once, at the least total cost.
+    """Assign each row at most one column, and each column at most one row, at the least total cost.
 
     Args:
-        costs: [N,M]; inf = never. Not NaN, not -inf.
-        limit: what a row without a column costs, finite.
+        costs: [N,M]; inf = the pair is not allowed. NaN and -inf are not supported.
+        limit: finite cost of a row that gets no column.
 
     Returns:
-        [N] i64 the column of each row, -1 = none.
+        [N] i64 column of each row, -1 = none.
     """
     n, m = costs.shape
     if n == 0 or m == 0:
@@ -27,8 +27,8 @@ def assign(costs: np.ndarray, limit: float) -> np.ndarray:
     rows = np.arange(n)
     cheapest = costs.argmin(1)
     if len(set(cheapest.tolist())) == n and (costs[rows, cheapest] < limit).all():
-        return cheapest  # everybody has what is best for them: the usual case
-    # A column of its own for every row makes "none" one choice among others.
+        return cheapest  # the usual case: no two rows want the same column
+    # An extra column for each row turns "no column" into an ordinary choice of cost `limit`.
     table = np.full((n, m + n), np.inf)
     table[:, :m] = costs
     table[rows, m + rows] = limit
@@ -38,12 +38,12 @@ def assign(costs: np.ndarray, limit: float) -> np.ndarray:
 
 
 def _solve(table: np.ndarray) -> np.ndarray:
-    """[N] columns of a table [N,M], M >= N, in which every row can have one."""
+    """Column [N] of each row of a table [N,M], M >= N, in which every row can get a column."""
     row_prices, column_prices = table.min(1), np.zeros(table.shape[1])
     cheapest = table.argmin(1)
     owners = np.full(table.shape[1], -1, np.int64)
     rows = np.arange(len(table))
-    owners[cheapest[::-1]] = rows[::-1]  # of those who want one column, the first has it
+    owners[cheapest[::-1]] = rows[::-1]  # the first row that wants a column gets it
     columns = np.where(owners[cheapest] == rows, cheapest, -1)
     for row in np.flatnonzero(columns < 0):
         _augment(table, int(row), columns, owners, row_prices, column_prices)
@@ -58,7 +58,7 @@ def _augment(
     row_prices: np.ndarray,
     column_prices: np.ndarray,
 ) -> None:
-    """Find the cheapest chain of changes that gives `start` a column, and make them."""
+    """Find the cheapest chain of reassignments that gives row `start` a column, and apply it."""
     distance, before, tree, end = _cheapest_path(table, start, owners, row_prices, column_prices)
     length = distance[end]
     reached = [start, *(int(owners[c]) for c in tree)]
@@ -78,15 +78,17 @@ def _cheapest_path(
     row_prices: np.ndarray,
     column_prices: np.ndarray,
 ) -> Tuple[np.ndarray, np.ndarray, List[int], int]:
-    """Dijkstra from a row over the columns to the nearest one that is free.
+    """Dijkstra's search from a row over the columns to the nearest free column.
 
     Returns:
-        The distance of every column reached, the row it was reached from, the taken columns that
-        were settled on the way, and the free column at the end.
+        distance: [M] of each column, inf = not reached.
+        before: [M] row from which each column was reached, -1 = not reached.
+        tree: taken columns that were settled on the way.
+        end: the free column.
     """
     distance = np.full(table.shape[1], np.inf)
     before = np.full(table.shape[1], -1, np.int64)
-    open_distance = distance.copy()  # the same, inf once a column is settled
+    open_distance = distance.copy()  # like distance, but inf once a column is settled
     tree: List[int] = []
     row, here = start, 0.0
     while True:

@@ -1,4 +1,4 @@
-"""Which person of this frame is which track: likeness, twins, two-stage assignment."""
+"""Matches people of a frame to tracks: similarity, duplicates, two-stage assignment."""
 
 from __future__ import annotations
 
@@ -8,44 +8,47 @@ import numpy as np
 
 from edge import geometry, skeletons
 from edge.people.assignment import assign
-from edge.people.motion import Sight
+from edge.people.motion import BodyState
 
-# s² of OKS without the posture in it: COCO's area of a person (about half the box of a standing
-# one, which is .4 H wide) as a share of H².
+# s² of OKS in H², so that it does not depend on the posture. COCO's area of a person is about half
+# of a standing person's box, which is .4 H wide.
 _AREA_H2 = 0.2
 _VARIANCES = np.square(2 * skeletons.get("coco17").sigmas)
-_MIN_COMMON = 3  # fewer keypoints in common say nothing about likeness
-# What a prediction may be off, in H per second since the last sight.
-_DRIFT_H_S = 0.3
+_MIN_COMMON = 3  # with fewer common visible keypoints, OKS is not used
+_DRIFT_H_S = 0.3  # error of a prediction, in H for each second since the last observation
 _BUFFER_H = 0.05  # boxes are grown by it before they are compared (C-BIoU, Yang et al. 2023)
-# Gates: one of the two must be passed.
+# A pair must pass one of these two gates.
 _MIN_IOU = 0.1
 _MIN_OKS = 0.2
-# A pose made from a track's own candidate has a lead over the others and may lie further away than
-# the gates allow, in H.
+# A pose that was made from a track's own candidate is preferred. It may lie this far from the track
+# even if it passes no gate.
 OWN_LEAD = 0.1
 _OWN_REACH_H = 0.25
-_AWAY_LOSS_PER_S = 0.5  # of two who may be meant, the one seen later is the likelier
-# How far from where they were expected people may be: H, and H per second since the last sight.
+_AGE_LOSS_PER_S = 0.5  # of two tracks that fit, the one that was observed later is more likely
+# The most that people may be from their predicted place: H, and H for each second since the last
+# observation.
 _REACH_H = 0.1
 _REACH_H_S = 2.0
-_TWIN_IOU = 0.3  # people whose boxes overlap less are not looked at
-_TWIN_OKS = 0.75
-_TWIN_NEW_OKS = 0.5  # a newcomer may resemble a known person less
-_TWIN_COMMON = 5
+# Duplicates: one person found twice.
+_DUPLICATE_IOU = 0.3  # pairs whose boxes overlap less are not compared
+_DUPLICATE_OKS = 0.75
+_DUPLICATE_NEW_OKS = 0.5  # between a track's pose and a new one, which may be less alike
+_DUPLICATE_COMMON = 5
 
 
-def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> np.ndarray:
-    """How much measured people are like predicted ones.
+def similarity(
+    rows: BodyState, tracks: BodyState, own: np.ndarray, oks_weight: float
+) -> np.ndarray:
+    """Similarity of measured people and predicted tracks: a mix of OKS and IoU.
 
     Args:
         rows: [R] measured.
         tracks: [T] predicted for the same time.
-        own: [R,T] bool: the row was made from that track's candidate.
-        oks_weight: share of OKS against IoU, 0..1.
+        own: [R,T] bool, true if the row was made from that track's candidate.
+        oks_weight: share of OKS, 0..1; the rest is IoU.
 
     Returns:
-        [R,T] f32 0..1, 0 = refused.
+        [R,T] f32 0..1, 0 = the pair is not allowed.
     """
     drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
     overlap = geometry.iou(
@@ -60,69 +63,79 @@ def likeness(rows: Sight, tracks: Sight, own: np.ndarray, oks_weight: float) -> 
     passed &= ~known | (apart < _reach_px(tracks, j))
     passed |= mine & (_apart(rows.boxes[i], tracks.boxes[j]) < _OWN_REACH_H * tracks.heights[j])
     out = np.zeros(overlap.shape, np.float32)
-    mixed /= 1 + np.float32(_AWAY_LOSS_PER_S) * tracks.age_s[j]
+    mixed /= 1 + np.float32(_AGE_LOSS_PER_S) * tracks.age_s[j]
     out[i, j] = np.where(passed, mixed, 0)
     return out
 
 
-def favour_own(likenesses: np.ndarray, own: np.ndarray, twins: np.ndarray) -> np.ndarray:
-    """Give each track's own row [R,T] a lead, but for rows [R] that several tracks claimed."""
-    return np.asarray(likenesses + OWN_LEAD * (own & (likenesses > 0) & ~twins[:, None]))
+def prefer_own(alike: np.ndarray, own: np.ndarray, duplicated: np.ndarray) -> np.ndarray:
+    """Similarities [R,T] with OWN_LEAD added for each track's own row.
+
+    Args:
+        alike: [R,T], 0 = the pair is not allowed.
+        own: [R,T] bool, true if the row was made from that track's candidate.
+        duplicated: [R] bool, rows that another candidate found too: they get no lead.
+    """
+    return np.asarray(alike + OWN_LEAD * (own & (alike > 0) & ~duplicated[:, None]))
 
 
-def untwin(rows: Sight, quality: np.ndarray, known: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Drop the worse of people whose keypoints lie upon one another.
+def drop_duplicates(
+    rows: BodyState, quality: np.ndarray, known: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Find people who were found twice, and drop the worse of the two.
 
-    Two candidates that found the same person, or one person found twice by a detector.
+    Two candidates may lead to the same person, or a detector may find one person twice. Then the
+    keypoints of two rows are almost the same.
 
     Args:
         rows: [R] measured.
-        quality: [R], the better of two twins stays.
-        known: [R] bool, made from the candidate of a track.
+        quality: [R], the better of two duplicates stays.
+        known: [R] bool, true if the row was made from the candidate of a track.
 
     Returns:
-        [R] bool who stays; [R] bool who has a twin.
+        stays: [R] bool.
+        duplicated: [R] bool, rows that are the better of two duplicates.
     """
-    stays, has_twin = np.ones(len(quality), bool), np.zeros(len(quality), bool)
+    stays, duplicated = np.ones(len(quality), bool), np.zeros(len(quality), bool)
     if len(quality) < 2:
-        return stays, has_twin
-    i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _TWIN_IOU, 1))
+        return stays, duplicated
+    i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _DUPLICATE_IOU, 1))
     if not len(i):
-        return stays, has_twin
+        return stays, duplicated
     alike, common, _ = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
-    limit = np.where(known[i] == known[j], _TWIN_OKS, _TWIN_NEW_OKS)
-    twins = (alike > limit) & (common >= _TWIN_COMMON)
-    better = np.where(quality[i] >= quality[j], i, j)[twins]
-    worse = (i + j)[twins] - better
+    limit = np.where(known[i] == known[j], _DUPLICATE_OKS, _DUPLICATE_NEW_OKS)
+    same = (alike > limit) & (common >= _DUPLICATE_COMMON)
+    better = np.where(quality[i] >= quality[j], i, j)[same]
+    worse = (i + j)[same] - better
     for k in np.argsort(-quality[better], kind="stable"):
         if stays[better[k]]:
             stays[worse[k]] = False
-    has_twin[better] = True
-    return stays, has_twin
+    duplicated[better] = True
+    return stays, duplicated
 
 
-def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
-    """Assign the sure people first, then the doubtful ones to the tracks that are left.
+def two_stages(alike: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
+    """Assign rows of high score to tracks first, then the others to the tracks that are left.
 
-    The idea of ByteTrack (Zhang et al., ECCV 2022): a weak detection is no newcomer, but it may be
-    somebody known who is half hidden.
+    Source: ByteTrack (Zhang et al., ECCV 2022). A detection of low score starts no track, but it
+    may be a known person who is half hidden.
 
     Args:
-        likenesses: [R,T], 0 = never.
+        alike: [R,T] similarities, 0 = the pair is not allowed.
         scores: [R].
-        high: sure from here on.
+        high: lowest score of the first stage.
 
     Returns:
         [R] i64 index of the track, -1 = none.
     """
     chosen = np.full(len(scores), -1, np.int64)
-    free = np.ones(likenesses.shape[1], bool)
+    free = np.ones(alike.shape[1], bool)
     sure = scores >= high
     for stage in (sure, ~sure):
         rows, tracks = np.flatnonzero(stage), np.flatnonzero(free)
         if not len(rows) or not len(tracks):
             continue
-        table = likenesses[rows][:, tracks]
+        table = alike[rows][:, tracks]
         got = assign(np.where(table > 0, -table, np.inf), 0.0)
         taken = tracks[got[got >= 0]]
         chosen[rows[got >= 0]] = taken
@@ -130,8 +143,8 @@ def two_stages(likenesses: np.ndarray, scores: np.ndarray, high: float) -> np.nd
     return chosen
 
 
-def box_likeness(boxes: np.ndarray, tracks: Sight) -> np.ndarray:
-    """[D,T] f32 IoU of a detector's boxes [D,4] with predicted ones; 0 = refused."""
+def box_similarity(boxes: np.ndarray, tracks: BodyState) -> np.ndarray:
+    """IoU [D,T] f32 of detector boxes [D,4] and predicted boxes; 0 = the pair is not allowed."""
     drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
     overlap = geometry.iou(boxes, _grown(tracks.boxes, drift_px))
     i, j = np.nonzero(overlap > _MIN_IOU)
@@ -140,19 +153,22 @@ def box_likeness(boxes: np.ndarray, tracks: Sight) -> np.ndarray:
     return np.asarray(overlap * (overlap > _MIN_IOU))
 
 
-def _reach_px(tracks: Sight, which: np.ndarray) -> np.ndarray:
-    """How far somebody may be from where they were expected."""
+def _reach_px(tracks: BodyState, which: np.ndarray) -> np.ndarray:
+    """The most that people of tracks [P] may be from their predicted places, [P] px."""
     return np.asarray((_REACH_H + _REACH_H_S * tracks.age_s[which]) * tracks.heights[which])
 
 
 def _oks(
-    a: Sight, b: Sight, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
+    a: BodyState, b: BodyState, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """OKS [P] of people a[i] and b[j] over the keypoints both have, and how many [P] those are.
+    """Compare people a[i] and b[j], [P] pairs, by the keypoints that are visible in both.
 
-    The uncertainty of a prediction adds to the annotators': variance (2 sigma s)² + drift².
+    The error of a prediction is added to the annotators' error: variance (2 sigma s)² + drift².
+
+    Returns:
+        OKS [P], number [P] of common keypoints, and their mean distance [P] px.
     """
-    both = (np.minimum(a.seen[i], b.seen[j]) > 0).astype(np.float32)
+    both = (np.minimum(a.scores[i], b.scores[j]) > 0).astype(np.float32)
     apart = a.body[i] - b.body[j]
     size = np.square(a.heights[i]) + np.square(b.heights[j])
     variance = (size * np.float32(_AREA_H2 / 2))[:, None] * _VARIANCES

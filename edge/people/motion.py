@@ -1,9 +1,11 @@
-"""What a tracker remembers of people: the last sight of each, their motion, where they are now.
+"""The state of tracks: last observation, velocity, predicted pose and box of each person.
 
-People move on from the LAST SIGHT, never from a prediction, and a sight after a gap sets the
-velocity as if the gap had been filled with sights on a straight line: the observation-centric
-re-update of OC-SORT (Cao et al., CVPR 2023), which for an exponential velocity filter is one step
-with the gain of the whole gap.
+A prediction starts from the last observation, not from an earlier prediction. An observation after
+a gap sets the velocity as if the gap had been filled with observations on a straight line. This is
+the observation-centric re-update of OC-SORT (Cao et al., CVPR 2023). For an exponential velocity
+filter it is one step with the gain of the whole gap.
+
+H is a person's standing height in px (edge.people.stature).
 """
 
 from __future__ import annotations
@@ -16,37 +18,37 @@ import numpy as np
 from edge.geometry import OUTWARD, as_complex, as_pairs
 from edge.structures import VISIBLE, Poses, Rows
 
-# Seconds. Velocities are exponential means over so long ...
+# Time constants of the exponential means that estimate velocities ...
 _BODY_MEAN_S = 0.15
-_JOINT_MEAN_S = 0.05
-# ... and die out over so long when nothing is seen; a limb turns round sooner than a body.
-_BODY_MOTION_S = 2.0
-_JOINT_MOTION_S = 0.1
-_BELIEF_S = 0.7  # an unseen keypoint's score falls to 1/e in this time
-_MARGIN_H = 0.1  # a detector's box is so much larger than the keypoints, until it was measured
+_KEYPOINT_MEAN_S = 0.05
+# ... and of their decay while a person is not seen: a limb reverses sooner than a body.
+_BODY_DECAY_S = 2.0
+_KEYPOINT_DECAY_S = 0.1
+_SCORE_DECAY_S = 0.7  # the score of an unseen keypoint falls to 1/e in this time
+_MARGIN_H = 0.1  # from keypoints to the sides of a detector's box, before any was measured
 _MARGIN_MAX_H = 0.3
-_SHRINK = 0.1  # share of a too large box that is given back in each frame
+_SHRINK = 0.1  # a box that is too large loses this share of the excess in each frame
 _HEIGHT_GAIN = 0.2
-MIN_SEEN = 4  # body keypoints that make a box
-_WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the motion of the whole person
+MIN_VISIBLE = 4  # with fewer visible body keypoints, no box is derived from them
+_WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the velocity of the body
 _WEIGHTS[[5, 6, 11, 12]] = 3
 
 
 @dataclass
-class Sight:
-    """People as they are compared: measured in a frame, or predicted for it."""
+class BodyState:
+    """People as the matcher compares them: measured in a frame, or predicted for it."""
 
     body: np.ndarray  # [N,17] c64 px, COCO keypoints as x + iy
-    seen: np.ndarray  # [N,17] f32 scores, 0 where not VISIBLE
+    scores: np.ndarray  # [N,17] f32, 0 if not above VISIBLE
     boxes: np.ndarray  # [N,4] f32 px
     heights: np.ndarray  # [N] f32 px
-    age_s: np.ndarray  # [N] f32 since the last sight; 0 for measured people
+    age_s: np.ndarray  # [N] f32 since the last observation; 0 for measured people
 
-    def take(self, which: np.ndarray) -> Sight:
+    def take(self, which: np.ndarray) -> BodyState:
         """Rows chosen by a mask or by indices, in that order."""
-        return Sight(
+        return BodyState(
             self.body[which],
-            self.seen[which],
+            self.scores[which],
             self.boxes[which],
             self.heights[which],
             self.age_s[which],
@@ -54,8 +56,8 @@ class Sight:
 
     @cached_property
     def inner(self) -> np.ndarray:
-        """Boxes [N,4] f32 px of the visible body keypoints; inside out where none is visible."""
-        hidden = np.where(self.seen > 0, np.float32(0), np.float32(np.inf))
+        """Tight boxes [N,4] f32 px of visible keypoints; from inf to -inf if none is visible."""
+        hidden = np.where(self.scores > 0, np.float32(0), np.float32(np.inf))
         x, y = self.body.real, self.body.imag
         boxes = np.empty((len(hidden), 4), np.float32)
         boxes[:, 0], boxes[:, 1] = (x + hidden).min(1), (y + hidden).min(1)
@@ -65,20 +67,20 @@ class Sight:
 
 @dataclass
 class Tracks:
-    """One row for each person known, oldest first."""
+    """One row for each known person, oldest first."""
 
     ids: np.ndarray  # [T] i64
-    hits: np.ndarray  # [T] i64 frames in which they were seen
-    seen_ns: np.ndarray  # [T] i64 time of the last sight
-    alive_ns: np.ndarray  # [T] i64 time of the last sight or supporting box
-    points: np.ndarray  # [T,K] c64 px keypoints of the last sight
+    hits: np.ndarray  # [T] i64 number of observations
+    seen_ns: np.ndarray  # [T] i64 time of the last observation
+    alive_ns: np.ndarray  # [T] i64 time of the last observation or detector box
+    points: np.ndarray  # [T,K] c64 px, keypoints of the last observation
     scores: np.ndarray  # [T,K] f32
-    velocity: np.ndarray  # [T,1] c64 px/s of the whole person
-    swing: np.ndarray  # [T,K] c64 px/s of each keypoint beside that
+    velocity: np.ndarray  # [T,1] c64 px/s of the body
+    relative: np.ndarray  # [T,K] c64 px/s of each keypoint, relative to the body's velocity
     boxes: np.ndarray  # [T,4] f32 px
     boxes_ns: np.ndarray  # [T] i64 time of the box
-    margins: np.ndarray  # [T,4] f32 H: how far the box reaches beyond the keypoints, each side
-    shift: np.ndarray  # [T,1] c64 px: where a supporting box says the unseen person went
+    margins: np.ndarray  # [T,4] f32 H from the keypoints to each side of the box
+    shift: np.ndarray  # [T,1] c64 px that detector boxes moved an unseen person by
     heights: np.ndarray  # [T] f32 px
     person_scores: np.ndarray  # [T] f32
 
@@ -90,13 +92,13 @@ class Tracks:
         return Tracks(*[rows[which] for rows in vars(self).values()])
 
     def join(self, others: Tracks) -> Tracks:
-        """These, then the others."""
+        """These tracks, then the others."""
         pairs = zip(vars(self).values(), vars(others).values())
         return Tracks(*[np.concatenate(pair) for pair in pairs])
 
 
-def newborn(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> Tracks:
-    """Tracks of people seen for the first time; ids count up from `first_id`."""
+def new_tracks(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> Tracks:
+    """Tracks of people who are observed for the first time; ids count up from `first_id`."""
     n, k = poses.scores.shape
     now = np.full(n, t_ns, np.int64)
     return Tracks(
@@ -107,7 +109,7 @@ def newborn(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> Trac
         points=as_complex(poses.keypoints).copy(),
         scores=poses.scores.copy(),
         velocity=np.zeros((n, 1), np.complex64),
-        swing=np.zeros((n, k), np.complex64),
+        relative=np.zeros((n, k), np.complex64),
         boxes=poses.boxes.copy(),
         boxes_ns=now.copy(),
         margins=np.full((n, 4), _MARGIN_H, np.float32),
@@ -118,21 +120,21 @@ def newborn(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> Trac
 
 
 def predict(tracks: Tracks, skeleton: str, t_ns: int) -> Poses:
-    """Where everyone should be at a time; boxes move with their people. New arrays."""
+    """The pose and box of every track at time `t_ns`, in new arrays; boxes move with the bodies."""
     age_s = elapsed_s(tracks.seen_ns, t_ns)[:, None]
-    points = tracks.velocity * _reach_s(age_s, _BODY_MOTION_S) + tracks.shift
+    points = tracks.velocity * _decayed_s(age_s, _BODY_DECAY_S) + tracks.shift
     points = points + tracks.points
-    points += tracks.swing * _reach_s(age_s, _JOINT_MOTION_S)
+    points += tracks.relative * _decayed_s(age_s, _KEYPOINT_DECAY_S)
     box_age_s = elapsed_s(tracks.boxes_ns, t_ns)[:, None]
-    boxes = shifted(tracks.boxes, tracks.velocity * _reach_s(box_age_s, _BODY_MOTION_S))
-    belief = np.exp(-age_s / np.float32(_BELIEF_S))
+    boxes = shifted(tracks.boxes, tracks.velocity * _decayed_s(box_age_s, _BODY_DECAY_S))
+    kept = np.exp(-age_s / np.float32(_SCORE_DECAY_S))
     return Poses(
-        as_pairs(points), tracks.scores * belief, boxes, tracks.ids, tracks.person_scores, skeleton
+        as_pairs(points), tracks.scores * kept, boxes, tracks.ids, tracks.person_scores, skeleton
     )
 
 
 def elapsed_s(since_ns: np.ndarray, t_ns: int) -> np.ndarray:
-    """Seconds [N] f32 since times [N]; a clock that runs back counts as standing still."""
+    """Seconds [N] f32 since times [N]; 0 for times in the future, if the clock ran back."""
     return np.asarray(np.maximum(t_ns - since_ns, 0) * 1e-9, np.float32)
 
 
@@ -142,9 +144,9 @@ def shifted(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.asarray(boxes + np.concatenate((step, step), 1))
 
 
-def _reach_s(age_s: np.ndarray, lasting_s: float) -> np.ndarray:
-    """How many seconds' worth of motion are left in a velocity that dies out exponentially."""
-    return np.asarray(lasting_s * -np.expm1(-age_s / lasting_s), np.float32)
+def _decayed_s(age_s: np.ndarray, decay_s: float) -> np.ndarray:
+    """Distance over initial velocity, after `age_s`, of a velocity that decays exponentially."""
+    return np.asarray(decay_s * -np.expm1(-age_s / decay_s), np.float32)
 
 
 def observe(
@@ -156,15 +158,15 @@ def observe(
     body17: np.ndarray,
     t_ns: int,
 ) -> None:
-    """Take new sights of known people.
+    """Update tracks with observations of their people.
 
     Args:
         tracks: changed in place.
-        which: [N] rows of tracks that were seen; row i of the following belongs to which[i].
-        poses: what was seen.
-        expected: where they should have been.
+        which: [N] rows of tracks that were observed; row i of the next three belongs to which[i].
+        poses: the observations.
+        expected: the predictions for this frame.
         heights: [N] f32 px.
-        body17: [17] COCO keypoints of the skeleton.
+        body17: [17] indices of the COCO keypoints in the skeleton.
         t_ns: time of the frame.
     """
     points = as_complex(poses.keypoints)
@@ -172,7 +174,7 @@ def observe(
     both = np.minimum(tracks.scores[which], poses.scores) > VISIBLE
     _learn_motion(tracks, which, (points - tracks.points[which]) / gap_s, both, body17, gap_s)
     missing = poses.scores <= 0
-    if missing.any():  # the place of a hidden keypoint is kept, with waning belief
+    if missing.any():  # a hidden keypoint keeps its predicted place, with a falling score
         tracks.points[which] = np.where(missing, as_complex(expected.keypoints), points)
         tracks.scores[which] = np.where(missing, expected.scores, poses.scores)
     else:
@@ -192,39 +194,39 @@ def _learn_motion(
     body17: np.ndarray,
     gap_s: np.ndarray,
 ) -> None:
-    """Mean velocity of the visible body (the torso thrice), then that of each keypoint beside."""
+    """Learn the body's velocity from visible keypoints, and each keypoint's relative to it."""
     weights = both[:, body17] * _WEIGHTS
     total = weights.sum(1, keepdims=True)
     seen = (speeds[:, body17] * weights).sum(1, keepdims=True) / np.maximum(total, 1)
     old = tracks.velocity[which]
     gain = -np.expm1(-gap_s / np.float32(_BODY_MEAN_S))
     velocity = np.where(total > 0, old + gain * (seen - old), old)
-    swing = tracks.swing[which]
-    swing += -np.expm1(-gap_s / np.float32(_JOINT_MEAN_S)) * (speeds - velocity - swing)
-    swing *= both
-    tracks.velocity[which], tracks.swing[which] = velocity, swing
+    relative = tracks.relative[which]
+    relative += -np.expm1(-gap_s / np.float32(_KEYPOINT_MEAN_S)) * (speeds - velocity - relative)
+    relative *= both
+    tracks.velocity[which], tracks.relative[which] = velocity, relative
 
 
 def fit_boxes(
-    tracks: Tracks, which: np.ndarray, sight: Sight, expected: np.ndarray, t_ns: int
+    tracks: Tracks, which: np.ndarray, measured: BodyState, expected: np.ndarray, t_ns: int
 ) -> None:
-    """Boxes of people whose keypoints were seen.
+    """Update the boxes of tracks whose keypoints were observed.
 
-    Where a detector gave a box in this frame, learn how far it reaches beyond the keypoints. Else
-    grow the box at once to hold the keypoints with that margin, and give back what is too much
-    slowly, so that hidden legs are looked for again.
+    If a detector gave a box in this frame, the margins between keypoints and box are learned from
+    it. Otherwise the box grows at once to hold the keypoints and the margins. It shrinks slowly, so
+    that hidden legs are looked for again.
 
     Args:
         tracks: changed in place.
         which: [N] rows of tracks.
-        sight: [N] as measured.
+        measured: [N] people in this frame.
         expected: [N,4] predicted boxes.
         t_ns: time of the frame.
     """
-    enough = (sight.seen > 0).sum(1) >= MIN_SEEN
+    enough = (measured.scores > 0).sum(1) >= MIN_VISIBLE
     if not enough.all():
-        which, sight, expected = which[enough], sight.take(enough), expected[enough]
-    inner, unit = sight.inner, sight.heights[:, None] * OUTWARD
+        which, measured, expected = which[enough], measured.take(enough), expected[enough]
+    inner, unit = measured.inner, measured.heights[:, None] * OUTWARD
     given = tracks.boxes_ns[which] == t_ns
     if given.any():
         _learn_margins(tracks, which[given], inner[given], unit[given])
@@ -237,13 +239,13 @@ def fit_boxes(
 
 
 def _learn_margins(tracks: Tracks, which: np.ndarray, inner: np.ndarray, unit: np.ndarray) -> None:
-    """How far a detector's boxes reach beyond the keypoints' boxes `inner` [N,4], in `unit`s."""
+    """Learn margins from the detector's boxes and the keypoints' tight boxes `inner` [N,4]."""
     reach = (tracks.boxes[which] - inner) / unit
     margins = np.minimum(np.maximum(reach, 0), np.float32(_MARGIN_MAX_H))
     tracks.margins[which] += np.float32(0.5) * (margins - tracks.margins[which])
 
 
-def support(
+def take_boxes(
     tracks: Tracks,
     which: np.ndarray,
     boxes: np.ndarray,
@@ -251,15 +253,15 @@ def support(
     t_ns: int,
     last_ns: int,
 ) -> None:
-    """Take a detector's boxes of known people, before their keypoints are looked for.
+    """Give tracks the detector's boxes of their people, before their keypoints are looked for.
 
-    Whoever was not seen in the last frame has gone where the box is, keypoints and all.
+    The keypoints of a person who was not seen in the last frame move with the box.
 
     Args:
         tracks: changed in place.
         which: [N] rows of tracks.
         boxes: [N,4] f32 px of the detector.
-        expected: of all tracks, where they should have been.
+        expected: the predictions of all tracks for this frame.
         t_ns: time of the frame.
         last_ns: time of the frame before.
     """

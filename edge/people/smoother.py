@@ -1,7 +1,7 @@
-"""Keypoints stop trembling: a constant-velocity Kalman filter for each, one Smoother per camera.
+"""Smoothing: a constant-velocity Kalman filter for each keypoint. One Smoother serves one camera.
 
-Pure: time is an argument. Variances are kept in squared person heights (H), so that noise and
-acceleration mean the same for people near and far.
+Pure: time is an argument. Variances are in H² (H = the person's standing height), so that noise and
+acceleration mean the same for near and distant people.
 """
 
 from __future__ import annotations
@@ -17,31 +17,35 @@ from edge.settings.config import Smooth
 from edge.skeletons import Skeleton
 from edge.structures import Poses
 
-_UNKNOWN = np.float32(1e6)  # H²: variance of a place of which nothing is known
-_START_SPEED = np.float32(4.0)  # H/s: what a keypoint may move at when first seen
-_COAST_S = np.float32(0.065)  # in which a hidden keypoint loses half of its own speed
-_COAST_SCORE = np.float32(0.85)  # share of the score that it keeps from frame to frame
-# Of its squared distance, what a refused measurement adds to the variance of the place: so one
-# that the next confirms is believed. A filter that waited for three, and coasted meanwhile, drew
-# limbs longer than 0.9 torsos in 72 of 959 poses of the four-camera clip (at 30 Hz); this one in
-# 25.
-_DOUBT = np.float32(0.2)
+_UNKNOWN = np.float32(1e6)  # H², variance of an unknown position
+_START_SPEED = np.float32(4.0)  # H/s, standard deviation of the speed of a new keypoint
+_COAST_S = np.float32(0.065)  # a coasting keypoint loses half of its own speed in this time
+_COAST_SCORE = np.float32(0.85)  # share of the score that a coasting keypoint keeps in each frame
+# A rejected measurement adds this share of its squared distance to the variance of the position.
+# So the filter accepts a position that the next measurement confirms. At 30 Hz, limbs were longer
+# than 0.9 torsos in 25 of 959 poses of the four-camera clip. A filter that waited for three
+# measurements, and coasted meanwhile, gave 72.
+_REJECTED_SHARE = np.float32(0.2)
 _HEIGHT_GAIN = np.float32(0.1)
-_MEMORY_S = 1.0  # whoever is away longer starts anew
+_KEEP_S = 1.0  # the filters of a person who is away longer start again
 _MIN_SCORE_FOR_NOISE = np.float32(0.05)
 
-# Planes of the state: place and speed in px, px/s; variances in H²; count of frames.
-_X, _VX, _P00, _P01, _P11, _BELIEF, _MISSED, _PLANES = 0, 2, 4, 5, 6, 7, 8, 9
+# Planes of the state. Positions (x, y) in px, velocities in px/s; entries of the covariance in H²;
+# the published score; the number of frames since the last accepted measurement.
+_X, _VX, _P00, _P01, _P11, _SCORE, _MISSED, _PLANES = 0, 2, 4, 5, 6, 7, 8, 9
 
 
 class Smoother:
-    """Filters the keypoints of everyone in one camera, by id.
+    """Filters the keypoints of all people of one camera, by id.
 
-    Each keypoint has the state (place, speed) with white acceleration as process noise; x and y
-    share their variances. The update is Joseph's form written out. A measurement that is too far
-    from the prediction (chi-square, 2 degrees of freedom) or too weak is not taken: the keypoint
-    coasts, ever slower and with a falling score, until it is given up. Of one too far off it is not
-    known who is wrong: the keypoint stays where it was, and the next is taken from further.
+    The state of a keypoint is position and velocity; the process noise is white acceleration. x and
+    y share one covariance. The update is Joseph's form, written out.
+
+    A measurement is rejected if its score is too low, or if it is too far from the prediction
+    (chi-square test, 2 degrees of freedom). After a low score the keypoint coasts: it slows down
+    and its score falls. If a measurement is too far off, either it or the filter may be wrong: the
+    keypoint stays in place, and the gate widens for the next one. After `coast_frames` frames the
+    filter of the keypoint starts again.
     """
 
     def __init__(self, options: Smooth, skeleton: Skeleton) -> None:
@@ -50,20 +54,20 @@ class Smoother:
         self._ids = np.zeros(0, np.int64)
         self._t_ns = np.zeros(0, np.int64)
         self._heights = np.zeros(0, np.float32)
-        # Two of them: when people come or go, rows move from one to the other.
+        # When people come or go, rows are moved from one buffer to the other.
         self._state = np.zeros((_PLANES, 0, len(skeleton)), np.float32)
         self._spare = self._state.copy()
 
     def __call__(self, poses: Poses, t_ns: int) -> Poses:
-        """The same people, steady.
+        """Smooth the people of a frame.
 
         Args:
-            poses: of the tracker; rows with id -1 are not filtered. Borrowed.
+            poses: people of the tracker; rows with id -1 are not filtered. Borrowed.
             t_ns: time of the frame.
 
         Returns:
-            A record with keypoints and scores of its own; what is weak and was never sure is as
-            measured.
+            The same people with new arrays of keypoints and scores. A keypoint that had no accepted
+            measurement lately is as measured.
         """
         named = poses.ids >= 0
         if not named.all():
@@ -75,7 +79,7 @@ class Smoother:
         tall = self._measure_heights(poses)
         _predict(state, dt_s, self._options.q)
         _correct(state, poses, tall, dt_s, self._body17, self._options)
-        keypoints, scores = _told(state, poses, self._options.coast_frames)
+        keypoints, scores = _published(state, poses, self._options.coast_frames)
         return dataclasses.replace(poses, keypoints=keypoints, scores=scores)
 
     def _mixed(self, poses: Poses, named: np.ndarray, t_ns: int) -> Poses:
@@ -97,21 +101,21 @@ class Smoother:
         return kept
 
     def _align(self, poses: Poses, t_ns: int) -> None:
-        """Put the rows of these people first, in their order; keep the others for a while."""
+        """Put the rows of these people first, in their order; keep the others for _KEEP_S."""
         n = len(poses)
         away_s = (t_ns - self._t_ns) * 1e-9
-        if np.array_equal(self._ids[:n], poses.ids) and (away_s[:n] <= _MEMORY_S).all():
+        if np.array_equal(self._ids[:n], poses.ids) and (away_s[:n] <= _KEEP_S).all():
             return
         row_of = {int(i): row for row, i in enumerate(self._ids)}
         source = np.array([row_of.pop(int(i), -1) for i in poses.ids], np.int64)
         rest = np.array(list(row_of.values()), np.int64)
-        rest = rest[away_s[rest] <= _MEMORY_S]
-        source[np.isin(source, np.flatnonzero(away_s > _MEMORY_S))] = -1
+        rest = rest[away_s[rest] <= _KEEP_S]
+        source[np.isin(source, np.flatnonzero(away_s > _KEEP_S))] = -1
         self._move(np.concatenate((source, rest)), np.concatenate((poses.ids, self._ids[rest])))
         self._t_ns[:n][source < 0] = t_ns
 
     def _move(self, source: np.ndarray, ids: np.ndarray) -> None:
-        """Row i comes from row source[i]; -1 = a new person."""
+        """Make row i of row source[i], or of a new person if source[i] is -1."""
         new = source < 0
         m = len(ids)
         if m > self._spare.shape[1]:
@@ -132,7 +136,7 @@ class Smoother:
 
 
 def _finite(poses: Poses) -> Poses:
-    """Keypoints that are no numbers are missing."""
+    """Keypoints that are not finite become missing: score 0."""
     if np.isfinite(poses.keypoints).all() and np.isfinite(poses.scores).all():
         return poses
     good = np.isfinite(poses.keypoints).all(2) & np.isfinite(poses.scores)
@@ -143,9 +147,10 @@ def _finite(poses: Poses) -> Poses:
 
 
 def _predict(state: np.ndarray, dt: np.ndarray, acceleration: float) -> None:
-    """Move places by speeds, variances by a constant acceleration that is new in every step.
+    """Predict: move positions by velocities, and add process noise to the covariance.
 
-    Its variance is (acceleration H)², it acts for dt, so its density is q = (acceleration H)² dt.
+    The acceleration is constant within a step and independent between steps. Its variance is
+    (acceleration H)² and it acts for dt, so its spectral density is q = (acceleration H)² dt.
 
     Args:
         state: [planes,N,K], changed in place.
@@ -169,19 +174,19 @@ def _correct(
     body17: np.ndarray,
     options: Smooth,
 ) -> None:
-    """Take the measurements that can be believed; let the other keypoints coast.
+    """Update keypoints with accepted measurements; let the other keypoints coast.
 
-    Source: Kalman's update in Joseph's form for a 2-state filter that measures the place.
+    Source: Kalman's update in Joseph's form, for two states of which the position is measured.
     """
     n00, n01, n11 = state[_P00], state[_P01], state[_P11]
     noise = np.float32(options.r) / np.clip(poses.scores, _MIN_SCORE_FOR_NOISE, 1)
     noise *= noise
     off = poses.keypoints.transpose(2, 0, 1) - state[_X : _X + 2]
     total = n00 + noise
-    strange = (off * off).sum(0) / np.square(tall)[:, None]
+    distance_h2 = (off * off).sum(0) / np.square(tall)[:, None]
     strong = poses.scores > options.min_score
-    taken = strong & (strange <= options.gate * total)
-    k0, k1 = taken * (n00 / total), taken * (n01 / total)
+    accepted = strong & (distance_h2 <= options.gate * total)
+    k0, k1 = accepted * (n00 / total), accepted * (n01 / total)
     state[_X : _X + 2] += k0 * off
     state[_VX : _VX + 2] += k1 * off
     rest = 1 - k0
@@ -189,46 +194,47 @@ def _correct(
     n11 += k1 * (k1 * total - 2 * n01)
     n00[:] = rest * rest * n00 + k0 * k0 * noise
     n01[:] = p01
-    refused = strong & ~taken
-    n00 += refused * (_DOUBT * strange)
-    _coast(state, taken, refused, dt, body17)
-    _count(state, poses.scores, taken, options.coast_frames)
+    too_far = strong & ~accepted
+    n00 += too_far * (_REJECTED_SHARE * distance_h2)
+    _coast(state, accepted, too_far, dt, body17)
+    _count(state, poses.scores, accepted, options.coast_frames)
 
 
 def _coast(
-    state: np.ndarray, taken: np.ndarray, refused: np.ndarray, dt: np.ndarray, body17: np.ndarray
+    state: np.ndarray, accepted: np.ndarray, too_far: np.ndarray, dt: np.ndarray, body17: np.ndarray
 ) -> None:
-    """A hidden keypoint loses its own motion, but goes on with the body: an arm behind a walker.
+    """Slow keypoints without an accepted measurement down to the velocity of the body.
 
-    One whose measurement was strong, but refused, loses it at once, and the step it just made: a
-    speed that comes from the jump before would carry it across the picture.
+    So an arm behind a walker goes on with the walker. A keypoint whose measurement was too far off
+    loses its own velocity at once, and the step that it just made: a velocity that a wrong jump
+    caused would carry it across the picture.
     """
-    seen = taken[:, body17]
+    seen = accepted[:, body17]
     speed = state[_VX : _VX + 2]
     body = (speed[:, :, body17] * seen).sum(2) / np.maximum(seen.sum(1), 1)
     own = speed - body[:, :, None]
-    state[_X : _X + 2] -= refused * dt * own
-    speed -= np.where(refused, np.float32(1), ~taken * (1 - np.exp2(-dt / _COAST_S))) * own
+    state[_X : _X + 2] -= too_far * dt * own
+    speed -= np.where(too_far, np.float32(1), ~accepted * (1 - np.exp2(-dt / _COAST_S))) * own
 
 
-def _count(state: np.ndarray, scores: np.ndarray, taken: np.ndarray, coast: int) -> None:
-    """Scores, coasting, and what is given up: a place long unseen."""
-    lost = ~taken
-    state[_BELIEF] *= _COAST_SCORE * lost
-    state[_BELIEF] += scores * taken
-    state[_MISSED] = np.where(lost, state[_MISSED] + 1, 0)
-    anew = state[_MISSED] > coast
-    if anew.any():
-        state[_VX : _VX + 2] *= ~anew
-        state[_P00] = np.where(anew, _UNKNOWN, state[_P00])
-        state[_P01] *= ~anew
-        state[_P11] = np.where(anew, _START_SPEED**2, state[_P11])
+def _count(state: np.ndarray, scores: np.ndarray, accepted: np.ndarray, coast: int) -> None:
+    """Update scores and counts of missed frames; restart filters that missed too many."""
+    missed = ~accepted
+    state[_SCORE] *= _COAST_SCORE * missed
+    state[_SCORE] += scores * accepted
+    state[_MISSED] = np.where(missed, state[_MISSED] + 1, 0)
+    restart = state[_MISSED] > coast
+    if restart.any():
+        state[_VX : _VX + 2] *= ~restart
+        state[_P00] = np.where(restart, _UNKNOWN, state[_P00])
+        state[_P01] *= ~restart
+        state[_P11] = np.where(restart, _START_SPEED**2, state[_P11])
 
 
-def _told(state: np.ndarray, poses: Poses, coast: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Keypoints and scores to publish: filtered where the filter knows, else as measured."""
+def _published(state: np.ndarray, poses: Poses, coast: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Keypoints and scores to publish: filtered, or as measured if the filter has restarted."""
     known = state[_MISSED] <= coast
-    scores = np.where(known, state[_BELIEF], poses.scores)
+    scores = np.where(known, state[_SCORE], poses.scores)
     keypoints = np.empty_like(poses.keypoints)
     for axis in (0, 1):
         keypoints[..., axis] = np.where(known, state[_X + axis], poses.keypoints[..., axis])

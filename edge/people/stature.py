@@ -1,7 +1,7 @@
-"""How tall a person is in the picture, whatever their posture: the unit of every motion constant.
+"""The standing height of a person in px, whatever their posture: the unit of motion constants.
 
-Perspective only shortens a limb, so each limb length over its share of the body height is a lower
-bound of the height; the second largest of them is kept, against one wrong keypoint.
+Perspective can only shorten a limb. So a limb's length divided by its share of the body height is a
+lower bound of the height. The second largest bound is taken, in case one keypoint is wrong.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import numpy as np
 
 from edge.structures import VISIBLE
 
-# COCO keypoint pairs and their share of the height, from the joint heights of Drillis and Contini
-# (1966): shoulder .818, hip .530, knee .285, ankle .039, upper arm .186. Shoulder joints are .22
-# apart (their .259 is measured over the bones outside).
+# Limbs as pairs of COCO keypoints, and their shares of the height. Drillis and Contini (1966) give
+# the heights of joints: shoulder .818, hip .530, knee .285, ankle .039; upper arm .186. Shoulder
+# joints are .22 apart: the published .259 is the width over the bones outside them.
 _ENDS = np.array([5, 6, 11, 12, 13, 14, 5, 6, 5])
 _OTHER_ENDS = np.array([11, 12, 13, 14, 15, 16, 7, 8, 6])
 _SHARES = np.array([0.288, 0.288, 0.245, 0.245, 0.246, 0.246, 0.186, 0.186, 0.22], np.float32)
@@ -20,13 +20,13 @@ _SMALLEST_PX = 8.0
 
 
 def heights(body: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Heights that the people would have standing upright where they are.
+    """Heights in px that people would have if they stood upright where they are.
 
     Args:
-        body: [N,17] complex64, COCO keypoints as x + iy px.
+        body: [N,17] c64 px, COCO keypoints as x + iy.
         scores: [N,17] f32.
-        boxes: [N,4] f32 px; bounds the answer to .5 to 2 times its longer side, and is the answer
-            where fewer than two limbs are visible.
+        boxes: [N,4] f32 px. The height is kept within .5 to 2 times the longer side of the box. It
+            is the longer side if fewer than two limbs are visible.
 
     Returns:
         [N] f32 px, at least 8.

@@ -1,7 +1,7 @@
-"""People keep their number: one Tracker for each camera. Pure: time is an argument.
+"""Tracking: each person of a camera keeps one id. One Tracker serves one camera.
 
-Lengths are in person heights, times in seconds, so that the same constants serve a child far away
-at 10 frames a second and an adult close by at 60.
+Pure: time is an argument. Lengths are in person heights and times in seconds, so that the same
+constants fit a distant child at 10 frames a second and a close adult at 60.
 """
 
 from __future__ import annotations
@@ -12,42 +12,44 @@ from typing import Optional, Tuple
 import numpy as np
 
 from edge.geometry import FARTHEST_PX, OUTWARD, as_complex
-from edge.people import match
-from edge.people import motion as state
-from edge.people.motion import Sight
+from edge.people import match, motion
+from edge.people.motion import BodyState
 from edge.people.stature import heights
 from edge.settings.config import Track
 from edge.skeletons import Skeleton
 from edge.structures import VISIBLE, Detections, Poses, Rows
 
-_TENTATIVE_GAP_S = 0.25  # somebody not yet published is given up sooner: clutter does not come back
-# An unseen person is looked for without a detector's box in the first part of the time allowed.
+# A track that was never published ends when it is unseen for this long: clutter does not come back.
+_TENTATIVE_GAP_S = 0.25
+# Without a detector's box, an unseen person is looked for during this share of `max_gap_s`.
 _LOOK_SHARE = 0.5
 
 
 class Tracker:
-    """Gives each person an id that stays, and tells where to look for them next.
+    """Gives each person an id that stays, and says where to look for them in the next frame.
 
-    Ids start at 1, rise, and are never used again. The same input gives the same ids, whatever the
-    order of people in it.
+    For each frame call `candidates`, then `update` with what the pose model found. A one-stage
+    model needs `update` only.
+
+    Ids start at 1 and rise; no id is used twice. The order of people in the input has no effect.
     """
 
     def __init__(self, options: Track, skeleton: Skeleton) -> None:
         self._options = options
         self._skeleton = skeleton
         self._nobody = Poses.empty(len(skeleton), skeleton.name)
-        self._tracks = state.newborn(self._nobody, np.zeros(0, np.float32), 1, 0)
+        self._tracks = motion.new_tracks(self._nobody, np.zeros(0, np.float32), 1, 0)
         self._next_id = 1
-        self._last_ns = 0  # of the frame before
+        self._last_ns = 0  # time of the frame before
         self._expected: Optional[Tuple[int, Poses]] = None
-        self._nobody_new = self._all_confirmed = False  # by the last look
+        self._nobody_new = self._all_confirmed = False  # by the last frame that was detected in
 
     @property
     def calm(self) -> bool:
-        """Everybody is followed surely, so that a detector could tell little.
+        """Whether everybody is tracked reliably, so that a detector would add little.
 
-        It found nobody new when it looked last, and each was seen in the last frame. An empty place
-        is not calm.
+        True if the detector found nobody new when it ran last, and every track was seen in the last
+        frame. False if there is no track.
         """
         seen = self._tracks.seen_ns >= self._last_ns
         often = self._tracks.hits >= self._options.min_hits
@@ -55,153 +57,160 @@ class Tracker:
 
     @property
     def confirmed(self) -> bool:
-        """The last look found everybody who was known then.
+        """Whether the detector found every track when it ran last.
 
-        Else it does not know their posture, or a pose network has run away from its person.
+        If it did not, the detector may not know a posture, or a pose may have left its person.
         """
         return self._all_confirmed
 
     @property
     def boxes(self) -> np.ndarray:
-        """[N,4] f32 px, where everybody known was last, also who is not published; borrowed."""
+        """Last boxes [N,4] f32 px of all tracks, also of those not yet published; borrowed."""
         return self._tracks.boxes
 
     def number_after(self, other: Tracker) -> None:
-        """Never give an id that another tracker of the same camera gave."""
+        """Continue after the ids that another tracker of the same camera gave."""
         self._next_id = max(self._next_id, other._next_id)
 
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
-        """Whom to look for in a frame.
+        """The people to look for in a frame.
 
-        Known people come first, with their ids, predicted boxes and, if they were seen in the
-        last frame, keypoints; a detector's box takes the place of the predicted one. Boxes of
-        nobody known follow with id -1. Whoever has no keypoints to go by has all scores 0.
+        Tracks come first, with their ids and predicted boxes. A detector's box replaces the
+        predicted box. Tracks that were seen in the last frame have predicted keypoints; the others
+        have all scores 0. New people follow, with id -1, a detector's box and all scores 0.
 
         Args:
-            detections: of this frame; None where the detector did not run.
+            detections: people boxes of this frame; None if the detector did not run.
             t_ns: time of the frame.
         """
         self._forget(t_ns)
         expected = self._predict(t_ns)
         new = Detections.empty()
         if detections is not None:
-            expected, new = self._support(expected, detections, t_ns)
-        known = self._worth_a_look(expected, t_ns)
+            expected, new = self._assign_boxes(expected, detections, t_ns)
+        known = self._recent(expected, t_ns)
         if not len(new):
             return known
         found = Poses.of_boxes(new, len(self._skeleton), self._skeleton.name)
         return Poses.join((known, found))
 
     def update(self, poses: Poses, t_ns: int) -> Poses:
-        """Say who is who.
+        """Assign the people of a frame to tracks.
 
         Args:
-            poses: people found in the frame, in any order; ids are those of the candidates they
-                were looked for with, or -1. Borrowed.
-            t_ns: time of the frame, that of `candidates` if that was called.
+            poses: people found in the frame, in any order. An id is that of the candidate from
+                which the pose was made, or -1. Borrowed.
+            t_ns: time of the frame; the same as for `candidates`, if that was called.
 
         Returns:
-            The people seen now and for at least `min_hits` frames, by rising id, in new arrays.
+            The people of this frame who were seen in at least `min_hits` frames, by rising id, in
+            new arrays.
         """
         self._forget(t_ns)
         expected = self._predict(t_ns)
         poses = _usable(poses, self._options.low_score)
         own = (poses.ids[:, None] == self._tracks.ids) & (poses.ids[:, None] >= 0)
-        rows, tracks = self._measured(poses, own), self._foreseen(expected, t_ns)
-        alike = match.likeness(rows, tracks, own, self._options.oks_weight)
-        quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.seen.mean(1)
-        stays, twins = match.untwin(rows, quality, poses.ids >= 0)
-        alike = match.favour_own(alike, own, twins)
+        rows, tracks = self._measured(poses, own), self._predicted(expected, t_ns)
+        alike = match.similarity(rows, tracks, own, self._options.oks_weight)
+        quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.scores.mean(1)
+        stays, duplicated = match.drop_duplicates(rows, quality, poses.ids >= 0)
+        alike = match.prefer_own(alike, own, duplicated)
         likely = np.flatnonzero(stays)
         scores = poses.person_scores[likely]
         chosen = np.full(len(poses), -1, np.int64)
         chosen[likely] = match.two_stages(alike[likely], scores, self._options.high_score)
-        seen = self._see(poses, rows, chosen, expected, t_ns)
-        born = self._begin(poses, rows, stays & (chosen < 0), t_ns)
-        self._give_up(t_ns)
+        seen = self._observe(poses, rows, chosen, expected, t_ns)
+        new = self._start(poses, rows, stays & (chosen < 0), t_ns)
+        self._end_tentative(t_ns)
         self._last_ns, self._expected = t_ns, None
-        if not len(born) or self._options.min_hits > 1:
+        if not len(new) or self._options.min_hits > 1:
             return seen
-        return Poses.join((seen, born))
+        return Poses.join((seen, new))
 
-    def _worth_a_look(self, expected: Poses, t_ns: int) -> Poses:
-        """Known people seen lately; whoever was looked for in vain is so afresh, in the box."""
+    def _recent(self, expected: Poses, t_ns: int) -> Poses:
+        """Predictions of tracks that were alive lately; without keypoints if not seen last time.
+
+        Keypoints that led the network astray once would do so again: it gets the whole box.
+        """
         seen = self._tracks.seen_ns >= self._last_ns
         if not seen.all():
             expected = dataclasses.replace(expected, scores=expected.scores * seen[:, None])
-        unseen_s = state.elapsed_s(self._tracks.alive_ns, t_ns)
+        unseen_s = motion.elapsed_s(self._tracks.alive_ns, t_ns)
         lately = unseen_s <= _LOOK_SHARE * self._options.max_gap_s
         return expected if lately.all() else expected.take(lately)
 
     def _forget(self, t_ns: int) -> None:
         if self._expected is not None and self._expected[0] == t_ns:
-            return  # done for this frame
-        gone = state.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
+            return  # `candidates` has done it for this frame
+        gone = motion.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
         if gone.any():
             self._tracks, self._expected = self._tracks.take(~gone), None
 
     def _predict(self, t_ns: int) -> Poses:
-        """Once for each frame: what `candidates` refined is what `update` compares with."""
+        """Predict once for each frame, so that `update` sees what `candidates` refined."""
         if self._expected is None or self._expected[0] != t_ns:
-            self._expected = t_ns, state.predict(self._tracks, self._skeleton.name, t_ns)
+            self._expected = t_ns, motion.predict(self._tracks, self._skeleton.name, t_ns)
         return self._expected[1]
 
-    def _support(
+    def _assign_boxes(
         self, expected: Poses, detections: Detections, t_ns: int
     ) -> Tuple[Poses, Detections]:
-        """Boxes for known people, and those that are left for new ones."""
+        """Give boxes to tracks; returns the new predictions and the boxes of new people."""
         detections = detections.take(
-            (detections.scores >= self._options.low_score) & _somewhere(detections.boxes).all(1)
+            (detections.scores >= self._options.low_score) & _plausible(detections.boxes).all(1)
         )
         tracks = self._tracks
-        alike = match.box_likeness(detections.boxes, self._foreseen(expected, t_ns))
+        alike = match.box_similarity(detections.boxes, self._predicted(expected, t_ns))
         chosen = match.two_stages(alike, detections.scores, self._options.high_score)
         rows, which = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
-        state.support(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
-        self._expected = t_ns, state.predict(tracks, self._skeleton.name, t_ns)
+        motion.take_boxes(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
+        self._expected = t_ns, motion.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
         self._nobody_new, self._all_confirmed = not new.any(), len(rows) == len(tracks)
         return self._expected[1], detections.take(new)
 
-    def _foreseen(self, expected: Poses, t_ns: int) -> Sight:
-        body, seen = self._body(expected)
-        age_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
-        return Sight(body, seen, expected.boxes, self._tracks.heights, age_s)
+    def _predicted(self, expected: Poses, t_ns: int) -> BodyState:
+        body, scores = self._body(expected)
+        age_s = motion.elapsed_s(self._tracks.seen_ns, t_ns)
+        return BodyState(body, scores, expected.boxes, self._tracks.heights, age_s)
 
-    def _measured(self, poses: Poses, own: np.ndarray) -> Sight:
-        """A row made from a candidate is where its keypoints are, not where its box was cut."""
-        body, seen = self._body(poses)
-        tall = heights(body, seen, poses.boxes)
-        sight = Sight(body, seen, poses.boxes, tall, np.zeros(len(poses), np.float32))
-        cut = own.any(1) & ((sight.seen > 0).sum(1) >= state.MIN_SEEN)
+    def _measured(self, poses: Poses, own: np.ndarray) -> BodyState:
+        """The state of measured people; the box of a track's own row comes from its keypoints.
+
+        The box of such a row is the candidate's: it says where the crop was, not what is in it.
+        """
+        body, scores = self._body(poses)
+        tall = heights(body, scores, poses.boxes)
+        measured = BodyState(body, scores, poses.boxes, tall, np.zeros(len(poses), np.float32))
+        cut = own.any(1) & ((scores > 0).sum(1) >= motion.MIN_VISIBLE)
         if cut.any():
             margins = self._tracks.margins[own[cut].argmax(1)]
-            sight.boxes = poses.boxes.copy()
-            sight.boxes[cut] = sight.inner[cut] + tall[cut, None] * margins * OUTWARD
-        return sight
+            measured.boxes = poses.boxes.copy()
+            measured.boxes[cut] = measured.inner[cut] + tall[cut, None] * margins * OUTWARD
+        return measured
 
     def _body(self, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
-        """COCO keypoints [N,17] c64 px and their scores, 0 where they are not visible."""
+        """COCO keypoints [N,17] c64 px and their scores [N,17], 0 if not visible."""
         body17 = self._skeleton.body17
         scores = poses.scores[:, body17]
         return as_complex(poses.keypoints)[:, body17], scores * (scores > VISIBLE)
 
-    def _see(
-        self, poses: Poses, rows: Sight, chosen: np.ndarray, expected: Poses, t_ns: int
+    def _observe(
+        self, poses: Poses, rows: BodyState, chosen: np.ndarray, expected: Poses, t_ns: int
     ) -> Poses:
-        """Show the tracks what was assigned to them; those seen often enough, by rising id."""
-        tracks, which, was, seen, sight = self._tracks, chosen, expected, poses, rows
+        """Update tracks with the rows assigned to them; returns those to publish, by rising id."""
+        tracks, which, was, seen, measured = self._tracks, chosen, expected, poses, rows
         where: Rows = slice(None)
-        # Everybody in their order is the usual case, and views cost nothing.
+        # Usually the rows are all tracks in their order: then views do, without copies.
         if not np.array_equal(chosen, np.arange(len(tracks))):
             found = np.argsort(chosen, kind="stable")
             found = found[chosen[found] >= 0]
             where = which = chosen[found]
-            was, seen, sight = expected.take(which), poses.take(found), rows.take(found)
-        whole = which[seen.ids < 0]  # of a one-stage model: its box is a measurement
+            was, seen, measured = expected.take(which), poses.take(found), rows.take(found)
+        whole = which[seen.ids < 0]  # rows of a one-stage model: their boxes are measurements
         tracks.boxes[whole], tracks.boxes_ns[whole] = seen.boxes[seen.ids < 0], t_ns
-        state.observe(tracks, where, seen, was, sight.heights, self._skeleton.body17, t_ns)
-        state.fit_boxes(tracks, which, sight, was.boxes, t_ns)
+        motion.observe(tracks, where, seen, was, measured.heights, self._skeleton.body17, t_ns)
+        motion.fit_boxes(tracks, which, measured, was.boxes, t_ns)
         seen = Poses(
             seen.keypoints.copy(),
             seen.scores.copy(),
@@ -214,43 +223,43 @@ class Tracker:
         often = tracks.hits[which] >= self._options.min_hits
         return seen if often.all() else seen.take(often)
 
-    def _begin(self, poses: Poses, rows: Sight, free: np.ndarray, t_ns: int) -> Poses:
-        """New tracks, numbered from left to right: so the order of rows does not matter."""
+    def _start(self, poses: Poses, rows: BodyState, free: np.ndarray, t_ns: int) -> Poses:
+        """Start tracks for rows without one; numbered from left to right, so that order is free."""
         new = np.flatnonzero(free & (poses.person_scores >= self._options.new_score))
         if not len(new):
             return self._nobody
         new = new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
         people = poses.take(new)
-        born = state.newborn(people, rows.heights[new], self._next_id, t_ns)
-        self._tracks = self._tracks.join(born)
+        tracks = motion.new_tracks(people, rows.heights[new], self._next_id, t_ns)
+        self._tracks = self._tracks.join(tracks)
         self._next_id += len(new)
-        return dataclasses.replace(people, ids=born.ids.copy())
+        return dataclasses.replace(people, ids=tracks.ids.copy())
 
-    def _give_up(self, t_ns: int) -> None:
-        unseen_s = state.elapsed_s(self._tracks.seen_ns, t_ns)
-        vain = (self._tracks.hits < self._options.min_hits) & (unseen_s > _TENTATIVE_GAP_S)
-        if vain.any():
-            self._tracks = self._tracks.take(~vain)
+    def _end_tentative(self, t_ns: int) -> None:
+        unseen_s = motion.elapsed_s(self._tracks.seen_ns, t_ns)
+        ended = (self._tracks.hits < self._options.min_hits) & (unseen_s > _TENTATIVE_GAP_S)
+        if ended.any():
+            self._tracks = self._tracks.take(~ended)
 
 
 def _usable(poses: Poses, low_score: float) -> Poses:
-    """Rows with a box and a score that counts; keypoints that are nowhere are missing."""
-    if not (_somewhere(poses.keypoints).all() and np.isfinite(poses.scores).all()):
-        good = _somewhere(poses.keypoints).all(2) & np.isfinite(poses.scores)
+    """Rows with a plausible box and a sufficient score; implausible keypoints become missing."""
+    if not (_plausible(poses.keypoints).all() and np.isfinite(poses.scores).all()):
+        good = _plausible(poses.keypoints).all(2) & np.isfinite(poses.scores)
         poses = dataclasses.replace(
             poses,
             keypoints=np.where(good[..., None], poses.keypoints, np.float32(0)),
             scores=np.where(good, poses.scores, np.float32(0)),
         )
-    good = (poses.person_scores >= low_score) & _somewhere(poses.boxes).all(1)
+    good = (poses.person_scores >= low_score) & _plausible(poses.boxes).all(1)
     return poses if good.all() else poses.take(good)
 
 
-def _somewhere(pixels: np.ndarray) -> np.ndarray:
-    """Whether coordinates can be of a picture; not if they are no numbers.
+def _plausible(pixels: np.ndarray) -> np.ndarray:
+    """Whether each coordinate can lie in or near a picture; false for NaN and inf.
 
-    A network that runs away doubles its boxes from frame to frame: beyond the range of float32 no
-    two boxes overlap, everyone would be somebody new, and the people would never end.
+    A diverging network doubles its boxes from frame to frame. Beyond the range of float32 no two
+    boxes overlap, so each would start a new track, without end.
     """
     near: np.ndarray = np.abs(pixels) < FARTHEST_PX
     return near

@@ -1,7 +1,7 @@
-"""What is worth an event: poses in, events out. Pure: time is an argument.
+"""Rules turn the poses of a camera into events. Pure: time is an argument.
 
-A rule is a file with `Options` (a frozen dataclass, checked by edge.settings.config.build) and
-`build(options) -> Rule`. One Rule object serves one camera.
+Each rule is one file. It has `Options`, a frozen dataclass that edge.settings.config.build checks,
+and `build(options) -> Rule`. One Rule object serves one camera.
 """
 
 from __future__ import annotations
@@ -15,21 +15,27 @@ from edge.structures import PoseEvent, Poses
 
 
 class Rule(Protocol):
-    """Looks at each frame's people and tells what happened."""
+    """Turns the people of each frame into events."""
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
-        """Events of this frame; t_ns is the frame's capture time. Called for N = 0 too."""
+        """Events of this frame, called for empty frames too.
+
+        Args:
+            poses: [N] people; borrowed.
+            camera: name of the camera.
+            t_ns: capture time of the frame.
+        """
 
 
 def build_rule(table: Mapping[str, Any], where: str) -> Rule:
-    """Make a rule from its `[[rules]]` table.
+    """Make a rule from a `[[rules]]` table.
 
     Args:
         table: `kind`, and the options of that kind.
-        where: the table's place in the file, for messages ("rules[0]").
+        where: key path of the table for error lines, such as "rules[0]".
 
     Raises:
-        ConfigError: no kind, unknown kind, or an option that is wrong.
+        ConfigError: `kind` is missing or unknown, or an option is wrong.
     """
     options: Dict[str, Any] = dict(table)
     kind = options.pop("kind", None)

@@ -1,4 +1,4 @@
-"""Points and lengths of bodies that several rules look at."""
+"""Body points and heights that several rules use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)
 
 
 def body_of(poses: Poses) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The COCO body of a record.
+    """The COCO keypoints of people.
 
     Returns:
-        [N,17] c64 px, x + iy; [N,17] bool visible; [N] f32 px standing heights.
+        points: [N,17] c64 px, x + iy.
+        visible: [N,17] bool.
+        heights: [N] f32 px, as if standing (edge.people.stature).
     """
     body17 = skeletons.body17(poses.skeleton)
     points = as_complex(poses.keypoints[:, body17])
@@ -27,19 +29,19 @@ def body_of(poses: Poses) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def middle(
-    points: np.ndarray, seen: np.ndarray, pair: Tuple[int, int]
+    points: np.ndarray, visible: np.ndarray, pair: Tuple[int, int]
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Half-way between two keypoints, or the one that is visible.
+    """The mean of the visible keypoints of a pair, such as both hips.
 
     Args:
-        points: [N,17] c64.
-        seen: [N,17] bool.
-        pair: which two.
+        points: [N,17] c64 px.
+        visible: [N,17] bool.
+        pair: indices of two keypoints.
 
     Returns:
-        [N] c64, 0 where neither is visible; [N] bool, whether one is.
+        [N] c64 px, 0 if neither is visible; [N] bool, whether one is.
     """
     a, b = pair
-    weight = seen[:, [a, b]].astype(np.float32)
+    weight = visible[:, [a, b]].astype(np.float32)
     total = weight.sum(1)
     return (points[:, [a, b]] * weight).sum(1) / np.maximum(total, 1), total > 0

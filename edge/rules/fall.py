@@ -1,16 +1,18 @@
-"""Who fell down, who lies on the ground, who got up again.
+"""The rule `fall`: people who fall, lie on the ground, and get up again.
 
-A fall is a fast drop of the hips that ends in lying, and then little movement. Lying down without
-a drop is told as lying. Constants: torso more than 55 degrees from upright, hips faster than
-.8 H/s (H = standing height), in line with the thresholds published for keypoint rules. No figure
-on a public benchmark exists for this rule: it was made and tested on drawn motion, from all sides,
-with cameras that look down by up to 30 degrees, at 10 and 30 frames a second. A body end-on to a
-steeper camera looks like one that sits. A fall from a chair or bed drops the hips less than
-`drop_h`; lower it where that matters.
+A fall is a fast drop of the hips that ends in lying, followed by little movement. Lying down
+without a drop is reported as lying. By default the torso is more than 55 degrees from upright and
+the hips drop faster than .8 H/s (H = standing height). These values are in line with the thresholds
+published for keypoint rules.
 
-Event data: `action` fall | lying | recover | lost; `down_s`, how long they have been lying;
-`tilt_deg`, torso against upright; `drop_h` and `speed_h_s` of the drop (0 without one). `lost`:
-somebody who lay there is no longer seen; nobody knows whether they got up.
+The rule was made and tested on drawn motion, seen from all sides, with cameras that look down by up
+to 30 degrees, at 10 and 30 frames a second. It has no figure on a public benchmark. To a steeper
+camera, a body seen end-on looks like a sitting one. In a fall from a chair or a bed the hips drop
+less than the default `drop_h`: set it lower for such rooms.
+
+Event data: `action` fall | lying | recover | lost; `down_s`, how long the person has been lying;
+`tilt_deg`, angle of the torso from upright; `drop_h` and `speed_h_s` of the drop, 0 without a drop.
+`lost`: a person who was lying is no longer seen, so it is unknown whether they got up.
 """
 
 from __future__ import annotations
@@ -21,38 +23,42 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from edge.rules import Rule
-from edge.rules._memory import Memory, named
+from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, KNEES, SHOULDERS, body_of, middle
 from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
 # Shares of the standing height (Drillis and Contini 1966): hips to shoulders, to ankles, to knees.
 _TORSO, _LEG, _THIGH = 0.288, 0.491, 0.245
-_HIPS_LOW = 0.65  # hips this part of their height above the ankles or less: nobody stands so
+_HIPS_LOW = 0.65  # share of the standing hip height above the ankles, below which nobody stands
 _SHANK_UPRIGHT = 0.8 * 0.246
-_BOX_WIDE, _BOX_LOW = 1.2, 0.5  # a box of somebody lying, where the torso is hidden
+_BOX_WIDE, _BOX_LOW = 1.2, 0.5  # shape of the box of a lying person whose torso is hidden
 _SPEED_MEAN_S = 0.1
 _STILL_MEAN_S = 0.4
-_DROP_LEAK_H_S = 0.15  # a drop is forgotten so fast: slow sinking does not add up
-_HEIGHT_HOLD_S = 10.0  # standing heights are remembered: a body seen end-on looks short
-_FLICKER_S = 0.4  # lying may be interrupted so long by a bad pose
-_RESTLESS = 3.0  # who moves is down for sure after so many times `still_s`
+_DROP_LEAK_H_S = 0.15  # a drop shrinks at this rate, so that slow sinking does not add up
+_HEIGHT_HOLD_S = 10.0  # standing heights are remembered, because a body seen end-on looks short
+_FLICKER_S = 0.4  # bad poses may interrupt lying for this long
+_RESTLESS = 3.0  # a person who moves is reported as down after this many times `still_s`
 _LOST_S = 10.0
-UP, LYING, FALLEN = 0, 1, 2  # what was told
+UP, LYING, FALLEN = 0, 1, 2  # the posture that was last reported
 
 
 @dataclass(frozen=True)
 class Options:
     """Settings of a fall rule."""
 
-    tilt_deg: float = key(55.0, "torso further than this from upright is lying", 20, 90)
-    speed_h_s: float = key(0.8, "hips that drop faster, in heights per second, fall", 0.1, 5)
-    drop_h: float = key(0.25, "and that drop further, in heights", 0.05, 1)
-    window_s: float = key(1.5, "a drop and the lying after it are one fall within", 0.2, 10)
-    still_s: float = key(2.0, "still on the ground for so long before it is told", 0, 60)
-    still_h_s: float = key(0.3, "slower than this, in heights per second, is still", 0.01, 5)
-    recover_s: float = key(1.0, "up again for so long before it is told", 0, 60)
-    lying: bool = key(True, "tell of people who lie down slowly, too")
+    tilt_deg: float = key(55.0, "a torso further than this from upright is lying", 20, 90)
+    speed_h_s: float = key(
+        0.8, "in a fall the hips drop faster than this, in heights per second", 0.1, 5
+    )
+    drop_h: float = key(0.25, "in a fall the hips drop further than this, in heights", 0.05, 1)
+    window_s: float = key(1.5, "longest time between the drop and the lying of one fall", 0.2, 10)
+    still_s: float = key(2.0, "report a person who is still on the ground for this long", 0, 60)
+    still_h_s: float = key(
+        0.3, "a person slower than this, in heights per second, is still", 0.01, 5
+    )
+    recover_s: float = key(1.0, "report a person who is up again for this long", 0, 60)
+    lying: bool = key(True, "report people who lie down slowly, too")
 
 
 def build(options: Options) -> Rule:
@@ -61,15 +67,15 @@ def build(options: Options) -> Rule:
 
 
 class Fall:
-    """Follows everyone's posture; tells once of each fall, lying, and getting up."""
+    """Follows the posture of each person; reports each fall, lying, and getting up once."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        # Times are -1 where there is none: `drop_ns` last fast drop, `down_ns` and `lie_ns` first
-        # and last sight of lying, `still_ns` and `up_ns` since when they are so.
-        self._people = Memory(
+        # Times, -1 = none: `drop_ns` of the last fast drop, `down_ns` and `lie_ns` of the first and
+        # the last frame of lying, `still_ns` and `up_ns` of the first frame of being so.
+        self._people = PersonMemory(
             _LOST_S,
-            told=UP,
+            reported=UP,
             fell=False,
             new=True,
             score=0.0,
@@ -91,8 +97,8 @@ class Fall:
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""
-        people, seen = self._people, named(poses)
-        rows = people.meet(seen, t_ns)
+        people, seen = self._people, with_ids(poses)
+        rows = people.rows_of(seen, t_ns)
         dt_s = np.maximum(t_ns - people.seen_ns[rows], 0) * 1e-9
         body, visible, tall = body_of(seen)
         self._remember_height(rows, tall, dt_s)
@@ -100,10 +106,10 @@ class Fall:
         self._judge_posture(rows, seen, body, visible, t_ns)
         people["body"][rows], people["seen"][rows] = body, visible
         people["score"][rows], people["new"][rows] = seen.person_scores, False
-        away_s = people.left(rows, t_ns)
-        events = self._told(away_s == 0, camera, t_ns)
+        away_s = people.note_seen(rows, t_ns)
+        events = self._report(away_s == 0, camera, t_ns)
         gone = away_s > _LOST_S
-        for row in np.flatnonzero(gone & (people["told"] > UP)):
+        for row in np.flatnonzero(gone & (people["reported"] > UP)):
             events += self._event("lost", int(row), camera, t_ns)
         people.forget(gone)
         return events
@@ -117,7 +123,7 @@ class Fall:
     def _follow_motion(
         self, rows: np.ndarray, body: np.ndarray, visible: np.ndarray, dt_s: np.ndarray, t_ns: int
     ) -> None:
-        """Speeds in H/s of hips (downwards) and of the whole, and how far the hips dropped."""
+        """Update the speeds of hips (downwards) and body in H/s, and the drop of the hips in H."""
         people, options = self._people, self._options
         both = visible & people["seen"][rows] & (dt_s > 0)[:, None]
         steps = (body - people["body"][rows]) * both / people["tall"][rows][:, None]
@@ -141,7 +147,7 @@ class Fall:
     def _judge_posture(
         self, rows: np.ndarray, seen: Poses, body: np.ndarray, visible: np.ndarray, t_ns: int
     ) -> None:
-        """Since when they lie, are still, or are up."""
+        """Note since when people lie, are still, or are up."""
         people, options = self._people, self._options
         people["tilt"][rows], lies, up, known = postures(
             seen, body, visible, people["tall"][rows], options.tilt_deg
@@ -149,7 +155,7 @@ class Fall:
         people["lie_ns"][rows[lies]] = t_ns
         _start(people["down_ns"], rows, lies, t_ns)
         brief = t_ns - people["lie_ns"][rows] <= _FLICKER_S * 1e9
-        over = rows[known & ~brief & (people["told"][rows] == UP)]
+        over = rows[known & ~brief & (people["reported"][rows] == UP)]
         people["down_ns"][over], people["fell"][over] = -1, False
         down = people["down_ns"][rows] >= 0
         apart_ns = np.abs(people["down_ns"][rows] - people["drop_ns"][rows])
@@ -161,30 +167,30 @@ class Fall:
         _start(people["up_ns"], rows, up, t_ns)
         people["up_ns"][rows[lies]] = -1
 
-    def _told(self, here: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
-        """Events of people in view, and the notes that they were told."""
+    def _report(self, here: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
+        """Events of people in view, who are noted as reported."""
         people, options = self._people, self._options
-        down = here & (people["told"] == UP) & (people["down_ns"] >= 0)
+        down = here & (people["reported"] == UP) & (people["down_ns"] >= 0)
         still = (people["still_ns"] >= 0) & (_since_s(people["still_ns"], t_ns) >= options.still_s)
         sure = still | (_since_s(people["down_ns"], t_ns) >= _RESTLESS * options.still_s)
         events: List[PoseEvent] = []
         for row in np.flatnonzero(down & sure):
             fell = bool(people["fell"][row])
-            people["told"][row] = FALLEN if fell else LYING
+            people["reported"][row] = FALLEN if fell else LYING
             events += self._event("fall" if fell else "lying", int(row), camera, t_ns)
         up_s = np.where(people["up_ns"] >= 0, _since_s(people["up_ns"], t_ns), -1)
-        for row in np.flatnonzero(here & (people["told"] > UP) & (up_s >= options.recover_s)):
+        for row in np.flatnonzero(here & (people["reported"] > UP) & (up_s >= options.recover_s)):
             events += self._event("recover", int(row), camera, t_ns)
-            people["told"][row], people["fell"][row], people["down_ns"][row] = UP, False, -1
+            people["reported"][row], people["fell"][row], people["down_ns"][row] = UP, False, -1
         return events
 
     def _event(self, action: str, row: int, camera: str, t_ns: int) -> List[PoseEvent]:
         people, options = self._people, self._options
-        fell = people["told"][row] == FALLEN
+        fell = people["reported"][row] == FALLEN
         if not fell and not options.lying:
             return []
         speed, drop = (float(people[f"peak_{n}"][row]) if fell else 0.0 for n in ("speed", "drop"))
-        # Half for lying at all, the rest by how far speed and drop are beyond their thresholds.
+        # Half of the score is for lying. The rest grows with speed and drop over their thresholds.
         beyond = min(speed / options.speed_h_s, 2.0) + min(drop / options.drop_h, 2.0)
         data: Dict[str, Value] = {
             "action": action,
@@ -200,22 +206,24 @@ class Fall:
 def postures(
     seen: Poses, body: np.ndarray, visible: np.ndarray, tall: np.ndarray, tilt_deg: float
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Who lies and who is up; neither in between.
+    """Which people lie and which are up; a person may be neither.
 
-    The torso's tilt is taken from how much of its length is left upright in the picture, so that
-    it shows from any side, end-on too. Bending over tilts the torso as well, but leaves the hips
-    high above the feet.
+    The tilt is computed from the torso's vertical extent in the picture, compared with its length.
+    So it works from every side, also end-on. Bending over tilts the torso as well, but then the
+    hips stay high above the feet.
 
     Args:
         seen: [N] people.
         body: [N,17] c64 px.
         visible: [N,17] bool.
         tall: [N] px standing heights.
-        tilt_deg: lying from here on.
+        tilt_deg: least tilt of lying.
 
     Returns:
-        [N] deg torso against upright (0 where hidden), [N] bool lies, [N] bool up, [N] bool
-        whether the torso shows (or the box is clear enough).
+        tilt: [N] deg of the torso from upright, 0 if it is hidden.
+        lies: [N] bool.
+        up: [N] bool.
+        known: [N] bool, whether the torso is visible or the box is clear enough.
     """
     (shoulder, a), (hip, b) = middle(body, visible, SHOULDERS), middle(body, visible, HIPS)
     (knee, has_knee), (ankle, has_ankle) = (middle(body, visible, p) for p in (KNEES, ANKLES))
@@ -230,7 +238,7 @@ def postures(
     )
     wide, high = seen.boxes[:, 2] - seen.boxes[:, 0], floor - seen.boxes[:, 1]
     flat_box = (wide > _BOX_WIDE * high) & (high < _BOX_LOW * tall)
-    # Bent over on a chair: shanks upright, shoulders above the knees.
+    # A person bent over on a chair has upright shanks and shoulders above the knees.
     sits = has_knee & has_ankle & ((ankle - knee).imag > _SHANK_UPRIGHT * tall)
     sits &= (knee - shoulder).imag > 0.05 * tall
     lies = np.where(known, (tilt > tilt_deg) & (leg < _HIPS_LOW) & ~sits, flat_box)
@@ -242,12 +250,12 @@ def postures(
 def _approach(
     field: np.ndarray, rows: np.ndarray, value: np.ndarray, dt_s: np.ndarray, mean_s: float
 ) -> None:
-    """Exponential mean over `mean_s`, whatever the frame rate."""
+    """Update an exponential mean over `mean_s`, independent of the frame rate."""
     field[rows] += -np.expm1(-dt_s / mean_s) * (value - field[rows])
 
 
 def _start(field: np.ndarray, rows: np.ndarray, now: np.ndarray, t_ns: int) -> None:
-    """Note the time for rows in which something begins."""
+    """Set the time of rows where `now` is true and no time is set."""
     begins = rows[now & (field[rows] < 0)]
     field[begins] = t_ns
 

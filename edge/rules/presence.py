@@ -1,7 +1,8 @@
-"""Who comes into view, stays, and goes.
+"""The rule `presence`: people who enter the view, stay in it, and leave it.
 
-Event data: `action` enter | dwell | leave; `people`, how many are in view after it; `dwell_s`, how
-long this one has been; `entered_as`, the number they had then (a tracker may have given another).
+Event data: `action` enter | dwell | leave; `people`, the number of people in view after the event;
+`dwell_s`, how long the person has been in view; `entered_as`, the id with which the person entered
+(the tracker may have given another id since).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Dict, List
 import numpy as np
 
 from edge.rules import Rule
-from edge.rules._memory import Memory, named
+from edge.rules._person_memory import PersonMemory, with_ids
 from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
@@ -21,9 +22,9 @@ from edge.structures import PoseEvent, Poses, Value
 class Options:
     """Settings of a presence rule."""
 
-    enter_s: float = key(0.5, "seen for so long before it is told", 0, 60)
-    leave_s: float = key(2.0, "unseen for so long before it is told", 0.1, 600)
-    dwell_s: float = key(0.0, "tell once who stays so long; 0 = never", 0, 86400)
+    enter_s: float = key(0.5, "report a person who is seen for this long", 0, 60)
+    leave_s: float = key(2.0, "report a person who is unseen for this long", 0.1, 600)
+    dwell_s: float = key(0.0, "report once a person who stays this long; 0 = off", 0, 86400)
 
 
 def build(options: Options) -> Rule:
@@ -32,29 +33,31 @@ def build(options: Options) -> Rule:
 
 
 class Presence:
-    """Tells once of everyone who enters, and of the same people that they left."""
+    """Reports each person who enters once, and that the same person left."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._count = 0
-        self._people = Memory(
-            options.leave_s, first_ns=0, told=False, dwelt=False, entered_as=-1, score=0.0
+        self._people = PersonMemory(
+            options.leave_s, first_ns=0, reported=False, dwelt=False, entered_as=-1, score=0.0
         )
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""
-        people, seen = self._people, named(poses)
-        rows = people.meet(seen, t_ns)
+        people, seen = self._people, with_ids(poses)
+        rows = people.rows_of(seen, t_ns)
         new = rows[people["entered_as"][rows] < 0]
         people["first_ns"][new], people["entered_as"][new] = t_ns, people.ids[new]
         people["score"][rows] = seen.person_scores
-        away_s = people.left(rows, t_ns)
+        away_s = people.note_seen(rows, t_ns)
         stay_s = (people.seen_ns - people["first_ns"]) * 1e-9
         gone = away_s > self._options.leave_s
-        leave = gone & people["told"]
-        enter = (away_s == 0) & ~people["told"] & (stay_s >= self._options.enter_s)
-        people["told"][enter] = True
-        dwell = people["told"] & ~people["dwelt"] & (stay_s >= (self._options.dwell_s or np.inf))
+        leave = gone & people["reported"]
+        enter = (away_s == 0) & ~people["reported"] & (stay_s >= self._options.enter_s)
+        people["reported"][enter] = True
+        dwell = (
+            people["reported"] & ~people["dwelt"] & (stay_s >= (self._options.dwell_s or np.inf))
+        )
         people["dwelt"][dwell] = True
         events = [
             self._event(action, int(row), float(stay_s[row]), camera, t_ns)

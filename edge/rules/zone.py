@@ -1,7 +1,8 @@
-"""Who enters, stays in and leaves a polygon of the picture.
+"""The rule `zone`: people who enter, stay in and leave a polygon of the picture.
 
-Event data: `zone`, its name; `action` enter | dwell | leave; `people`, how many are inside after
-it; `dwell_s`, how long this one has been inside; `in_view`, false when somebody vanished inside.
+Event data: `zone`, its name; `action` enter | dwell | leave; `people`, the number of people inside
+after the event; `dwell_s`, how long the person has been inside; `in_view`, false if the person
+disappeared inside.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.rules import Rule
-from edge.rules._memory import Memory, named
+from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, body_of, middle
 from edge.settings.schema import key
 from edge.structures import PoseEvent, Poses, Value
 
-_UNSEEN_S = 2.0  # who vanished inside has left after so long
+_UNSEEN_S = 2.0  # a person who is unseen for this long has left
 
 
 @dataclass(frozen=True)
@@ -26,47 +27,56 @@ class Options:
     """Settings of a zone rule."""
 
     polygon: List[List[float]] = key(help="corners [x, y] in order, px of the frame")
-    name: str = key("zone", "what events call it")
-    width: int = key(0, "px of the frame; with it, corners are shares 0..1 of the frame", 0, 65536)
+    name: str = key("zone", "name of the zone in events")
+    width: int = key(0, "px of the frame; if given, corners are shares 0..1 of it", 0, 65536)
     height: int = key(0, "px of the frame", 0, 65536)
     anchor: str = key(
-        "feet", "the point of a person that counts", choices=("feet", "hip", "box_bottom", "centre")
+        "feet",
+        "point of a person that must be inside",
+        choices=("feet", "hip", "box_bottom", "centre"),
     )
-    margin: float = key(0.03, "so far in or out, in person heights, before it counts", 0, 1)
-    enter_s: float = key(0.2, "inside for so long before it is told", 0, 60)
-    leave_s: float = key(0.5, "outside for so long before it is told", 0, 60)
-    dwell_s: float = key(0.0, "tell once who stays so long; 0 = never", 0, 86400)
+    margin: float = key(
+        0.03, "distance from the border that counts as crossed, in person heights", 0, 1
+    )
+    enter_s: float = key(0.2, "report a person who is inside for this long", 0, 60)
+    leave_s: float = key(0.5, "report a person who is outside for this long", 0, 60)
+    dwell_s: float = key(0.0, "report once a person who stays this long; 0 = off", 0, 86400)
 
 
 def build(options: Options) -> Rule:
     """The rule of one camera.
 
     Raises:
-        ConfigError: the polygon is none.
+        ConfigError: the corners are no polygon.
     """
     return Zone(options, _corners(options))
 
 
 class Zone:
-    """Tells of everyone who crosses the border for good; who dithers on it is not told twice."""
+    """Reports people who cross the border; moving to and fro on the border is no crossing.
+
+    Args:
+        options: of the rule.
+        corners: [V] complex px of the polygon.
+    """
 
     def __init__(self, options: Options, corners: np.ndarray) -> None:
-        """Corners: [V] complex, px."""
         self._options = options
         self._corners = corners
         self._count = 0
-        # `turned_ns`: since when they are on the other side than was told, -1 = they are not.
-        self._people = Memory(
+        # `inside`: as last reported. `turned_ns`: since when the person is on the other side, -1 =
+        # is not.
+        self._people = PersonMemory(
             _UNSEEN_S, inside=False, turned_ns=-1, since_ns=0, dwelt=False, score=0.0
         )
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""
-        people, seen = self._people, named(poses)
-        rows = people.meet(seen, t_ns)
+        people, seen = self._people, with_ids(poses)
+        rows = people.rows_of(seen, t_ns)
         self._look(seen, rows, t_ns)
         people["score"][rows] = seen.person_scores
-        away_s = people.left(rows, t_ns)
+        away_s = people.note_seen(rows, t_ns)
         turned_ns, inside = people["turned_ns"], people["inside"]
         other_s = np.where(turned_ns >= 0, people.seen_ns - turned_ns, -1) * 1e-9
         gone = away_s > _UNSEEN_S
@@ -86,7 +96,7 @@ class Zone:
         return events
 
     def _look(self, seen: Poses, rows: np.ndarray, t_ns: int) -> None:
-        """Note since when people are on the other side of the border, by the margin."""
+        """Note since when people are on the other side of the border, further than the margin."""
         points, tall = _anchors(seen, self._options.anchor)
         depth = depths(points, self._corners)
         inside, turned_ns = self._people["inside"][rows], self._people["turned_ns"][rows]
@@ -111,7 +121,7 @@ class Zone:
 
 
 def depths(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """How far points [N] complex are inside a polygon [V] complex; negative outside. [N] px."""
+    """Distance [N] px of points [N] from the border of a polygon [V], complex; negative outside."""
     start, side = corners, np.roll(corners, -1) - corners
     there = points[:, None] - start
     along = (there * side.conj()).real / np.maximum(np.abs(side) ** 2, 1e-12)
@@ -124,7 +134,7 @@ def depths(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def _anchors(seen: Poses, anchor: str) -> Tuple[np.ndarray, np.ndarray]:
-    """The points [N] complex that count, and heights [N] px. Hidden ones give way to the box."""
+    """Anchor points [N] complex px, from the box if hidden, and heights [N] px."""
     body, visible, tall = body_of(seen)
     x = (seen.boxes[:, 0] + seen.boxes[:, 2]) / 2
     y = seen.boxes[:, 3] if anchor in ("feet", "box_bottom") else seen.boxes[:, 1::2].mean(1)
@@ -144,13 +154,15 @@ def _corners(options: Options) -> np.ndarray:
         raise ConfigError("width, height: give both or none")
     if options.width:
         if min(points.real.min(), points.imag.min()) < 0 or max(map(max, corners)) > 1:
-            raise ConfigError("polygon: with width and height, corners are shares of them, 0..1")
+            raise ConfigError(
+                "polygon: with width and height given, corners must be shares of them, 0..1"
+            )
         points = points.real * options.width + 1j * points.imag * options.height
     elif max(map(max, corners)) <= 1:
         raise ConfigError(
-            "polygon: corners within one pixel; give width and height of the frame to use shares"
+            "polygon: all corners are within one px; to use shares, give width and height"
         )
     area = (points * np.roll(points, -1).conj()).imag.sum()
     if abs(area) < 2:
-        raise ConfigError("polygon: its corners are on one line")
+        raise ConfigError("polygon: the corners lie on one line; they must enclose an area")
     return points

@@ -22,7 +22,7 @@ import pytest
 from edge.messages import Builder
 from edge.models._boxes import to_frame
 from edge.outbox.sqlite_file import Losses, State, connect, new_token, store, transaction
-from edge.people.motion import newborn
+from edge.people.motion import new_tracks
 from edge.recording.ring import Recorder
 from edge.settings import config
 from edge.structures import Frame, Poses
@@ -97,7 +97,7 @@ def test_the_outbox_writes_its_state() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_people_followed(n: int) -> None:
-    tracks = newborn(crowd(n), np.ones(n, np.float32), 0, 0)
+    tracks = new_tracks(crowd(n), np.ones(n, np.float32), 0, 0)
     assert kept(lambda: tracks.take(np.arange(n)).join(tracks)) < FEW
 
 

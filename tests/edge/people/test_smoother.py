@@ -1,4 +1,4 @@
-"""The filter against a textbook one, against other filters on fast motion, and in bad weather."""
+"""The smoother compared with a textbook filter, and with other filters on fast, noisy motion."""
 
 import dataclasses
 
@@ -312,7 +312,7 @@ def test_rows_without_an_id_are_left_alone():
     assert (out.keypoints[1] != raw.keypoints[1]).any()
 
 
-def test_nonsense():
+def test_values_that_are_not_finite():
     smoother = Smoother(Smooth(), COCO)
     bad = poses([figure(), figure(900)])
     bad.keypoints[0, 3] = np.nan

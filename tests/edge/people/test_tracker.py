@@ -1,4 +1,4 @@
-"""Tracking on drawn scenes: against plain SORT, and every promise of its documentation."""
+"""The tracker on drawn scenes: compared with plain SORT, and each promise of its docstrings."""
 
 import numpy as np
 import pytest
@@ -210,8 +210,8 @@ def test_an_unseen_person_is_looked_for_half_the_time_then_only_where_a_detector
     np.testing.assert_allclose(again.keypoints[0, 0, 0] - STANDING[0, 0] * 300, 330, atol=1)
 
 
-def test_who_was_looked_for_in_vain_is_looked_for_in_the_whole_box():
-    """Keypoints that led a network astray once would do so for ever."""
+def test_a_person_who_was_not_found_is_looked_for_in_the_whole_box():
+    """Keypoints that led a network to the wrong place once would do so again."""
     track = tracker(min_hits=1)
     track.update(standing([300, 900]), 0)
     track.candidates(None, STEP)
@@ -306,7 +306,7 @@ def test_calm_while_a_detector_could_tell_little():
     assert not step([300.0, 900.0], boxes_at(300.0, 900.0)), "a second person"
 
 
-def test_no_one_and_nonsense():
+def test_empty_frames_and_values_that_are_not_finite():
     track = tracker()
     assert track.boxes.shape == (0, 4)
     assert len(track.candidates(None, 0)) == 0
@@ -371,8 +371,8 @@ def test_the_model_may_hand_the_candidates_back():
     np.testing.assert_allclose(out.keypoints, standing([300, 700]).keypoints, atol=0.1)
 
 
-def test_a_network_that_runs_away_does_not_take_the_memory_along():
-    """Every look doubles the boxes, as a bad network does; nobody beyond every picture is kept."""
+def test_a_diverging_network_does_not_fill_the_memory():
+    """Each frame doubles the boxes; boxes far outside every picture are dropped."""
     track = tracker()
     found, most = boxes_at(300.0, 700.0), 0
     for f in range(700):

@@ -1,4 +1,4 @@
-"""People who act: jointed figures that stand, sit, bend, lie down and fall, seen from any side."""
+"""Drawn motion for tests: jointed figures that stand, sit, bend, lie down and fall."""
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def _project(world, yaw, pitch):
     return np.stack((across, -(world[:, 2] * np.cos(look) + away * np.sin(look))), -1)
 
 
-def told(rule, frames, camera="cam0"):
+def events_of(rule, frames, camera="cam0"):
     """All events of a run."""
     return [event for poses, t_ns in frames for event in rule(poses, camera, t_ns)]
 

@@ -1,10 +1,10 @@
-"""Falls and what only looks like one, from many sides. Drawn motion: no benchmark figure."""
+"""The rule `fall` on drawn falls and on daily motion that resembles them, seen from many sides."""
 
 import json
 
 import numpy as np
 import pytest
-from acting import DAILY, FALLS, act, ballistic, smooth, told
+from acting import DAILY, FALLS, act, ballistic, events_of, smooth
 
 from edge.errors import ConfigError
 from edge.people.smoother import Smoother
@@ -22,21 +22,21 @@ GET_UP = [("floor", 1.0, 0.2, smooth), ("stand", 1.5, 2, smooth)]
 
 def watch(script, options=None, **view):
     rule = fall.build(fall.Options(**(options or {})))
-    return [e.data["action"] for e in told(rule, act(script, **view))]
+    return [e.data["action"] for e in events_of(rule, act(script, **view))]
 
 
 def watch_from_all_sides(script, options=None, fps=10.0):
     """What was said of each view: the same person from every side, side by side."""
     rule = fall.build(fall.Options(**(options or {})))
     said = {i: [] for i in range(1, len(SIDES) + 1)}
-    for event in told(rule, act(script, fps=fps, **VIEWS)):
+    for event in events_of(rule, act(script, fps=fps, **VIEWS)):
         said[event.person].append(event.data["action"])
     return {SIDES[i - 1]: actions for i, actions in said.items()}
 
 
 @pytest.mark.parametrize("fps", [10.0, 30.0])
 @pytest.mark.parametrize("name", sorted(FALLS))
-def test_falls_are_told_once_from_every_side(name, fps):
+def test_falls_are_reported_once_from_every_side(name, fps):
     said = watch_from_all_sides(FALLS[name], fps=fps)
     assert said == {side: ["fall"] for side in SIDES}
 
@@ -58,7 +58,7 @@ def test_lying_down_slowly_is_lying():
 
 def test_data_and_times():
     rule = fall.build(fall.Options())
-    events = told(rule, act([*FALLS["forward"], *GET_UP]))
+    events = events_of(rule, act([*FALLS["forward"], *GET_UP]))
     assert [e.data["action"] for e in events] == ["fall", "recover"]
     first, last = events
     # Standing 1.5 s, the fall takes .7 s, the clock starts at 1 s; then 2 s of stillness.
@@ -114,10 +114,10 @@ def test_hidden_legs_or_torso():
         assert watch(DAILY[name], lost=("torso",)) == []
 
 
-def test_somebody_down_who_vanishes_is_lost_once():
+def test_a_person_on_the_ground_who_disappears_is_lost_once():
     rule = fall.build(fall.Options())
     frames = list(act(FALLS["forward"]))
-    events = told(rule, frames)
+    events = events_of(rule, frames)
     end = frames[-1][1]
     empty = Poses.empty(17, "coco17")
     quiet = [e for s in range(1, 10) for e in rule(empty, "cam0", end + s * 10**9)]
@@ -170,11 +170,11 @@ def test_no_one_no_number_and_time_gaps():
     for t in (0, 0, 10**9, 5, 10**15):
         assert rule(empty, "cam0", t) == []
     frames = list(act(FALLS["forward"], who=-1))
-    assert told(rule, frames) == []
+    assert events_of(rule, frames) == []
     # A camera that shows one frame in three seconds tells no speed, but it does tell lying.
     rule = fall.build(fall.Options())
     slow = [(p, t) for i, (p, t) in enumerate(act([("front", 0.7, 30, ballistic)])) if i % 45 == 0]
-    assert [e.data["action"] for e in told(rule, slow)] == ["lying"]
+    assert [e.data["action"] for e in events_of(rule, slow)] == ["lying"]
 
 
 def test_options_are_checked():

@@ -1,10 +1,10 @@
-"""People come, stay and go."""
+"""The rule `presence`: people who enter, stay and leave."""
 
 import json
 
 import numpy as np
 import pytest
-from walking import people, told
+from walking import events_of, people
 
 from edge.errors import ConfigError
 from edge.rules import build_rule, presence
@@ -19,24 +19,24 @@ def rule(**options):
 
 def test_one_comes_and_goes():
     frames = [{}] * 3 + [{7: HERE}] * 20 + [{}] * 30
-    assert told(rule(enter_s=0.5, leave_s=2.0), frames) == [
+    assert events_of(rule(enter_s=0.5, leave_s=2.0), frames) == [
         (0.8, 7, "enter", 1),
         (4.3, 7, "leave", 0),
     ]
 
 
 def test_a_blip_is_nobody():
-    assert told(rule(enter_s=0.5), [{}, {7: HERE}, {7: HERE}] + [{}] * 40) == []
+    assert events_of(rule(enter_s=0.5), [{}, {7: HERE}, {7: HERE}] + [{}] * 40) == []
 
 
 def test_short_gaps_are_no_leaving():
     frames = ([{7: HERE}] * 10 + [{}] * 15) * 4
-    assert told(rule(leave_s=2.0), frames) == [(0.5, 7, "enter", 1)]
+    assert events_of(rule(leave_s=2.0), frames) == [(0.5, 7, "enter", 1)]
 
 
 def test_counts_and_dwell():
     frames = [{1: HERE}] * 10 + [{1: HERE, 2: (900, 600)}] * 30 + [{2: (900, 600)}] * 30
-    assert told(rule(dwell_s=2.0), frames) == [
+    assert events_of(rule(dwell_s=2.0), frames) == [
         (0.5, 1, "enter", 1),
         (1.5, 2, "enter", 2),
         (2.0, 1, "dwell", 2),
@@ -60,15 +60,15 @@ def test_another_number_at_the_same_place_is_the_same_person():
 
 def test_another_number_far_away_is_somebody_else():
     frames = [{1: HERE}] * 10 + [{4: (1500, 600)}] * 30
-    actions = [(p, a) for _, p, a, _ in told(rule(), frames)]
+    actions = [(p, a) for _, p, a, _ in events_of(rule(), frames)]
     assert actions == [(1, "enter"), (4, "enter"), (1, "leave")]
 
 
-def test_two_who_swap_numbers_and_vanish_together_are_told_apart():
-    """Two strangers where two vanished: each inherits from the nearer one."""
+def test_two_new_ids_where_two_people_disappeared_are_kept_apart():
+    """Each new id inherits the row of the nearer person."""
     frames = [{1: HERE, 2: (600, 600)}] * 10 + [{}] * 3 + [{8: (598, 600), 9: (503, 600)}] * 10
     watched = rule()
-    told(watched, frames + [{}] * 25)
+    events_of(watched, frames + [{}] * 25)
     watched = rule()
     events = [
         e
@@ -95,7 +95,7 @@ def test_the_order_of_people_does_not_matter():
 
 def test_a_hundred_come_and_go():
     places = {i: (300 * (i % 20), 250 * (i // 20)) for i in range(100)}
-    events = told(rule(), [places] * 10 + [{}] * 25)
+    events = events_of(rule(), [places] * 10 + [{}] * 25)
     assert [e[3] for e in events] == [*range(1, 101), *range(99, -1, -1)]
 
 
@@ -104,8 +104,8 @@ def test_nobody_numberless_and_strange_times():
     empty = Poses.empty(17, "coco17")
     for t in (5, 5, 0, 10**18):
         assert watched(empty, "c", t) == []
-    assert told(watched, [{-1: HERE}] * 20) == []
-    # One frame, then the camera stalls for an hour: gone, and never told to have entered.
+    assert events_of(watched, [{-1: HERE}] * 20) == []
+    # The person is seen in one frame, then the camera stalls for an hour: no event at all.
     watched = rule()
     assert watched(people({3: HERE}), "c", 0) == []
     assert watched(empty, "c", 3600 * 10**9) == []

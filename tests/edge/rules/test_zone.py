@@ -1,4 +1,4 @@
-"""A polygon of the picture: who enters, stays, leaves."""
+"""The rule `zone`: people who enter, stay in and leave a polygon of the picture."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walking import TALL, people, told
+from walking import TALL, events_of, people
 
 from edge.errors import ConfigError
 from edge.rules import build_rule, zone
@@ -27,7 +27,7 @@ def walk(start, end, steps, who=1):
 
 def test_one_walks_through():
     frames = walk(200, 1000, 41)  # 20 px a frame: over the border after frames 10 and 30
-    events = told(rule(enter_s=0.2, leave_s=0.5), frames)
+    events = events_of(rule(enter_s=0.2, leave_s=0.5), frames)
     assert events == [(1.3, 1, "enter", 1), (3.6, 1, "leave", 0)]
 
 
@@ -35,18 +35,18 @@ def test_who_dithers_on_the_border_is_told_once():
     rng = np.random.default_rng(0)
     margin = 0.03 * TALL
     frames = [{1: (400 + rng.uniform(-0.9, 0.9) * margin, 600)} for _ in range(100)]
-    assert told(rule(), frames) == []
-    assert told(rule(), walk(500, 420, 10) + frames) == [(0.2, 1, "enter", 1)]
+    assert events_of(rule(), frames) == []
+    assert events_of(rule(), walk(500, 420, 10) + frames) == [(0.2, 1, "enter", 1)]
 
 
 def test_jumping_over_the_border_must_last():
     inside, outside = {1: (600, 600)}, {1: (200, 600)}
-    assert told(rule(enter_s=0.5), ([inside] * 4 + [outside] * 4) * 5) == []
+    assert events_of(rule(enter_s=0.5), ([inside] * 4 + [outside] * 4) * 5) == []
 
 
 def test_dwell_and_count():
     frames = [{1: (600, 600), 2: (200, 600)}] * 30 + [{1: (600, 600), 2: (500, 600)}] * 30
-    assert told(rule(dwell_s=2.0), frames) == [
+    assert events_of(rule(dwell_s=2.0), frames) == [
         (0.2, 1, "enter", 1),
         (2.0, 1, "dwell", 1),
         (3.2, 2, "enter", 2),
@@ -73,7 +73,7 @@ def test_who_vanishes_inside_leaves():
 
 def test_a_new_number_inside_is_the_same_person():
     frames = [{1: (600, 600)}] * 10 + [{}] * 3 + [{5: (620, 600)}] * 10 + walk(600, 200, 20, 5)
-    assert [(p, a) for _, p, a, _ in told(rule(), frames)] == [(1, "enter"), (5, "leave")]
+    assert [(p, a) for _, p, a, _ in events_of(rule(), frames)] == [(1, "enter"), (5, "leave")]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_new_number_inside_is_the_same_person():
     ],
 )
 def test_anchors(anchor, y, inside):
-    events = told(rule(anchor=anchor), [{1: (600, y)}] * 10)
+    events = events_of(rule(anchor=anchor), [{1: (600, y)}] * 10)
     assert len(events) == inside
 
 
@@ -103,8 +103,8 @@ def test_hidden_feet_give_way_to_the_box():
 def test_shares_of_the_frame():
     shares = [[0.25, 0.25], [0.5, 0.25], [0.5, 1], [0.25, 1]]
     inside = [{1: (600, 600)}] * 10  # of 1600 x 900: x 400 .. 800
-    assert len(told(rule(shares, width=1600, height=900), inside)) == 1
-    assert told(rule(shares, width=400, height=900), inside) == []
+    assert len(events_of(rule(shares, width=1600, height=900), inside)) == 1
+    assert events_of(rule(shares, width=400, height=900), inside) == []
 
 
 @settings(max_examples=60, deadline=None)
@@ -138,7 +138,7 @@ def test_nobody_numberless_and_strange_times():
     empty = Poses.empty(17, "coco17")
     for t in (5, 5, 0, 10**18):
         assert watched(empty, "c", t) == []
-    assert told(rule(), [{-1: (600, 600)}] * 20) == []
+    assert events_of(rule(), [{-1: (600, 600)}] * 20) == []
     watched = rule(enter_s=0)
     assert len(watched(people({1: (600, 600)}), "c", 0)) == 1
     (event,) = watched(empty, "c", 3600 * 10**9)

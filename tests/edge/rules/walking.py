@@ -42,7 +42,7 @@ def people(places, score=0.9):
     )
 
 
-def told(rule, frames, fps=10.0, start_ns=10**9):
+def events_of(rule, frames, fps=10.0, start_ns=10**9):
     """Run {id: place} dicts; events as (s, person, action, people)."""
     out = []
     for i, places in enumerate(frames):

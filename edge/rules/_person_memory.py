@@ -1,37 +1,38 @@
-"""What a rule keeps of each person from frame to frame, as arrays with one row per person.
+"""The state that a rule keeps of each person, as arrays with one row per person.
 
-Trackers lose people: an id that is new where somebody has just vanished is taken for that person,
-so that one who falls behind a table and comes back under another number is still the one who fell.
+A tracker may lose a person and find them again with a new id. If a new id appears where a person
+has just disappeared, the new id inherits the person's row. So a person who falls behind a table and
+comes back with another id is still the person who fell.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
 from edge.people.assignment import assign
 from edge.structures import Poses
 
-# How far from where they vanished people may appear again, in their box's longer side.
+# The most that a person may reappear from the place of disappearance, in longer sides of the box.
 _REACH = 0.5
 _REACH_PER_S = 1.0
 _REACH_MAX = 1.0
 
 
-class Memory:
-    """Rows of numbers by person.
+class PersonMemory:
+    """Rows of values by person.
 
-    `memory["name"]` is the array of a field; it is replaced when people come or go, so hold no
-    reference over a call of `meet` or `forget`.
+    `memory["name"]` is the array of a field. `rows_of` and `forget` replace the arrays when people
+    come or go: do not hold a reference across such a call.
     """
 
     def __init__(self, keep_s: float, **fields: Any) -> None:
-        """Make an empty one.
+        """Make an empty memory.
 
         Args:
-            keep_s: an absent person's number can be inherited for so long.
-            fields: name = value for a new person; a scalar or an array, its dtype is the field's.
+            keep_s: the row of an absent person can be inherited for this long.
+            fields: name = value for a new person, a scalar or an array; it sets the field's dtype.
         """
         self._keep_ns = round(keep_s * 1e9)
         self._new = {name: np.asarray(value) for name, value in fields.items()}
@@ -49,42 +50,42 @@ class Memory:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def meet(self, people: Poses, t_ns: int) -> np.ndarray:
-        """The rows [N] i64 of these people; strangers get a new or an inherited one.
+    def rows_of(self, people: Poses, t_ns: int) -> np.ndarray:
+        """The rows [N] i64 of people; a new id inherits the row of an absent person, or adds one.
 
-        `seen_ns` still is the time of the sight before until `left` is called.
+        `seen_ns` keeps the time of the frame before until `note_seen` is called.
 
         Args:
-            people: with ids, each once.
-            t_ns: time of the frame; a new row is as if first seen now.
+            people: people with different ids; borrowed.
+            t_ns: time of the frame; `seen_ns` of a row that is added.
         """
-        places, sizes = _where(people.boxes)
-        strangers = np.flatnonzero(~np.isin(people.ids, self.ids))
-        if len(strangers):
+        places, sizes = _centres_and_sizes(people.boxes)
+        new = np.flatnonzero(~np.isin(people.ids, self.ids))
+        if len(new):
             absent = np.flatnonzero(~np.isin(self.ids, people.ids))
-            heirs = self._heirs(places[strangers], absent, t_ns)
-            self.ids[absent[heirs[heirs >= 0]]] = people.ids[strangers[heirs >= 0]]
-            self._add(people.ids[strangers[heirs < 0]], t_ns)
+            inherited = self._inherited(places[new], absent, t_ns)
+            self.ids[absent[inherited[inherited >= 0]]] = people.ids[new[inherited >= 0]]
+            self._add(people.ids[new[inherited < 0]], t_ns)
         order = np.argsort(self.ids)
         rows = order[np.searchsorted(self.ids, people.ids, sorter=order)]
         self._places[rows], self._sizes[rows] = places, sizes
         return rows
 
-    def left(self, rows: np.ndarray, t_ns: int) -> np.ndarray:
-        """Note who is here now; how long ago the others were seen, [M] f64 s (0 for these)."""
+    def note_seen(self, rows: np.ndarray, t_ns: int) -> np.ndarray:
+        """Note that these rows are seen now; [M] f64 s since each row of the memory was seen."""
         self.seen_ns[rows] = t_ns
         return np.maximum(t_ns - self.seen_ns, 0) * 1e-9
 
     def forget(self, rows: np.ndarray) -> None:
-        """Drop rows, a mask [M]."""
+        """Drop the rows of a mask [M] bool."""
         if rows.any():
             keep = ~rows
             self._rows = {name: values[keep] for name, values in self._rows.items()}
             self.ids, self.seen_ns = self.ids[keep], self.seen_ns[keep]
             self._places, self._sizes = self._places[keep], self._sizes[keep]
 
-    def _heirs(self, places: np.ndarray, absent: np.ndarray, t_ns: int) -> np.ndarray:
-        """For each stranger the index in `absent` of whom they are taken for, or -1."""
+    def _inherited(self, places: np.ndarray, absent: np.ndarray, t_ns: int) -> np.ndarray:
+        """For each new person the index in `absent` of the row they inherit, -1 = none."""
         away_ns = np.maximum(t_ns - self.seen_ns[absent], 0)
         reach = np.minimum(_REACH + _REACH_PER_S * away_ns * 1e-9, _REACH_MAX) * self._sizes[absent]
         step = places[:, None] - self._places[absent]
@@ -103,11 +104,11 @@ class Memory:
         self._sizes = np.concatenate((self._sizes, np.zeros(n)))
 
 
-def named(poses: Poses) -> Poses:
-    """Without the people whom the tracker gave no number."""
+def with_ids(poses: Poses) -> Poses:
+    """The people to whom the tracker gave an id."""
     return poses if (poses.ids >= 0).all() else poses.take(poses.ids >= 0)
 
 
-def _where(boxes: np.ndarray) -> Any:
+def _centres_and_sizes(boxes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(wide, high)
