@@ -60,7 +60,7 @@ def test_a_weak_person_takes_nobody_from_a_sure_one():
 
 
 @pytest.mark.parametrize(("common", "people"), [(4, 2), (5, 1)])
-def test_twins_share_at_least_five_keypoints(common, people):
+def test_duplicates_share_at_least_five_visible_keypoints(common, people):
     both = standing([400, 402], score=0.9)
     both.person_scores[1] = 0.8
     both.scores[1, common:] = 0

@@ -85,15 +85,15 @@ def test_two_falls_are_two_events():
     assert watch(script) == ["fall", "recover", "fall"]
 
 
-def test_getting_up_is_told_when_it_has_lasted_for_recover_s():
+def test_getting_up_is_reported_after_recover_s():
     script = [*FALLS["forward"], ("floor", 1.0, 0.2, smooth), ("stand", 1.5, 5, smooth)]
 
-    def told_s(recover_s):
-        events = told(fall.build(fall.Options(recover_s=recover_s)), act(script))
+    def recover_time_s(recover_s):
+        events = events_of(fall.build(fall.Options(recover_s=recover_s)), act(script))
         assert [e.data["action"] for e in events] == ["fall", "recover"]
         return events[1].t_ns * 1e-9
 
-    assert told_s(3.0) - told_s(0.0) == pytest.approx(3.0, abs=0.1)
+    assert recover_time_s(3.0) - recover_time_s(0.0) == pytest.approx(3.0, abs=0.1)
     assert watch([*FALLS["forward"], ("stand", 1.0, 0.5, smooth)], {"recover_s": 3.0}) == ["fall"]
 
 
