@@ -6,9 +6,9 @@ import time
 from typing import Callable, Iterator, List
 
 import pytest
-import rtsp_process
-from rtsp_process import RtspServer
 
+from tests import rtsp_process
+from tests.rtsp_process import RtspServer
 from tests.waiting import GIVE_UP_S
 
 

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any, List
 
-from mqtt_consumer import config, event
-
 from edge.publish import Publisher
 from edge.settings.config import Outbox
+from tests.faults.mqtt_consumer import config, event
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from mqtt_consumer import Consumer, config, connected, event, frame, poses, state, until
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.health import Health
 from edge.publish import Publisher
-from tests.waiting import GIVE_UP_S
+from tests.faults.mqtt_consumer import Consumer, config, connected, event, frame, poses, state
+from tests.waiting import GIVE_UP_S, until
 from tools.mqtt.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]

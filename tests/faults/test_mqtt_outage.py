@@ -14,13 +14,14 @@ from typing import Any, List
 
 import numpy as np
 import pytest
-from mqtt_consumer import Consumer, config, connected, event, frame, poses, state, until
 
 from edge.publish import Publisher
 from edge.publish import _sender as sender_module
+from tests.faults.mqtt_consumer import Consumer, config, connected, event, frame, poses, state
+from tests.waiting import until
 from tools.mqtt.broker import Broker, free_port
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 CALLS = 300
 
 
@@ -84,13 +85,13 @@ def test_a_broker_that_comes_late_gets_the_events_from_before(caplog: Any) -> No
 def test_kill_of_the_program_makes_the_broker_tell_the_last_will(broker: Broker) -> None:
     code = (
         "import sys, time\n"
-        "from mqtt_consumer import connected, frame, poses\n"
+        "from tests.faults.mqtt_consumer import connected, frame, poses\n"
         "publisher = connected(sys.argv[1])\n"
         "while True:\n"
         "    publisher.frame(frame(), poses()); time.sleep(0.01)\n"
     )
     with Consumer(broker.port) as consumer:
-        child = subprocess.Popen([sys.executable, "-c", code, broker.uri], cwd=HERE)
+        child = subprocess.Popen([sys.executable, "-c", code, broker.uri], cwd=ROOT)
         try:
             until(lambda: len(consumer.of("frame")) > 5, "frames")
         finally:

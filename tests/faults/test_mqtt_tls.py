@@ -12,9 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from mqtt_consumer import config, connected, event, until
 
 from edge.publish import Publisher
+from tests.faults.mqtt_consumer import config, connected, event
+from tests.waiting import until
 from tools.mqtt.broker import Broker, install_mosquitto
 
 # When a handshake fails paho drops its socket without closing it; reference counting closes it.

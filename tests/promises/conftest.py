@@ -63,7 +63,7 @@ def broker() -> Iterator[Any]:
 @pytest.fixture
 def boxes(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Starts boxes (processes with a real publisher) and ends them with the test."""
-    from box_process import BoxProcess
+    from tests.promises.box_process import BoxProcess
 
     started: List[BoxProcess] = []
 

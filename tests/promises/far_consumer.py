@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from box_process import Consumer
+from tests.promises.box_process import Consumer
 
 if __name__ == "__main__":
     written = 0

@@ -15,11 +15,11 @@ from typing import Any, Dict, List, Optional, Tuple
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.waiting import GIVE_UP_S
 from tools.mqtt.broker import account, free_port, install_mosquitto, listens, mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / "systemd/broker"
-WAIT_S = 30.0
 REFUSED = 0x87  # MQTT 5 section 2.4: not authorized
 
 
@@ -76,7 +76,7 @@ class Guarded:
             shutil.chown(path, account())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([str(mosquitto()), "-c", str(config)], stderr=log)
-        end = time.monotonic() + WAIT_S
+        end = time.monotonic() + GIVE_UP_S
         while not listens("127.0.0.1", self.port):
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
@@ -84,7 +84,7 @@ class Guarded:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(WAIT_S)
+            self._process.wait(GIVE_UP_S)
             self._process = None
 
     def remove(self) -> None:
@@ -153,7 +153,7 @@ class Caller:
         except (OSError, ssl.SSLError):
             return False
         self._client.loop_start()
-        kind, value = self._notes.get(timeout=WAIT_S)
+        kind, value = self._notes.get(timeout=GIVE_UP_S)
         return kind == "up" and value == 0
 
     def say(self, topic: str, body: bytes = b"forged") -> int:
@@ -165,7 +165,7 @@ class Caller:
 
     def _answer(self, mid: Optional[int]) -> int:
         while True:
-            note: Tuple[Any, int] = self._notes.get(timeout=WAIT_S)
+            note: Tuple[Any, int] = self._notes.get(timeout=GIVE_UP_S)
             if note[0] == mid:
                 return note[1]
 

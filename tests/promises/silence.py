@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Type
 
-from box_process import HERE, ROOT, until
-
+from tests.promises.box_process import HERE, ROOT
+from tests.waiting import until
 from tools.mqtt.broker import mosquitto
 
 NOWHERE = "02:00:00:00:00:99"

@@ -7,8 +7,8 @@ import time
 from typing import Any, List
 
 import pytest
-from box_process import Consumer, duplicates, lost, spread
 
+from tests.promises.box_process import Consumer, duplicates, lost, spread
 from tests.waiting import until
 
 CAMERAS = [

@@ -7,8 +7,7 @@ import signal
 import time
 from typing import Any, List
 
-from box_process import Consumer, duplicates, lost, ordered, spread
-
+from tests.promises.box_process import Consumer, duplicates, lost, ordered, spread
 from tests.waiting import until
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
-from box_process import HERE, ROOT, Consumer
 
+from tests.promises.box_process import HERE, ROOT, Consumer
 from tests.waiting import GIVE_UP_S, until
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from box_process import BoxProcess, Consumer, lost
 
+from tests.promises.box_process import BoxProcess, Consumer, lost
 from tests.waiting import until
 
 NOBODY = "mqtt://127.0.0.1:1"

@@ -10,11 +10,11 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import numpy as np
 import pytest
-import rtsp_process
-from box_process import spread
-from rtsp_process import RtspServer
-from whole_daemon import Daemon, settings
 
+from tests import rtsp_process
+from tests.promises.box_process import spread
+from tests.promises.whole_daemon import Daemon, settings
+from tests.rtsp_process import RtspServer
 from tests.waiting import until
 
 FLAGGED_S, BACK_S = 5.0, 10.0

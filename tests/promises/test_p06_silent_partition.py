@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Callable, List, Set, Tuple
 
 import pytest
-from box_process import BoxProcess, Consumer
-from silence import Namespace, Proxy
 
+from tests.promises.box_process import BoxProcess, Consumer
+from tests.promises.silence import Namespace, Proxy
 from tests.waiting import until
 
 KEEPALIVE_S = 5

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from box_process import HERE, Consumer, lost
-
+from tests.promises.box_process import Consumer, lost
+from tests.promises.preload import compiled
 from tests.waiting import until
 
 DAY_S = 86_400
 CAMERAS = [{"source": "synthetic://stand?width=160&height=120&fps=20&people=1", "name": "cam0"}]
-
-
-def compiled(folder: Path, name: str) -> Path:
-    """A library for LD_PRELOAD, made of tests/promises/NAME.cpp."""
-    library = folder / f"{name}.so"
-    command = ["g++", "-shared", "-fPIC", "-O1", str(HERE / f"{name}.cpp"), "-o", str(library)]
-    subprocess.run([*command, "-ldl", "-lpthread"], check=True)
-    return library
 
 
 def test_clock_steps_change_the_utc_field_and_nothing_else(

@@ -13,7 +13,8 @@ from typing import Any, Iterator, List, Tuple
 import cv2
 import numpy as np
 import pytest
-from whole_daemon import Daemon, settings
+
+from tests.promises.whole_daemon import Daemon, settings
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SLOPE_BYTES = 1.0  # a frame, over 100 000 frames

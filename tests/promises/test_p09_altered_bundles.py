@@ -10,11 +10,11 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from whole_daemon import MODELS, Daemon, key_pair, settings
 
 from edge.bundle.file import HEAD, MAGIC, write_bundle
 from edge.bundle.slots import Slots, State
 from edge.errors import EdgeError
+from tests.promises.whole_daemon import MODELS, Daemon, key_pair, settings
 from tests.waiting import until
 from tools.__main__ import main as tools
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
-from whole_daemon import ROOT, Daemon, key_pair, settings
 
+from tests.promises.whole_daemon import ROOT, Daemon, key_pair, settings
 from tests.waiting import GIVE_UP_S
 from tools.__main__ import main as tools
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, List, Set
 
 import pytest
-from whole_daemon import Daemon, settings
 
+from tests.promises.whole_daemon import Daemon, settings
 from tests.waiting import until
 
 LISTEN, UNCONNECTED = "0A", "07"  # net/tcp_states.h
@@ -97,7 +97,7 @@ def test_no_port_is_open_while_it_runs(
     server = None
     more = {}
     if cameras == "rtsp":
-        import rtsp_process
+        from tests import rtsp_process
 
         rtsp_process.install()
         server = rtsp_process.RtspServer(False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from box_process import BoxProcess, Consumer, spread, until
 
+from tests.promises.box_process import BoxProcess, Consumer, spread
+from tests.waiting import until
 from tools.mqtt.broker import Broker
 
 OTHERS = 20

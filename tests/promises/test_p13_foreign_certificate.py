@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
-from guarded_broker import REFUSED, ROOT, Caller, Guarded, authority, provision
-from whole_daemon import Daemon, settings, toml
 
+from tests.promises.guarded_broker import REFUSED, ROOT, Caller, Guarded, authority, provision
+from tests.promises.whole_daemon import Daemon, settings, toml
 from tests.waiting import until
 
 # A handshake that is refused leaves paho's socket to the garbage collector.

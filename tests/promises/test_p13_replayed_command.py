@@ -17,9 +17,9 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from whole_daemon import Daemon, key_pair, settings
 
 from edge.commands.record import sign
+from tests.promises.whole_daemon import Daemon, key_pair, settings
 from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main as tools
 from tools.command import check_answer, order

@@ -8,13 +8,13 @@ from typing import Any, Callable, Dict, List, Set
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sudden_death import WAYS, dies_at, points
-from whole_daemon import MODELS
 
 from edge.bundle.file import write_bundle
 from edge.bundle.slots import Slots, State
 from edge.commands.replay_window import Memory
 from edge.keys.trust import Trust
+from tests.promises.sudden_death import WAYS, dies_at, points
+from tests.promises.whole_daemon import MODELS
 
 KEY = Ed25519PrivateKey.generate()
 

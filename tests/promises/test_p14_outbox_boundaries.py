@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from box_process import HERE, ROOT
-from test_p07_clock_steps import compiled
+from tests.promises.box_process import HERE, ROOT
+from tests.promises.preload import compiled
 
 
 def test_the_outbox_is_old_or_new_wherever_it_is_killed(

@@ -3,10 +3,10 @@
 For maintainers, by hand: needs `ai-edge-litert` for TFLite, OpenCV 4 for darknet (5 has no reader
 for it), and node with `npm install @tensorflow/tfjs` in the working directory for TensorFlow.js.
 
-    python tests/tools/make_golden.py engines/blazepose  # lines for its model.toml
-    python tests/tools/make_golden.py others  # golden/tflite_others.npz: more networks of the wheel
-    python tests/tools/make_golden.py darknet  # golden/darknet_layers.npz: every layer that we know
-    python tests/tools/make_golden.py crops  # golden/tflite_*.npz: crops of real frames
+    python -m tests.tools.make_golden engines/blazepose  # lines for its model.toml
+    python -m tests.tools.make_golden others  # golden/tflite_others.npz: more networks of the wheel
+    python -m tests.tools.make_golden darknet  # golden/darknet_layers.npz: every layer that we know
+    python -m tests.tools.make_golden crops  # golden/tflite_*.npz: crops of real frames
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Dict
 
 import numpy as np
-from network_cases import (
+
+from edge.recipe import Network, Weights, load_recipe
+from tests.tools.network_cases import (
     OTHERS,
     every_layer_cfg,
     every_layer_input,
@@ -27,8 +29,6 @@ from network_cases import (
     pixels_of,
     thinned,
 )
-
-from edge.recipe import Network, Weights, load_recipe
 from tools.convert._tflite_file import TfliteFile
 from tools.convert.network import members_of
 from tools.convert.verify import enlarged, picture, pixels, sampled

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Dict, List
 from unittest import mock
 
-from network_cases import every_layer_cfg, every_layer_weights
-
+from tests.tools.network_cases import every_layer_cfg, every_layer_weights
 from tools.__main__ import main
 
 NETWORK = {"small/net.cfg": every_layer_cfg().encode(), "small/net.weights": every_layer_weights()}

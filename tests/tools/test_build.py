@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
-from engine_cases import LAPTOP, ORIN, models_folder, network
 
 from edge.errors import ConfigError, DataError, NoInputError, TempError, UnavailableError
 from edge.recipe import load_recipe
 from tests.fakes.tensorrt_fake import VERSIONS, Fake, make, names
+from tests.tools.engine_cases import LAPTOP, ORIN, models_folder, network
 from tools import build as command
 from tools.__main__ import main
 from tools.engines import trt

@@ -12,9 +12,9 @@ from typing import Any, Dict, List
 import numpy as np
 import onnx
 import pytest
-from engine_cases import models_folder, network
 from onnx import numpy_helper
 
+from tests.tools.engine_cases import models_folder, network
 from tests.waiting import GIVE_UP_S
 from tools.benches.peer import environment
 

@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from network_cases import (
+
+from edge.errors import ConfigError, DataError
+from tests.tools.network_cases import (
     every_layer_cfg,
     every_layer_input,
     every_layer_weights,
     pixels_of,
 )
-
-from edge.errors import ConfigError, DataError
 from tools.convert import darknet
 from tools.fetch.by_name import ensure_model
 

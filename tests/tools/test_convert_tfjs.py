@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from network_cases import pixels_of
 
 from edge.errors import ConfigError, DataError
 from edge.recipe import load_recipe
+from tests.tools.network_cases import pixels_of
 from tools.convert import _movenet, tfjs
 from tools.convert._tfjs_operators import Tensor
 from tools.convert.graph import BATCH, GraphBuilder

@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from network_cases import CUSTOM_OPERATORS, OTHERS, pixels_of, thinned
 
 from edge.errors import DataError
 from edge.recipe import load_recipe
+from tests.tools.network_cases import CUSTOM_OPERATORS, OTHERS, pixels_of, thinned
 from tools.convert import tflite
 from tools.convert._tflite_file import TfliteFile
 from tools.convert.graph import same_pads

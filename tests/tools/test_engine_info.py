@@ -14,11 +14,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from engine_cases import LAPTOP, ORIN, XAVIER, models_folder, names_of, network, quantized
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import DataError, UnavailableError
 from tests.fakes.tensorrt_fake import make
+from tests.tools.engine_cases import (
+    LAPTOP,
+    ORIN,
+    XAVIER,
+    models_folder,
+    names_of,
+    network,
+    quantized,
+)
 from tools import build, engine_info
 from tools.__main__ import main
 from tools.engines import machine as machines

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Dict, List
 
 import onnx
-import packages
 import pytest
 
 from edge.errors import DataError
+from tests.tools import packages
 from tests.waiting import GIVE_UP_S, until
 from tools.calib import selection
 from tools.fetch import archives

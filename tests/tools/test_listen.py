@@ -169,7 +169,7 @@ class Listener:
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.lines: List[str] = []
-        self._too_long = threading.Timer(30, self.process.kill)
+        self._too_long = threading.Timer(GIVE_UP_S, self.process.kill)
         self._too_long.start()
 
     def wait_for(self, text: str) -> str:

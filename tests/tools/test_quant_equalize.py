@@ -7,8 +7,8 @@ from typing import Dict, List
 import numpy as np
 import onnx
 import pytest
-from quant_nets import Net, every_layer
 
+from tests.tools.quant_nets import Net, every_layer
 from tools.quant.collect import Feeds, histograms
 from tools.quant.equalize import equalized, reaches, tensors_read, ties
 from tools.quant.graph import plan, wire

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Set
 
 import pytest
-from trt_names import speaks, used
 
 from tests.fakes.tensorrt_fake import VERSIONS, names
+from tests.tools.trt_names import speaks, used
 from tools.engines.names import GONE, KNOWN, SINCE, cache_number, has, parse
 
 ROOT = Path(__file__).resolve().parents[2]

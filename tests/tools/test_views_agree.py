@@ -9,8 +9,8 @@ from typing import Any, Dict, List
 
 import numpy as np
 import pytest
-from views import View, disagreement, read_rig
 
+from tests.tools.views import View, disagreement, read_rig
 from tests.waiting import GIVE_UP_S
 from tools.fetch.by_name import ensure_model, ensure_set
 

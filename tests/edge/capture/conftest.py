@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
-from fake_opencv import capture
-from fake_plug import fake
 
+from tests.edge.capture.fake_opencv import capture
+from tests.edge.capture.fake_plug import fake
 from tests.waiting import until
 
 __all__ = ["capture", "eventually", "fake"]

@@ -11,13 +11,13 @@ from typing import Any, Iterator, List, NamedTuple
 import cv2
 import numpy as np
 import pytest
-from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, Slot, _gstreamer, csi, open_source, parse
 from edge.capture._csi import nvmm
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._memory import PlainMemory
 from edge.errors import ConfigError, TempError, UnavailableError
+from tests.edge.capture.fake_opencv import backends, elements
 from tests.fakes import nvmm_fake
 from tests.waiting import GIVE_UP_S
 

@@ -12,13 +12,13 @@ from typing import Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import pytest
-from fake_plug import Gate, Plug, plain
-from films import film, number_of
 
 from edge.capture import RECORDING, Cameras, PlainMemory
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.settings import config
 from edge.structures import Frame
+from tests.edge.capture.fake_plug import Gate, Plug, plain
+from tests.edge.capture.films import film, number_of
 from tests.waiting import GIVE_UP_S
 
 Eventually = Callable[[Callable[[], object]], None]

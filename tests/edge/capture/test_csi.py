@@ -6,12 +6,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, open_source, parse
 from edge.capture._gstreamer import csi
 from edge.capture.csi import read_request
 from edge.errors import ConfigError, TempError, UnavailableError
+from tests.edge.capture.fake_opencv import backends, elements
 
 OPTIONS = CaptureOptions()
 

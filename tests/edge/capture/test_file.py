@@ -9,10 +9,10 @@ from typing import Iterator, List, Tuple, Type
 import cv2
 import numpy as np
 import pytest
-from films import film, index_first, number_of, picture, png_bomb, turned
 
 from edge.capture import CaptureOptions, EndOfStream, Ring, Slot, Source, open_source
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from tests.edge.capture.films import film, index_first, number_of, picture, png_bomb, turned
 from tests.waiting import GIVE_UP_S
 
 OPTIONS = CaptureOptions()

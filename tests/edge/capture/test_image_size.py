@@ -7,11 +7,11 @@ from typing import List, Tuple
 import cv2
 import numpy as np
 import pytest
-from films import png_bomb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.capture._image_size import image_size, jpeg_size
+from tests.edge.capture.films import png_bomb
 
 KINDS = [".png", ".jpg", ".bmp", ".webp", ".tiff"]
 

@@ -10,12 +10,12 @@ from typing import List, Tuple
 
 import cv2
 import pytest
-from fake_opencv import backends, elements
 
 from edge.capture import CaptureOptions, Ring, _gstreamer, open_source, parse
 from edge.capture._rtsp_probe import failure_reason
 from edge.capture.rtsp import strip_options, with_transport
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
+from tests.edge.capture.fake_opencv import backends, elements
 from tests.waiting import GIVE_UP_S
 
 OPTIONS = CaptureOptions(timeout_s=1.0)

@@ -9,8 +9,6 @@ from typing import Callable, Dict, List, Tuple
 import cv2
 import numpy as np
 import pytest
-from fake_opencv import backends, elements
-from films import film, picture
 
 from edge import plug
 from edge.capture import (
@@ -29,6 +27,8 @@ from edge.capture import (
 from edge.capture._source import SourcePlug
 from edge.errors import ConfigError
 from edge.settings import config
+from tests.edge.capture.fake_opencv import backends, elements
+from tests.edge.capture.films import film, picture
 from tests.waiting import GIVE_UP_S
 
 # v4l2 needs a kernel: its tests keep these promises on a fake one.

@@ -10,7 +10,6 @@ from typing import Callable, List
 
 import numpy as np
 import pytest
-from fake_plug import Gate, Plug, plain
 
 from edge.capture import RECORDING, EndOfStream
 from edge.capture._memory import PlainMemory
@@ -26,6 +25,7 @@ from edge.errors import (
     UnavailableError,
 )
 from edge.settings import config
+from tests.edge.capture.fake_plug import Gate, Plug, plain
 from tests.waiting import GIVE_UP_S
 
 Eventually = Callable[[Callable[[], object]], None]

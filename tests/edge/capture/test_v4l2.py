@@ -8,7 +8,6 @@ import time
 import cv2
 import numpy as np
 import pytest
-from fake_kernel import CAP_MPLANE, CAP_STREAMING, DAMAGED, MONOTONIC, STALL, FakeKernel, frame
 
 from edge.capture._memory import PlainMemory
 from edge.capture._ring import Ring
@@ -17,6 +16,15 @@ from edge.capture._v4l2 import calls
 from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import NoInputError, TempError
+from tests.edge.capture.fake_kernel import (
+    CAP_MPLANE,
+    CAP_STREAMING,
+    DAMAGED,
+    MONOTONIC,
+    STALL,
+    FakeKernel,
+    frame,
+)
 from tests.waiting import GIVE_UP_S
 
 SIZE = (64, 48)

@@ -1,13 +1,13 @@
 """What a camera is asked for, by what it offers; and the address."""
 
 import pytest
-from fake_kernel import FakeKernel
 
 from edge.capture._source import CaptureOptions, parse
 from edge.capture._v4l2 import calls
 from edge.capture._v4l2.request import V4l2Request, read_request
 from edge.capture.v4l2 import V4l2
 from edge.errors import ConfigError, DataError
+from tests.edge.capture.fake_kernel import FakeKernel
 
 HD, VGA = (1280, 720), (640, 480)
 UVC = {"YUYV": {HD: [10, 5], VGA: [30]}, "MJPG": {HD: [30, 15], VGA: [60, 30]}}

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
-from fake_kernel import FakeKernel, frame
 
 from edge import doctor
 from edge.capture import Cameras, Ring
@@ -19,6 +18,7 @@ from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
 from edge.errors import TempError
 from edge.settings import config
+from tests.edge.capture.fake_kernel import FakeKernel, frame
 
 SIZE = (64, 48)
 BGR = {"BGR3": {SIZE: [30]}}

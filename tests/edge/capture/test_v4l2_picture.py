@@ -5,7 +5,6 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from fake_kernel import FakeKernel, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions
 from edge.capture._v4l2.request import V4l2Request
 from edge.capture.v4l2 import V4l2
+from tests.edge.capture.fake_kernel import FakeKernel, frame
 
 SIZE = (64, 48)
 # Y, Cb, Cr of ITU-R BT.601 in video range, and their colour in BGR.

@@ -6,7 +6,6 @@ from typing import Any, Dict
 
 import numpy as np
 import pytest
-from blazepose_fakes import SIDE, Person, cascade, frame, known, new, recipe, standing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,16 @@ from edge.models._blazepose import crops, decode, points
 from edge.models._blazepose.memory import Memory
 from edge.models._blazepose.recall import Expected, Recall
 from edge.structures import Poses
+from tests.edge.models.blazepose_fakes import (
+    SIDE,
+    Person,
+    cascade,
+    frame,
+    known,
+    new,
+    recipe,
+    standing,
+)
 
 TOES = points.SMALL_TOES
 REAL = np.setdiff1d(np.arange(133), TOES)

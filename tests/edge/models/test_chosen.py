@@ -6,12 +6,12 @@ from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 import pytest
-from model_fakes import RecordedRunner, frame, model
 
 from edge.models._preprocess import crops
 from edge.recipe import Network
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame
+from tests.edge.models.model_fakes import RecordedRunner, frame, model
 from tests.fakes import kernel_cpu
 
 

@@ -7,13 +7,13 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
-from model_fakes import RecordedRunner, frame, model
 
 from edge.errors import ConfigError, DataError
 from edge.models import ModelOptions, load_model, rtmdet, yolox
 from edge.models._boxes import Candidates, logit, sigmoid
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
+from tests.edge.models.model_fakes import RecordedRunner, frame, model
 
 FAR = -12.0  # a logit nobody believes
 

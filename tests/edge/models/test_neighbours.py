@@ -6,10 +6,10 @@ from typing import Any, List
 
 import numpy as np
 import pytest
-from blazepose_fakes import cascade, frame, known, new, standing
 
 from edge.models._preprocess import veil
 from edge.structures import Poses
+from tests.edge.models.blazepose_fakes import cascade, frame, known, new, standing
 
 # BlazePose's points. Who stands on the left stretches out the right arm, their left is shared.
 LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNEE, RIGHT_KNEE = 13, 14, 25, 26

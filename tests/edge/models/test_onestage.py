@@ -7,12 +7,12 @@ from typing import Any, Dict
 
 import numpy as np
 import pytest
-from model_fakes import frame, model
 
 from edge import geometry
 from edge.errors import ConfigError, DataError
 from edge.models import Gives, yolox
 from edge.models._boxes import sigmoid
+from tests.edge.models.model_fakes import frame, model
 
 
 def rtmo_cells(z: Dict[str, np.ndarray]) -> Any:

@@ -6,10 +6,10 @@ from typing import List
 
 import numpy as np
 import pytest
-from blazepose_fakes import Person, cascade, frame, known, new, standing
 
 from edge.models._blazepose import points
 from edge.structures import Poses
+from tests.edge.models.blazepose_fakes import Person, cascade, frame, known, new, standing
 
 
 def sized(x: float, factor: float) -> Person:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_fakes import frame, model, people
 
 from edge import geometry, skeletons
 from edge.errors import ConfigError, DataError
 from edge.models import _heatmap, _simcc, _softargmax
+from tests.edge.models.model_fakes import frame, model, people
 
 SIZE = (192, 256)
 

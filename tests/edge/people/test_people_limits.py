@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from track_scenes import STANDING
 
 from edge.people import match
 from edge.people.smoother import Smoother
@@ -11,6 +10,7 @@ from edge.people.tracker import Tracker
 from edge.settings.config import Smooth, Track
 from edge.skeletons import get
 from edge.structures import Detections, Poses
+from tests.edge.people.track_scenes import STANDING
 
 COCO = get("coco17")
 TALL = 300.0

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from track_scenes import STANDING, walk
 
 from edge.people.smoother import Smoother
 from edge.settings.config import Smooth
 from edge.skeletons import get
 from edge.structures import Poses
+from tests.edge.people.track_scenes import STANDING, walk
 
 COCO = get("coco17")
 DT_NS = 33_333_333

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from track_scenes import STANDING, IouSort, boxes_of, judge, look, seen, walk
 
 from edge.people.tracker import Tracker
 from edge.settings.config import Track
 from edge.skeletons import convert, get
 from edge.structures import Detections, Poses
+from tests.edge.people.track_scenes import STANDING, IouSort, boxes_of, judge, look, seen, walk
 
 COCO = get("coco17")
 MS = 1_000_000
