@@ -11,7 +11,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from edge import durable
 from edge.outbox import sqlite_file as file
@@ -67,13 +67,32 @@ def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
         db.text_factory = file.any_text
         for order in ("ASC", "DESC"):
             with unreadable:
-                query = f"SELECT {file.COLUMNS}, crc FROM events ORDER BY id {order}"
-                for row in db.execute(query):
+                for row in _walk(db, order):
                     if isinstance(row[5], bytes) and file.crc(row[:6]) == row[6]:
                         rows[row[0]] = row[:6]
         with unreadable:
             state = file.recall(db)
     return [rows[i] for i in sorted(rows)], state
+
+
+def _walk(db: sqlite3.Connection, order: str) -> Iterator[Tuple[Any, ...]]:
+    """Yield rows up to the first damaged page.
+
+    One query for each row: a cursor of Python's reads one row ahead, so that an error behind a row
+    would lose the row too.
+    """
+    rises = order == "ASC"
+    last = -1 if rises else 2**63 - 1
+    query = (
+        f"SELECT {file.COLUMNS}, crc FROM events WHERE id {'>' if rises else '<'} ? "
+        f"ORDER BY id {order} LIMIT 1"
+    )
+    while True:
+        row = db.execute(query, (last,)).fetchone()
+        if row is None or (row[0] <= last if rises else row[0] >= last):  # a damaged index
+            return
+        last = row[0]
+        yield row
 
 
 def _lengthen(path: Path) -> None:

@@ -186,6 +186,25 @@ def test_an_event(contract: Any) -> None:
     contract(message.topic, record)
 
 
+@pytest.mark.parametrize(
+    ("before_ns", "same"),
+    [(0, True), (10**9, True), (-(10**9), True), (60 * 10**9, True), (60 * 10**9 + 1, False)],
+)
+def test_an_event_near_its_cameras_last_frame_has_the_frames_date(
+    before_ns: int, same: bool
+) -> None:
+    """The wall clock is set between the two messages: one instant keeps one date."""
+    wall = [WALL_NS]
+    builder = Builder("box", clock=Clock(lambda: wall[0], lambda: MONO_NS))
+    told = read(builder.frame(frame, Poses.empty(1, "x")))
+    wall[0] += 3_600 * 10**9
+    event = PoseEvent("wave", "cam0", 4, frame.t_ns - before_ns, 1.0)
+    expected_ns = told["t_utc_ns"] - before_ns + (0 if same else 3_600 * 10**9)
+    assert read(builder.event(event))["t_utc_ns"] == expected_ns
+    elsewhere = PoseEvent("wave", "cam1", 4, frame.t_ns, 1.0)
+    assert read(builder.event(elsewhere))["t_utc_ns"] == told["t_utc_ns"] + 3_600 * 10**9
+
+
 @pytest.mark.parametrize("kind", ["", "a/b", "#", "+", "Fall", "x" * 33, "fall\n"])
 def test_a_kind_that_is_no_topic_level_never_reaches_a_broker(kind: str) -> None:
     with pytest.raises(InternalError, match="event kind"):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
-from edge.keys.trust import Trust, load_key, open_trust
+from edge.keys.trust import Trust, load_key, open_trust, read_once
 
 KEY = Ed25519PrivateKey.generate()
 CONTENT = b"engine bytes" * 100
@@ -73,6 +73,26 @@ def test_link_and_device_are_refused(root: Path) -> None:
     os.mkfifo(root / "net" / "a.onnx")
     with pytest.raises(DataError, match="not a plain file"):
         trust(root).read(root / "net" / "a.onnx")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sig"])
+def test_a_link_in_place_of_a_signed_file_is_not_followed(root: Path, name: str) -> None:
+    (root / name).rename(root / "elsewhere")
+    (root / name).symlink_to("elsewhere")
+    with pytest.raises(DataError, match=rf"{name}: is a link; put the file itself there"):
+        trust(root)
+
+
+def test_a_link_that_appears_after_the_path_was_resolved_is_not_followed(root: Path) -> None:
+    (root / "net" / "link.onnx").symlink_to("a.onnx")
+    with pytest.raises(DataError, match="is a link"):
+        read_once(root / "net" / "link.onnx", 1 << 20)
+    assert read_once(root / "net" / "a.onnx", 1 << 20) == CONTENT
+
+
+def test_a_file_larger_than_allowed_is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match=f"has {len(CONTENT)} bytes, more than 100 allowed"):
+        read_once(root / "net" / "a.onnx", 100)
 
 
 def test_foreign_key_is_refused(root: Path) -> None:

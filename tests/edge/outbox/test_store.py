@@ -216,6 +216,25 @@ def test_a_file_that_knows_less_than_its_mark_has_lost_events(path: Path, how: s
     box.close()
 
 
+def test_no_id_is_used_twice_after_an_older_file_and_an_older_mark(path: Path) -> None:
+    """The mark is not synced: after a power cut it, too, may be older than the last commit."""
+    mark = path.with_name("outbox.db.mark")
+    box = open_box(path)
+    box.commit([Entry("t", b"a")])
+    box.close()
+    older_file = path.read_bytes()
+    box = open_box(path)
+    box.commit([Entry("t", b"b")])
+    older_mark = mark.read_bytes()
+    used = [row.id for i in range(20) for row in box.commit([Entry("t", b"%d" % i)])]
+    box.close()
+    path.write_bytes(older_file)
+    mark.write_bytes(older_mark)
+    box = open_box(path)
+    assert box.commit([Entry("t", b"new")])[0].id > max(used)
+    box.close()
+
+
 def test_a_mark_outlives_a_torn_write(tmp_path: Path) -> None:
     path = tmp_path / "mark"
     marks = MarkFile(path)

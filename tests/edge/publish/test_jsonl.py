@@ -258,6 +258,18 @@ def test_a_reader_that_stops_reading_never_holds_the_loop(
     sink.close(0.05)
 
 
+def test_a_flood_of_frames_leaves_room_for_events(pipe: Tuple[int, int]) -> None:
+    sink = JsonlSink(pipe[1], "p", PLAIN)
+    for i in range(2000):
+        sink(message(i, size=2**16))
+    frames_dropped = sink.counters.dropped
+    assert frames_dropped > 1000
+    for i in range(300):
+        sink(message(i, qos=1))
+    assert sink.counters.dropped == frames_dropped, "no event is dropped"
+    sink.close(0.05)
+
+
 def test_a_recording_waits_for_its_writer_and_loses_nothing(pipe: Tuple[int, int]) -> None:
     sink = JsonlSink(pipe[1], "p", PATIENT)
     got: List[int] = []

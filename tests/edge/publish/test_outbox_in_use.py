@@ -13,7 +13,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.messages import Message
-from edge.outbox.store import Entry, Outbox, Row
+from edge.outbox.store import MAX_BODY_BYTES, Entry, Outbox, Row
 from edge.publish import Counters, SinkOptions
 from edge.publish import _outbox_thread as store_module
 from edge.publish._address import parse
@@ -197,6 +197,22 @@ def test_what_the_loop_gives_beyond_the_room_is_counted_as_lost(monkeypatch: Any
     assert bench.counters.dropped == 5
     assert bench.store._box.losses.evicted == 5
     assert bench.store.waiting == 10
+
+
+def test_an_event_that_is_too_large_is_settled_without_being_stored() -> None:
+    bench = Bench()
+    bench.store.give(event("zone", pad="x" * MAX_BODY_BYTES))
+    assert not bench.store.settled
+    bench.store.turn()
+    assert bench.store.settled, "or the program would wait for it when it stops"
+    assert bench.store.waiting == 0
+    assert bench.notes.empty()
+    assert bench.counters.refused == 1
+    (parked,) = bench.told
+    assert (parked.kind, parked.data["reason"]) == (
+        "outbox_parked",
+        f"events have at most {MAX_BODY_BYTES} bytes",
+    )
 
 
 def test_acknowledgements_go_first_then_wishes_are_granted() -> None:

@@ -74,6 +74,28 @@ def test_every_sink_gets_the_same_message(spied: Publisher) -> None:
     assert all(a is b for a, b in zip(first, second))
 
 
+def test_messages_are_made_and_handed_over_under_one_lock(spied: Publisher) -> None:
+    """Cameras, rules and sinks publish from several threads; each topic is numbered in order."""
+    locked: Dict[str, bool] = {}
+
+    class Watchful(Spy):
+        def __call__(self, message: Message) -> None:
+            locked[message.topic.split("/", 3)[3]] = spied._lock.locked()
+
+    spied.sinks = [Watchful()]
+    spied.online()
+    spied.camera(state(), 2)
+    spied.frame(frame, nobody)
+    spied.event(PoseEvent("wave", "cam0", 1, 0, 1.0))
+    spied.metrics(Health().report())
+    assert locked == dict.fromkeys(
+        ("status", "cam0/state", "cam0/frame", "cam0/event/wave", "metrics"), True
+    )
+    locked.clear()
+    spied.close()
+    assert locked == {"status": True}
+
+
 def test_everything_the_program_says_holds_the_contract(spied: Publisher, contract: Any) -> None:
     health = Health()
     health.timed("detect", lambda: None)()

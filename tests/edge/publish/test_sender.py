@@ -224,6 +224,16 @@ def test_a_refused_event_is_counted_told_once_and_not_repeated(desk: Desk, caplo
     assert desk.link.sent == []
 
 
+def test_a_refused_state_is_counted_and_logged_with_its_topic(desk: Desk, caplog: Any) -> None:
+    desk.connect()
+    desk.give(state("s"))
+    desk.answer(1, refusal="Not authorized (code 135)")
+    assert desk.counts == [0, 0, 1]
+    assert [r.getMessage() for r in caplog.records] == [
+        "mqtt://b:1: d/state: refused: Not authorized (code 135)"
+    ]
+
+
 def test_a_message_above_the_limit_never_reaches_the_broker(desk: Desk, caplog: Any) -> None:
     desk.connect(max_bytes=1000)
     big = state("big", "d/big")
