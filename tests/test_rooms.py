@@ -57,7 +57,8 @@ ONE_PLACE = {
     "onnxruntime": ("edge/runtime/ort.py", "tools/"),
     "tensorrt": ("edge/runtime/trt.py", "edge/runtime/_trt/", "tools/"),
     "pycuda": ("edge/runtime/_cuda/",),
-    "paho": ("edge/publish/mqtt.py", "tools/", "examples/"),
+    # The sink, and the doctor's one connection under another name.
+    "paho": ("edge/publish/mqtt.py", "edge/publish/_probe.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "onnx": ("tools/",),
     "cv2": (

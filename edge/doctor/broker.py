@@ -1,35 +1,29 @@
-"""Is the broker there, is it the right one, does it let this box in?
+"""Whether each broker is there, is the right one, and lets this box in.
 
-A hello of the protocol is written here in bytes, under a name of its own: a client with the name of
-the service would throw the running service out.
+The doctor connects with a client identifier of its own: a broker ends the older of two connections
+with the same one, which would be the running service's.
 """
 
 from __future__ import annotations
 
 import datetime
-import socket
 import ssl
-import struct
 import time
 from pathlib import Path
 from typing import List, Optional
 
 from edge.doctor.finding import FAIL, OK, WARN, Finding
-from edge.errors import EdgeError
+from edge.errors import EdgeError, TempError
 from edge.publish import _tls
 from edge.publish._address import Broker, parse
 from edge.settings.config import Config
 
 ANSWER_S = 5.0
 WARN_DAYS = 30
-CONNACK, DISCONNECT = 0x20, b"\xe0\x00"
-REFUSALS = {  # MQTT 5 section 3.2.2.2, MQTT 3.1.1 section 3.2.2.3
-    0x84: 'speaks another version: mqtt.protocol = "3.1.1"',
-    0x86: "bad user or password: check the user and mqtt.password_file",
+REFUSALS = {  # CONNACK reason codes, MQTT 5 section 3.2.2.2
+    0x84: 'speaks another version, or is no MQTT broker: mqtt.protocol = "{other}"',
+    0x86: "wrong user or password: check the user and mqtt.password_file",
     0x87: "does not let this box in: check its access list and the certificate's name",
-    1: 'speaks another version: mqtt.protocol = "5"',
-    4: "bad user or password: check the user and mqtt.password_file",
-    5: "does not let this box in: check its access list and the certificate's name",
 }
 
 
@@ -44,59 +38,48 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
         broker = parse(uri, settings.mqtt)
     except EdgeError as error:
         return [Finding("broker", FAIL, str(error), "correct the sink and [mqtt]")]
+    what = f"broker {broker.name}"
+    try:
+        from edge.publish import _probe  # needs paho-mqtt, which may be missing
+    except ModuleNotFoundError:
+        return [Finding(what, FAIL, "paho-mqtt is not installed", "pip install paho-mqtt")]
     found = own_certificate(broker, settings.device)
     began = time.monotonic()
     try:
-        with _connected(broker) as link:
-            found += _their_certificate(link)
-            code = hello(link, broker, settings.device)
+        answer = _probe.ask(broker, f"doctor-{settings.device}", ANSWER_S)
+    except TempError:
+        fix = "is it an MQTT broker? is the port right? is it overloaded?"
+        return [*found, Finding(what, FAIL, f"no answer within {ANSWER_S:.0f} s", fix)]
     except OSError as error:
         if broker.tls is not None and isinstance(error, (ssl.SSLError, ConnectionResetError)):
-            return [*found, _told(broker, _tls.explain(error, broker.host, broker.settings))]
-        fix = "is it on and in reach? is the port right? does a firewall stand between?"
-        reason = error.strerror or str(error)
-        return [*found, Finding(f"broker {broker.name}", FAIL, reason, fix)]
+            return [*found, _tls_failed(what, _tls.explain(error, broker.host, broker.settings))]
+        fix = "is it on and in reach? is the port right? does a firewall block it?"
+        return [*found, Finding(what, FAIL, error.strerror or str(error), fix)]
     took_ms = (time.monotonic() - began) * 1e3
-    return [*found, _answer(broker, code, took_ms)]
+    if answer.valid_until:
+        left_s = ssl.cert_time_to_seconds(answer.valid_until) - time.time()
+        found.append(_days("broker's certificate", left_s / 86400))
+    return [*found, _judge(broker, answer.code, answer.words, took_ms)]
 
 
-def _told(broker: Broker, reason: str) -> Finding:
-    """What the service would say of it, as finding and fix."""
+def _tls_failed(what: str, reason: str) -> Finding:
+    """The service's own words for it, as finding and fix."""
     found, _, fix = reason.partition(": ")
-    return Finding(f"broker {broker.name}", FAIL, found, fix)
+    return Finding(what, FAIL, found, fix)
 
 
-def _answer(broker: Broker, code: int, took_ms: float) -> Finding:
+def _judge(broker: Broker, code: Optional[int], words: str, took_ms: float) -> Finding:
     what = f"broker {broker.name}"
     if code == 0:
         return Finding(what, OK, f"lets this box in, {took_ms:.0f} ms")
-    if code < 0 and broker.tls is not None:
-        return _told(broker, _tls.hung_up(broker.settings))
-    if code < 0:
+    if code is None and broker.tls is not None:
+        return _tls_failed(what, _tls.hung_up(broker.settings))
+    if code is None:
         fix = "is it an MQTT broker? does it want a certificate (mqtt.cert_file)?"
         return Finding(what, FAIL, "hung up instead of answering", fix)
-    fix = REFUSALS.get(code, "its log tells more")
-    return Finding(what, FAIL, f"refuses this box (code {code:#04x})", fix)
-
-
-def _connected(broker: Broker) -> socket.socket:
-    plain = socket.create_connection((broker.host, broker.port), ANSWER_S)
-    if broker.tls is None:
-        return plain
-    try:
-        return broker.tls.wrap_socket(plain, server_hostname=broker.host)
-    except OSError:
-        plain.close()
-        raise
-
-
-def _their_certificate(link: socket.socket) -> List[Finding]:
-    if not isinstance(link, ssl.SSLSocket):
-        return []
-    end = (link.getpeercert() or {}).get("notAfter")
-    if not isinstance(end, str):
-        return []
-    return [_days("broker's certificate", (ssl.cert_time_to_seconds(end) - time.time()) / 86400)]
+    other = "3.1.1" if broker.settings.protocol == "5" else "5"
+    fix = REFUSALS.get(code, "the broker's log tells more").format(other=other)
+    return Finding(what, FAIL, f"refuses this box: {words} (code {code:#04x})", fix)
 
 
 def own_certificate(broker: Broker, device: str) -> List[Finding]:
@@ -126,57 +109,3 @@ def _days(what: str, left: float) -> Finding:
     if left <= 0:
         return Finding(what, FAIL, "has ended", f"{fix}; is the clock right?")
     return Finding(what, OK if left > WARN_DAYS else WARN, f"good for {left:.0f} days", fix)
-
-
-def hello(link: socket.socket, broker: Broker, device: str) -> int:
-    """CONNECT and its answer's reason code; -1 when there is none (MQTT section 3.1, 3.2)."""
-    link.settimeout(ANSWER_S)
-    try:
-        link.sendall(connect_packet(broker, f"doctor-{device}"))
-        answer = _read(link, 2)
-    except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
-        return -1
-    if answer is None or answer[0] != CONNACK:
-        return -1
-    rest = _read(link, answer[1] & 0x7F)
-    if rest is None or len(rest) < 2:
-        return -1
-    link.sendall(DISCONNECT)
-    return rest[1]
-
-
-def connect_packet(broker: Broker, client: str) -> bytes:
-    """A CONNECT without will, with a clean session."""
-    v5 = broker.settings.protocol == "5"
-    flags = 0x02 | (0x80 if broker.user is not None else 0)
-    flags |= 0x40 if broker.password is not None else 0
-    head = _text("MQTT") + struct.pack("!BBH", 5 if v5 else 4, flags, 30)
-    body = head + (b"\x00" if v5 else b"") + _text(client)
-    for credential in (broker.user, broker.password):
-        body += _text(credential) if credential is not None else b""
-    return b"\x10" + _length(len(body)) + body
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def _length(count: int) -> bytes:
-    """Seven bits a byte, the lowest first (MQTT section 1.5.5)."""
-    made = b""
-    while True:
-        count, low = divmod(count, 128)
-        made += bytes([low | (0x80 if count else 0)])
-        if not count:
-            return made
-
-
-def _read(link: socket.socket, count: int) -> Optional[bytes]:
-    data = b""
-    while len(data) < count:
-        more = link.recv(count - len(data))
-        if not more:
-            return None
-        data += more
-    return data

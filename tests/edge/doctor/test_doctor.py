@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Dict
 
 import pytest
 
@@ -17,14 +14,12 @@ from edge.doctor import (
     OK,
     WARN,
     Finding,
-    broker,
     cameras,
     machine,
     models,
     permissions,
     service,
 )
-from edge.publish._address import parse
 from edge.settings import config
 from edge.settings.config import Config
 from edge.structures import CameraState
@@ -40,101 +35,6 @@ def settings(**tables: Any) -> Config:
         **tables,
     }
     return config.complete(config.build(Config, table))
-
-
-@pytest.fixture
-def answers() -> Iterator[Callable[..., int]]:
-    """Brokers that give one answer to a hello; gives their port."""
-    opened: List[socket.socket] = []
-
-    def listen(answer: bytes, heard: Any = None) -> int:
-        server = socket.create_server(("127.0.0.1", 0))
-        opened.append(server)
-
-        def serve() -> None:
-            try:
-                link, _ = server.accept()
-            except OSError:
-                return
-            with link:
-                got = link.recv(4096)
-                if heard is not None:
-                    heard.append(got)
-                with contextlib.suppress(OSError):
-                    link.sendall(answer)
-                    link.recv(16 if answer else 0)
-
-        threading.Thread(target=serve, daemon=True).start()
-        return int(server.getsockname()[1])
-
-    yield listen
-    for server in opened:
-        server.close()
-
-
-def look(port: int, **mqtt: Any) -> Finding:
-    found = broker.brokers(settings(publish={"sinks": [f"mqtt://127.0.0.1:{port}"]}, mqtt=mqtt))
-    assert len(found) == 1
-    return found[0]
-
-
-@pytest.mark.parametrize(
-    ("answer", "state", "words", "fix"),
-    [
-        (b"\x20\x03\x00\x00\x00", OK, "lets this box in", ""),
-        (b"\x20\x03\x00\x86\x00", FAIL, "code 0x86", "mqtt.password_file"),
-        (b"\x20\x03\x00\x87\x00", FAIL, "code 0x87", "access list"),
-        (b"\x20\x03\x00\x84\x00", FAIL, "code 0x84", "3.1.1"),
-        (b"\x20\x03\x00\x99\x00", FAIL, "code 0x99", "its log"),
-        (b"", FAIL, "hung up", "is it an MQTT broker"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", FAIL, "hung up", "is it an MQTT broker"),
-    ],
-)
-def test_what_a_broker_answers(
-    answers: Any, answer: bytes, state: str, words: str, fix: str
-) -> None:
-    found = look(answers(answer))
-    assert (found.state, words in found.found, fix in found.fix) == (state, True, True)
-
-
-def test_a_broker_that_is_not_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    found = look(port)
-    assert (found.state, found.found) == (FAIL, "Connection refused")
-    assert "is it on and in reach" in found.fix
-
-
-def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("s3cret\n")
-    heard: List[bytes] = []
-    port = answers(b"\x20\x03\x00\x00\x00", heard)
-    uri = f"mqtt://bob@127.0.0.1:{port}"
-    mqtt = {"password_file": str(tmp_path / "password")}
-    found = broker.brokers(settings(device="hall", publish={"sinks": [uri]}, mqtt=mqtt))
-    assert found[0].state == OK
-    body = b"\x00\x04MQTT\x05\xc2\x00\x1e\x00\x00\x0bdoctor-hall\x00\x03bob\x00\x06s3cret"
-    assert heard == [b"\x10" + bytes([len(body)]) + body]
-    assert "s3cret" not in repr(found)
-
-
-def test_a_long_hello_has_a_long_length() -> None:
-    made = parse("mqtt://" + "u" * 200 + "@h", config.Mqtt(protocol="3.1.1"))
-    packet = broker.connect_packet(made, "doctor-x")
-    length = (packet[1] & 0x7F) | packet[2] << 7
-    assert length == len(packet) - 3
-
-
-@pytest.mark.parametrize(("left", "state"), [(400.0, OK), (29.0, WARN), (0.5, WARN), (-1.0, FAIL)])
-def test_days_of_a_certificate(left: float, state: str) -> None:
-    assert broker._days("x", left).state == state
-
-
-def test_a_sink_that_makes_no_sense_is_told_not_thrown() -> None:
-    config_ = settings(publish={"sinks": ["mqtts://h"]}, mqtt={"ca_file": "/nowhere"})
-    found = broker.brokers(config_)
-    assert found[0].state == FAIL
-    assert "/nowhere" in found[0].found
 
 
 @pytest.mark.parametrize(
