@@ -1,8 +1,8 @@
-"""Boxes, crops, affine maps, IoU and OKS, in NumPy alone.
+"""Boxes, crops, affine maps, IoU, OKS and non-maximum suppression, in NumPy alone.
 
-Letters: N, M people, K keypoints. Boxes are x1 y1 x2 y2. A matrix [2,3] maps points p to
-`m[:, :2] @ p + m[:, 2]`, and every one made here maps frame px -> network input px. Arrays come
-and go as float32, crop matrices as float64; N = 0 is legal everywhere.
+N and M are numbers of people, K of keypoints. Boxes are x1 y1 x2 y2. A matrix m [2,3] maps a point
+p to `m[:, :2] @ p + m[:, 2]`; the matrices made here map px of the frame to px of the network
+input. Arrays are float32, crop matrices float64. N = 0 is legal everywhere.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 Size = Tuple[int, int]  # width, height in px
 OUTWARD = np.array([-1, -1, 1, 1], np.float32)  # boxes + n * OUTWARD are n px larger on each side
 FARTHEST_PX = 1e6  # fifty times the widest picture: a coordinate beyond it is an error
-PADDING = 1.25  # box to crop of the top-down networks (mmpose, GetBBoxCenterScale)
-_OKS_BLOCK = 65536  # pair keypoints at a time: 256 KiB of float32 stays in the cache
-_NMS_BLOCK = 64  # boxes settled among each other before the rest hears of them
+PADDING = 1.25  # of a top-down network's crop: its size over the box's (mmpose, GetBBoxCenterScale)
+_OKS_BLOCK = 65536  # keypoint pairs at a time: 256 KiB of float32 fit the cache
+_NMS_BLOCK = 64  # boxes that are suppressed among themselves before the rest is compared to them
 
 
 def as_complex(points: np.ndarray) -> np.ndarray:
-    """Points [...,2] f32 as x + iy [...] c64, in which a turn is a product; a view if possible."""
+    """Points [...,2] f32 as x + iy [...] c64: a rotation is then a product. A view if possible."""
     return np.ascontiguousarray(points, np.float32).view(np.complex64)[..., 0]
 
 
@@ -36,21 +36,21 @@ def cxcywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def areas_of(boxes: np.ndarray) -> np.ndarray:
-    """Box areas in px², [...]; 0 where the corners are crossed."""
+    """Areas [...] px² of boxes [...,4]; 0 if the corners are crossed."""
     size = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
     return np.asarray(size[..., 0] * size[..., 1])
 
 
 def clip_boxes(boxes: np.ndarray, size: Size) -> np.ndarray:
-    """Boxes [N,4] cut to a frame of (width, height) px."""
+    """Boxes [N,4] clipped to a frame of (width, height) px."""
     limit = np.array([*size, *size], np.float32)
     return np.asarray(np.clip(boxes, 0, limit), np.float32)
 
 
 def boxes_of(keypoints: np.ndarray, scores: np.ndarray, min_score: float) -> np.ndarray:
-    """Tight boxes [N,4] around the keypoints [N,K,2] whose score [N,K] is above `min_score`.
+    """Tight boxes [N,4] of keypoints [N,K,2] with scores [N,K] above `min_score`.
 
-    A person without such a keypoint gets the box 0 0 0 0.
+    The box of a person without such a keypoint is 0 0 0 0.
     """
     seen = (scores > min_score)[..., None]
     low = np.where(seen, keypoints, np.inf).min(1, initial=np.inf)
@@ -60,7 +60,7 @@ def boxes_of(keypoints: np.ndarray, scores: np.ndarray, min_score: float) -> np.
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes a [N,4] and b [M,4] -> [N,M] 0..1; empty boxes give 0."""
+    """Intersection over union [N,M] 0..1 of boxes a [N,4] and b [M,4]; 0 for empty boxes."""
     wide = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
     high = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
     both = np.maximum(wide, 0) * np.maximum(high, 0)
@@ -75,12 +75,12 @@ def nms(
 
     Args:
         boxes: [N,4], finite.
-        scores: [N], finite; of equal ones the first wins.
-        max_iou: a box that overlaps a better one by more is dropped.
-        limit: stop after that many.
+        scores: [N], finite; of equal scores the first wins.
+        max_iou: a box that overlaps a better box by more is dropped.
+        limit: keep no more than this number; None = all.
 
     Returns:
-        [<=N] int64 indices kept, best first.
+        [<=N] i64 indices of the boxes to keep, best first.
     """
 
     def overlap(these: np.ndarray, those: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _suppress(
     overlap: Callable[[np.ndarray, np.ndarray], np.ndarray],
     limit: Optional[int],
 ) -> np.ndarray:
-    """Greedy suppression in blocks: few large comparisons instead of one pass for each row."""
+    """Greedy suppression in blocks: a few large comparisons instead of one for each row."""
     limit = len(order) if limit is None else limit
     kept: List[np.ndarray] = [np.zeros(0, np.int64)]
     found = 0
@@ -109,7 +109,7 @@ def _suppress(
 
 
 def _settle(over: np.ndarray) -> np.ndarray:
-    """Survivors of one block, best first, from its own overlaps [B,B]."""
+    """Mask [B] of the boxes of one block that stay, from their overlaps [B,B] bool, best first."""
     alive = np.ones(len(over), bool)
     for i in range(len(over)):
         if alive[i]:
@@ -124,20 +124,20 @@ def oks(
     sigmas: np.ndarray,
     weights: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """Object keypoint similarity, the mean over keypoints of exp(-d² / (2 s² (2 sigma)²)).
+    """Object keypoint similarity: the mean over keypoints of exp(-d² / (2 s² (2 sigma)²)).
 
-    Source: COCO keypoint evaluation. Works through blocks of rows, so that thousands of pairs need
-    no more than a small scratch.
+    Source: COCO keypoint evaluation. Rows are processed in blocks, so that thousands of pairs need
+    little memory.
 
     Args:
         a: [N,K,2] px.
         b: [M,K,2] px.
-        areas: s² in px², of each a [N] or of each pair [N,M].
+        areas: s² in px² of each person of a [N], or of each pair [N,M].
         sigmas: [K].
-        weights: [K], [N,K] or [N,M,K], 0 leaves a keypoint out.
+        weights: [K], [N,K] or [N,M,K]; 0 leaves a keypoint out.
 
     Returns:
-        [N,M] float32, 0..1; 0 for a pair whose weights are all 0.
+        [N,M] f32 0..1; 0 for a pair whose weights are all 0.
     """
     n, k = a.shape[:2]
     m = len(b)
@@ -170,10 +170,10 @@ def _oks_rows(
 def crop_regions(
     boxes: np.ndarray, out: Size, padding: float = PADDING
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Boxes [N,4] -> the regions a network of input `out` looks at: centres and sizes [N,2] px.
+    """Centres [N,2] and sizes [N,2] px of the crops of boxes [N,4], for a network of input `out`.
 
-    Grown by `padding`, then the shorter side is grown to the aspect of `out`
-    (mmpose, GetBBoxCenterScale and TopdownAffine). Never smaller than 1 px.
+    A box is grown by `padding`. Then its shorter side is grown to the aspect of `out` (mmpose,
+    GetBBoxCenterScale and TopdownAffine). A crop is at least 1 px wide.
     """
     shape = cxcywh(boxes)
     size = np.maximum(shape[:, 2:], 0) * np.float32(padding)
@@ -189,15 +189,15 @@ def crop_affine(
     rotations_rad: Optional[np.ndarray] = None,
     udp: bool = False,
 ) -> np.ndarray:
-    """Matrices [N,2,3] that cut person boxes out of the frame for a top-down network.
+    """Matrices [N,2,3] of the crops of person boxes, for a top-down network.
 
     Args:
-        boxes: [N,4] frame px.
+        boxes: [N,4] px of the frame.
         out: width, height of the network's input.
-        padding: how much larger than the box.
-        rotations_rad: [N], the region turned clockwise on the screen; the picture turns back.
-        udp: count px from centre to centre, (out - 1) / size, as networks trained with UDP want
-            (Huang et al. 2020, "The devil is in the details").
+        padding: size of the crop over that of the box.
+        rotations_rad: [N], turns the region clockwise on the screen, and so the picture back.
+        udp: measure from pixel centre to pixel centre, (out - 1) / size, for networks that were
+            trained with UDP (Huang et al. 2020, "The devil is in the details").
     """
     centres, sizes = crop_regions(boxes, out, padding)
     return _region_affine(centres, sizes[:, 0], rotations_rad, out, 1 if udp else 0)
@@ -206,10 +206,10 @@ def crop_affine(
 def square_crops(
     centres: np.ndarray, sides: np.ndarray, rotations_rad: Optional[np.ndarray], out: Size
 ) -> np.ndarray:
-    """Matrices [N,2,3] of turned squares: centres [N,2] px, sides [N] px, rotations [N] rad.
+    """Matrices [N,2,3] of rotated squares: centres [N,2] px, sides [N] px, rotations [N] rad.
 
-    A rotation turns the square clockwise on the screen: its right edge looks along
-    (cos r, sin r) of the frame.
+    A rotation r turns the square clockwise on the screen. The direction from its centre to its
+    right edge is then (cos r, sin r) in the frame.
     """
     return _region_affine(centres, np.maximum(sides, 1), rotations_rad, out, 0)
 
@@ -221,7 +221,7 @@ def _region_affine(
     out: Size,
     inset: int,
 ) -> np.ndarray:
-    """Scale regions of the aspect of `out` by (out - inset) / size and turn them by -rotation."""
+    """Matrices that scale regions by (out - inset) / size and rotate them by -rotation."""
     n = len(centres)
     turn = np.zeros(n) if rotations_rad is None else np.asarray(rotations_rad, np.float64)
     cos, sin = np.cos(turn), np.sin(turn)
@@ -233,17 +233,17 @@ def _region_affine(
     centres = np.asarray(centres, np.float64)
     moved = matrices[:, :, 0] * centres[:, :1] + matrices[:, :, 1] * centres[:, 1:]
     matrices[:, :, 2] = goal / 2 - moved
-    return matrices  # in double: rounded to float32 they would pick other pixels now and then
+    return matrices  # float64: float32 would sometimes select other pixels
 
 
 def letterbox(size: Size, out: Size, centre: bool = False) -> np.ndarray:
-    """The matrix [2,3] that fits a frame of `size` into `out`, aspect kept.
+    """The matrix [2,3] that fits a frame of `size` into `out` and keeps the aspect.
 
     Args:
         size: width, height of the frame.
         out: width, height of the network's input.
-        centre: equal bars on both sides (mmpose's BottomupResize); else picture at the top left
-            (YOLOX, RTMDet as rtmlib runs them).
+        centre: true = equal bars on both sides (mmpose's BottomupResize); false = the picture at
+            the top left (YOLOX and RTMDet as rtmlib runs them).
     """
     ratio = min(out[0] / size[0], out[1] / size[1])
     shift = [(out[i] - ratio * size[i]) / 2 if centre else 0.0 for i in (0, 1)]
@@ -251,7 +251,7 @@ def letterbox(size: Size, out: Size, centre: bool = False) -> np.ndarray:
 
 
 def invert(matrices: np.ndarray) -> np.ndarray:
-    """Input px -> frame px for frame px -> input px, [...,2,3]; they must be invertible."""
+    """Inverses [...,2,3] f32 of matrices [...,2,3], which must be invertible."""
     m = np.asarray(matrices, np.float64)
     a, b, c, d = m[..., 0, 0], m[..., 0, 1], m[..., 1, 0], m[..., 1, 1]
     area = a * d - b * c
@@ -263,7 +263,7 @@ def invert(matrices: np.ndarray) -> np.ndarray:
 
 
 def apply(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Map points [N,K,2] by matrices [N,2,3] -> [N,K,2] float32."""
+    """Points [N,K,2] f32 mapped by matrices [N,2,3]."""
     m = np.asarray(matrices, np.float64)
     moved = np.matmul(points, m[:, :, :2].transpose(0, 2, 1)) + m[:, None, :, 2]
     return np.asarray(moved, np.float32)

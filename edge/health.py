@@ -1,4 +1,4 @@
-"""How the loop is: stage times, latency, rates and memory -> one record."""
+"""Measurements of the loop: stage times, latency, rates and memory, in one record."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any, Callable, Deque, Dict, Tuple, TypeVar
 import numpy as np
 
 R = TypeVar("R")
-WINDOW = 512  # durations
-WINDOW_S = 5.0  # of rates
+WINDOW = 512  # durations of which percentiles are computed
+WINDOW_S = 5.0  # time over which rates are measured
 STATM = Path("/proc/self/statm")
 
 
-class Window:
-    """The last WINDOW durations of one thing; adding costs one store."""
+class Durations:
+    """The last WINDOW durations of one stage; adding one costs one store."""
 
     def __init__(self) -> None:
         self._values_ms = np.zeros(WINDOW, np.float32)
         self.count = 0
-        self.total_ms = 0.0  # of all there ever were
+        self.total_ms = 0.0  # of all durations since the start
 
     def add_ns(self, duration_ns: int) -> None:
-        """Remember one duration."""
+        """Add one duration."""
         self.total_ms += duration_ns * 1e-6
         self._values_ms[self.count % WINDOW] = duration_ns * 1e-6
         self.count += 1
 
     def percentiles(self) -> Dict[str, float]:
-        """p50, p95 and p99 in ms over the window; empty when nothing was added."""
+        """p50, p95 and p99 in ms over the window; empty if nothing was added."""
         if not self.count:
             return {}
         values = np.percentile(self._values_ms[: min(self.count, WINDOW)], (50, 95, 99))
         return {f"p{p}": round(float(v), 3) for p, v in zip((50, 95, 99), values)}
 
 
-class Rate:
-    """Things per second over about the last WINDOW_S, however often it is read."""
+class RateMeter:
+    """Counts per second over about the last WINDOW_S, however often it is read."""
 
     def __init__(self, now_ns: int) -> None:
         self.count = 0
@@ -55,20 +55,20 @@ class Rate:
 
 
 class Health:
-    """Counts and times of one loop. Written by the loop's threads, one writer for each entry."""
+    """Counts and times of one loop. Each entry is written by one of the loop's threads only."""
 
     def __init__(self) -> None:
         self.started_ns = time.monotonic_ns()
-        self.latency = Window()
-        self.stages: Dict[str, Window] = {}
-        self.frames: Dict[str, Rate] = {}
+        self.latency = Durations()
+        self.stages: Dict[str, Durations] = {}
+        self.frames: Dict[str, RateMeter] = {}
         self.people: Dict[str, int] = {}
         self.steps = 0
         self.events = 0
 
     def timed(self, name: str, stage: Callable[..., R]) -> Callable[..., R]:
-        """The same callable, its durations remembered under a name."""
-        window = self.stages.setdefault(name, Window())
+        """Wrap a callable so that its durations are added to `stages[name]`."""
+        window = self.stages.setdefault(name, Durations())
 
         def call(*args: Any, **kwargs: Any) -> R:
             start = time.perf_counter_ns()
@@ -80,16 +80,22 @@ class Health:
         return call
 
     def published(self, camera: str, people: int, arrival_ns: int) -> None:
-        """A frame of a camera left the loop."""
+        """Note that a frame was published.
+
+        Args:
+            camera: its name.
+            people: number of people in the frame.
+            arrival_ns: monotonic time at which the frame arrived.
+        """
         now = time.monotonic_ns()
         if camera not in self.frames:
-            self.frames[camera] = Rate(self.started_ns)
+            self.frames[camera] = RateMeter(self.started_ns)
         self.frames[camera].count += 1
         self.people[camera] = people
         self.latency.add_ns(now - arrival_ns)
 
     def forget(self, camera: str) -> None:
-        """A camera is no longer there."""
+        """Remove the entries of a camera that was removed."""
         self.frames.pop(camera, None)
         self.people.pop(camera, None)
 
@@ -110,9 +116,9 @@ class Health:
 
 
 def memory_mb(statm: Path = STATM) -> float:
-    """Resident memory of this process in MiB, as proc(5) tells it; 0 where it does not.
+    """Resident memory of this process in MiB, from proc(5); 0 if it cannot be read.
 
-    statm counts pages: 4 KiB on x86-64, 4, 16 or 64 KiB on arm64.
+    The file counts pages: 4 KiB on x86-64; 4, 16 or 64 KiB on arm64.
     """
     try:
         pages = int(statm.read_text().split()[1])

@@ -1,7 +1,7 @@
-"""Find a plug by its file name.
+"""Loads plugs by name: a plug is a file in a room, such as edge/capture/v4l2.py.
 
-A room is a package of edge/; each file in it without a leading underscore is a plug, and its file
-name is its name in the configuration. Only the chosen file is imported.
+A room is a package of edge/. Each file in it without a leading underscore is a plug. The file name
+is the plug's name in the configuration. Only the chosen file is imported.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from edge.errors import ConfigError
 
 
 def names(room: str) -> List[str]:
-    """The plugs of a room, sorted."""
+    """The names of a room's plugs, sorted."""
     package = importlib.import_module(f"edge.{room}")
     found = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg)
     return sorted(n for n in found if not n.startswith("_"))
 
 
 def load(room: str, name: str) -> ModuleType:
-    """Import one plug.
+    """Import one plug of a room.
 
     Raises:
-        ConfigError: there is no plug of that name; the message lists those there are.
+        ConfigError: no such plug; the message lists all plugs of the room.
     """
     known = names(room)
     if name not in known:

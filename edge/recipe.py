@@ -1,4 +1,4 @@
-"""engines/<model>/model.toml: what a model is, how its inputs are made, where it comes from."""
+"""The recipe of a model, engines/<model>/model.toml: networks, inputs, origin, accuracy gate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,46 +10,46 @@ from edge.settings.schema import build, key, name_problem
 
 
 def _file_problem(value: str) -> Optional[str]:
-    """A recipe must not reach outside its own folder."""
+    """Refuse file names that lead out of the model's folder."""
     bad = any(c in value for c in "/\\\0") or value in ("", ".", "..") or len(value) > 200
     return "must be a plain file name inside the model's folder" if bad else None
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a network's weights come from."""
+    """The origin of a network's weights: a member of a package in a public registry."""
 
-    registry: str = key(help="pypi, npm or debian", choices=("pypi", "npm", "debian"))
+    registry: str = key(help="kind of package registry", choices=("pypi", "npm", "debian"))
     package: str = key(help="name of the package")
-    version: str = key(help="its exact version")
+    version: str = key(help="exact version of the package")
     archive_sha256: str = key(help="sha256 of the archive")
     member: str = key(help="path inside the archive")
     member_sha256: str = key(help="sha256 of that file")
-    convert: str = key(help="how it becomes ONNX", choices=("tflite", "darknet", "tfjs", "copy"))
-    wheel: str = key("", "python-abi-platform tags of the wheel to ask for")
+    convert: str = key(help="converter to ONNX", choices=("tflite", "darknet", "tfjs", "copy"))
+    wheel: str = key("", "python-abi-platform tags of the wheel")
     extra: Dict[str, Any] = key({}, "further members or options of the converter")
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network and what its input is."""
+    """One network of a model and the form of its input."""
 
-    file: str = key(help="ONNX file in this folder", check=_file_problem)
-    width: int = key(help="px of the input", low=8, high=8192)
-    height: int = key(help="px of the input", low=8, high=8192)
+    file: str = key(help="ONNX file in the model's folder", check=_file_problem)
+    width: int = key(help="width of the input, px", low=8, high=8192)
+    height: int = key(help="height of the input, px", low=8, high=8192)
     input: str = key("input", "name of the graph's image input")
-    channels: str = key("rgb", "order the network wants", choices=("rgb", "bgr"))
-    mean: List[float] = key([0.0, 0.0, 0.0], "subtracted, in that order, pixels 0..255")
-    std: List[float] = key([1.0, 1.0, 1.0], "divided by, in that order")
-    layout: str = key("nchw", "", choices=("nchw", "nhwc"))
-    dtype: str = key("float32", "", choices=("float32", "int32", "uint8"))
-    weights: Optional[Weights] = key(None, "absent for a network of the user's own")
-    sha256: str = key("", "of the ONNX file, where it is fixed")
-    outputs: Dict[str, str] = key({}, "names the family expects -> names in the graph")
+    channels: str = key("rgb", "channel order of the input", choices=("rgb", "bgr"))
+    mean: List[float] = key([0.0, 0.0, 0.0], "subtracted from pixels 0..255, in channel order")
+    std: List[float] = key([1.0, 1.0, 1.0], "divisor after that, in channel order")
+    layout: str = key("nchw", "order of the input's axes", choices=("nchw", "nhwc"))
+    dtype: str = key("float32", "type of the input", choices=("float32", "int32", "uint8"))
+    weights: Optional[Weights] = key(None, "origin; absent for a network of your own")
+    sha256: str = key("", "of the ONNX file, if it is fixed")
+    outputs: Dict[str, str] = key({}, "output name of the family -> output name in the graph")
 
     @property
     def sample_shape(self) -> Tuple[int, int, int]:
-        """Shape of one input sample."""
+        """Shape of one sample of the input, without the batch."""
         if self.layout == "nhwc":
             return (self.height, self.width, 3)
         return (3, self.height, self.width)
@@ -57,37 +57,38 @@ class Network:
 
 @dataclass(frozen=True)
 class Gate:
-    """How much worse than FP32 a built engine may be."""
+    """Limits of the accuracy that an engine may lose against FP32."""
 
     min_oks: float = key(0.98, "mean OKS against FP32 on held-out frames", 0, 1)
     max_px: float = key(3.0, "mean px error of any body part", 0, 1000)
-    min_recall: float = key(0.97, "share of FP32 detections found again", 0, 1)
+    min_recall: float = key(0.97, "share of FP32's detections that are found", 0, 1)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The whole model.toml."""
+    """The content of a model.toml."""
 
-    family: str = key(help="file name in edge/models", check=name_problem)
+    family: str = key(help="name of a file in edge/models", check=name_problem)
     networks: Dict[str, Network] = key(help="one [networks.NAME] table each")
-    skeleton: str = key("", "of pose models")
-    licence: str = key("", "of the weights")
-    description: str = key("", "one line")
-    options: Dict[str, Any] = key({}, "the family's own settings")
-    calibration: str = key("", "a folder of calibration/")
-    float_layers: List[str] = key([], "name patterns that stay out of INT8")
+    skeleton: str = key("", "keypoint set of a pose model")
+    licence: str = key("", "licence of the weights")
+    description: str = key("", "one line of text")
+    options: Dict[str, Any] = key({}, "settings of the family")
+    calibration: str = key("", "name of a folder in calibration/")
+    float_layers: List[str] = key([], "name patterns of layers that stay in floating point")
     gate: Gate = key(Gate)
 
 
 def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Recipe:
-    """Read a model's recipe.
+    """Read and check the recipe of a model.
 
     Args:
-        folder: the model's folder.
-        read: gives the file's bytes, or refuses it (edge.keys.trust).
+        folder: folder of the model.
+        read: returns the bytes of the file, or refuses it (edge.keys.trust).
 
     Raises:
-        NoInputError: no such model; lists those there are. ConfigError: names file and key.
+        NoInputError: no such model; the message lists all models of the parent folder.
+        ConfigError: the recipe is wrong; the message names file and key.
     """
     path = folder / "model.toml"
     if not path.is_file():
@@ -106,10 +107,10 @@ def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -
 
 def _check(recipe: Recipe) -> None:
     if not recipe.networks:
-        raise ConfigError("networks: is empty; add a [networks.main] table")
+        raise ConfigError("networks: is empty; add a table [networks.main]")
     for name, net in recipe.networks.items():
         for which in ("mean", "std"):
             if len(getattr(net, which)) != 3:
                 raise ConfigError(f"networks.{name}.{which}: expected 3 numbers, one per channel")
         if any(s == 0 for s in net.std):
-            raise ConfigError(f"networks.{name}.std: 0 cannot be divided by")
+            raise ConfigError(f"networks.{name}.std: contains 0; pixels are divided by it")

@@ -1,4 +1,4 @@
-"""The keypoint sets as plain data: names, edges and OKS sigmas in index order.
+"""Tables of the keypoint sets: names, edges and OKS sigmas in index order.
 
 Sources: COCO (Lin et al., ECCV 2014); COCO-WholeBody (Jin et al., ECCV 2020); Halpe (Li et al.,
 CVPR 2020); BlazePose GHUM (Bazarevsky et al., 2020, and its model card); OpenPose BODY_25 (Cao et
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-# Tables read better as rows than with one number a line.
+# The formatter would write the tables with one number a line.
 # fmt: off
 
 Edges = Tuple[Tuple[int, int], ...]
@@ -60,17 +60,17 @@ OPENPOSE25 = _words(
     "right_heel"
 )
 
-# The 68 face points are the iBUG 300-W ones, drawn for a face that looks at the camera: point 0 is
-# at the person's right ear, 16 at the left one. Rows of points that mirror onto their own reverse,
-# then single pairs.
+# The 68 face points are those of iBUG 300-W: point 0 is at the person's right ear, 16 at the left
+# ear. Each run of points mirrors onto itself in reverse order; then follow single pairs.
 FACE_MIRROR_RUNS = ((0, 16), (17, 26), (31, 35), (48, 54), (60, 64))
 FACE_MIRROR_PAIRS = (
     (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (55, 59), (56, 58), (65, 67),
 )
 
-# What another set calls the same anatomical point. BlazePose marks the first knuckle of index and
-# little finger, the corners of eyes and mouth, and the tip of the foot, which is the big toe's
-# place in the other sets. Its thumb is between two joints of the others and has no partner.
+# Names of BlazePose -> names of the other sets for the same anatomical point. BlazePose has the
+# first knuckles of index and little finger, the corners of eyes and mouth, and the tips of the
+# feet, which are the big toes of the other sets. Its thumb point lies between two of their joints:
+# no partner.
 SAME_POINT: Dict[str, str] = {
     "left_foot_index": "left_big_toe",
     "right_foot_index": "right_big_toe",
@@ -85,7 +85,7 @@ SAME_POINT: Dict[str, str] = {
     "mouth_right": "face-48",
     "mouth_left": "face-54",
 }
-# Points that lie half-way between two others.
+# Points that are the midpoint of two others.
 MIDPOINTS: Dict[str, Tuple[str, str]] = {
     "neck": ("left_shoulder", "right_shoulder"),
     "hip": ("left_hip", "right_hip"),
@@ -116,7 +116,7 @@ _OPENPOSE_EDGES: Edges = (
 
 
 def _finger_edges(root: int, first: int) -> Edges:
-    """Five chains of four joints; `root` is the point they start from, `first` the first thumb."""
+    """Five chains of four joints that start at `root`; `first` is the thumb's first joint."""
     edges: List[Tuple[int, int]] = []
     for finger in range(5):
         chain = [root, *range(first + 4 * finger, first + 4 * finger + 4)]
@@ -141,16 +141,16 @@ _HAND_SIGMAS = (
     .032, .020, .019, .022, .031,
 )
 _WHOLEBODY_SIGMAS = (*_BODY_SIGMAS, *_FOOT_SIGMAS, *_FACE_SIGMAS, *_HAND_SIGMAS, *_HAND_SIGMAS)
-# mmpose's tables: face and hands .015 (AlphaPose evaluates Halpe with .025, so that AP figures of
-# the two are not comparable); its 26-point table differs in the nine points after the body.
+# The tables of mmpose, with .015 for face and hands. AlphaPose evaluates Halpe with .025, so the AP
+# of the two cannot be compared. The 26-point table differs in the nine points after the body.
 _HALPE136_SIGMAS = (*_BODY_SIGMAS, *(.08,) * 3, *(.089,) * 6, *(.015,) * 110)
 _HALPE26_SIGMAS = (*_BODY_SIGMAS, .026, .026, .066, *(.079,) * 6)
 
 
 def _sigmas_by_name(names: Tuple[str, ...]) -> Tuple[float, ...]:
-    """For sets without sigmas of their own: those of the same point in COCO-WholeBody.
+    """Sigmas of a set that has none of its own: those of the same points in COCO-WholeBody.
 
-    Midpoints take their parents'; BlazePose's thumb takes that of the thumb's second joint.
+    A midpoint has the sigma of its first parent. BlazePose's thumb has that of the second joint.
     """
     known = dict(zip(WHOLEBODY133, _WHOLEBODY_SIGMAS))
     known.update((own, known[other]) for own, other in SAME_POINT.items())
@@ -160,7 +160,7 @@ def _sigmas_by_name(names: Tuple[str, ...]) -> Tuple[float, ...]:
 
 
 class KeypointSet(NamedTuple):
-    """One set: what `edge.skeletons` makes a Skeleton of."""
+    """The table of one set, from which `edge.skeletons` makes a Skeleton."""
 
     names: Tuple[str, ...]
     edges: Edges

@@ -1,8 +1,7 @@
-"""Keypoint sets: names, edges, mirror partners, OKS sigmas, and conversions between them.
+"""Keypoint sets: names, edges, mirror partners and OKS sigmas; conversions between sets.
 
-Points are matched by name: two sets that name the same anatomical point share it, whatever its
-index (the feet of Halpe and of COCO-WholeBody are in different order). Nothing is invented: a point
-without a source has score 0.
+Points are matched by name, not by index: the feet of Halpe and of COCO-WholeBody are in different
+order. A conversion invents no point: a point without a source has score 0.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from edge.structures import Poses
 PARTS = ("body", "feet", "face", "left_hand", "right_hand")
 MIDDLE, LEFT, RIGHT = 0, 1, 2
 
-# BGR, as all pictures of the program. Sides first; fingers have a colour each, so that a drawn hand
-# can be read.
+# BGR, as in all images of the program. The body is coloured by side. Each finger has its own
+# colour, so that a drawn hand can be read.
 _SIDE_COLOURS = {MIDDLE: (255, 153, 51), LEFT: (0, 255, 0), RIGHT: (0, 128, 255)}
 _FINGER_COLOURS = {
     "thumb": (0, 128, 255),
@@ -43,46 +42,46 @@ _FINGER_COLOURS = {
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """One keypoint set. Arrays are read-only and shared."""
+    """One keypoint set. Its arrays are read-only and shared."""
 
     name: str
     names: Tuple[str, ...]  # [K]
     edges: np.ndarray  # [E,2] i64 keypoint indices
-    flip: np.ndarray  # [K] i64 index of the mirror partner; itself for points of the middle
-    sigmas: np.ndarray  # [K] f32 OKS: allowed deviation over sqrt(person area)
-    parts: Dict[str, np.ndarray]  # each of PARTS -> i64 keypoint indices, possibly none
-    upper: np.ndarray  # i64, keypoints of body and feet above the hips
-    lower: np.ndarray  # i64, those from the hips down
+    flip: np.ndarray  # [K] i64 index of the mirror partner; of the point itself in the middle
+    sigmas: np.ndarray  # [K] f32 of OKS: allowed deviation / sqrt(person area)
+    parts: Dict[str, np.ndarray]  # each of PARTS -> i64 keypoint indices, may be empty
+    upper: np.ndarray  # i64 indices, body and feet above the hips
+    lower: np.ndarray  # i64 indices, body and feet from the hips down
     sides: np.ndarray  # [K] i8: MIDDLE, LEFT or RIGHT of the person
-    colours: np.ndarray  # [E,3] u8 BGR to draw each edge with
+    colours: np.ndarray  # [E,3] u8 BGR of each edge in drawings
     body17: np.ndarray  # [17] i64 index of each COCO keypoint, -1 = none
 
     def __len__(self) -> int:
-        """How many keypoints, K."""
+        """The number of keypoints, K."""
         return len(self.names)
 
     def index(self, *names: str) -> np.ndarray:
-        """[n] i64 indices of keypoints by name; -1 where this set has no such point."""
+        """Indices [n] i64 of keypoints by name; -1 if this set has no such point."""
         return _fixed([self.names.index(n) if n in self.names else -1 for n in names])
 
 
 def names() -> List[str]:
-    """All keypoint sets."""
+    """The names of all keypoint sets."""
     return list(SETS)
 
 
 @lru_cache(maxsize=None)
 def get(name: str) -> Skeleton:
-    """A keypoint set by its name.
+    """The keypoint set of a name.
 
     Raises:
-        ConfigError: there is none; the message lists those there are.
+        ConfigError: no such set; the message lists all sets.
     """
     if name not in SETS:
         raise ConfigError(f"no skeleton called {name!r}; there are: {', '.join(SETS)}")
     points, edges, sigmas = SETS[name]
     kinds = [_part(n) for n in points]
-    trunk = [i for i, kind in enumerate(kinds) if kind in ("body", "feet")]
+    body_feet = [i for i, kind in enumerate(kinds) if kind in ("body", "feet")]
     return Skeleton(
         name=name,
         names=points,
@@ -90,8 +89,8 @@ def get(name: str) -> Skeleton:
         flip=_fixed(_flip(points)),
         sigmas=_fixed(sigmas, np.float32),
         parts={p: _fixed([i for i, kind in enumerate(kinds) if kind == p]) for p in PARTS},
-        upper=_fixed([i for i in trunk if not _is_lower(points[i])]),
-        lower=_fixed([i for i in trunk if _is_lower(points[i])]),
+        upper=_fixed([i for i in body_feet if not _is_lower(points[i])]),
+        lower=_fixed([i for i in body_feet if _is_lower(points[i])]),
         sides=_fixed([_side(n) for n in points], np.int8),
         colours=_fixed([_colour(points[a], points[b]) for a, b in edges], np.uint8),
         body17=_fixed([points.index(n) if n in points else -1 for n in COCO17]),
@@ -99,27 +98,26 @@ def get(name: str) -> Skeleton:
 
 
 def body17(name: str) -> np.ndarray:
-    """[17] i64 where each COCO keypoint is in that set; -1 = it has none. Read-only."""
+    """Index [17] i64 of each COCO keypoint in a set; -1 if the set lacks it. Read-only."""
     return get(name).body17
 
 
 def convert(
     keypoints: np.ndarray, scores: np.ndarray, source: str, target: str
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """The same people in another keypoint set.
+    """Convert people to another keypoint set.
 
-    Neck and hip, where the source has none, are half-way between shoulders and hips with the lower
-    of the two scores, and missing when either is. A point the source does not have is 0, 0 with
-    score 0.
+    If the source has no neck or hip, it is the midpoint of both shoulders or hips, with the lower
+    of the two scores. Any other point that the source lacks is at 0, 0 with score 0.
 
     Args:
         keypoints: [N,K,2] f32, borrowed.
         scores: [N,K] f32, borrowed; 0 = missing.
-        source: their set.
-        target: the wanted set.
+        source: name of their set.
+        target: name of the wanted set, of L points.
 
     Returns:
-        [N,L,2] f32 and [N,L] f32, new arrays.
+        Keypoints [N,L,2] f32 and scores [N,L] f32, in new arrays.
 
     Raises:
         ConfigError: no such set.
@@ -135,7 +133,7 @@ def convert(
 
 
 def convert_poses(poses: Poses, target: str) -> Poses:
-    """The record in another keypoint set; boxes, ids and person scores are borrowed from it."""
+    """Convert a record to another keypoint set; borrows its boxes, ids and person scores."""
     if poses.skeleton == target:
         return poses
     keypoints, scores = convert(poses.keypoints, poses.scores, poses.skeleton, target)
@@ -144,11 +142,12 @@ def convert_poses(poses: Poses, target: str) -> Poses:
 
 @lru_cache(maxsize=None)
 def conversion(source: str, target: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How to fill the target's points from the source's.
+    """The source points from which each target point is made.
 
     Returns:
-        first, second: [L] i64 source points whose mean is the target point (equal = a copy).
-        missing: i64 target points without a source (their first and second are 0).
+        first, second: [L] i64 indices of source points whose mean is the target point; both are the
+            same point for a copy.
+        missing: i64 indices of target points without a source; their first and second are 0.
     """
     where = {SAME_POINT.get(n, n): i for i, n in enumerate(get(source).names)}
     pairs = [_parents(SAME_POINT.get(n, n), where) for n in get(target).names]
@@ -190,8 +189,8 @@ def _side(name: str) -> int:
     if name.startswith("face-"):
         number = int(name[5:])
         other = dict(_face_pairs()).get(number, number)
-        # Inner and outer points are not in one order; the first of a pair is always the right one,
-        # but for the lower lip, where the numbers run back from the person's left.
+        # The first of a pair is the right one, except on the lower lip: its numbers start at the
+        # person's left.
         lower_lip = 55 <= number <= 59 or 65 <= number <= 67
         return MIDDLE if other == number else (RIGHT, LEFT)[(number > other) != lower_lip]
     return LEFT if "left" in name else RIGHT if "right" in name else MIDDLE

@@ -1,9 +1,10 @@
-"""Every record that crosses a file border.
+"""The records that pass between rooms: frames, detections, poses, events, camera states.
 
-Letters: N people, K keypoints, H and W image rows and columns. Pixels of the full frame, origin at
-the top-left corner, x right, y down; boxes are x1 y1 x2 y2; scores 0..1; ids -1 = none; times are
-monotonic nanoseconds. N = 0 is legal everywhere. Arrays are borrowed until the next call that gives
-the same kind of record: copy what you keep.
+N is the number of people, K of keypoints; H and W are image rows and columns. Coordinates are px of
+the full frame, with the origin at the top left, x to the right and y down. Boxes are x1 y1 x2 y2.
+Scores are 0..1. The id -1 means no id. Times are monotonic nanoseconds. N = 0 is legal everywhere.
+
+Arrays are borrowed until the next call that returns the same kind of record: copy what you keep.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import numpy as np
 Rows = Union[np.ndarray, slice]
 VISIBLE = 0.3  # a keypoint with a higher score counts as visible
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
-VEIL_CELL_PX = 4  # as crop.cu has it, and as many bytes as _preprocess.veil.hide writes at once
+VEIL_CELL_PX = 4  # the same as in crop.cu; _preprocess.veil.hide writes the bytes of a cell at once
 
 
 def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape):
-        for want, n in zip(shape, array.shape):  # dozens of times a frame: a generator is slower
+        for want, n in zip(shape, array.shape):  # called dozens of times a frame: all() is slower
             if want is not None and want != n:
                 break
         else:
@@ -32,16 +33,16 @@ def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> N
 
 @dataclass(frozen=True)
 class Frame:
-    """One image and its time."""
+    """One image of a camera and its time."""
 
     image: np.ndarray  # [H,W,3] u8 BGR (layout bgr); borrowed until the frame is released
-    index: int  # rises by one for each frame of the camera; a gap = dropped frames
-    t_ns: int  # monotonic, at capture; for a recording its own clock laid onto the monotonic one
+    index: int  # rises by one with each frame of the camera; a gap = dropped frames
+    t_ns: int  # monotonic, at capture; in a recording: its own time, shifted to the monotonic clock
     camera: str
-    arrival_ns: int = 0  # monotonic, when the buffer was full: latency counts from here
-    device_ptr: int = 0  # the same bytes as the GPU sees them; 0 = host only
+    arrival_ns: int = 0  # monotonic, when the buffer was full; latency is measured from here
+    device_ptr: int = 0  # address of the same bytes for the GPU; 0 = host memory only
     layout: str = "bgr"  # one of LAYOUTS; nv12 images are [H*3/2,W], yuyv [H,W,2]
-    slot: Any = None  # the ring's own mark, untouched by stages
+    slot: Any = None  # the ring's own bookkeeping; other code does not touch it
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -58,7 +59,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Detections:
-    """People boxes of one frame."""
+    """Boxes of people in one frame."""
 
     boxes: np.ndarray  # [N,4] f32 px
     scores: np.ndarray  # [N] f32 0..1
@@ -71,31 +72,31 @@ class Detections:
         return len(self.boxes)
 
     def take(self, which: np.ndarray) -> Detections:
-        """Rows chosen by a mask or by indices, in that order."""
+        """The rows of a mask, or of indices in their order."""
         return Detections(self.boxes[which], self.scores[which])
 
     @staticmethod
     def empty() -> Detections:
-        """No one."""
+        """A record without people."""
         return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
 class Poses:
-    """Skeletons of one frame.
+    """Skeletons of people in one frame.
 
-    As input of a pose model it is the list of candidates: boxes to look into, keypoints with
-    scores > 0 where the last frames tell where they should be, all scores 0 for a person just
-    detected.
+    As input of a pose model the rows are candidates: people to look for. A candidate has a box. It
+    has keypoints with scores > 0 if they were predicted from earlier frames. All scores of a newly
+    detected person are 0.
     """
 
     keypoints: np.ndarray  # [N,K,2] f32 px
     scores: np.ndarray  # [N,K] f32 0..1; 0 = missing
     boxes: np.ndarray  # [N,4] f32 px
     ids: np.ndarray  # [N] i64, -1 none
-    person_scores: np.ndarray  # [N] f32 0..1, how sure the networks are of the person
+    person_scores: np.ndarray  # [N] f32 0..1, confidence that the person is there
     skeleton: str  # a name of edge.skeletons
-    # [N,...] f32 that a pose model notes for its second half; goes with the rows
+    # [N,...] f32, private data of a pose model in two halves, from the first half to the second
     places: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
@@ -113,7 +114,7 @@ class Poses:
         return len(self.boxes)
 
     def take(self, which: Rows) -> Poses:
-        """Rows chosen by a mask or by indices, in that order, or by a slice: views then."""
+        """The rows of a mask, of indices in their order, or of a slice (views in that case)."""
         return Poses(
             self.keypoints[which],
             self.scores[which],
@@ -126,9 +127,9 @@ class Poses:
 
     @staticmethod
     def join(records: Sequence[Poses]) -> Poses:
-        """One record of everyone in several records of one skeleton, in their order; new arrays.
+        """Join records of one skeleton into one, in their order and in new arrays.
 
-        Empty records are skipped. `places` are kept if every other record has them.
+        Records without people are skipped. `places` are kept if all other records have them.
 
         Args:
             records: at least one.
@@ -147,12 +148,12 @@ class Poses:
 
     @staticmethod
     def empty(keypoints: int, skeleton: str) -> Poses:
-        """No one, of a skeleton with that many keypoints."""
+        """A record without people, for a skeleton with that number of keypoints."""
         return Poses.of_boxes(Detections.empty(), keypoints, skeleton)
 
     @staticmethod
     def of_boxes(people: Detections, keypoints: int, skeleton: str) -> Poses:
-        """Candidates that are boxes only; borrows the boxes and scores."""
+        """Candidates that have boxes only; borrows the boxes and scores."""
         n = len(people)
         return Poses(
             np.zeros((n, keypoints, 2), np.float32),
@@ -166,49 +167,50 @@ class Poses:
 
 @dataclass(frozen=True)
 class Veils:
-    """What is hidden of crops: there they look as they do outside the frame.
+    """Coarse masks of crops. Hidden pixels get the same grey as pixels outside the frame.
 
-    A veil has a cell for each VEIL_CELL_PX x VEIL_CELL_PX px of a crop of height H and width W.
+    A veil is one mask. It has a cell for each VEIL_CELL_PX x VEIL_CELL_PX px of a crop of height H
+    and width W.
     """
 
-    of_crop: np.ndarray  # [B] i32, which veil lies on each crop; -1 = none
-    cells: np.ndarray  # [V,ceil(H/VEIL_CELL_PX),ceil(W/VEIL_CELL_PX)] u8, 0 = seen, else hidden
+    of_crop: np.ndarray  # [B] i32 index of each crop's veil; -1 = none
+    cells: np.ndarray  # [V,ceil(H/VEIL_CELL_PX),ceil(W/VEIL_CELL_PX)] u8, 0 = visible, else hidden
 
     def __post_init__(self) -> None:
         _check("Veils.of_crop", self.of_crop, np.int32, None)
         _check("Veils.cells", self.cells, np.uint8, None, None, None)
 
     def take(self, which: Rows) -> Veils:
-        """Of crops chosen by a mask, by indices or by a slice."""
+        """The veils of crops chosen by a mask, by indices or by a slice."""
         return Veils(self.of_crop[which], self.cells)
 
 
-Value = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
+JsonValue = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class PoseEvent:
-    """Something worth telling."""
+    """An event that a rule found in the poses of a camera."""
 
     kind: str  # the rule's name: presence, zone, fall ...
     camera: str
-    person: int  # track id, -1 = of nobody in particular
+    person: int  # track id, -1 = no single person
     t_ns: int
     score: float  # 0..1
-    data: Dict[str, Value] = field(default_factory=dict)  # JSON values, documented per kind
+    data: Dict[str, JsonValue] = field(default_factory=dict)  # see the docstring of the rule
 
 
 @dataclass(frozen=True)
 class CameraState:
-    """How a camera is, as its supervisor sees it."""
+    """The condition of a camera, as its supervisor reports it."""
 
     camera: str
     state: str  # starting | ok | stalled | ended | failed
-    detail: str  # one line for a person; empty when ok
+    detail: str  # one line for the operator; empty if ok
     t_ns: int  # monotonic, when this state began
-    frames: int = 0  # frames the source gave
-    dropped: int = 0  # frames the loop never saw
+    frames: int = 0  # frames that the source gave
+    dropped: int = 0  # frames that the loop did not take
     reconnects: int = 0
     size: Tuple[int, int] = (0, 0)  # width, height px of the last frame
-    memory: str = ""  # how frames come into the ring: userptr, dmabuf, mmap, decoded, drawn
-    host_copies: int = 0  # of whole frames by the CPU between driver and loop
+    memory: str = ""  # how frames enter the ring: userptr, dmabuf, mmap, decoded, drawn
+    host_copies: int = 0  # copies of a whole frame by the CPU between driver and loop

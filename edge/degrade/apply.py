@@ -7,7 +7,7 @@ import time
 from typing import Any, Dict, Optional, Tuple
 
 from edge.degrade.levels import Degrade, Level, Signs, ladder
-from edge.health import Window
+from edge.health import Durations
 from edge.loop.parts import Running
 from edge.loop.rate_limit import Pace
 from edge.telemetry.reader import Telemetry
@@ -110,7 +110,7 @@ class Relief:
 
     def _mean_ms(self, stage: str) -> float:
         """Of the times since the last look; 0 where there were none."""
-        window = self._running.health.stages.get(stage, Window())
+        window = self._running.health.stages.get(stage, Durations())
         count, total_ms = self._counts.get(stage, (0, 0.0))
         self._counts[stage] = (window.count, window.total_ms)
         return (window.total_ms - total_ms) / max(window.count - count, 1)

@@ -26,7 +26,7 @@ from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, KNEES, SHOULDERS, body_of, middle
 from edge.settings.schema import key
-from edge.structures import PoseEvent, Poses, Value
+from edge.structures import JsonValue, PoseEvent, Poses
 
 # Shares of the standing height (Drillis and Contini 1966): hips to shoulders, to ankles, to knees.
 _TORSO, _LEG, _THIGH = 0.288, 0.491, 0.245
@@ -192,7 +192,7 @@ class Fall:
         speed, drop = (float(people[f"peak_{n}"][row]) if fell else 0.0 for n in ("speed", "drop"))
         # Half of the score is for lying. The rest grows with speed and drop over their thresholds.
         beyond = min(speed / options.speed_h_s, 2.0) + min(drop / options.drop_h, 2.0)
-        data: Dict[str, Value] = {
+        data: Dict[str, JsonValue] = {
             "action": action,
             "down_s": round(max(float(t_ns - people["down_ns"][row]), 0.0) * 1e-9, 2),
             "tilt_deg": round(float(people["tilt"][row]), 1),

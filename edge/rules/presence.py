@@ -15,7 +15,7 @@ import numpy as np
 from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.settings.schema import key
-from edge.structures import PoseEvent, Poses, Value
+from edge.structures import JsonValue, PoseEvent, Poses
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Presence:
     def _event(self, action: str, row: int, stay_s: float, camera: str, t_ns: int) -> PoseEvent:
         self._count += {"enter": 1, "leave": -1}.get(action, 0)
         people = self._people
-        data: Dict[str, Value] = {
+        data: Dict[str, JsonValue] = {
             "action": action,
             "people": self._count,
             "dwell_s": round(max(stay_s, 0.0), 2),

@@ -17,7 +17,7 @@ from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, body_of, middle
 from edge.settings.schema import key
-from edge.structures import PoseEvent, Poses, Value
+from edge.structures import JsonValue, PoseEvent, Poses
 
 _UNSEEN_S = 2.0  # a person who is unseen for this long has left
 
@@ -109,7 +109,7 @@ class Zone:
         people = self._people
         self._count += {"enter": 1, "leave": -1}.get(action, 0)
         stay_ns = people.seen_ns[row] - people["since_ns"][row]
-        data: Dict[str, Value] = {
+        data: Dict[str, JsonValue] = {
             "zone": self._options.name,
             "action": action,
             "people": self._count,

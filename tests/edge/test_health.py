@@ -5,22 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.health import WINDOW, Health, Rate, Window, memory_mb
+from edge.health import WINDOW, Durations, Health, RateMeter, memory_mb
 
 S = 10**9
 
 
 def test_rate_is_over_the_last_seconds_however_often_it_is_read() -> None:
-    rate = Rate(0)
+    rate = RateMeter(0)
     for second in range(1, 21):
         rate.count += 2 if second % 2 else 0  # in bursts
         hz = rate.read_hz(second * S)
     assert hz == pytest.approx(1.0, abs=0.25)
-    assert Rate(0).read_hz(0) == 0
+    assert RateMeter(0).read_hz(0) == 0
 
 
 def test_percentiles_are_those_of_the_window() -> None:
-    window = Window()
+    window = Durations()
     assert window.percentiles() == {}
     for i in range(3 * WINDOW):
         window.add_ns(i * 1_000_000)

@@ -152,7 +152,7 @@ height = 256
         (("model.onnx", "../other/model.onnx"), "plain file name inside"),
         (("width = 192", "width = 1"), "networks.main.width: 1 is below"),
         (("width = 192", ""), "networks.main.width: is missing"),
-        (("height = 256", "height = 256\nstd = [1.0, 0.0, 1.0]"), "0 cannot be divided by"),
+        (("height = 256", "height = 256\nstd = [1.0, 0.0, 1.0]"), "std: contains 0"),
         (("height = 256", "height = 256\nmean = [1.0]"), "expected 3 numbers"),
         (('family = "simcc"', 'famly = "simcc"'), "did you mean 'family'"),
     ],
