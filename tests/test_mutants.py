@@ -107,7 +107,8 @@ def test_a_wrong_list_is_told(tree: Path, text: str, message: str) -> None:
 def test_what_pytest_says() -> None:
     assert judge(0, "1 passed").kind == SURVIVED
     assert judge(-11, "") == Outcome(KILLED, "pytest ended by signal 11")
-    assert judge(1, "x\nFAILED a.py::b[c d] - E\n") == Outcome(KILLED, "a.py::b[c d]")
+    said = "ERROR a log's own line\n= short test summary info =\nFAILED a.py::b[c d] - E\n"
+    assert judge(1, said) == Outcome(KILLED, "a.py::b[c d]")
     assert judge(1, "x\n") == Outcome(KILLED, "x")
     assert judge(4, "no such\n\noption").kind == ERROR
 

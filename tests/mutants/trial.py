@@ -126,9 +126,10 @@ def judge(code: int, text: str) -> Outcome:
     if code < 0:
         return Outcome(KILLED, f"pytest ended by signal {-code}")
     if code == 1:
-        failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
-        first = failed[0] if failed else lines[-1]
-        return Outcome(KILLED, first.partition(" ")[2].partition(" - ")[0] if failed else first)
+        told = text.rpartition("short test summary info")[2].splitlines()
+        failed = [line for line in told if line.startswith(("FAILED ", "ERROR "))]
+        first = failed[0].partition(" ")[2].partition(" - ")[0] if failed else lines[-1]
+        return Outcome(KILLED, first)
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
     return Outcome(ERROR, f"no test ran: {errors[-1] if errors else lines[-1]}")
 

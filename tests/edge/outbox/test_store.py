@@ -192,6 +192,30 @@ def test_whatever_the_damage_it_opens_tells_and_goes_on(
     box.close()
 
 
+@pytest.mark.parametrize("left", [0.8, 0.95])
+def test_a_file_that_was_cut_off_gives_what_is_before_its_end(path: Path, left: float) -> None:
+    """SQLite itself opens no file that is shorter than its header says."""
+    box = open_box(path)
+    for start in range(0, 300, 20):
+        box.commit([Entry("t", b"event %03d" % i + b"x" * 9000) for i in range(start, start + 20)])
+    box.close()
+    with path.open("r+b") as opened:
+        opened.truncate(int(path.stat().st_size * left))
+    there = sum(path.read_bytes().count(b"event %03dxxx" % i) for i in range(300))
+    assert there > 100
+    box = open_box(path)
+    assert box.losses.reset is not None
+    assert box.losses.reset["recovered"] >= there - 20, "a row may end beyond the cut"
+    box.close()
+
+
+def test_the_journal_has_room_for_the_largest_transaction(path: Path) -> None:
+    """So that rows can be removed on a disk that filled up while the outbox was made."""
+    open_box(path).close()
+    journal = path.with_name("outbox.db-journal").stat().st_size
+    assert journal > (file.LEAST_PAGES - 8) * file.PAGE
+
+
 def test_a_file_that_is_none_of_ours(path: Path) -> None:
     path.write_bytes(b"this is a text and no database\n" * 1000)
     box = open_box(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Set
+from typing import Any, Dict, List, Set
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -154,6 +154,45 @@ TestConsumerMachine = ConsumerMachine.TestCase
 TestMachine.settings = TestConsumerMachine.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None
 )
+
+
+class Shelf:
+    """An outbox's thread that only remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.wishes: List[Fetch] = []
+        self.finished: List[int] = []
+
+    def done(self, row_id: int, token: str) -> None:
+        self.finished.append(row_id)
+
+    def park(self, row: Row, reason: str) -> None:
+        raise AssertionError("nothing here is to blame")
+
+    def fetch(self, wish: Fetch) -> None:
+        self.wishes.append(wish)
+
+
+def test_rows_acknowledged_while_they_are_read_are_not_sent_again(monkeypatch: Any) -> None:
+    shelf = Shelf()
+    backlog = Backlog(shelf, lambda row: False)
+    first, second, third = (Row(i, 1, "run", 0, "t", b"{}", "token") for i in (1, 2, 3))
+    backlog.tick()
+    backlog.loaded(Loaded(shelf.wishes.pop(), []))
+    backlog.stored([first, second], up=True)
+    for packet in (1, 2):
+        found = backlog.next()
+        assert found is not None
+        backlog.sent(packet, found[0])
+    monkeypatch.setattr("edge.publish._backlog.FRESH_ROOM", 0)  # so that all is read again
+    backlog.stored([third], up=True)
+    monkeypatch.undo()
+    backlog.tick()
+    backlog.acknowledged(1, TAKEN, "")
+    backlog.loaded(Loaded(shelf.wishes.pop(), [first, second, third]))
+    assert backlog.next() == (third, False)
+    assert backlog.next() is None
+    assert shelf.finished == [1]
 
 
 def test_correlations_come_back_and_nothing_else_does() -> None:

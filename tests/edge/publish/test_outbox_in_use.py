@@ -13,13 +13,14 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.messages import Message
+from edge.outbox.sqlite_file import Losses
 from edge.outbox.store import MAX_BODY_BYTES, Entry, Outbox, Row
 from edge.publish import Counters, SinkOptions
 from edge.publish import _outbox_thread as store_module
 from edge.publish._address import parse
 from edge.publish._backoff import ping_s
 from edge.publish._notes import Fetch, Loaded, Moved, Stored
-from edge.publish._outbox_in_use import Box, Settings, outbox_file
+from edge.publish._outbox_in_use import Box, Settings, outbox_file, pour
 from edge.publish._outbox_thread import Store
 from edge.publish.mqtt import check
 from edge.settings.config import Mqtt
@@ -125,6 +126,17 @@ def test_another_process_has_the_file_until_it_ends(tmp_path: Path, caplog: Any)
     box.return_to_disk()
     assert [r.body for r in rows(box)] == [b"theirs", b"ours"]
     box.close()
+
+
+def test_what_memory_lost_is_told_when_the_disk_is_back(tmp_path: Path) -> None:
+    memory = Outbox(None, MAX_BYTES, "run")
+    memory.commit([Entry("t", b"kept")], losses=Losses(evicted=5, told=2))
+    disk = Outbox(tmp_path / "outbox.db", MAX_BYTES, "run")
+    disk.commit([], losses=Losses(evicted=10, told=10))
+    pour(memory, disk)
+    assert disk.losses == Losses(evicted=13, told=10)
+    assert [r.body for r in disk.after(0, 2**62, 9)] == [b"kept"]
+    disk.close()
 
 
 class Bench:

@@ -13,12 +13,12 @@ from edge.messages import Message
 from edge.publish import Counters
 from edge.publish import _backoff as pace_module
 from edge.publish import _outbox_thread as store_module
-from edge.publish._backlog import Backlog
+from edge.publish._backlog import FRESH_ROOM, Backlog
 from edge.publish._notes import NOBODY, Answer, Close, Down, Heard, Packet, Up
 from edge.publish._outbox_in_use import Settings
-from edge.publish._outbox_thread import ROOM, Store
+from edge.publish._outbox_thread import FETCH_ROWS, ROOM, Store
 from edge.publish._ready import lateness
-from edge.publish._sender import LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
+from edge.publish._sender import HEAD_BYTES, LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
 from edge.structures import PoseEvent
 
 
@@ -204,8 +204,11 @@ def test_notes_of_a_connection_that_is_gone_change_nothing(desk: Desk) -> None:
     first = desk.link
     desk.note(Down(first, "lost"))
     desk.connect()
-    desk.note(Down(first, "lost again"), Answer(first, 1, ""), Up(first, 1, 1))
-    assert desk.sender.up
+    for note in (Down(first, "lost again"), Answer(first, 1), Up(first, 1, 1)):
+        desk.note(note)
+        assert desk.sender.up
+        assert desk.link.ended == ""
+        assert desk.store.waiting == 1
     assert desk.link.seqs() == [0]
     assert desk.counts == [0, 0, 0]
 
@@ -242,6 +245,26 @@ def test_a_message_above_the_limit_never_reaches_the_broker(desk: Desk, caplog: 
     assert sorted(desk.link.seqs()) == [1, 3]
     assert desk.counts == [0, 0, 3]
     assert "bytes, the broker takes only 1000" in caplog.text
+
+
+@pytest.mark.parametrize(("spare", "sent"), [(0, 1), (-1, 0)])
+def test_a_message_of_exactly_the_limit_is_sent(desk: Desk, spare: int, sent: int) -> None:
+    message = state("exact")
+    desk.connect(max_bytes=Packet.of(message).size + HEAD_BYTES + spare)
+    desk.give(message)
+    assert len(desk.link.sent) == sent
+    assert desk.counts == [0, 0, 1 - sent]
+
+
+def test_few_events_are_in_memory_however_many_are_stored(desk: Desk) -> None:
+    desk.connect(window=1)
+    for start in range(0, 4 * FRESH_ROOM, 64):
+        desk.give(*(event(start + i) for i in range(64)))
+        lanes = desk.backlog._lanes
+        assert len(lanes.fresh) + len(lanes.old) <= FRESH_ROOM + FETCH_ROWS
+    for packet in range(1, 4 * FRESH_ROOM + 1):
+        desk.answer(packet)
+    assert desk.link.seqs() == list(range(4 * FRESH_ROOM))
 
 
 def test_live_frames_do_not_pile_up_behind_a_broker_that_reads_nothing(desk: Desk) -> None:
@@ -497,6 +520,20 @@ def test_a_consumer_that_does_not_answer_is_asked_again_and_others_pass() -> Non
     for packet in desk.link.sent[3:]:
         heard(desk, packet)
     assert desk.store.waiting == 0
+
+
+def test_few_events_wait_for_a_consumer_at_once(monkeypatch: Any) -> None:
+    monkeypatch.setattr("edge.publish._backlog.ANSWERS", 10)
+    desk = Desk(consumer=True)
+    desk.connect(window=4)
+    desk.give(*(event(i) for i in range(100)))
+    for packet in range(1, 101):
+        desk.answer(packet)
+    asked = len(desk.link.sent)
+    assert 10 <= asked < 10 + 4
+    for packet in desk.link.sent[:asked]:
+        heard(desk, packet)
+    assert len(desk.link.sent) > asked
 
 
 @pytest.mark.parametrize("wrong", [b"", b"x", b"-1", b"0" * 16 + b"-1", b"\xff" * 70, b"a-b"])
