@@ -93,7 +93,9 @@ def test_json_and_cbor_say_the_same() -> None:
     assert codec.read(both[1].json) == read(both[1])
 
 
-@pytest.mark.parametrize(("far_px", "kind"), [(3276.0, "<i2"), (-3276.0, "<i2"), (3277.0, "<i4")])
+@pytest.mark.parametrize(
+    ("far_px", "kind"), [(3276.7, "<i2"), (-3276.7, "<i2"), (3276.8, "<i4"), (-3276.9, "<i4")]
+)
 def test_keypoints_are_16_bits_while_they_fit(far_px: float, kind: str) -> None:
     rows = people(poses_of([[far_px, 0.0]], [1.0], [0, 0, 1, 1]))
     assert rows[0]["keypoints"].dtype == kind

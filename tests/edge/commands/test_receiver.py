@@ -23,7 +23,7 @@ from edge import durable
 from edge.commands import snapshot
 from edge.commands.frame_tap import Keeper, Watch, folder_bytes
 from edge.commands.handlers import deeds
-from edge.commands.receiver import NAMES, Commands, Outcome
+from edge.commands.receiver import NAMES, ROOM, Commands, Outcome
 from edge.commands.record import ANSWER_PREFIX, REASONS, Refusal, canonical, parse, sign, verified
 from edge.commands.replay_window import Memory
 from edge.errors import ConfigError, DataError, TempError
@@ -279,6 +279,25 @@ def test_a_flood_is_counted_and_costs_nothing(bench: Bench) -> None:
     for _ in range(100):
         bench.commands.receive(Incoming("t", b"", "", b"", lambda message: None))
     assert bench.commands.counts["busy"] >= 60
+    gate.set()
+
+
+def test_room_commands_wait_and_the_next_is_refused(bench: Bench) -> None:
+    taken, gate = threading.Event(), threading.Event()
+
+    def handle(incoming: Incoming) -> None:
+        taken.set()
+        gate.wait(GIVE_UP_S)
+
+    bench.commands.handle = handle  # type: ignore[method-assign]
+    incoming = Incoming("t", b"", "", b"", lambda message: None)
+    bench.commands.receive(incoming)
+    assert taken.wait(GIVE_UP_S)
+    for _ in range(ROOM):
+        bench.commands.receive(incoming)
+    assert bench.commands.counts["busy"] == 0
+    bench.commands.receive(incoming)
+    assert bench.commands.counts["busy"] == 1
     gate.set()
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Iterator, List
 
 import pytest
@@ -79,6 +80,17 @@ def test_bytes_that_are_no_mqtt_end_the_connection_and_no_thread(
         sink.close(1)
     assert died == []
     assert again, "it is tried again"
+
+
+def test_a_flood_of_answers_costs_no_memory(monkeypatch: Any) -> None:
+    monkeypatch.setattr(mqtt, "HEARD_ROOM", 10)
+    notes: queue.Queue[Any] = queue.Queue()
+    options = SinkOptions("box")
+    broker = mqtt.check("mqtt://127.0.0.1", options)
+    link = mqtt.Connection(broker, options, notes, "poses/v1/box/ack")
+    for _ in range(30):
+        link._on_message(None, None, SimpleNamespace(topic="poses/v1/box/ack", payload=b""))
+    assert notes.qsize() == 10
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
