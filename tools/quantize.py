@@ -10,8 +10,8 @@ from typing import Dict
 from edge.recipe import load_recipe
 from tools import places
 from tools.quant import inputs, report
-from tools.quant.model import Job, Written, quantize_model
-from tools.quant.network import FLOAT_SHARE, Wishes
+from tools.quant.model import QuantizeJob, Written, quantize_model
+from tools.quant.network import FLOAT_SHARE, QuantizeOptions
 from tools.quant.ranges import METHODS
 
 HELP = "write INT8 networks (Q/DQ) of a model, with ranges from recorded inputs"
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--target",
         type=_error,
-        default=Wishes.target,
+        default=QuantizeOptions.target,
         metavar="E",
         help="relative output error that is good enough (%(default)s)",
     )
@@ -85,9 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Quantize the networks and print a report."""
     folder = arguments.models / arguments.model
     recipe = load_recipe(folder)
-    chosen = inputs.names(arguments.networks, list(recipe.networks), arguments.model)
-    crops = inputs.set_folder(arguments.sets, arguments.set or recipe.calibration, arguments.model)
-    wishes = Wishes(
+    chosen = inputs.chosen_networks(arguments.networks, list(recipe.networks), arguments.model)
+    crops = inputs.crops_folder(
+        arguments.sets, arguments.set or recipe.calibration, arguments.model
+    )
+    options = QuantizeOptions(
         arguments.method,
         arguments.float,
         arguments.sensitivity,
@@ -95,7 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.target,
         arguments.json,
     )
-    written = quantize_model(Job(folder, recipe, chosen, crops, wishes, arguments.cache_version))
+    written = quantize_model(
+        QuantizeJob(folder, recipe, chosen, crops, options, arguments.cache_version)
+    )
     _print(written, arguments.json)
     return 0
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tools.engines.machine import Gpu, Machine
-from tools.quant.graph import plan as choose
+from tools.quant.graph import place_int8 as choose
 from tools.quant.graph import wire
 from tools.quant.qdq import quantize
 from tools.quant.ranges_file import SCHEMA

@@ -13,11 +13,11 @@ from onnx.reference import ReferenceEvaluator
 
 from edge.errors import DataError, NoInputError
 from tests.tools import quant_nets
-from tools.quant import collect, qdq, ranges, sensitivity, trial
+from tools.quant import collect, qdq, ranges, reference, sensitivity
 from tools.quant.cache import read_cache, write_cache
 from tools.quant.correct import correct
-from tools.quant.graph import Plan, heads, load_model, plan, wire
-from tools.quant.side_by_side import Walk
+from tools.quant.graph import Placement, heads, load_model, place_int8, wire
+from tools.quant.stepwise import StepwiseNetwork
 
 PIXELS = quant_nets.pictures(12)
 FEEDS = [{"input": (PIXELS[i : i + 4] / 255).astype(np.float32)} for i in range(0, 12, 4)]
@@ -25,13 +25,13 @@ FEEDS = [{"input": (PIXELS[i : i + 4] / 255).astype(np.float32)} for i in range(
 
 def quantized(method: str = "minmax") -> onnx.ModelProto:
     model = quant_nets.every_layer()
-    chosen = plan(wire(model))
+    chosen = place_int8(wire(model))
     found = collect.histograms(model, chosen.activations, FEEDS)
-    return qdq.quantize(model, chosen, trial.read_ranges(found, method))
+    return qdq.quantize(model, chosen, reference.ranges_by_method(found, method))
 
 
 def test_heads_stay_float_and_the_rest_is_chosen() -> None:
-    chosen = plan(wire(quant_nets.every_layer()))
+    chosen = place_int8(wire(quant_nets.every_layer()))
     assert chosen.floating == ("map", "points")
     names = [layer.name for layer in chosen.layers]
     assert names == ["stem", "depth", "point", "wide", "up", "hidden", "mixed"]
@@ -40,7 +40,7 @@ def test_heads_stay_float_and_the_rest_is_chosen() -> None:
 
 
 def test_patterns_keep_layers_float_and_their_residual_branch_too() -> None:
-    chosen = plan(wire(quant_nets.every_layer()), ["poin*", "st?m"])
+    chosen = place_int8(wire(quant_nets.every_layer()), ["poin*", "st?m"])
     assert chosen.floating == ("stem", "point", "map", "points")
     assert chosen.residuals == (), "without an int8 convolution there is nothing to fuse into"
 
@@ -53,8 +53,8 @@ def fake(values: np.ndarray, amax: np.ndarray) -> np.ndarray:
 def test_numbers_are_those_of_rounding_by_hand() -> None:
     """The float network, each input and weight rounded in NumPy, equals the written Q/DQ graph."""
     model = quant_nets.every_layer()
-    chosen = plan(wire(model))
-    found = trial.read_ranges(collect.histograms(model, chosen.activations, FEEDS), "mse")
+    chosen = place_int8(wire(model))
+    found = reference.ranges_by_method(collect.histograms(model, chosen.activations, FEEDS), "mse")
     layers = {layer.name: layer for layer in chosen.layers}
     values: Dict[str, np.ndarray] = dict(FEEDS[0])
     values.update({t.name: numpy_helper.to_array(t) for t in model.graph.initializer})
@@ -72,8 +72,8 @@ def test_numbers_are_those_of_rounding_by_hand() -> None:
         if node.name == "sum":
             given["stem6"] = fake(given["stem6"], np.array(found["stem6"]))
         values[node.output[0]] = run_node(node, given, model)
-    written = trial.outputs(qdq.quantize(model, chosen, found), FEEDS[:1])
-    floating = trial.outputs(model, FEEDS[:1])
+    written = reference.outputs_of(qdq.quantize(model, chosen, found), FEEDS[:1])
+    floating = reference.outputs_of(model, FEEDS[:1])
     for name in ("map", "points"):
         rounding = np.abs(floating[name] - values[name]).mean()
         assert rounding > 1e-4, "rounding must be visible"
@@ -160,14 +160,14 @@ def test_tensors_used_twice_are_quantized_once() -> None:
 @pytest.mark.parametrize("method", list(ranges.METHODS))
 def test_every_method_gives_a_working_network(method: str) -> None:
     model = quant_nets.every_layer()
-    errors = trial.open_trial(model, FEEDS).errors(quantized(method))
+    errors = reference.open_reference(model, FEEDS).errors(quantized(method))
     assert set(errors) == {"map", "points"}
     assert 0 < max(errors.values()) < 0.1
 
 
 def test_bias_correction_takes_the_mean_error_away() -> None:
     model = quant_nets.every_layer()
-    chosen = plan(wire(model))
+    chosen = place_int8(wire(model))
     coarse = dict.fromkeys(chosen.activations, 40.0)  # steps of 0.3: large, lopsided errors
     plain = qdq.quantize(model, chosen, coarse)
     before = plain.SerializeToString()
@@ -178,11 +178,11 @@ def test_bias_correction_takes_the_mean_error_away() -> None:
     assert len(seen) == len(chosen.layers)
     assert qdq.problems(better) == []
     wanted, raw, mended = (
-        trial.outputs(collect.with_outputs(m, ["point"]), FEEDS)["point"].mean((0, 2, 3))
+        reference.outputs_of(collect.with_outputs(m, ["point"]), FEEDS)["point"].mean((0, 2, 3))
         for m in (model, plain, better)
     )
     assert np.abs(mended - wanted).max() < 0.05 * np.abs(raw - wanted).max()
-    measured = trial.open_trial(model, FEEDS)
+    measured = reference.open_reference(model, FEEDS)
     assert measured.error(better) < measured.error(plain)
 
 
@@ -190,7 +190,7 @@ def test_a_bias_that_two_layers_share_is_left_alone() -> None:
     model = quant_nets.chain()
     node = next(n for n in model.graph.node if n.name == "b")
     node.input[2] = "a.b"
-    chosen = plan(wire(model))
+    chosen = place_int8(wire(model))
     plain = qdq.quantize(model, chosen, dict.fromkeys(chosen.activations, 9.0))
     better = correct(model, plain, chosen, {"input": [feed["input"] for feed in FEEDS]})
     assert better.SerializeToString() == plain.SerializeToString()
@@ -199,14 +199,14 @@ def test_a_bias_that_two_layers_share_is_left_alone() -> None:
 def test_a_walk_gives_what_the_whole_network_gives() -> None:
     model = quant_nets.every_layer()
     wire(model)
-    walk = Walk(model, {"input": [feed["input"] for feed in FEEDS]})
+    walk = StepwiseNetwork(model, {"input": [feed["input"] for feed in FEEDS]})
     most = 0
     for node in list(model.graph.node):
-        assert walk.node.name == node.name
-        walk.step()
-        most = max(most, len(walk.live))
-    for name, value in trial.outputs(model, FEEDS).items():
-        np.testing.assert_allclose(np.concatenate(walk.live[name]), value, atol=1e-5)
+        assert walk.next_node.name == node.name
+        walk.run_next()
+        most = max(most, len(walk.tensors))
+    for name, value in reference.outputs_of(model, FEEDS).items():
+        np.testing.assert_allclose(np.concatenate(walk.tensors[name]), value, atol=1e-5)
     assert most <= 3, "tensors that nothing needs any more must be let go"
 
 
@@ -221,30 +221,32 @@ def test_sensitivity_finds_the_spoilt_layer_and_a_mixed_plan_leaves_it_out() -> 
     silent[0] = 0
     before.CopyFrom(numpy_helper.from_array(silent, "b.w"))
     graph = wire(model)
-    whole = plan(graph)
-    found = trial.read_ranges(collect.histograms(model, whole.activations, FEEDS), "minmax")
-    open_trial = trial.open_trial(model, FEEDS)
-    errors = sensitivity.of_layers(open_trial, whole, found)
+    whole = place_int8(graph)
+    found = reference.ranges_by_method(
+        collect.histograms(model, whole.activations, FEEDS), "minmax"
+    )
+    opened = reference.open_reference(model, FEEDS)
+    errors = sensitivity.layer_errors(opened, whole, found)
     assert next(iter(errors)) == "c"
-    target = 0.5 * open_trial.error(qdq.quantize(model, whole, found))
-    candidates = sensitivity.worst(errors, 3)
-    chosen, dropped = sensitivity.mixed(open_trial, graph, [], found, candidates, target)
+    target = 0.5 * opened.error(qdq.quantize(model, whole, found))
+    candidates = sensitivity.most_sensitive(errors, 3)
+    chosen, dropped = sensitivity.mixed_placement(opened, graph, [], found, candidates, target)
     assert dropped == ["c"]
     assert "c" in chosen.floating
-    assert open_trial.error(qdq.quantize(model, chosen, found)) <= target
-    assert sensitivity.mixed(open_trial, graph, [], found, [], target)[1] == []
+    assert opened.error(qdq.quantize(model, chosen, found)) <= target
+    assert sensitivity.mixed_placement(opened, graph, [], found, [], target)[1] == []
 
 
 def test_bargains_come_first_and_stay_within_their_share() -> None:
     errors = {"early": 0.08, "wide": 0.04, "small": 0.01, "smaller": 0.009}
     macs = {"early": 500, "wide": 450, "small": 2, "smaller": 1, "head": 47}
-    assert sensitivity.cheapest(errors, macs, 0.35) == ["smaller", "small"]
-    assert sensitivity.cheapest(errors, macs, 0.56) == ["smaller", "small", "early"]
-    assert sensitivity.cheapest(errors, macs, 0.52) == ["smaller", "small", "wide"]
-    assert sensitivity.cheapest(errors, macs, 0.04) == [], "the head alone takes more"
-    assert sensitivity.cheapest(errors, macs, 1.0) == ["smaller", "small", "early", "wide"]
-    assert sensitivity.cheapest(errors, {}, 0.5) == ["early", "wide"], "unknown sizes count alike"
-    assert sensitivity.cheapest({}, {}, 0.5) == []
+    assert sensitivity.best_value(errors, macs, 0.35) == ["smaller", "small"]
+    assert sensitivity.best_value(errors, macs, 0.56) == ["smaller", "small", "early"]
+    assert sensitivity.best_value(errors, macs, 0.52) == ["smaller", "small", "wide"]
+    assert sensitivity.best_value(errors, macs, 0.04) == [], "the head alone takes more"
+    assert sensitivity.best_value(errors, macs, 1.0) == ["smaller", "small", "early", "wide"]
+    assert sensitivity.best_value(errors, {}, 0.5) == ["early", "wide"], "unknown sizes count alike"
+    assert sensitivity.best_value({}, {}, 0.5) == []
 
 
 def test_cache_round_trip(tmp_path: Path) -> None:
@@ -276,8 +278,8 @@ def test_files_that_are_no_networks(tmp_path: Path, data: object, error: type) -
 
 def test_no_inputs_and_values_that_are_not_finite_are_named() -> None:
     model = quant_nets.chain()
-    tensors = plan(wire(model)).activations
-    with pytest.raises(DataError, match="nothing to calibrate"):
+    tensors = place_int8(wire(model)).activations
+    with pytest.raises(DataError, match="no recorded inputs"):
         collect.histograms(model, tensors, [])
     spoilt = {"input": np.full((1, 3, 16, 16), np.nan, np.float32)}
     with pytest.raises(DataError, match="'input' holds values that are not finite"):
@@ -287,4 +289,4 @@ def test_no_inputs_and_values_that_are_not_finite_are_named() -> None:
 def test_a_network_of_heads_only_has_an_empty_plan() -> None:
     graph = wire(quant_nets.chain(("head",)))
     assert heads(graph) == {"head"}
-    assert plan(graph) == Plan((), (), ("head",))
+    assert place_int8(graph) == Placement((), (), ("head",))

@@ -10,10 +10,10 @@ import pytest
 
 from tests.tools.quant_nets import Net, every_layer
 from tools.quant.collect import Feeds, histograms
-from tools.quant.equalize import equalized, reaches, tensors_read, ties
-from tools.quant.graph import plan, wire
+from tools.quant.equalize import channel_maxima, equalized, scale_groups, tensors_to_measure
+from tools.quant.graph import place_int8, wire
 from tools.quant.qdq import quantize
-from tools.quant.trial import open_trial, outputs, read_ranges
+from tools.quant.reference import open_reference, outputs_of, ranges_by_method
 
 
 def feeds(count: int = 4, seed: int = 3, size: int = 16) -> List[Feeds]:
@@ -44,15 +44,15 @@ def uneven(activation: str) -> onnx.ModelProto:
 
 
 def prepared(model: onnx.ModelProto, alpha: float) -> onnx.ModelProto:
-    reach = reaches(model, tensors_read(wire(model)), feeds())
-    return equalized(model, reach, alpha)
+    maxima = channel_maxima(model, tensors_to_measure(wire(model)), feeds())
+    return equalized(model, maxima, alpha)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("activation", ["Relu", "Clip", "LeakyRelu"])
 def test_in_floating_point_nothing_changes(activation: str, alpha: float) -> None:
     model = uneven(activation)
-    wanted, given = outputs(model, feeds()), outputs(prepared(model, alpha), feeds())
+    wanted, given = outputs_of(model, feeds()), outputs_of(prepared(model, alpha), feeds())
     np.testing.assert_allclose(given["head"], wanted["head"], rtol=1e-3, atol=1e-4)
 
 
@@ -68,9 +68,9 @@ def test_weights_do_change_and_the_model_given_does_not() -> None:
 
 
 def int8_error(model: onnx.ModelProto, base: onnx.ModelProto) -> float:
-    chosen = plan(wire(model))
-    ranges = read_ranges(histograms(model, chosen.activations, feeds()), "minmax")
-    return open_trial(base, feeds(seed=9)).error(quantize(model, chosen, ranges))
+    chosen = place_int8(wire(model))
+    ranges = ranges_by_method(histograms(model, chosen.activations, feeds()), "minmax")
+    return open_reference(base, feeds(seed=9)).error(quantize(model, chosen, ranges))
 
 
 @pytest.mark.parametrize("activation", ["Relu", "Clip", "LeakyRelu"])
@@ -98,11 +98,13 @@ def test_channels_whose_clip_is_at_work_are_left_alone() -> None:
 
 def test_what_else_reads_a_tensor_keeps_it_as_it_is() -> None:
     graph = wire(every_layer())
-    tied = {name for tie in ties(graph) for name in tie.tensors}
+    tied = {name for tie in scale_groups(graph) for name in tie.tensors}
     for tensor in ("leaky", "up0", "flat", "input", "map"):
         assert tensor not in tied, "a pool before a Flatten, a ConvTranspose or an output reads it"
     assert {"depth", "depth6"} <= tied
-    by_name: Dict[str, int] = {n: i for i, tie in enumerate(ties(graph)) for n in tie.tensors}
+    by_name: Dict[str, int] = {
+        n: i for i, tie in enumerate(scale_groups(graph)) for n in tie.tensors
+    }
     assert by_name["sum"] == by_name["point"] == by_name["stem6"], "tied by an addition"
 
 
@@ -112,4 +114,4 @@ def test_a_shared_weight_is_nobodys() -> None:
     net.add("Relu", ["one"], "one_a")
     net.add("Conv", ["one_a", "one.w"], "two")
     net.conv("two", "head", (2, 3, 1, 1))
-    assert not ties(wire(net.model({"head": [2, 16, 16]}, [3, 16, 16])))
+    assert not scale_groups(wire(net.model({"head": [2, 16, 16]}, [3, 16, 16])))

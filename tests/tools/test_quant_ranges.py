@@ -83,7 +83,7 @@ def test_memory_does_not_grow_with_what_is_counted() -> None:
 
 def test_values_that_are_not_finite_are_counted_apart() -> None:
     histogram = counted(np.float32([1, np.nan, -2, np.inf]))
-    assert (histogram.seen, histogram.broken, histogram.largest) == (2, 2, 2.0)
+    assert (histogram.seen, histogram.not_finite, histogram.largest) == (2, 2, 2.0)
 
 
 def test_nothing_and_zeros_give_a_range_of_zero() -> None:
@@ -134,6 +134,22 @@ def test_percentile_is_numpys() -> None:
     values = np.random.default_rng(4).normal(size=100000).astype(np.float32)
     want = np.quantile(np.abs(values), 0.999)
     assert ranges.percentile(counted(values), 0.999) == pytest.approx(want, abs=2e-3)
+
+
+def test_a_percentile_is_the_upper_edge_of_its_bin() -> None:
+    """Nothing that the share counts is clipped; and the range is never above the largest value."""
+    histogram = Histogram()
+    histogram.top, histogram.largest = float(BINS), BINS - 0.25
+    histogram.counts[:] = 1  # bin i holds one value of i to i + 1
+    assert ranges.percentile(histogram, 0.5) == BINS / 2
+    assert ranges.percentile(histogram, 1 / BINS) == 1.0
+    assert ranges.percentile(histogram, 1.0) == BINS - 0.25
+
+
+def test_zeros_do_not_change_the_range_of_entropy() -> None:
+    values = gaussian_with_outliers()[:20000]
+    sparse = counted(values, np.zeros(500000, np.float32))  # as behind a ReLU
+    assert ranges.entropy(sparse) == ranges.entropy(counted(values)) > 3.5
 
 
 def test_weights_have_a_range_per_channel_and_never_zero() -> None:

@@ -15,9 +15,9 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from tests.tools import quant_nets
 from tests.waiting import GIVE_UP_S
 from tools.benches.peer import environment
-from tools.quant import collect, qdq, ranges, trial
+from tools.quant import collect, qdq, ranges, reference
 from tools.quant.correct import correct
-from tools.quant.graph import load_model, plan, wire
+from tools.quant.graph import load_model, place_int8, wire
 
 PACKAGE = "tensorrt-rtx-cu12==1.7.1.116"
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,10 +54,10 @@ def small_nets(folder: Path) -> List[Path]:
     """Every method and a bias-corrected one; residual, depthwise, transposed, Gemm, MatMul."""
     files = []
     model = quant_nets.every_layer()
-    chosen = plan(wire(model))
+    chosen = place_int8(wire(model))
     counted = collect.histograms(model, chosen.activations, FEEDS)
     for method in ranges.METHODS:
-        made = qdq.quantize(model, chosen, trial.read_ranges(counted, method))
+        made = qdq.quantize(model, chosen, reference.ranges_by_method(counted, method))
         files.append(save(made, folder / f"{method}.onnx"))
     corrected = correct(model, made, chosen, {"input": [FEEDS[0]["input"]]})
     files.append(save(corrected, folder / "corrected.onnx"))
@@ -74,7 +74,7 @@ def test_every_network_we_write_is_built(tmp_path: Path, builder: Path) -> None:
     for path in filter(Path.is_file, REAL):
         # The graph is what is judged: any ranges do.
         model = load_model(path)
-        chosen = plan(wire(model))
+        chosen = place_int8(wire(model))
         made = qdq.quantize(model, chosen, dict.fromkeys(chosen.activations, 4.0))
         files.append(save(made, tmp_path / path.name))
     found = verdicts(builder, files)

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import List
 
 import pytest
 
 from tests.waiting import GIVE_UP_S
+from tools import sign as sign_command
 from tools.__main__ import main
 
 MODELS = Path(__file__).resolve().parents[1] / "edge" / "golden" / "models"
@@ -86,6 +88,32 @@ def test_foreign_signature_and_unsigned_folder(place: Path) -> None:
     done = run_daemon(place, "stranger.pub")
     assert done.returncode == 65
     assert "not signed with this key" in done.stderr
+
+
+def test_the_signature_is_written_after_the_list_that_it_signs(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two writes a reader refuses the folder."""
+    assert sign(place) == 0
+    models = place / "models"
+    (models / "twobox" / "extra.json").write_text("{}")
+    before = (models / "manifest.json").read_bytes(), (models / "manifest.sig").read_bytes()
+    states = []
+    write = sign_command.write_whole
+
+    def watched(path: Path, data: bytes, mode: int) -> None:
+        write(path, data, mode)
+        states.append(
+            ((models / "manifest.json").read_bytes(), (models / "manifest.sig").read_bytes())
+        )
+        refused.append(sign(place, "--check") == 65)
+
+    refused: List[bool] = []
+    monkeypatch.setattr(sign_command, "write_whole", watched)
+    assert sign(place) == 0
+    assert [state[0] != before[0] for state in states] == [True, True]
+    assert [state[1] != before[1] for state in states] == [False, True]
+    assert refused == [True, False]
 
 
 def test_links_are_not_signed_and_so_not_loaded(place: Path) -> None:

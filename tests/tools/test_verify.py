@@ -23,7 +23,7 @@ from tools.proof.compare import Figures
 from tools.proof.heldout import Files, Results
 from tools.proof.record import give_back
 from tools.proof.search import Trial, search
-from tools.quant.model import Job
+from tools.quant.model import QuantizeJob
 
 MODELS = Path(__file__).resolve().parents[1] / "edge/golden/models"
 WHOLE = skeletons.get("wholebody133")
@@ -197,10 +197,10 @@ def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     candidate_file.write_bytes(b"before")
     (tmp_path / "gym" / "crops" / "standing").mkdir(parents=True)
 
-    def quantize(job: Job) -> None:
-        wishes = job.wishes
-        asked.append((job.networks, wishes.sensitivity, wishes.floating, wishes.max_float))
-        losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if wishes.sensitivity else {}
+    def quantize(job: QuantizeJob) -> None:
+        options = job.options
+        asked.append((job.networks, options.sensitivity, options.floating, options.max_float))
+        losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if options.sensitivity else {}
         macs = {"c": 30, "a[0]": 20, "b": 40, "head": 10}
         text = json.dumps({"layer_error": losses, "layer_macs": macs})
         candidate_file.with_name("model.ranges.json").write_text(text)

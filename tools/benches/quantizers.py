@@ -20,7 +20,7 @@ from tools.fetch.by_name import ensure_model, ensure_set
 from tools.quant import inputs, network
 from tools.quant.collect import Feeds, session
 from tools.quant.graph import load_model
-from tools.quant.trial import Trial, open_trial
+from tools.quant.reference import Reference, open_reference
 
 NETWORKS = [
     ("blazepose", "body"),
@@ -54,18 +54,18 @@ def _ensure_crops(models: Path, sets: Path) -> None:
 
 def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> List[Row]:
     recipe = load_recipe(models / model)
-    folder = inputs.set_folder(sets, SET, model)
+    folder = inputs.crops_folder(sets, SET, model)
     file = models / model / recipe.networks[part].file
     floating = load_model(file)
-    crops = inputs.open_crops(folder / f"{part}.npy", recipe.networks[part]).few(CALIBRATION)
-    held = inputs.open_crops(folder / f"{part}.heldout.npy", recipe.networks[part]).few(HELD_OUT)
+    crops = inputs.open_crops(folder / f"{part}.npy", recipe.networks[part]).subset(CALIBRATION)
+    held = inputs.open_crops(folder / f"{part}.heldout.npy", recipe.networks[part]).subset(HELD_OUT)
     name = network.network_input(floating, crops)
-    trial = open_trial(floating, list(held.batches(name)))
-    theirs = {"ONNX Runtime defaults": trial.error(_defaults(file, crops.batches(name)))}
+    reference = open_reference(floating, list(held.batches(name)))
+    theirs = {"ONNX Runtime defaults": reference.error(_defaults(file, crops.batches(name)))}
     for method, candidate in _modelopt(file, name, crops).items():
-        theirs[f"modelopt {method}"] = trial.error(candidate)
-    rows, ours = _ours(trial, floating, crops, f"{model}/{part}", min(theirs.values()))
-    times = duel(_timer(ours, trial.feeds[0]), _timer(floating, trial.feeds[0]), rounds)
+        theirs[f"modelopt {method}"] = reference.error(candidate)
+    rows, ours = _ours(reference, floating, crops, f"{model}/{part}", min(theirs.values()))
+    times = duel(_timer(ours, reference.feeds[0]), _timer(floating, reference.feeds[0]), rounds)
     label = f"quantizers: {model}/{part}"
     return [
         *(row(f"{label}: {who}", [error], "relative error") for who, error in theirs.items()),
@@ -75,17 +75,17 @@ def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> Li
 
 
 def _ours(
-    trial: Trial, floating: onnx.ModelProto, crops: inputs.Crops, name: str, theirs: float
+    reference: Reference, floating: onnx.ModelProto, crops: inputs.Crops, name: str, theirs: float
 ) -> Tuple[List[Row], onnx.ModelProto]:
     """Each method with every layer INT8 and no correction, then what `quantize` writes."""
-    made = network.make(floating, crops, network.Wishes(quiet=True), name)
+    made = network.quantize_network(floating, crops, network.QuantizeOptions(quiet=True), name)
     label = f"quantizers: {name}"
     rows = [
         row(f"{label}: {method}, all layers", [error], "relative error", crops="calibration")
         for method, error in made.methods.items()
     ]
-    errors = trial.errors(made.model)
-    error = trial.overall(errors)
+    errors = reference.errors(made.model)
+    error = reference.overall(errors)
     rows.append(
         row(
             f"{label}: as written",
@@ -93,7 +93,7 @@ def _ours(
             "relative error",
             outputs=errors,
             method=made.method,
-            float_layers=len(made.plan.floating),
+            float_layers=len(made.placement.floating),
         )
     )
     rows.append(row(f"{label}: as written / best of theirs", [error / theirs], "x", GOAL))

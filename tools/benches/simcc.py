@@ -24,7 +24,7 @@ from tools.benches.peer import Peer
 from tools.fetch.by_name import ensure_set
 from tools.quant.graph import load_model as load_graph
 from tools.quant.inputs import open_crops
-from tools.quant.network import Wishes, make
+from tools.quant.network import QuantizeOptions, quantize_network
 
 ARCH = "rtmpose-m-wholebody"
 GOAL, GOAL_PX = 0.8, 0.01
@@ -79,8 +79,10 @@ def _in_int8(network: Path, crops: np.ndarray, folder: Path) -> Path:
     """
     np.save(folder / "crops.npy", crops)
     told = _recipe(network).networks["main"]
-    wishes = Wishes(method="minmax", max_float=0, quiet=True)
-    made = make(load_graph(network), open_crops(folder / "crops.npy", told), wishes, ARCH)
+    options = QuantizeOptions(method="minmax", max_float=0, quiet=True)
+    made = quantize_network(
+        load_graph(network), open_crops(folder / "crops.npy", told), options, ARCH
+    )
     onnx.save(made.model, str(folder / "int8.onnx"))
     return folder / "int8.onnx"
 

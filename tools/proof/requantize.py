@@ -13,10 +13,10 @@ from edge.durable import READABLE, write_whole
 from edge.errors import EdgeError
 from edge.recipe import Recipe
 from tools.model_files import candidate_path, ranges_path
-from tools.quant.inputs import set_folder
-from tools.quant.model import Job, quantize_model
-from tools.quant.network import Wishes
-from tools.quant.sensitivity import cheapest
+from tools.quant.inputs import crops_folder
+from tools.quant.model import QuantizeJob, quantize_model
+from tools.quant.network import QuantizeOptions
+from tools.quant.sensitivity import best_value
 
 LayerLosses = Tuple[Dict[str, float], Dict[str, int]]  # layer -> output error alone; layer -> MACs
 
@@ -57,8 +57,10 @@ class Requantizer:
         try:
             if network not in self._losses:
                 self._losses[network] = self._measured(network, ranges_path(path))
-            floating = [escape(name) for name in cheapest(*self._losses[network], share)]
-            self._quantize(network, Wishes(floating=floating, max_float=0, quiet=self.quiet))
+            floating = [escape(name) for name in best_value(*self._losses[network], share)]
+            self._quantize(
+                network, QuantizeOptions(floating=floating, max_float=0, quiet=self.quiet)
+            )
         except EdgeError as error:
             name = f"{self.folder.name}/{network}"
             print(f"{name}: cannot be quantized again: {error}", file=sys.stderr)
@@ -70,14 +72,14 @@ class Requantizer:
         """Error and MACs of each layer; measured here if `quantize` did not need them."""
         known = _read_losses(ranges)
         if not known[0]:
-            self._quantize(network, Wishes(sensitivity=True, quiet=self.quiet))
+            self._quantize(network, QuantizeOptions(sensitivity=True, quiet=self.quiet))
             known = _read_losses(ranges)
         return known
 
-    def _quantize(self, network: str, wishes: Wishes) -> None:
-        crops = set_folder(self.sets, self.set_name, self.folder.name)
+    def _quantize(self, network: str, options: QuantizeOptions) -> None:
+        crops = crops_folder(self.sets, self.set_name, self.folder.name)
         networks: List[str] = [network]
-        quantize_model(Job(self.folder, self.recipe, networks, crops, wishes))
+        quantize_model(QuantizeJob(self.folder, self.recipe, networks, crops, options))
 
 
 def _read_losses(ranges: Path) -> LayerLosses:

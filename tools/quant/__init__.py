@@ -1,1 +1,1 @@
-"""INT8: which tensors, which ranges, and the graph that carries them (explicit Q/DQ)."""
+"""INT8 quantization: which tensors become INT8, their ranges, and the Q/DQ network."""

@@ -1,6 +1,7 @@
-"""The same ranges as TensorRT's entropy calibration cache (TensorRT <= 10; the way to a DLA).
+"""Ranges as TensorRT's entropy calibration cache (TensorRT <= 10); a DLA takes no other ranges.
 
-Text: a header with the version, then `tensor: hex`, the big-endian float32 bits of amax / 127.
+The cache is text: a header with the version, then lines `tensor: hex`, where `hex` is amax / 127 as
+the big-endian bits of a float32.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from edge.errors import DataError
 
 
 def write_cache(ranges: Mapping[str, float], version: int) -> str:
-    """The cache's text.
+    """Text of a cache.
 
     Args:
         ranges: amax of each tensor.
-        version: TensorRT's number as one integer (8502, 100300): it refuses another's cache.
+        version: TensorRT version as one integer (8502, 100300); TensorRT refuses the cache of
+            another version.
     """
     lines = [f"TRT-{version}-EntropyCalibration2"]
     for tensor, amax in ranges.items():
@@ -26,10 +28,10 @@ def write_cache(ranges: Mapping[str, float], version: int) -> str:
 
 
 def read_cache(path: Path) -> Dict[str, float]:
-    """Amax of each tensor of a cache.
+    """Amax of each tensor in a cache.
 
     Raises:
-        DataError: it is not such a cache.
+        DataError: the file is not a calibration cache.
     """
     lines = path.read_text(errors="replace").splitlines()
     if not lines or not lines[0].startswith("TRT-"):

@@ -1,4 +1,4 @@
-"""Run a network over calibration inputs and count what flows through it."""
+"""Run a network over calibration inputs and count the values of its tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Feeds = Dict[str, np.ndarray]
 
 
 def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
-    """Quiet, and threads that wait do sleep: many short sessions share the machine with others."""
+    """Options of a quiet session whose waiting threads sleep.
+
+    Many short sessions run here beside other work, which spinning threads would slow down.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
@@ -25,10 +28,10 @@ def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
 
 
 def session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A model in ONNX Runtime, quietly.
+    """An ONNX Runtime session that prints nothing.
 
     Raises:
-        DataError: it cannot be run.
+        DataError: the network cannot be loaded.
     """
     options = session_options(threads)
     try:
@@ -40,7 +43,7 @@ def session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSe
 
 
 def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
-    """The model that also gives these tensors, of unknown shape."""
+    """A copy of the model with more tensors among its outputs, of unknown shape."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     there = {o.name for o in copy.graph.output} | {i.name for i in copy.graph.input}
@@ -58,16 +61,18 @@ def histograms(
     batches: Iterable[Feeds],
     progress: Callable[[int], None] = lambda samples: None,
 ) -> Dict[str, Histogram]:
-    """|x| of each tensor over all batches; memory is one batch's tensors and the counts.
+    """Histogram of |x| of each tensor over all batches.
+
+    Memory holds the tensors of one batch and the histograms.
 
     Args:
         model: float network.
-        tensors: whose values are counted; graph inputs are counted as fed.
-        batches: inputs by name, first axis the batch.
-        progress: told the number of samples done after each batch.
+        tensors: names of the tensors; a graph input is counted as it is fed.
+        batches: graph input -> [N,...].
+        progress: called with the number of samples done after each batch.
 
     Raises:
-        DataError: there was no batch, or a value is NaN or infinite.
+        DataError: there is no batch, or a value is NaN or infinite.
     """
     runner = session(with_outputs(model, tensors))
     made: List[str] = [t for t in tensors if t in {o.name for o in runner.get_outputs()}]
@@ -82,13 +87,13 @@ def histograms(
         samples += len(next(iter(feeds.values())))
         progress(samples)
     if not samples:
-        raise DataError("there is nothing to calibrate with: no inputs for this network")
+        raise DataError("there are no recorded inputs of this network to calibrate with")
     return found
 
 
 def _check(found: Dict[str, Histogram]) -> None:
     for name, histogram in found.items():
-        if histogram.broken:
+        if histogram.not_finite:
             raise DataError(
                 f"tensor {name!r} holds values that are not finite (NaN or infinite) in the float "
                 "network; its weights or the recorded inputs are damaged"

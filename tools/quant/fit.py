@@ -1,10 +1,12 @@
-"""Round a layer's weights so that its output changes least on what it really gets in INT8.
+"""Fit and round the weights of a layer so that its output changes least on its INT8 inputs.
 
-Two steps on the second moments of the layer's inputs. First the weights that give the float output
-from the quantized input, by ridge regression: layer by layer they take back what the layers before
-lost. Source: Hubara et al. 2021, "Accurate post training quantization with small calibration sets",
-section 3, in closed form. Then rounding column by column, each column's error moved into those that
-are still free. Source: Frantar et al. 2023, "GPTQ", section 3 and its Cholesky form.
+Both steps use the second moments of the layer's inputs.
+
+1. Ridge regression gives the weights that make the float output out of the quantized input. Layer
+   by layer this recovers error of the layers before. Source: Hubara et al. 2021, "Accurate post
+   training quantization with small calibration sets", section 3, here in closed form.
+2. The weights are rounded column by column. The error of a column is moved into the columns that
+   are not rounded yet. Source: Frantar et al. 2023, "GPTQ", section 3, Cholesky form.
 """
 
 from __future__ import annotations
@@ -14,17 +16,20 @@ from typing import Dict, List, Tuple
 import numpy as np
 import onnx
 
-ROWS = 3072  # places of the layer's input that are looked at
-RIDGE = 1.0  # of the mean second moment; holds back what few places cannot know
+ROWS = 3072  # number of input patches of the layer in the regression
+RIDGE = 1.0  # share of the mean second moment; limits what so few patches can change
 STEPS = 127
 BLOCK = 64  # columns whose errors are moved on together
-# Inputs of one output: 3x3 of 768 channels. The moments are as many squared, several times over in
-# memory: RTMPose's last layer, 7x7 of 768, would want 11 GB each.
+# Largest number of inputs of one output: 3x3 of 768 channels. The moment matrix has its square as
+# many numbers and several copies in memory: RTMPose's last layer, 7x7 of 768, would take 11 GB.
 WIDEST = 6912
 
 
 def can_fit(node: onnx.NodeProto, weight: np.ndarray) -> bool:
-    """Plain two-dimensional convolutions, dense or depthwise, up to a width; others are rounded."""
+    """Whether the layer is a dense or depthwise 2-D convolution of WIDEST inputs at most.
+
+    Weights of other layers are rounded to the nearest step.
+    """
     groups = _ints(node, "group", [1])[0]
     depthwise = weight.ndim == 4 and weight.shape[1] == 1 and groups == weight.shape[0]
     plain = node.op_type == "Conv" and weight.ndim == 4 and (groups == 1 or depthwise)
@@ -37,16 +42,16 @@ def fitted(
     wanted: List[np.ndarray],
     given: List[np.ndarray],
 ) -> np.ndarray:
-    """Weights on their INT8 grid.
+    """Fitted and rounded weights.
 
     Args:
-        node: a convolution that `can_fit`.
-        weight: [out,in/groups,h,w] in float; the grid is that of its own ranges.
-        wanted: batches [N,in,H,W] of the float network's input of the layer.
-        given: the same of the quantized network, as dequantized.
+        node: a convolution that `can_fit` accepts.
+        weight: [out,in/groups,h,w] float weights; their ranges give the INT8 steps.
+        wanted: batches [N,in,H,W] of the layer's input in the float network.
+        given: batches [N,in,H,W] of the layer's dequantized input in the quantized network.
 
     Returns:
-        The same shape, multiples of each output channel's step.
+        Weights of the same shape, whole multiples of the step of their output channel.
     """
     depthwise = weight.shape[1] == 1 and _ints(node, "group", [1])[0] > 1
     target, source = _patches(node, weight, wanted, given)
@@ -63,7 +68,10 @@ def fitted(
 
 
 def _moments(source: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """E[s s'] and E[t s'] of [P,R,d] about their means (a bias takes care of those), with ridge."""
+    """E[s s'] and E[t s'] with ridge, [P,d,d], of [P,R,d] minus their means.
+
+    The bias of the layer takes care of the means.
+    """
     source = source - source.mean(1, keepdims=True)
     target = target - target.mean(1, keepdims=True)
     count = source.shape[1]
@@ -75,7 +83,7 @@ def _moments(source: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, np.nda
 
 
 def _rounded(rows: np.ndarray, moment: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """[P,out,d] on the grid; errors go where the inputs say they matter least."""
+    """Rounded rows [P,out,d]; each column's error moves to where it changes the output least."""
     factor = np.linalg.cholesky(np.linalg.inv(moment)).transpose(0, 2, 1)  # upper
     left = rows.astype(np.float64)
     found = np.empty_like(left)
@@ -95,23 +103,23 @@ def _rounded(rows: np.ndarray, moment: np.ndarray, step: np.ndarray) -> np.ndarr
 def _patches(
     node: onnx.NodeProto, weight: np.ndarray, wanted: List[np.ndarray], given: List[np.ndarray]
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """[R,in,h*w] of both inputs, at the same places, evenly drawn over all batches."""
+    """Patches [R,in,h*w] of both inputs at the same places, drawn evenly over all batches."""
     share = max(1, ROWS // max(1, sum(len(b) for b in given)))
     generator = np.random.default_rng(0)
     found: Tuple[List[np.ndarray], List[np.ndarray]] = ([], [])
     for pair in zip(wanted, given):
         windows = [windows_of(node, weight, batch) for batch in pair]
         high, wide = windows[0].shape[2:4]
-        few = generator.choice(high * wide, min(share, high * wide), replace=False)
+        subset = generator.choice(high * wide, min(share, high * wide), replace=False)
         for side, view in zip(found, windows):
-            taken = view[:, :, few // wide, few % wide]  # [N,C,F,h,w]
+            taken = view[:, :, subset // wide, subset % wide]  # [N,C,F,h,w]
             patches = taken.transpose(0, 2, 1, 3, 4)
             side.append(patches.reshape(-1, patches.shape[2], weight.shape[2] * weight.shape[3]))
     return np.concatenate(found[0]), np.concatenate(found[1])
 
 
 def windows_of(node: onnx.NodeProto, weight: np.ndarray, batch: np.ndarray) -> np.ndarray:
-    """What the kernel sees at each output place: a view [N,C,Ho,Wo,h,w]."""
+    """Input window of each output position, a view [N,C,Ho,Wo,h,w]."""
     top, left, bottom, right = _pads(node, weight, batch)
     padded = np.pad(batch, ((0, 0), (0, 0), (top, bottom), (left, right)))
     (down, along), (dy, dx) = _ints(node, "strides", [1, 1]), _ints(node, "dilations", [1, 1])
@@ -121,7 +129,7 @@ def windows_of(node: onnx.NodeProto, weight: np.ndarray, batch: np.ndarray) -> n
 
 
 def _pads(node: onnx.NodeProto, weight: np.ndarray, batch: np.ndarray) -> List[int]:
-    """Top, left, bottom, right."""
+    """Padding in px: top, left, bottom, right."""
     attributes: Dict[str, bytes] = {a.name: a.s for a in node.attribute if a.s}
     mode = attributes.get("auto_pad", b"NOTSET")
     if mode in (b"NOTSET", b""):

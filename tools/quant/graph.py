@@ -1,9 +1,9 @@
-"""An ONNX graph with its wires looked up, and the choice of what becomes INT8.
+"""An ONNX graph with the producer and the consumers of each tensor, and what becomes INT8.
 
-Placement follows what TensorRT fuses best: inputs of convolutions and matrix products, their
-weights, and the branch of a residual Add that does not come from a convolution. Nothing is put
-between a convolution and its activation. Layers that end in a graph output (heads, coordinates)
-stay in floating point, as do those whose name matches a pattern.
+The placement follows what TensorRT fuses best. INT8 are the inputs and weights of convolutions and
+matrix products, and the branch of a residual Add that does not come from a convolution. Between a
+convolution and its activation nothing is quantized. Layers whose result reaches a graph output
+through no other layer (heads, coordinates) stay float, and so do layers that match a pattern.
 """
 
 from __future__ import annotations
@@ -20,44 +20,61 @@ from onnx import numpy_helper
 
 from edge.errors import DataError, NoInputError
 
-FIRST_OPSET, LAST_OPSET = 13, 17  # scales per channel; what TensorRT 8.5 reads
-HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+FIRST_OPSET, LAST_OPSET = 13, 17  # the first with scales per channel; the last TensorRT 8.5 reads
+SIXTEEN_BIT = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 LAYERS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}  # axis of the output channels
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer that can run in INT8."""
+    """One layer that can run in INT8.
 
-    name: str  # of its node
+    Attributes:
+        name: name of its node.
+        kind: operator.
+        activation: input tensor.
+        weight: initializer.
+        axis: axis of the output channels in the weight.
+    """
+
+    name: str
     kind: str
-    activation: str  # tensor
-    weight: str  # initializer
-    axis: int  # of the weight's output channels
+    activation: str
+    weight: str
+    axis: int
 
 
 @dataclass
 class Graph:
-    """A model and who makes and who uses each tensor."""
+    """A model and how its nodes are connected.
+
+    Attributes:
+        model: the model.
+        weights: initializers by name.
+        producers: tensor -> node that writes it.
+        consumers: tensor -> nodes that read it.
+        outputs: names of the graph outputs.
+    """
 
     model: onnx.ModelProto
     weights: Dict[str, np.ndarray]
-    makers: Dict[str, onnx.NodeProto] = field(default_factory=dict)
-    users: Dict[str, List[onnx.NodeProto]] = field(default_factory=dict)
+    producers: Dict[str, onnx.NodeProto] = field(default_factory=dict)
+    consumers: Dict[str, List[onnx.NodeProto]] = field(default_factory=dict)
     outputs: Set[str] = field(default_factory=set)
 
     @property
     def nodes(self) -> Sequence[onnx.NodeProto]:
-        """In execution order."""
+        """Nodes in execution order."""
         return list(self.model.graph.node)
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """Read a network that keeps everything in its own file.
+    """Read a network that can be quantized.
 
     Raises:
-        NoInputError: it cannot be read.
-        DataError: not ONNX, with side files, or of an opset or weights that cannot be quantized.
+        NoInputError: the file cannot be read.
+        DataError: the file is not ONNX, has weights in another file or of 16 bits, or has an opset
+            that cannot be used.
     """
     try:
         data = path.read_bytes()
@@ -68,50 +85,52 @@ def load_model(path: Path) -> onnx.ModelProto:
     except Exception as error:
         raise DataError(f"{path}: is not an ONNX file: {type(error).__name__}") from error
     if not model.graph.node:
-        raise DataError(f"{path}: is not an ONNX file, or has no layers")
+        raise DataError(f"{path}: is not an ONNX file, or has no nodes")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
         raise DataError(f"{path}: keeps weights in another file; save it as one file")
-    if any(t.data_type in HALF for t in model.graph.initializer):
+    if any(t.data_type in SIXTEEN_BIT for t in model.graph.initializer):
         raise DataError(f"{path}: has weights of 16 bits; export the float32 network")
     return _of_known_opset(model, path)
 
 
 def _of_known_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """An older network (the published RTMPose has 11) written in operators that Q/DQ goes with.
+    """The model in an opset that has Q/DQ with scales per channel.
+
+    An older model is converted: the published RTMPose has opset 11.
 
     Raises:
-        DataError: a newer one, or one that cannot be rewritten.
+        DataError: the opset is newer than LAST_OPSET, or the model cannot be converted.
     """
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
     if FIRST_OPSET <= opset <= LAST_OPSET:
         return model
     if opset > LAST_OPSET:
-        raise DataError(f"{path}: has opset {opset}; export it with {LAST_OPSET} at the most")
+        raise DataError(f"{path}: has opset {opset}; export it with opset {LAST_OPSET} or lower")
     try:
         return onnx.version_converter.convert_version(model, FIRST_OPSET)
     except (onnx.version_converter.ConvertError, RuntimeError) as error:
         raise DataError(
-            f"{path}: has opset {opset} and cannot be rewritten with {FIRST_OPSET} ({error}); "
-            f"export it with {LAST_OPSET}"
+            f"{path}: has opset {opset} and cannot be converted to {FIRST_OPSET} ({error}); "
+            f"export it with opset {LAST_OPSET}"
         ) from error
 
 
 def wire(model: onnx.ModelProto) -> Graph:
-    """Look up the wires; nodes without a name get one, as layers are spoken of by name."""
+    """Find producers and consumers; nodes without a name get one, as layers are named by node."""
     for i, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{i}"
     weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     graph = Graph(model, weights, outputs={o.name for o in model.graph.output})
     for node in model.graph.node:
         for name in node.output:
-            graph.makers[name] = node
+            graph.producers[name] = node
         for name in node.input:
-            graph.users.setdefault(name, []).append(node)
+            graph.consumers.setdefault(name, []).append(node)
     return graph
 
 
 def layers(graph: Graph) -> List[Layer]:
-    """Every layer with constant weights, in execution order."""
+    """All layers with constant weights, in execution order."""
     found = []
     for node in graph.nodes:
         if node.op_type in LAYERS and len(node.input) > 1 and node.input[1] in graph.weights:
@@ -132,7 +151,7 @@ def heads(graph: Graph) -> Set[str]:
     found: Set[str] = set()
     todo, seen = list(graph.outputs), set()
     while todo:
-        node = graph.makers.get(todo.pop())
+        node = graph.producers.get(todo.pop())
         if node is None or node.name in seen:
             continue
         seen.add(node.name)
@@ -144,12 +163,18 @@ def heads(graph: Graph) -> Set[str]:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What becomes INT8."""
+class Placement:
+    """Which layers and residual branches are INT8.
+
+    Attributes:
+        layers: layers in INT8.
+        residuals: (Add node, input tensor) of residual branches in INT8.
+        floating: names of the other layers.
+    """
 
     layers: Tuple[Layer, ...]
-    residuals: Tuple[Tuple[str, str], ...]  # (Add node, input tensor)
-    floating: Tuple[str, ...]  # names of layers left out
+    residuals: Tuple[Tuple[str, str], ...]
+    floating: Tuple[str, ...]
 
     @property
     def activations(self) -> List[str]:
@@ -158,13 +183,13 @@ class Plan:
         return list(dict.fromkeys(names))
 
 
-def plan(graph: Graph, floating: Sequence[str] = (), keep_heads: bool = True) -> Plan:
-    """Choose.
+def place_int8(graph: Graph, floating: Sequence[str] = (), keep_heads: bool = True) -> Placement:
+    """Choose what becomes INT8.
 
     Args:
         graph: the network.
-        floating: name patterns (as in a shell) of layers that stay in floating point.
-        keep_heads: leave the last layers out, too.
+        floating: name patterns, as in a shell, of layers that stay float.
+        keep_heads: whether the last layers stay float, too.
     """
     out = heads(graph) if keep_heads else set()
     everything = layers(graph)
@@ -173,11 +198,11 @@ def plan(graph: Graph, floating: Sequence[str] = (), keep_heads: bool = True) ->
             out.add(layer.name)
     chosen = tuple(layer for layer in everything if layer.name not in out)
     left = tuple(layer.name for layer in everything if layer.name in out)
-    return Plan(chosen, tuple(_residuals(graph, {layer.name for layer in chosen})), left)
+    return Placement(chosen, tuple(_residuals(graph, {layer.name for layer in chosen})), left)
 
 
 def _residuals(graph: Graph, chosen: Set[str]) -> List[Tuple[str, str]]:
-    """The branch of each Add that can be fused into the convolution of the other."""
+    """(Add node, input) where the other input is a convolution that TensorRT fuses with the Add."""
     found = []
     for node in graph.nodes:
         if node.op_type != "Add" or any(i in graph.weights for i in node.input):
@@ -191,6 +216,6 @@ def _residuals(graph: Graph, chosen: Set[str]) -> List[Tuple[str, str]]:
 
 
 def _fusable(graph: Graph, tensor: str, chosen: Set[str]) -> bool:
-    maker = graph.makers.get(tensor)
-    alone = len(graph.users.get(tensor, [])) == 1 and tensor not in graph.outputs
-    return maker is not None and maker.name in chosen and maker.op_type == "Conv" and alone
+    producer = graph.producers.get(tensor)
+    alone = len(graph.consumers.get(tensor, [])) == 1 and tensor not in graph.outputs
+    return producer is not None and producer.name in chosen and producer.op_type == "Conv" and alone

@@ -1,4 +1,4 @@
-"""The crops that a network is calibrated with, read in small pieces."""
+"""Recorded crops that a network is calibrated with, read batch by batch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from edge.recipe import Network
 from tools.calib.record import from_pixels, load_pixels
 
 BATCH = 4
-CHOICE_EVERY = 4  # every fourth crop chooses, the others give the ranges
+CHOICE_EVERY = 4  # every fourth crop is for measuring errors, the others give the ranges
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Recorded inputs of one network; only the crops in use are in memory.
+    """Recorded inputs of one network; only the batch in use is in memory.
 
     Attributes:
-        path: [N,...] u8 file.
-        network: how pixels become inputs.
-        places: which crops of the file, ascending.
+        path: .npy file, [N,...] u8.
+        network: recipe of the network: how pixels become inputs.
+        places: indices of the crops in the file, ascending.
     """
 
     path: Path
@@ -33,15 +33,15 @@ class Crops:
     def __len__(self) -> int:
         return len(self.places)
 
-    def few(self, count: int) -> Crops:
-        """At most `count` of them, spread evenly."""
+    def subset(self, count: int) -> Crops:
+        """`count` of the crops at most, spread evenly."""
         if len(self) <= count:
             return self
         chosen = np.linspace(0, len(self) - 1, count).astype(int)
         return Crops(self.path, self.network, self.places[chosen])
 
     def batches(self, name: str) -> Iterator[Dict[str, np.ndarray]]:
-        """Inputs as the daemon feeds them, under the graph input's name."""
+        """Batches as the daemon feeds them, for the graph input `name`."""
         pixels = load_pixels(self.path)
         for start in range(0, len(self), BATCH):
             yield {name: from_pixels(pixels[self.places[start : start + BATCH]], self.network)}
@@ -51,11 +51,11 @@ def open_crops(path: Path, network: Network) -> Crops:
     """All crops of a file.
 
     Raises:
-        DataError: missing, damaged, empty, or made for another input size.
+        DataError: the file is missing, damaged or empty, or is for another input size.
     """
     pixels = load_pixels(path)
     if not len(pixels):
-        raise DataError(f"{path}: holds no crops; record pictures with people in view")
+        raise DataError(f"{path}: holds no crops; calibrate with recordings that show people")
     if pixels.shape[1:] != network.sample_shape:
         size = "x".join(str(n) for n in pixels.shape[1:])
         want = "x".join(str(n) for n in network.sample_shape)
@@ -65,19 +65,22 @@ def open_crops(path: Path, network: Network) -> Crops:
     return Crops(path, network, np.arange(len(pixels)))
 
 
-def split(crops: Crops) -> List[Crops]:
-    """Crops that give ranges and crops that choose between methods; the same if there are few."""
+def split_crops(crops: Crops) -> List[Crops]:
+    """Crops that give ranges, and crops that errors are measured on.
+
+    Of fewer than eight crops all are used for both.
+    """
     choice = np.arange(len(crops)) % CHOICE_EVERY == CHOICE_EVERY - 1
     if choice.sum() < 2:
         return [crops, crops]
     return [Crops(crops.path, crops.network, crops.places[m]) for m in (~choice, choice)]
 
 
-def set_folder(sets: Path, name: str, model: str) -> Path:
-    """The folder of a calibration set's crops for a model.
+def crops_folder(sets: Path, name: str, model: str) -> Path:
+    """Folder of the recorded inputs of a model in a calibration set.
 
     Raises:
-        ConfigError: no set was named. NoInputError: it is not there, or not for this model.
+        ConfigError: no set is named. NoInputError: the set has no inputs of this model.
     """
     if not name:
         raise ConfigError(f"{model}: model.toml names no calibration set; add --set NAME")
@@ -86,16 +89,16 @@ def set_folder(sets: Path, name: str, model: str) -> Path:
         return folder
     there = sorted(p.parent.parent.name for p in sets.glob(f"*/crops/{model}"))
     raise NoInputError(
-        f"{folder}: no crops of this model; `edge-tools calibrate` records them; "
-        f"sets with them: {', '.join(there) or 'none'}"
+        f"{folder}: no recorded inputs of this model; `edge-tools calibrate` records them; "
+        f"sets with inputs: {', '.join(there) or 'none'}"
     )
 
 
-def names(wanted: Sequence[str], there: Sequence[str], model: str) -> List[str]:
-    """The networks asked for, all if none.
+def chosen_networks(wanted: Sequence[str], there: Sequence[str], model: str) -> List[str]:
+    """The networks asked for; all networks if none is asked for.
 
     Raises:
-        ConfigError: one is unknown.
+        ConfigError: the model has no network of that name.
     """
     for name in wanted:
         if name not in there:

@@ -15,12 +15,12 @@ from tools.model_files import candidate_path, gate_record_path
 from tools.quant import inputs, network, ranges_file, report
 from tools.quant.cache import write_cache
 from tools.quant.graph import layers, load_model, wire
-from tools.quant.network import Wishes
+from tools.quant.network import QuantizeOptions
 from tools.quant.quantized_network import QuantizedNetwork
 
 
 @dataclass(frozen=True)
-class Job:
+class QuantizeJob:
     """What to quantize.
 
     Attributes:
@@ -28,7 +28,7 @@ class Job:
         recipe: recipe of the model.
         networks: names of the networks to quantize.
         crops: folder of the recorded inputs of this model, one `<network>.npy` each.
-        wishes: options of the quantization; `floating` is added to the recipe's `float_layers`.
+        options: options of the quantization; `floating` is added to the recipe's `float_layers`.
         cache_version: TensorRT version to also write a calibration cache for; 0 = none.
     """
 
@@ -36,7 +36,7 @@ class Job:
     recipe: Recipe
     networks: Sequence[str]
     crops: Path
-    wishes: Wishes
+    options: QuantizeOptions
     cache_version: int = 0
 
 
@@ -49,7 +49,7 @@ class Written:
     files: List[Path]
 
 
-def quantize_model(job: Job) -> Dict[str, Written]:
+def quantize_model(job: QuantizeJob) -> Dict[str, Written]:
     """Quantize each network; files are written only after all networks succeeded.
 
     Raises:
@@ -64,9 +64,9 @@ def quantize_model(job: Job) -> Dict[str, Written]:
     return {name: _write(job, name, outcome) for name, outcome in outcomes.items()}
 
 
-def _check_patterns(job: Job) -> None:
+def _check_patterns(job: QuantizeJob) -> None:
     """A pattern that matches no layer is a typing error."""
-    patterns = job.wishes.floating
+    patterns = job.options.floating
     if not patterns:
         return
     there = [
@@ -83,16 +83,16 @@ def _check_patterns(job: Job) -> None:
             )
 
 
-def _quantize(job: Job, name: str) -> QuantizedNetwork:
+def _quantize(job: QuantizeJob, name: str) -> QuantizedNetwork:
     part = job.recipe.networks[name]
     model = load_model(job.folder / part.file)
-    floating = [*job.recipe.float_layers, *job.wishes.floating]
+    floating = [*job.recipe.float_layers, *job.options.floating]
     recorded = inputs.open_crops(job.crops / f"{name}.npy", part)
-    wishes = replace(job.wishes, floating=floating)
-    return network.make(model, recorded, wishes, f"{job.folder.name}/{name}")
+    options = replace(job.options, floating=floating)
+    return network.quantize_network(model, recorded, options, f"{job.folder.name}/{name}")
 
 
-def _write(job: Job, name: str, outcome: QuantizedNetwork) -> Written:
+def _write(job: QuantizeJob, name: str, outcome: QuantizedNetwork) -> Written:
     """Write the INT8 network last: where it is, its other files are complete."""
     file = job.folder / job.recipe.networks[name].file
     content = ranges_file.describe(outcome, file, job.crops / f"{name}.npy")

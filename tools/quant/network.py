@@ -1,4 +1,4 @@
-"""One network from recorded crops to INT8: ranges, method, mixed precision, bias correction."""
+"""Quantize one network: ranges, method, mixed precision, equalization, bias correction."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from tools.macs import node_macs, tensor_shapes
 from tools.progress import Progress
 from tools.quant import equalize
 from tools.quant.collect import Feeds, histograms
-from tools.quant.graph import Graph, Plan, layers, plan, wire
-from tools.quant.inputs import Crops, split
+from tools.quant.graph import Graph, Placement, layers, place_int8, wire
+from tools.quant.inputs import Crops, split_crops
 from tools.quant.qdq import problems
 from tools.quant.quantized_network import QuantizedNetwork
 from tools.quant.ranges import METHODS, Histogram
-from tools.quant.sensitivity import cheapest, mixed, of_layers, worst
-from tools.quant.side_by_side import Batches
-from tools.quant.trial import Trial, compare, open_trial, read_ranges
-from tools.quant.tuning import finish
+from tools.quant.reference import Reference, method_errors, open_reference, ranges_by_method
+from tools.quant.sensitivity import best_value, layer_errors, mixed_placement, most_sensitive
+from tools.quant.tuning import tune
 
-CHOICE_CROPS = 48  # that choose between methods
-LAYER_CROPS = 16  # that rank the layers, and the equalizations over all methods
-EQUALIZE_CROPS = 32  # that choose how far channels are equalized
-CORRECTION_CROPS = 32  # that correct biases; their tensors are in memory together
-FLOAT_SHARE = 0.35  # of the MACs may be float to reach the target: two thirds stay INT8
+REFERENCE_CROPS = 48  # crops that errors are measured on
+LAYER_CROPS = 16  # crops that rank layers and equalizations
+EQUALIZE_CROPS = 32  # crops that give the ranges of each equalization
+CORRECTION_CROPS = 32  # crops that correct biases; all their tensors of one layer are in memory
+FLOAT_SHARE = 0.35  # of the MACs that may be float to reach the target: two thirds stay INT8
+
+Equalized = Dict[Optional[float], onnx.ModelProto]  # alpha -> network; None: not equalized
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user asked for.
+class QuantizeOptions:
+    """Options of `edge-tools quantize`.
 
     Attributes:
-        method: one of METHODS, or auto: the one with the least output error.
+        method: one of METHODS, or auto: the method with the least output error.
         floating: name patterns of layers that stay float.
         sensitivity: measure every layer even if the target is reached.
-        max_float: layers that may become float for accuracy; -1 = FLOAT_SHARE of the MACs.
+        max_float: how many layers may become float for accuracy; -1 = FLOAT_SHARE of the MACs.
         target: relative output error that is good enough.
-        quiet: without progress.
+        quiet: show no progress.
     """
 
     method: str = "auto"
@@ -50,42 +51,40 @@ class Wishes:
     quiet: bool = False
 
 
-def make(model: onnx.ModelProto, crops: Crops, wishes: Wishes, label: str) -> QuantizedNetwork:
+def quantize_network(
+    model: onnx.ModelProto, crops: Crops, options: QuantizeOptions, label: str
+) -> QuantizedNetwork:
     """Quantize one network.
 
     Args:
-        model: float network; its nodes get names.
-        crops: recorded inputs of the calibration split.
-        wishes: the user's.
-        label: of the progress bars.
+        model: float network; nodes without a name get one.
+        crops: recorded inputs of the calibration frames.
+        options: of the command.
+        label: of the progress bars and errors.
 
     Raises:
-        DataError: nothing to quantize, or values that are not finite.
+        DataError: there is nothing to quantize, or a tensor has values that are not finite.
     """
-    graph = wire(model)
-    whole = plan(graph, wishes.floating)
+    whole = place_int8(wire(model), options.floating)
     if not whole.layers:
         raise DataError(
             f"{label}: no layer to quantize: no Conv, MatMul or Gemm with constant weights "
             "before its last layers that is not kept in floating point"
         )
-    calibration, choice = split(crops)
+    calibration, choice = split_crops(crops)
     name = network_input(model, crops)
-    trial = open_trial(model, list(choice.few(CHOICE_CROPS).batches(name)))
-    ways = _equalizations(model, calibration, name)
-    alpha, counted = _equalize(trial, ways, whole, calibration, name, label, wishes.quiet)
-    outcome = _choose_method(trial, whole, counted, wishes, label)
-    _choose_layers(trial, wire(trial.model), outcome, wishes, label)
-    if outcome.dropped and len(ways) > 1:
-        # All INT8, a few bad layers hide what the channels do to the others.
-        alpha, counted = _equalize(
-            trial, ways, outcome.plan, calibration, name, label, wishes.quiet
-        )
+    reference = open_reference(model, list(choice.subset(REFERENCE_CROPS).batches(name)))
+    work = _Work(reference, calibration, name, options, label)
+    equalized = work.equalizations()
+    alpha, counted = work.choose_equalization(equalized, whole)
+    outcome = work.choose_method(whole, counted)
+    work.choose_layers(outcome)
+    if outcome.dropped and len(equalized) > 1:
+        # With all layers in INT8, a few bad layers hide the effect of equalization on the others.
+        alpha, counted = work.choose_equalization(equalized, outcome.placement)
     outcome.crops, outcome.alpha = len(calibration), alpha
-    outcome.equal = None if alpha is None else trial.model
-    few = calibration.few(CORRECTION_CROPS)
-    batches = {name: [feeds[name] for feeds in few.batches(name)]}
-    _finish(trial, outcome, counted, batches, wishes, label)
+    outcome.equal = None if alpha is None else reference.model
+    work.tune(outcome, counted)
     return outcome
 
 
@@ -93,7 +92,7 @@ def network_input(model: onnx.ModelProto, crops: Crops) -> str:
     """The graph input that the crops are fed to.
 
     Raises:
-        DataError: the recipe names one that is not there.
+        DataError: the graph has no input of the name that the recipe gives.
     """
     constants = {t.name for t in model.graph.initializer}
     there = [i.name for i in model.graph.input if i.name not in constants]
@@ -105,128 +104,136 @@ def network_input(model: onnx.ModelProto, crops: Crops) -> str:
     return crops.network.input
 
 
-def _count(
-    model: onnx.ModelProto, whole: Plan, crops: Crops, name: str, label: str, quiet: bool
-) -> Dict[str, Histogram]:
-    with Progress(f"{label}: ranges", len(crops), "crops", quiet) as bar:
-        step: Callable[[int], None] = lambda done: bar.update(done - bar.done)  # noqa: E731
-        return histograms(model, whole.activations, crops.batches(name), step)
+@dataclass
+class _Work:
+    """The steps of one quantization.
 
-
-def _equalizations(
-    model: onnx.ModelProto, crops: Crops, name: str
-) -> Dict[Optional[float], onnx.ModelProto]:
-    """The network with its channels scaled, by how far; None: as it is."""
-    tensors = equalize.tensors_read(wire(model))
-    if not tensors:
-        return {None: model}
-    reach = equalize.reaches(model, tensors, crops.batches(name))
-    ways: Dict[Optional[float], onnx.ModelProto] = {None: model}
-    ways.update((a, equalize.equalized(model, reach, a)) for a in equalize.ALPHAS)
-    return ways
-
-
-def _equalize(
-    trial: Trial,
-    ways: Dict[Optional[float], onnx.ModelProto],
-    chosen: Plan,
-    crops: Crops,
-    name: str,
-    label: str,
-    quiet: bool,
-) -> Tuple[Optional[float], Dict[str, Histogram]]:
-    """Give the trial the network whose channels suit INT8 best, on average over all methods.
-
-    Returns:
-        How far its channels are scaled, and its histograms.
+    Attributes:
+        reference: what errors are measured against; its model becomes the equalized network.
+        calibration: crops that ranges are measured on.
+        input: graph input of the crops.
+        options: of the command.
+        label: of the progress bars and errors.
     """
-    best = None
-    if len(ways) > 1:
-        few = list(crops.few(EQUALIZE_CROPS).batches(name))
-        best = _best_equalization(trial.few(LAYER_CROPS), ways, chosen, few, label, quiet)
-    trial.model = ways[best]
-    return best, _count(trial.model, chosen, crops, name, label, quiet)
 
+    reference: Reference
+    calibration: Crops
+    input: str
+    options: QuantizeOptions
+    label: str
 
-def _best_equalization(
-    trial: Trial,
-    ways: Dict[Optional[float], onnx.ModelProto],
-    chosen: Plan,
-    feeds: List[Feeds],
-    label: str,
-    quiet: bool,
-) -> Optional[float]:
-    means: Dict[Optional[float], float] = {}
-    with Progress(f"{label}: channels", len(ways), "ways", quiet) as bar:
-        for alpha, model in ways.items():
-            counted = histograms(model, chosen.activations, feeds)
-            errors = compare(replace(trial, model=model), chosen, counted, list(METHODS))
-            means[alpha] = sum(errors.values()) / len(errors)
-            bar.update()
-    return min(means, key=lambda alpha: means[alpha])
+    def _progress(self, what: str, total: int, unit: str) -> Progress:
+        return Progress(f"{self.label}: {what}", total, unit, self.options.quiet)
 
+    def equalizations(self) -> Equalized:
+        """The network as it is, and with its channels equalized at each strength."""
+        model = self.reference.model
+        found: Equalized = {None: model}
+        tensors = equalize.tensors_to_measure(wire(model))
+        if tensors:
+            batches = self.calibration.batches(self.input)
+            maxima = equalize.channel_maxima(model, tensors, batches)
+            found.update((a, equalize.equalized(model, maxima, a)) for a in equalize.ALPHAS)
+        return found
 
-def _choose_method(
-    trial: Trial, whole: Plan, counted: Dict[str, Histogram], wishes: Wishes, label: str
-) -> QuantizedNetwork:
-    methods = list(METHODS) if wishes.method == "auto" else [wishes.method]
-    with Progress(f"{label}: methods", len(methods), "methods", wishes.quiet) as bar:
-        errors = compare(trial, whole, counted, methods, bar.update)
-    best = min(errors, key=lambda method: errors[method])
-    largest = {tensor: histogram.largest for tensor, histogram in counted.items()}
-    ranges = read_ranges(counted, best)
-    return QuantizedNetwork(trial.model, ranges, largest, best, whole, 0, methods=errors)
+    def choose_equalization(
+        self, equalized: Equalized, placement: Placement
+    ) -> Tuple[Optional[float], Dict[str, Histogram]]:
+        """Take the equalization with the least error on average over all methods.
 
+        The network of the reference becomes the chosen one.
 
-def _choose_layers(
-    trial: Trial, graph: Graph, outcome: QuantizedNetwork, wishes: Wishes, label: str
-) -> None:
-    """Measure the layers if asked or needed, and make the worst float if allowed and needed."""
-    reached = outcome.methods[outcome.method] <= wishes.target
-    if not wishes.sensitivity and (reached or not wishes.max_float):
-        return
-    few = trial.few(LAYER_CROPS)
-    with Progress(
-        f"{label}: layer by layer", len(outcome.plan.layers), "layers", wishes.quiet
-    ) as bar:
-        outcome.layers = of_layers(few, outcome.plan, outcome.ranges, bar.update)
-    outcome.macs = _macs(graph)
-    if wishes.max_float < 0:
-        candidates = cheapest(outcome.layers, outcome.macs, FLOAT_SHARE)
-    else:
-        candidates = worst(outcome.layers, wishes.max_float)
-    outcome.plan, outcome.dropped = mixed(
-        trial, graph, wishes.floating, outcome.ranges, candidates, wishes.target
-    )
+        Returns:
+            Its alpha, and the histograms of its tensors.
+        """
+        best = None
+        if len(equalized) > 1:
+            feeds = list(self.calibration.subset(EQUALIZE_CROPS).batches(self.input))
+            best = self._best_equalization(equalized, placement, feeds)
+        self.reference.model = equalized[best]
+        return best, self._count(placement)
+
+    def _best_equalization(
+        self, equalized: Equalized, placement: Placement, feeds: List[Feeds]
+    ) -> Optional[float]:
+        few = self.reference.subset(LAYER_CROPS)
+        means: Dict[Optional[float], float] = {}
+        with self._progress("channels", len(equalized), "variants") as bar:
+            for alpha, model in equalized.items():
+                counted = histograms(model, placement.activations, feeds)
+                candidate = replace(few, model=model)
+                errors = method_errors(candidate, placement, counted, list(METHODS))
+                means[alpha] = sum(errors.values()) / len(errors)
+                bar.update()
+        return min(means, key=lambda alpha: means[alpha])
+
+    def _count(self, placement: Placement) -> Dict[str, Histogram]:
+        batches = self.calibration.batches(self.input)
+        with self._progress("ranges", len(self.calibration), "crops") as bar:
+            step: Callable[[int], None] = lambda done: bar.update(done - bar.done)  # noqa: E731
+            return histograms(self.reference.model, placement.activations, batches, step)
+
+    def choose_method(self, whole: Placement, counted: Dict[str, Histogram]) -> QuantizedNetwork:
+        """The method with the least error when all layers are INT8."""
+        asked = self.options.method
+        methods = list(METHODS) if asked == "auto" else [asked]
+        with self._progress("methods", len(methods), "methods") as bar:
+            errors = method_errors(self.reference, whole, counted, methods, bar.update)
+        best = min(errors, key=lambda method: errors[method])
+        largest = {tensor: histogram.largest for tensor, histogram in counted.items()}
+        ranges = ranges_by_method(counted, best)
+        return QuantizedNetwork(
+            self.reference.model, ranges, largest, best, whole, 0, methods=errors
+        )
+
+    def choose_layers(self, outcome: QuantizedNetwork) -> None:
+        """Keep sensitive layers in float if the target is missed and options allow it.
+
+        Layers are measured for this, or because `options.sensitivity` asks for it.
+        """
+        options = self.options
+        reached = outcome.methods[outcome.method] <= options.target
+        if not options.sensitivity and (reached or not options.max_float):
+            return
+        graph = wire(self.reference.model)
+        few = self.reference.subset(LAYER_CROPS)
+        with self._progress("layer by layer", len(outcome.placement.layers), "layers") as bar:
+            outcome.layers = layer_errors(few, outcome.placement, outcome.ranges, bar.update)
+        outcome.macs = _macs(graph)
+        if options.max_float < 0:
+            candidates = best_value(outcome.layers, outcome.macs, FLOAT_SHARE)
+        else:
+            candidates = most_sensitive(outcome.layers, options.max_float)
+        outcome.placement, outcome.dropped = mixed_placement(
+            self.reference, graph, options.floating, outcome.ranges, candidates, options.target
+        )
+
+    def tune(self, outcome: QuantizedNetwork, counted: Dict[str, Histogram]) -> None:
+        """Choose ranges, residual branches and corrections, and check the result.
+
+        Raises:
+            DataError: TensorRT would refuse the result.
+        """
+        few = self.calibration.subset(CORRECTION_CROPS)
+        batches = {self.input: [feeds[self.input] for feeds in few.batches(self.input)]}
+        methods = sorted(outcome.methods, key=lambda method: outcome.methods[method])
+        options, placement = self.options, outcome.placement
+        rest = (options.target, self.label, options.quiet)
+        best = tune(self.reference, placement, counted, methods, batches, *rest)
+        outcome.model, outcome.correction = best.model, best.correction
+        outcome.errors, outcome.error = best.errors, best.error
+        outcome.method, outcome.placement = best.variant.method, best.variant.placement
+        kept = set(outcome.placement.activations)
+        outcome.ranges = {t: amax for t, amax in best.variant.ranges.items() if t in kept}
+        wrong = problems(outcome.model)
+        if wrong:
+            raise DataError(f"{self.label}: TensorRT would refuse the result: {wrong[0]}")
 
 
 def _macs(graph: Graph) -> Dict[str, int]:
-    """Of every layer; empty where the network's sizes are open."""
+    """Layer -> multiply-accumulates; empty if a size of the network is unknown."""
     shapes = tensor_shapes(graph.model)
     nodes = {node.name: node for node in graph.nodes}
     found = {layer.name: node_macs(nodes[layer.name], shapes) for layer in layers(graph)}
     counts = {name: count for name, count in found.items() if count is not None}
     return counts if len(counts) == len(found) else {}
-
-
-def _finish(
-    trial: Trial,
-    outcome: QuantizedNetwork,
-    counted: Dict[str, Histogram],
-    batches: Dict[str, Batches],
-    wishes: Wishes,
-    label: str,
-) -> None:
-    """Ranges of the layers that stayed, residual branches, biases and weights as they help."""
-    methods = sorted(outcome.methods, key=lambda method: outcome.methods[method])
-    found = finish(
-        trial, outcome.plan, counted, methods, batches, wishes.target, label, wishes.quiet
-    )
-    outcome.model, outcome.correction = found.model, found.correction
-    outcome.errors, outcome.error = found.errors, found.error
-    outcome.method, outcome.plan = found.way.method, found.way.plan
-    kept = set(outcome.plan.activations)
-    outcome.ranges = {t: amax for t, amax in found.way.ranges.items() if t in kept}
-    wrong = problems(outcome.model)
-    if wrong:
-        raise DataError(f"{label}: TensorRT would refuse the result: {wrong[0]}")

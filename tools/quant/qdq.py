@@ -1,6 +1,7 @@
-"""Write ranges into a graph as QuantizeLinear/DequantizeLinear pairs that TensorRT 8.5 to 11 takes.
+"""Write ranges into a graph as QuantizeLinear/DequantizeLinear pairs for TensorRT 8.5 to 11.
 
-Symmetric int8, every zero point 0, weights in float32 with a pair per channel, bias in float32.
+INT8 is symmetric: all zero points are 0. Weights stay float32, with a scale per output channel;
+biases stay float32.
 """
 
 from __future__ import annotations
@@ -11,41 +12,40 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tools.quant.graph import FIRST_OPSET, LAST_OPSET, LAYERS, Graph, Layer, Plan, wire
+from tools.quant.graph import FIRST_OPSET, LAST_OPSET, LAYERS, Graph, Layer, Placement, wire
 from tools.quant.ranges import of_weights
 
 STEPS = 127
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh")
 
 
-def quantize(model: onnx.ModelProto, plan: Plan, ranges: Mapping[str, float]) -> onnx.ModelProto:
-    """The same network with INT8 inputs and weights.
+def quantize(
+    model: onnx.ModelProto, placement: Placement, ranges: Mapping[str, float]
+) -> onnx.ModelProto:
+    """A copy of the network with Q/DQ pairs; its inputs and outputs stay the same.
 
     Args:
         model: float network; not changed.
-        plan: which layers and residual branches.
-        ranges: amax of each activation of the plan.
-
-    Returns:
-        A model of the same inputs and outputs.
+        placement: which layers and residual branches are INT8.
+        ranges: amax of each activation of the placement.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     writer = _Writer(wire(copy))
-    for layer in plan.layers:
+    for layer in placement.layers:
         writer.layer(layer, float(ranges[layer.activation]))
-    for node, tensor in plan.residuals:
+    for node, tensor in placement.residuals:
         writer.branch(node, tensor, float(ranges[tensor]))
     return writer.done()
 
 
 class _Writer:
-    """Collects the new nodes and puts each just before its first user."""
+    """Collects the new nodes and puts each right before its first consumer."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._by_name = {n.name: n for n in graph.nodes}
-        self._pairs: Dict[str, str] = {}  # tensor -> its dequantized twin
+        self._pairs: Dict[str, str] = {}  # tensor -> its dequantized tensor
         self._new: List[onnx.NodeProto] = []
         self._constants: Dict[str, onnx.TensorProto] = {}
 
@@ -97,18 +97,18 @@ class _Writer:
         ordered = _in_order(list(graph.node), self._new)
         del graph.node[:]
         graph.node.extend(ordered)
-        # What shape inference wrote for the float graph stays true: no tensor changed its shape.
+        # The inferred shapes of the float graph stay: no tensor changed its shape.
         return self._graph.model
 
 
 def _in_order(old: List[onnx.NodeProto], new: List[onnx.NodeProto]) -> List[onnx.NodeProto]:
-    """Every new node right before the first node that uses what it makes."""
-    makers = {name: node for node in new for name in node.output}
+    """All nodes, each new one right before the first node that reads its output."""
+    producers = {name: node for node in new for name in node.output}
     placed: Set[str] = set()
     ordered: List[onnx.NodeProto] = []
 
     def place(tensor: str) -> None:
-        node = makers.get(tensor)
+        node = producers.get(tensor)
         if node is not None and node.name not in placed:
             placed.add(node.name)
             for source in node.input:
@@ -164,12 +164,12 @@ def _pair_problems(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProt
 
 def _place_problems(node: onnx.NodeProto, graph: Graph) -> List[str]:
     """Where a dequantized tensor must not go."""
-    quantizer = graph.makers.get(node.input[0])
-    source = graph.makers.get(quantizer.input[0]) if quantizer is not None else None
+    quantizer = graph.producers.get(node.input[0])
+    source = graph.producers.get(quantizer.input[0]) if quantizer is not None else None
     found = []
-    for user in graph.users.get(node.output[0], []):
-        if user.op_type in LAYERS and node.output[0] in list(user.input)[2:]:
-            found.append(f"{user.name}: its bias is not float32")
-        if source is not None and source.op_type in LAYERS and user.op_type in ACTIVATIONS:
-            found.append(f"{source.name}: is quantized before its activation {user.name}")
+    for consumer in graph.consumers.get(node.output[0], []):
+        if consumer.op_type in LAYERS and node.output[0] in list(consumer.input)[2:]:
+            found.append(f"{consumer.name}: its bias is not float32")
+        if source is not None and source.op_type in LAYERS and consumer.op_type in ACTIVATIONS:
+            found.append(f"{source.name}: is quantized before its activation {consumer.name}")
     return found

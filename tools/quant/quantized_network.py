@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 
 import onnx
 
-from tools.quant.graph import Plan
+from tools.quant.graph import Placement
 
 
 @dataclass
@@ -19,7 +19,7 @@ class QuantizedNetwork:
         ranges: amax of each quantized tensor.
         largest: largest |x| seen of each of these tensors.
         method: the method that read the ranges off the histograms.
-        plan: which layers and residual branches are INT8.
+        placement: which layers and residual branches are INT8.
         crops: number of crops that the ranges were measured on.
         dropped: layers that were made float for accuracy.
         methods: output error of each method with all layers in INT8, before channels were
@@ -38,7 +38,7 @@ class QuantizedNetwork:
     ranges: Dict[str, float]
     largest: Dict[str, float]
     method: str
-    plan: Plan
+    placement: Placement
     crops: int
     dropped: List[str] = field(default_factory=list)
     methods: Dict[str, float] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""How large each tensor gets: streaming histograms of |x| and four ways to read a range off them.
+"""Streaming histograms of |x| of a tensor, and four methods to read its range off them.
 
-A range `amax` means that INT8 steps are amax / 127 wide (symmetric, zero point 0).
+A range `amax` gives INT8 steps of amax / 127 (symmetric, zero point 0).
 """
 
 from __future__ import annotations
@@ -10,13 +10,20 @@ from typing import Callable, Dict
 import numpy as np
 
 BINS = 4096
-LEVELS = 128  # magnitudes of a symmetric 8-bit number, with 0
+LEVELS = 128  # magnitudes of a symmetric 8-bit number: 0 to 127
 
 
 class Histogram:
-    """Counts of |x| in BINS equal bins from 0 to `top`; memory does not grow.
+    """Counts of |x| in BINS equal bins from 0 to `top`; memory is constant.
 
-    A value above `top` doubles it, which joins bins in pairs and loses no count.
+    A value above `top` doubles `top`: bins are joined in pairs, and no count is lost.
+
+    Attributes:
+        counts: [BINS] i64.
+        top: upper edge of the last bin.
+        largest: largest |x| counted.
+        seen: number of values counted.
+        not_finite: number of values that are NaN or infinite; they are not counted.
     """
 
     def __init__(self) -> None:
@@ -24,15 +31,15 @@ class Histogram:
         self.top = 0.0
         self.largest = 0.0
         self.seen = 0
-        self.broken = 0  # values that are not finite
+        self.not_finite = 0
 
     def add(self, values: np.ndarray) -> None:
-        """Count a tensor of any shape; values that are not finite are counted apart."""
+        """Count the values of a tensor of any shape."""
         sizes = np.abs(values, dtype=np.float32).ravel()
         largest = float(sizes.max(initial=0.0))
         if not np.isfinite(largest):
             finite = np.isfinite(sizes)
-            self.broken += int(sizes.size - finite.sum())
+            self.not_finite += int(sizes.size - finite.sum())
             sizes = sizes[finite]
             largest = float(sizes.max(initial=0.0))
         self.seen += sizes.size
@@ -42,7 +49,7 @@ class Histogram:
         while largest > self.top:
             self._double()
         if self.top > 0:
-            # Divided first: BINS over a denormal top is no float32.
+            # Divide first: BINS / top overflows float32 for a denormal top.
             places = np.minimum((sizes / np.float32(self.top) * BINS).astype(np.int32), BINS - 1)
             self.counts += np.bincount(places, minlength=BINS)
 
@@ -53,17 +60,17 @@ class Histogram:
 
     @property
     def centres(self) -> np.ndarray:
-        """[BINS] the middle of each bin."""
+        """Middle of each bin, [BINS]."""
         return (np.arange(BINS) + 0.5) * (self.top / BINS)
 
 
 def minmax(histogram: Histogram) -> float:
-    """The largest value seen: nothing is clipped."""
+    """The largest value: nothing is clipped."""
     return histogram.largest
 
 
 def percentile(histogram: Histogram, share: float = 0.9999) -> float:
-    """The value below which `share` of all lie; the edge of its bin."""
+    """Upper edge of the bin in which `share` of all values is reached, or the largest value."""
     total = np.cumsum(histogram.counts)
     if total[-1] == 0:
         return 0.0
@@ -72,7 +79,7 @@ def percentile(histogram: Histogram, share: float = 0.9999) -> float:
 
 
 def mse(histogram: Histogram) -> float:
-    """The range with the least expected squared error, rounding and clipping together."""
+    """The range with the least squared error of rounding and clipping together."""
     values, weights = histogram.centres, histogram.counts.astype(np.float64)
     if not weights.any():
         return 0.0
@@ -87,14 +94,14 @@ def mse(histogram: Histogram) -> float:
 
 
 def entropy(histogram: Histogram) -> float:
-    """The range that loses least information (Migacz, 8-bit inference with TensorRT, GTC 2017).
+    """The range that loses least information.
 
-    For each candidate the clipped histogram P is compared with Q, the same after rounding to 128
-    levels, by the Kullback-Leibler divergence; the smallest wins. With 4096 bins there are 32 bins
-    to a level at full range, so that the choice is a real one.
+    For each candidate range, P is the clipped histogram and Q is P after rounding to 128 levels.
+    The range with the least Kullback-Leibler divergence KL(P || Q) is taken. At full range a level
+    has 32 of the 4096 bins. Source: Migacz, "8-bit inference with TensorRT", GTC 2017.
     """
     counts = histogram.counts.astype(np.float64)
-    counts[0] = 0  # exact zeros round to themselves whatever the range
+    counts[0] = 0  # zeros have no rounding error in any range, and would outweigh all else
     used = int(np.ceil(histogram.largest / histogram.top * BINS)) if histogram.top else 0
     if used <= LEVELS or not counts.any():
         return histogram.largest
@@ -107,7 +114,7 @@ def entropy(histogram: Histogram) -> float:
 
 
 def _divergence(kept: np.ndarray, clipped: float) -> float:
-    """KL(P || Q); P has what was clipped in its last bin, Q has not."""
+    """KL(P || Q); the clipped counts are in the last bin of P but not in Q."""
     level = np.arange(kept.size) * LEVELS // kept.size
     filled = kept > 0
     totals = np.bincount(level, kept, LEVELS)
@@ -130,7 +137,7 @@ METHODS: Dict[str, Callable[[Histogram], float]] = {
 
 
 def of_weights(weight: np.ndarray, axis: int) -> np.ndarray:
-    """[channels] float32 range of each output channel; never 0, as a step must not be."""
+    """Range of each output channel, [channels] float32; never 0, because a step must not be 0."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     largest = np.abs(weight).max(axis=others)
     return np.maximum(largest, 1e-8).astype(np.float32)

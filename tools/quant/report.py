@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from tools.quant.quantized_network import QuantizedNetwork
 
-WORST = 25  # layers in the picture
+SHOWN = 25  # layers in the picture, worst first
 
 
 def table(outcomes: Mapping[str, QuantizedNetwork]) -> str:
-    """A line per network and its methods' errors."""
+    """One line a network, then the errors of the methods."""
     head = ["network", "int8", "float", "for accuracy", "residuals", "method", "bias", "error"]
     rows = [head] + [_row(name, outcome) for name, outcome in outcomes.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -29,21 +29,21 @@ def table(outcomes: Mapping[str, QuantizedNetwork]) -> str:
 
 
 def _row(name: str, outcome: QuantizedNetwork) -> List[str]:
-    counts = [len(outcome.plan.layers), len(outcome.plan.floating), len(outcome.dropped)]
-    counts.append(len(outcome.plan.residuals))
+    counts = [len(outcome.placement.layers), len(outcome.placement.floating), len(outcome.dropped)]
+    counts.append(len(outcome.placement.residuals))
     return [name, *map(str, counts), outcome.method, outcome.correction, f"{outcome.error:.4f}"]
 
 
 def picture(outcome: QuantizedNetwork, title: str) -> bytes:
-    """One page as PNG: ranges per tensor, error per method, per layer and per output."""
-    # Figure alone, without pyplot, draws into memory: no screen is needed.
+    """One page as PNG: ranges of tensors, and errors of methods, layers and outputs."""
+    # Figure without pyplot draws into memory and needs no screen.
     figure = Figure(figsize=(11.7, 8.3), layout="constrained")
     figure.suptitle(f"{title}: {outcome.method} ranges, output error {outcome.error:.4f}")
     axes = figure.subplots(2, 2)
     _draw_ranges(axes[0, 0], outcome)
     _draw_bars(axes[0, 1], outcome.methods, "relative output error, all layers int8")
-    worst = dict(list(outcome.layers.items())[:WORST])
-    _draw_bars(axes[1, 0], worst, "relative output error, one layer int8", outcome.dropped)
+    shown = dict(list(outcome.layers.items())[:SHOWN])
+    _draw_bars(axes[1, 0], shown, "relative output error, one layer int8", outcome.dropped)
     _draw_bars(axes[1, 1], outcome.errors, "relative error of each output, as written")
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)

@@ -1,4 +1,4 @@
-"""Which layers lose most in INT8, and a plan without the worst of them."""
+"""Which layers are sensitive to INT8, and a placement that keeps the worst of them in float."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from dataclasses import replace
 from glob import escape
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
-from tools.quant.graph import Graph, Plan, plan
+from tools.quant.graph import Graph, Placement, place_int8
 from tools.quant.qdq import quantize
-from tools.quant.trial import Trial
+from tools.quant.reference import Reference
 
-SHARE = 0.005  # of the squared error: a layer that brings less is not worth a float layer
+SHARE = 0.005  # of the squared error of all layers; a layer with less is not worth keeping float
 
 
-def of_layers(
-    trial: Trial,
-    whole: Plan,
+def layer_errors(
+    reference: Reference,
+    whole: Placement,
     ranges: Mapping[str, float],
     progress: Callable[[], None] = lambda: None,
 ) -> Dict[str, float]:
-    """Output error with one layer quantized at a time, worst first."""
+    """Layer -> output error with only this layer in INT8, worst layer first."""
     found = {}
     for layer in whole.layers:
         alone = replace(whole, layers=(layer,), residuals=())
-        found[layer.name] = trial.error(quantize(trial.model, alone, ranges))
+        found[layer.name] = reference.error(quantize(reference.model, alone, ranges))
         progress()
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def worst(errors: Mapping[str, float], most: int) -> List[str]:
-    """Layers that bring a good part of the error, worst first, at most so many.
+def most_sensitive(errors: Mapping[str, float], most: int) -> List[str]:
+    """Layers with a noticeable share of the error, worst first, `most` at most.
 
-    Errors of layers are taken as independent, so that their squares add up.
+    The errors of layers are taken as independent, so their squares add up.
     """
     total = sum(error**2 for error in errors.values())
     found = [name for name, error in errors.items() if error**2 >= SHARE * total > 0]
     return found[:most]
 
 
-def cheapest(errors: Mapping[str, float], macs: Mapping[str, int], share: float) -> List[str]:
-    """Layers whose floating point takes back most for what it costs, the best bargain first.
+def best_value(errors: Mapping[str, float], macs: Mapping[str, int], share: float) -> List[str]:
+    """Layers that save most squared error for each MAC in float, best first.
 
-    A regression head of many small layers costs next to nothing and adds up its errors right
-    before the output: by error alone none of them is ever among the worst.
+    Error alone is a poor guide: a regression head of many small layers costs next to nothing, and
+    its errors add up right before the output, but none of its layers is among the worst.
 
     Args:
-        errors: of each layer alone.
-        macs: multiply-accumulates of every layer, also of those that are float anyway; where one
-            is unknown, all count the same.
-        share: of all MACs that may be in floating point.
+        errors: layer -> output error with only this layer in INT8.
+        macs: layer -> multiply-accumulates, also of layers that are float anyway. If a layer has
+            none, all layers count the same.
+        share: of all MACs that may be float.
     """
     known = all(name in macs for name in errors)
     costs = macs if known else dict.fromkeys(errors, 1)
@@ -61,36 +61,38 @@ def cheapest(errors: Mapping[str, float], macs: Mapping[str, int], share: float)
     return found
 
 
-def mixed(
-    trial: Trial,
+def mixed_placement(
+    reference: Reference,
     graph: Graph,
     floating: Sequence[str],
     ranges: Mapping[str, float],
     candidates: Sequence[str],
     target: float,
-) -> Tuple[Plan, List[str]]:
-    """The plan with as few float layers as reach the target, or with all candidates.
+) -> Tuple[Placement, List[str]]:
+    """The placement with the fewest float layers that reach the target.
+
+    If the target cannot be reached, all candidates are float.
 
     Args:
-        trial: where the error is measured.
+        reference: what errors are measured against.
         graph: the network.
-        floating: patterns that are float anyway.
+        floating: name patterns of layers that are float anyway.
         ranges: amax of each tensor.
-        candidates: layers that may become float, in that order.
+        candidates: layers that may become float, in this order.
         target: output error that is good enough.
 
     Returns:
-        The plan and the layers it left out for their error.
+        The placement, and the candidates that are float in it.
     """
 
-    def without(count: int) -> Plan:
-        return plan(graph, [*floating, *map(escape, candidates[:count])])
+    def without(count: int) -> Placement:
+        return place_int8(graph, [*floating, *map(escape, candidates[:count])])
 
     def reaches(count: int) -> bool:
-        return trial.error(quantize(trial.model, without(count), ranges)) <= target
+        return reference.error(quantize(reference.model, without(count), ranges)) <= target
 
-    # Each measurement runs the network on all crops of the trial: halve, do not count up.
-    low, high = -1, len(candidates)  # `low` do not reach the target; `high` do, or are all
+    # Each measurement runs the network on all crops of the reference, so bisect.
+    low, high = -1, len(candidates)  # `low` misses the target; `high` reaches it, or is all
     if high and not reaches(high):
         low = high - 1
     while high - low > 1:

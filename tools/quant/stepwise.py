@@ -1,7 +1,7 @@
-"""Walk through a network piece by piece, keeping only the tensors that are still needed.
+"""Run a network node by node and keep only the tensors that are still needed.
 
-Two walks side by side, one float and one quantized, show what a layer gets and what it should give.
-Every node runs once, so the whole walk costs one pass over the samples.
+Two such runs side by side, one float and one quantized, show what a layer gets and what it should
+give. Every node runs once, so the whole run costs one pass over the samples.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from tools.quant.collect import session_options
 Batches = List[np.ndarray]
 
 
-class Walk:
-    """One network on its way, its samples held at the same point.
+class StepwiseNetwork:
+    """A network that has run up to some node, with all its samples.
 
-    Constants may be changed ahead of the walk: pieces are cut from the model when they run.
+    Constants of nodes that did not run yet may be changed: the nodes to run next are cut out of the
+    model only when they run.
 
     Args:
-        model: the network; its initializers are read anew for every piece.
-        inputs: batches of each graph input.
-        threads: of the runtime; 0 = all cores.
+        model: the network.
+        inputs: graph input -> its batches.
+        threads: threads of ONNX Runtime; 0 = all cores.
+
+    Attributes:
+        constants: initializers by name.
+        tensors: batches of each tensor that a later node or an output needs.
     """
 
     def __init__(
@@ -37,20 +42,20 @@ class Walk:
         self._threads = threads
         self._at = 0
         self.constants = {t.name: t for t in model.graph.initializer}
-        self.live: Dict[str, Batches] = dict(inputs)
+        self.tensors: Dict[str, Batches] = dict(inputs)
 
     @property
-    def node(self) -> onnx.NodeProto:
-        """The next to run."""
+    def next_node(self) -> onnx.NodeProto:
+        """The node that runs next."""
         return self._nodes[self._at]
 
-    def advance(self, name: str) -> None:
-        """Run all nodes before the node of this name; its inputs are then in `live`."""
+    def run_to(self, name: str) -> None:
+        """Run all nodes before the node `name`; its inputs are then in `tensors`."""
         end = next(i for i, node in enumerate(self._nodes) if node.name == name)
         self._run(end)
 
-    def step(self) -> List[str]:
-        """Run the next node; the names of what it made."""
+    def run_next(self) -> List[str]:
+        """Run the next node and return the names of its outputs."""
         made = list(self._nodes[self._at].output)
         self._run(self._at + 1)
         return made
@@ -62,16 +67,16 @@ class Walk:
             return
         needed = self._needed_from(end)
         outputs = [o for node in nodes for o in node.output if o in needed]
-        inputs = [n for n in _inputs(nodes) if n in self.live]
+        inputs = [n for n in _inputs(nodes) if n in self.tensors]
         if outputs:
             runner = self._runner(nodes, inputs, outputs)
-            batches = len(next(iter(self.live.values())))
+            batches = len(next(iter(self.tensors.values())))
             found = [
-                runner.run(outputs, {n: self.live[n][i] for n in inputs}) for i in range(batches)
+                runner.run(outputs, {n: self.tensors[n][i] for n in inputs}) for i in range(batches)
             ]
             for place, name in enumerate(outputs):
-                self.live[name] = [batch[place] for batch in found]
-        self.live = {n: v for n, v in self.live.items() if n in needed}
+                self.tensors[name] = [batch[place] for batch in found]
+        self.tensors = {n: v for n, v in self.tensors.items() if n in needed}
 
     def _needed_from(self, start: int) -> Set[str]:
         later = {name for node in self._nodes[start:] for name in node.input}
@@ -85,7 +90,7 @@ class Walk:
             helper.make_graph(
                 list(nodes),
                 "piece",
-                [_float_value(name, self.live[name][0]) for name in inputs],
+                [_float_value(name, self.tensors[name][0]) for name in inputs],
                 [helper.make_empty_tensor_value_info(name) for name in outputs],
                 [tensor for name, tensor in self.constants.items() if name in used],
             ),
@@ -93,7 +98,7 @@ class Walk:
             ir_version=self._model.ir_version,
         )
         options = session_options(self._threads)
-        # The runtime's own rewriting would quantize float weights that meet a quantized input.
+        # ONNX Runtime's graph rewriting would quantize float weights beside a quantized input.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(
             piece.SerializeToString(), options, providers=["CPUExecutionProvider"]
