@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.keys.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
+from edge.runtime._onnx_file import check_stands_alone
 from tools import places
 
 HELP = "list the files of a models folder with their hashes and sign the list"
@@ -89,8 +90,15 @@ def signable(root: Path) -> List[Path]:
 
 
 def digest(path: Path) -> str:
-    """sha256 in hex."""
-    return hashlib.sha256(read_once(path, MAX_FILE_BYTES)).hexdigest()
+    """sha256 in hex.
+
+    Raises:
+        DataError: a network that would load other files, which no signature covers.
+    """
+    data = read_once(path, MAX_FILE_BYTES)
+    if path.suffix == ".onnx":
+        check_stands_alone(data, path)
+    return hashlib.sha256(data).hexdigest()
 
 
 def verify(root: Path, key: Ed25519PrivateKey) -> Dict[str, str]:

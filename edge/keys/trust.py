@@ -115,7 +115,7 @@ def read_once(path: Path, most_bytes: int) -> bytes:
             raise DataError(f"{path}: is not a plain file")
         if state.st_size > most_bytes:
             raise DataError(f"{path}: has {state.st_size} bytes, more than {most_bytes} allowed")
-        return file.read(most_bytes + 1)[:most_bytes]
+        return file.read(state.st_size)  # never more: Python allocates what is asked for
 
 
 def parse_manifest(manifest: bytes, path: Path) -> Dict[str, str]:

@@ -14,13 +14,11 @@ import onnxruntime
 from edge.errors import DataError, InternalError
 from edge.runtime._contract import Fill, Read, Runner, RunnerOptions, TensorSpec, read_plain
 from edge.runtime._crew import Crew, finish
+from edge.runtime._onnx_file import check_stands_alone
 from edge.runtime._ort_tensors import BATCH, OPEN, input_spec, output_spec
 
 _BOUNDED_SPIN = (1, 26)  # the first version whose library has spin_duration_us (merged 2026-03-31)
 _SPIN_US = 20
-# How a protobuf writes the key `location` of external tensor data. Checked before the runtime sees
-# the file: it would follow such a path into the working directory.
-_EXTERNAL = b"\n\x08location\x12"
 
 
 def _ort_errors() -> Tuple[Type[Exception], ...]:
@@ -252,7 +250,8 @@ def open_runner(
 
     The bytes are read once and the runtime gets no path, so a graph cannot reach other files.
     """
-    data = _checked(read(path), path)
+    data = read(path)
+    check_stands_alone(data, path)
     threads = 1 if options.crew else options.threads
     session = _session(data, path, threads)
     try:
@@ -264,14 +263,6 @@ def open_runner(
         return OrtRunner(session, shapes, options.max_batch, str(path), digest, options.crew)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is damaged: a name in it is no text") from error
-
-
-def _checked(data: bytes, path: Path) -> bytes:
-    if not data:
-        raise DataError(f"{path}: is empty; fetch or export it again")
-    if _EXTERNAL in data:
-        raise DataError(f"{path}: keeps weights in another file; save it as one file")
-    return data
 
 
 def _session(data: bytes, path: Path, threads: int) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import List
 
@@ -29,7 +31,9 @@ def sign(place: Path, *more: str) -> int:
     return main(["sign", "--models", f"{place}/models", "--key", f"{place}/operator.key", *more])
 
 
-def run_daemon(place: Path, key: str = "operator.pub") -> subprocess.CompletedProcess[str]:
+def run_daemon(
+    place: Path, key: str = "operator.pub", memory_bytes: int = 0
+) -> subprocess.CompletedProcess[str]:
     (place / "edge.toml").write_text(
         f'[models]\ndir = "{place}/models"\n[trust]\nkey_file = "{place}/{key}"\n'
         '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
@@ -40,7 +44,29 @@ def run_daemon(place: Path, key: str = "operator.pub") -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         timeout=GIVE_UP_S,
+        preexec_fn=partial(limit_memory, memory_bytes) if memory_bytes else None,
     )
+
+
+def limit_memory(most_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+
+
+def test_a_box_of_4_gib_loads_signed_networks(place: Path) -> None:
+    assert sign(place) == 0
+    done = run_daemon(place, memory_bytes=4 << 30)
+    assert done.returncode == 66, done.stderr
+    assert "nothing.mp4" in done.stderr, "the networks were loaded, then the source was missing"
+
+
+@pytest.mark.parametrize("name", ["extra.onnx", "second.onnx"])
+def test_a_network_with_weights_elsewhere_is_not_signed(
+    place: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(MODELS.parent / "conv_external.onnx", place / "models" / "twobox" / name)
+    assert sign(place) == 65
+    assert f"{name}: keeps weights in another file" in capsys.readouterr().err
+    assert not (place / "models/manifest.json").exists()
 
 
 def test_secret_key_is_for_its_owner_only_and_never_overwritten(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from edge.errors import DataError, TempError, UnavailableError
+from edge.runtime._onnx_file import check_stands_alone
 from tools.engines import callbacks
 from tools.engines.callbacks import Say
 from tools.engines.names import cache_number, has, parse
@@ -77,6 +78,7 @@ class _Build:
         self.kept: List[Any] = []
 
     def run(self, onnx: bytes, nodes: List[str]) -> Built:
+        check_stands_alone(onnx, self.plan.onnx)
         builder = self._builder()
         network = builder.create_network(
             _bits(self.trt.NetworkDefinitionCreationFlag, self.plan.creation_flags)

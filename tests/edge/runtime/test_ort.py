@@ -113,8 +113,8 @@ def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
     whole = (GOLDEN / "conv_dynamic.onnx").read_bytes()
     cases = {
         "empty.onnx": (b"", "is empty"),
-        "cut.onnx": (whole[: len(whole) // 2], "is not a network"),
-        "text.onnx": (b"hello, world\n" * 50, "is not a network"),
+        "cut.onnx": (whole[: len(whole) // 2], "is not an ONNX file .it is cut off"),
+        "text.onnx": (b"hello, world\n" * 50, "is not an ONNX file"),
         "side.onnx": ((GOLDEN / "conv_external.onnx").read_bytes(), "weights in another file"),
     }
     for name, (data, message) in cases.items():
