@@ -25,7 +25,9 @@ def test_percentiles_are_those_of_the_window() -> None:
     for i in range(3 * WINDOW):
         window.add_ns(i * 1_000_000)
     last = np.arange(2 * WINDOW, 3 * WINDOW)
-    assert window.percentiles()["p50"] == pytest.approx(np.percentile(last, 50))
+    assert window.percentiles() == {
+        f"p{p}": pytest.approx(np.percentile(last, p)) for p in (50, 95, 99)
+    }
 
 
 def test_timed_counts_failures_too_and_gives_results() -> None:
@@ -34,6 +36,17 @@ def test_timed_counts_failures_too_and_gives_results() -> None:
     with pytest.raises(ZeroDivisionError):
         health.timed("add", lambda: 1 / 0)()
     assert health.stages["add"].count == 2
+
+
+def test_a_camera_that_is_gone_is_not_reported() -> None:
+    health = Health()
+    for camera in ("door", "hall"):
+        health.published(camera, 2, 0)
+    health.forget("door")
+    report = health.report()
+    assert report["people"] == {"hall": 2}
+    assert report["frames"] == {"hall": 1}
+    assert list(report["fps"]) == ["hall"]
 
 
 @pytest.mark.parametrize("page_bytes", [4 << 10, 16 << 10, 64 << 10])

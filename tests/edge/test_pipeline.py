@@ -106,6 +106,14 @@ def test_every_frame_is_published_in_order_and_given_back() -> None:
     assert cameras.most_held <= 3 * len(NAMES), "at most three steps are in the loop at once"
 
 
+def test_frames_are_watched_before_they_go_back() -> None:
+    cameras = Cameras(5)
+    held: List[int] = []
+    pipeline(cameras, watch=lambda frames, poses: held.append(cameras.held)).run(lambda: False)
+    assert len(held) == 6, "five steps, and how the cameras ended"
+    assert min(held[:5]) >= len(NAMES)
+
+
 def test_no_frames_still_tells_the_states() -> None:
     loop = pipeline(Cameras(0, pauses=2))
     loop.run(lambda: False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import io
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -72,6 +74,29 @@ def test_a_bundle_becomes_a_signed_models_folder(tmp_path: Path) -> None:
     from edge.loop.assemble import Models
 
     Models(table).close()
+
+
+def test_a_state_that_does_not_fit_its_checksum_is_not_believed(tmp_path: Path) -> None:
+    here = slots(tmp_path)
+    here.switch("a", 3)
+    path = tmp_path / "bundles" / "state.json"
+    path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
+    assert json.loads(path.read_text())["version"] == 4
+    assert here.state() == State(reason="state.json was damaged")
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_one_process_at_a_time_changes_the_slots(tmp_path: Path) -> None:
+    here = slots(tmp_path)
+    here.begin(3)
+    waits = threading.Thread(target=here.begin, args=(3,), daemon=True)
+    with (tmp_path / "bundles" / "lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        waits.start()
+        waits.join(0.5)
+        assert waits.is_alive(), "even who only looks keeps the others out"
+    waits.join(GIVE_UP_S)
+    assert not waits.is_alive()
 
 
 def public(folder: Path, key: Any = KEY) -> Path:

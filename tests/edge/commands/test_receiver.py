@@ -407,6 +407,15 @@ def test_snapshot_hides_heads_and_nothing_else(running: Any, tmp_path: Path) -> 
         do["snapshot"]({"camera": "roof"})
 
 
+def test_weak_keypoints_hide_a_head_too() -> None:
+    """A bent person's head is not at the top of the box, and the network is hardly sure of it."""
+    keypoints = PEOPLE.keypoints.copy()
+    keypoints[0, :5] = (100, 200)
+    weak = dataclasses.replace(PEOPLE, keypoints=keypoints, scores=PEOPLE.scores * 0.1)
+    boxes = snapshot.head_boxes(weak, 0, 160, 240)
+    assert any(x1 < 100 < x2 and y1 < 200 < y2 for x1, y1, x2, y2 in boxes)
+
+
 def test_snapshot_reads_every_layout(tmp_path: Path) -> None:
     for layout, shape in [
         ("nv12", (360, 160)),
@@ -466,6 +475,19 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
     assert "record_max_mb is reached" in keeper.ended
     assert keeper.kept
     assert folder_bytes(folder.parent) <= used + 20_000, "what lay there counts"
+
+
+def test_poses_count_towards_the_limit_of_crops(tmp_path: Path) -> None:
+    frame = Frame(np.zeros((240, 160, 3), np.uint8), 0, 0, "door")
+    kept = []
+    for name, max_bytes in (("a", 10**7), ("b", 0), ("c", -1)):
+        folder = tmp_path / name / "recording"
+        whole = folder_bytes(tmp_path / "a") + max_bytes
+        keeper = Keeper(folder, 10**12, 1, whole)
+        keeper.see(frame, PEOPLE)
+        keeper.close()
+        kept.append(keeper.kept)
+    assert kept == [1, 1, 0], "the same again fits, a byte less does not"
 
 
 def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:

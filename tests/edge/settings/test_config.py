@@ -29,6 +29,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("[detect]\nevery = 0", "detect.every: 0 is below the smallest"),
         ("[detect]\nevery = 1.5", "detect.every: expected a whole number, got 1.5"),
         ("[detect]\nevery = true", "detect.every: expected a whole number, got True"),
+        ("[detect]\nmin_score = true", "detect.min_score: expected a number, got True"),
         ("[detect]\nmin_score = nan", "detect.min_score: nan is not a usable number"),
         ("[detect]\nstill_s = 61", "detect.still_s: 61.0 is above the largest"),
         ('[runtime]\nprecision = "int9"', "did you mean 'int8'? use fp32, fp16, int8"),
