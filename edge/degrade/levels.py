@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List, Sequence
 
-from edge.settings.config import Degrade as Settings
+from edge.settings.sections import Degrade as Settings
 
 S = 10**9
 COMFORT = 0.8  # share of the time between two frames that a step may take on the way back

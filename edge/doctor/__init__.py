@@ -1,7 +1,7 @@
-"""`edge doctor`: what this machine and this configuration have and lack, and what to do about it.
+"""`edge doctor`: check this machine and a configuration; name every problem and its fix.
 
-It changes nothing. With a configuration it also tries what is configured: it opens cameras for a
-moment and says hello to brokers, under another name than the service's.
+It changes nothing. It opens the configured cameras for a moment and connects once to the configured
+brokers, with another client identifier than the service's.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ CONFIGURED: List[Callable[[Config], List[Finding]]] = [
 
 
 def doctor(path: Optional[Path], as_json: bool) -> int:
-    """Look, print, and tell by the exit code whether the program could run.
+    """Print all findings.
 
     Args:
-        path: a configuration whose models, cameras and brokers are tried; None = the defaults.
+        path: the configuration whose models, cameras and brokers are checked; None = the defaults.
         as_json: print one JSON object instead of lines.
 
     Returns:
-        0, or 69 when something needed is missing.
+        The exit code: 0, or 69 if a finding says that the program cannot do its job.
     """
     findings = examine(path)
     if as_json:
@@ -65,12 +65,12 @@ def _line(finding: Finding) -> str:
 
 
 def examine(path: Optional[Path]) -> List[Finding]:
-    """Every finding, in the order a person would look."""
-    found = [f for look in MACHINE for f in look()]
+    """All findings: first of the machine, then of what is configured."""
+    found = [f for check in MACHINE for f in check()]
     try:
         settings = config.load(path) if path else config.complete(Config())
     except EdgeError as error:
         fix = f"correct it: `edge check {path}`"
         return [*found, Finding("configuration", FAIL, str(error), fix)]
     found.append(Finding("configuration", OK, str(path or "defaults")))
-    return found + [f for look in CONFIGURED for f in look(settings)]
+    return found + [f for check in CONFIGURED for f in check(settings)]

@@ -23,12 +23,12 @@ WARN_DAYS = 30
 REFUSALS = {  # CONNACK reason codes, MQTT 5 section 3.2.2.2
     0x84: 'speaks another version, or is no MQTT broker: mqtt.protocol = "{other}"',
     0x86: "wrong user or password: check the user and mqtt.password_file",
-    0x87: "does not let this box in: check its access list and the certificate's name",
+    0x87: "does not let this box in: check its access list and the name in the certificate",
 }
 
 
 def brokers(settings: Config) -> List[Finding]:
-    """Each mqtt sink."""
+    """Findings for each MQTT sink, and for its certificates."""
     uris = [u for u in settings.publish.sinks if u.startswith(("mqtt:", "mqtts:"))]
     return [f for uri in uris for f in _broker(uri, settings)]
 
@@ -53,7 +53,7 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
     except OSError as error:
         if broker.tls is not None and isinstance(error, (ssl.SSLError, ConnectionResetError)):
             return [*found, _tls_failed(what, _tls.explain(error, broker.host, broker.settings))]
-        fix = "is it on and in reach? is the port right? does a firewall block it?"
+        fix = "is it on and reachable? is the port right? does a firewall block it?"
         return [*found, Finding(what, FAIL, error.strerror or str(error), fix)]
     took_ms = (time.monotonic() - began) * 1e3
     if answer.valid_until:
@@ -63,7 +63,7 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
 
 
 def _tls_failed(what: str, reason: str) -> Finding:
-    """The service's own words for it, as finding and fix."""
+    """The text that the service would log, as finding and fix."""
     found, _, fix = reason.partition(": ")
     return Finding(what, FAIL, found, fix)
 
@@ -75,19 +75,19 @@ def _judge(broker: Broker, code: Optional[int], words: str, took_ms: float) -> F
     if code is None and broker.tls is not None:
         return _tls_failed(what, _tls.hung_up(broker.settings))
     if code is None:
-        fix = "is it an MQTT broker? does it want a certificate (mqtt.cert_file)?"
-        return Finding(what, FAIL, "hung up instead of answering", fix)
+        fix = "is it an MQTT broker? does it require a certificate (mqtt.cert_file)?"
+        return Finding(what, FAIL, "closed the connection without an answer", fix)
     other = "3.1.1" if broker.settings.protocol == "5" else "5"
     fix = REFUSALS.get(code, "the broker's log tells more").format(other=other)
     return Finding(what, FAIL, f"refuses this box: {words} (code {code:#04x})", fix)
 
 
 def own_certificate(broker: Broker, device: str) -> List[Finding]:
-    """Whether it is this box's, and for how long yet."""
+    """Whether mqtt.cert_file has the device's name, and how long it is valid."""
     path = broker.settings.cert_file
     if not path or broker.tls is None:
         return []
-    from edge.keys import own_key  # its library is loaded only where there are certificates
+    from edge.keys import own_key  # loads cryptography: only where there are certificates
 
     try:
         name = own_key.common_name(Path(path))
@@ -95,17 +95,19 @@ def own_certificate(broker: Broker, device: str) -> List[Finding]:
     except EdgeError as error:
         return [Finding("own certificate", FAIL, str(error), "edge provision --certificate FILE")]
     if name != device:
-        fix = "the broker takes its name for the device's: edge provision asks for a right one"
+        fix = "brokers check this name: edge provision makes a request with the right one"
         return [Finding("own certificate", FAIL, f"is for {name!r}, the device is {device!r}", fix)]
     now = datetime.datetime.now(datetime.timezone.utc)
     if now < begin:
-        when = f"is valid only from {begin:%Y-%m-%d %H:%M} UTC on"
-        return [Finding("own certificate", FAIL, f"{path} {when}", "is this box's clock right?")]
+        when = f"is valid only from {begin:%Y-%m-%d %H:%M} UTC"
+        return [
+            Finding("own certificate", FAIL, f"{path} {when}", "is the clock of this box right?")
+        ]
     return [_days("own certificate", (end - now).total_seconds() / 86400)]
 
 
 def _days(what: str, left: float) -> Finding:
-    fix = "have a new one signed: authority.sh sign, edge provision --certificate FILE"
+    fix = "get a new one: authority.sh sign, then edge provision --certificate FILE"
     if left <= 0:
-        return Finding(what, FAIL, "has ended", f"{fix}; is the clock right?")
-    return Finding(what, OK if left > WARN_DAYS else WARN, f"good for {left:.0f} days", fix)
+        return Finding(what, FAIL, "has expired", f"{fix}; is the clock of this box right?")
+    return Finding(what, OK if left > WARN_DAYS else WARN, f"valid for {left:.0f} more days", fix)

@@ -1,4 +1,4 @@
-"""Does every configured camera give a picture?"""
+"""Whether every configured camera gives a picture."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge.settings.config import Config
 from edge.structures import CameraState
 
 IN_USE = "another program is using it"
-BUSY = "the service itself may have it: systemctl status edge tells how its cameras are"
-ANY = "is it on, plugged in and in reach?"
+BUSY = "the service itself may use it: systemctl status edge shows the state of its cameras"
+ANY = "is it on, plugged in and reachable?"
 
 
 def cameras(settings: Config) -> List[Finding]:
-    """Open them all at once, wait for a picture of each for as long as the program would."""
+    """Open all cameras at once, and wait for a picture of each as long as the service would."""
     if not settings.cameras:
         return [Finding("cameras configured", WARN, "none", "add a [[cameras]] table")]
     opened = Cameras(settings.cameras, settings.capture)
@@ -28,21 +28,21 @@ def cameras(settings: Config) -> List[Finding]:
 
 
 def _wait(opened: Cameras, limit_s: float) -> Dict[str, Tuple[int, int]]:
-    """Sizes of the pictures that came."""
+    """The size of a picture of each camera that gave one."""
     pictures: Dict[str, Tuple[int, int]] = {}
     end = time.monotonic() + limit_s
     while time.monotonic() < end and not opened.ended:
         frames = opened.take(0.2)
         pictures.update({f.camera: f.size for f in frames})
         opened.release(frames)
-        undecided = [s for s in opened.states() if s.camera not in pictures and _hopeful(s)]
+        undecided = [s for s in opened.states() if s.camera not in pictures and _may_work(s)]
         if not undecided:
             break
     return pictures
 
 
-def _hopeful(state: CameraState) -> bool:
-    """Nothing is known against it yet; a busy device is tried again for ever by the service."""
+def _may_work(state: CameraState) -> bool:
+    """Whether the camera has reported no problem yet."""
     return state.state in ("starting", "ok") and not state.detail
 
 
@@ -50,7 +50,7 @@ def _judge(state: CameraState, size: Optional[Tuple[int, int]]) -> Finding:
     what = f"camera {state.camera}"
     if size:
         return Finding(what, OK, f"{size[0]}x{size[1]}")
-    # A camera's own error tells its fix after a semicolon.
+    # An error of a camera names its fix behind a semicolon.
     detail = (state.detail or "gives no picture").replace("; trying again", "")
     if IN_USE in detail:
         return Finding(what, WARN, detail, BUSY)

@@ -1,4 +1,4 @@
-"""What the doctor tells of one thing."""
+"""One line of the doctor's report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     what: str
     state: str  # ok | warn | fail; fail = the program cannot do its job
     found: str
-    fix: str = ""  # what to do; told unless it is ok
+    fix: str = ""  # what to do; printed unless the state is ok

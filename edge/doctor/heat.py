@@ -1,4 +1,4 @@
-"""Whether the machine is slowed down, and who can tell."""
+"""Whether the machine is throttled, and where its figures come from."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edge.telemetry.reader import Telemetry
 from edge.telemetry.sysfs import Reading
 
 FIX = (
-    "cool it: fan, dust, sun; over-current: a stronger supply, or a smaller power mode "
-    "(`nvpmodel -m`)"
+    "cool it (fan, dust, sun); for over-current use a stronger power supply or a smaller power "
+    "mode (`nvpmodel -m`)"
 )
 
 
 def heat(settings: Config, root: Path = Path("/")) -> List[Finding]:
-    """One reading of the machine, by the same code as the loop's."""
+    """Read the machine once, as the service does."""
     telemetry = Telemetry(settings.telemetry, root)
     try:
         reading = telemetry.read()
@@ -31,7 +31,7 @@ def heat(settings: Config, root: Path = Path("/")) -> List[Finding]:
 
 
 def _line(reading: Reading) -> str:
-    """For a person: the hottest place, the power, the mode, what slows it down."""
+    """The hottest sensor, the power, the power mode, and what throttles the machine."""
     parts = []
     if reading.temperatures_c:
         name, hottest = max(reading.temperatures_c.items(), key=lambda item: item[1])
@@ -41,5 +41,5 @@ def _line(reading: Reading) -> str:
     if reading.power_mode:
         parts.append(f"power mode {reading.power_mode}")
     parts += [f"throttled: {name}" for name in reading.throttled]
-    who = "jetson-stats" if reading.telemetry == "jtop" else "the kernel's files"
-    return (", ".join(parts) or "this machine does not tell") + f" ({who})"
+    source = "jetson-stats" if reading.telemetry == "jtop" else "the kernel's files"
+    return (", ".join(parts) or "no figures on this machine") + f" ({source})"

@@ -1,4 +1,4 @@
-"""The machine: board, Python, libraries, GPU, kernel cameras."""
+"""The machine: board, Python, libraries, GPU, cameras."""
 
 from __future__ import annotations
 
@@ -40,19 +40,21 @@ def machine() -> List[Finding]:
 
 
 def libraries() -> List[Finding]:
-    """What is imported, if not always."""
+    """Libraries: those that are always needed, and those for some configurations."""
     wanted = [
         ("numpy", FAIL, "pip install numpy"),
         ("cv2", FAIL, "pip install opencv-python-headless (JetPack brings its own)"),
-        ("onnxruntime", WARN, "pip install onnxruntime: networks run on the CPU with it"),
+        ("onnxruntime", WARN, "pip install onnxruntime: needed to run networks on the CPU"),
         ("paho.mqtt", WARN, "pip install paho-mqtt: needed for mqtt:// sinks"),
-        ("cbor2", WARN, "pip install cbor2: needed for codec = cbor"),
+        ("cbor2", WARN, "pip install cbor2: needed for publish.codec = cbor"),
+        ("cryptography", WARN, "pip install cryptography: needed for keys and certificates"),
+        ("tomlkit", WARN, "pip install tomlkit: needed for edge provision"),
     ]
     return [_library(name, missing, fix) for name, missing, fix in wanted]
 
 
 def _library(name: str, missing: str, fix: str) -> Finding:
-    """Whether it could be imported; importing would cost seconds and can crash (TensorRT)."""
+    """Whether a library is installed. Importing it could take seconds, or crash (TensorRT)."""
     top = name.split(".")[0]
     if importlib.util.find_spec(top) is None:
         return Finding(name, missing, "is not installed", fix)
@@ -60,7 +62,7 @@ def _library(name: str, missing: str, fix: str) -> Finding:
 
 
 def accelerator() -> List[Finding]:
-    """What networks run on."""
+    """The GPU's driver, and TensorRT."""
     driver = ctypes.util.find_library("cuda")
     tensorrt = importlib.util.find_spec("tensorrt") is not None
     if driver is None:
@@ -68,11 +70,13 @@ def accelerator() -> List[Finding]:
             Finding(
                 "gpu",
                 WARN,
-                "no NVIDIA driver; ONNX Runtime serves on the CPU",
-                "expected on a laptop; on a Jetson flash JetPack",
+                "no NVIDIA driver; networks run on the CPU",
+                "normal on a laptop; on a Jetson flash JetPack",
             )
         ]
-    fix = "on a Jetson: apt install python3-libnvinfer, and a venv with --system-site-packages"
+    fix = (
+        "on a Jetson: apt install python3-libnvinfer, and make the venv with --system-site-packages"
+    )
     return [
         Finding("gpu", OK, f"NVIDIA driver {driver}"),
         Finding(
@@ -85,9 +89,9 @@ def accelerator() -> List[Finding]:
 
 
 def kernels() -> List[Finding]:
-    """What cuts people out of frames, and where frames live."""
+    """How people are cut out of frames, and which memory frames are in."""
     if ctypes.util.find_library("cuda") is None:
-        return [Finding("frame memory", OK, "plain memory; crops by OpenCV")]
+        return [Finding("frame memory", OK, "plain memory; OpenCV makes the crops")]
     made = ", ".join(f"sm_{arch}" for arch in cubins.there())
     locked = all(importlib.util.find_spec(name) for name in ("tensorrt", "pycuda"))
     memory = "page-locked, read by the GPU in place" if locked else "plain memory"
@@ -95,26 +99,31 @@ def kernels() -> List[Finding]:
         Finding(
             "kernels",
             OK if made else WARN,
-            made or "none: crops by OpenCV",
-            "`edge-tools kernels` makes them",
+            made or "none; OpenCV makes the crops",
+            "run `edge-tools kernels`",
         ),
-        Finding("frame memory", OK if locked else WARN, memory, "pip install pycuda, and TensorRT"),
+        Finding(
+            "frame memory",
+            OK if locked else WARN,
+            memory,
+            "pip install pycuda, and install TensorRT",
+        ),
         *_board_cameras(locked),
     ]
 
 
 def _board_cameras(locked: bool) -> List[Finding]:
-    """How frames of csi:// come, on a machine that has such cameras."""
+    """How frames of csi:// cameras reach the GPU, on a board that has such cameras."""
     try:
         nvmm.library()
     except UnavailableError:
         return []
-    memory = "dmabuf where the GPU takes it, else one copy" if locked else "one copy"
+    memory = "dmabuf if the GPU takes it, else one copy" if locked else "one copy"
     return [Finding("csi memory", OK, memory)]
 
 
 def cameras() -> List[Finding]:
-    """Kernel cameras, configured or not."""
+    """Every /dev/video*, configured or not."""
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
         return [
@@ -131,15 +140,15 @@ def cameras() -> List[Finding]:
             Finding(
                 "cameras",
                 WARN,
-                f"not allowed: {', '.join(closed)}",
-                "add the user to the group video and log in again",
+                f"no permission: {', '.join(closed)}",
+                "add the user to the group video, then log in again",
             )
         ]
     return [camera(str(d)) for d in devices]
 
 
 def camera(device: str, io: Optional[Io] = None) -> Finding:
-    """How its frames can come into the loop."""
+    """How frames of a camera come into the loop."""
     try:
         return Finding(f"camera {device}", OK, abilities.frame_memory(device, io or Io()))
     except OSError as error:
@@ -147,5 +156,5 @@ def camera(device: str, io: Optional[Io] = None) -> Finding:
             f"camera {device}",
             WARN,
             f"does not answer: {error.strerror or error}",
-            "unplug it and plug it in again",
+            "unplug it, then plug it in again",
         )

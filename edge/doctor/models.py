@@ -1,4 +1,4 @@
-"""The networks: are they there, may they be loaded, what will execute them."""
+"""The models: whether they are there, may be loaded, and have an engine that fits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.settings.config import Config
 
 
 def models(settings: Config) -> List[Finding]:
-    """One finding for each model, one for each engine that does not fit."""
+    """A finding for each model, and for each engine of its networks."""
     names = (settings.detect.model, settings.pose.model)
     return [f for name in names if name != "none" for f in _model(settings, name)]
 
@@ -44,7 +44,7 @@ def _model(settings: Config, name: str) -> List[Finding]:
 def _engine(
     settings: Config, folder: Path, name: str, network: Network, read: Read
 ) -> List[Finding]:
-    """Only where there is a GPU that an engine could run on."""
+    """The engine of a network; none where this machine has no GPU for engines."""
     if settings.runtime.prefer == "onnx":
         return []
     what = f"engine {folder.name}/{name}"
@@ -52,7 +52,9 @@ def _engine(
         here = plug.load("runtime", "trt").machine()
     except EdgeError as error:
         if settings.runtime.prefer == "engine":
-            return [Finding(what, FAIL, str(error), "install what is missing, or runtime.prefer")]
+            return [
+                Finding(what, FAIL, str(error), "install what is missing, or change runtime.prefer")
+            ]
         return []
     path = engine_path(folder, network.file, settings.runtime.precision)
     judged = judge(path, here, read)

@@ -1,4 +1,4 @@
-"""Who may read what is secret, and who may write what is executed."""
+"""File permissions of secrets and of public keys, and the groups of the service's user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUPS = ("video",)
 
 
 def secrets(settings: Config) -> List[Finding]:
-    """Passwords and keys are for the service alone; the service's user is in its groups."""
+    """Findings for each configured file, and for the user `edge` where it exists."""
     named = {
         "mqtt.password_file": settings.mqtt.password_file,
         "mqtt.key_file": settings.mqtt.key_file,
@@ -36,22 +36,29 @@ def _secret(key: str, path: Path) -> Finding:
     try:
         state = path.stat()
     except OSError as error:
-        return Finding(key, FAIL, f"{path}: {error.strerror}", "edge provision makes and finds it")
+        return Finding(
+            key,
+            FAIL,
+            f"{path}: {error.strerror}",
+            "`edge provision` makes the key and names it in the configuration",
+        )
     if state.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-        return Finding(key, FAIL, f"{path}: others may read or change it", f"chmod 640 {path}")
+        return Finding(key, FAIL, f"{path}: other users may read or change it", f"chmod 640 {path}")
     if not os.access(str(path), os.R_OK):
-        return Finding(key, WARN, f"{path}: this user may not read it", "run the doctor as root")
+        return Finding(key, WARN, f"{path}: this user may not read it", "run `edge doctor` as root")
     return Finding(key, OK, str(path))
 
 
 def _public(key: str, path: Path) -> Finding:
-    """Whoever may change it decides what is executed and obeyed."""
+    """A public key: who can change it decides which networks and commands are accepted."""
     try:
         state = path.stat()
     except OSError as error:
-        return Finding(key, FAIL, f"{path}: {error.strerror}", "put the operator's key there")
+        return Finding(
+            key, FAIL, f"{path}: {error.strerror}", "copy the operator's public key there"
+        )
     if state.st_mode & (stat.S_IWOTH | stat.S_IWGRP):
-        return Finding(key, FAIL, f"{path}: others may change it", f"chmod 644 {path}")
+        return Finding(key, FAIL, f"{path}: other users may change it", f"chmod 644 {path}")
     return Finding(key, OK, str(path))
 
 
@@ -63,7 +70,7 @@ def _account() -> Optional[pwd.struct_passwd]:
 
 
 def _groups(account: pwd.struct_passwd) -> Finding:
-    """Cameras and the GPU belong to groups."""
+    """Whether the user may open cameras and the GPU, which belong to groups."""
     mine = {g.gr_name for g in grp.getgrall() if account.pw_name in g.gr_mem}
     lacks = [name for name in GROUPS if name not in mine]
     if lacks:

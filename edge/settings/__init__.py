@@ -1,1 +1,1 @@
-"""Settings: who may set what. One schema, read from one TOML file."""
+"""The configuration: one schema, read from one TOML file."""

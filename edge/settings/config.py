@@ -1,4 +1,4 @@
-"""The one configuration file: every key, its default, its range, its meaning."""
+"""The configuration file: every key with its default, range and meaning."""
 
 import dataclasses
 import sys
@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 from edge.errors import ConfigError, NoInputError
 from edge.settings import credentials
 from edge.settings.schema import build, key, name_problem
-from edge.settings.sections import Bundle, Commands, Record, State
+from edge.settings.sections import Bundle, Commands, Degrade, Record, State, Telemetry
 from edge.settings.toml_text import show
 
 if sys.version_info >= (3, 11):
@@ -18,115 +18,129 @@ else:
     import tomli as tomllib
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
-# Names that stand where a camera's does in topics, or that events of the box itself carry.
+# These stand in topics where a camera's name would, or name the box itself in its own events.
 RESERVED = ("ack", "answer", "cmd", "device", "metrics", "status")
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One source of frames."""
+    """One camera, or one recording in place of a camera."""
 
-    source: str = key(help="URI: file:// rtsp:// v4l2:// csi:// synthetic://")
+    source: str = key(help="URI: file:// rtsp:// rtsps:// v4l2:// csi:// synthetic://")
     name: str = key(
         "",
-        "topic name; empty = cam0, cam1, ... in this order",
+        "name in topics; empty = cam0, cam1, ... by position in this file",
         check=lambda v: name_problem(v) if v else None,
     )
 
 
 @dataclass(frozen=True)
 class Capture:
-    """How cameras are supervised."""
+    """How cameras are opened, read and watched."""
 
-    buffers: int = key(6, "frames in each camera's ring; the loop holds up to four", 5, 16)
-    stall_s: float = key(3.0, "no frame for so long = stalled", 0.2, 60)
-    timeout_s: float = key(5.0, "give up opening or reading after this", 0.5, 60)
-    backoff_max_s: float = key(5.0, "longest wait between two tries to reconnect", 0.1, 600)
-    max_megapixels: float = key(64.0, "larger pictures are refused", 0.1, 256)
+    buffers: int = key(6, "frame buffers of each camera; the loop borrows at most 4", 5, 16)
+    stall_s: float = key(3.0, "a camera without a frame for this long is stalled", 0.2, 60)
+    timeout_s: float = key(5.0, "time limit for opening a camera and for each frame", 0.5, 60)
+    backoff_max_s: float = key(5.0, "longest pause between two attempts to reconnect", 0.1, 600)
+    max_megapixels: float = key(64.0, "pictures with more pixels are refused", 0.1, 256)
 
 
 @dataclass(frozen=True)
 class Models:
-    """Where networks are."""
+    """Where the models are."""
 
     dir: str = key("", "folder of models; empty = /var/lib/edge/engines, else ./engines")
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Who may say which networks are loaded."""
+    """Which files of models may be loaded."""
 
-    key_file: str = key("", "public key; set = only files of a manifest signed with it are loaded")
+    key_file: str = key(
+        "", "public key; if set, only files in a manifest that is signed with it are loaded"
+    )
 
 
 @dataclass(frozen=True)
 class Detect:
-    """Who is in view."""
+    """The person detector."""
 
     model: str = key(
         "yolov4-tiny",
-        "a folder of the models folder, or none for one-stage poses",
+        "name of a model; none = the pose model finds people itself",
         check=name_problem,
     )
-    min_score: float = key(0.35, "weaker boxes are dropped", 0, 1)
-    nms_iou: float = key(0.5, "boxes that overlap more are one person", 0, 1)
-    every: int = key(5, "look for new people in every n-th frame of a camera", 1, 300)
-    calm_s: float = key(0.5, "but not sooner than this while all are followed, nobody new", 0, 10)
-    still_s: float = key(2.0, "nor than this while nothing stirs where nobody is; 0 = off", 0, 60)
-    max_people: int = key(50, "per frame, best first", 1, 1000)
+    min_score: float = key(0.35, "boxes with a lower score are dropped", 0, 1)
+    nms_iou: float = key(0.5, "of boxes that overlap more (IoU), the best one is kept", 0, 1)
+    every: int = key(5, "run the detector on every n-th frame of a camera", 1, 300)
+    calm_s: float = key(
+        0.5,
+        "minimum pause between detections while everyone is tracked and nobody new was found",
+        0,
+        10,
+    )
+    still_s: float = key(
+        2.0,
+        "longest pause between detections while nothing moves outside the known people; 0 = off",
+        0,
+        60,
+    )
+    max_people: int = key(50, "people in a frame; those with the best scores are kept", 1, 1000)
 
 
 @dataclass(frozen=True)
 class Pose:
-    """What skeleton they have."""
+    """The pose model, and what is published of its poses."""
 
-    model: str = key("blazepose", "a folder of the models folder", check=name_problem)
-    min_score: float = key(0.3, "a person below this is not published", 0, 1)
-    skeleton: str = key("", "convert to this skeleton; empty = the model's own")
+    model: str = key("blazepose", "name of a model", check=name_problem)
+    min_score: float = key(0.3, "people with a lower score are not published", 0, 1)
+    skeleton: str = key("", "convert poses to this skeleton; empty = the model's own")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What executes the networks."""
+    """How networks are executed."""
 
     prefer: str = key(
         "auto",
-        "auto = an engine that fits this machine, else ONNX",
+        "auto = a TensorRT engine that fits this machine, else ONNX",
         choices=("auto", "engine", "onnx"),
     )
-    precision: str = key("fp32", "which file of a model to load", choices=("fp32", "fp16", "int8"))
-    threads: int = key(0, "CPU threads of a network, or of a cascade; 0 = all cores", 0, 256)
-    max_batch: int = key(32, "larger batches run in chunks", 1, 256)
-    build: bool = key(True, "build a missing engine beside the loop, where nothing must be signed")
+    precision: str = key("fp32", "precision of the networks", choices=("fp32", "fp16", "int8"))
+    threads: int = key(0, "CPU threads for networks; 0 = all cores", 0, 256)
+    max_batch: int = key(32, "larger batches are split", 1, 256)
+    build: bool = key(
+        True, "build a missing engine while the loop runs; not where trust.key_file is set"
+    )
     preprocess: str = key(
         "auto",
-        "crops by the GPU's kernel or OpenCV; auto = kernel if it fits",
+        "what cuts people out of frames: the GPU's kernel or OpenCV; auto = the kernel if it fits",
         choices=("auto", "kernel", "opencv"),
     )
 
 
 @dataclass(frozen=True)
 class Track:
-    """How people keep their number."""
+    """How people keep their id from frame to frame."""
 
-    high_score: float = key(0.6, "boxes above it are matched first", 0, 1)
-    low_score: float = key(0.1, "boxes below it are ignored", 0, 1)
-    new_score: float = key(0.4, "a new person starts above it", 0, 1)
-    min_hits: int = key(2, "frames seen before a person is published", 1, 100)
-    max_gap_s: float = key(1.0, "an unseen person is forgotten after this", 0.05, 60)
-    oks_weight: float = key(0.6, "share of keypoint similarity against box overlap", 0, 1)
+    high_score: float = key(0.6, "boxes above this score are matched first", 0, 1)
+    low_score: float = key(0.1, "boxes below this score are ignored", 0, 1)
+    new_score: float = key(0.4, "a box above this score may start a new person", 0, 1)
+    min_hits: int = key(2, "a person is published after this many frames", 1, 100)
+    max_gap_s: float = key(1.0, "a person who is not seen for this long is forgotten", 0.05, 60)
+    oks_weight: float = key(0.6, "weight of keypoint similarity; the rest is box overlap", 0, 1)
 
 
 @dataclass(frozen=True)
 class Smooth:
-    """How keypoints stop trembling. Units are person heights (H) and seconds."""
+    """The filter of keypoints. Lengths are in heights of the person (H)."""
 
-    enabled: bool = key(True, "off = raw keypoints")
-    q: float = key(8.0, "acceleration people may show, H per s^2: larger follows faster", 1e-3, 1e3)
-    r: float = key(0.008, "measurement noise at score 1, in H", 1e-5, 1)
-    gate: float = key(25.0, "chi-square (2 dof) above which a measurement is refused", 1, 1e6)
-    min_score: float = key(0.3, "weaker keypoints are not believed", 0, 1)
-    coast_frames: int = key(8, "frames a lost keypoint is carried on", 0, 100)
+    enabled: bool = key(True, "false = keypoints as the model gives them")
+    q: float = key(8.0, "process noise, H/s^2: a larger value follows fast moves sooner", 1e-3, 1e3)
+    r: float = key(0.008, "measurement noise at score 1, H: a larger value smooths more", 1e-5, 1)
+    gate: float = key(25.0, "measurements with a larger chi-square (2 dof) are rejected", 1, 1e6)
+    min_score: float = key(0.3, "measurements with a lower score are rejected", 0, 1)
+    coast_frames: int = key(8, "frames that a lost keypoint is predicted", 0, 100)
 
 
 @dataclass(frozen=True)
@@ -134,24 +148,26 @@ class Publish:
     """Where results go."""
 
     sinks: List[str] = key(
-        ["jsonl:-"], "mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1"
+        ["jsonl:-"], "URIs: mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1"
     )
-    codec: str = key("json", "of frame messages", choices=("json", "cbor"))
+    codec: str = key("json", "encoding of frame messages", choices=("json", "cbor"))
     metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
-    frame_expiry_s: int = key(2, "a broker drops live frames older than this", 1, 3600)
+    frame_expiry_s: int = key(2, "brokers drop frame messages older than this (MQTT 5)", 1, 3600)
 
 
 @dataclass(frozen=True)
 class Mqtt:
-    """The broker connection; host, port and user stand in the sink's URI."""
+    """The connection to the broker; host, port and user are in the sink's URI."""
 
-    protocol: str = key("5", "5 or 3.1.1", choices=("5", "3.1.1"))
-    keepalive_s: int = key(15, "a silent broker or box is given up within 1.6 times this", 2, 3600)
-    password_file: str = key("", "file with the password (never in this file)")
-    ca_file: str = key("", "authority that signed the broker's certificate; empty = the system's")
-    cert_file: str = key("", "this device's certificate")
-    key_file: str = key("", "its key")
-    reconnect_max_s: float = key(30.0, "longest wait between two tries", 0.1, 600)
+    protocol: str = key("5", "version of MQTT", choices=("5", "3.1.1"))
+    keepalive_s: int = key(
+        15, "a lost connection is noticed, on both sides, within 1.6 times this", 2, 3600
+    )
+    password_file: str = key("", "file that holds the password of the user in the URI")
+    ca_file: str = key("", "certificate of the broker's authority; empty = the system's")
+    cert_file: str = key("", "certificate of this device")
+    key_file: str = key("", "private key of cert_file")
+    reconnect_max_s: float = key(30.0, "longest pause between two attempts", 0.1, 600)
 
 
 @dataclass(frozen=True)
@@ -161,63 +177,35 @@ class Outbox:
     path: str = key(
         "",
         "file, one for each broker; empty = outbox.db in the state directory, "
-        "in memory where there is none",
+        "or memory if there is none",
     )
     ack: str = key(
         "broker",
-        "who must have an event: the broker, or a consumer that answers (MQTT 5)",
+        "who acknowledges an event: the broker, or a consumer (MQTT 5)",
         choices=("broker", "consumer"),
     )
-    answer_s: float = key(5.0, "a consumer that has not answered by then is asked again", 0.1, 600)
+    answer_s: float = key(
+        5.0, "an event that no consumer acknowledged for this long is sent again", 0.1, 600
+    )
     max_mb: int = key(
         32,
-        "size of the file, reserved at the first start; full = the least urgent, "
-        "oldest events are given up, counted and told",
+        "size of the file, reserved at the first start; when it is full, the oldest of the least "
+        "urgent events are dropped and counted",
         4,
         4096,
     )
-    urgent: List[str] = key(["fall"], "kinds of events given up last")
-    minor: List[str] = key([], "kinds of events given up first")
-
-
-@dataclass(frozen=True)
-class Telemetry:
-    """How the machine is: temperatures, power, clocks, throttling."""
-
-    source: str = key(
-        "auto",
-        "auto = jtop where it runs, else the kernel's files",
-        choices=("auto", "jtop", "sysfs"),
-    )
-    every_s: float = key(2.0, "pause between two readings", 0.1, 60)
-
-
-@dataclass(frozen=True)
-class Degrade:
-    """What live cameras are done without, step by step in this order, and when it comes back."""
-
-    when: List[str] = key(
-        ["throttled", "behind"], "reasons; empty = never", choices=("throttled", "behind")
-    )
-    after_s: float = key(3.0, "a reason must last so long", 0, 600)
-    hold_s: float = key(5.0, "no two steps come closer", 0.5, 600)
-    recover_s: float = key(20.0, "over for so long = one step back", 0.5, 3600)
-    recover_max_s: float = key(
-        600.0, "the longest that grows where steps back do not last", 0.5, 86400
-    )
-    detect_times: List[int] = key([2, 4], "first the detector looks so many times rarer", 2, 100)
-    part_limits: List[int] = key([4, 1], "then so many people a step get hands and a face", 1, 1000)
-    rate_shares: List[float] = key(
-        [0.75, 0.5, 0.33, 0.25], "then this share of frames is taken", 0.01, 0.99
-    )
+    urgent: List[str] = key(["fall"], "kinds of events that are dropped last")
+    minor: List[str] = key([], "kinds of events that are dropped first")
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole file."""
+    """The whole configuration file."""
 
-    device: str = key("edge", "name of this box in topics", check=name_problem)
-    cameras: List[Camera] = key([], "one [[cameras]] table each")
+    device: str = key(
+        "edge", "name of this box in topics, and common name of its certificate", check=name_problem
+    )
+    cameras: List[Camera] = key([], "one [[cameras]] table for each camera")
     capture: Capture = key(Capture)
     models: Models = key(Models)
     trust: Trust = key(Trust)
@@ -226,7 +214,9 @@ class Config:
     runtime: Runtime = key(Runtime)
     track: Track = key(Track)
     smooth: Smooth = key(Smooth)
-    rules: List[Dict[str, Any]] = key([], "one [[rules]] table each: kind, cameras, its options")
+    rules: List[Dict[str, Any]] = key(
+        [], "one [[rules]] table for each rule: kind, cameras, and its own options"
+    )
     publish: Publish = key(Publish)
     mqtt: Mqtt = key(Mqtt)
     outbox: Outbox = key(Outbox)
@@ -239,17 +229,21 @@ class Config:
 
 
 def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Dict[str, Any]:
-    """The tables of a TOML file; `read` gives its bytes.
+    """Read a TOML file.
+
+    Args:
+        path: the file.
+        read: gives its bytes.
 
     Raises:
-        NoInputError: there is no such file. ConfigError: it is not TOML; names the line.
+        NoInputError: the file cannot be read. ConfigError: it is not TOML; names the line.
     """
     try:
-        text = read(path).decode("utf-8-sig")  # editors of Windows begin files with a mark
+        text = read(path).decode("utf-8-sig")  # editors on Windows begin files with a mark
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not a text file in UTF-8") from error
+        raise ConfigError(f"{path}: is not text in UTF-8") from error
     try:
         return dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -259,10 +253,10 @@ def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Di
 
 
 def load(path: Path) -> Config:
-    """Read, check and complete a configuration file.
+    """Read a configuration file, check it and complete it.
 
     Raises:
-        NoInputError, ConfigError: one line that starts with the file.
+        NoInputError, ConfigError: one line that starts with the path.
     """
     table = read_toml(path)
     try:
@@ -272,11 +266,11 @@ def load(path: Path) -> Config:
 
 
 def complete(config: Config) -> Config:
-    """Give every camera a name, find credentials, and check what crosses sections.
+    """Name the cameras, locate credentials, and check what concerns several sections.
 
     Raises:
-        ConfigError: two cameras of one name, one with a name that topics need, or a rule for a
-            camera that is not there.
+        ConfigError: two cameras have one name, a camera has a name that topics need, or a rule
+            names a camera that is not there.
     """
     cameras = [
         dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)

@@ -1,8 +1,7 @@
-"""Where secrets and certificates are: `credential:NAME` in the configuration.
+"""Find keys and certificates: `credential:NAME` in the configuration means a file.
 
-systemd 247 and newer hand the service copies in memory that nobody else can read
-($CREDENTIALS_DIRECTORY, systemd.exec(5)); JetPack 5 has 245, there they are files that only root
-and the service can read.
+systemd 247 and newer give the service copies in memory ($CREDENTIALS_DIRECTORY, systemd.exec(5)).
+JetPack 5 has systemd 245: there the service reads the files in /etc/edge/credentials.
 """
 
 from __future__ import annotations
@@ -25,10 +24,13 @@ FOLDER = Path("/etc/edge/credentials")
 
 
 def located(config: T) -> T:
-    """A configuration (edge.settings.config.Config) with paths in place of credentials.
+    """Replace every `credential:NAME` of a configuration by a path.
+
+    Args:
+        config: an edge.settings.config.Config.
 
     Raises:
-        ConfigError: a name that leaves the folder.
+        ConfigError: a name is not a plain file name.
     """
     for section, keys in KEYS.items():
         table = getattr(config, section)
@@ -39,15 +41,15 @@ def located(config: T) -> T:
 
 
 def path_of(value: str, where: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The file that a configured value means; one without the scheme is itself.
+    """The path that a value means.
 
     Args:
-        value: "credential:NAME" or a path.
+        value: "credential:NAME", or a path, which is returned as it is.
         where: the key, for the message.
-        environment: says where systemd put its copies.
+        environment: where $CREDENTIALS_DIRECTORY is read.
 
     Raises:
-        ConfigError: a name that leaves the folder.
+        ConfigError: NAME is not a plain file name.
     """
     if not value.startswith(SCHEME):
         return value

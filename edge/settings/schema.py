@@ -1,8 +1,8 @@
-"""Tables of a TOML file into frozen dataclasses: one engine for every schema of the program.
+"""Turn tables of a TOML file into frozen dataclasses, for every schema of the program.
 
-A field's type, default, range, choices and help stand in the dataclass; `build` checks a table
-against it and names the key and the fix when something is wrong. Annotations of schema classes are
-evaluated, so they use typing.List and Optional (Python 3.8).
+A dataclass holds each key's type, default, range, choices and help text. `build` checks a table
+against the dataclass; an error names the key and the fix. The annotations of these dataclasses are
+evaluated, so they use typing.List and typing.Optional (Python 3.8).
 """
 
 import dataclasses
@@ -26,15 +26,15 @@ def key(
     choices: Sequence[str] = (),
     check: Optional[Callable[[Any], Optional[str]]] = None,
 ) -> Any:
-    """A field of a schema.
+    """A field of a schema class.
 
     Args:
-        default: its value when absent; left out = the key must be given.
-        help: one line for people.
-        low: smallest value allowed.
-        high: largest value allowed.
-        choices: the only strings allowed.
-        check: gives a line on what is wrong with the value, None when it is fine.
+        default: value of an absent key, or the class of a section; left out = the key is required.
+        help: meaning of the key, one line.
+        low: smallest allowed value.
+        high: largest allowed value.
+        choices: the only allowed strings.
+        check: returns what is wrong with a value, or None.
     """
     meta = {"help": help, "low": low, "high": high, "choices": tuple(choices), "check": check}
     if isinstance(default, (list, dict)):
@@ -45,9 +45,9 @@ def key(
 
 
 def name_problem(value: Any) -> Optional[str]:
-    """Why a string cannot be a device, camera or model name (None when it can).
+    """What is wrong with the name of a device, camera or model; None if nothing is.
 
-    Names become MQTT topic levels and folder names, so wildcards, slashes and dots are out.
+    Names become MQTT topic levels and folder names: no wildcards, slashes or dots.
     """
     if isinstance(value, str) and NAME.fullmatch(value):
         return None
@@ -55,15 +55,15 @@ def name_problem(value: Any) -> Optional[str]:
 
 
 def build(cls: Type[T], table: Mapping[str, Any], where: str = "") -> T:
-    """Check a table against a schema class and make the object.
+    """Check a table against a schema class and make an object of it.
 
     Args:
-        cls: a frozen dataclass whose fields were made with `key`.
-        table: what the TOML file says.
-        where: the table's own key path, for messages; empty at the top.
+        cls: a frozen dataclass whose fields are made with `key`.
+        table: the table of the TOML file.
+        where: key path of the table, for messages; empty at the top.
 
     Raises:
-        ConfigError: names the key, the bad value and what is allowed.
+        ConfigError: names the key, its value and what is allowed.
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: expected a table, got {_show(table)}")
@@ -77,7 +77,9 @@ def build(cls: Type[T], table: Mapping[str, Any], where: str = "") -> T:
         if name in table:
             values[name] = _value(types[name], table[name], path, spec.metadata)
         elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{path}: is missing; {spec.metadata.get('help') or 'it is needed'}")
+            raise ConfigError(
+                f"{path}: is missing; {spec.metadata.get('help') or 'it is required'}"
+            )
     return cls(**values)
 
 
@@ -131,7 +133,7 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
         try:
             return float(value)
         except OverflowError:
-            return float("inf")  # which no key allows
+            return float("inf")  # no key allows it
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     if kind is Any or (type(value) is kind):

@@ -1,4 +1,4 @@
-"""Sections of the configuration about what lies in the state directory, and who may change it."""
+"""Sections of the configuration about the box: its state directory, its commands, its health."""
 
 from dataclasses import dataclass
 from typing import List
@@ -8,38 +8,83 @@ from edge.settings.schema import key
 
 @dataclass(frozen=True)
 class State:
-    """What survives a restart: commands seen, model bundles, recordings."""
+    """Where commands seen, model bundles and recordings survive a restart."""
 
-    dir: str = key("", "writable folder; empty = the service's state directory, else none")
+    dir: str = key("", "writable folder; empty = the state directory that systemd gives, else none")
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Signed commands from the broker; off unless something is allowed."""
+    """Signed commands that come over the broker."""
 
     allow: List[str] = key(
         [],
-        "names obeyed: restart reload rate snapshot calibrate-record "
-        "update; empty = this box listens to nobody",
+        "commands that are obeyed: restart reload rate snapshot calibrate-record update; "
+        "empty = none",
     )
-    key_file: str = key("", "public key of who may command; empty = trust.key_file")
-    max_age_s: int = key(
-        60, "an older command is refused; needs a clock that is about right", 5, 3600
-    )
-    record_max_mb: int = key(64, "calibrate-record never keeps more", 1, 4096)
+    key_file: str = key("", "public key that verifies commands; empty = trust.key_file")
+    max_age_s: int = key(60, "older commands are refused; the box's clock must be right", 5, 3600)
+    record_max_mb: int = key(64, "upper limit of what calibrate-record keeps", 1, 4096)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Model bundles: two slots in the state directory, the other one is the way back."""
+    """Model bundles: two slots in the state directory, so that the old one can return."""
 
     enabled: bool = key(False, "load models from the newest bundle; needs trust.key_file")
-    confirm_frames: int = key(300, "a new bundle is kept after so many good steps", 1, 1000000)
-    max_tries: int = key(3, "starts a new bundle may fail before the old one is back", 1, 100)
+    confirm_frames: int = key(
+        300, "a new bundle is kept after this many steps without a failure", 1, 1000000
+    )
+    max_tries: int = key(3, "failed starts of a new bundle before the old one returns", 1, 100)
 
 
 @dataclass(frozen=True)
 class Record:
-    """Poses on disk for `edge-tools replay`; never pixels."""
+    """Recordings of poses, without pixels, for `edge-tools replay`."""
 
-    max_mb: int = key(0, "the ring of recordings in the state directory; 0 = off", 0, 1000000)
+    max_mb: int = key(
+        0, "size of the ring of recordings in the state directory; 0 = off", 0, 1000000
+    )
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What is measured of the machine: temperatures, power, clocks, throttling."""
+
+    source: str = key(
+        "auto",
+        "auto = jtop (jetson-stats) if it runs, else the kernel's files",
+        choices=("auto", "jtop", "sysfs"),
+    )
+    every_s: float = key(2.0, "pause between two readings", 0.1, 60)
+
+
+@dataclass(frozen=True)
+class Degrade:
+    """How live cameras do less while the machine is throttled or too slow.
+
+    Levels follow each other: the detector runs less often, then hands and faces of fewer people,
+    then a lower frame rate.
+    """
+
+    when: List[str] = key(
+        ["throttled", "behind"],
+        "reasons to go to the next level; empty = never",
+        choices=("throttled", "behind"),
+    )
+    after_s: float = key(3.0, "how long a reason must last before the next level", 0, 600)
+    hold_s: float = key(5.0, "minimum time between two levels", 0.5, 600)
+    recover_s: float = key(20.0, "time without a reason before one level back", 0.5, 3600)
+    recover_max_s: float = key(
+        600.0,
+        "upper limit of recover_s; it doubles whenever a level back did not last",
+        0.5,
+        86400,
+    )
+    detect_times: List[int] = key([2, 4], "factors on the detector's pauses", 2, 100)
+    part_limits: List[int] = key(
+        [4, 1], "people of a step who get hands and a face, after detect_times", 1, 1000
+    )
+    rate_shares: List[float] = key(
+        [0.75, 0.5, 0.33, 0.25], "shares of the frame rate, after part_limits", 0.01, 0.99
+    )

@@ -1,4 +1,4 @@
-"""A configuration as TOML text."""
+"""Write a configuration as TOML text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Iterator, List, Tuple
 
 
 def show(config: Any) -> str:
-    """The merged configuration as TOML, every key with its meaning."""
+    """The TOML text of a configuration; a comment behind each key tells its meaning."""
     lines = list(_section(config, ""))
     return "\n".join(lines).strip() + "\n"
 
 
 def _section(table: Any, path: str) -> Iterator[str]:
-    """Own keys first: in TOML a table's keys end where the next table begins."""
+    """Lines of a table: its keys first, because they end where the next table begins."""
     inner: List[Tuple[str, Any]] = []
     for field in dataclasses.fields(table):
         value = getattr(table, field.name)

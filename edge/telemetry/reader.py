@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Protocol
 
 from edge.errors import EdgeError, UnavailableError
-from edge.settings.config import Telemetry as Settings
+from edge.settings.sections import Telemetry as Settings
 from edge.telemetry.sysfs import Reading, Sysfs
 from edge.threads import Dispensable
 

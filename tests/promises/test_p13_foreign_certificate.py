@@ -179,7 +179,7 @@ def test_the_doctor_tells_who_is_let_in(guarded: Guarded, tmp_path: Path) -> Non
     right = found()
     broker = f"broker {guarded.uri}"
     assert right[broker]["state"] == right["own certificate"]["state"] == "ok"
-    assert right["broker's certificate"]["found"] == "good for 825 days"
+    assert right["broker's certificate"]["found"] == "valid for 825 more days"
     assert right["mqtt.key_file"]["state"] == "ok"
     nobody = found(cert_file="", key_file="")[broker]
     assert nobody["state"] == "fail"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.degrade.levels import Degrade, Level, S, Signs, ladder
-from edge.settings.config import Degrade as Settings
+from edge.settings.sections import Degrade as Settings
 
 PLAIN = Settings()
 FINE, LATE, HOT = Signs(load=0.3), Signs(load=9.0), Signs("cpu-throttle-alert")

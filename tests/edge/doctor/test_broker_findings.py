@@ -68,10 +68,10 @@ def look(port: int, **mqtt: Any) -> Finding:
         (b"\x20\x03\x00\x84\x00", FAIL, "code 0x84", 'mqtt.protocol = "3.1.1"'),
         (b"\x20\x02\x00\x01", FAIL, "code 0x84", 'mqtt.protocol = "3.1.1"'),  # knows no MQTT 5
         (b"\x20\x03\x00\x97\x00", FAIL, "Quota exceeded (code 0x97)", "log tells more"),
-        (b"", FAIL, "hung up", NO_BROKER),
+        (b"", FAIL, "closed the connection", NO_BROKER),
         (b"\x20\x03\x00\x01\xff\xff", FAIL, "code 0x84", "mqtt.protocol"),
-        (b"\x20\x03\x00\x55\x00", FAIL, "hung up", NO_BROKER),
-        (b"\x15\x03\x03\x00\x02\x02\x28", FAIL, "hung up", NO_BROKER),  # a TLS alert
+        (b"\x20\x03\x00\x55\x00", FAIL, "closed the connection", NO_BROKER),
+        (b"\x15\x03\x03\x00\x02\x02\x28", FAIL, "closed the connection", NO_BROKER),  # a TLS alert
         (b"\x20\x7f" + bytes(127), OK, "lets this box in", ""),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_broker_that_is_not_there() -> None:
         port = free.getsockname()[1]
     found = look(port)
     assert (found.state, found.found) == (FAIL, "Connection refused")
-    assert "is it on and in reach" in found.fix
+    assert "is it on and reachable" in found.fix
 
 
 def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "words"), [(True, "dmabuf where the GPU takes it"), (False, "one copy")]
+    ("there", "words"), [(True, "dmabuf if the GPU takes it"), (False, "one copy")]
 )
 def test_how_cameras_of_the_board_come(monkeypatch: Any, there: bool, words: str) -> None:
     monkeypatch.setattr(machine.ctypes.util, "find_library", lambda name: "libcuda.so.1")

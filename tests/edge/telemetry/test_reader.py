@@ -19,7 +19,7 @@ from edge.health import Health
 from edge.messages import Builder
 from edge.publish._exposition import Exposition
 from edge.settings.config import Config
-from edge.settings.config import Telemetry as Settings
+from edge.settings.sections import Telemetry as Settings
 from edge.telemetry import reader as telemetry
 from edge.telemetry.reader import Telemetry
 from edge.telemetry.sysfs import Reading, Sysfs
@@ -351,7 +351,7 @@ def test_the_doctor_misses_the_jtop_that_was_asked_for(service: Service, tmp_pat
     service.down = JtopException("The jtop.service is not active.")
     found = heat(Config(telemetry=Settings(source="jtop")), tmp_path)
     assert [(f.what, f.state) for f in found] == [("heat", OK), ("jtop", WARN)]
-    assert found[0].found == "this machine does not tell (the kernel's files)"
+    assert found[0].found == "no figures on this machine (the kernel's files)"
 
 
 # What becomes of it
