@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any, Dict, Optional, Tuple
 
-from edge.degrade.levels import Degrade, Level, Signs, ladder
+from edge.degrade.levels import Level, LevelSwitch, Signs, ladder
 from edge.health import Durations
 from edge.loop.parts import Running
 from edge.loop.rate_limit import Pace
@@ -28,7 +28,7 @@ class Relief:
 
     def __init__(self, running: Running, pace: Pace, telemetry: Telemetry) -> None:
         self._running, self._pace, self._telemetry = running, pace, telemetry
-        self._degrade: Optional[Degrade] = None
+        self._degrade: Optional[LevelSwitch] = None
         self._checked_ns = 0
         self._frames: Dict[str, int] = {}
         self._camera_hz = 0.0
@@ -66,7 +66,7 @@ class Relief:
             "why": degrade.why if degrade else "",
         }
 
-    def _current(self, now_ns: int) -> Degrade:
+    def _current(self, now_ns: int) -> LevelSwitch:
         """Anew where other networks have other levels."""
         config = self._running.config
         pose = self._running.models.pose
@@ -74,7 +74,7 @@ class Relief:
         before = self._degrade
         if before is not None and before.levels == levels:
             return before
-        self._degrade = Degrade(config.degrade, levels, now_ns)
+        self._degrade = LevelSwitch(config.degrade, levels, now_ns)
         if before is not None and before.at:
             self._running.relief = ""
             self._running.publisher.relief(self.report())

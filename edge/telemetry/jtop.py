@@ -1,4 +1,4 @@
-"""jetson-stats: what its service says about a Jetson. Imported only where the package is there."""
+"""Figures of a Jetson from jetson-stats. Imported only where that package is installed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Dict, Mapping
 from jtop import JtopException, jtop
 
 from edge.errors import UnavailableError
-from edge.telemetry.sysfs import memory_mb
+from edge.telemetry.sysfs import ram_mb
 
-_OFFLINE_C = -256  # jetson-stats's word for a sensor that is off
-# What comes out of it: its own error, those of the connection to its service, and those of a
-# service that speaks another version's language.
+_OFFLINE_C = -256  # what jetson-stats gives for a sensor that is off
+# What its calls raise: its own error, errors of the connection to its service, and errors over
+# answers of a service of another version.
 _FAILURES = (
     JtopException,
     OSError,
@@ -29,13 +29,13 @@ _FAILURES = (
 
 
 class Jtop:
-    """A connection to its service (major versions 4 to 7).
+    """A connection to jtop.service (major versions 4 to 7).
 
     Args:
-        every_s: how often the service is to measure.
+        every_s: pause between two measurements of the service.
 
     Raises:
-        UnavailableError: it does not run, may not be asked, or is of another version.
+        UnavailableError: the service does not run, refuses this user, or has another version.
     """
 
     def __init__(self, every_s: float) -> None:
@@ -47,10 +47,10 @@ class Jtop:
         self._closed = False
 
     def read(self) -> Dict[str, Any]:
-        """Fields of a Reading that it knows.
+        """The fields of a Reading that the service knows.
 
         Raises:
-            UnavailableError: the connection is over, or it says what no version known to us says.
+            UnavailableError: the connection ended, or the answer has an unknown form.
         """
         try:
             if not self._jtop.ok(spin=True):
@@ -60,7 +60,7 @@ class Jtop:
             raise UnavailableError(f"jtop.service: {_line(error)}") from error
 
     def close(self) -> None:
-        """Leave; may be called twice."""
+        """Close the connection; may be called twice."""
         if not self._closed:
             self._closed = True
             self._jtop.close()
@@ -84,7 +84,7 @@ def _fields(source: Any) -> Dict[str, Any]:
 
 
 def _power(power: Mapping[str, Any]) -> Dict[str, float]:
-    """In mW; a board without sensors says nothing at all."""
+    """In mW; empty on a board without sensors."""
     rails = {n: float(r["power"]) for n, r in power.get("rail", {}).items() if r.get("online", 1)}
     total = {"total": float(power["tot"]["power"])} if rails or power.get("tot") else {}
     return {**rails, **total}
@@ -100,18 +100,18 @@ def _gpu(gpus: Any) -> Any:
 
 
 def _cpus(cpu: Mapping[str, Any]) -> Dict[str, float]:
-    """In MHz, of the cores that are on."""
+    """Clock of each core in MHz; cores that are off are left out."""
     clocks_khz = {f"cpu{i}": c.get("freq", {}).get("cur") for i, c in enumerate(cpu["cpu"])}
     return {name: round(khz / 1e3, 1) for name, khz in clocks_khz.items() if khz is not None}
 
 
 def _memory(memory: Any) -> Dict[str, float]:
     ram, swap = memory["RAM"], memory["SWAP"]
-    return memory_mb(ram["tot"], ram["used"], swap["tot"], swap["used"])
+    return ram_mb(ram["tot"], ram["used"], swap["tot"], swap["used"])
 
 
 def _power_mode(source: Any) -> str:
-    """Its name; a board without power modes raises, or says None."""
+    """Its name; jtop raises, or gives None, on a board without power modes."""
     try:
         model = source.nvpmodel
     except JtopException:
@@ -120,5 +120,5 @@ def _power_mode(source: Any) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """One line of whatever it was."""
+    """The error's text in one line."""
     return " ".join((str(error) or type(error).__name__).split())

@@ -1,8 +1,8 @@
-"""How the machine is: temperatures, power, clocks, load, memory, power mode, throttling.
+"""Read the state of the machine every few seconds.
 
-Read every few seconds in a thread of its own: some of the kernel's files ask another processor
-and take milliseconds. jetson-stats gives the figures where its service runs; the kernel's files
-give them everywhere else, and throttling always.
+Reading has its own thread, because some of the kernel's files ask another processor and take
+milliseconds. Figures come from jetson-stats if its service runs, else from the kernel's files;
+throttling always comes from the kernel's files.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from edge.threads import Dispensable
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 300.0  # after that a service that was not there is asked for again
-# Events of the over-current circuit that count as throttling: under-voltage and average current.
-# oc3, spikes of an instant, rises many times a second on healthy boards under load (field reports
-# from Orin NX name 7 a second), so it is told and nothing is done about it.
+RETRY_S = 300.0  # pause before jetson-stats is tried again
+# Over-current circuits that count as throttling: under-voltage (oc1) and average current (oc2).
+# oc3 counts short spikes. It rises many times a second on healthy boards under load (7 a second in
+# reports from Orin NX), so it is published but does not count.
 SERIOUS = ("oc1", "oc2")
 
 
 class NotInstalledError(UnavailableError):
-    """There is no jetson-stats, as on every machine that is no Jetson."""
+    """jetson-stats is not installed, as on every machine that is no Jetson."""
 
 
 class Service(Protocol):
-    """jetson-stats (edge.telemetry.jtop)."""
+    """A source of figures: jetson-stats (edge.telemetry.jtop)."""
 
     def read(self) -> Dict[str, Any]:
-        """Fields of a Reading; raises UnavailableError."""
+        """Some fields of a Reading; raises UnavailableError."""
 
     def close(self) -> None:
-        """Leave; may be called twice."""
+        """Close the connection; may be called twice."""
 
 
 def open_jtop(every_s: float) -> Service:
     """Connect to jetson-stats.
 
     Raises:
-        NotInstalledError: there is no such package. UnavailableError: its service is not there, or
-        is another version's.
+        NotInstalledError: the package is not installed. UnavailableError: its service does not
+            run, or has another version.
     """
     try:
         from edge.telemetry.jtop import Jtop
@@ -61,9 +61,12 @@ def open_jtop(every_s: float) -> Service:
 class Telemetry:
     """Reads the machine in a thread.
 
+    Attributes:
+        reading: the newest reading.
+
     Args:
-        settings: what to ask, how often.
-        root: where the kernel's files are.
+        settings: which source, how often.
+        root: the folder in place of /.
         open_service: connects to jetson-stats.
     """
 
@@ -77,73 +80,73 @@ class Telemetry:
         self._sysfs = Sysfs(root)
         self._open = open_service
         self._service: Optional[Service] = None
-        self._again_s = 0.0 if settings.source != "sysfs" else float("inf")
-        self._told = ""
+        self._retry_s = 0.0 if settings.source != "sysfs" else float("inf")
+        self._logged = ""
         self._events: Optional[Dict[str, int]] = None
         self._stop = threading.Event()
         self._thread = Dispensable(target=self._loop, name="telemetry", daemon=True)
-        self.reading = Reading()  # the newest
+        self.reading = Reading()
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Read no more; may be called twice."""
+        """Stop the thread; may be called twice."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(1.0)  # a service that hangs must not keep the program
+            self._thread.join(1.0)  # a service that hangs must not keep the program alive
         else:
-            self._leave()
+            self._disconnect()
 
     def read(self) -> Reading:
-        """Read now; called by one thread at a time."""
+        """Read now; one thread at a time may call this."""
         reading = self._sysfs.read()
         reading.throttled.extend(self._over_current(reading.over_current))
-        self.reading = dataclasses.replace(reading, **self._asked())
+        self.reading = dataclasses.replace(reading, **self._service_fields())
         return self.reading
 
     def report(self) -> Dict[str, Any]:
-        """The newest reading as the metrics tell it."""
+        """The newest reading, as the metrics message has it."""
         return dict(vars(self.reading))
 
     def _loop(self) -> None:
         while not self._stop.is_set():
             self.read()
             self._stop.wait(self._settings.every_s)
-        self._leave()
+        self._disconnect()
 
     def _over_current(self, events: Dict[str, int]) -> List[str]:
-        """Circuits that rose since the last reading; the first one is what others are held to."""
+        """Circuits whose count rose since the last reading; none at the first reading."""
         before, self._events = self._events, events
         if before is None:
             return []
         return [f"over-current {n}" for n in SERIOUS if events.get(n, 0) > before.get(n, 1 << 62)]
 
-    def _asked(self) -> Dict[str, Any]:
-        """What jetson-stats says; nothing where it is not there."""
-        if self._service is None and time.monotonic() < self._again_s:
+    def _service_fields(self) -> Dict[str, Any]:
+        """The fields that jetson-stats knows; empty while it is not there."""
+        if self._service is None and time.monotonic() < self._retry_s:
             return {}
         try:
             if self._service is None:
                 self._service = self._open(self._settings.every_s)
-                self._tell("machine figures come from jetson-stats")
+                self._log_once("machine figures come from jetson-stats")
             return self._service.read()
         except EdgeError as error:
-            self._leave()
-            self._again_s = time.monotonic() + AGAIN_S
+            self._disconnect()
+            self._retry_s = time.monotonic() + RETRY_S
             missed = self._settings.source == "jtop" or not isinstance(error, NotInstalledError)
             if missed:
-                self._tell(f"machine figures come from the kernel's files: {error}")
+                self._log_once(f"machine figures come from the kernel's files: {error}")
             return {}
 
-    def _leave(self) -> None:
+    def _disconnect(self) -> None:
         service, self._service = self._service, None
         if service is not None:
             service.close()
 
-    def _tell(self, line: str) -> None:
-        """Each state once."""
-        if line != self._told:
-            self._told = line
+    def _log_once(self, line: str) -> None:
+        """Log a line unless it is the last one logged."""
+        if line != self._logged:
+            self._logged = line
             log.info("%s", line)

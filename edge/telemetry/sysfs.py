@@ -1,8 +1,8 @@
-"""The kernel's own files about the machine; whatever is not there is left out.
+"""Figures of the machine from the kernel's files; what the machine lacks is left out.
 
-Where they are: kernel documentation (thermal/sysfs-api, hwmon/sysfs-interface, hwmon/ina3221,
-cpu-freq, devfreq, filesystems/proc); cooling devices, over-current counters and the files of the
-power mode: NVIDIA's Jetson Linux Developer Guide, "Platform Power and Performance".
+Sources: the kernel's documentation (thermal/sysfs-api, hwmon/sysfs-interface, hwmon/ina3221,
+cpu-freq, devfreq, filesystems/proc); for cooling devices, over-current counters and power modes,
+NVIDIA's Jetson Linux Developer Guide, "Platform Power and Performance".
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-# What slows processors down when it is hot; fans and warnings of a hot surface do not.
+# Cooling devices that slow processors down; fans and hot-surface alerts do not.
 _BRAKES = re.compile(r"cpufreq|devfreq|throttle-alert|^Processor$")
 _GPUS = re.compile(r"(^|\.)(gpu|ga10b|gv11b|gp10b)$")
-_WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")  # rails that all others hang on
+_WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")  # rails that feed all others
 _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The machine at an instant; empty where it does not say. Names are the machine's own."""
+    """The state of the machine at one time; names are the machine's own, unknown figures empty."""
 
-    telemetry: str = "sysfs"  # who says so: jtop | sysfs
+    telemetry: str = "sysfs"  # source of the figures: jtop | sysfs
     temperatures_c: Dict[str, float] = field(default_factory=dict)
-    power_mw: Dict[str, float] = field(default_factory=dict)  # rails, and their `total`
+    power_mw: Dict[str, float] = field(default_factory=dict)  # rails, and `total`
     clocks_mhz: Dict[str, float] = field(default_factory=dict)  # gpu, cpu0 ...
     load_percent: Dict[str, float] = field(default_factory=dict)  # gpu
     ram_mb: Dict[str, float] = field(default_factory=dict)  # total used swap_total swap_used
     power_mode: str = ""
-    throttled: List[str] = field(default_factory=list)  # what slows it down at the moment
-    over_current: Dict[str, int] = field(default_factory=dict)  # events since the boot
+    throttled: List[str] = field(default_factory=list)  # what throttles the machine now
+    over_current: Dict[str, int] = field(default_factory=dict)  # events since boot
 
 
 class Sysfs:
-    """Reads them.
+    """Reads the kernel's files.
 
     Args:
-        root: what stands for /.
+        root: the folder in place of /.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -47,7 +47,7 @@ class Sysfs:
         self._hwmon = root / "sys/class/hwmon"
 
     def read(self) -> Reading:
-        """Everything, once."""
+        """Read all figures."""
         gpu_mhz, gpu_percent = self._gpu()
         power_mw, over = self._power()
         return Reading(
@@ -71,7 +71,7 @@ class Sysfs:
         return found
 
     def _brakes(self) -> List[str]:
-        """Cooling devices that slow something down."""
+        """Cooling devices that slow processors down now."""
         return [
             kind
             for device in _found(self._thermal, "cooling_device*")
@@ -80,7 +80,7 @@ class Sysfs:
         ]
 
     def _power(self) -> Tuple[Dict[str, float], List[str]]:
-        """What each rail takes in mW, and the rails above their average limit."""
+        """Power of each rail in mW, and the rails above their limit of average current."""
         rails: Dict[str, float] = {}
         over: List[str] = []
         for rail, chip, number in self._rails():
@@ -95,7 +95,7 @@ class Sysfs:
         return with_total(rails), over
 
     def _rails(self) -> Iterator[Tuple[str, Path, int]]:
-        """Label, chip and channel of each rail that is connected."""
+        """Label, chip and channel of each connected rail."""
         for chip in _found(self._hwmon, "hwmon*"):
             if not (_text(chip / "name") or "").startswith("ina"):
                 continue
@@ -105,7 +105,7 @@ class Sysfs:
                     yield label, chip, int(path.name[2])
 
     def _over_current(self) -> Dict[str, int]:
-        """Events of each circuit that throttles."""
+        """Count of each over-current circuit that may throttle."""
         events: Dict[str, int] = {}
         chips = _found(self._hwmon, "hwmon*")
         for path in [p for chip in chips for p in _found(chip, "oc*_event_cnt")]:
@@ -144,7 +144,7 @@ class Sysfs:
         if not {"MemTotal", "MemAvailable"} <= set(kib):
             return {}
         swap = kib.get("SwapTotal", 0)
-        return memory_mb(
+        return ram_mb(
             kib["MemTotal"],
             kib["MemTotal"] - kib["MemAvailable"],
             swap,
@@ -152,7 +152,7 @@ class Sysfs:
         )
 
     def _power_mode(self) -> str:
-        """Its name; its number where the list of names does not say."""
+        """Name of the power mode, or its number if nvpmodel.conf does not name it."""
         status = re.search(r"pmode:(\d+)", _text(self._root / "var/lib/nvpmodel/status") or "")
         if status is None:
             return ""
@@ -162,21 +162,24 @@ class Sysfs:
 
 
 def with_total(rails: Dict[str, float]) -> Dict[str, float]:
-    """Rails in mW and their total: the one of the whole board, else the sum."""
+    """Rails in mW with their `total`: the rail of the whole board, else the sum."""
     if not rails:
         return {}
     whole = [rails[name] for name in _WHOLE_BOARD if name in rails]
     return {**rails, "total": round(whole[0] if whole else sum(rails.values()), 1)}
 
 
-def memory_mb(total: int, used: int, swap_total: int, swap_used: int) -> Dict[str, float]:
-    """From KiB, as the kernel counts."""
+def ram_mb(
+    total_kib: int, used_kib: int, swap_total_kib: int, swap_used_kib: int
+) -> Dict[str, float]:
+    """Memory in MiB, from KiB as the kernel counts."""
     names = ("total", "used", "swap_total", "swap_used")
-    return {n: round(v / 1024, 1) for n, v in zip(names, (total, used, swap_total, swap_used))}
+    values = (total_kib, used_kib, swap_total_kib, swap_used_kib)
+    return {name: round(value / 1024, 1) for name, value in zip(names, values)}
 
 
 def _found(folder: Path, pattern: str) -> List[Path]:
-    """What is in a folder, by name; none where its device went away in that very moment."""
+    """The files of a folder, sorted by name; none if their device goes away meanwhile."""
     try:
         return sorted(folder.glob(pattern))
     except OSError:
@@ -184,7 +187,7 @@ def _found(folder: Path, pattern: str) -> List[Path]:
 
 
 def _text(path: Path) -> Optional[str]:
-    """A file's text; None where there is none, or where its device is off."""
+    """The text of a file; None if there is none, or its device is off."""
     try:
         return path.read_text("utf-8", "replace").strip()
     except OSError:

@@ -89,7 +89,7 @@ def test_a_hot_machine_is_relieved_before_it_is_late() -> None:
     loop.go(8, 1.0)
     assert loop.state == (10, 1000, 0, 0)
     assert loop.told[0]["why"] == "throttled: cpu-throttle-alert, over-current oc2"
-    assert loop.relief.startswith("detector 2 times rarer (throttled: cpu-throttle-alert")
+    assert loop.relief.startswith("detector 2 times less often (throttled: cpu-throttle-alert")
     loop.telemetry.reading.throttled = []
     loop.go(40, 1.0)
     assert loop.relief == ""
@@ -134,7 +134,7 @@ def test_a_reload_and_other_networks_are_followed() -> None:
     loop.go(1, 100.0)
     assert loop.state[:2] == (12, 400), "the new values, as much rarer as before"
     assert loop.pipeline.still_ns == 8 * S
-    loop.models.pose = SimpleNamespace()
+    loop.models.pose = SimpleNamespace(part_limit=None)
     loop.go(1, 100.0)
     assert loop.told[-1]["level"] == 0, "other levels begin from the first, and that is told"
     assert loop.told[-1]["levels"] == 6
@@ -272,6 +272,6 @@ def test_a_slow_program_says_what_it_does_without_and_recovers(
     log = (program.folder / "log").read_text()
     lines = [line for line in log.splitlines() if " of 6: " in line]
     assert len(lines) == len(levels) - 1, "one line for each change"
-    assert "detector 2 times rarer (behind: a step takes" in lines[0]
-    assert lines[-1].endswith("everything (the machine keeps up again)")
+    assert "detector 2 times less often (behind: a step takes" in lines[0]
+    assert lines[-1].endswith("full quality (the machine keeps up again)")
     assert {m["telemetry"] for m in program.of("/metrics")} <= {"sysfs", "jtop"}

@@ -9,18 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.degrade.levels import Degrade, Level, S, Signs, ladder
+from edge.degrade.levels import Level, LevelSwitch, S, Signs, ladder
 from edge.settings.sections import Degrade as Settings
 
 PLAIN = Settings()
 FINE, LATE, HOT = Signs(load=0.3), Signs(load=9.0), Signs("cpu-throttle-alert")
 
 
-def machine(settings: Settings = PLAIN) -> Degrade:
-    return Degrade(settings, ladder(settings), 0)
+def machine(settings: Settings = PLAIN) -> LevelSwitch:
+    return LevelSwitch(settings, ladder(settings), 0)
 
 
-def play(degrade: Degrade, signs: Signs, seconds: int, start_s: int = 0) -> List[Tuple[int, int]]:
+def play(
+    degrade: LevelSwitch, signs: Signs, seconds: int, start_s: int = 0
+) -> List[Tuple[int, int]]:
     """Second and level of each change."""
     changes = []
     for second in range(start_s + 1, start_s + seconds + 1):
@@ -43,13 +45,13 @@ def test_the_order_is_detector_then_parts_then_rate() -> None:
     ]
     mixed = Settings(detect_times=[4, 2], part_limits=[1, 4, 4], rate_shares=[0.5, 0.75])
     assert [str(x) for x in ladder(mixed)] == [
-        "everything",
-        "detector 2 times rarer",
-        "detector 4 times rarer",
-        "detector 4 times rarer, hands and faces of 4",
-        "detector 4 times rarer, hands and faces of 1",
-        "detector 4 times rarer, hands and faces of 1, 75% of the frames",
-        "detector 4 times rarer, hands and faces of 1, 50% of the frames",
+        "full quality",
+        "detector 2 times less often",
+        "detector 4 times less often",
+        "detector 4 times less often, hands and faces of 4 people",
+        "detector 4 times less often, hands and faces of 1 person",
+        "detector 4 times less often, hands and faces of 1 person, 75% of the frames",
+        "detector 4 times less often, hands and faces of 1 person, 50% of the frames",
     ]
 
 
@@ -58,7 +60,7 @@ def test_what_is_not_there_is_not_done_without() -> None:
     assert {(x.detect_times, x.part_limit) for x in levels} == {(1, 0)}
     assert len(levels) == 5
     bare = Settings(detect_times=[], part_limits=[], rate_shares=[])
-    degrade = Degrade(bare, ladder(bare), 0)
+    degrade = LevelSwitch(bare, ladder(bare), 0)
     assert not play(degrade, LATE, 100), "there is nowhere to go"
     assert degrade.level == Level()
 

@@ -263,7 +263,7 @@ def test_a_service_that_goes_and_comes_back(
     service: Service, orin: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(telemetry, "AGAIN_S", 0.0)
+    monkeypatch.setattr(telemetry, "RETRY_S", 0.0)
     machine = Telemetry(Settings(), orin)
     sources = [machine.read().telemetry]
     service.down = JtopException("Lost connection with jtop server")
