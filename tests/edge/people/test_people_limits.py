@@ -122,3 +122,34 @@ def test_one_wrong_keypoint_makes_nobody_taller():
     true = heights(points, pose.scores, pose.boxes)
     points[0, 7] += 200  # an elbow
     np.testing.assert_allclose(heights(points, pose.scores, pose.boxes), true, rtol=0.01)
+
+
+@pytest.mark.parametrize(("boxes_until_s", "kept"), [(0.6, True), (0.3, False)])
+def test_a_track_ends_max_gap_s_after_its_last_observation_or_box(boxes_until_s, kept):
+    """The person is observed at 0 s and looked for at 1.5 s, with a limit of 1 s."""
+    track = tracker(max_gap_s=1.0)
+    track.update(standing([400]), 0)
+    box = Detections(standing([400]).boxes, np.float32([0.9]))
+    for t_ns in range(10**8, 15 * 10**8, 10**8):
+        track.candidates(box if t_ns <= boxes_until_s * 1e9 else None, t_ns)
+        track.update(standing([]), t_ns)
+    assert (track.update(standing([400]), 15 * 10**8).ids.tolist() == [1]) == kept
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["frames between", "no frame between"])
+@pytest.mark.parametrize(("away_s", "kept"), [(0.9, True), (1.1, False)])
+def test_filters_restart_when_a_person_was_away_for_more_than_a_second(away_s, kept, others):
+    """A weak keypoint coasts in a filter that goes on; after a restart it is as measured."""
+    smoother = Smoother(Smooth(coast_frames=30), COCO)
+    for f in range(10):
+        smoother(standing([400], ids=[1]), f * STEP)
+    end_ns = 9 * STEP
+    for i in range(1, 5 if others else 1):
+        smoother(standing([900], ids=[2]), end_ns + int(away_s * 1e9 / 5 * i))
+    pose = standing([400], ids=[1])
+    pose.keypoints[0, 9] += 50
+    pose.scores[0, 9] = 0.1
+    out = smoother(pose, end_ns + int(away_s * 1e9))
+    coasted = np.abs(out.keypoints[0, 9] - pose.keypoints[0, 9]).max() > 40
+    assert coasted == kept
+    assert (out.scores[0, 9] != pose.scores[0, 9]) == kept

@@ -76,6 +76,12 @@ def test_data_and_times():
     assert json.loads(json.dumps(first.data)) == first.data
 
 
+@pytest.mark.parametrize(("drop_h", "action"), [(0.3, "fall"), (0.6, "lying")])
+def test_hips_that_drop_less_than_drop_h_are_no_fall(drop_h, action):
+    """Hips drop by .3 to .6 heights in this fall (test_data_and_times)."""
+    assert watch(FALLS["forward"], {"drop_h": drop_h}) == [action]
+
+
 def test_up_at_once_is_no_fall():
     assert watch([("front", 0.6, 0.3, ballistic), ("stand", 0.8, 4, smooth)]) == []
 

@@ -1,0 +1,92 @@
+"""Duplicates, own candidates and similarity, each limit on both of its sides."""
+
+import numpy as np
+import pytest
+from track_scenes import STANDING
+
+from edge.geometry import as_complex
+from edge.people import match
+from edge.people.motion import BodyState
+
+TALL = 300.0
+
+
+def state(*shifts_px, age_s=0.0):
+    """The same standing person several times, each shifted to the right."""
+    shift = np.asarray(shifts_px, np.float32)
+    points = STANDING[None] * TALL + np.stack((400 + shift, np.full(len(shift), 600)), -1)[:, None]
+    points = points.astype(np.float32)
+    boxes = np.concatenate((points.min(1), points.max(1)), 1)
+    n = len(shift)
+    return BodyState(
+        as_complex(points),
+        np.full((n, 17), 0.9, np.float32),
+        boxes,
+        np.full(n, TALL, np.float32),
+        np.full(n, age_s, np.float32),
+    )
+
+
+def likeness(shift_px):
+    """OKS of two people `shift_px` apart."""
+    pair = state(0, shift_px)
+    first, second = np.array([0]), np.array([1])
+    return float(match._oks(pair, pair, first, second, np.zeros(1, np.float32))[0][0])
+
+
+NEAR_PX, FAR_PX = 14, 28  # between the two limits of duplicates, and below both
+
+
+def stays(shift_px, known):
+    pair = state(0, shift_px)
+    return match.drop_duplicates(pair, np.array([0.9, 0.8]), np.array(known))[0].tolist()
+
+
+def test_the_distances_of_these_tests_lie_on_both_sides_of_the_limits():
+    assert match._DUPLICATE_NEW_OKS < likeness(NEAR_PX) < match._DUPLICATE_OKS
+    assert likeness(FAR_PX) < match._DUPLICATE_NEW_OKS
+    assert likeness(2) > match._DUPLICATE_OKS
+
+
+@pytest.mark.parametrize("known", [[True, True], [False, False]])
+def test_two_tracks_or_two_new_people_may_be_close_together(known):
+    assert stays(NEAR_PX, known) == [True, True]
+    assert stays(2, known) == [True, False]
+
+
+@pytest.mark.parametrize("known", [[True, False], [False, True]])
+def test_a_new_person_close_to_a_track_is_a_duplicate(known):
+    assert stays(NEAR_PX, known) == [True, False]
+    assert stays(FAR_PX, known) == [True, True]
+
+
+def test_the_better_of_two_duplicates_stays_and_is_marked():
+    rows = state(0, 2, 400)
+    kept, duplicated = match.drop_duplicates(rows, np.array([0.5, 0.9, 0.1]), np.zeros(3, bool))
+    assert kept.tolist() == [False, True, True]
+    assert duplicated.tolist() == [False, True, False]
+
+
+def test_a_tracks_own_row_has_a_lead_unless_it_is_duplicated_or_not_allowed():
+    alike = np.array([[0.5, 0.5], [0.0, 0.5], [0.5, 0.5]], np.float32)
+    own = np.array([[True, False], [True, False], [True, False]])
+    led = match.prefer_own(alike, own, np.array([False, False, True]))
+    lead = match.OWN_LEAD
+    np.testing.assert_allclose(led, [[0.5 + lead, 0.5], [0, 0.5], [0.5, 0.5]])
+
+
+def test_of_two_tracks_that_fit_the_later_observed_is_more_similar():
+    """At the predicted place the OKS is 1; half a second costs a fifth."""
+    none = np.zeros((1, 1), bool)
+    for age_s, similarity in ((0.0, 1.0), (0.5, 0.8)):
+        found = match.similarity(state(0), state(0, age_s=age_s), none, 1.0)
+        np.testing.assert_allclose(found, [[similarity]], rtol=1e-5)
+
+
+def test_a_person_further_than_the_reach_is_not_allowed():
+    """.1 H plus 2 H for each second since the last observation."""
+    none = np.zeros((1, 1), bool)
+    for age_s, reach_px in ((0.0, 30), (0.05, 60)):
+        tracks = state(0, age_s=age_s)
+        assert match.similarity(state(reach_px - 2), tracks, none, 0.5)[0, 0] > 0
+        assert match.similarity(state(reach_px + 2), tracks, none, 0.5)[0, 0] == 0
