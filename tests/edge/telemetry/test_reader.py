@@ -150,6 +150,7 @@ def test_a_machine_that_says_nothing_or_nonsense_is_no_error(tmp_path: Path) -> 
             },
             ["Processor"],
         ),
+        ({f"{HWMON}/hwmon1/curr1_input": "3000"}, []),
         ({f"{HWMON}/hwmon1/curr1_input": "3001"}, ["current of VDD_IN"]),
         ({"sys/class/thermal/cooling_device0/cur_state": "9"}, []),
     ],
@@ -186,6 +187,10 @@ def test_over_current_is_a_rise_of_a_serious_circuit(orin: Path) -> None:
     put(orin, {f"{HWMON}/hwmon0/oc2_event_cnt": "5"})
     assert machine.read().throttled == ["over-current oc2"]
     assert machine.read().throttled == [], "it did not rise again"
+    (orin / f"{HWMON}/hwmon0/oc2_event_cnt").unlink()
+    assert machine.read().throttled == []
+    put(orin, {f"{HWMON}/hwmon0/oc2_event_cnt": "9"})
+    assert machine.read().throttled == [], "its driver was loaded again: nothing is known before"
     put(orin, {f"{HWMON}/hwmon0/oc1_event_cnt": "1", f"{HWMON}/hwmon0/oc1_throt_en": "0"})
     assert machine.read().throttled == [], "this circuit was told not to throttle"
 
