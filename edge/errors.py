@@ -11,15 +11,20 @@ EdgeError
 
 from __future__ import annotations
 
+from edge.masking import masked
+
 # Exit codes that are no EdgeError's: 128 + the number of a signal, as shells count.
 INTERRUPTED = 130  # SIGINT
 PIPE_CLOSED = 141  # SIGPIPE: nobody reads standard output any more
 
 
 class EdgeError(Exception):
-    """One line for the user: what is wrong, where, and the fix."""
+    """One line for the user: what is wrong, where, and the fix. Secrets in it are masked."""
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(masked(text))
 
 
 class ConfigError(EdgeError):

@@ -60,7 +60,7 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
         return (
             "it refuses the user or the password"
             if "@" in parts.netloc
-            else "it wants a user and a password: rtsp://USER:PASSWORD@HOST/..."
+            else "it wants a login: write USER:PASSWORD@ before its host"
         )
     return _ANSWERS.get(
         code,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Dict, Optional, Protocol, cast
 from urllib.parse import parse_qsl, unquote
@@ -10,12 +9,11 @@ from urllib.parse import parse_qsl, unquote
 from edge import plug
 from edge.capture._ring import Ring, Slot
 from edge.errors import ConfigError
+from edge.masking import masked_uri
 
 CAMERA = "camera"  # live; opened again when it breaks
 PLAYBACK = "playback"  # a recording at its own frame rate: live, but its end is final
 RECORDING = "recording"  # waits for the loop, loses no frame; its end is final
-
-_SECRET = re.compile(r"((?:pass|passwd|password|pwd|token|secret|key)=)[^&_/?\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -106,25 +104,14 @@ def parse(uri: str) -> Address:
     scheme, mark, body = uri.partition("://")
     if not mark or not scheme:
         raise ConfigError(
-            f"source {_masked(uri)!r}: expected scheme://..., one of: "
+            f"source {masked_uri(uri)!r}: expected scheme://..., one of: "
             f"{', '.join(plug.names('capture'))}"
         )
     scheme = scheme.lower()
     path, _, query = body.partition("?")
-    # In the path of a file an at sign is just a character.
-    shown = uri if scheme == "file" else f"{scheme}://{_masked(body)}"
+    shown = masked_uri(f"{scheme}://{body}")
     pairs = dict(parse_qsl(query, keep_blank_values=True))
     return Address(shown, uri, scheme, unquote(path), pairs)
-
-
-def _masked(body: str) -> str:
-    """Mask user and password, which may themselves contain slashes and at signs."""
-    host, _, _ = body.partition("/")
-    _, at, after = body.rpartition("@")
-    port = host.rpartition(":")[2] if ":" in host else "0"
-    if at and ("@" in host or not port.isdigit()):
-        body = f"***@{after}"
-    return _SECRET.sub(r"\1***", body)
 
 
 def kind(uri: str) -> str:

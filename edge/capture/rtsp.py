@@ -80,7 +80,7 @@ def _checked(address: Address) -> str:
         host = None
     if not host:
         raise ConfigError(
-            f"{address.uri}: expected rtsp://HOST:PORT/PATH; special characters of a password "
+            f"{address.uri}: expected rtsp://HOST:554/PATH; special characters of a password "
             "are written %40 for @, %2F for /, %23 for #, %3F for ?"
         ) from None
     return url

@@ -69,7 +69,10 @@ def _split(uri: str) -> Tuple[SplitResult, Optional[int]]:
 
 def _host(parts: SplitResult, port: Optional[int]) -> Tuple[str, int]:
     if parts.scheme not in PORTS or not parts.hostname or port == 0:
-        raise ConfigError(f"sink {parts.scheme}: expected {parts.scheme}://[user@]host[:port]")
+        raise ConfigError(
+            f"sink {parts.scheme}: expected {parts.scheme}://HOST or {parts.scheme}://HOST:1883; "
+            "a user name and an at sign may stand before HOST"
+        )
     host, _, zone = parts.hostname.partition("%25")  # RFC 6874: %25 is how a URI spells %
     host = f"{host}%{zone}" if ":" in host and zone else parts.hostname
     return host, port or PORTS[parts.scheme]

@@ -53,8 +53,8 @@ def check(uri: str, options: SinkOptions) -> Tuple[str, int]:
         loopback, port = False, None
     if not loopback:
         raise ConfigError(
-            f"sink {uri!r}: only prometheus://127.0.0.1[:PORT] or [::1], ports 1 to 65535; nobody "
-            "else may reach this box, a local agent can carry the figures on"
+            f"sink {uri!r}: only prometheus://127.0.0.1:9464 or prometheus://[::1]:9464, any port "
+            "from 1 to 65535; nobody else may reach this box, a local agent can pass them on"
         )
     if parts.path.strip("/") or parts.query or parts.username or port == 0:
         raise ConfigError(f"sink {uri!r}: nothing may stand beside host and port")

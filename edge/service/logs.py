@@ -18,6 +18,8 @@ import time
 from types import TracebackType
 from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
+from edge.masking import masked
+
 FORMS = ("auto", "plain", "journal", "json")
 BURST = 5  # lines of one kind in a window
 WINDOW_S = 60.0
@@ -130,7 +132,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
         """Write, or count."""
         try:
-            kind = (record.levelno, record.name, _NUMBER.sub("#", record.getMessage()))
+            kind = (record.levelno, record.name, _NUMBER.sub("#", masked(record.getMessage())))
         except (TypeError, ValueError):  # a message that does not fit its arguments
             self.handleError(record)
             return
@@ -163,7 +165,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
 def plain(record: logging.LogRecord) -> str:
     """For people: LEVEL message; a traceback keeps its lines."""
     left_out = getattr(record, "left_out", 0)
-    line = f"{record.levelname} {_CONTROL.sub(_escaped, record.getMessage())}"
+    line = f"{record.levelname} {_CONTROL.sub(_escaped, masked(record.getMessage()))}"
     line += f" ({left_out} more like this were left out)" if left_out else ""
     return line + (f"\n{_trace(record)}" if record.exc_info else "")
 
@@ -186,7 +188,7 @@ def as_json(record: logging.LogRecord) -> str:
 
 def fields(record: logging.LogRecord) -> Dict[str, Any]:
     """What a line tells."""
-    table: Dict[str, Any] = {"at": record.name, "msg": record.getMessage()}
+    table: Dict[str, Any] = {"at": record.name, "msg": masked(record.getMessage())}
     if getattr(record, "left_out", 0):
         table["left_out"] = record.left_out  # type: ignore[attr-defined]
     if record.exc_info:
@@ -195,7 +197,7 @@ def fields(record: logging.LogRecord) -> Dict[str, Any]:
 
 
 def _trace(record: logging.LogRecord) -> str:
-    return logging.Formatter().formatException(record.exc_info)  # type: ignore[arg-type]
+    return masked(logging.Formatter().formatException(record.exc_info))  # type: ignore[arg-type]
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -1,9 +1,11 @@
-"""Write a configuration as TOML text."""
+"""A configuration as TOML text, for people and recordings. Secrets in it are masked."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any, Iterator, List, Tuple
+
+from edge.masking import masked
 
 
 def show(config: Any) -> str:
@@ -40,7 +42,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        quoted = masked(value).replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted) + '"'
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"

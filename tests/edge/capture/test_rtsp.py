@@ -145,8 +145,8 @@ def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> 
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("rtsp:///live", "expected rtsp://HOST:PORT/PATH"),
-        ("rtsp://h:port/live", "expected rtsp://HOST:PORT/PATH"),
+        ("rtsp:///live", "expected rtsp://HOST:554/PATH"),
+        ("rtsp://h:port/live", "expected rtsp://HOST:554/PATH"),
         ("rtsp://u:pa#ss@h/live", "%23 for #"),
         ("rtsp://h/live?transport=http", "transport=http"),
         ("rtsp://h/live?decoder=cuda", "decoder=cuda"),

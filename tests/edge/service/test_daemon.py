@@ -252,7 +252,7 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
         ('[[cameras]]\nsource = "flie://a"', "flie"),
         ('[[cameras]]\nsource = "file://a?lop=1"', "unknown option 'lop'"),
         ('[[cameras]]\nsource = "file://a?loop=yes"', "loop=yes: use one of"),
-        ('[[cameras]]\nsource = "rtsp://"', "expected rtsp://HOST:PORT/PATH"),
+        ('[[cameras]]\nsource = "rtsp://"', "expected rtsp://HOST:554/PATH"),
         ('[[cameras]]\nsource = "rtsps://h/a?transport=tpc"', "transport=tpc: use one of"),
         ('[[cameras]]\nsource = "v4l2:///dev/video0?widht=640"', "unknown option 'widht'"),
         ('[[cameras]]\nsource = "csi://0?fps=0"', "fps=0: use a number"),
