@@ -27,63 +27,61 @@ def names(z: Dict[str, np.ndarray]) -> List[Any]:
 
 
 def test_crops_equal_the_reference(recorded: Any) -> None:
-    for z in recorded("geometry/topdown_affine_s0"):
-        for size, p in names(z):
-            centres, scales = g.crop_regions(z["boxes_xyxy"], size, float(z["padding"]))
-            np.testing.assert_allclose(centres, z[p + "center"], atol=1e-4)
-            np.testing.assert_allclose(scales, z[p + "scale_fixed_aspect"], atol=2e-4)
-            turns = np.deg2rad(z["rotation_deg"])
-            for key, rotations in (("matrix", turns), ("matrix_no_rotation", None)):
-                ours = g.crop_affine(z["boxes_xyxy"], size, rotations_rad=rotations)
-                worst = np.abs(ours - z[p + key]).max((1, 2)) / np.abs(z[p + key]).max((1, 2))
-                assert worst.max() < 1e-6, (size, key)
-            moved = g.apply(
-                g.crop_affine(z["boxes_xyxy"], size, rotations_rad=turns), z["image_points"]
-            )
-            off = np.abs(moved - z[p + "transformed_points"]).max((1, 2))
-            assert np.delete(off, 1).max() < 1e-3
-            assert off[1] < 1e-2, "box 1 is 1 x 2 px"
+    z = recorded("topdown_affine_s0")
+    for size, p in names(z):
+        centres, scales = g.crop_regions(z["boxes_xyxy"], size, float(z["padding"]))
+        np.testing.assert_allclose(centres, z[p + "center"], atol=1e-4)
+        np.testing.assert_allclose(scales, z[p + "scale_fixed_aspect"], atol=2e-4)
+        turns = np.deg2rad(z["rotation_deg"])
+        for key, rotations in (("matrix", turns), ("matrix_no_rotation", None)):
+            ours = g.crop_affine(z["boxes_xyxy"], size, rotations_rad=rotations)
+            worst = np.abs(ours - z[p + key]).max((1, 2)) / np.abs(z[p + key]).max((1, 2))
+            assert worst.max() < 1e-6, (size, key)
+        moved = g.apply(
+            g.crop_affine(z["boxes_xyxy"], size, rotations_rad=turns), z["image_points"]
+        )
+        off = np.abs(moved - z[p + "transformed_points"]).max((1, 2))
+        assert np.delete(off, 1).max() < 1e-3
+        assert off[1] < 1e-2, "box 1 is 1 x 2 px"
 
 
 def test_ways_back_equal_the_reference(recorded: Any) -> None:
-    for z in recorded("geometry/topdown_affine_s0"):
-        for size, p in names(z):
-            turned = g.crop_affine(
-                z["boxes_xyxy"], size, rotations_rad=np.deg2rad(z["rotation_deg"])
-            )
-            expected = z[p + "inverse_matrix"]
-            worst = np.abs(g.invert(turned) - expected).max((1, 2)) / np.abs(expected).max((1, 2))
-            assert worst.max() < 1e-6
-            straight = g.invert(g.crop_affine(z["boxes_xyxy"], size))
-            np.testing.assert_allclose(
-                g.apply(straight, z[p + "input_points"]), z[p + "points_back_in_image"], atol=1e-3
-            )
+    z = recorded("topdown_affine_s0")
+    for size, p in names(z):
+        turned = g.crop_affine(z["boxes_xyxy"], size, rotations_rad=np.deg2rad(z["rotation_deg"]))
+        expected = z[p + "inverse_matrix"]
+        worst = np.abs(g.invert(turned) - expected).max((1, 2)) / np.abs(expected).max((1, 2))
+        assert worst.max() < 1e-6
+        straight = g.invert(g.crop_affine(z["boxes_xyxy"], size))
+        np.testing.assert_allclose(
+            g.apply(straight, z[p + "input_points"]), z[p + "points_back_in_image"], atol=1e-3
+        )
 
 
 def test_centred_letterbox_equals_the_reference(recorded: Any) -> None:
-    for z in recorded("geometry/bottomup_letterbox_s0"):
-        for i, (height, width) in enumerate(z["image_hw"].tolist()):
-            matrix = g.letterbox((width, height), tuple(z["input_size_wh"].tolist()), centre=True)
-            back = g.apply(g.invert(matrix)[None], z["input_points"][i : i + 1])[0]
-            np.testing.assert_allclose(back, z["points_back_in_image"][i], atol=1e-3)
+    z = recorded("bottomup_letterbox_s0")
+    for i, (height, width) in enumerate(z["image_hw"].tolist()):
+        matrix = g.letterbox((width, height), tuple(z["input_size_wh"].tolist()), centre=True)
+        back = g.apply(g.invert(matrix)[None], z["input_points"][i : i + 1])[0]
+        np.testing.assert_allclose(back, z["points_back_in_image"][i], atol=1e-3)
 
 
 def test_conversions_and_iou_equal_the_reference(recorded: Any) -> None:
-    for z in recorded("geometry/box_conversions_s0"):
-        boxes = z["boxes_xyxy"]
-        shape = g.cxcywh(boxes)
-        np.testing.assert_allclose(shape[:, :2], z["center"], atol=1e-4)
-        np.testing.assert_allclose(shape[:, 2:] * 1.25, z["scale_padding125"], atol=1e-4)
-        expected = z["iou_first10_vs_last10"]
-        np.testing.assert_allclose(g.iou(boxes[:10], boxes[10:]), expected, atol=1e-4)
+    z = recorded("box_conversions_s0")
+    boxes = z["boxes_xyxy"]
+    shape = g.cxcywh(boxes)
+    np.testing.assert_allclose(shape[:, :2], z["center"], atol=1e-4)
+    np.testing.assert_allclose(shape[:, 2:] * 1.25, z["scale_padding125"], atol=1e-4)
+    expected = z["iou_first10_vs_last10"]
+    np.testing.assert_allclose(g.iou(boxes[:10], boxes[10:]), expected, atol=1e-4)
 
 
 def test_suppression_equals_the_reference(recorded: Any) -> None:
-    for z in recorded("decoders/rtmo_box_s0"):
-        for i in (0, 1):
-            kept = g.nms(z["boxes_xyxy"][i], z["scores"][i], 0.65)
-            np.testing.assert_array_equal(kept, z[f"nms065_keep_{i}"])
-            assert g.nms(z["boxes_xyxy"][i], z["scores"][i], 0.65, 7).tolist() == kept[:7].tolist()
+    z = recorded("rtmo_box_s0")
+    for i in (0, 1):
+        kept = g.nms(z["boxes_xyxy"][i], z["scores"][i], 0.65)
+        np.testing.assert_array_equal(kept, z[f"nms065_keep_{i}"])
+        assert g.nms(z["boxes_xyxy"][i], z["scores"][i], 0.65, 7).tolist() == kept[:7].tolist()
 
 
 def slow_nms(boxes: np.ndarray, scores: np.ndarray, max_iou: float) -> List[int]:

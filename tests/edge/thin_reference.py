@@ -1,16 +1,18 @@
-"""Cut the recorded reference data down to the copies in golden/reference.
+"""Cut recordings of public reference implementations down to the copies in golden/reference.
 
-For maintainers, by hand, where the whole data lies:
+The tests read only these copies. Maintainers who have the whole recordings make them by
 
-    python tests/edge/thin_reference.py REFERENCE_FOLDER
+    python -m tests.edge.thin_reference REFERENCE_FOLDER
 
 The source of each array is open-mmlab/mmpose, open-mmlab/mmdetection or Tau-J/rtmlib (Apache-2.0).
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+import zlib
 from pathlib import Path
 from typing import Callable, Dict
 
@@ -72,8 +74,9 @@ def integral(z: Arrays) -> Arrays:
 
 def crops(z: Arrays) -> Arrays:
     kept = {k: z[k] for k in ("boxes_xyxy", "mean", "std")}
-    kept["192x256_crops"] = z["192x256_crops"][:, ::16]
-    kept["row_step"] = np.array(16)
+    for name, step in (("192x256", 16), ("288x384", 64)):
+        kept[f"{name}_crops"] = z[f"{name}_crops"][:, ::step]
+        kept[f"{name}_row_step"] = np.array(step)
     post = {k: z[k][:1] for k in ("simcc_x", "simcc_y", "post_keypoints", "post_scores")}
     return {**kept, **post}
 
@@ -86,15 +89,67 @@ def rtmdet(z: Arrays) -> Arrays:
 
 def yolox(z: Arrays) -> Arrays:
     kept = {k: z[k][:1] for k in ("bbox_1", "bbox_2")}
-    return {**kept, "decoded_bboxes": z["decoded_bboxes"][:1, -845:]}
+    decoded = {"decoded_bboxes": z["decoded_bboxes"][:1, -845:], "priors": z["decoded_priors"]}
+    return {**kept, **decoded}
 
 
 def rtmo_maps(z: Arrays) -> Arrays:
-    return {k: z[k][:1] for k in ("cls_0", "bbox_0", "cls_1", "bbox_1")}
+    """The first image; keypoints of the 40 best cells only."""
+    maps = {k: z[k][:1] for k in ("cls_0", "bbox_0", "cls_1", "bbox_1")}
+    best = np.sort(np.argsort(-z["decoded_scores"][0])[:40])
+    names = ("decoded_index", "decoded_keypoints", "decoded_keypoint_scores")
+    return {**maps, **{k: z[k][:1, best] for k in names}}
 
 
 def rtmo_people(z: Arrays) -> Arrays:
-    return {k: v for k, v in z.items() if k.startswith("image0_") and "keypoint" not in k}
+    """The first image; keypoints of the 75 best people only."""
+    people = {k: v for k, v in z.items() if k.startswith("image0_")}
+    for name in ("image0_keypoints", "image0_keypoint_scores"):
+        people[name] = people[name][:75]
+    return people
+
+
+def embedding(z: Arrays) -> Arrays:
+    """Weak responses become 0 and their tags far off: they decide nothing (checked when made)."""
+    kept = {k: v for k, v in z.items() if not k.endswith(("_heatmaps", "_tags", "_wh"))}
+    for name in ("ae", "udp"):
+        strong = z[f"{name}_heatmaps"] >= 0.05
+        kept[f"{name}_heatmaps"] = np.where(strong, z[f"{name}_heatmaps"], np.float32(0))
+        kept[f"{name}_tags"] = np.where(strong, z[f"{name}_tags"], np.float32(100))
+    return kept
+
+
+def structured(z: Arrays) -> Arrays:
+    """Displacements near a root, and responses near a keypoint; the rest decides nothing."""
+    kept = {k: z[k] for k in ("keypoints", "root_scores", "keypoint_scores")}
+    root = z["heatmaps"][-1]
+    padded = np.pad(root, 2, constant_values=-np.inf)
+    highest = np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).max((-2, -1))
+    roots = grown(((root == highest) & (root > 0.01))[None], 1)
+    maps = np.zeros_like(z["heatmaps"][:-1], bool)
+    for k in range(len(maps)):
+        x, y = np.clip(np.rint(z["keypoints"][:, k] / 4).astype(int), 0, 63).T
+        maps[k, y, x] = True
+    near = np.concatenate((grown(maps, 2), np.ones((1, 64, 64), bool)))
+    kept["heatmaps"] = np.where(near, z["heatmaps"], np.float32(0))
+    kept["displacements"] = np.where(roots, z["displacements"], np.float32(0))
+    return kept
+
+
+def grown(mask: np.ndarray, px: int) -> np.ndarray:
+    """A mask [K,h,w] and all places at most `px` away from it."""
+    padded = np.pad(mask, ((0, 0), (px, px), (px, px)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * px + 1,) * 2, axis=(1, 2))
+    return np.asarray(windows.any((-2, -1)))
+
+
+def letterboxes(z: Arrays) -> Arrays:
+    """Pixels by their checksum: they must be equal to the last bit."""
+    kept = {k: v for k, v in z.items() if k.endswith(("_ratio", "_mean", "_std"))}
+    for name in ("yolox_padded_bgr", "rtmdet_padded_bgr", "yolox640_padded_bgr"):
+        kept[f"{name}_crc32"] = np.array(zlib.crc32(np.ascontiguousarray(z[name]).tobytes()))
+    kept["rtmdet_normalised_every8"] = z["rtmdet_normalised_every4"][::2, ::2]
+    return kept
 
 
 FILES: Dict[str, Callable[[Arrays], Arrays]] = {
@@ -112,7 +167,41 @@ FILES: Dict[str, Callable[[Arrays], Arrays]] = {
     "rtmlib/yolox_postprocess_s0": whole,
     "rtmlib/end2end_postprocess_s0": whole,
     "rtmlib/rtmpose_preprocess_s0": crops,
+    "rtmlib/letterbox_s0": letterboxes,
+    "decoders/associative_embedding_s0": embedding,
+    "decoders/spr_s0": structured,
 }
+TABLES = {
+    "coco17": "coco",
+    "halpe26": "halpe26",
+    "halpe136": "halpe",
+    "wholebody133": "coco_wholebody",
+}
+FACTS = {
+    "names": "keypoint_names",
+    "edges": "skeleton_edges",
+    "flip": "flip_indices",
+    "sigmas": "sigmas",
+    "upper": "upper_body_ids",
+    "lower": "lower_body_ids",
+}
+
+
+def skeleton_tables(source: Path) -> str:
+    """The keypoint sets and the conversions between them, one fact a line."""
+    tables = {}
+    for name, file in TABLES.items():
+        table = json.loads((source / f"{file}.json").read_text())
+        tables[name] = {ours: table[theirs] for ours, theirs in FACTS.items()}
+    conversions = json.loads((source / "conversions.json").read_text())
+    tables["conversions"] = {k: v["pairs"] for k, v in conversions.items() if "pairs" in v}
+    lines = [
+        f"  {json.dumps(name)}: {{\n"
+        + ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in facts.items())
+        + "\n  }"
+        for name, facts in tables.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def main(source: Path) -> None:
@@ -121,7 +210,8 @@ def main(source: Path) -> None:
             kept = thin(dict(z.items()))
         path = GOLDEN / f"{Path(name).name}.npz"
         np.savez_compressed(path, **kept)
-    shutil.copy(source / "rtmlib/image_s0.png", GOLDEN)
+    shutil.copyfile(source / "rtmlib/image_s0.png", GOLDEN / "image_s0.png")
+    (GOLDEN / "skeletons.json").write_text(skeleton_tables(source / "skeletons"))
 
 
 if __name__ == "__main__":

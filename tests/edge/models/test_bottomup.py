@@ -13,37 +13,37 @@ ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
 
 def test_associative_embedding_equals_the_reference(recorded: Any) -> None:
-    for z in recorded("decoders/associative_embedding_s0"):
-        found = _bottomup.associative_embedding(z["ae_heatmaps"], z["ae_tags"], z["keypoint_order"])
-        np.testing.assert_allclose(found.keypoints * 4, z["ae_keypoints"], atol=1e-2)
-        np.testing.assert_allclose(found.scores, z["ae_keypoint_scores"], atol=1e-5)
-        np.testing.assert_allclose(found.person_scores, z["ae_instance_scores"], atol=1e-5)
+    z = recorded("associative_embedding_s0")
+    found = _bottomup.associative_embedding(z["ae_heatmaps"], z["ae_tags"], z["keypoint_order"])
+    np.testing.assert_allclose(found.keypoints * 4, z["ae_keypoints"], atol=1e-2)
+    np.testing.assert_allclose(found.scores, z["ae_keypoint_scores"], atol=1e-5)
+    np.testing.assert_allclose(found.person_scores, z["ae_instance_scores"], atol=1e-5)
 
 
 def test_udp_refinement_equals_the_reference_where_keypoints_were_found(recorded: Any) -> None:
     """The others it takes from maps it has already blurred and logged: scores below 0."""
-    for z in recorded("decoders/associative_embedding_s0"):
-        found = _bottomup.associative_embedding(
-            z["udp_heatmaps"], z["udp_tags"], z["keypoint_order"], udp=True
-        )
-        there = z["udp_keypoint_scores"] > 0
-        off = np.abs(found.keypoints * (255 / 63) - z["udp_keypoints"]).max(-1)
-        assert off[there].max() < 1e-2
-        assert (off[~there] < 1e-2).mean() > 0.8
-        assert found.scores.min() > 0
-        np.testing.assert_allclose(found.scores[there], z["udp_keypoint_scores"][there], atol=1e-5)
-        np.testing.assert_allclose(found.person_scores, z["udp_instance_scores"], atol=1e-5)
+    z = recorded("associative_embedding_s0")
+    found = _bottomup.associative_embedding(
+        z["udp_heatmaps"], z["udp_tags"], z["keypoint_order"], udp=True
+    )
+    there = z["udp_keypoint_scores"] > 0
+    off = np.abs(found.keypoints * (255 / 63) - z["udp_keypoints"]).max(-1)
+    assert off[there].max() < 1e-2
+    assert (off[~there] < 1e-2).mean() > 0.8
+    assert found.scores.min() > 0
+    np.testing.assert_allclose(found.scores[there], z["udp_keypoint_scores"][there], atol=1e-5)
+    np.testing.assert_allclose(found.person_scores, z["udp_instance_scores"], atol=1e-5)
 
 
 def test_structured_pose_equals_the_reference(recorded: Any) -> None:
     """Two roots are equally high: their order is nobody's promise."""
-    for z in recorded("decoders/spr_s0"):
-        found = _bottomup.structured_pose(z["heatmaps"], z["displacements"])
-        np.testing.assert_allclose(found.person_scores, z["root_scores"], atol=1e-5)
-        ours = np.lexsort((found.keypoints[:, 0, 0], -found.person_scores))
-        theirs = np.lexsort((z["keypoints"][:, 0, 0], -z["root_scores"]))
-        np.testing.assert_allclose(found.keypoints[ours] * 4, z["keypoints"][theirs], atol=1e-3)
-        np.testing.assert_allclose(found.scores[ours], z["keypoint_scores"][theirs], atol=1e-5)
+    z = recorded("spr_s0")
+    found = _bottomup.structured_pose(z["heatmaps"], z["displacements"])
+    np.testing.assert_allclose(found.person_scores, z["root_scores"], atol=1e-5)
+    ours = np.lexsort((found.keypoints[:, 0, 0], -found.person_scores))
+    theirs = np.lexsort((z["keypoints"][:, 0, 0], -z["root_scores"]))
+    np.testing.assert_allclose(found.keypoints[ours] * 4, z["keypoints"][theirs], atol=1e-3)
+    np.testing.assert_allclose(found.scores[ours], z["keypoint_scores"][theirs], atol=1e-5)
 
 
 def drawn(people: int, seed: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:

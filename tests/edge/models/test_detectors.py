@@ -129,16 +129,15 @@ def test_no_frames_run_nothing() -> None:
 
 
 def test_yolox_equals_the_reference_network(recorded: Any) -> None:
-    for z in recorded("networks/yolox-tiny_coco80_416x416"):
-        priors = yolox.grid(Network(file="x", width=416, height=416), [8, 16, 32])
-        if "decoded_priors" in z:
-            np.testing.assert_array_equal(priors, z["decoded_priors"][:, :3])
-        names = [n for n in ("bbox_0", "bbox_1", "bbox_2") if n in z]
-        rows = [z[n].transpose(0, 2, 3, 1).reshape(len(z[n]), -1, 4) for n in names]
-        raw = np.concatenate(rows, 1)
-        priors = priors[-raw.shape[1] :]
-        boxes = yolox.decode_boxes(raw, priors[:, :2], priors[:, 2:])
-        np.testing.assert_allclose(boxes, z["decoded_bboxes"], atol=1e-6 * 2400, rtol=1e-6)
+    z = recorded("yolox-tiny_coco80_416x416")
+    priors = yolox.grid(Network(file="x", width=416, height=416), [8, 16, 32])
+    np.testing.assert_array_equal(priors, z["priors"][:, :3])
+    coarse = (z["bbox_1"], z["bbox_2"])
+    rows = [level.transpose(0, 2, 3, 1).reshape(len(level), -1, 4) for level in coarse]
+    raw = np.concatenate(rows, 1)
+    priors = priors[-raw.shape[1] :]
+    boxes = yolox.decode_boxes(raw, priors[:, :2], priors[:, 2:])
+    np.testing.assert_allclose(boxes, z["decoded_bboxes"], atol=1e-6 * 2400, rtol=1e-6)
 
 
 def yolox_maps(classes: int = 2) -> Dict[str, np.ndarray]:
@@ -185,28 +184,25 @@ def test_yolox_maps_rows_and_decoded_rows_are_the_same_people() -> None:
 @pytest.mark.parametrize(("min_score", "nms_iou"), [(0.7, 0.45), (0.3, 0.65)])
 def test_yolox_equals_rtmlib(recorded: Any, min_score: float, nms_iou: float) -> None:
     """Rtmlib then drops what is not above its NMS threshold; a frame of 4000 px is cut nowhere."""
-    for z in recorded("rtmlib/yolox_postprocess_s0"):
-        detect, _ = model(
-            "yolox", {"output": z["raw"]}, (320, 320), min_score=min_score, nms_iou=nms_iou
-        )
-        found = detect([frame(4000, 4000)])[0]
-        found = found.take(found.scores > nms_iou)
-        expected = z[f"score{min_score}_nms{nms_iou}_boxes"] * float(z["ratio"])
-        inside = np.clip(expected, 0, 320)
-        np.testing.assert_allclose(found.boxes * 320 / 4000, inside, atol=1e-3)
+    z = recorded("yolox_postprocess_s0")
+    detect, _ = model(
+        "yolox", {"output": z["raw"]}, (320, 320), min_score=min_score, nms_iou=nms_iou
+    )
+    found = detect([frame(4000, 4000)])[0]
+    found = found.take(found.scores > nms_iou)
+    expected = z[f"score{min_score}_nms{nms_iou}_boxes"] * float(z["ratio"])
+    inside = np.clip(expected, 0, 320)
+    np.testing.assert_allclose(found.boxes * 320 / 4000, inside, atol=1e-3)
 
 
 def test_rtmdet_equals_the_reference_network(recorded: Any) -> None:
-    for z in recorded("networks/rtmdet-nano_person_320x320"):
-        levels = [i for i in range(3) if f"cls_{i}" in z]
-        parts = [
-            rtmdet.decode_level(z[f"cls_{i}"][:, 0], z[f"bbox_{i}"], 8 << i, 0.0) for i in levels
-        ]
-        every = Candidates.join(parts)
-        for i in range(len(z["decoded_bboxes"])):
-            mine = every.frame == i
-            np.testing.assert_allclose(every.boxes[mine], z["decoded_bboxes"][i], atol=1e-3)
-            np.testing.assert_allclose(every.scores[mine], z["decoded_scores"][i], atol=1e-6)
+    z = recorded("rtmdet-nano_person_320x320")
+    parts = [rtmdet.decode_level(z[f"cls_{i}"][:, 0], z[f"bbox_{i}"], 8 << i, 0.0) for i in (1, 2)]
+    every = Candidates.join(parts)
+    for i in range(len(z["decoded_bboxes"])):
+        mine = every.frame == i
+        np.testing.assert_allclose(every.boxes[mine], z["decoded_bboxes"][i], atol=1e-3)
+        np.testing.assert_allclose(every.scores[mine], z["decoded_scores"][i], atol=1e-6)
 
 
 def test_rtmdet_maps_become_detections() -> None:
@@ -223,19 +219,19 @@ def test_rtmdet_maps_become_detections() -> None:
 
 
 def test_rtmdet_with_suppression_inside_equals_rtmlib(recorded: Any) -> None:
-    for z in recorded("rtmlib/end2end_postprocess_s0"):
-        dets = z["rtmdet_dets"]
-        labels = np.zeros(dets.shape[:2], np.int64)
-        for outputs in ({"dets": dets}, {"dets": dets, "labels": labels}):
-            detect, _ = model("rtmdet", outputs, (640, 640), min_score=0.3)
-            found = detect([frame(4000, 4000)])[0]
-            expected = z["rtmdet_boxes"] * float(z["ratio"])
-            order = np.argsort(-dets[0][dets[0, :, 4] > 0.3, 4], kind="stable")
-            np.testing.assert_allclose(
-                found.boxes * 640 / 4000, np.clip(expected[order], 0, 640), atol=1e-3
-            )
-        detect, _ = model("rtmdet", {"dets": dets, "labels": labels + 1}, (640, 640))
-        assert len(detect([frame(640, 640)])[0]) == 0, "another class"
+    z = recorded("end2end_postprocess_s0")
+    dets = z["rtmdet_dets"]
+    labels = np.zeros(dets.shape[:2], np.int64)
+    for outputs in ({"dets": dets}, {"dets": dets, "labels": labels}):
+        detect, _ = model("rtmdet", outputs, (640, 640), min_score=0.3)
+        found = detect([frame(4000, 4000)])[0]
+        expected = z["rtmdet_boxes"] * float(z["ratio"])
+        order = np.argsort(-dets[0][dets[0, :, 4] > 0.3, 4], kind="stable")
+        np.testing.assert_allclose(
+            found.boxes * 640 / 4000, np.clip(expected[order], 0, 640), atol=1e-3
+        )
+    detect, _ = model("rtmdet", {"dets": dets, "labels": labels + 1}, (640, 640))
+    assert len(detect([frame(640, 640)])[0]) == 0, "another class"
 
 
 def test_outputs_may_have_other_names() -> None:

@@ -30,85 +30,69 @@ def rtmo_cells(z: Dict[str, np.ndarray]) -> Any:
 
 def test_rtmo_equals_the_reference_prediction(recorded: Any) -> None:
     """The reference clamps boxes to the input, as a frame of the same size does here."""
-    pairs = zip(
-        recorded("networks/rtmo-s_coco17_640x640"),
-        recorded("networks/rtmo-s_coco17_640x640.predict"),
-    )
-    for z, expected in pairs:
-        boxes, scores = rtmo_cells(z)
-        keypoints = np.zeros((*scores.shape, 17, 2), np.float32)
-        seen = np.zeros((*scores.shape, 17), np.float32)
-        chosen = np.zeros(scores.shape, bool)
-        for i, rows in enumerate(z.get("decoded_index", [])):
-            keypoints[i, rows], seen[i, rows] = (
-                z["decoded_keypoints"][i],
-                z["decoded_keypoint_scores"][i],
-            )
-            chosen[i, rows] = True
-        outputs = {"boxes": boxes, "scores": scores, "keypoints": keypoints, "visibility": seen}
-        pose, runner = model("rtmo", outputs, (640, 640), "coco17", min_score=0.7, max_people=150)
-        found = pose([frame(640, 640), frame(640, 640, "b")][: len(scores)], [])
-        assert runner.runs == 1
-        for i, people in enumerate(found):
-            np.testing.assert_allclose(
-                people.person_scores, expected[f"image{i}_scores"], atol=1e-5
-            )
-            wanted = expected[f"image{i}_bboxes_clamped"]
-            np.testing.assert_allclose(people.boxes, wanted, atol=2e-3)
-            # Only some cells' keypoints were recorded: compare the people that come from those.
-            known = people.scores.any(1)
-            if chosen.any():
-                assert known.sum() > 30
-                np.testing.assert_allclose(
-                    people.keypoints[known], expected[f"image{i}_keypoints"][known], atol=1e-2
-                )
-                np.testing.assert_allclose(
-                    people.scores[known], expected[f"image{i}_keypoint_scores"][known], atol=1e-5
-                )
+    z = recorded("rtmo-s_coco17_640x640")
+    expected = recorded("rtmo-s_coco17_640x640.predict")
+    boxes, scores = rtmo_cells(z)
+    keypoints = np.zeros((*scores.shape, 17, 2), np.float32)
+    seen = np.zeros((*scores.shape, 17), np.float32)
+    rows = z["decoded_index"][0]
+    keypoints[0, rows], seen[0, rows] = z["decoded_keypoints"][0], z["decoded_keypoint_scores"][0]
+    outputs = {"boxes": boxes, "scores": scores, "keypoints": keypoints, "visibility": seen}
+    pose, runner = model("rtmo", outputs, (640, 640), "coco17", min_score=0.7, max_people=150)
+    people = pose([frame(640, 640)], [])[0]
+    assert runner.runs == 1
+    np.testing.assert_allclose(people.person_scores, expected["image0_scores"], atol=1e-5)
+    np.testing.assert_allclose(people.boxes, expected["image0_bboxes_clamped"], atol=2e-3)
+    # Keypoints of the best cells and people only were kept: compare whom both have.
+    known = np.flatnonzero(people.scores[:75].any(1))
+    assert len(known) > 30
+    points, point_scores = expected["image0_keypoints"], expected["image0_keypoint_scores"]
+    np.testing.assert_allclose(people.keypoints[known], points[known], atol=1e-2)
+    np.testing.assert_allclose(people.scores[known], point_scores[known], atol=1e-5)
 
 
 def test_rtmo_keeps_the_boxes_the_reference_keeps(recorded: Any) -> None:
-    for z in recorded("decoders/rtmo_box_s0"):
-        count = z["scores"].shape[1]
-        outputs = {
-            "boxes": z["boxes_xyxy"],
-            "scores": z["scores"][..., None],
-            "keypoints": np.tile(np.arange(count)[None, :, None, None], (2, 1, 17, 2)).astype("f4"),
-            "visibility": np.ones((2, count, 17), np.float32),
-        }
-        pose, _ = model(
-            "rtmo",
-            outputs,
-            (256, 192),
-            "coco17",
-            max_people=1000,
-            options={"min_score": 0.0},
-            min_score=0.0,
-        )
-        for i, people in enumerate(pose([frame(256, 192)] * 2, [])):
-            assert people.keypoints[:, 0, 0].tolist() == z[f"nms065_keep_{i}"].tolist()
-            assert people.ids.tolist() == [-1] * len(people)
+    z = recorded("rtmo_box_s0")
+    count = z["scores"].shape[1]
+    outputs = {
+        "boxes": z["boxes_xyxy"],
+        "scores": z["scores"][..., None],
+        "keypoints": np.tile(np.arange(count)[None, :, None, None], (2, 1, 17, 2)).astype("f4"),
+        "visibility": np.ones((2, count, 17), np.float32),
+    }
+    pose, _ = model(
+        "rtmo",
+        outputs,
+        (256, 192),
+        "coco17",
+        max_people=1000,
+        options={"min_score": 0.0},
+        min_score=0.0,
+    )
+    for i, people in enumerate(pose([frame(256, 192)] * 2, [])):
+        assert people.keypoints[:, 0, 0].tolist() == z[f"nms065_keep_{i}"].tolist()
+        assert people.ids.tolist() == [-1] * len(people)
 
 
 def test_rtmo_with_suppression_inside_keeps_whom_rtmlib_keeps(recorded: Any) -> None:
     """Rtmlib's kept indices count people above the threshold, but it takes keypoints by them from
     the whole list: the same choice shows in another row of its result.
     """
-    for z in recorded("rtmlib/end2end_postprocess_s0"):
-        dets, poses = z["rtmo_dets"], z["rtmo_poses"]
-        options = {"min_score": 0.5, "nms_iou": 0.45}
-        outputs = {"dets": dets, "keypoints": poses}
-        pose, _ = model("rtmo", outputs, (640, 640), "coco17", options)
-        found = pose([frame(4000, 4000)], [])[0]
-        ours = found.keypoints * (640 / 4000)
-        rows = np.abs(poses[0, :, None, :, :2] - ours[None]).max((2, 3)).argmin(0)
-        np.testing.assert_allclose(ours, poses[0, rows, :, :2], atol=1e-3)
-        np.testing.assert_array_equal(found.scores, poses[0, rows, :, 2])
-        above = np.flatnonzero(dets[0, :, 4] > 0.5)
-        theirs = np.searchsorted(above, rows)
-        expected = z["rtmo_keypoints"] * float(z["ratio"])
-        np.testing.assert_allclose(poses[0, theirs, :, :2], expected, atol=1e-3)
-        np.testing.assert_allclose(poses[0, theirs, :, 2], z["rtmo_scores"], atol=1e-6)
+    z = recorded("end2end_postprocess_s0")
+    dets, poses = z["rtmo_dets"], z["rtmo_poses"]
+    options = {"min_score": 0.5, "nms_iou": 0.45}
+    outputs = {"dets": dets, "keypoints": poses}
+    pose, _ = model("rtmo", outputs, (640, 640), "coco17", options)
+    found = pose([frame(4000, 4000)], [])[0]
+    ours = found.keypoints * (640 / 4000)
+    rows = np.abs(poses[0, :, None, :, :2] - ours[None]).max((2, 3)).argmin(0)
+    np.testing.assert_allclose(ours, poses[0, rows, :, :2], atol=1e-3)
+    np.testing.assert_array_equal(found.scores, poses[0, rows, :, 2])
+    above = np.flatnonzero(dets[0, :, 4] > 0.5)
+    theirs = np.searchsorted(above, rows)
+    expected = z["rtmo_keypoints"] * float(z["ratio"])
+    np.testing.assert_allclose(poses[0, theirs, :, :2], expected, atol=1e-3)
+    np.testing.assert_allclose(poses[0, theirs, :, 2], z["rtmo_scores"], atol=1e-6)
 
 
 def rtmo_people(count: int = 3) -> Dict[str, np.ndarray]:

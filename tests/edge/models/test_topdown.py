@@ -19,60 +19,56 @@ SIZE = (192, 256)
 
 
 def test_simcc_equals_the_reference(recorded: Any) -> None:
-    for z in recorded("decoders/simcc_s0"):
-        split = float(z["simcc_split_ratio"])
-        for name in ("random", "noisy"):
-            logits = (z[f"{name}_simcc_x"], z[f"{name}_simcc_y"])
-            keypoints, scores = _simcc.decode(*logits, split)
-            np.testing.assert_array_equal(keypoints, z[f"{name}_keypoints"])
-            np.testing.assert_array_equal(scores, z[f"{name}_scores"])
+    z = recorded("simcc_s0")
+    split = float(z["simcc_split_ratio"])
+    for name in ("random", "noisy"):
+        logits = (z[f"{name}_simcc_x"], z[f"{name}_simcc_y"])
+        keypoints, scores = _simcc.decode(*logits, split)
+        np.testing.assert_array_equal(keypoints, z[f"{name}_keypoints"])
+        np.testing.assert_array_equal(scores, z[f"{name}_scores"])
 
 
 def test_simcc_dark_equals_the_reference(recorded: Any) -> None:
     """The two keypoints planted on the border are where the reference itself is far off."""
-    for z in recorded("decoders/simcc_s0"):
-        kernels = _simcc.dark_kernel(z["sigma"].tolist())
-        assert list(kernels) == z["dark_blur_kernel"].tolist()
-        axes = (z["noisy_simcc_x"], z["noisy_simcc_y"])
-        bins, _ = _simcc.maxima(*axes, "min")
-        fine = [_simcc.refine_dark(a, bins[..., i], kernels[i]) for i, a in enumerate(axes)]
-        off = np.abs(np.stack(fine, -1) / 2 - z["dark_keypoints"]).max(-1)
-        assert off[0, :2].max() < 2e-2
-        off[0, :2] = 0
-        assert off.max() < 1e-3
+    z = recorded("simcc_s0")
+    kernels = _simcc.dark_kernel(z["sigma"].tolist())
+    assert list(kernels) == z["dark_blur_kernel"].tolist()
+    axes = (z["noisy_simcc_x"], z["noisy_simcc_y"])
+    bins, _ = _simcc.maxima(*axes, "min")
+    fine = [_simcc.refine_dark(a, bins[..., i], kernels[i]) for i, a in enumerate(axes)]
+    off = np.abs(np.stack(fine, -1) / 2 - z["dark_keypoints"]).max(-1)
+    assert off[0, :2].max() < 2e-2
+    off[0, :2] = 0
+    assert off.max() < 1e-3
 
 
 def test_simcc_family_equals_rtmlib(recorded: Any) -> None:
-    for z in recorded("rtmlib/rtmpose_preprocess_s0"):
-        boxes = z["boxes_xyxy"][: len(z["simcc_x"])]
-        logits = {"simcc_x": z["simcc_x"], "simcc_y": z["simcc_y"]}
-        pose, runner = model("simcc", logits, SIZE, "coco17", {"score": "mean"}, min_score=0)
-        found = pose([frame(640, 480)], [people(boxes, 17, "coco17")])[0]
-        np.testing.assert_allclose(found.keypoints, z["post_keypoints"], atol=2e-3)
-        np.testing.assert_allclose(found.scores, np.clip(z["post_scores"], 0, 1), atol=1e-6)
-        assert runner.runs == 1
+    z = recorded("rtmpose_preprocess_s0")
+    boxes = z["boxes_xyxy"][: len(z["simcc_x"])]
+    logits = {"simcc_x": z["simcc_x"], "simcc_y": z["simcc_y"]}
+    pose, runner = model("simcc", logits, SIZE, "coco17", {"score": "mean"}, min_score=0)
+    found = pose([frame(640, 480)], [people(boxes, 17, "coco17")])[0]
+    np.testing.assert_allclose(found.keypoints, z["post_keypoints"], atol=2e-3)
+    np.testing.assert_allclose(found.scores, np.clip(z["post_scores"], 0, 1), atol=1e-6)
+    assert runner.runs == 1
 
 
 def test_simcc_maxima_found_in_the_graph_are_the_same_people(recorded: Any) -> None:
-    for z in recorded("decoders/simcc_s0"):
-        logits = {"simcc_x": z["noisy_simcc_x"], "simcc_y": z["noisy_simcc_y"]}
-        keypoints, scores = _simcc.decode(*logits.values(), 2.0)
-        parts = {"keypoints": keypoints, "keypoint_scores": scores}
-        count = keypoints.shape[1]
-        if count not in (17, 133):  # the small copy has too few keypoints for a skeleton
-            more = 17 - count
-            logits = {n: np.pad(a, ((0, 0), (0, more), (0, 0))) for n, a in logits.items()}
-            parts["keypoints"] = np.pad(
-                keypoints, ((0, 0), (0, more), (0, 0)), constant_values=-0.5
-            )
-            parts["keypoint_scores"] = np.pad(scores, ((0, 0), (0, more)))
-        candidates = people([[50, 60, 150, 300]] * len(scores), 17, "coco17")
-        found = [
-            model("simcc", outputs, SIZE, "coco17", min_score=0)[0]([frame(320, 320)], [candidates])
-            for outputs in (logits, parts)
-        ]
-        np.testing.assert_allclose(found[0][0].keypoints, found[1][0].keypoints, atol=1e-4)
-        np.testing.assert_array_equal(found[0][0].scores, found[1][0].scores)
+    z = recorded("simcc_s0")
+    logits = {"simcc_x": z["noisy_simcc_x"], "simcc_y": z["noisy_simcc_y"]}
+    keypoints, scores = _simcc.decode(*logits.values(), 2.0)
+    parts = {"keypoints": keypoints, "keypoint_scores": scores}
+    more = 17 - keypoints.shape[1]  # fewer keypoints were kept than any skeleton has
+    logits = {n: np.pad(a, ((0, 0), (0, more), (0, 0))) for n, a in logits.items()}
+    parts["keypoints"] = np.pad(keypoints, ((0, 0), (0, more), (0, 0)), constant_values=-0.5)
+    parts["keypoint_scores"] = np.pad(scores, ((0, 0), (0, more)))
+    candidates = people([[50, 60, 150, 300]] * len(scores), 17, "coco17")
+    found = [
+        model("simcc", outputs, SIZE, "coco17", min_score=0)[0]([frame(320, 320)], [candidates])
+        for outputs in (logits, parts)
+    ]
+    np.testing.assert_allclose(found[0][0].keypoints, found[1][0].keypoints, atol=1e-4)
+    np.testing.assert_array_equal(found[0][0].scores, found[1][0].scores)
 
 
 def planted(places: np.ndarray, heights: np.ndarray, split: float = 2.0) -> Dict[str, np.ndarray]:
@@ -177,36 +173,36 @@ def maps_at(places: np.ndarray, sigma: float = 2.0, shape: Any = (64, 48)) -> np
 
 
 def test_heat_maps_equal_the_reference(recorded: Any) -> None:
-    for z in recorded("decoders/heatmap_s0"):
-        size, cells = z["input_size_wh"], z["heatmap_size_wh"]
-        peaks, best = _heatmap.argmax(z["msra_heatmaps"][None])
-        np.testing.assert_array_equal(peaks[0], z["argmax_locs"])
-        np.testing.assert_array_equal(best[0], z["argmax_vals"])
-        cases = {
-            "msra": (_heatmap.quarter, size / cells, 1e-4),
-            "msra_dark": (lambda m: _heatmap.dark(m, 11), size / cells, 2e-3),
-            "udp": (lambda m: _heatmap.udp(m, 11), size / (cells - 1), 2e-3),
-            "udp_combined": (
-                lambda m: _heatmap.udp_combined(m, 11, 0.0546875),
-                size / (cells - 1),
-                2e-3,
-            ),
-        }
-        for name, (decode, scale, limit) in cases.items():
-            points, scores = decode(z[f"{name}_heatmaps"][None])
-            np.testing.assert_allclose(points * scale, z[f"{name}_keypoints"], atol=limit)
-            np.testing.assert_allclose(scores, z[f"{name}_scores"], atol=1e-6)
+    z = recorded("heatmap_s0")
+    size, cells = z["input_size_wh"], z["heatmap_size_wh"]
+    peaks, best = _heatmap.argmax(z["msra_heatmaps"][None])
+    np.testing.assert_array_equal(peaks[0], z["argmax_locs"])
+    np.testing.assert_array_equal(best[0], z["argmax_vals"])
+    cases = {
+        "msra": (_heatmap.quarter, size / cells, 1e-4),
+        "msra_dark": (lambda m: _heatmap.dark(m, 11), size / cells, 2e-3),
+        "udp": (lambda m: _heatmap.udp(m, 11), size / (cells - 1), 2e-3),
+        "udp_combined": (
+            lambda m: _heatmap.udp_combined(m, 11, 0.0546875),
+            size / (cells - 1),
+            2e-3,
+        ),
+    }
+    for name, (decode, scale, limit) in cases.items():
+        points, scores = decode(z[f"{name}_heatmaps"][None])
+        np.testing.assert_allclose(points * scale, z[f"{name}_keypoints"], atol=limit)
+        np.testing.assert_allclose(scores, z[f"{name}_scores"], atol=1e-6)
 
 
 def test_integral_equals_the_reference(recorded: Any) -> None:
-    for z in recorded("decoders/integral_regression_s0"):
-        cells = np.array(z["logits"].shape[:1:-1])
-        for name, beta, debias in (("plain", 1, 0), ("beta10", 10, 0), ("debias", 1, 1)):
-            points, scores = _softargmax.integral(z["logits"], beta, bool(debias))
-            np.testing.assert_allclose(points / cells, z[f"{name}_coords"], atol=1e-6)
-            scale = z["input_size_wh"] / cells
-            np.testing.assert_allclose(points * scale, z[f"{name}_keypoints"], atol=1e-3)
-            assert ((scores > 0) & (scores <= 1 + 1e-6)).all()
+    z = recorded("integral_regression_s0")
+    cells = np.array(z["logits"].shape[:1:-1])
+    for name, beta, debias in (("plain", 1, 0), ("beta10", 10, 0), ("debias", 1, 1)):
+        points, scores = _softargmax.integral(z["logits"], beta, bool(debias))
+        np.testing.assert_allclose(points / cells, z[f"{name}_coords"], atol=1e-6)
+        scale = z["input_size_wh"] / cells
+        np.testing.assert_allclose(points * scale, z[f"{name}_keypoints"], atol=1e-3)
+        assert ((scores > 0) & (scores <= 1 + 1e-6)).all()
 
 
 WAYS: Dict[str, Any] = {

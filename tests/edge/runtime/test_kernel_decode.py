@@ -41,14 +41,14 @@ def test_peaks_are_those_of_numpy(batch: int, dtype: Any) -> None:
 
 def test_peaks_decode_as_the_model_does(recorded: Any) -> None:
     """On logits of a real network: the same bins and scores as `_simcc.maxima`."""
-    for z in recorded("decoders/simcc_s0"):
-        for kind in [k[:-8] for k in z if k.endswith("_simcc_x")]:
-            x, y = (np.ascontiguousarray(z[f"{kind}_simcc_{a}"], np.float32) for a in "xy")
-            bins, scores = _simcc.maxima(x, y, "min")
-            at, best = peaks(x, y)
-            seen = best.min(-1) > 0
-            np.testing.assert_array_equal(np.where(seen[..., None], at, -1), bins)
-            np.testing.assert_array_equal(best.min(-1), scores)
+    z = recorded("simcc_s0")
+    for kind in [k[:-8] for k in z if k.endswith("_simcc_x")]:
+        x, y = (np.ascontiguousarray(z[f"{kind}_simcc_{a}"], np.float32) for a in "xy")
+        bins, scores = _simcc.maxima(x, y, "min")
+        at, best = peaks(x, y)
+        seen = best.min(-1) > 0
+        np.testing.assert_array_equal(np.where(seen[..., None], at, -1), bins)
+        np.testing.assert_array_equal(best.min(-1), scores)
 
 
 @pytest.mark.parametrize("reach", [16, 19, 40])
