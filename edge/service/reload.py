@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ class Reload:
         notify: Notifier,
     ) -> None:
         self._running, self._read, self._notify = running, read, notify
-        self._asked = threading.Event()
+        # Written by signal handlers, one of which may interrupt another: SimpleQueue.put allows
+        # that, an Event's lock does not.
+        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._left = False
         self._thread = threading.Thread(target=self._loop, name="reload", daemon=True)
         self.done = 0  # times a configuration was taken
@@ -73,17 +76,18 @@ class Reload:
 
     def ask(self) -> None:
         """Ask for it; from a signal handler or any thread. Requests that come too fast are one."""
-        self._asked.set()
+        self._asked.put(True)
 
     def close(self) -> None:
         """Take no more requests; one that is under way is given up."""
         self._left = True
-        self._asked.set()
+        self._asked.put(True)
 
     def _loop(self) -> None:
         while True:
-            self._asked.wait()
-            self._asked.clear()
+            self._asked.get()
+            while not self._asked.empty():
+                self._asked.get()
             if self._left:
                 return
             with self._running.changing:

@@ -31,7 +31,7 @@ class Leave:
 
     def __init__(self, notify: Notifier) -> None:
         self._notify = notify
-        self._asked = threading.Event()
+        self._asked = False  # no Event: a signal handler may interrupt another within its lock
         self._asked_s = float("inf")
         self._wakeup = -1
         self._before: Dict[int, Any] = {}
@@ -43,13 +43,13 @@ class Leave:
 
     def asked(self) -> bool:
         """Whether SIGTERM or SIGINT came, or the program itself must go."""
-        return self._asked.is_set()
+        return self._asked
 
     def now(self, why: str) -> None:
         """Go without a signal; may be called from any thread."""
         log.info("stopping: %s", why)
         self._asked_s = min(self._asked_s, time.monotonic())
-        self._asked.set()
+        self._asked = True
         self._mouth.send(bytes([signal.SIGTERM]))
 
     def __enter__(self) -> Leave:
@@ -80,7 +80,7 @@ class Leave:
 
     def _ask(self, number: int, frame: object) -> None:
         self._asked_s = time.monotonic()
-        self._asked.set()
+        self._asked = True
         log.info("stopping: %s", signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
