@@ -1,10 +1,12 @@
 """The whole program on one page: cameras -> detect -> pose -> track -> smooth -> rules -> publish.
 
-The unit of work is a list of frames, the newest of each camera that has one. Detection and person
-crops of all cameras go to each network as one batch. `look` finds and tracks bodies, `fill_in` adds
-what tracking does not need (hands and faces, if the model has such a half), `tell` smooths, judges
-and publishes in a thread of its own, a step behind. Where networks may run at once, `fill_in` has
-its own thread, too, and may be a step behind `look`.
+The unit of work is a list of frames, the newest of each camera that has one: a step. Detection and
+person crops of all cameras go to each network as one batch. A step goes through three stages:
+
+- `look` finds and tracks bodies, in the loop's own thread;
+- `fill_in` adds hands and faces, if the pose model has such a second half. Where networks may run
+  at the same time, it has its own thread and may be a step behind `look`;
+- `tell` smooths, applies the rules and publishes, in its own thread and a step behind.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Callable, List, Mapping, Optional, Protocol, Sequence
 
-import numpy as np
-
 from edge.health import Health
-from edge.people.stillness import Stillness
+from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
 
 
@@ -28,68 +28,58 @@ class Cameras(Protocol):
         """The newest frame of each camera that has one; [] at time-out."""
 
     def release(self, frames: Sequence[Frame]) -> None:
-        """Give their buffers back."""
+        """Give the buffers of these frames back."""
 
     def states(self) -> List[CameraState]:
-        """How each camera is."""
+        """The state of each camera."""
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come."""
+        """Whether no more frames will come."""
 
 
-class Tracker(Protocol):
-    """Who is who in one camera (edge.people.tracker)."""
-
-    @property
-    def calm(self) -> bool:
-        """Everybody is followed surely: the detector may rest."""
-
-    @property
-    def confirmed(self) -> bool:
-        """The detector found everybody when it looked last."""
-
-    @property
-    def boxes(self) -> np.ndarray:
-        """[N,4] f32 px, where everybody known is."""
+class Tracker(Following, Protocol):
+    """The identities of the people in one camera (edge.people.tracker)."""
 
     def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
-        """Who to look for in this frame."""
+        """The people to look for in this frame."""
 
     def update(self, poses: Poses, t_ns: int) -> Poses:
-        """The same people with their numbers; arrays of its own, valid for ever."""
+        """The same people with their ids, in new arrays that stay valid."""
 
 
 class Publisher(Protocol):
     """Where results go (edge.publish)."""
 
     def frame(self, frame: Frame, poses: Poses) -> None:
-        """Publish a frame's people."""
+        """Publish the people of a frame."""
 
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""
 
     def camera(self, state: CameraState, people: int) -> None:
-        """Publish how a camera is, if that changed."""
+        """Publish the state of a camera, if it changed."""
+
+
+Detect = Callable[[Sequence[Frame]], List[Detections]]
+Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
+Watcher = Callable[[Sequence[Frame], Sequence[Poses]], None]
 
 
 @dataclass
-class Camera:
-    """What belongs to one camera alone."""
+class CameraStages:
+    """The stages that one camera has for itself, and when the detector looked at it."""
 
     tracker: Tracker
     smooth: Callable[[Poses, int], Poses]
     rules: List[Callable[[Poses, str, int], List[PoseEvent]]]
-    phase: int = 0  # shifts its detector frames against those of other cameras
-    seen: int = 0  # frames the loop took
-    looked_ns: int = 0  # time of the last frame the detector saw
-    judged_ns: int = 0  # the same, or of the last at which it was found to miss nothing
-    stillness: Stillness = field(default_factory=Stillness)  # of what it saw there
+    phase: int = 0  # shifts the detector's turns against those of other cameras
+    looks: Looks = field(default_factory=Looks)
 
 
 @dataclass
 class Step:
-    """One turn of the loop on its way through the threads."""
+    """The frames of one turn of the loop and their people, on the way through the stages."""
 
     frames: List[Frame]
     poses: List[Poses]
@@ -97,143 +87,129 @@ class Step:
 
 @dataclass
 class Pipeline:
-    """The loop. Everything it uses is handed in."""
+    """The loop. Everything it uses is handed in.
+
+    Args:
+        cameras: frames come from here.
+        detect: finds boxes of people, one execution for all frames.
+        pose: gives the skeletons that tracking needs.
+        stages: what each camera has for itself, by its name.
+        publisher: results go here.
+        pacing: how often the detector looks at each camera.
+        parts: the second half of the pose model, if it has one.
+        concurrent: whether both halves may run at the same time.
+        finish: converts keypoints and drops weak people, before rules and publishing.
+        watchers: are shown every step, in the thread of `tell`; frames are borrowed.
+        tick: called after each step, in the thread of `tell`.
+        health: counts and times.
+    """
 
     cameras: Cameras
-    detect: Callable[[Sequence[Frame]], List[Detections]]
-    pose: Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
-    people: Mapping[str, Camera]
+    detect: Detect
+    pose: Pose
+    stages: Mapping[str, CameraStages]
     publisher: Publisher
-    detect_every: int = 1
-    calm_ns: int = 0  # a detector rests so long while everybody is followed
-    still_ns: int = 0  # and up to this while nothing stirs elsewhere; 0 = never longer
-    parts: Optional[Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]] = None
-    at_once: Callable[[], bool] = lambda: False  # whether both halves may run at once
-    finish: Callable[[Poses], Poses] = lambda poses: poses  # skeleton, threshold
-    watch: Callable[[Sequence[Frame], Sequence[Poses]], None] = lambda frames, poses: None
-    tick: Callable[[], None] = lambda: None  # after each step, in the thread that publishes
+    pacing: Pacing = field(default_factory=Pacing)
+    parts: Optional[Pose] = None
+    concurrent: Callable[[], bool] = lambda: False
+    finish: Callable[[Poses], Poses] = lambda poses: poses
+    watchers: Sequence[Watcher] = ()
+    tick: Callable[[], None] = lambda: None
     health: Health = field(default_factory=Health)
     _changes: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
 
     def between_steps(self, change: Callable[[], None]) -> None:
-        """Have the loop's thread make a change where one step is told and the next not begun.
+        """Have the loop's thread make a change after one step has left it and before the next.
 
-        Nothing else touches the loop meanwhile. From any thread; the change must not raise, and not
-        take long: cameras keep only their newest frame.
+        Nothing else touches the loop meanwhile. From any thread. The change must not raise, and
+        must not take long: cameras keep only their newest frame.
         """
         self._changes.put(change)
 
     def run(self, stop: Callable[[], bool], max_steps: int = 0) -> int:
-        """Turn until the sources end, `stop` says so, or after `max_steps` (0 = no limit).
+        """Run until the sources end, `stop` gives true, or after `max_steps` (0 = no limit).
 
         Returns:
             The number of steps.
         """
-        told = _Behind("tell", self.tell)
-        filled = _Behind("fill in", lambda step: told.put_alone(self.fill_in(step)))
-        with told, filled:
+        look = self.health.timed("look", self.look)
+        telling = _StageThread("tell", self.health.timed("tell", self.tell))
+        filling_in = _StageThread("fill in", lambda step: telling.put_alone(self.fill_in(step)))
+        with telling, filling_in:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
-                self._change(filled, told)
+                self._change(filling_in, telling)
                 frames = self.cameras.take(0.2)
-                step = self.look(frames) if frames else Step([], [])  # so that a stall is told of
+                # A step without frames publishes the cameras' states: one may have stalled.
+                step = look(frames) if frames else Step([], [])
                 if not frames and self.cameras.ended:
-                    filled.wait()
-                    told.put(step)  # how they ended
+                    filling_in.wait()
+                    telling.put(step)  # publishes how the cameras ended
                     break
-                # Looked at, waiting, being filled in, being told: no camera lends more than four.
-                if self.parts is not None and self.at_once():
-                    filled.put(step)
+                # At most four frames of a camera are out: in look, queued, in fill_in, in tell.
+                if self.parts is not None and self.concurrent():
+                    filling_in.put(step)
                 else:
-                    filled.wait()
-                    told.put(self.fill_in(step))
+                    filling_in.wait()
+                    telling.put(self.fill_in(step))
                 self.health.steps += bool(frames)
         return self.health.steps
 
-    def _change(self, *behind: _Behind) -> None:
+    def _change(self, *later_stages: _StageThread) -> None:
         if not self._changes.empty():
-            for stage in behind:
+            for stage in later_stages:
                 stage.wait()
             while not self._changes.empty():
                 self._changes.get()()
 
     def look(self, frames: List[Frame]) -> Step:
-        """The networks: each is executed once for all frames and all people."""
-        found = self._detect_due(frames)
-        here = [self.people[f.camera].tracker for f in frames]
-        candidates = [t.candidates(d, f.t_ns) for t, d, f in zip(here, found, frames)]
+        """Detect, find poses and track; each network is executed once for all frames and people."""
+        detections = self._detect_due(frames)
+        trackers = [self.stages[f.camera].tracker for f in frames]
+        candidates = [t.candidates(d, f.t_ns) for t, d, f in zip(trackers, detections, frames)]
         poses = self.pose(frames, candidates)
-        return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(here, poses, frames)])
+        return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)])
 
     def fill_in(self, step: Step) -> Step:
-        """The second half of a model that has two."""
+        """Run the second half of the pose model, if it has one."""
         if self.parts is None or not step.frames:
             return step
         return Step(step.frames, self.parts(step.frames, step.poses))
 
     def tell(self, step: Step) -> None:
-        """Smooth, judge, publish."""
-        told: List[Poses] = []
+        """Smooth, apply the rules, publish, and give the frames back."""
+        published: List[Poses] = []
         for frame, poses in zip(step.frames, step.poses):
-            camera = self.people[frame.camera]
-            smooth = self.finish(camera.smooth(poses, frame.t_ns))
-            told.append(smooth)
+            stages = self.stages[frame.camera]
+            smooth = self.finish(stages.smooth(poses, frame.t_ns))
+            published.append(smooth)
             self.publisher.frame(frame, smooth)
-            for rule in camera.rules:
+            for rule in stages.rules:
                 for event in rule(smooth, frame.camera, frame.t_ns):
                     self.health.events += 1
                     self.publisher.event(event)
             self.health.published(frame.camera, len(smooth), frame.arrival_ns)
-        self.watch(step.frames, told)
+        for watcher in self.watchers:
+            watcher(step.frames, published)
         self.cameras.release(step.frames)
         for state in self.cameras.states():
             self.publisher.camera(state, self.health.people.get(state.camera, 0))
         self.tick()
 
     def _detect_due(self, frames: List[Frame]) -> List[Optional[Detections]]:
-        """Cameras take turns, so that a step never has all their detector frames at once."""
-        due = [self._is_due(f, self.people[f.camera]) for f in frames]
+        """Cameras take turns, so that the detector never sees all of them in one step."""
+        due = [self._is_due(f, self.stages[f.camera]) for f in frames]
         chosen = [f for f, d in zip(frames, due) if d]
         found = iter(self.detect(chosen) if chosen else [])
         return [next(found) if d else None for d in due]
 
-    def _is_due(self, frame: Frame, camera: Camera) -> bool:
-        turn = (camera.seen + camera.phase) % self.detect_every == 0
-        due = camera.seen == 0 or (turn and not self._rests(frame, camera))
-        camera.seen += 1
-        if due:
-            camera.looked_ns = camera.judged_ns = frame.t_ns
-            if self.still_ns:
-                camera.stillness.remember(frame, camera.tracker.boxes)
-        return due
-
-    def _rests(self, frame: Frame, camera: Camera) -> bool:
-        """A look that would tell nothing is left out, and the next comes when it would have.
-
-        So whoever stirs the picture is seen no later. The more of it known people hide, the less
-        does it tell that nothing stirs, and the sooner must the next look come; soonest where the
-        last one missed somebody who is followed. An empty place is looked at in every turn, unless
-        it is still.
-        """
-        rested_ns = frame.t_ns - camera.looked_ns
-        if rested_ns >= max(self.calm_ns, self.still_ns):
-            return False
-        boxes = camera.tracker.boxes
-        if not camera.tracker.calm:
-            empty = rested_ns < self.still_ns and not len(boxes)
-            return empty and camera.stillness.share(frame, boxes) > 0
-        if frame.t_ns - camera.judged_ns < self.calm_ns:
-            return True
-        if not camera.tracker.confirmed:
-            return False
-        still = camera.stillness.share(frame, boxes)
-        if rested_ns > still * (self.still_ns - self.calm_ns):
-            return False
-        camera.judged_ns = frame.t_ns
-        return True
+    def _is_due(self, frame: Frame, stages: CameraStages) -> bool:
+        turn = turn_of(frame, stages.looks, stages.tracker, self.pacing, stages.phase)
+        stages.looks.note(turn, frame, stages.tracker.boxes, self.pacing)
+        return turn is Turn.LOOK
 
 
-class _Behind:
-    """Does its part of each step in a thread of its own, in their order."""
+class _StageThread:
+    """Runs one stage in a thread of its own, step by step in their order."""
 
     def __init__(self, name: str, work: Callable[[Step], None]) -> None:
         self._work = work
@@ -241,7 +217,7 @@ class _Behind:
         self._error: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
-    def __enter__(self) -> _Behind:
+    def __enter__(self) -> _StageThread:
         self._thread.start()
         return self
 
@@ -256,7 +232,7 @@ class _Behind:
         self.put(step)
 
     def wait(self) -> None:
-        """Until every step handed over is done."""
+        """Wait until every step handed over is done."""
         self._queue.join()
         self._raise()
 

@@ -45,9 +45,9 @@ ROOMS: Dict[str, Set[str]] = {
     "telemetry": {"errors", "settings", "threads"},
     "recording": PROMISE,
     "loop": RECORDS
-    | {"settings", "plug", "recipe", "threads", "health", "pipeline"}
+    | {"settings", "plug", "recipe", "threads", "health", "messages", "pipeline"}
     | {"capture", "runtime", "models", "people", "rules", "keys", "publish"},
-    "degrade": {"errors", "settings", "health", "telemetry", "loop"},
+    "degrade": {"errors", "settings", "health", "telemetry", "people", "loop"},
     "commands": PROMISE | {"keys", "loop"},
     "bundle": PROMISE | {"keys", "loop", "models"},
     "service": {"*"},

@@ -20,7 +20,8 @@ from edge.bundle.slots import Slots, State
 from edge.errors import ConfigError, DataError, EdgeError, TempError
 from edge.keys.trust import load_key
 from edge.loop.assemble import Models
-from edge.loop.parts import Running
+from edge.loop.build import ModelSource
+from edge.loop.parts import Extra, Running
 from edge.models import Detector, PoseModel
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
@@ -99,7 +100,7 @@ def nonsense(made: Sequence[Union[Detections, Poses]]) -> str:
     return ""
 
 
-class Bundles:
+class Bundles(Extra, ModelSource):
     """The bundle of a run.
 
     Args:
@@ -133,18 +134,22 @@ class Bundles:
         self._installed_dir = config.models.dir
         return self._using(config, self._state.active)
 
-    def open(self, config: Config) -> Models:
-        """The networks to start with; a bundle that cannot even be opened is given up.
+    def open(self, config: Config) -> Tuple[Config, Models]:
+        """The networks to start with; a bundle that cannot be opened is given up.
+
+        Returns:
+            The configuration as `applied` gives it, and its networks.
 
         Raises:
             EdgeError: those of the installation cannot be opened either.
         """
         while self._state.active:
             try:
-                return self._guarded(Models(self.applied(config)))
+                applied = self.applied(config)
+                return applied, self._guarded(Models(applied))
             except EdgeError as error:
                 self._state = self._slots.roll_back(str(error))
-        return Models(config)
+        return self.applied(config), Models(config)
 
     def attach(self, running: Running) -> None:
         """The loop is made; it begins."""
@@ -271,7 +276,7 @@ def _put(running: Running, config: Config, models: Models) -> Models:
     """Between two steps: these networks from now on; gives those before."""
     before = running.use(models)
     running.config = config
-    running.tell_engines()
+    running.publish_engines()
     return before
 
 

@@ -38,7 +38,7 @@ class Look:
 
 
 class Watch:
-    """Sees every step (`Pipeline.watch`); free of cost while nothing is wanted."""
+    """Sees every step (`Pipeline.watchers`); free of cost while nothing is wanted."""
 
     def __init__(self) -> None:
         self._look: Optional[Look] = None

@@ -13,7 +13,7 @@ from edge.commands import snapshot
 from edge.commands.frame_tap import Keeper, Watch
 from edge.commands.receiver import Deed, Outcome
 from edge.errors import ConfigError, UnavailableError
-from edge.loop.rate_limit import Pace
+from edge.loop.rate_limit import RateLimit
 from edge.settings.config import Config
 from edge.settings.schema import build, key, name_problem
 
@@ -74,7 +74,7 @@ def deeds(
     config: Config,
     cameras: Callable[[], List[str]],
     watch: Watch,
-    pace: Pace,
+    rate_limit: RateLimit,
     install: Optional[Install] = None,
 ) -> Dict[str, Deed]:
     """All commands of a run.
@@ -83,7 +83,7 @@ def deeds(
         config: the limits.
         cameras: their names now; a reload may change them.
         watch: where pictures come from.
-        pace: the loop's rate.
+        rate_limit: the limit of the loop's rate.
         install: puts a bundle into use; gives what to answer; None = bundles are off.
     """
 
@@ -100,8 +100,8 @@ def deeds(
         return Outcome(then=lambda: os.kill(os.getpid(), signal.SIGHUP))
 
     def rate(args: Mapping[str, Any]) -> Outcome:
-        before, pace.max_hz = pace.max_hz, build(Rate, args).max_hz
-        return Outcome({"max_hz": pace.max_hz, "before_hz": before})
+        before, rate_limit.max_hz = rate_limit.max_hz, build(Rate, args).max_hz
+        return Outcome({"max_hz": rate_limit.max_hz, "before_hz": before})
 
     def picture(args: Mapping[str, Any]) -> Outcome:
         wanted = build(Snapshot, args)

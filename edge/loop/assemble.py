@@ -23,7 +23,7 @@ from edge.models import (
 from edge.models._preprocess.crops import one_thread_a_crop
 from edge.people.smoother import Smoother
 from edge.people.tracker import Tracker
-from edge.pipeline import Camera
+from edge.pipeline import CameraStages
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
@@ -97,8 +97,8 @@ class Models:
         """Executions of each network so far."""
         return {name: runner.runs for name, runner in self.runners.items()}
 
-    def at_once(self) -> bool:
-        """Whether one of the pose model's networks may run beside another."""
+    def concurrent(self) -> bool:
+        """Whether the pose model's networks may run at the same time."""
         pose = f"{self._config.pose.model}/"
         return all(r.concurrent for n, r in self.runners.items() if n.startswith(pose))
 
@@ -160,22 +160,26 @@ def check_roles(config: Config, detect: Gives, pose: Gives) -> None:
         raise ConfigError(f"detect.model: pose.model {name!r} needs a detector, so not 'none'")
 
 
-def build_cameras(config: Config, skeleton: str) -> Dict[str, Camera]:
-    """What each camera has of its own: ids, filters, rules.
+def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
+    """The tracker, the smoother and the rules of each camera, by its name.
+
+    Args:
+        config: complete and checked.
+        skeleton: name of the keypoint set that the pose model gives.
 
     Raises:
         ConfigError: a rule that cannot be built.
     """
-    cameras: Dict[str, Camera] = {}
+    stages: Dict[str, CameraStages] = {}
     for i, camera in enumerate(config.cameras):
         smooth = Smoother(config.smooth, skeletons.get(skeleton))
-        cameras[camera.name] = Camera(
+        stages[camera.name] = CameraStages(
             tracker=Tracker(config.track, skeletons.get(skeleton)),
             smooth=smooth if config.smooth.enabled else _unsmoothed,
             rules=list(build_rules(config, camera.name)),
             phase=i * config.detect.every // max(len(config.cameras), 1),
         )
-    return cameras
+    return stages
 
 
 def build_rules(config: Config, camera: str) -> List[Rule]:

@@ -1,32 +1,18 @@
-"""How often the loop turns at most."""
+"""The highest rate of the loop's steps."""
 
 from __future__ import annotations
 
 import time
-from typing import List, Protocol, Sequence
+from typing import List, Sequence
 
+from edge.pipeline import Cameras
 from edge.structures import CameraState, Frame
 
 
-class Cameras(Protocol):
-    """What the loop takes frames from (edge.capture.Cameras)."""
+class RateLimit:
+    """The cameras, with a limit to how often frames are taken; the sources drop those in between.
 
-    def take(self, timeout_s: float) -> List[Frame]:
-        """The newest frame of each camera that has one; [] at time-out."""
-
-    def release(self, frames: Sequence[Frame]) -> None:
-        """Give their buffers back."""
-
-    def states(self) -> List[CameraState]:
-        """How each camera is."""
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will come."""
-
-
-class Pace:
-    """The cameras, taken from at most so often; frames in between are dropped by the sources.
+    Both limits may be set from any thread and hold from the next step on.
 
     Args:
         cameras: where frames come from.
@@ -35,12 +21,12 @@ class Pace:
     def __init__(self, cameras: Cameras) -> None:
         self._cameras = cameras
         self._due_ns = 0
-        self.max_hz = 0  # steps per second; 0 = as the cameras give them
-        self.relief_hz = 0.0  # the same, where the machine cannot do more
+        self.max_hz = 0  # steps per second that were asked for; 0 = as the cameras give frames
+        self.degraded_hz = 0.0  # the same, while the machine cannot do more
 
     def take(self, timeout_s: float) -> List[Frame]:
-        """As the cameras' own, but not before it is time."""
-        hz = min((hz for hz in (self.max_hz, self.relief_hz) if hz > 0), default=0.0)
+        """The newest frame of each camera that has one, but not before the next step is due."""
+        hz = min((hz for hz in (self.max_hz, self.degraded_hz) if hz > 0), default=0.0)
         if not hz:
             return self._cameras.take(timeout_s)
         wait_s = (self._due_ns - time.monotonic_ns()) * 1e-9
@@ -57,14 +43,14 @@ class Pace:
         return frames
 
     def release(self, frames: Sequence[Frame]) -> None:
-        """Give their buffers back."""
+        """Give the buffers of these frames back."""
         self._cameras.release(frames)
 
     def states(self) -> List[CameraState]:
-        """How each camera is."""
+        """The state of each camera."""
         return self._cameras.states()
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come."""
+        """Whether no more frames will come."""
         return self._cameras.ended

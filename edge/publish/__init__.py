@@ -160,7 +160,7 @@ class Publisher:
         self._cameras = [camera.name for camera in config.cameras]
         self._engines = dict(engines or {})
         self._runtimes: Dict[str, Dict[str, str]] = {}
-        self._relief: Dict[str, Any] = {}
+        self._degraded: Dict[str, Any] = {}
         self._told: Dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -197,7 +197,7 @@ class Publisher:
                     engines=self._engines,
                     runtimes=self._runtimes,
                     clock=clock_quality(),
-                    **self._relief,
+                    **self._degraded,
                 )
             )
 
@@ -220,10 +220,10 @@ class Publisher:
                 self._runtimes = {name: dict(choice) for name, choice in runtimes.items()}
         self.online()
 
-    def relief(self, record: Mapping[str, Any]) -> None:
-        """Have the birth certificate say what the loop does without, and tell it."""
+    def degraded(self, record: Mapping[str, Any]) -> None:
+        """Publish the level of degrading, now and in every later birth certificate."""
         with self._lock:
-            self._relief = {"degrade": dict(record)}
+            self._degraded = {"degrade": dict(record)}
         self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:

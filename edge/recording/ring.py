@@ -157,7 +157,7 @@ class Ring:
 
 
 class Recorder:
-    """Sees every step (`Pipeline.watch`), writes in a thread of its own.
+    """Sees every step (`Pipeline.watchers`), writes in a thread of its own.
 
     Args:
         folder: of the ring.

@@ -1,4 +1,4 @@
-"""The life of the process: build the loop, run it, leave cleanly with the right exit code."""
+"""The life of the process: build the loop, run it, and leave with the right exit code."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import contextlib
 import logging
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Optional
 
-from edge.capture import Cameras, FrameMemory
+from edge.capture import Cameras
 from edge.errors import PIPE_CLOSED, ConfigError
-from edge.health import Health
-from edge.loop.assemble import Finish, build_cameras
+from edge.loop.build import build
 from edge.loop.parts import Running
-from edge.models import halves
-from edge.pipeline import Pipeline
-from edge.publish import Publisher
 from edge.runtime._frames import frame_memory, staged
-from edge.service.annotate import Annotator
-from edge.service.extras import Attachments
+from edge.service import extras
 from edge.service.reload import Reload
 from edge.service.signals import SPARE_S, Leave, reload_on_signal
 from edge.service.systemd import Notifier
@@ -26,6 +21,8 @@ from edge.settings.config import Config
 from edge.threads import Fallen
 
 log = logging.getLogger(__name__)
+
+GOODBYE_S = 3.0  # that the sinks may take at the end
 
 
 def run(
@@ -38,16 +35,16 @@ def run(
 
     Args:
         config: complete and checked.
-        max_frames: stop after so many steps; 0 = no limit.
+        max_frames: stop after this many steps; 0 = no limit.
         annotate: video to write; None = no pixels leave the process.
-        read_again: gives the configuration anew at SIGHUP; None = there is no file to read.
+        read_again: reads the configuration again at SIGHUP; None = there is no file to read.
 
     Returns:
-        0, the exit code of the first camera that failed for good, or 141 when nobody is left who
-        reads what it says.
+        0, the exit code of the first camera that failed for good, or 141 when nobody reads the
+        results any more.
 
     Raises:
-        EdgeError: nothing could be started, or a thread died.
+        EdgeError: the loop could not be started, or a thread died.
     """
     if not config.cameras:
         raise ConfigError("cameras: none; add a [[cameras]] table or give --source URI")
@@ -59,85 +56,35 @@ def run(
         memory = frame_memory(config.runtime.prefer)
         if memory is not None:
             stack.callback(memory.close)
-        extras = Attachments(config)
-        stack.callback(extras.close)
-        running = _make(stack, config, leave, extras, annotate, memory)
-        metrics = _Metrics(running, notify, extras)
+        chosen = extras.choose(config, annotate)
+        running = build(
+            config,
+            stack,
+            chosen.source,
+            chosen.extras,
+            memory,
+            stop=leave.asked,
+            goodbye_s=lambda: min(GOODBYE_S, leave.left_s() - SPARE_S),
+        )
+        metrics = _Metrics(running, notify)
         running.pipeline.tick = metrics.tick
         if read_again is not None and annotate is None:
-            again = extras.reader(read_again)
-            stack.enter_context(reload_on_signal(Reload(running, again, notify)))
+            applied, read = chosen.source.applied, read_again
+            stack.enter_context(reload_on_signal(Reload(running, lambda: applied(read()), notify)))
         running.models.engines.start()
         running.cameras.start()
-        running.tell_engines()  # and with that, that we are online
+        running.publish_engines()  # which publishes, too, that the device is online
         notify.ready(running.status())
-        keeps = annotate is not None or config.record.max_mb > 0  # something beside its sinks
 
-        def ends() -> bool:
-            return leave.asked() or (running.publisher.readers_left and not keeps)
+        def unread() -> bool:
+            return running.publisher.readers_left and not chosen.keeps_results
 
-        steps = running.pipeline.run(ends, max_frames)
+        steps = running.pipeline.run(lambda: leave.asked() or unread(), max_frames)
         notify.stopping("saying goodbye")
-        metrics.tell()
+        metrics.publish()
         log.info("%d steps, %d events", steps, running.health.events)
         fallen.check()
-        return PIPE_CLOSED if ends() and not leave.asked() else _exit_code(running.cameras)
-
-
-def _make(
-    stack: contextlib.ExitStack,
-    config: Config,
-    leave: Leave,
-    extras: Attachments,
-    annotate: Optional[Path],
-    memory: Optional[FrameMemory],
-) -> Running:
-    """The parts of the loop; the stack closes them in the other order."""
-    running: List[Running] = []
-    models = extras.models(config)
-    stack.callback(lambda: (running[0].models if running else models).close())
-    config = extras.applied(config)
-    people = build_cameras(config, models.pose.skeleton)
-    finish = Finish(config, models.pose.skeleton)
-    watch = _annotator(annotate, config, stack)
-    cameras = Cameras(config.cameras, config.capture, memory)
-    publisher = Publisher(
-        config, models.sha256(), cameras.lossless, leave.asked, listen=extras.filters()
-    )
-    stack.callback(lambda: publisher.close(min(3.0, leave.left_s() - SPARE_S)))
-    stack.callback(cameras.close)
-    health = Health()
-    bodies, parts = halves(models.pose)
-    pipeline = Pipeline(
-        cameras=extras.cameras(cameras),
-        detect=health.timed("detect", models.detect),
-        pose=health.timed("pose", bodies),
-        parts=parts and health.timed("parts", parts),
-        at_once=models.at_once,
-        people=people,
-        publisher=publisher,
-        detect_every=config.detect.every,
-        calm_ns=int(config.detect.calm_s * 1e9),
-        still_ns=int(config.detect.still_s * 1e9),
-        finish=finish,
-        watch=extras.watch(watch, publisher, cameras.lossless),
-        health=health,
-    )
-    pipeline.look = health.timed("look", pipeline.look)  # type: ignore[method-assign]
-    pipeline.tell = health.timed("tell", pipeline.tell)  # type: ignore[method-assign]
-    running.append(Running(config, models, cameras, publisher, pipeline, health))
-    extras.attach(running[0])
-    return running[0]
-
-
-def _annotator(
-    path: Optional[Path], config: Config, stack: contextlib.ExitStack
-) -> Callable[..., None]:
-    if path is None:
-        return lambda frames, poses: None
-    annotator = Annotator(path, [c.name for c in config.cameras])
-    stack.callback(annotator.close)
-    return annotator
+        return PIPE_CLOSED if unread() and not leave.asked() else _exit_code(running.cameras)
 
 
 def _exit_code(cameras: Cameras) -> int:
@@ -146,27 +93,27 @@ def _exit_code(cameras: Cameras) -> int:
 
 
 class _Metrics:
-    """Publishes the health record every so often, and tells systemd that the loop turns."""
+    """Publishes the health record periodically, and tells systemd that the loop makes progress."""
 
-    def __init__(self, running: Running, notify: Notifier, extras: Attachments) -> None:
+    def __init__(self, running: Running, notify: Notifier) -> None:
         self._running = running
-        self._extras = extras
         self._notify = notify
         self._every_ns = int(running.config.publish.metrics_s * 1e9)
         self._last_ns = time.monotonic_ns()
 
     def tick(self) -> None:
-        """After a step that both halves of the loop have done: publish when it is time."""
+        """Called after each step, in the thread that publishes."""
         self._notify.progress()
-        self._extras.tick()
-        self._running.tell_engines()
+        for extra in self._running.extras:
+            extra.tick()
+        self._running.publish_engines()
         if self._notify.status_due():
             self._notify.status(self._running.status())
         if time.monotonic_ns() - self._last_ns >= self._every_ns:
-            self.tell()
+            self.publish()
 
-    def tell(self) -> None:
-        """Publish now."""
+    def publish(self) -> None:
+        """Publish the health record now."""
         self._last_ns = time.monotonic_ns()
         running = self._running
         report: Dict[str, Any] = running.health.report()
@@ -176,5 +123,6 @@ class _Metrics:
         report["reconnects"] = {s.camera: s.reconnects for s in states}
         report["frame_memory"] = {s.camera: s.memory for s in states if s.memory}
         report["host_copies"] = {s.camera: s.host_copies + staged[s.camera] for s in states}
-        report.update(self._extras.report())
+        for extra in running.extras:
+            report.update(extra.report())
         running.publisher.metrics(report)

@@ -1,38 +1,36 @@
-"""What goes with the loop: bundles, signed commands, recordings of poses, telemetry and relief.
+"""What runs beside the loop: telemetry, degrading, bundles, commands, recordings, a video.
 
-The first three are off by default, and imported only where the configuration asks for them.
+Each is one `edge.loop.parts.Extra`. Bundles, commands and recordings are off by default, and are
+imported only where the configuration asks for them.
 """
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from edge import durable
-from edge.degrade.apply import Relief
+from edge.degrade.apply import Degrader
 from edge.errors import ConfigError
-from edge.loop.assemble import Models
-from edge.loop.parts import Running
-from edge.loop.rate_limit import Cameras, Pace
+from edge.loop.build import Installed, ModelSource
+from edge.loop.parts import Extra, Receive, Running
 from edge.messages import ROOT, Incoming
-from edge.publish import Publisher
+from edge.service.annotate import Annotator
 from edge.settings.config import Config
-from edge.structures import Frame, Poses
 from edge.telemetry.reader import Telemetry
 
 if TYPE_CHECKING:
     from edge.bundle.probation import Bundles
-    from edge.commands.frame_tap import Watch
     from edge.commands.receiver import Commands
-
-See = Callable[[Sequence[Frame], Sequence[Poses]], None]
+    from edge.recording.ring import Recorder
 
 
 def check(config: Config) -> None:
-    """What can be known to be wrong before a run.
+    """Refuse what can be known to be wrong before a run.
 
     Raises:
-        ConfigError: a command that there is none of, or a key that is missing.
+        ConfigError: a command that does not exist, or a key that is missing.
     """
     if config.commands.allow:
         from edge.commands import receiver
@@ -42,127 +40,181 @@ def check(config: Config) -> None:
         raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
 
 
-class Attachments:
-    """What the configuration asks for beside the loop itself.
+@dataclass(frozen=True)
+class Chosen:
+    """What a configuration asks for beside the loop."""
+
+    source: ModelSource
+    extras: List[Extra]
+    keeps_results: bool  # beside the sinks: the loop goes on when nobody reads these
+
+
+def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
+    """The extras of a run; none of them has begun.
 
     Args:
-        config: of the run.
+        config: complete and checked.
+        annotate: video to write; None = none.
 
     Raises:
-        EdgeError: something asked for that cannot be.
+        EdgeError: something that is asked for cannot be done.
+    """
+    telemetry = Telemetry(config.telemetry)
+    extras: List[Extra] = [Measuring(telemetry)]
+    if annotate is not None:
+        extras.append(Video(annotate, config))
+    if config.degrade.when:
+        extras.append(Degrading(telemetry))
+    bundles = _bundles(config)
+    if bundles is not None:
+        extras.append(bundles)
+    if config.record.max_mb:
+        extras.append(Recording(config))
+    if config.commands.allow:
+        extras.append(Commanding(config, bundles))
+    keeps_results = annotate is not None or config.record.max_mb > 0
+    return Chosen(bundles or Installed(), extras, keeps_results)
+
+
+def _bundles(config: Config) -> Optional[Bundles]:
+    if not config.bundle.enabled:
+        return None
+    from edge.bundle.probation import Bundles
+
+    return Bundles(config)
+
+
+class Measuring(Extra):
+    """The telemetry of the machine: read in a thread, reported with the metrics."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def attach(self, running: Running) -> None:
+        """Begin to read."""
+        self._telemetry.start()
+
+    def report(self) -> Mapping[str, Any]:
+        """Temperatures, clocks, power and more, as far as the machine tells them."""
+        return self._telemetry.report()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._telemetry.close()
+
+
+class Degrading(Extra):
+    """Less work while the machine is throttled or behind."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._degrader: Optional[Degrader] = None
+
+    def attach(self, running: Running) -> None:
+        """Watch over this loop from now on."""
+        self._degrader = Degrader(running, self._telemetry)
+
+    def tick(self) -> None:
+        """Check the loop, every second."""
+        if self._degrader is not None:
+            self._degrader.tick()
+
+    def report(self) -> Mapping[str, Any]:
+        """The level in force."""
+        return {"degrade": self._degrader.report()} if self._degrader is not None else {}
+
+
+class Video(Extra):
+    """The annotated video of a run.
+
+    Raises:
+        NoInputError: the file cannot be made there.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self._annotator = Annotator(path, [c.name for c in config.cameras])
+
+    def attach(self, running: Running) -> None:
+        """Draw every step from now on."""
+        running.watch(self._annotator)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._annotator.close()
+
+
+class Recording(Extra):
+    """The recording of poses on disk.
+
+    Raises:
+        ConfigError: there is no state directory.
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
-        self._stack = contextlib.ExitStack()
-        self._bundles: Optional[Bundles] = None
-        self._commands: Optional[Commands] = None
-        self._watch: Optional[Watch] = None
-        self._pace: Optional[Pace] = None
-        self._relief: Optional[Relief] = None
-        self._telemetry = Telemetry(config.telemetry)
-        self._stack.callback(self._telemetry.close)
-        if config.bundle.enabled:
-            from edge.bundle.probation import Bundles
-
-            self._bundles = Bundles(config)
-            self._stack.callback(self._bundles.close)
-
-    def applied(self, config: Config) -> Config:
-        """The configuration as the bundle in use makes it."""
-        return self._bundles.applied(config) if self._bundles else config
-
-    def reader(self, read: Callable[[], Config]) -> Callable[[], Config]:
-        """How a reload reads the configuration: with the bundle that is in use then."""
-        return lambda: self.applied(read())
-
-    def models(self, config: Config) -> Models:
-        """The networks to start with."""
-        return self._bundles.open(config) if self._bundles else Models(config)
-
-    def cameras(self, cameras: Cameras) -> Cameras:
-        """The cameras, slowed down where a command or a hot machine may wish for it."""
-        if "rate" not in self._config.commands.allow and not self._config.degrade.when:
-            return cameras
-        self._pace = Pace(cameras)
-        return self._pace
-
-    def filters(self) -> Dict[str, Callable[[Incoming], None]]:
-        """What a sink with a broker has to listen to."""
-        if not self._config.commands.allow:
-            return {}
-        return {f"{ROOT}/{self._config.device}/cmd/+": self._receive}
-
-    def watch(self, see: See, publisher: Publisher, lossless: bool) -> See:
-        """Whoever looks at every step, in one."""
-        seers = [see]
-        if self._config.commands.allow:
-            from edge.commands.frame_tap import Watch
-
-            self._watch = Watch()
-            seers.append(self._watch)
-        if self._config.record.max_mb:
-            seers.append(self._recorder(publisher, lossless))
-
-        def all_of_them(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
-            for seer in seers:
-                seer(frames, poses)
-
-        return see if len(seers) == 1 else all_of_them
+        self._folder = durable.state_dir(config.state.dir, "record.max_mb") / "recordings"
+        self._recorder: Optional[Recorder] = None
 
     def attach(self, running: Running) -> None:
-        """The loop is made: begin."""
-        self._running = running
-        self._telemetry.start()
-        if self._pace is not None and self._config.degrade.when:
-            self._relief = Relief(running, self._pace, self._telemetry)
-        if self._bundles:
-            self._bundles.attach(running)
-        if self._watch is not None:
-            from edge.commands.handlers import deeds
-            from edge.commands.receiver import Commands
+        """Record every step from now on."""
+        from edge.recording.ring import Recorder
 
-            install = self._bundles.install if self._bundles else None
-            pace = self._pace or Pace(running.cameras)
-            does = deeds(self._config, running.camera_names, self._watch, pace, install)
-            self._commands = Commands(self._config, does, running.publisher.build.boot_id)
-            self._stack.callback(self._commands.close)
-
-    def tick(self) -> None:
-        """After each step."""
-        if self._bundles:
-            self._bundles.tick()
-        if self._relief is not None:
-            self._relief.tick()
-
-    def report(self) -> Mapping[str, Any]:
-        """What the metrics get to know."""
-        told = self._telemetry.report()
-        if self._relief is not None:
-            told["degrade"] = self._relief.report()
-        if self._commands:
-            told["commands"] = dict(self._commands.counts)
-        return told
+        self._recorder = Recorder(
+            self._folder,
+            running.config.record.max_mb << 20,
+            running.publisher.build,
+            lambda: running.config,
+            running.cameras.lossless,
+        )
+        running.watch(self._recorder)
 
     def close(self) -> None:
-        """End what was begun."""
-        self._stack.close()
+        """Write what waits."""
+        if self._recorder is not None:
+            self._recorder.close()
+
+
+class Commanding(Extra):
+    """Signed commands that come through a broker.
+
+    Args:
+        config: which commands are allowed, and whose.
+        bundles: where the command `update` installs; None = it is refused.
+    """
+
+    def __init__(self, config: Config, bundles: Optional[Bundles]) -> None:
+        self._config, self._bundles = config, bundles
+        self._commands: Optional[Commands] = None
+
+    def listen(self) -> Mapping[str, Receive]:
+        """The topics of all commands."""
+        return {f"{ROOT}/{self._config.device}/cmd/+": self._receive}
 
     def _receive(self, incoming: Incoming) -> None:
-        """Commands that come before the loop is made are not for this run: they time out."""
+        """Commands that come before `attach` are not for this run: they time out."""
         if self._commands is not None:
             self._commands.receive(incoming)
 
-    def _recorder(self, publisher: Publisher, lossless: bool) -> See:
-        from edge.recording.ring import Recorder
+    def attach(self, running: Running) -> None:
+        """Obey from now on.
 
-        folder = durable.state_dir(self._config.state.dir, "record.max_mb") / "recordings"
-        recorder = Recorder(
-            folder,
-            self._config.record.max_mb << 20,
-            publisher.build,
-            lambda: self._running.config,
-            lossless,
-        )
-        self._stack.callback(recorder.close)
-        return recorder
+        Raises:
+            EdgeError: no key, or no state directory.
+        """
+        from edge.commands.frame_tap import Watch
+        from edge.commands.handlers import deeds
+        from edge.commands.receiver import Commands
+
+        watch = Watch()
+        running.watch(watch)
+        install = self._bundles.install if self._bundles else None
+        does = deeds(self._config, running.camera_names, watch, running.rate_limit, install)
+        self._commands = Commands(self._config, does, running.publisher.build.boot_id)
+
+    def report(self) -> Mapping[str, Any]:
+        """How many commands were obeyed, and refused for which reason."""
+        return {"commands": dict(self._commands.counts)} if self._commands else {}
+
+    def close(self) -> None:
+        """Finish the command that is under way."""
+        if self._commands is not None:
+            self._commands.close()

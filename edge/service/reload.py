@@ -17,10 +17,11 @@ from typing import Any, Callable, Dict, List, Set, cast
 
 from edge.capture import CameraList
 from edge.errors import ConfigError, EdgeError
-from edge.loop.assemble import Finish, Models, build_cameras
+from edge.loop.assemble import Finish, Models, build_stages
 from edge.loop.parts import Running
+from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
-from edge.pipeline import Camera
+from edge.pipeline import CameraStages
 from edge.service.check import look_up
 from edge.service.systemd import Notifier
 from edge.settings.config import Config
@@ -41,7 +42,7 @@ class Plan:
     config: Config
     models: Models
     finish: Finish
-    people: Dict[str, Camera]
+    stages: Dict[str, CameraStages]
     kept: Set[str]  # cameras of the old loop whose people go on
     cameras: CameraList
 
@@ -139,32 +140,30 @@ def make_plan(running: Running, config: Config) -> Plan:
     same = _networks(running.config) == _networks(config)
     models = running.models if same else Models(config)
     try:
-        people = build_cameras(config, models.pose.skeleton)
+        stages = build_stages(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
-        kept = _kept(running, config, models, people)
+        kept = _kept(running, config, models, stages)
         cameras = running.cameras.planned(config.cameras, config.capture)
     except EdgeError:
         if not same:
             models.close()
         raise
-    return Plan(config, models, finish, people, kept, cameras)
+    return Plan(config, models, finish, stages, kept, cameras)
 
 
 def apply(running: Running, plan: Plan) -> List[Callable[[], None]]:
     """Put the parts in place, in the loop's thread; gives what takes time and can be done later."""
     leftovers = [running.cameras.swap(plan.cameras)]
-    for name, old in running.pipeline.people.items():
-        new = plan.people.get(name)
+    for name, old in running.pipeline.stages.items():
+        new = plan.stages.get(name)
         if new is not None and name in plan.kept:
-            plan.people[name] = dataclasses.replace(old, rules=new.rules, phase=new.phase)
+            plan.stages[name] = dataclasses.replace(old, rules=new.rules, phase=new.phase)
         elif new is not None:
             cast(Tracker, new.tracker).number_after(cast(Tracker, old.tracker))
-    gone = set(running.pipeline.people) - set(plan.people)
-    running.pipeline.people = plan.people
+    gone = set(running.pipeline.stages) - set(plan.stages)
+    running.pipeline.stages = plan.stages
     running.pipeline.finish = plan.finish
-    running.pipeline.detect_every = plan.config.detect.every
-    running.pipeline.calm_ns = int(plan.config.detect.calm_s * 1e9)
-    running.pipeline.still_ns = int(plan.config.detect.still_s * 1e9)
+    running.pipeline.pacing = Pacing.of(plan.config.detect)
     if plan.models is not running.models:
         leftovers.append(running.use(plan.models).close)
     running.config = plan.config
@@ -208,7 +207,9 @@ def _networks(config: Config) -> List[Any]:
     return list(parts.values())
 
 
-def _kept(running: Running, config: Config, models: Models, people: Dict[str, Camera]) -> Set[str]:
+def _kept(
+    running: Running, config: Config, models: Models, stages: Dict[str, CameraStages]
+) -> Set[str]:
     """The cameras whose people go on as they are; those of their rules that stay are put back."""
     old = running.config
     same = all(getattr(old, n) == getattr(config, n) for n in PEOPLE)
@@ -216,16 +217,18 @@ def _kept(running: Running, config: Config, models: Models, people: Dict[str, Ca
         return set()
     kept = set()
     for camera in config.cameras:
-        before = running.pipeline.people.get(camera.name)
+        before = running.pipeline.stages.get(camera.name)
         if before is None or camera not in old.cameras:
             continue
         kept.add(camera.name)
-        now = people[camera.name]
+        now = stages[camera.name]
         now.rules = _rules(old, config, camera.name, before, now)
     return kept
 
 
-def _rules(old: Config, new: Config, camera: str, before: Camera, now: Camera) -> List[Any]:
+def _rules(
+    old: Config, new: Config, camera: str, before: CameraStages, now: CameraStages
+) -> List[Any]:
     """The rules of a camera: one whose table did not change goes on with what it knows."""
     known = list(zip(tables(old, camera), before.rules))
     rules = []

@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import numpy as np
 
 from edge.errors import EdgeError
-from edge.loop.assemble import Finish, Models, build_cameras
+from edge.loop.assemble import Finish, Models, build_stages
 from edge.publish import Publisher
 from edge.settings import config
 from edge.structures import Detections, Frame, Poses
@@ -185,7 +185,7 @@ class Turns:
         self._clock, self._detect, self._pose, self._found = clock, detect, pose, found
         self._device = open_device()
         self._stage, self._stream = stage_of(self._device), self._device.stream()
-        self._camera = build_cameras(settings, "wholebody133")["cam0"]
+        self._camera = build_stages(settings, "wholebody133")["cam0"]
         self._finish = Finish(settings, "wholebody133")
         self._publisher = Publisher(settings, lossless=True)
 

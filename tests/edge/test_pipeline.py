@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge.health import Health
-from edge.pipeline import Camera, Pipeline
+from edge.people.look_schedule import Pacing
+from edge.pipeline import CameraStages, Pipeline
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
 from tests.waiting import GIVE_UP_S
 
@@ -83,15 +84,15 @@ def one_box(frames: Sequence[Frame]) -> List[Detections]:
 
 
 def pipeline(cameras: Cameras, **changes: Any) -> Pipeline:
-    people = {
-        n: Camera(Tracker(), lambda poses, t_ns: poses, [], phase=i)
+    own = {
+        n: CameraStages(Tracker(), lambda poses, t_ns: poses, [], phase=i)
         for i, n in enumerate(cameras.names)
     }
     stages: Dict[str, Any] = {
         "cameras": cameras,
         "detect": one_box,
         "pose": lambda frames, people: list(people),
-        "people": people,
+        "stages": own,
         "publisher": Publisher(),
     }
     return Pipeline(**{**stages, **changes})
@@ -109,7 +110,11 @@ def test_every_frame_is_published_in_order_and_given_back() -> None:
 def test_frames_are_watched_before_they_go_back() -> None:
     cameras = Cameras(5)
     held: List[int] = []
-    pipeline(cameras, watch=lambda frames, poses: held.append(cameras.held)).run(lambda: False)
+
+    def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
+        held.append(cameras.held)
+
+    pipeline(cameras, watchers=[watch]).run(lambda: False)
     assert len(held) == 6, "five steps, and how the cameras ended"
     assert min(held[:5]) >= len(NAMES)
 
@@ -140,11 +145,11 @@ def test_detector_sees_all_due_cameras_at_once_and_cameras_take_turns() -> None:
         calls.append([f.camera for f in frames])
         return one_box(frames)
 
-    loop = pipeline(Cameras(10), detect=detect, detect_every=3)
+    loop = pipeline(Cameras(10), detect=detect, pacing=Pacing(3))
     loop.run(lambda: False)
     assert calls[0] == list(NAMES), "a new camera is looked at right away"
     assert all(len(c) == 1 for c in calls[1:]), "later each in its own turn"
-    for name, camera in loop.people.items():
+    for name, camera in loop.stages.items():
         due = [d is not None for d in camera.tracker.detections]
         assert sum(due[1:]) == 3, f"{name}: every third frame"
 
@@ -152,9 +157,9 @@ def test_detector_sees_all_due_cameras_at_once_and_cameras_take_turns() -> None:
 @pytest.mark.parametrize(("calm", "looks"), [(True, 4), (False, 10)])
 def test_the_detector_rests_while_everybody_is_followed(calm: bool, looks: int) -> None:
     """Frames are 10 ms apart: in each third one, or in the next such one after 70 ms."""
-    camera = Camera(Tracker(calm), lambda poses, t_ns: poses, [])
+    camera = CameraStages(Tracker(calm), lambda poses, t_ns: poses, [])
     cameras = Cameras(30, ["a"])
-    loop = pipeline(cameras, people={"a": camera}, detect_every=3, calm_ns=70 * 10**6)
+    loop = pipeline(cameras, stages={"a": camera}, pacing=Pacing(3, 70 * 10**6))
     loop.run(lambda: False)
     looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]
     assert len(looked) == looks
@@ -178,16 +183,14 @@ def looked_at(
     calm: bool, still_ms: int, box: List[int], stirs_at: int, confirmed: bool = True
 ) -> List[int]:
     """Which of 60 frames, 10 ms apart, the detector saw: each third may be one, calm_s is 70 ms."""
-    camera = Camera(Tracker(calm, confirmed), lambda poses, t_ns: poses, [])
+    camera = CameraStages(Tracker(calm, confirmed), lambda poses, t_ns: poses, [])
     camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
     cameras = Scene(60, ["a"])
     cameras.stirs_at = stirs_at
     loop = pipeline(
         cameras,
-        people={"a": camera},
-        detect_every=3,
-        calm_ns=70 * 10**6,
-        still_ns=still_ms * 10**6,
+        stages={"a": camera},
+        pacing=Pacing(3, 70 * 10**6, still_ms * 10**6),
     )
     loop.run(lambda: False)
     return [i for i, d in enumerate(camera.tracker.detections) if d is not None]
@@ -246,7 +249,7 @@ def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:
         if frames and frames[0].index == 1:
             told.append(looked_twice.wait(GIVE_UP_S))
 
-    pipeline(Cameras(2), pose=pose, watch=watch).run(lambda: False)
+    pipeline(Cameras(2), pose=pose, watchers=[watch]).run(lambda: False)
     assert told == [True]
 
 
@@ -255,19 +258,19 @@ def add_one(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
     return [dataclasses.replace(p, person_scores=p.person_scores + 1) for p in poses]
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_the_second_half_reaches_who_is_told_in_order(at_once: bool) -> None:
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_the_second_half_reaches_who_is_told_in_order(concurrent: bool) -> None:
     cameras, told = Cameras(20), []
 
     def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
         told.extend(float(p.person_scores[0]) for p in poses)
 
-    loop = pipeline(cameras, parts=add_one, watch=watch, at_once=lambda: at_once)
+    loop = pipeline(cameras, parts=add_one, watchers=[watch], concurrent=lambda: concurrent)
     assert loop.run(lambda: False) == 20
     assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]
     assert told == [2.0] * 60
     assert cameras.held == 0
-    assert cameras.most_held <= (3 + at_once) * len(NAMES), "so many steps are in the loop"
+    assert cameras.most_held <= (3 + concurrent) * len(NAMES), "so many steps are in the loop"
 
 
 def test_a_step_may_wait_between_the_halves() -> None:
@@ -285,7 +288,7 @@ def test_a_step_may_wait_between_the_halves() -> None:
         return list(poses)
 
     cameras = Cameras(5)
-    pipeline(cameras, pose=pose, parts=parts, at_once=lambda: True).run(lambda: False)
+    pipeline(cameras, pose=pose, parts=parts, concurrent=lambda: True).run(lambda: False)
     assert met == [True]
     assert cameras.most_held <= 4 * len(NAMES)
 
@@ -303,7 +306,7 @@ def test_a_long_end_of_a_step_lets_no_more_frames_be_lent() -> None:
             fifth.wait(0.5)
 
     cameras = Cameras(12)
-    loop = pipeline(cameras, pose=pose, parts=add_one, watch=watch, at_once=lambda: True)
+    loop = pipeline(cameras, pose=pose, parts=add_one, watchers=[watch], concurrent=lambda: True)
     assert loop.run(lambda: False) == 12
     assert cameras.most_held <= 4 * len(NAMES)
 
@@ -320,7 +323,7 @@ def test_a_step_in_turn_does_not_overtake_one_that_is_being_filled_in() -> None:
     def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
         second.set()
 
-    loop = pipeline(Cameras(2), parts=parts, watch=watch, at_once=lambda: next(turns))
+    loop = pipeline(Cameras(2), parts=parts, watchers=[watch], concurrent=lambda: next(turns))
     loop.run(lambda: False)
     assert loop.publisher.frames == [(n, i, 1) for i in (1, 2) for n in NAMES]
 
@@ -328,7 +331,7 @@ def test_a_step_in_turn_does_not_overtake_one_that_is_being_filled_in() -> None:
 def test_the_second_half_can_come_and_go_between_steps() -> None:
     """As when a reload brings another model: the order stays, nothing is told twice."""
     told: List[float] = []
-    loop = pipeline(Cameras(60), at_once=lambda: len(told) % 7 < 4)
+    loop = pipeline(Cameras(60), concurrent=lambda: len(told) % 7 < 4)
 
     def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
         loop.between_steps(lambda: setattr(loop, "parts", None))
@@ -339,19 +342,19 @@ def test_the_second_half_can_come_and_go_between_steps() -> None:
         if len(told) % 5 == 0:
             loop.between_steps(lambda: setattr(loop, "parts", parts))
 
-    loop.watch = tell
+    loop.watchers = [tell]
     loop.run(lambda: False)
     assert loop.publisher.frames == [(n, i, 1) for i in range(1, 61) for n in NAMES]
     assert set(told) == {1.0, 2.0}
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_an_error_in_the_second_half_reaches_the_caller(at_once: bool) -> None:
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_an_error_in_the_second_half_reaches_the_caller(concurrent: bool) -> None:
     def parts(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
         raise ValueError("broken hand")
 
     with pytest.raises(ValueError, match="broken hand"):
-        pipeline(Cameras(50), parts=parts, at_once=lambda: at_once).run(lambda: False)
+        pipeline(Cameras(50), parts=parts, concurrent=lambda: concurrent).run(lambda: False)
     assert not [t for t in threading.enumerate() if t.name in ("tell", "fill in")]
 
 
@@ -360,7 +363,7 @@ def test_error_behind_reaches_the_caller_and_ends_the_loop() -> None:
         raise ValueError("broken sink")
 
     with pytest.raises(ValueError, match="broken sink"):
-        pipeline(Cameras(50), watch=watch).run(lambda: False)
+        pipeline(Cameras(50), watchers=[watch]).run(lambda: False)
     assert not [t for t in threading.enumerate() if t.name == "tell"]
 
 
@@ -378,7 +381,7 @@ def test_events_of_rules_are_published_and_counted() -> None:
         return [PoseEvent("seen", camera, -1, t_ns, 1.0)] * len(poses)
 
     loop = pipeline(Cameras(4, names=("a",)))
-    loop.people["a"].rules.append(rule)
+    loop.stages["a"].rules.append(rule)
     loop.run(lambda: False)
     assert [e.t_ns for e in loop.publisher.events] == [i * 10**7 for i in range(1, 5)]
     assert loop.health.events == 4

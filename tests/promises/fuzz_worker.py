@@ -230,7 +230,7 @@ def command_target(folder: Path) -> Target:
     from edge.commands.frame_tap import Watch
     from edge.commands.receiver import NAMES, Commands
     from edge.commands.record import canonical, sign
-    from edge.loop.rate_limit import Pace
+    from edge.loop.rate_limit import RateLimit
     from edge.messages import Incoming, Message
     from edge.settings import config
 
@@ -252,7 +252,7 @@ def command_target(folder: Path) -> Target:
         )
     )
     none: Any = None
-    deeds = handlers.deeds(settings, lambda: ["door"], Watch(), Pace(none))
+    deeds = handlers.deeds(settings, lambda: ["door"], Watch(), RateLimit(none))
     now_ns = 10**18
     commands = Commands(settings, deeds, "0" * 16, lambda: now_ns)
     seq = [now_ns]

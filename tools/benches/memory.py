@@ -11,8 +11,9 @@ import numpy as np
 
 from edge.errors import NoInputError
 from edge.health import Health
-from edge.loop.assemble import Finish, Models, build_cameras
+from edge.loop.assemble import Finish, Models, build_stages
 from edge.models import halves
+from edge.people.look_schedule import Pacing
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.settings import config
@@ -100,12 +101,10 @@ class Loop:
             detect=self.models.detect,
             pose=bodies,
             parts=parts,
-            at_once=self.models.at_once,
-            people=build_cameras(self.config, skeleton),
+            concurrent=self.models.concurrent,
+            stages=build_stages(self.config, skeleton),
             publisher=self.publisher,
-            detect_every=self.config.detect.every,
-            calm_ns=int(self.config.detect.calm_s * 1e9),
-            still_ns=int(self.config.detect.still_s * 1e9),
+            pacing=Pacing.of(self.config.detect),
             finish=Finish(self.config, skeleton),
             health=self.health,
         )

@@ -8,10 +8,10 @@ from typing import Any, List, Sequence
 import numpy as np
 
 from edge.bundle.probation import GuardedPose
-from edge.degrade.apply import Relief
+from edge.degrade.apply import Degrader
 from edge.degrade.levels import Level
 from edge.errors import DataError
-from edge.loop.rate_limit import Pace
+from edge.loop.rate_limit import RateLimit
 from edge.models import Halves, PoseModel, halves
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
@@ -79,14 +79,14 @@ def test_what_fails_in_the_second_half_is_done_by_the_model_before() -> None:
     assert told == ["hand.onnx: the network failed"]
 
 
-def test_relief_reaches_the_model_under_guard() -> None:
+def test_degrading_reaches_the_model_under_guard() -> None:
     model = Cascade()
     guard = GuardedPose(model, lambda why: model)
     running: Any = SimpleNamespace(
         config=Config(), pipeline=SimpleNamespace(), models=SimpleNamespace(pose=guard)
     )
-    cameras: Any = SimpleNamespace()
-    Relief(running, Pace(cameras), SimpleNamespace())._apply(Level(part_limit=4))  # type: ignore[arg-type]
+    running.rate_limit = RateLimit(SimpleNamespace())  # type: ignore[arg-type]
+    Degrader(running, SimpleNamespace())._apply(Level(part_limit=4))  # type: ignore[arg-type]
     assert model.part_limit == 4
     assert guard.part_limit == 4
     assert GuardedPose(Whole(), lambda why: model).part_limit is None

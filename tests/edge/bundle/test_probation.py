@@ -387,7 +387,7 @@ class Loop:
         before, self.models = self.models, models
         return before
 
-    def tell_engines(self) -> None:
+    def publish_engines(self) -> None:
         self.births.append(self.models.sha256())
 
     def turn(self, bundles: Bundles) -> List[Any]:
@@ -415,7 +415,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Config:
 
 def start(settings: config.Config) -> Any:
     bundles = Bundles(settings)
-    models = bundles.open(settings)
+    _, models = bundles.open(settings)
     loop: Any = Loop(bundles.applied(settings), models)
     bundles.attach(loop)
     return bundles, loop

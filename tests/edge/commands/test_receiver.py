@@ -27,7 +27,7 @@ from edge.commands.receiver import NAMES, ROOM, Commands, Outcome
 from edge.commands.record import ANSWER_PREFIX, REASONS, Refusal, canonical, parse, sign, verified
 from edge.commands.replay_window import Memory
 from edge.errors import ConfigError, DataError, TempError
-from edge.loop.rate_limit import Pace
+from edge.loop.rate_limit import RateLimit
 from edge.messages import Incoming, Message
 from edge.settings import config
 from edge.structures import Frame, Poses
@@ -330,15 +330,15 @@ class Still:
 
 
 def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
-    pace = Pace(Still())
-    do = of_box(setting(tmp_path), Watch(), pace)
+    limit = RateLimit(Still())
+    do = of_box(setting(tmp_path), Watch(), limit)
     assert do["rate"]({"max_hz": 50}).result == {"max_hz": 50, "before_hz": 0}
     start = time.monotonic()
-    assert len([f for _ in range(11) for f in pace.take(1.0)]) == 11
+    assert len([f for _ in range(11) for f in limit.take(1.0)]) == 11
     assert time.monotonic() - start >= 0.19
-    pace.max_hz = 1
-    pace.take(1.0)
-    assert pace.take(0.01) == [], "a wait is never longer than asked"
+    limit.max_hz = 1
+    limit.take(1.0)
+    assert limit.take(0.01) == [], "a wait is never longer than asked"
     for wrong in ({"max_hz": -1}, {"max_hz": "5"}, {}, {"hz": 5}):
         with pytest.raises(ConfigError):
             do["rate"](wrong)
@@ -347,7 +347,7 @@ def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
 def test_restart_and_reload_act_after_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
     monkeypatch.delenv("INVOCATION_ID", raising=False)
     with pytest.raises(Exception, match="no service manager"):
         do["restart"]({})
@@ -390,7 +390,7 @@ def running() -> Iterator[Any]:
 
 def test_snapshot_hides_heads_and_nothing_else(running: Any, tmp_path: Path) -> None:
     watch, image = running
-    do = of_box(setting(tmp_path), watch, Pace(Still()))
+    do = of_box(setting(tmp_path), watch, RateLimit(Still()))
     result = do["snapshot"]({"camera": "door", "width_px": 160}).result
     data = base64.b64decode(result["jpeg"])
     seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(float)
@@ -447,14 +447,14 @@ def test_a_picture_fits_or_is_refused() -> None:
 
 def test_no_frame_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.commands.handlers.LOOK_S", 0.05)
-    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
     with pytest.raises(TempError, match="no frame of door"):
         do["snapshot"]({"camera": "door"})
 
 
 def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) -> None:
     watch, _ = running
-    do = of_box(setting(tmp_path, record_max_mb=1), watch, Pace(Still()))
+    do = of_box(setting(tmp_path, record_max_mb=1), watch, RateLimit(Still()))
     outcome = do["calibrate-record"]({"seconds": 600, "every_ms": 40, "max_mb": 4000})
     assert outcome.result["max_bytes"] == 1 << 20
     folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
@@ -507,7 +507,7 @@ def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
 
 
 def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
-    do = of_box(setting(tmp_path), Watch(), Pace(Still()))
+    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
     with pytest.raises(Exception, match=r"bundle\.enabled is off"):
         do["update"]({"file": "a.bundle"})
     for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "a\ud800"):
@@ -519,7 +519,7 @@ def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
         got.append(path)
         return {"version": 1}
 
-    do = of_box(setting(tmp_path), Watch(), Pace(Still()), install)
+    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()), install)
     assert do["update"]({"file": "a.bundle"}).result == {"version": 1}
     assert got == [tmp_path / "state" / "incoming" / "a.bundle"]
 

@@ -13,9 +13,10 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from edge.degrade.apply import Relief
+from edge.degrade.apply import Degrader
 from edge.health import Health
-from edge.loop.rate_limit import Pace
+from edge.loop.rate_limit import RateLimit
+from edge.people.look_schedule import Pacing
 from edge.settings.config import Config, Detect
 from edge.structures import CameraState
 from tests.waiting import GIVE_UP_S
@@ -32,18 +33,16 @@ class Loop:
     def __init__(self, **changes: Any) -> None:
         self.config = Config(detect=Detect(every=5, calm_s=0.5), **changes)
         self.models = SimpleNamespace(pose=SimpleNamespace(part_limit=0))
-        self.pipeline = SimpleNamespace(
-            detect_every=5, calm_ns=0, still_ns=0, at_once=lambda: False
-        )
+        self.pipeline = SimpleNamespace(pacing=Pacing(5), concurrent=lambda: False)
         self.health = Health()
         self.told: List[Dict[str, Any]] = []
-        self.relief = ""
-        self.publisher = SimpleNamespace(relief=self.told.append)
+        self.degraded = ""
+        self.publisher = SimpleNamespace(degraded=self.told.append)
         self.cameras = self
         self.lossless, self.frames, self.second = False, 0, 0
-        self.pace = Pace(self)  # type: ignore[arg-type]
+        self.rate_limit = RateLimit(self)  # type: ignore[arg-type]
         self.telemetry: Any = SimpleNamespace(reading=SimpleNamespace(throttled=[]))
-        self.care = Relief(self, self.pace, self.telemetry)  # type: ignore[arg-type]
+        self.degrader = Degrader(self, self.telemetry)  # type: ignore[arg-type]
         self.step = self.health.timed("look", lambda: None)
 
     def states(self) -> List[CameraState]:
@@ -55,16 +54,16 @@ class Loop:
             self.frames += 30
             for _ in range(10):
                 self.health.stages["look"].add_ns(int(step_ms * 1e6))
-            self.care.check(self.second * S)
+            self.degrader.check(self.second * S)
 
     @property
     def state(self) -> Any:
         pose = self.models.pose
         return (
-            self.pipeline.detect_every,
-            self.pipeline.calm_ns // 10**6,
+            self.pipeline.pacing.every,
+            self.pipeline.pacing.calm_ns // 10**6,
             pose.part_limit,
-            round(self.pace.relief_hz, 2),
+            round(self.rate_limit.degraded_hz, 2),
         )
 
 
@@ -89,10 +88,10 @@ def test_a_hot_machine_is_relieved_before_it_is_late() -> None:
     loop.go(8, 1.0)
     assert loop.state == (10, 1000, 0, 0)
     assert loop.told[0]["why"] == "throttled: cpu-throttle-alert, over-current oc2"
-    assert loop.relief.startswith("detector 2 times less often (throttled: cpu-throttle-alert")
+    assert loop.degraded.startswith("detector 2 times less often (throttled: cpu-throttle-alert")
     loop.telemetry.reading.throttled = []
     loop.go(40, 1.0)
-    assert loop.relief == ""
+    assert loop.degraded == ""
 
 
 def test_a_recording_is_never_late() -> None:
@@ -106,18 +105,18 @@ def test_a_recording_is_never_late() -> None:
 
 def test_a_rate_asked_for_is_what_it_is_late_against() -> None:
     loop = Loop()
-    loop.pace.max_hz = 5
+    loop.rate_limit.max_hz = 5
     loop.go(60, 100.0)
     assert loop.told == [], "half of the time between two frames that are wanted"
     loop.go(100, 500.0)
     assert loop.state[3] == 1.65, "a third of 5 Hz takes 83 % of the time"
 
 
-@pytest.mark.parametrize(("at_once", "told"), [(False, 1), (True, 0)])
-def test_halves_that_run_at_once_take_as_long_as_the_longer(at_once: bool, told: int) -> None:
+@pytest.mark.parametrize(("concurrent", "told"), [(False, 1), (True, 0)])
+def test_halves_that_run_at_once_take_as_long_as_the_longer(concurrent: bool, told: int) -> None:
     """20 ms each, a frame every 33 ms."""
     loop = Loop()
-    loop.pipeline.at_once = lambda: at_once
+    loop.pipeline.concurrent = lambda: concurrent
     loop.health.timed("parts", lambda: None)
     for _ in range(6):
         loop.health.stages["parts"].add_ns(20 * 10**6)
@@ -130,10 +129,10 @@ def test_a_reload_and_other_networks_are_followed() -> None:
     loop.go(30, 100.0)
     assert loop.state[:2] == (20, 2000)
     loop.config = Config(detect=Detect(every=3, calm_s=0.1))
-    loop.pipeline.detect_every = 3
+    loop.pipeline.pacing = Pacing(3)
     loop.go(1, 100.0)
     assert loop.state[:2] == (12, 400), "the new values, as much rarer as before"
-    assert loop.pipeline.still_ns == 8 * S
+    assert loop.pipeline.pacing.still_ns == 8 * S
     loop.models.pose = SimpleNamespace(part_limit=None)
     loop.go(1, 100.0)
     assert loop.told[-1]["level"] == 0, "other levels begin from the first, and that is told"
@@ -141,7 +140,7 @@ def test_a_reload_and_other_networks_are_followed() -> None:
     assert loop.state == (3, 100, None, 0)
 
 
-def test_the_pace_keeps_the_lower_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lower_of_two_rate_limits_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     now, taken = [S], []
 
     def sleep(seconds: float) -> None:
@@ -156,12 +155,12 @@ def test_the_pace_keeps_the_lower_rate(monkeypatch: pytest.MonkeyPatch) -> None:
             now[0] += 10**6
             return [object()]
 
-    pace = Pace(Always())  # type: ignore[arg-type]
-    for asked, relief, period_ms in [(0, 0.0, 1), (0, 7.5, 133), (5, 7.5, 200), (20, 7.5, 133)]:
-        pace.max_hz, pace.relief_hz = asked, relief
+    limit = RateLimit(Always())  # type: ignore[arg-type]
+    for asked, degraded, period_ms in [(0, 0.0, 1), (0, 7.5, 133), (5, 7.5, 200), (20, 7.5, 133)]:
+        limit.max_hz, limit.degraded_hz = asked, degraded
         taken.clear()
         while len(taken) < 10:
-            pace.take(1.0)
+            limit.take(1.0)
         gaps = [(b - a) / 1e6 for a, b in zip(taken[2:], taken[3:])]
         assert max(gaps) - min(gaps) < 1.5
         assert int(sum(gaps) / len(gaps)) == period_ms

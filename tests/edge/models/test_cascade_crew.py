@@ -61,7 +61,7 @@ def opened(folder: Path, pose: str, **runtime: Any) -> Models:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_cascade_shares_the_threads_that_are_configured(folder: Path, threads: int) -> None:
     models = opened(folder, "pair", threads=threads)
-    assert models.at_once()
+    assert models.concurrent()
     assert not models.runners["twobox/main"].concurrent, "it has all cores to itself"
     for name in ("pair/a", "pair/b"):
         models.runners[name].feed(4)["input"][:] = 1
@@ -91,7 +91,7 @@ def test_opencv_leaves_the_cores_to_a_cascade_on_the_cpu(
 
 def test_a_network_alone_has_all_cores(folder: Path) -> None:
     models = opened(folder, "standing", threads=2)
-    assert not models.at_once()
+    assert not models.concurrent()
     models.runners["standing/main"].feed(4)["input"][:] = 1
     assert not models.runners["standing/main"].begin(lambda start, count: None)
     assert len(models.runners["standing/main"].run()["simcc_x"]) == 4

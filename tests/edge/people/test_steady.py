@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edge.capture import Cameras
-from edge.loop.assemble import Finish, Models, build_cameras
+from edge.loop.assemble import Finish, Models, build_stages
 from edge.models import halves
+from edge.people.look_schedule import Pacing
 from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.settings import config
@@ -88,9 +89,9 @@ def test_no_frame_is_allocated_or_copied_in_the_steady_state(settings: config.Co
         detect=models.detect,
         pose=pose,
         parts=parts,
-        people=build_cameras(settings, models.pose.skeleton),
+        stages=build_stages(settings, models.pose.skeleton),
         publisher=publisher,
-        detect_every=2,
+        pacing=Pacing(2),
         finish=Finish(settings, models.pose.skeleton),
     )
     cameras.start()

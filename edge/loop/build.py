@@ -1,0 +1,108 @@
+"""From a configuration to a loop that can run."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Callable, Dict, Optional, Protocol, Sequence, Tuple
+
+from edge.capture import Cameras, FrameMemory
+from edge.health import Health
+from edge.loop.assemble import Finish, Models, build_stages
+from edge.loop.parts import Extra, Receive, Running, timed
+from edge.loop.rate_limit import RateLimit
+from edge.people.look_schedule import Pacing
+from edge.pipeline import Pipeline
+from edge.publish import Publisher, never
+from edge.settings.config import Config
+
+
+class ModelSource(Protocol):
+    """Where the networks of a run come from."""
+
+    def applied(self, config: Config) -> Config:
+        """A configuration with the models folder in use."""
+
+    def open(self, config: Config) -> Tuple[Config, Models]:
+        """Open the networks to start with.
+
+        Returns:
+            The configuration as `applied` gives it, and its networks.
+
+        Raises:
+            EdgeError: they cannot be opened.
+        """
+
+
+class Installed(ModelSource):
+    """The models folder that the configuration names."""
+
+    def applied(self, config: Config) -> Config:
+        """The configuration itself."""
+        return config
+
+    def open(self, config: Config) -> Tuple[Config, Models]:
+        """Open the networks that the configuration names."""
+        return config, Models(config)
+
+
+def build(
+    config: Config,
+    stack: contextlib.ExitStack,
+    source: ModelSource,
+    extras: Sequence[Extra] = (),
+    memory: Optional[FrameMemory] = None,
+    stop: Callable[[], bool] = never,
+    goodbye_s: Callable[[], float] = lambda: 3.0,
+) -> Running:
+    """Make the parts of a loop and join them; cameras and engines are not started yet.
+
+    Args:
+        config: complete and checked.
+        stack: closes the loop.
+        source: gives the networks.
+        extras: run beside the loop; attached here, in this order.
+        memory: frames live in it; None = plain memory.
+        stop: true = no sink waits any longer.
+        goodbye_s: how long the sinks may take to close; asked when they do.
+
+    Raises:
+        EdgeError: a part cannot be made; those made before are closed.
+    """
+    health = Health()
+    with contextlib.ExitStack() as undo:
+        for extra in extras:
+            undo.callback(extra.close)
+        config, models = source.open(config)
+        undo.callback(models.close)
+        stages = build_stages(config, models.pose.skeleton)
+        finish = Finish(config, models.pose.skeleton)
+        cameras = Cameras(config.cameras, config.capture, memory)
+        rate_limit = RateLimit(cameras)
+        publisher = Publisher(
+            config, models.sha256(), cameras.lossless, stop, listen=_filters(extras)
+        )
+        detect, pose, parts = timed(models, health)
+        pipeline = Pipeline(
+            cameras=rate_limit,
+            detect=detect,
+            pose=pose,
+            parts=parts,
+            concurrent=models.concurrent,
+            stages=stages,
+            publisher=publisher,
+            pacing=Pacing.of(config.detect),
+            finish=finish,
+            health=health,
+        )
+        running = Running(
+            config, models, cameras, rate_limit, publisher, pipeline, health, extras, goodbye_s
+        )
+        undo.pop_all()
+    stack.callback(running.close)
+    for extra in extras:
+        extra.attach(running)
+    return running
+
+
+def _filters(extras: Sequence[Extra]) -> Dict[str, Receive]:
+    return {topic: take for extra in extras for topic, take in extra.listen().items()}
