@@ -12,9 +12,8 @@ from typing import Dict, Iterable, List, Mapping, Tuple
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT.parent / "shared/data/reference/networks"
 GOLDEN = Path(__file__).parent / "golden_arch"
+WHOLE = GOLDEN / "whole"
 STORED = ("running_mean", "running_var", "x_bins", "y_bins", "dim_t", "sigmas")
 
 

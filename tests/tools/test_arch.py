@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, Iterator
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.tools import arch_rule
+from tests.tools.thin_reference import KEYS_ONLY
 from tools.arch import Network, build
 from tools.arch.dcc import PADDING
 from tools.arch.rtmo import Rtmo
@@ -19,6 +19,7 @@ from tools.checkpoint import fit
 
 TOLERANCE = 1e-6  # the references are stored as float32
 GOLDEN = sorted(path.stem for path in arch_rule.GOLDEN.glob("*.npz"))
+WHOLE = sorted(path.stem for path in arch_rule.WHOLE.glob("*.npz"))
 # What mmpose's own softmax adds to its sum; ours adds nothing.
 DCC_TOLERANCE = 2e-8
 
@@ -73,12 +74,6 @@ def test_recorded_coordinates(name: str) -> None:
     assert arch_rule.relative_error(got, golden["dcc"]) < DCC_TOLERANCE + TOLERANCE
 
 
-def reference_state(name: str) -> Dict[str, torch.Tensor]:
-    facts = json.loads((arch_rule.REFERENCE / f"{name}.json").read_text("utf-8"))
-    stored = dict(np.load(arch_rule.REFERENCE / facts["stored_buffers"]))
-    return arch_rule.state_of(facts["state_dict"], facts["tied_keys"], stored)
-
-
 def everything(network: Network, image: torch.Tensor) -> Dict[str, torch.Tensor]:
     """All maps and decoded outputs by the reference's names."""
     top_down = isinstance(network, SimccNetwork)
@@ -105,55 +100,66 @@ def everything(network: Network, image: torch.Tensor) -> Dict[str, torch.Tensor]
     return found
 
 
-def thinned(output: torch.Tensor, kept: str) -> torch.Tensor:
-    if kept == "full":
-        return output
-    step = {"[:, ::8, ::2, ::2]": 8, "[:, ::4, ::2, ::2]": 4}[kept]
-    return output[:, ::step, ::2, ::2]
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_key_has_its_place(name: str) -> None:
+    """Key names, shapes and the number of parameters are those of mmpose and mmdetection."""
+    golden = np.load(arch_rule.WHOLE / f"{name}.npz")
+    shapes, tied = arch_rule.parse_keys(golden["keys"].tobytes())
+    assert not tied, "each key of these has a tensor of its own"
+    state = build(name).state_dict()
+    assert {key: list(value.shape) for key, value in state.items()} == shapes
+    assert sum(p.numel() for p in build(name).parameters()) == golden["parameters"]
 
 
-def check_reference(name: str) -> None:
-    """Strict load of every key, then every recorded array."""
-    facts = json.loads((arch_rule.REFERENCE / f"{name}.json").read_text("utf-8"))
-    wanted = dict(np.load(arch_rule.REFERENCE / f"{name}.npz"))
+@pytest.mark.parametrize("name", [n for n in WHOLE if n not in KEYS_ONLY])
+def test_every_stage_equals_the_reference(name: str) -> None:
+    """Backbone, neck, head and decoding with stored statistics, as in a network that runs."""
+    golden = dict(np.load(arch_rule.WHOLE / f"{name}.npz"))
     network = build(name)
-    fit(network, reference_state(name), "")
-    assert sum(p.numel() for p in network.parameters()) == facts["parameters"]
+    fit(network, stored_state(golden), "")
+    size = tuple(int(n) for n in golden["size_hw"])
     with torch.no_grad():
-        found = everything(network.double(), arch_rule.image(*facts["input"]["shape"][2:]))
+        found = everything(network.double(), arch_rule.image(*size))
         if isinstance(network, Rtmo):
-            check_people(network, found, wanted)
-    for key, about in facts["outputs"].items():
-        if key in wanted:
-            error = arch_rule.relative_error(thinned(found[key], about["kept"]), wanted[key])
-            assert error < TOLERANCE, key
+            check_people(network, found, golden)
+    names = [key[len("step_") :] for key in golden if key.startswith("step_")]
+    assert len(names) >= 5
+    for key in names:
+        kept = found[key][tuple(slice(None, None, n) for n in golden[f"step_{key}"].tolist())]
+        assert arch_rule.relative_error(kept, golden[key]) < TOLERANCE, key
 
 
-def check_people(network: Rtmo, found: Any, wanted: Dict[str, np.ndarray]) -> None:
-    """The reference kept some cells only; of their keypoints every 20th is enough here."""
-    index = torch.from_numpy(wanted.pop("decoded_index")).long()
-    keypoints = wanted.pop("decoded_keypoints")
+def stored_state(golden: Dict[str, np.ndarray]) -> Dict[str, torch.Tensor]:
+    """A checkpoint by the rule, with the recorded buffers one after another in their places."""
+    shapes, tied = arch_rule.parse_keys(golden["keys"].tobytes())
+    buffers, at, stored = golden["buffers"], 0, {}
+    for key, shape in shapes.items():
+        if key.split(".")[-1] in arch_rule.STORED:
+            size = int(np.prod(shape))
+            stored[key] = buffers[at : at + size].reshape(shape)
+            at += size
+    assert at == len(buffers)
+    return arch_rule.state_of(shapes, tied, stored)
+
+
+def check_people(network: Rtmo, found: Any, golden: Dict[str, np.ndarray]) -> None:
+    """The recording holds some cells only."""
+    index = torch.from_numpy(golden["decoded_index"]).long()
     batch = torch.arange(2)[:, None]
     for key in ("decoded_bboxes", "decoded_scores", "decoded_keypoint_scores"):
-        found[key] = found[key][batch, index]
-    few = index[:, ::20]
-    vectors, boxes = found["vectors"][batch, few], found["decoded_bboxes"][:, ::20]
-    points = network.points[0].T[few]
+        assert arch_rule.relative_error(found[key][batch, index], golden[key]) < TOLERANCE, key
+    vectors, boxes = found["vectors"][batch, index], found["decoded_bboxes"][batch, index]
+    points = network.points[0].T[index]
     for i in range(2):
         got = network.head.dcc(vectors[i], boxes[i], points[i])
-        assert arch_rule.relative_error(got, keypoints[i, ::20]) < TOLERANCE
-
-
-if arch_rule.REFERENCE.is_dir():
-
-    @pytest.mark.parametrize("name", sorted(p.stem for p in arch_rule.REFERENCE.glob("*.json")))
-    def test_reference(name: str) -> None:
-        check_reference(name)
+        assert arch_rule.relative_error(got, golden["decoded_keypoints"][i]) < TOLERANCE
 
 
 def test_recordings_cover_each_kind() -> None:
     kinds = ("rtmpose", "rtmw", "rtmdet-nano", "rtmdet-m", "yolox-nano", "yolox-s", "rtmo")
     assert all(any(name.startswith(kind) for name in GOLDEN) for kind in kinds)
+    kinds = ("rtmpose", "rtmdet", "yolox", "rtmo")
+    assert all(any(name.startswith(kind) for name in WHOLE) for kind in kinds)
 
 
 def test_wrong_numbers_are_noticed() -> None:

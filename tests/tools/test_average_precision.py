@@ -19,7 +19,6 @@ from tools.average_precision import (
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "metrics"
-REFERENCE = Path(__file__).resolve().parents[2] / "../shared/data/reference/metrics"
 NAMES = [a + b for a in ("AP", "AR") for b in ("", "50", "75", "_medium", "_large")]
 # In the tables' own digits: float32 would move an OKS by 1e-8.
 SIGMAS = np.round(get("wholebody133").sigmas.astype(np.float64), 4)
@@ -31,6 +30,7 @@ PARTS = {
     "righthand": slice(112, 133),
     "wholebody": slice(0, 133),
 }
+SINGLE = ("body", "foot", "face", "lefthand", "righthand")
 
 
 def golden(name):
@@ -43,20 +43,24 @@ def figures(case, part):
     )
 
 
-def reference(name):
-    """A recorded case where the whole set is present."""
-    paths = {k: REFERENCE / f"{name}_{k}.json" for k in ("gt", "dt", "expected")}
-    if not paths["gt"].exists():
-        return []
-    truth, results, expected = (json.loads(p.read_text()) for p in paths.values())
-    return [{"annotations": truth["annotations"], "results": results, "expected": expected}]
+def recorded_wholebody():
+    """A result file of mmpose as its lines, and what it was made of: truth and predictions."""
+    case = golden("wholebody_case1.json.gz")
+    with np.load(GOLDEN / "wholebody_case1_predictions.npz") as z:
+        z = dict(z.items())
+    case["results"] = []
+    for row, score in zip(z["result_rows"], z["result_scores"].tolist()):
+        points = np.column_stack((z["keypoints"][row], z["keypoint_scores"][row])).astype(float)
+        parts = {FIELDS[p][0]: points[s].ravel().tolist() for p, s in PARTS.items() if p in SINGLE}
+        case["results"].append({"image_id": int(z["image_id"][row]), "score": score, **parts})
+    return case
 
 
 def test_body():
-    for case in [golden("coco_ap.json.gz"), *reference("coco_ap_case1")]:
-        got = figures(case, "body")
-        assert list(got) == NAMES
-        assert got == pytest.approx(case["expected"]["per_part"]["keypoints"], abs=1e-9)
+    case = golden("coco_ap.json.gz")
+    got = figures(case, "body")
+    assert list(got) == NAMES
+    assert got == pytest.approx(case["expected"]["per_part"]["keypoints"], abs=1e-9)
 
 
 @pytest.mark.parametrize("part", sorted(FIELDS))
@@ -65,9 +69,13 @@ def test_wholebody_parts(part):
     case = golden("wholebody_ap.json.gz")
     want = dict(zip(NAMES, case["expected"][part]))
     assert figures(case, part) == pytest.approx(want, abs=1e-9)
-    for recorded in reference("wholebody_ap_case1"):
-        want = recorded["expected"]["per_part"][f"keypoints_{part}"]
-        assert figures(recorded, part) == pytest.approx(want, abs=1e-9)
+
+
+@pytest.mark.parametrize("part", sorted(FIELDS))
+def test_wholebody_parts_of_a_result_file(part):
+    case = recorded_wholebody()
+    want = case["expected"]["per_part"][f"keypoints_{part}"]
+    assert figures(case, part) == pytest.approx(want, abs=1e-9)
 
 
 def predictions(path, sigmas):
@@ -90,18 +98,19 @@ def predictions(path, sigmas):
     )
 
 
-def test_from_raw_predictions():
-    case = golden("coco_ap.json.gz")
-    found = predictions(GOLDEN / "coco_ap_predictions.npz", SIGMAS[:17])
-    assert len(found.images) == case["expected"]["predictions_after_nms"] == 23
-    got = average_precision(truth_of(case["annotations"]), found, SIGMAS[:17])
-    assert got == pytest.approx(case["expected"]["per_part"]["keypoints"], abs=1e-9)
-    for recorded in reference("wholebody_ap_case1"):
-        found = predictions(REFERENCE / "wholebody_ap_case1_predictions.npz", SIGMAS)
-        assert len(found.images) == recorded["expected"]["predictions_after_nms"]
-        got = average_precision(truth_of(recorded["annotations"], "wholebody"), found, SIGMAS)
-        want = recorded["expected"]["per_part"]["keypoints_wholebody"]
-        assert got == pytest.approx(want, abs=1e-9)
+@pytest.mark.parametrize(
+    ("name", "part", "recorded_part", "count"),
+    [
+        ("coco_ap", "body", "keypoints", 23),
+        ("wholebody_case1", "wholebody", "keypoints_wholebody", 36),
+    ],
+)
+def test_from_raw_predictions(name, part, recorded_part, count):
+    case, sigmas = golden(f"{name}.json.gz"), SIGMAS[PARTS[part]]
+    found = predictions(GOLDEN / f"{name}_predictions.npz", sigmas)
+    assert len(found.images) == case["expected"]["predictions_after_nms"] == count
+    got = average_precision(truth_of(case["annotations"], part), found, sigmas)
+    assert got == pytest.approx(case["expected"]["per_part"][recorded_part], abs=1e-9)
 
 
 def people(n, area=5000.0, seed=0):
