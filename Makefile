@@ -84,25 +84,28 @@ gpu-bench: $(VENV)/.dev ## latency at 1, 5, 20, 100 people there, share of the b
 doctor: $(VENV)/.setup ## what this machine has and lacks
 	@$(BIN)/edge doctor || true
 
-# The device: for which machine and which Pythons (JetPack 5, 6 and 7).
-ARCH    ?= $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
-PYTHONS ?= 3.8 3.10 3.12
-# Files of an image instead of this machine: DESTDIR=/path.
-export DESTDIR
+# The device: for which machine and which Pythons. By default this machine with the Python of its
+# distribution; for arm64 JetPack's, too: 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7.
+HOST    := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+ARCH    ?= $(HOST)
 HERE     = $(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PYTHONS ?= $(sort $(if $(filter arm64,$(ARCH)),3.8 3.10 3.12) $(if $(filter $(HOST),$(ARCH)),$(HERE)))
+# DESTDIR=/path: files of an image instead of this machine.
+# FOREIGN=1: a package for another distribution than this machine's.
+export DESTDIR FOREIGN
 
 install: PYTHONS := $(if $(DESTDIR),$(PYTHONS),$(HERE))
 install: wheels ## the service on this machine (root), or into DESTDIR for an image of ARCH
-	@sh systemd/install.sh install $(OUT)/wheels/$(ARCH)
+	@sh systemd/install.sh install $(OUT)/wheels/$(ARCH) $(PYTHONS)
 
 uninstall: ## take the service away; settings, keys, events and networks stay
 	@sh systemd/install.sh uninstall
 
-deb: wheels ## a Debian package for ARCH (arm64 or amd64) in out/deb
-	@DESTDIR= sh systemd/deb/build.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/deb
+deb: wheels ## a Debian package for this distribution, or for JetPack by ARCH=arm64, in out/deb
+	@DESTDIR= sh systemd/deb/build.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/deb $(PYTHONS)
 
 rootfs-overlay: wheels ## an archive to unpack over the root of an image of ARCH, no secret in it
-	@sh systemd/overlay.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/overlay
+	@sh systemd/overlay.sh $(ARCH) $(OUT)/wheels/$(ARCH) $(OUT)/overlay $(PYTHONS)
 
 wheels: $(VENV)/.made
 	@sh systemd/wheels.sh $(OUT)/wheels/$(ARCH) $(ARCH) $(PYTHONS)

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Puts the program and its service in place, or takes them away again.
 #
-#   install.sh install [WHEELS]     files below $DESTDIR; without DESTDIR also makes the environment
+#   install.sh install [WHEELS [PYTHON...]]
+#                                   files below $DESTDIR; without DESTDIR also makes the environment;
+#                                   PYTHON = 3.8 ...: only their wheels, else all of WHEELS
 #   install.sh uninstall            everything that install put there; what the box made stays
 #   install.sh purge                that as well: settings, keys, events, networks
 #
@@ -43,14 +45,23 @@ put_files() {
   done
 }
 
-put_wheels() { # $1 = folder; those of an older version go
-  [ -e "$1" ] || {
-    echo "install.sh: no wheels in $1: make wheels" >&2
-    exit 66
-  }
+put_wheels() { # $1 = folder, then Pythons; wheels of an older version go
+  from=$1
+  shift
+  if [ $# = 0 ]; then # shellcheck disable=SC2046 # a list of names
+    set -- $(cd "$from" 2>/dev/null && ls -d [0-9]*)
+  fi
+  for version in "${@:-any}"; do
+    [ -d "$from/$version" ] || {
+      echo "install.sh: no wheels for Python $version in $from: make wheels" >&2
+      exit 66
+    }
+  done
   rm -rf "$lib/wheels"
-  (cd "$1" && find . -name '*.whl') | while read -r wheel; do
-    put 644 "$1/$wheel" "$lib/wheels/$wheel"
+  for place in "" "$@"; do
+    for wheel in "$from/$place"/*.whl; do
+      put 644 "$wheel" "$lib/wheels/$place/${wheel##*/}"
+    done
   done
 }
 
@@ -70,10 +81,10 @@ running() { # whether this is a machine that systemd runs, not an image
   [ -z "$root" ] && [ -d /run/systemd/system ]
 }
 
-install_all() {
+install_all() { # $1 = folder of wheels, then Pythons
   put_files
   put_settings
-  put_wheels "$1"
+  put_wheels "$@"
   switch_on
   if [ -z "$root" ]; then
     "$lib/setup"
@@ -122,11 +133,15 @@ purge_all() {
 }
 
 case ${1:-} in
-  install) install_all "${2:-out/wheels}" ;;
+  install)
+    shift
+    [ $# -gt 0 ] || set -- out/wheels
+    install_all "$@"
+    ;;
   uninstall) uninstall_all ;;
   purge) purge_all ;;
   *)
-    echo "usage: install.sh install [WHEELS] | uninstall | purge" >&2
+    echo "usage: install.sh install [WHEELS [PYTHON...]] | uninstall | purge" >&2
     exit 78
     ;;
 esac

@@ -2,17 +2,18 @@
 # One archive to unpack over the root file system of an image before it is flashed: the program, its
 # service, its wheels. No key, no name, no password: the box makes those itself at its first boot.
 #
-#   overlay.sh ARCH WHEELS OUT      prints the archive's path
+#   overlay.sh ARCH WHEELS OUT [PYTHON...]      prints the archive's path
 #   BROKER=mqtts://HOST CA=ca.crt   answers that are the same for all boxes of the image
 set -eu
 
 cd "$(dirname "$0")/.."
 arch=$1 wheels=$2 out=$3
+shift 3
 tree=$out/tree-$arch
 archive=$out/edge-overlay-$arch.tar.gz
 
 rm -rf "$tree"
-DESTDIR=$tree sh systemd/install.sh install "$wheels"
+DESTDIR=$tree sh systemd/install.sh install "$wheels" "$@"
 if [ -n "${BROKER:-}" ]; then
   printf 'broker = "%s"\n' "$BROKER" >"$tree/etc/edge/provision.toml"
 fi

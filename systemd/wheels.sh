@@ -12,6 +12,10 @@ set -eu
 cd "$(dirname "$0")/.."
 folder=$1 arch=$2
 shift 2
+[ $# -gt 0 ] || {
+  echo "wheels.sh: for which Pythons? PYTHONS='3.11', as /usr/bin/python3 of the machine is" >&2
+  exit 78
+}
 python=${BUILD_PYTHON:-.venv/bin/python}
 case $arch in
   arm64) machine=aarch64 ;;

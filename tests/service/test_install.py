@@ -100,7 +100,7 @@ def test_wheels_of_an_older_version_go(tmp_path: Path, wheels: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("install", "/nowhere"), 66, "no wheels in /nowhere: make wheels"),
+        (("install", "/nowhere"), 66, "no wheels for Python any in /nowhere: make wheels"),
         (("instal",), 78, "usage: install.sh"),
         ((), 78, "usage: install.sh"),
     ],

@@ -1,4 +1,4 @@
-"""The Debian packages: for both machines, no error of lintian, complete without a network."""
+"""The Debian packages: for both machines, no error of lintian, installed without a network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
+
+from edge import __version__
+from tests.service import machine_copy
 
 ROOT = Path(__file__).resolve().parents[2]
 WHEELS = ROOT / "out/wheels-test"  # kept between runs
@@ -55,6 +58,23 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
         assert done.returncode == 0, done.stderr
         made[arch] = Path(done.stdout.strip())
     return made
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[machine_copy.Run]:
+    """Commands as root on a copy of this machine, or in a container on the container itself."""
+    try:
+        with machine_copy.machine_copy(tmp_path_factory.mktemp("machine")) as run_there:
+            yield run_there
+        return
+    except PermissionError:
+        pass
+    try:
+        run_there = machine_copy.own_root()
+    except PermissionError as reason:
+        pytest.skip(f"the package was not installed: {reason}")
+    yield run_there
+    run_there("dpkg", "--purge", "edge-pose")
 
 
 def names(package: Path) -> List[str]:
@@ -125,25 +145,124 @@ def test_every_file_is_listed_with_its_sum(packages: Dict[str, Path], tmp_path: 
     assert (tmp_path / "control/conffiles").read_text() == "/etc/edge/edge.toml\n"
 
 
-def test_the_environment_is_made_from_the_package_alone(
-    packages: Dict[str, Path], tmp_path: Path
+def test_depends_on_the_pythons_that_have_wheels(packages: Dict[str, Path]) -> None:
+    here_, minor = python_here(), int(python_here().partition(".")[2])
+    for arch, wanted in (
+        (here(), f"python3 (>= {here_}~), python3 (<< 3.{minor + 1}~), python{here_}, "),
+        (OTHER[here()], "python3 (>= 3.8~), python3 (<< 3.9~), python3.8, "),
+    ):
+        depends = run("dpkg-deb", "--field", packages[arch], "Depends").stdout
+        assert depends.startswith(wanted), depends
+
+
+def stand_ins(folder: Path, *versions: str) -> Path:
+    """Wheels by name only."""
+    for version in versions:
+        (folder / version).mkdir(parents=True)
+        for name in ("numpy", "onnxruntime", "cryptography", "pip"):
+            (folder / version / f"{name}-1-py3-none-any.whl").touch()
+    (folder / "edge_pose-0-py3-none-any.whl").touch()
+    return folder
+
+
+def test_a_package_for_several_pythons_names_each(tmp_path: Path) -> None:
+    wheels = stand_ins(tmp_path / "wheels", "3.8", "3.12", "3.10", "3.7")
+    arguments = (OTHER[here()], wheels, tmp_path, "3.8", "3.10", "3.12")
+    done = run("sh", "systemd/deb/build.sh", *arguments)
+    assert done.returncode == 0, done.stderr
+    package = Path(done.stdout.strip())
+    depends = run("dpkg-deb", "--field", package, "Depends").stdout
+    assert depends.startswith(
+        "python3 (>= 3.8~), python3 (<< 3.13~), python3.8 | python3.10 | python3.12, python3-venv"
+    )
+    folders = {Path(n).parent.name for n in names(package) if n.endswith(".whl")}
+    assert folders == {"wheels", "3.8", "3.10", "3.12"}
+
+
+def test_what_could_not_be_configured_here_is_not_built(tmp_path: Path) -> None:
+    build = ("sh", "systemd/deb/build.sh", here(), stand_ins(tmp_path / "wheels", "3.7"), tmp_path)
+    done = run(*build)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"no wheels for Python {python_here()}, so this machine could not" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert run(*build, FOREIGN="1").returncode == 0, "another machine may"
+    (tmp_path / "wheels/3.7/pip-1-py3-none-any.whl").unlink()
+    done = run(*build, FOREIGN="1")
+    assert (done.returncode, done.stdout) == (66, "")
+    assert "no wheel 3.7/pip" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "pythons"),
+    [((), "HERE"), (("ARCH=arm64",), "JETPACK"), (("PYTHONS=3.9",), "3.9")],
+)
+def test_make_builds_for_this_distribution_or_for_jetpack(words: Any, pythons: str) -> None:
+    done = run("make", "--dry-run", "--no-print-directory", "deb", *words, MAKEFLAGS="")
+    line = next(li for li in done.stdout.splitlines() if "deb/build.sh" in li)
+    jetpack = {"3.8", "3.10", "3.12"} | ({python_here()} if here() == "arm64" else set())
+    named = {"HERE": jetpack if here() == "arm64" else {python_here()}, "JETPACK": jetpack}
+    assert set(line.partition("out/deb ")[2].split()) == named.get(pythons, {pythons})
+
+
+CONFIG = """
+device = "hall"
+[[cameras]]
+name = "door"
+source = "synthetic://walk?width=320&height=240&frames=20&rate=max"
+[models]
+dir = "{models}"
+[detect]
+model = "twobox"
+[pose]
+model = "standing"
+[publish]
+sinks = ["jsonl:-"]
+"""
+
+
+def test_it_installs_runs_and_leaves_nothing(
+    packages: Dict[str, Path], machine: machine_copy.Run
 ) -> None:
-    run("dpkg-deb", "--extract", packages[here()], tmp_path)
-    folder = tmp_path / "usr/lib/edge"
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0"}
-    done = run("sh", folder / "make-venv", folder, **nowhere)
+    """Without a network: install, again, first boot, run, remove, purge."""
+    before = machine_copy.files(machine)
+    for _ in range(2):
+        done = machine("dpkg", "--install", packages[here()])
+        assert done.returncode == 0, done.stdout + done.stderr
+    status = machine("dpkg-query", "--show", "--showformat", "${Status}", "edge-pose").stdout
+    assert status == "install ok installed"
+    assert machine("dpkg", "--verify", "edge-pose").stdout == ""
+    assert machine("edge", "--version").stdout == f"edge {__version__}\n"
+    wanted = "/etc/systemd/system/multi-user.target.wants/edge.service"
+    assert machine("test", "-L", wanted).returncode == 0, "it starts at boot"
+    boots(machine)
+    runs(machine)
+    assert machine("dpkg", "--remove", "edge-pose").returncode == 0
+    assert machine("test", "-e", "/etc/edge/edge.toml").returncode == 0, "settings stay"
+    assert machine("test", "-e", "/usr/lib/edge/venv").returncode == 1
+    assert machine("dpkg", "--purge", "edge-pose").returncode == 0
+    left = set(machine_copy.files(machine)) - set(before)
+    accounts = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/.pwd.lock")
+    assert not [n for n in left if not n.startswith(("/var/lib/dpkg/", *accounts))], left
+
+
+def boots(machine: machine_copy.Run) -> None:
+    """The first boot makes the user and a key that the user cannot read."""
+    done = machine("sh", "/usr/lib/edge/setup")
     assert done.returncode == 0, done.stderr
-    edge = folder / "venv/bin/edge"
-    assert run(edge, "--version").stdout.startswith("edge ")
-    assert "include-system-site-packages = true" in (folder / "venv/pyvenv.cfg").read_text()
-    done = run(edge, "provision", "--root", tmp_path, "--device", "hall")
+    assert machine("id", "--name", "--user", "edge").stdout == "edge\n"
+    key = "/etc/edge/credentials/device.key"
+    assert "PRIVATE KEY" in machine("cat", key).stdout, "cryptography works in there"
+    assert machine("runuser", "-u", "edge", "--", "cat", key).returncode != 0
+
+
+def runs(machine: machine_copy.Run) -> None:
+    """With the distribution's OpenCV and a NumPy of the package's that suits it."""
+    text = CONFIG.format(models=ROOT / "tests/edge/golden/models")
+    assert machine("tee", "/etc/edge/edge.toml", given=text).returncode == 0
+    done = machine("edge", "run", "--config", "/etc/edge/edge.toml")
     assert done.returncode == 0, done.stderr
-    key = tmp_path / "etc/edge/credentials/device.key"
-    assert "PRIVATE KEY" in key.read_text(), "cryptography works in there"
-    modules = "numpy, onnxruntime, paho.mqtt.client, cbor2, orjson, tomlkit"
-    code = f"import {modules}; print(numpy.__version__)"
-    done = run(folder / "venv/bin/python", "-c", code)
-    assert done.stdout.startswith("1."), done.stderr
-    before = (folder / "venv/bin/edge").stat().st_mtime_ns
-    assert run("sh", folder / "make-venv", folder, **nowhere).stdout == "", "nothing to do"
-    assert (folder / "venv/bin/edge").stat().st_mtime_ns == before
+    assert done.stdout.count('/door/frame"') == 20
+    code = "import numpy, orjson, cv2; print(numpy.__file__, cv2.__file__)"
+    numpy, cv2 = machine("/usr/lib/edge/venv/bin/python", "-c", code).stdout.split()
+    assert numpy.startswith("/usr/lib/edge/venv/")
+    assert cv2.startswith("/usr/lib/python3/")
