@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import numpy as np
 
+from edge.capture._memory import FrameMemory
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, UnavailableError
 
@@ -89,6 +91,7 @@ class Video:
         self.layout = layout
         self._lock = threading.Lock()
         self._closed = False
+        self.grabbed_ns = 0  # monotonic, when the last frame was decoded
         self._capture = cv2.VideoCapture(target, backend, list(parameters))
         self.is_open = bool(self._capture.isOpened())
         self._turn = self._take_over_turning() if self.is_open else 0
@@ -134,16 +137,21 @@ class Video:
         """Decode the next frame; False if there is none or the stream was closed."""
         with self._lock:
             got = not self._closed and bool(self._capture.grab())
+        self.grabbed_ns = time.monotonic_ns()
         return got and not self._release_if_closed()
 
     def retrieve(self, slot: Slot, ring: Ring) -> bool:
         """Convert the decoded frame into a slot's memory; False if that fails."""
+        return self.fill(slot, ring.memory)
+
+    def fill(self, slot: Slot, memory: FrameMemory) -> bool:
+        """Convert the decoded frame into a slot whose memory comes from `memory`."""
         with self._lock:
-            got = not self._closed and self._convert(slot, ring)
+            got = not self._closed and self._convert(slot, memory)
         return got and not self._release_if_closed()
 
-    def _convert(self, slot: Slot, ring: Ring) -> bool:
-        buffer = self._unturned if self._turn else slot.shape_to(self._coded, ring.memory)
+    def _convert(self, slot: Slot, memory: FrameMemory) -> bool:
+        buffer = self._unturned if self._turn else slot.shape_to(self._coded, memory)
         got, image = self._capture.retrieve(buffer if buffer.size else None)
         if not got or not isinstance(image, np.ndarray):
             return False
@@ -153,11 +161,11 @@ class Video:
         elif self._turn:
             self._unturned = image
             flat = image.shape[:2] if self._turn == 180 else image.shape[1::-1]
-            cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), ring.memory))
+            cv2.rotate(image, TURNS[self._turn], slot.shape_to((*flat, 3), memory))
             slot.copies = 1
         elif image is not buffer:
             self._coded = image.shape  # the size changed, which costs one copy
-            np.copyto(slot.shape_to(image.shape, ring.memory), image)
+            np.copyto(slot.shape_to(image.shape, memory), image)
             slot.copies = 1
         return True
 

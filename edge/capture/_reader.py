@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import threading
 import time
@@ -78,6 +79,7 @@ class Reader(Dispensable):
         self.stopped = threading.Event()
         self.source: Optional[Source] = None
         self._spec, self._ring, self._progress, self._wake = spec, ring, progress, wake
+        self._options = dataclasses.replace(spec.options, stop=self.stopped)
         self._logged, self._logged_s = "", 0.0
         self._closer: Optional[threading.Thread] = None
 
@@ -149,7 +151,7 @@ class Reader(Dispensable):
 
     def _open(self) -> None:
         with self._calling():
-            self.source = open_source(self._spec.uri, self._spec.options)
+            self.source = open_source(self._spec.uri, self._options)
         if not self.stopped.is_set():
             self._progress.alive_ns = time.monotonic_ns()
             self._progress.live = self._ring.live = self.source.live

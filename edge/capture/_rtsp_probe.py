@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+import time
 from urllib.parse import urlsplit, urlunsplit
 
 PORTS = {"rtsp": 554, "rtsps": 322}  # RFC 7826, section 21.7
+_MAX_HEAD = 65536
 _ANSWERS = {
     "200": "it answers, but no video came: can OpenCV decode its codec?",
     "403": "it refuses this user; check the user's rights",
@@ -52,7 +55,8 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
         link = context.wrap_socket(plain)
     with link:
         link.sendall(request.encode("utf-8"))
-        answer = link.recv(64).split(b" ")
+        head = _head(link, plain.gettimeout() or 0.0)
+    answer = head.split(b" ", 2)
     if not answer[0].startswith(b"RTSP/") or len(answer) < 2:
         return f"{where} is no RTSP server; check the port"
     code = answer[1][:3].decode("ascii", "replace")
@@ -62,9 +66,47 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
             if "@" in parts.netloc
             else "it wants a login: write USER:PASSWORD@ before its host"
         )
+    odd = _oddity(head, code)
+    if odd:
+        return odd
     return _ANSWERS.get(
         code,
         f"it answers with RTSP status {code}"
         if code.isdigit()
         else f"{where} is no RTSP server; check the port",
     )
+
+
+def _head(link: socket.socket, timeout_s: float) -> bytes:
+    """The head of the answer: what comes in time, up to a limit.
+
+    Raises:
+        socket.timeout: nothing came.
+    """
+    end, head = time.monotonic() + timeout_s, b""
+    while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD:
+        link.settimeout(max(0.01, end - time.monotonic()))
+        try:
+            part = link.recv(4096)
+        except socket.timeout:
+            if not head:
+                raise
+            break
+        if not part or time.monotonic() > end:
+            break
+        head += part
+    return head
+
+
+def _oddity(head: bytes, code: str) -> str:
+    """What no camera does; "" = nothing of it."""
+    if code[:1] == "3":
+        found = re.search(rb"\nlocation:\s*rtsps?://(?:[^@/\s]*@)?([\w.:\[\]-]+)", head.lower())
+        host = found.group(1).decode("ascii") if found else "another address"
+        return f"it redirects to {host}; use the address that it redirects to"
+    if len(head) >= _MAX_HEAD:
+        return "its answer has no end; is it a camera?"
+    size = re.search(rb"\ncontent-length:\s*(\d{7,18})\s", head.lower())
+    if size:
+        return f"it announces an answer of {int(size.group(1)) / 1e6:.0f} MB; is it a camera?"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Dict, Optional, Protocol, cast
 from urllib.parse import parse_qsl, unquote
@@ -22,6 +23,18 @@ class CaptureOptions:
 
     timeout_s: float = 5.0
     max_megapixels: float = 64.0
+    decoder_max_mb: int = 512
+    stop: Optional[threading.Event] = None  # set = give up opening; nobody waits for the source
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits for the source any more."""
+        return self.stop is not None and self.stop.is_set()
+
+    @property
+    def grace_s(self) -> float:
+        """Time beyond `timeout_s` before a decoder process that does not answer is killed."""
+        return min(1.0, self.timeout_s)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,27 @@
-"""A live stream that OpenCV decodes; used by rtsp:// and csi://."""
+"""A live stream that is decoded by software or by GStreamer."""
 
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import Optional, Protocol
 
-from edge.capture._opencv import Video
 from edge.capture._ring import Ring, Slot
 from edge.errors import TempError
+
+
+class Video(Protocol):
+    """What decodes: `_opencv.Video` here, `_decoder.video.RemoteVideo` in another process."""
+
+    grabbed_ns: int  # monotonic, when the last frame was decoded
+
+    def grab(self) -> bool:
+        """Decode the next frame; False if there is none or the stream was closed."""
+
+    def retrieve(self, slot: Slot, ring: Ring) -> bool:
+        """Convert the decoded frame into a slot's memory; False if that fails."""
+
+    def close(self) -> None:
+        """Release the stream; from any thread."""
 
 
 class Stream:
@@ -36,7 +50,7 @@ class Stream:
         """
         began = time.monotonic()
         got = self._video.grab()
-        t_ns = time.monotonic_ns()
+        t_ns = self._video.grabbed_ns
         if self._closed:
             return None
         # After a time-out, OpenCV still returns the frame that was left in its decoder.
@@ -46,7 +60,12 @@ class Stream:
         slot = ring.acquire(0.0)
         if slot is None:
             return None
-        if not self._video.retrieve(slot, ring):
+        try:
+            fine = self._video.retrieve(slot, ring)
+        except BaseException:
+            ring.cancel(slot)
+            raise
+        if not fine:
             ring.cancel(slot)
             if self._closed:
                 return None

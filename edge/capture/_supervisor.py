@@ -63,7 +63,9 @@ class Supervisor:
         except EdgeError as error:
             self._progress.error = error
             self._progress.enter("failed", str(error))
-        options = CaptureOptions(settings.timeout_s, settings.max_megapixels)
+        options = CaptureOptions(
+            settings.timeout_s, settings.max_megapixels, settings.decoder_max_mb
+        )
         return SourceSpec(
             camera.name,
             camera.source,

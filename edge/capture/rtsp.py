@@ -9,15 +9,17 @@ of a password are written %40 for @, %2F for /, %23 for #, %3F for ?.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import List
 from urllib.parse import urlsplit
 
 from edge.capture import _gstreamer, _opencv, _query
+from edge.capture._decoder.video import RemoteVideo, too_large
 from edge.capture._opencv import FFMPEG, GSTREAMER, Video
 from edge.capture._rtsp_probe import failure_reason
 from edge.capture._source import CAMERA, Address, CaptureOptions
 from edge.capture._stream import Stream
-from edge.errors import ConfigError, DataError, TempError, UnavailableError
+from edge.errors import ConfigError, TempError, UnavailableError
 
 OURS = ("transport", "decoder", "layout", "threads")
 _PROBE_S = 2.0
@@ -34,26 +36,62 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
     url = _checked(address)
     transport = _query.choice(address, "transport", ("tcp", "udp"))
     hardware = _hardware(address)
-    layout = _query.choice(address, "layout", ("bgr", "nv12") if hardware else ("bgr",))
+    _query.choice(address, "layout", ("bgr", "nv12") if hardware else ("bgr",))
     threads = _query.integer(address, "threads", 1, 1, 64)
-    if hardware or not _opencv.has(FFMPEG):
-        text = _gstreamer.rtsp(url, transport, options.timeout_s, hardware, layout)
-        video = Video(text, GSTREAMER, _opencv.timeouts(GSTREAMER, options.timeout_s), layout)
-    else:
-        parameters = _opencv.timeouts(FFMPEG, options.timeout_s) + _opencv.threads(threads)
-        video = Video(with_transport(url, transport), FFMPEG, parameters)
-    if not video.is_open:
-        video.close()
-        raise TempError(f"{address.uri}: {failure_reason(url, min(_PROBE_S, options.timeout_s))}")
-    width, height = video.coded_size
-    if width * height > options.max_megapixels * 1e6:
-        video.close()
-        raise DataError(
-            f"{address.uri}: {width}x{height} pixels are more than capture.max_megapixels = "
-            f"{options.max_megapixels:g}; set a smaller picture in the camera"
-        )
     advice = "is the camera on and in reach?"
-    return Stream(video, address.uri, options.timeout_s, advice)
+    if hardware:
+        return Stream(_in_place(address, url, options), address.uri, options.timeout_s, advice)
+    if _opencv.has(FFMPEG):
+        parameters = _opencv.timeouts(FFMPEG, options.timeout_s) + _opencv.threads(threads)
+        wish = _Wish(with_transport(url, transport), FFMPEG, parameters)
+    else:
+        text = _gstreamer.rtsp(url, transport, options.timeout_s, False, "bgr")
+        wish = _Wish(text, GSTREAMER, _opencv.timeouts(GSTREAMER, options.timeout_s))
+    return Stream(_remote(address, url, wish, options), address.uri, options.timeout_s, advice)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What a decoder process opens."""
+
+    target: str
+    backend: int
+    parameters: List[int]
+    layout: str = "bgr"
+
+
+def _remote(address: Address, url: str, wish: _Wish, options: CaptureOptions) -> RemoteVideo:
+    """Open it in a process of its own."""
+    video = RemoteVideo(address.uri, options)
+    try:
+        if not video.open(asdict(wish), options.timeout_s + options.grace_s):
+            video.close()
+            if options.stopped:
+                raise TempError(f"{address.uri}: stopped")
+            video = RemoteVideo(address.uri, options)
+            raise TempError(f"{address.uri}: {video.probe(url, min(_PROBE_S, options.timeout_s))}")
+        too_large(address.uri, *video.coded_size, options)
+    except BaseException:
+        video.close()
+        raise
+    return video
+
+
+def _in_place(address: Address, url: str, options: CaptureOptions) -> Video:
+    """Open it with the Jetson's hardware decoder, in this process."""
+    transport = _query.choice(address, "transport", ("tcp", "udp"))
+    layout = _query.choice(address, "layout", ("bgr", "nv12"))
+    text = _gstreamer.rtsp(url, transport, options.timeout_s, True, layout)
+    video = Video(text, GSTREAMER, _opencv.timeouts(GSTREAMER, options.timeout_s), layout)
+    try:
+        if not video.is_open:
+            reason = failure_reason(url, min(_PROBE_S, options.timeout_s))
+            raise TempError(f"{address.uri}: {reason}")
+        too_large(address.uri, *video.coded_size, options)
+    except BaseException:
+        video.close()
+        raise
+    return video
 
 
 def kind(address: Address) -> str:

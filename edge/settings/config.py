@@ -43,6 +43,9 @@ class Capture:
     timeout_s: float = key(5.0, "time limit for opening a camera and for each frame", 0.5, 60)
     backoff_max_s: float = key(5.0, "longest pause between two attempts to reconnect", 0.1, 600)
     max_megapixels: float = key(64.0, "pictures with more pixels are refused", 0.1, 256)
+    decoder_max_mb: int = key(
+        512, "memory of a network camera's decoder process, and of its frames", 32, 65536
+    )
 
 
 @dataclass(frozen=True)

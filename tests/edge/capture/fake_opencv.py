@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import threading
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.capture import _gstreamer
+from edge.capture._decoder import session, video, wire
+from edge.capture._decoder.processes import Decoder
 
 
 class FakeCapture:
@@ -54,14 +60,51 @@ class FakeCapture:
         self.released += 1
 
 
+class ThreadDecoders:
+    """Decoders as threads of this process, so that they use the OpenCV that a test replaced."""
+
+    def __init__(self) -> None:
+        self.limits_mb: List[int] = []
+        self.ends: List[socket.socket] = []
+
+    def start(self, max_mb: int) -> Decoder:
+        ours, theirs = wire.pair()
+        # A second descriptor: the thread closes its own.
+        self.ends.append(socket.socket(fileno=os.dup(theirs.fileno())))
+        self.limits_mb.append(max_mb)
+        threading.Thread(target=self._run, args=(theirs,), daemon=True).start()
+        self.ends.append(ours)
+        return Decoder(wire.Link(ours), len(self.ends) - 2, self)
+
+    def _run(self, theirs: socket.socket) -> None:
+        with theirs:
+            session.Session(wire.Link(theirs)).run()
+            theirs.shutdown(socket.SHUT_RDWR)
+
+    def end(self, decoder: Decoder) -> None:
+        with contextlib.suppress(OSError):
+            self.ends[decoder.pid].shutdown(socket.SHUT_RDWR)
+
+    def how_ended(self, decoder: Decoder) -> int:
+        return 0
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
+
 @pytest.fixture
-def capture(monkeypatch: pytest.MonkeyPatch) -> type:
-    """OpenCV with FFmpeg only; tests change the class."""
+def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
+    """OpenCV with FFmpeg only, in decoders that are threads; tests change the class."""
     fresh = type("Capture", (FakeCapture,), {"opened": []})
     monkeypatch.setattr(cv2, "VideoCapture", fresh)
     backends(monkeypatch, cv2.CAP_FFMPEG)
     _gstreamer.has_element.cache_clear()
-    return fresh
+    threads = ThreadDecoders()
+    monkeypatch.setattr(video, "decoders", threads)
+    monkeypatch.setattr(session, "Redirects", contextlib.nullcontext)
+    yield fresh
+    threads.close()
 
 
 def backends(monkeypatch: pytest.MonkeyPatch, *there: int) -> None:

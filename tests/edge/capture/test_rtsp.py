@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import List, Tuple
 
 import cv2
+import numpy as np
 import pytest
 
-from edge.capture import CaptureOptions, Ring, _gstreamer, open_source, parse
+from edge.capture import CaptureOptions, Ring, _gstreamer, _opencv, open_source, parse
+from edge.capture._decoder import video
+from edge.capture._decoder.shared import SharedFrames
 from edge.capture._rtsp_probe import failure_reason
 from edge.capture.rtsp import strip_options, with_transport
 from edge.errors import ConfigError, DataError, TempError, UnavailableError
@@ -99,11 +102,18 @@ def test_frame_is_counted_while_the_loop_holds_every_slot(capture: type) -> None
     assert slot.index == 3
 
 
-def test_stream_that_changes_size_fills_new_memory_once(capture: type) -> None:
+def test_stream_that_changes_size_fills_new_memory_once(
+    capture: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
     allocated: List[Tuple[int, ...]] = []
-    allocate = ring.memory.allocate
-    ring.memory.allocate = lambda shape: allocated.append(shape) or allocate(shape)  # type: ignore
+
+    class Counted(SharedFrames):
+        def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
+            allocated.append(shape)
+            return super().allocate(shape)
+
+    monkeypatch.setattr(video, "SharedFrames", Counted)
     for shape in ((8, 12, 3), (8, 12, 3), (20, 30, 3), (20, 30, 3), (20, 30, 3)):
         capture.shape = shape
         slot = source.read(ring)
@@ -128,18 +138,48 @@ def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> 
         go.wait(GIVE_UP_S)
 
     capture.grab_hook = staticmethod(hook)
-    source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
+    stream = _opencv.Video("rtsp://h/live", cv2.CAP_FFMPEG)
+    got: List[object] = []
+    reading = threading.Thread(target=lambda: got.append(stream.grab()))
+    reading.start()
+    inside.wait(GIVE_UP_S)
+    stream.close()
+    handle = stream._capture
+    assert handle.released == 0
+    go.set()
+    reading.join(GIVE_UP_S)
+    assert got == [False]
+    assert handle.released == 1
+
+
+def test_close_ends_a_read_that_hangs(capture: type) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def hook() -> None:
+        inside.set()
+        go.wait(GIVE_UP_S)
+
+    capture.grab_hook = staticmethod(hook)
+    source, ring = open_source("rtsp://h/live", CaptureOptions(timeout_s=60)), Ring(2, live=True)
     got: List[object] = []
     reading = threading.Thread(target=lambda: got.append(source.read(ring)))
     reading.start()
     inside.wait(GIVE_UP_S)
     source.close()
-    handle = source._video._capture  # type: ignore[attr-defined]
-    assert handle.released == 0
-    go.set()
     reading.join(GIVE_UP_S)
     assert got == [None]
-    assert handle.released == 1
+    go.set()
+
+
+def test_opening_that_hangs_ends_when_nobody_waits_for_it(
+    capture: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, stop = threading.Event(), threading.Event()
+    monkeypatch.setattr(capture, "isOpened", lambda self: go.wait(GIVE_UP_S))
+    stop.set()
+    with pytest.raises(TempError):
+        open_source("rtsp://h/live", CaptureOptions(timeout_s=60, stop=stop))
+    go.set()
 
 
 @pytest.mark.parametrize(
