@@ -44,6 +44,7 @@ def test_the_size_that_would_do_is_named_once(
     [
         ((416, 256), [[(1920, 1080)]] * LOOKS),
         ((416, 416), [[(640, 480)]] * LOOKS),
+        ((640, 640), [[(640, 480)]] * LOOKS),  # three quarters, to the pixel
         ((416, 416), [[(1920, 1080)], [(1080, 1920)]] * LOOKS),
         ((416, 416), [[(1920, 1080)]] * (LOOKS - 1)),
         ((416, 416), [[]] * LOOKS),

@@ -56,6 +56,15 @@ def test_yolov4_decodes_the_cells_of_all_heads_and_frames() -> None:
     assert runner.runs == 1
 
 
+@pytest.mark.parametrize(("min_score", "people"), [(0.25, 1), (0.2500001, 0)])
+def test_a_box_of_exactly_min_score_is_a_person(min_score: float, people: int) -> None:
+    raw = heads()
+    plant(raw["stride32"], 0, 1, 6, 4, [0, 0, 0, 0, 0, 0])  # two logits of 0: a half and a half
+    detect, _ = model("yolov4", raw, (416, 416), min_score=min_score)
+    (found,) = detect([frame(416, 416)])
+    assert len(found) == people
+
+
 def test_yolov4_takes_other_anchors_and_three_heads() -> None:
     raw = {f"h{s}": np.full((1, 255, 416 // s, 416 // s), FAR, np.float32) for s in (8, 16, 32)}
     values = [0.0, 0.0, 0.0, 0.0, 5.0, 5.0]

@@ -60,6 +60,38 @@ def exact(image: np.ndarray, matrix: np.ndarray, net: Network, border: float) ->
     return ((total - net.mean) / net.std).T.reshape(3, net.height, net.width)
 
 
+def test_bars_show_nothing_of_the_picture_before() -> None:
+    """Wide, then upright: what is beside the second was filled by the first."""
+    net = network(64, 64, dtype="uint8", layout="nhwc")
+    white = [
+        Frame(np.full((*shape, 3), 255, np.uint8), 0, 0, "a") for shape in ((32, 64), (64, 16))
+    ]
+    out = empty(net, 1)
+    for frame in (*white, *white):
+        p.letterbox([frame], net, out)
+        width, height = frame.size
+        assert (out[0, :height, :width] == 255).all()
+        assert (out[0, height:] == p.PAD).all()
+        assert (out[0, :, width:] == p.PAD).all()
+
+
+def test_a_converted_picture_stays_while_its_frame_is_there() -> None:
+    rng = np.random.default_rng(0)
+    pictures = p._Pictures()
+    frames = [
+        Frame(rng.integers(0, 255, (36, 32), np.uint8), i, 0, "a", layout="nv12") for i in range(3)
+    ]
+    converted = [pictures.of(frame) for frame in frames]
+    kept = [picture.copy() for picture in converted]
+    for frame, picture, before in zip(frames, converted, kept):
+        np.testing.assert_array_equal(picture, before)
+        assert pictures.of(frame) is picture, "converted once"
+    memory = converted.pop(0)
+    del frames[0], frame, picture
+    fresh = Frame(rng.integers(0, 255, (36, 32), np.uint8), 3, 0, "a", layout="nv12")
+    assert pictures.of(fresh) is memory, "its frame is gone"
+
+
 @pytest.mark.parametrize(
     ("side", "name", "step"), [(416, "yolox", 1), (320, "rtmdet", 1), (640, "yolox640", 4)]
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
+from queue import SimpleQueue
 from typing import Any, Iterator, List
 
 import numpy as np
@@ -28,6 +30,33 @@ def crew() -> Iterator[Crew]:
     yield made
     made.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("network")]
+
+
+class WatchedQueue:
+    """A queue that tells when a thread asks for more."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self.asked = threading.Semaphore(0)
+        self.put = self._queue.put
+
+    def get(self) -> Any:
+        self.asked.release()
+        return self._queue.get()
+
+
+def test_an_idle_thread_holds_nothing_of_its_last_work() -> None:
+    crew = Crew(1)
+    crew._waiting = queue = WatchedQueue()  # type: ignore[assignment]
+    frame = np.zeros(3)
+    gone = weakref.ref(frame)
+    begun = crew.begin(lambda start, count, held=frame: start + count, [(1, 2)])
+    assert finish(begun) == [3]
+    del begun, frame
+    for _ in ("its work", "the next"):
+        assert queue.asked.acquire(timeout=GIVE_UP_S)
+    assert gone() is None
+    crew.close()
 
 
 def opened(crew: Crew, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> Runner:

@@ -36,6 +36,22 @@ def test_any_batch_gives_the_same_numbers(file: str) -> None:
         np.testing.assert_allclose(y, reference(x), atol=1e-5)
 
 
+def test_a_fixed_batch_that_is_no_power_of_two(tmp_path: Path) -> None:
+    """Buffers grow by powers of two, and are as long as whole batches of three."""
+    data = (GOLDEN / "conv_batch2.onnx").read_bytes()
+    two, three = b"\n\x02\x08\x02", b"\n\x02\x08\x03"  # a dimension in a protobuf
+    assert data.count(two) == 2, "of the input and of the output"
+    (tmp_path / "conv_batch3.onnx").write_bytes(data.replace(two, three))
+    runner = open_runner(tmp_path / "conv_batch3.onnx", SHAPES, RunnerOptions(threads=1))
+    rng = np.random.default_rng(0)
+    for batch in (1, 3, 4, 7, 2):
+        x = rng.standard_normal((batch, 3, 8, 8)).astype(np.float32)
+        fed = runner.feed(batch)["input"]
+        fed[:] = x
+        assert len(fed.base) % 3 == 0, "a run reads and writes three samples at a time"
+        np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
+
+
 def test_chunks_of_varied_length_are_padded() -> None:
     """conv_varied keeps only the channels that are above 0 somewhere in the chunk."""
     runner = open_runner(GOLDEN / "conv_varied.onnx", SHAPES, RunnerOptions(max_batch=1))
