@@ -1,4 +1,4 @@
-"""Whom FP32 is sure of, and a gate that judges by them and hides nobody."""
+"""Whom FP32 is stable of, and a gate that judges by them and hides nobody."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.recipe import Gate
 from edge.structures import Detections, Poses
 from tools.calib.selection import Picture
 from tools.proof import compare, gate, noise_floor, text_report
-from tools.proof.heldout import Held, Results
+from tools.proof.heldout import HeldOutFrames, Predictions
 
 WHOLE = skeletons.get("wholebody133")
 GATE = Gate()
@@ -48,15 +48,15 @@ def without(poses: Poses, who: Set[int]) -> Poses:
     return poses.take(np.array([i for i in range(len(poses)) if i not in who]))
 
 
-def results(*frames: Poses) -> Results:
-    return Results(WHOLE.name, [], list(frames))
+def results(*frames: Poses) -> Predictions:
+    return Predictions(WHOLE.name, [], list(frames))
 
 
-def held(frames: int) -> Held:
-    return Held(Path(), [None] * frames, [Detections.empty()] * frames)  # type: ignore[list-item]
+def held(frames: int) -> HeldOutFrames:
+    return HeldOutFrames(Path(), [None] * frames, [Detections.empty()] * frames)  # type: ignore[list-item]
 
 
-def measured(truth: List[Poses], again: List[List[Poses]]) -> noise_floor.Floor:
+def measured(truth: List[Poses], again: List[List[Poses]]) -> noise_floor.NoiseFloor:
     """The floor of a reference that answers `again`, one list of frames a run."""
     runs = iter(again * (noise_floor.RUNS // len(again)))
     return noise_floor.measure(
@@ -64,8 +64,10 @@ def measured(truth: List[Poses], again: List[List[Poses]]) -> noise_floor.Floor:
     )
 
 
-def figures(truth: List[Poses], found: List[Poses], reference: noise_floor.Floor) -> Dict[str, Any]:
-    summary = compare.poses(truth, found, WHOLE, reference.sure).summary
+def figures(
+    truth: List[Poses], found: List[Poses], reference: noise_floor.NoiseFloor
+) -> Dict[str, Any]:
+    summary = compare.compare_poses(truth, found, WHOLE, reference.stable).summary
     return {**summary, "floor": reference.summary}
 
 
@@ -93,33 +95,33 @@ def boxes(count: int) -> Detections:
 
 def test_a_detector_may_lose_what_fp32_loses_by_noise_and_the_gate_s_share() -> None:
     """Of 50 people FP32 loses one in two of four runs: 0.96 are then asked for, not 0.97."""
-    truth, other = (Results(None, [boxes(n)], []) for n in (50, 49))
+    truth, other = (Predictions(None, [boxes(n)], []) for n in (50, 49))
     runs = iter([truth, other, truth, other])
     reference = noise_floor.measure(held(1), truth, lambda h, label: next(runs))
-    assert reference.sure is None
+    assert reference.stable is None
     assert reference.summary == pytest.approx(
         {"runs": 4, "recall": 0.99, "precision": 1.0, "mean_iou": 1.0}
     )
     for left, passes in ((48, True), (47, False)):
-        summary = compare.detections(truth.people, [boxes(left)]).summary
+        summary = compare.compare_detections(truth.people, [boxes(left)]).summary
         assert gate.failures(summary, GATE) != []
         told = gate.failures({**summary, "floor": reference.summary}, GATE)
         assert (told == []) is passes
 
 
-def who(reference: noise_floor.Floor) -> List[List[bool]]:
+def who(reference: noise_floor.NoiseFloor) -> List[List[bool]]:
     """Sure people of each frame; without a hand lost, with all their keypoints."""
-    assert reference.sure is not None
-    for sure in reference.sure:
-        assert np.array_equal(sure.any(1), sure.all(1))
-    return [sure.any(1).tolist() for sure in reference.sure]
+    assert reference.stable is not None
+    for stable in reference.stable:
+        assert np.array_equal(stable.any(1), stable.all(1))
+    return [stable.any(1).tolist() for stable in reference.stable]
 
 
 def test_a_hand_that_fp32_finds_now_and_then_is_not_asked_for() -> None:
     """By its own threshold; a hand that it always finds must be found."""
     truth = [people()]
     reference = measured(truth, [truth, [lose_hand(people(), 1)]])
-    assert reference.sure[0].any(1).all()
+    assert reference.stable[0].any(1).all()
     assert gate.failures(figures(truth, [lose_hand(people(), 1)], reference), GATE) == []
     found = figures(truth, [lose_hand(people(), 3)], reference)
     (line,) = gate.failures(found, GATE)
@@ -169,7 +171,7 @@ def test_a_loss_of_somebody_sure_is_no_more_allowed_than_before() -> None:
     assert any(line.startswith("body: mean error") for line in lines)
     assert gate.excess(found, GATE) > 1
     lost = figures(truth, [without(people(), {1})], reference)
-    assert "share of sure people found 0.7500 is below 0.97" in gate.failures(lost, GATE)
+    assert "share of stable people found 0.7500 is below 0.97" in gate.failures(lost, GATE)
     assert (lost["lost"], lost["people"], lost["recall"]) == (1, 5, 0.8)
 
 
@@ -177,7 +179,7 @@ def test_a_loss_of_somebody_sure_is_no_more_allowed_than_before() -> None:
     ("who", "line"),
     [
         ("lost", "share of people found 0.8000 is below 0.97"),
-        ("gained", "share of people that FP32 sees too 0.8333 is below 0.97"),
+        ("gained", "share of people that FP32 finds too 0.8333 is below 0.97"),
         ("far", "mean OKS of everybody"),
     ],
 )
@@ -185,7 +187,7 @@ def test_nobody_is_hidden(who: str, line: str) -> None:
     """A candidate that does worse to unsure people than FP32 itself fails by the figures of all."""
     truth = [people()]
     reference = measured(truth, [[moved(people(), [2], 5)]])
-    assert not reference.sure[0][2].any()
+    assert not reference.stable[0][2].any()
     found = {
         "lost": without(people(), {2}),
         "gained": people(6),
@@ -204,7 +206,7 @@ def test_a_reference_that_holds_hardly_anybody_proves_nothing() -> None:
     truth = [people()]
     reference = measured(truth, [[moved(people(), [0, 1, 2], 60)]])
     lines = gate.failures(figures(truth, truth, reference), GATE)
-    assert lines == ["FP32 itself holds its pose of only 2 of 5 people: hold out more frames"]
+    assert lines == ["FP32 keeps the pose of only 2 of 5 people under noise: hold out more frames"]
     nobody = measured(truth, [[moved(people(), [0, 1, 2, 3, 4], 60)]])
     lines = gate.failures(figures(truth, truth, nobody), GATE)
     assert "mean OKS: there is none" in lines
@@ -218,25 +220,25 @@ def test_limits_stay_what_they_were_where_fp32_holds_everybody() -> None:
     truth = [people()]
     reference = measured(truth, [truth])
     for found in (people(), moved(people(), [0], 4), moved(people(), [3], 60)):
-        plain = compare.poses(truth, [found], WHOLE).summary
+        plain = compare.compare_poses(truth, [found], WHOLE).summary
         with_floor = gate.failures(figures(truth, [found], reference), GATE)
         assert bool(with_floor) == bool(gate.failures(plain, GATE))
         assert set(gate.failures(plain, GATE)) <= set(with_floor)
 
 
-def disturbed(tmp_path: Path, seed: int) -> Tuple[np.ndarray, noise_floor.Disturbed]:
-    """A grey picture with black and white edges, disturbed, and its frames."""
+def add_noise(tmp_path: Path, seed: int) -> Tuple[np.ndarray, noise_floor.NoisyFrames]:
+    """A grey picture with black and white edges, add_noise, and its frames."""
     grey = np.full((48, 64, 3), 128, np.uint8)
     grey[:, :8], grey[:, 8:16] = 0, 255
     cv2.imwrite(str(tmp_path / "a.png"), grey)
     picture = Picture("a.png", "held-out", "", 0, 1, "")
     boxes = Detections(people(3).boxes, np.ones(3, np.float32))
-    frames = noise_floor.disturbed(Held(tmp_path, [picture], [boxes]), seed)
+    frames = noise_floor.add_noise(HeldOutFrames(tmp_path, [picture], [boxes]), seed)
     return frames.image(0), frames
 
 
 def test_a_disturbance_is_small_and_the_same_again(tmp_path: Path) -> None:
-    noisy, frames = disturbed(tmp_path, 1)
+    noisy, frames = add_noise(tmp_path, 1)
     off = noisy[:, 16:].astype(int) - 128
     assert off.std() == pytest.approx(noise_floor.NOISE, rel=0.1)
     assert abs(off.mean()) < 0.1
@@ -244,8 +246,8 @@ def test_a_disturbance_is_small_and_the_same_again(tmp_path: Path) -> None:
     assert set(np.unique(noisy[:, :16])) <= {*range(7), *range(249, 256)}, "nothing wraps around"
     shift = frames.people[0].boxes - people(3).boxes
     assert 0 < np.abs(shift).max() <= noise_floor.SHIFT_PX
-    assert np.array_equal(noisy, disturbed(tmp_path, 1)[0])
-    assert not np.array_equal(noisy, disturbed(tmp_path, 2)[0])
+    assert np.array_equal(noisy, add_noise(tmp_path, 1)[0])
+    assert not np.array_equal(noisy, add_noise(tmp_path, 2)[0])
 
 
 def test_the_page_says_whom_and_how() -> None:
@@ -264,6 +266,6 @@ def test_the_page_says_whom_and_how() -> None:
         "figures": figures(truth, [moved(people(), [2], -60)], reference),
     }
     text = text_report.text(proof)
-    assert "FP32 holds its own pose of 4 of 5 people" in text
+    assert "FP32 keeps its own pose of 4 of 5 people" in text
     assert "everybody: OKS body 0.8" in text
     assert "OKS body: mean 1.0000" in text

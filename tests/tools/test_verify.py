@@ -19,10 +19,10 @@ from edge.recipe import Gate, load_recipe
 from edge.structures import Detections, Poses
 from tools.__main__ import main
 from tools.proof import compare, gate, requantize
-from tools.proof.compare import Figures
-from tools.proof.heldout import Files, Results
-from tools.proof.record import give_back
-from tools.proof.search import Trial, search
+from tools.proof.compare import Comparison
+from tools.proof.heldout import Files, Predictions
+from tools.proof.record import restore_fp32
+from tools.proof.search import Attempt, search
 from tools.quant.model import QuantizeJob
 
 MODELS = Path(__file__).resolve().parents[1] / "edge/golden/models"
@@ -52,18 +52,18 @@ def moved(poses: Poses, part: str, px: float) -> Poses:
 
 
 def test_no_difference() -> None:
-    figures = compare.poses([people(3), people(0)], [people(3), people(0)], WHOLE)
+    figures = compare.compare_poses([people(3), people(0)], [people(3), people(0)], WHOLE)
     found = figures.summary
     assert (found["people"], found["lost"], found["gained"], found["mean_oks"]) == (3, 0, 0, 1.0)
     assert [p["mean_px"] for p in found["parts"].values()] == [0.0] * 5
     assert gate.failures(found, Gate()) == []
-    assert figures.badness.tolist() == [0.0, 0.0]
+    assert figures.frame_errors.tolist() == [0.0, 0.0]
     json.dumps(found)
 
 
 @pytest.mark.parametrize("part", skeletons.PARTS)
 def test_one_part_moves(part: str) -> None:
-    figures = compare.poses([people(2)], [moved(people(2), part, 4)], WHOLE)
+    figures = compare.compare_poses([people(2)], [moved(people(2), part, 4)], WHOLE)
     for name, of in figures.summary["parts"].items():
         assert of["mean_px"] == pytest.approx(4 if name == part else 0, abs=1e-4)
         assert of["p95_px"] == pytest.approx(4 if name == part else 0, abs=1e-4)
@@ -82,7 +82,7 @@ def test_oks_is_that_of_coco() -> None:
     points = truth.keypoints[0, :100].astype(np.float64)
     area = np.prod(points.max(0) - points.min(0))
     near = [np.exp(-9 / (2 * area * (2 * float(s)) ** 2)) for s in WHOLE.sigmas[:17]]
-    value = compare.similarity(truth, found, WHOLE)[0]
+    value = compare.body_oks(truth, found, WHOLE)[0]
     assert value == pytest.approx(np.mean(near), rel=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_lost_hand_fails_though_the_body_is_fine() -> None:
     scores = found.scores.copy()
     scores[0, WHOLE.parts["left_hand"]] = 0
     found = replace(found, scores=scores)
-    figures = compare.poses([people(2)], [found], WHOLE).summary
+    figures = compare.compare_poses([people(2)], [found], WHOLE).summary
     assert figures["mean_oks"] == 1.0
     assert gate.failures(figures, Gate()) == [
         "left_hand: share of keypoints found 0.5000 is below 0.97"
@@ -100,26 +100,26 @@ def test_lost_hand_fails_though_the_body_is_fine() -> None:
 
 def test_lost_and_gained_people() -> None:
     truth, found = people(4), people(4).take(np.array([0, 2, 3]))
-    figures = compare.poses([truth, people(1)], [found, people(2)], WHOLE)
+    figures = compare.compare_poses([truth, people(1)], [found, people(2)], WHOLE)
     assert [figures.summary[k] for k in ("people", "lost", "gained")] == [5, 1, 1]
-    assert figures.badness.tolist() == [1.0, 1.0]
+    assert figures.frame_errors.tolist() == [1.0, 1.0]
     lines = gate.failures(figures.summary, Gate())
     assert "share of people found 0.8000 is below 0.97" in lines
-    assert "share of people that FP32 sees too 0.8000 is below 0.97" in lines
+    assert "share of people that FP32 finds too 0.8000 is below 0.97" in lines
 
 
 def test_a_keypoint_that_is_no_longer_there_counts_as_far() -> None:
     found = people(1)
     scores = found.scores.copy()
     scores[0, 5] = 0
-    value = compare.similarity(people(1), replace(found, scores=scores), WHOLE)[0]
+    value = compare.body_oks(people(1), replace(found, scores=scores), WHOLE)[0]
     assert value == pytest.approx(16 / 17, abs=1e-6)
 
 
 def test_nobody_anywhere_proves_nothing() -> None:
-    figures = compare.poses([people(0)], [people(0)], WHOLE).summary
+    figures = compare.compare_poses([people(0)], [people(0)], WHOLE).summary
     assert gate.failures(figures, Gate())
-    boxes = compare.detections([Detections.empty()], [Detections.empty()]).summary
+    boxes = compare.compare_detections([Detections.empty()], [Detections.empty()]).summary
     assert "share of people found: there is none" in gate.failures(boxes, Gate())
 
 
@@ -127,7 +127,7 @@ def test_detections() -> None:
     boxes = people(3).boxes
     truth = Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32))
     found = Detections(boxes[[2, 0]] + 5, np.array([0.6, 0.9], np.float32))
-    figures = compare.detections([truth, truth], [found, truth]).summary
+    figures = compare.compare_detections([truth, truth], [found, truth]).summary
     assert [figures[k] for k in ("people", "lost", "gained")] == [6, 1, 0]
     assert figures["score_drift"] == pytest.approx(-0.1 / 5, abs=1e-6)
     overlap = 95 * 195 / (2 * 100 * 200 - 95 * 195)
@@ -138,14 +138,14 @@ def trials(limits: Dict[str, str]) -> Any:
     """An attempt that fails while a network's file is one of those in `limits`."""
     tried: List[Files] = []
 
-    def attempt(files: Files) -> Trial:
+    def attempt(files: Files) -> Attempt:
         tried.append(files)
         bad = [n for n, path in files.items() if path.name in limits.get(n, "")]
         px = 4.0 * len(bad)
         part = {"mean_px": px, "p95_px": px, "keypoints": 1, "recall": 1.0}
         summary = {"recall": 1.0, "precision": 1.0, "parts": {"body": part}}
-        nothing = Results(None, [], [])
-        return Trial(files, nothing, Figures(summary, np.zeros(0)), [f"{n} bad" for n in bad])
+        nothing = Predictions(None, [], [])
+        return Attempt(files, nothing, Comparison(summary, np.zeros(0)), [f"{n} bad" for n in bad])
 
     return attempt, tried
 
@@ -175,8 +175,8 @@ def test_only_the_guilty_step_back(
     attempt, tried = trials(limits)
     floats = files(".fp32")
     outcome = search(files(".int8"), floats, Gate(), attempt, lambda n, share: Path(f"{n}.{share}"))
-    assert outcome.trial.failures == []
-    assert (outcome.floating, outcome.relaxed) == (floating, relaxed)
+    assert outcome.attempt.failures == []
+    assert (outcome.floating, outcome.requantized) == (floating, relaxed)
     assert len(tried) == tries
 
 
@@ -184,9 +184,9 @@ def test_without_a_way_to_relax_networks_go_back_whole() -> None:
     attempt, _ = trials({"hand": "hand.int8"})
     nothing: Any = lambda name, share: None  # noqa: E731
     outcome = search(files(".int8"), files(".fp32"), Gate(), attempt, nothing)
-    assert (outcome.floating, outcome.relaxed) == (["hand"], [])
-    assert outcome.trial.files["hand"] == Path("hand.fp32")
-    assert outcome.trial.files["face"] == Path("face.int8")
+    assert (outcome.floating, outcome.requantized) == (["hand"], [])
+    assert outcome.attempt.files["hand"] == Path("hand.fp32")
+    assert outcome.attempt.files["face"] == Path("face.int8")
 
 
 def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +311,7 @@ def test_a_network_that_cannot_be_given_back_stays(tmp_path: Path) -> None:
     path = tmp_path / "net.int8.onnx"
     path.write_bytes(b"refused")
     with pytest.raises(OSError, match="No such file"):  # as a full disk does: nothing is copied
-        give_back(path, tmp_path / "net.onnx")
+        restore_fp32(path, tmp_path / "net.onnx")
     assert path.read_bytes() == b"refused"
 
 
@@ -320,7 +320,7 @@ def test_where_fp32_sees_no_one_nobody_is_to_blame(place: Path, capsys: Any) -> 
     goal = candidate(place, "twobox")
     before = goal.read_bytes()
     assert verify(place, "twobox") == 65
-    assert "sees no one in the held-out frames" in capsys.readouterr().err
+    assert "finds no person in the held-out frames" in capsys.readouterr().err
     assert goal.read_bytes() == before
     assert not list(place.rglob("*.gate.json"))
 
@@ -352,7 +352,7 @@ def test_one_file_is_judged_and_left_alone(place: Path, capsys: Any) -> None:
         ([], 66, "edge-tools quantize standing"),
         (["--precision", "fp16"], 66, "model.fp16.onnx"),
         (["--precision", "engine"], 78, "--file"),
-        (["--file", "other=x.onnx"], 78, "there are: main"),
+        (["--file", "other=x.onnx"], 78, "the model has: main"),
         (["--file", "x.onnx"], 66, "x.onnx: no such file"),
     ],
 )
@@ -371,7 +371,7 @@ def test_nothing_to_verify(
         ("model", 66, "no such model"),
         ("set", 66, "no such calibration set"),
         ("picture", 65, "is missing or was changed"),
-        ("none held out", 65, "holds no frames out"),
+        ("none held out", 65, "holds out no frames"),
         ("candidate", 65, "model.int8.onnx"),
     ],
 )

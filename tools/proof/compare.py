@@ -1,6 +1,6 @@
-"""How far a candidate's people are from those of FP32. Pure.
+"""Compare the people that a candidate finds with those that FP32 finds. Pure.
 
-FP32 is the truth here: what counts is the loss that a smaller precision adds.
+FP32 is taken as the truth: a smaller precision is judged by what it loses against FP32.
 """
 
 from __future__ import annotations
@@ -15,147 +15,156 @@ from edge.people.assignment import assign
 from edge.skeletons import Skeleton
 from edge.structures import VISIBLE, Detections, Poses
 
-MISSING = 0.0  # a candidate's keypoint of this score was not found at all
-SAME_IOU = 0.5  # boxes that overlap by so much are the same person
+MISSING = 0.0  # score of a keypoint that the candidate did not find
+SAME_IOU = 0.5  # boxes that overlap this much or more are the same person
 FAR_PX = 1e6
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a comparison found."""
+class Comparison:
+    """How a candidate differs from FP32.
 
-    summary: Dict[str, Any]  # JSON values
-    badness: np.ndarray  # [F] of each frame, 0 = no difference that shows
+    Attributes:
+        summary: figures over all frames, as JSON values.
+        frame_errors: [F] one figure a frame, to rank frames by; 0 = no difference.
+    """
+
+    summary: Dict[str, Any]
+    frame_errors: np.ndarray
 
 
-def pairs(truth: np.ndarray, found: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Rows of boxes [N,4] and [M,4] that are the same people, [P] and [P]."""
-    overlap = geometry.iou(truth, found).astype(np.float64)
+def match_boxes(fp32: np.ndarray, candidate: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Rows of boxes [N,4] and of boxes [M,4] that are the same people, [P] each."""
+    overlap = geometry.iou(fp32, candidate).astype(np.float64)
     costs = np.where(overlap >= SAME_IOU, 1 - overlap, np.inf)
     chosen = assign(costs, 1.0)
     rows = np.flatnonzero(chosen >= 0)
     return rows, chosen[rows]
 
 
-def detections(truth: List[Detections], found: List[Detections]) -> Figures:
-    """Boxes of a detector, frame by frame."""
-    overlaps, drifts, badness = [np.zeros(0)], [np.zeros(0)], []
+def compare_detections(fp32: List[Detections], candidate: List[Detections]) -> Comparison:
+    """Compare the boxes of a detector, frame by frame."""
+    overlaps, drifts, frame_errors = [np.zeros(0)], [np.zeros(0)], []
     matched = 0
-    for a, b in zip(truth, found):
-        rows, columns = pairs(a.boxes, b.boxes)
+    for a, b in zip(fp32, candidate):
+        rows, columns = match_boxes(a.boxes, b.boxes)
         matched += len(rows)
         overlap = geometry.iou(a.boxes[rows], b.boxes[columns]).diagonal()
         overlaps.append(overlap)
         drifts.append(b.scores[columns] - a.scores[rows])
-        badness.append(len(a) + len(b) - 2 * len(rows) + float((1 - overlap).sum()))
-    before, after = sum(map(len, truth)), sum(map(len, found))
+        frame_errors.append(len(a) + len(b) - 2 * len(rows) + float((1 - overlap).sum()))
+    before, after = sum(map(len, fp32)), sum(map(len, candidate))
     summary = {
         **_counts(before, after, matched),
         "mean_iou": _mean(np.concatenate(overlaps)),
         **_drift("score", np.concatenate(drifts)),
     }
-    return Figures(summary, np.array(badness))
+    return Comparison(summary, np.array(frame_errors))
 
 
-def poses(
-    truth: List[Poses],
-    found: List[Poses],
+def compare_poses(
+    fp32: List[Poses],
+    candidate: List[Poses],
     skeleton: Skeleton,
-    sure: Optional[List[np.ndarray]] = None,
-) -> Figures:
-    """Skeletons, frame by frame; people are the same when their boxes are.
+    stable: Optional[List[np.ndarray]] = None,
+) -> Comparison:
+    """Compare poses, frame by frame; people are matched by their boxes.
 
     Args:
-        truth: FP32's people of each frame.
-        found: the candidate's.
+        fp32: people of FP32 in each frame.
+        candidate: people of the candidate in each frame.
         skeleton: of both.
-        sure: [N,K] bool of each frame, of which keypoints the figures are, and of those people
-            who have any (tools.proof.noise_floor). The figures of everybody are then beside them;
-            lost and gained people are always everybody's.
+        stable: [N,K] bool of each frame: keypoints that FP32 keeps under noise
+            (tools.proof.noise_floor). OKS and px are then of people with such a keypoint, and px
+            and recall of such keypoints; the figures of everybody are in `everybody`. Counts of
+            lost and gained people are always of everybody.
     """
-    matches = [pairs(a.boxes, b.boxes) for a, b in zip(truth, found)]
+    matches = [match_boxes(a.boxes, b.boxes) for a, b in zip(fp32, candidate)]
     nobody = Poses.empty(len(skeleton), skeleton.name)
-    a = Poses.join([nobody, *(t.take(rows) for t, (rows, _) in zip(truth, matches))])
-    b = Poses.join([nobody, *(f.take(columns) for f, (_, columns) in zip(found, matches))])
-    similar = similarity(a, b, skeleton)
-    before, after = sum(map(len, truth)), sum(map(len, found))
+    a = Poses.join([nobody, *(t.take(rows) for t, (rows, _) in zip(fp32, matches))])
+    b = Poses.join([nobody, *(f.take(columns) for f, (_, columns) in zip(candidate, matches))])
+    oks = body_oks(a, b, skeleton)
+    before, after = sum(map(len, fp32)), sum(map(len, candidate))
     counts = _counts(before, after, len(a))
-    badness = _badness(truth, found, matches, similar)
-    if sure is None:
-        return Figures({**counts, **_apart(a, b, similar, skeleton)}, badness)
+    frame_errors = _frame_errors(fp32, candidate, matches, oks)
+    if stable is None:
+        return Comparison({**counts, **_differences(a, b, oks, skeleton)}, frame_errors)
     no_one = np.zeros((0, len(skeleton)), bool)
-    held = np.concatenate([no_one, *(s[rows] for s, (rows, _) in zip(sure, matches))])
-    judged, rows = int(sum(s.any(1).sum() for s in sure)), np.flatnonzero(held.any(1))
+    kept = np.concatenate([no_one, *(s[rows] for s, (rows, _) in zip(stable, matches))])
+    judged, rows = int(sum(s.any(1).sum() for s in stable)), np.flatnonzero(kept.any(1))
     summary = {
         **counts,
         "judged": judged,
         "judged_recall": len(rows) / judged if judged else None,
-        **_apart(a.take(rows), b.take(rows), similar[rows], skeleton, held[rows]),
-        "everybody": _apart(a, b, similar, skeleton),
+        **_differences(a.take(rows), b.take(rows), oks[rows], skeleton, kept[rows]),
+        "everybody": _differences(a, b, oks, skeleton),
     }
-    return Figures(summary, badness)
+    return Comparison(summary, frame_errors)
 
 
-def _apart(
+def _differences(
     a: Poses,
     b: Poses,
-    similar: np.ndarray,
+    oks: np.ndarray,
     skeleton: Skeleton,
-    held: Optional[np.ndarray] = None,
+    stable: Optional[np.ndarray] = None,
 ) -> Dict[str, Any]:
-    """How far the same people are apart; only `held` keypoints [N,K] of the parts count."""
-    believed = a.scores > VISIBLE
-    believed = believed if held is None else believed & held
+    """Figures of matched people; body parts count only `stable` keypoints [N,K]."""
+    visible = a.scores > VISIBLE
+    visible = visible if stable is None else visible & stable
     return {
-        "mean_oks": _mean(similar),
-        "least_oks": float(np.nanmin(similar)) if np.isfinite(similar).any() else None,
-        "parts": _parts(a, b, believed, skeleton),
-        **_drift("keypoint_score", (b.scores - a.scores)[believed]),
+        "mean_oks": _mean(oks),
+        "least_oks": float(np.nanmin(oks)) if np.isfinite(oks).any() else None,
+        "parts": _parts(a, b, visible, skeleton),
+        **_drift("keypoint_score", (b.scores - a.scores)[visible]),
         **_drift("person_score", b.person_scores - a.person_scores),
     }
 
 
-def similarity(a: Poses, b: Poses, skeleton: Skeleton) -> np.ndarray:
-    """OKS [N] of the 17 COCO keypoints that FP32 (a) believes; NaN where it believes none.
+def body_oks(fp32: Poses, candidate: Poses, skeleton: Skeleton) -> np.ndarray:
+    """OKS [N] of the 17 COCO keypoints that are visible to FP32; NaN where none is.
 
-    The area is that of the box around all keypoints FP32 believes, which is less than the
-    person's: stricter than COCO. A keypoint that the candidate lost is infinitely far.
+    The area is that of the box around all visible keypoints. It is less than the person's, so this
+    is stricter than COCO. A keypoint that the candidate did not find counts as infinitely far.
     """
     body = skeleton.body17[skeleton.body17 >= 0]
-    weights = (a.scores[:, body] > VISIBLE).astype(np.float32)
-    areas = geometry.areas_of(geometry.boxes_of(a.keypoints, a.scores, VISIBLE))
-    lost = (b.scores[:, body] <= MISSING)[..., None]
-    points = np.where(lost, np.float32(FAR_PX), b.keypoints[:, body])
+    weights = (fp32.scores[:, body] > VISIBLE).astype(np.float32)
+    areas = geometry.areas_of(geometry.boxes_of(fp32.keypoints, fp32.scores, VISIBLE))
+    lost = (candidate.scores[:, body] <= MISSING)[..., None]
+    points = np.where(lost, np.float32(FAR_PX), candidate.keypoints[:, body])
     oks = [
         geometry.oks(
-            a.keypoints[i : i + 1, body],
+            fp32.keypoints[i : i + 1, body],
             points[i : i + 1],
             areas[i : i + 1],
             skeleton.sigmas[body],
             weights[i : i + 1],
         )[0, 0]
-        for i in range(len(a))
+        for i in range(len(fp32))
     ]
     return np.where(weights.any(1), np.array(oks, np.float64), np.nan)
 
 
-def agreed(truth: Poses, found: Poses, skeleton: Skeleton, least_oks: float) -> np.ndarray:
-    """[N,K] bool: keypoints of one frame that were found again, of people who hardly moved."""
-    rows, columns = pairs(truth.boxes, found.boxes)
-    similar = similarity(truth.take(rows), found.take(columns), skeleton)
-    same = np.zeros(truth.scores.shape, bool)
-    there = found.scores[columns] > MISSING
-    same[rows] = there & ~(similar < least_oks)[:, None]  # NaN: nothing that could move
+def found_again(fp32: Poses, other: Poses, skeleton: Skeleton, least_oks: float) -> np.ndarray:
+    """Which keypoints of one frame another run found again, [N,K] bool.
+
+    All keypoints of a person whose OKS is below `least_oks` count as not found.
+    """
+    rows, columns = match_boxes(fp32.boxes, other.boxes)
+    oks = body_oks(fp32.take(rows), other.take(columns), skeleton)
+    same = np.zeros(fp32.scores.shape, bool)
+    there = other.scores[columns] > MISSING
+    same[rows] = there & ~(oks < least_oks)[:, None]  # NaN: no keypoint that could have moved
     return same
 
 
-def _parts(a: Poses, b: Poses, believed: np.ndarray, skeleton: Skeleton) -> Dict[str, Any]:
-    """Distances in px of each body part's keypoints, and how many were lost."""
+def _parts(a: Poses, b: Poses, visible: np.ndarray, skeleton: Skeleton) -> Dict[str, Any]:
+    """Distances in px and share of keypoints found, for each body part."""
     apart = np.linalg.norm(a.keypoints.astype(np.float64) - b.keypoints, axis=-1)
     there = b.scores > MISSING
     found = {}
     for name, which in skeleton.parts.items():
-        counted, kept = believed[:, which], there[:, which]
+        counted, kept = visible[:, which], there[:, which]
         if counted.any():
             px = apart[:, which][counted & kept]
             found[name] = {
@@ -167,15 +176,17 @@ def _parts(a: Poses, b: Poses, believed: np.ndarray, skeleton: Skeleton) -> Dict
     return found
 
 
-def _badness(
-    truth: List[Poses],
-    found: List[Poses],
+def _frame_errors(
+    fp32: List[Poses],
+    candidate: List[Poses],
     matches: List[Tuple[np.ndarray, np.ndarray]],
-    similar: np.ndarray,
+    oks: np.ndarray,
 ) -> np.ndarray:
-    lost = np.array([len(a) + len(b) - 2 * len(r) for a, b, (r, _) in zip(truth, found, matches)])
+    """[F] number of people lost or gained, plus the loss of OKS of the others."""
+    pairs = zip(fp32, candidate, matches)
+    lost = np.array([len(a) + len(b) - 2 * len(rows) for a, b, (rows, _) in pairs])
     frame = np.repeat(np.arange(len(matches)), [len(rows) for rows, _ in matches])
-    loss = np.bincount(frame, np.nan_to_num(1 - similar), minlength=len(matches))
+    loss = np.bincount(frame, np.nan_to_num(1 - oks), minlength=len(matches))
     return np.asarray(lost + loss, np.float64)
 
 

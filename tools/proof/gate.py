@@ -1,4 +1,4 @@
-"""The accuracy gate of a model: what a candidate may lose. Pure."""
+"""The accuracy gate of a model: how much a candidate may lose against FP32. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from edge.recipe import Gate
 
-LEAST_JUDGED = 0.5  # of the people: of fewer, a gate proves nothing
+LEAST_JUDGED = 0.5  # share of the people that must be stable; else the gate proves nothing
 
 
 def failures(figures: Mapping[str, Any], gate: Gate) -> List[str]:
-    """What keeps a candidate out, one line each; empty = it passes.
+    """Why a candidate fails its gate, one line each; empty = it passes.
 
-    Where FP32's own floor is known (tools.proof.noise_floor), OKS and px are of the people whose
-    pose it holds. Shares of people and keypoints, and the OKS of everybody, may be below those of
-    FP32 against itself by what the limits leave; so may a detector's shares of people.
+    If the noise floor is known (tools.proof.noise_floor), OKS and px are of stable people. The
+    limits on shares of people and keypoints, and on the OKS of everybody, are then counted from
+    what FP32 reaches against itself instead of from 1.
 
     Args:
-        figures: summary of `compare.poses` or `compare.detections`.
-        gate: of model.toml.
+        figures: summary of `compare.compare_poses` or `compare.compare_detections`.
+        gate: limits of model.toml.
     """
     least = _limits(figures, gate)
     found = [
         _below("share of people found", figures["recall"], least["recall"]),
-        # People that nobody else saw are as wrong as lost ones.
-        _below("share of people that FP32 sees too", figures["precision"], least["precision"]),
+        # A person that FP32 does not find is as wrong as a lost one.
+        _below("share of people that FP32 finds too", figures["precision"], least["precision"]),
     ]
     if "judged" in figures:
         found += _of_judged(figures, least)
@@ -40,7 +40,7 @@ def failures(figures: Mapping[str, Any], gate: Gate) -> List[str]:
 
 
 def _limits(figures: Mapping[str, Any], gate: Gate) -> Dict[str, float]:
-    """What the gate allows, below what FP32 itself reaches."""
+    """Limit of each figure: what FP32 reaches against itself, minus what the gate allows."""
     least = dict.fromkeys(("recall", "precision", "judged_recall"), gate.min_recall)
     least["mean_oks"] = gate.min_oks
     floor = figures.get("floor", {})
@@ -48,7 +48,7 @@ def _limits(figures: Mapping[str, Any], gate: Gate) -> Dict[str, float]:
 
 
 def _floor(floor: Mapping[str, Any], name: str) -> float:
-    """FP32 against itself; 1 where that was not measured."""
+    """A figure of FP32 against itself; 1 if it was not measured."""
     value = floor.get(name)
     return 1.0 if value is None else float(value)
 
@@ -56,18 +56,19 @@ def _floor(floor: Mapping[str, Any], name: str) -> float:
 def _of_judged(figures: Mapping[str, Any], least: Mapping[str, float]) -> List[str]:
     judged, people = figures["judged"], figures["people"]
     found = [
-        _below("share of sure people found", figures["judged_recall"], least["judged_recall"]),
+        _below("share of stable people found", figures["judged_recall"], least["judged_recall"]),
         _below("mean OKS of everybody", figures["everybody"]["mean_oks"], least["mean_oks"]),
     ]
     if judged < LEAST_JUDGED * people:
         found.append(
-            f"FP32 itself holds its pose of only {judged} of {people} people: hold out more frames"
+            f"FP32 keeps the pose of only {judged} of {people} people under noise: "
+            "hold out more frames"
         )
     return found
 
 
 def excess(figures: Mapping[str, Any], gate: Gate) -> float:
-    """How bad a candidate is, to compare candidates by: 1 = at the limits of the gate."""
+    """How bad a candidate is, as one figure to compare candidates by; 1 = at the limit."""
     floor = figures.get("floor", {})
     parts = figures.get("parts", {})
     px = [(of["mean_px"] or 0.0) / max(gate.max_px, 1e-6) for of in parts.values()]

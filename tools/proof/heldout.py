@@ -1,4 +1,4 @@
-"""Held-out frames through a model, with the daemon's own code."""
+"""Run the held-out frames through a model with the code of the daemon."""
 
 from __future__ import annotations
 
@@ -21,53 +21,66 @@ from tools.calib.record import pose_twice
 from tools.calib.report import read_picture
 from tools.progress import track
 from tools.proof import compare
-from tools.proof.compare import Figures
+from tools.proof.compare import Comparison
 
 Files = Dict[str, Path]  # network -> its file
 
 
 @dataclass
-class Results:
-    """What a model gave for each frame, in arrays of their own."""
+class Predictions:
+    """What a model found in each frame; the arrays are copies.
 
-    skeleton: Optional[str]  # None: of a detector
+    Attributes:
+        skeleton: of the poses; None for a detector.
+        people: of a detector, else empty.
+        poses: of a pose model, else empty.
+    """
+
+    skeleton: Optional[str]
     people: List[Detections]
     poses: List[Poses]
 
 
 @dataclass
-class Held:
-    """Frames to verify with, and who is in them as FP32 sees it."""
+class HeldOutFrames:
+    """Frames to verify with.
+
+    Attributes:
+        folder: of the calibration set.
+        pictures: the held-out frames.
+        people: boxes of the FP32 detector in each frame; empty for one-stage models.
+    """
 
     folder: Path
     pictures: List[selection.Picture]
-    people: List[Detections]  # of the FP32 detector; empty records for one-stage models
+    people: List[Detections]
 
     def image(self, index: int) -> np.ndarray:
-        """[H,W,3] u8 BGR."""
+        """One picture, [H,W,3] u8 BGR."""
         return read_picture(self.folder / self.pictures[index].file)
 
 
-def load_held(folder: Path) -> Held:
-    """The held-out frames of a set, checked.
+def load_frames(folder: Path) -> HeldOutFrames:
+    """The held-out frames of a set.
 
     Raises:
-        NoInputError, DataError, ConfigError: no set, changed pictures, none held out.
+        NoInputError: no such set. ConfigError: set.toml is wrong.
+        DataError: the set holds out no frames, or a picture is missing or was changed.
     """
     pictures = selection.load(folder).of(selection.HELD_OUT)
     if not pictures:
-        raise DataError(f"{folder}: holds no frames out; `edge-tools calibrate` with --heldout")
+        raise DataError(f"{folder}: holds out no frames; run `edge-tools calibrate` with --heldout")
     selection.require_pictures(folder, pictures)
-    return Held(folder, pictures, [Detections.empty() for _ in pictures])
+    return HeldOutFrames(folder, pictures, [Detections.empty() for _ in pictures])
 
 
 def float_files(folder: Path, recipe: Recipe) -> Files:
-    """The FP32 file of each network."""
+    """Network -> its FP32 file."""
     return {name: folder / network.file for name, network in recipe.networks.items()}
 
 
-class Opened:
-    """A model with chosen files in place of its networks."""
+class OpenedModel:
+    """A model whose networks are loaded from given files."""
 
     def __init__(self, recipe: Recipe, files: Files) -> None:
         runtime = config.Runtime()
@@ -84,7 +97,7 @@ class Opened:
         self.skeleton = None if self.model.gives is Gives.BOXES else self.model.skeleton
 
     def _load(self, recipe: Recipe) -> Model:
-        """With the options that the daemon gives to models of its kind."""
+        """Load the model with the daemon's options for its kind."""
         detect = config.Detect()
         options = ModelOptions(0.0, detect.nms_iou, detect.max_people)
         model = load_model(recipe, self._runners, options)
@@ -94,31 +107,31 @@ class Opened:
         return load_model(recipe, self._runners, options)
 
     def close(self) -> None:
-        """Close its networks."""
+        """Close the networks."""
         for runner in self._runners.values():
             runner.close()
 
 
-def look_for_people(held: Held, models: Path, detector: str, quiet: bool) -> None:
-    """Fill in who is there, by the FP32 detector."""
+def detect_people(held: HeldOutFrames, models: Path, detector: str, quiet: bool) -> None:
+    """Set `held.people` to what the FP32 detector finds."""
     recipe = load_recipe(models / detector)
-    opened = Opened(recipe, float_files(models / detector, recipe))
+    opened = OpenedModel(recipe, float_files(models / detector, recipe))
     try:
-        held.people = _results(held, opened, f"{detector} fp32", quiet).people
+        held.people = _predictions(held, opened, f"{detector} fp32", quiet).people
     finally:
         opened.close()
 
 
-def run(held: Held, recipe: Recipe, files: Files, label: str, quiet: bool) -> Results:
-    """All held-out frames through a model; arrays of their own."""
-    opened = Opened(recipe, files)
+def run(held: HeldOutFrames, recipe: Recipe, files: Files, label: str, quiet: bool) -> Predictions:
+    """Run a model on all held-out frames."""
+    opened = OpenedModel(recipe, files)
     try:
-        return _results(held, opened, label, quiet)
+        return _predictions(held, opened, label, quiet)
     finally:
         opened.close()
 
 
-def _results(held: Held, opened: Opened, label: str, quiet: bool) -> Results:
+def _predictions(held: HeldOutFrames, opened: OpenedModel, label: str, quiet: bool) -> Predictions:
     people: List[Detections] = []
     poses: List[Poses] = []
     for index in track(range(len(held.pictures)), label, unit="frames", quiet=quiet):
@@ -129,13 +142,16 @@ def _results(held: Held, opened: Opened, label: str, quiet: bool) -> Results:
             people.append(seen.take(np.arange(len(seen))))
         else:
             found = pose_twice(model, config.Config(), image, index, held.people[index])
-            sure = found.person_scores >= config.Pose().min_score  # the rest is not published
-            poses.append(found.take(np.flatnonzero(sure)))
-    return Results(opened.skeleton, people, poses)
+            published = found.person_scores >= config.Pose().min_score
+            poses.append(found.take(np.flatnonzero(published)))
+    return Predictions(opened.skeleton, people, poses)
 
 
-def compared(truth: Results, found: Results, sure: Optional[List[np.ndarray]] = None) -> Figures:
-    """FP32 against a candidate, whatever the model gives; `sure` as in `compare.poses`."""
-    if truth.skeleton is None:
-        return compare.detections(truth.people, found.people)
-    return compare.poses(truth.poses, found.poses, skeletons.get(truth.skeleton), sure)
+def compared(
+    fp32: Predictions, candidate: Predictions, stable: Optional[List[np.ndarray]] = None
+) -> Comparison:
+    """Compare a candidate with FP32; `stable` as in `compare.compare_poses`."""
+    if fp32.skeleton is None:
+        return compare.compare_detections(fp32.people, candidate.people)
+    skeleton = skeletons.get(fp32.skeleton)
+    return compare.compare_poses(fp32.poses, candidate.poses, skeleton, stable)

@@ -1,4 +1,4 @@
-"""What was proven, beside the file that it was proven of."""
+"""The record of the accuracy gate, beside the file that it is about."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from edge.durable import READABLE, new_file, write_whole
 from tools.fetch.files import sha256_of
 from tools.model_files import gate_record_path, refused_path
 
-FLOAT = "float"  # FP16 where the runtime has it, FP32 elsewhere
+FLOAT = "float"  # FP16 if the runtime has it, else FP32
 
 
-def give_back(candidate: Path, original: Path) -> None:
-    """Put the FP32 network in the place of a refused one; that one is kept beside it."""
+def restore_fp32(candidate: Path, original: Path) -> None:
+    """Replace a candidate that failed its gate by the FP32 network; the candidate is kept."""
     with original.open("rb") as source, new_file(candidate, READABLE) as file:
         shutil.copyfileobj(source, file)
-        file.flush()  # a full disk shows here, before the refused one is moved
+        file.flush()  # a full disk shows here, before the candidate is moved
         candidate.replace(refused_path(candidate))
 
 
 def write(candidate: Path, original: Path, network: str, proof: Dict[str, Any]) -> Path:
-    """Write a network's record.
+    """Write the record of one network.
 
     Args:
-        candidate: its file.
-        original: the FP32 file.
+        candidate: file of the network.
+        original: its FP32 file.
         network: its name.
-        proof: what was found for the whole model.
+        proof: result for the whole model.
     """
     sha256, fp32 = sha256_of(candidate), sha256_of(original)
     record = {

@@ -1,14 +1,14 @@
-"""What was found, as lines to read."""
+"""The report that `edge-tools verify` prints."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from tools.proof.noise_floor import HELD_OKS, NOISE, SHIFT_PX
+from tools.proof.noise_floor import NOISE, SHIFT_PX, STABLE_OKS
 
 
 def text(proof: Dict[str, Any]) -> str:
-    """A proof as `edge-tools verify` prints it."""
+    """The report on a proof, several lines."""
     figures = proof["figures"]
     lines = list(proof["steps"])
     lines.append(
@@ -19,8 +19,8 @@ def text(proof: Dict[str, Any]) -> str:
         floor = figures["floor"]
         lines.append(
             f"mean IoU {_number(figures['mean_iou'])}; FP32 against itself in {floor['runs']} runs "
-            f"with noise of {NOISE:g} grey level: IoU {_number(floor['mean_iou'])}, "
-            f"{_number(floor['recall'])} found"
+            f"with noise of {NOISE:g} grey level: IoU {_number(floor['mean_iou'])}, share of "
+            f"people found {_number(floor['recall'])}"
         )
         lines.append(f"score drift {_number(figures['score_drift'], '+')}")
     if "judged" in figures:
@@ -42,23 +42,24 @@ def text(proof: Dict[str, Any]) -> str:
 
 
 def _floor(figures: Dict[str, Any]) -> List[str]:
-    """Whom the figures are of, and those of everybody."""
+    """Which people are judged, and the figures of everybody."""
     floor, everybody = figures["floor"], figures["everybody"]
     body = everybody["parts"].get("body", {})
     return [
-        f"FP32 holds its own pose of {figures['judged']} of {figures['people']} people (OKS >= "
-        f"{HELD_OKS} in {floor['runs']} runs with noise of {NOISE:g} grey level and boxes shifted "
-        f"by {SHIFT_PX} px): they are judged, {_number(figures['judged_recall'])} of them found",
+        f"FP32 keeps its own pose of {figures['judged']} of {figures['people']} people (OKS >= "
+        f"{STABLE_OKS} in {floor['runs']} runs with noise of {NOISE:g} grey level and boxes "
+        f"shifted by {SHIFT_PX} px): they are judged; share of them found "
+        f"{_number(figures['judged_recall'])}",
         f"everybody: OKS body {_number(everybody['mean_oks'])}, mean "
         f"{_number(body.get('mean_px'))} px; FP32 against itself: OKS body "
-        f"{_number(floor['mean_oks'])}, {_number(floor['recall'])} found",
+        f"{_number(floor['mean_oks'])}, share of people found {_number(floor['recall'])}",
     ]
 
 
 def _result(proof: Dict[str, Any]) -> str:
     if proof["result"] != "mixed":
         return str(proof["result"])
-    parts = [f"{name} in floating point" for name in proof["float_networks"]]
+    parts = [f"{name} in FP32" for name in proof["float_networks"]]
     parts += [f"{name} with more float layers" for name in proof["relaxed_networks"]]
     return f"mixed: {', '.join(parts)}"
 
