@@ -21,6 +21,7 @@ help: ## print this list
 
 # A stamp per level: what is set up once is not looked at again until setup.py changes.
 $(VENV)/.made:
+	@PYTHON="$(PYTHON)" bash tests/system.sh venv
 	@echo "creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install $(QUIET) --upgrade pip
@@ -58,19 +59,24 @@ calibration/demo/.made-$(DEMO_DETECT): | $(VENV)/.setup
 	done
 	@touch $@
 
-test: $(VENV)/.dev ## set everything up and run all tests, edge/ on every Python found
-	@bash tests/run.sh
+# Debian's packages first, so that nothing is begun where one is missing and we are not root.
+test: ## install what the tests need, set everything up and run all tests, edge/ on every Python found
+	@PYTHON="$(PYTHON)" bash tests/system.sh test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@VENV="$(VENV)" bash tests/run.sh
 
 soak: $(VENV)/.dev ## every promise in its full length (hours); figures in out/soak.jsonl
 	@mkdir -p $(OUT)
 	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises $(SOAK)
 
-check: $(VENV)/.dev ## lint, strict types, shell scripts
+check: ## lint, format, strict types, dead code, shell scripts, commit subjects
+	@PYTHON="$(PYTHON)" bash tests/system.sh check
+	@$(MAKE) --no-print-directory $(VENV)/.dev
 	@$(BIN)/ruff check edge tools tests examples setup.py
 	@$(BIN)/ruff format --check --quiet edge tools tests examples setup.py || \
 		{ echo "the formatter would change files: make format"; exit 1; }
 	@$(BIN)/mypy
-	@bash -n tests/run.sh .ci/run
+	@shellcheck tests/run.sh tests/system.sh .ci/run
 
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
 	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)

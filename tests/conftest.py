@@ -1,8 +1,9 @@
-"""What tests of several folders share."""
+"""What tests of several folders share, and the list of Pythons at the end of `make test`."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
@@ -20,6 +21,17 @@ settings.load_profile("house")
 # starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What runs on which Python, as tests/run.sh knows it; what does not run is loud."""
+    lines = os.environ.get("EDGE_PYTHONS", "").splitlines()
+    if lines:
+        terminalreporter.section("Pythons")
+    for line in lines:
+        loud = "NOT RUN" in line
+        terminalreporter.write_line(line, red=loud, bold=loud)
+
 
 CONTRACT = Path(__file__).resolve().parent.parent / "edge/publish/contract"
 Check = Callable[[str, Dict[str, Any]], None]

@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# All tests: everything on the project's own Python, then the tests of edge/ on each other one found.
-# 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7.
+# All tests: everything on .venv's Python, then on each other one what depends on the version.
+# 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7; /usr/bin/python3 is what `make deb` serves.
+# Each run of pytest ends with a list of the Pythons: what runs where, and loudly what does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-find_python() { # $1 = 3.8 -> path of an interpreter of that version, from the PATH or pyenv
+WANTED=(3.8 3.10 3.12)
+venv=${VENV:-.venv}
+system=${SYSTEM_PYTHON:-/usr/bin/python3}
+tmp=$(mktemp)
+trap 'rm -f "$tmp"' EXIT
+declare -A state
+
+version_of() { # $1 = interpreter
+  "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+find_python() { # $1 = 3.8 -> an interpreter of that version, from the PATH, the system or pyenv
   local candidate
-  for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
-    if "$candidate" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])' "$1" 2>/dev/null; then
+  for candidate in "python$1" "$system" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    if [ "$(version_of "$candidate")" = "$1" ]; then
       command -v "$candidate"
       return
     fi
@@ -16,27 +28,52 @@ find_python() { # $1 = 3.8 -> path of an interpreter of that version, from the P
 }
 
 make_venv() { # $1 = version, $2 = interpreter; the device's packages and the test runner only
-  local venv=".venv-$1"
-  if [ ! -e "$venv/.made" ] || [ setup.py -nt "$venv/.made" ]; then
-    echo "setting up $venv"
-    "$2" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --upgrade pip
-    "$venv/bin/python" -m pip install --quiet --editable '.[edgetest]'
-    touch "$venv/.made"
+  local place=".venv-$1"
+  if [ ! -e "$place/.made" ] || [ setup.py -nt "$place/.made" ]; then
+    echo "setting up $place"
+    "$2" -m venv "$place" &&
+      "$place/bin/python" -m pip install --quiet --upgrade pip &&
+      "$place/bin/python" -m pip install --quiet --editable '.[edgetest]' &&
+      touch "$place/.made"
   fi
 }
 
-own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-echo "== all tests, Python $own"
-.venv/bin/python -m pytest -n auto --dist loadfile "$@"
-
-for version in 3.8 3.10 3.12; do
-  [ "$version" = "$own" ] && continue
-  if interpreter=$(find_python "$version"); then
-    make_venv "$version" "$interpreter"
-    echo "== tests of edge/, Python $version"
-    ".venv-$version/bin/python" -m pytest -n auto --dist loadfile tests/edge -p no:cacheprovider
+prepare() { # $1 = version: sets its state
+  local interpreter
+  if ! interpreter=$(find_python "$1"); then
+    state[$1]="NOT RUN: there is no python$1 on this machine"
+  elif ! make_venv "$1" "$interpreter" 2>"$tmp"; then
+    state[$1]="NOT RUN: $interpreter makes no environment: $(grep . "$tmp" | tail -n 1)"
   else
-    echo "== Python $version was not found: tests of edge/ not run on it"
+    state[$1]=next
+  fi
+}
+
+run() { # $1 = version, $2 = interpreter, the rest = what to test
+  local version=$1 interpreter=$2
+  shift 2
+  state[$version]="this run"
+  EDGE_PYTHONS=$(for one in "${versions[@]}"; do
+    echo "Python $one: ${what[$one]}: ${state[$one]}"
+  done) "$interpreter" -m pytest -n auto --dist loadfile "$@"
+  state[$version]=passed
+}
+
+own=$(version_of "$venv/bin/python")
+here=$(version_of "$system") || here=
+declare -A what
+mapfile -t versions < <(printf '%s\n' "$own" "${WANTED[@]}" ${here:+"$here"} | awk '!seen[$0]++')
+for version in "${versions[@]}"; do
+  what[$version]="tests/edge where the version matters"
+  [ "$version" = "$own" ] || prepare "$version"
+done
+what[$own]="all tests"
+
+echo "== all tests, Python $own"
+run "$own" "$venv/bin/python" "$@"
+for version in "${versions[@]}"; do
+  if [ "${state[$version]}" = next ]; then
+    echo "== tests of edge/, Python $version"
+    run "$version" ".venv-$version/bin/python" tests/edge -m "not one_python" -p no:cacheprovider
   fi
 done
