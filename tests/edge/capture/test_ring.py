@@ -130,6 +130,7 @@ def test_renewed_ring_forgets_the_slots_of_a_hung_thread() -> None:
     fresh = [ring.acquire(0) for _ in range(3)]
     assert None not in fresh
     assert lost not in fresh
+    assert ring.acquire(0) is None, "no more than before, the lost one included"
 
 
 @given(st.booleans(), st.lists(st.sampled_from("apctr"), max_size=60))

@@ -14,7 +14,7 @@ import pytest
 from edge.capture import RECORDING, EndOfStream
 from edge.capture._memory import PlainMemory
 from edge.capture._reader import Reader, jitter
-from edge.capture._supervisor import Supervisor
+from edge.capture._supervisor import MAX_HUNG, Supervisor
 from edge.errors import (
     ConfigError,
     DataError,
@@ -307,9 +307,60 @@ def test_hung_driver_is_left_to_itself_and_a_new_thread_takes_over(
     assert watched.indexes == [0, 1, 2]
     assert watched.camera.state().reconnects == 1
     assert "no answer from the driver" in caplog.text
+    (old,) = watched.camera._hung
     gate.open()  # the old thread comes back, and may touch nothing
-    eventually(lambda: fake.sources[0].closed)
+    eventually(lambda: fake.sources[0].closed and not old.is_alive())
     assert watched.indexes == [0, 1, 2]
+
+
+def hang(camera: Supervisor) -> None:
+    """As if the driver call of its reader had begun when the machine did."""
+    camera._progress.call_since_ns = 1
+    camera.state()
+
+
+def test_at_most_three_threads_of_a_camera_hang(fake: Plug, watch, eventually: Eventually) -> None:
+    gates = [Gate() for _ in range(MAX_HUNG + 2)]
+    fake.scripts["x"] = [[gate] for gate in gates]
+    camera = watch("fake://x").camera
+    for gate in gates[:MAX_HUNG]:
+        eventually(gate.reached.is_set)
+        hang(camera)
+    eventually(gates[MAX_HUNG].reached.is_set)
+    hang(camera)
+    assert (fake.opened, len(camera._hung)) == (MAX_HUNG + 1, MAX_HUNG)
+    first = camera._hung[0]
+    gates[0].open()
+    eventually(lambda: not first.is_alive())
+    hang(camera)
+    eventually(gates[-1].reached.is_set)
+    assert (fake.opened, len(camera._hung)) == (MAX_HUNG + 2, MAX_HUNG)
+
+
+def test_a_reader_that_waits_on_purpose_does_not_hang(
+    fake: Plug, watch, eventually: Eventually
+) -> None:
+    gate = Gate()
+
+    def rest() -> None:
+        with fake.sources[0]._ring.rest():
+            gate()
+
+    fake.scripts["x"] = [[rest, plain(1)]]
+    camera = watch("fake://x").camera
+    eventually(gate.reached.is_set)
+    hang(camera)
+    assert (camera.state().reconnects, camera._hung) == (0, [])
+
+
+def test_a_camera_may_take_its_time_out_to_open(fake: Plug) -> None:
+    fake.scripts["x"] = [[Gate()]]
+    settings = config.Capture(stall_s=9, timeout_s=0.5)
+    camera = Supervisor(config.Camera("fake://x", "door"), settings, PlainMemory())
+    camera._progress.alive_ns = 10**12
+    assert camera.deadline_ns() == 10**12 + 9_500_000_000
+    camera._progress.enter("ok")
+    assert camera.deadline_ns() == 10**12 + 9_000_000_000
 
 
 def test_close_leaves_a_hung_driver_behind_and_says_so(
