@@ -148,7 +148,7 @@ class FakeKernel:
             slow, fast = rates[index]
             struct.pack_into("IIIIIII", view, 16, 3, 1, fast, 1, slow, 1, fast)
         else:
-            struct.pack_into("III", view, 16, 1, 1, rates[index])
+            struct.pack_into("III", view, 16, 1, 100, round(100 * rates[index]))
 
     def _try_fmt(self, view):
         kind, width, height, name = struct.unpack_from("I4xII4s", view)
@@ -185,7 +185,7 @@ class FakeKernel:
         name, size, _ = self.format
         rates = [r for r in self.formats[name][size] if not isinstance(r, tuple)] or [30]
         self.rate = min(rates, key=lambda r: abs(r - denominator / numerator))
-        struct.pack_into("IIII", view, 4, 0x1000, 0, 1, self.rate)
+        struct.pack_into("IIII", view, 4, 0x1000, 0, 100, round(100 * self.rate))
 
     def _reqbufs(self, view):
         count, kind, memory = struct.unpack_from("III", view)

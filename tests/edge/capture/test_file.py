@@ -4,6 +4,7 @@ import os
 import threading
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Iterator, List, Tuple, Type
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge.capture import CaptureOptions, EndOfStream, Ring, Slot, Source, open_source
+from edge.capture._reels import VideoReel
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from tests.edge.capture.films import film, index_first, number_of, picture, png_bomb, turned
 from tests.waiting import GIVE_UP_S
@@ -54,6 +56,25 @@ def play(uri: str, options: CaptureOptions = OPTIONS, limit: int = 1000) -> List
 
 def test_every_frame_with_its_time(clip: Path) -> None:
     assert play(f"file://{clip}") == [(i, i, 40 * i) for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "rise_ms"),
+    [
+        ([0, 40, 80], [0, 40, 80]),
+        ([500, 500, 500], [0, 40, 80]),  # no time stamps
+        ([0, 90, 60, 95, 200], [0, 90, 130, 170, 200]),  # they jump back
+    ],
+)
+def test_times_always_rise(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, times_ms: List[float], rise_ms: List[int]
+) -> None:
+    reel = VideoReel(clip, 64)
+    video = SimpleNamespace(grab=lambda: True, media_ms=0.0)
+    monkeypatch.setattr(reel, "_video", video)
+    for media_ms, expected in zip(times_ms, rise_ms):
+        video.media_ms = media_ms
+        assert reel.next_ns() == expected * 10**6
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi"])

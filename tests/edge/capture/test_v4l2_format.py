@@ -40,6 +40,9 @@ def opened(formats, options=CaptureOptions(), **asked):  # noqa: B008
         # Rates unknown, or a range.
         ({"YUYV": {HD: []}, "MJPG": {HD: [30]}}, {}, ("YUYV", 1280, 720, 30)),
         ({"YUYV": {HD: [(1, 12)]}, "MJPG": {HD: [(1, 60)]}}, {}, ("MJPG", 1280, 720, 30)),
+        # 30 in the television's counting are 30.
+        ({"BGR3": {HD: [29.97]}, "YUYV": {HD: [30]}}, {}, ("BGR3", *HD, 29.97)),
+        ({"BGR3": {HD: [29]}, "YUYV": {HD: [30]}}, {}, ("YUYV", *HD, 30)),
         # Unknown formats are passed over.
         ({"H264": {HD: [30]}, "RG10": {HD: [60]}, "UYVY": {HD: [30]}}, {}, ("UYVY", *HD, 30)),
         # As it is: no conversion at all.
