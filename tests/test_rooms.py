@@ -59,7 +59,7 @@ ONE_PLACE = {
     "tensorrt": ("edge/runtime/trt.py", "edge/runtime/_trt/", "tools/"),
     "pycuda": ("edge/runtime/_cuda/",),
     # The sink, and the doctor's one connection under another name.
-    "paho": ("edge/publish/mqtt.py", "edge/publish/_probe.py", "tools/", "examples/"),
+    "paho": ("edge/publish/_paho.py", "edge/publish/_probe.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "onnx": ("tools/",),
     "cv2": (

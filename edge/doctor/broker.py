@@ -73,7 +73,7 @@ def _judge(broker: Broker, code: Optional[int], words: str, took_ms: float) -> F
     if code == 0:
         return Finding(what, OK, f"lets this box in, {took_ms:.0f} ms")
     if code is None and broker.tls is not None:
-        return _tls_failed(what, _tls.hung_up(broker.settings))
+        return _tls_failed(what, _tls.explain_closed(broker.settings))
     if code is None:
         fix = "is it an MQTT broker? does it require a certificate (mqtt.cert_file)?"
         return Finding(what, FAIL, "closed the connection without an answer", fix)

@@ -1,1 +1,1 @@
-"""The outbox keeps events on disk until they are acknowledged."""
+"""The outbox: events on disk until they are acknowledged."""

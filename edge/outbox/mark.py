@@ -1,8 +1,8 @@
-"""What an outbox last held, in a file of its own: the witness when the outbox itself is damaged.
+"""The mark: how much an outbox held, in a second file, to count losses if the first is damaged.
 
-Two slots are written in turn and never synced: that costs nothing, survives a kill of the process
-at any point, and after a power cut the mark is at most some seconds old. It is never ahead of the
-outbox, so an outbox that knows less than its mark has lost rows without a word.
+Two slots are written in turn and never synced. That is cheap and survives a kill of the process at
+any point; after a power cut the mark may be some seconds old. The mark is written after the commit,
+so an outbox that is older than its mark has lost rows.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Mark:
 
     next_id: int
     waiting: int
-    token: str  # of the outbox file it speaks of
+    token: str  # of the outbox file
 
 
 class MarkFile:
-    """Opens or creates the file.
+    """The file of a mark; it is made if it is missing.
 
     Args:
-        path: of the mark; a damaged one counts as none.
+        path: of the file. Damaged content counts as no mark.
 
     Raises:
         OSError: it cannot be opened.
@@ -44,7 +44,7 @@ class MarkFile:
         self.found = self._read()
 
     def write(self, mark: Mark) -> None:
-        """Remember; raises OSError."""
+        """Replace the mark; raises OSError."""
         self._turn += 1
         head = LAYOUT.pack(
             MAGIC, self._turn, mark.next_id, mark.waiting, mark.token.encode("ascii")

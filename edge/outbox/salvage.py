@@ -1,6 +1,7 @@
-"""What is done with a damaged outbox: save what can be read, put it aside, go on.
+"""Replace a damaged outbox by a new file with every row that can still be read.
 
-A kill at any point leaves the damaged file, or the whole new one, or both: the next start goes on.
+A kill at any point leaves the damaged file, the complete new one, or both; the next start goes on
+from there.
 """
 
 from __future__ import annotations
@@ -17,38 +18,38 @@ from edge import durable
 from edge.outbox import sqlite_file as file
 from edge.outbox.sqlite_file import Raw, State
 
-MAX_BYTES = 2**32  # of an outbox.max_mb
+MAX_BYTES = 2**32  # more than outbox.max_mb allows
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Places:
-    """The files of one outbox."""
+    """The paths of one outbox's files."""
 
     db: Path
 
     def beside(self, ending: str) -> Path:
-        """A file that belongs to it."""
+        """The path of the database with an ending."""
         return self.db.with_name(self.db.name + ending)
 
     @property
     def journal(self) -> Path:
-        """SQLite's own; named by SQLite."""
+        """SQLite's rollback journal; SQLite chose the name."""
         return self.beside("-journal")
 
     @property
     def damaged(self) -> Path:
-        """The last one that was put aside."""
+        """The last damaged file, kept for inspection."""
         return self.beside(".corrupt")
 
     @property
     def fresh(self) -> Path:
-        """What was saved of it, until it takes its place."""
+        """The new file, until it replaces the damaged one."""
         return self.beside(".new")
 
     @property
     def fresh_journal(self) -> Path:
-        """The journal of that."""
+        """The rollback journal of the new file."""
         return self.beside(".new-journal")
 
     @property
@@ -58,7 +59,12 @@ class Places:
 
 
 def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
-    """Every row of a damaged file that can be read and is whole, from both ends; what it knew."""
+    """Read a damaged file from both ends.
+
+    Returns:
+        Every row that can be read and has the right checksum, in the order of ids; and the state,
+        None if it cannot be read.
+    """
     rows: Dict[int, Raw] = {}
     state: Optional[State] = None
     _lengthen(path)
@@ -71,15 +77,15 @@ def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
                     if isinstance(row[5], bytes) and file.crc(row[:6]) == row[6]:
                         rows[row[0]] = row[:6]
         with unreadable:
-            state = file.recall(db)
+            state = file.read_state(db)
     return [rows[i] for i in sorted(rows)], state
 
 
 def _walk(db: sqlite3.Connection, order: str) -> Iterator[Tuple[Any, ...]]:
     """Yield rows up to the first damaged page.
 
-    One query for each row: a cursor of Python's reads one row ahead, so that an error behind a row
-    would lose the row too.
+    There is one query for each row: Python's cursor reads one row ahead, so an error behind a row
+    would lose that row too.
     """
     rises = order == "ASC"
     last = -1 if rises else 2**63 - 1
@@ -96,9 +102,9 @@ def _walk(db: sqlite3.Connection, order: str) -> Iterator[Tuple[Any, ...]]:
 
 
 def _lengthen(path: Path) -> None:
-    """Give a file that was cut off its length back, in holes: or SQLite reads nothing of it.
+    """Give a truncated file its length back (as a hole), or SQLite reads none of it.
 
-    Page size and count stand at bytes 16 and 28 of the header (SQLite file format, section 1.3).
+    The header has page size and page count at bytes 16 and 28 (SQLite file format, section 1.3).
     """
     with path.open("rb") as opened:
         head = opened.read(32)
@@ -109,9 +115,14 @@ def _lengthen(path: Path) -> None:
 
 
 def replace(places: Places, rows: List[Raw], state: State) -> None:
-    """Put a damaged file aside and what was saved of it in its place.
+    """Replace a damaged file by a new one; the damaged file is kept as `.corrupt`.
 
-    A kill between any two steps leaves either the damaged file or the whole new one (`settle`).
+    A kill between any two steps leaves the damaged file or the complete new one; `settle` finishes.
+
+    Args:
+        places: the files.
+        rows: what was read of the damaged file.
+        state: for the new file.
 
     Raises:
         OSError, sqlite3.Error: the disk refuses.
@@ -121,7 +132,7 @@ def replace(places: Places, rows: List[Raw], state: State) -> None:
         _write(places.fresh, rows, state)
         places.db.replace(places.damaged)
     except (OSError, sqlite3.Error):
-        # No room for both: what works is worth more than what is damaged.
+        # No room for both files: give up the damaged one.
         log.warning("%s: no room to keep the damaged file", places.db)
         _unlink(places.fresh, places.fresh_journal, places.damaged, places.db, places.journal)
         _write(places.fresh, rows, state)
@@ -131,14 +142,14 @@ def replace(places: Places, rows: List[Raw], state: State) -> None:
 def _write(path: Path, rows: List[Raw], state: State) -> None:
     with contextlib.closing(file.connect(path)) as db, file.transaction(db):
         file.insert(db, rows)
-        file.store(db, state)
+        file.write_state(db, state)
     durable.sync_dir(path.parent)
 
 
 def settle(places: Places) -> None:
-    """Finish what a kill interrupted in `replace`. Raises OSError."""
+    """Finish a `replace` that a kill interrupted; raises OSError."""
     if places.fresh.exists() and not places.db.exists():
-        # The old journal must not be played into the new file, its own one must.
+        # SQLite must apply the new file's own journal, not the old one, to the new file.
         _unlink(places.journal)
         with contextlib.closing(sqlite3.connect(str(places.fresh))) as db:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -146,7 +157,9 @@ def settle(places: Places) -> None:
         places.fresh.replace(places.db)
         durable.sync_dir(places.db.parent)
     elif places.fresh.exists():
-        _unlink(places.fresh, places.fresh_journal)  # half written; the damaged one is still there
+        _unlink(
+            places.fresh, places.fresh_journal
+        )  # incomplete, and the damaged file is still there
 
 
 def _unlink(*paths: Path) -> None:

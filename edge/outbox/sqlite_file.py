@@ -1,8 +1,8 @@
-"""The SQLite file under an outbox: settings that survive a power cut and a full disk.
+"""The SQLite file of an outbox, with settings that survive a power cut and a full disk.
 
-journal_mode PERSIST and synchronous FULL: of the modes SQLite has, the only pair that was measured
-to restart, insert and delete with 0 free blocks once file and journal have their size. In WAL mode
-a full disk ends in a file that does not even open again; in DELETE mode nothing can be written.
+The settings are journal_mode PERSIST and synchronous FULL. They were measured to be the only pair
+with which SQLite opens, inserts and deletes with 0 free blocks, once file and journal have their
+size. In WAL mode a file on a full disk does not even open; in DELETE mode nothing can be written.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 from edge.errors import UnavailableError
 
 PAGE = 4096
-FILLER = PAGE - 200  # a row that has a page for itself
-CHUNK = 384  # pages of one transaction while room is made
-LEAST_PAGES = 2 * CHUNK  # size of the journal; an outbox below this is of no use
+FILLER = PAGE - 200  # bytes of a row that fills a page
+CHUNK = 384  # pages of one transaction while space is reserved
+LEAST_PAGES = 2 * CHUNK  # size of the journal, and of the smallest outbox
 COLUMNS = "id, priority, run, t_ns, topic, body"
 TABLES = (
     "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, "
@@ -36,47 +36,52 @@ Raw = Tuple[int, int, str, int, str, bytes]
 
 
 class DamagedError(sqlite3.DatabaseError):
-    """A row is not what was written."""
+    """A row or the state is not what was written."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What was lost for good, and how much of that was told."""
+    """Events that are lost for good, and which losses an event has reported."""
 
-    evicted: int = 0  # for want of room, ever
-    told: int = 0  # of those
-    reset: Optional[Dict[str, Any]] = None  # the data of an outbox_reset event still to be told
+    evicted: int = 0  # removed because the outbox was full, ever
+    reported: int = 0  # of those
+    reset: Optional[Dict[str, Any]] = (
+        None  # data of an outbox_reset event; None = no reset to report
+    )
 
 
 @dataclass(frozen=True)
 class State:
-    """What an outbox knows of itself."""
+    """The state row of an outbox."""
 
-    token: str  # random, so that nobody guesses a correlation
+    token: str  # random, so that correlation data cannot be guessed
     next_id: int
     losses: Losses
 
 
 def crc(row: Raw) -> int:
-    """Checksum of everything in a row; in a damaged one anything may have any type."""
+    """Checksum of all columns of a row; in a damaged row any column may have any type."""
     head = f"{row[0]} {row[1]} {row[2]} {row[3]} {row[4]}\n".encode()
     body = row[5] if isinstance(row[5], bytes) else b""
     return zlib.crc32(body, zlib.crc32(head))
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Raw]) -> None:
-    """Rows with their checksums, inside a transaction."""
+    """Insert rows with their checksums; needs a transaction."""
     checked = [(*row, crc(row)) for row in rows]
     db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", checked)
 
 
 def any_text(data: bytes) -> str:
-    """Text of a file that may be damaged: the checksum judges, not the decoder."""
+    """Decode any bytes: damage is found by the checksum, not by the decoder."""
     return data.decode("utf-8", "replace")
 
 
 def connect(path: Optional[Path]) -> sqlite3.Connection:
-    """Open or create; nobody else may use the file meanwhile. None = in memory.
+    """Open or create a file and lock it for this process.
+
+    Args:
+        path: of the file; None = in memory.
 
     Raises:
         UnavailableError: another process has it. sqlite3.Error: it cannot be used.
@@ -97,7 +102,7 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
             for table in TABLES:
                 db.execute(table)
             if db.execute("SELECT 1 FROM state").fetchone() is None:
-                store(db, State(new_token(), 1, Losses()))
+                write_state(db, State(new_token(), 1, Losses()))
     except sqlite3.Error as error:
         db.close()
         if "locked" in str(error):
@@ -108,7 +113,7 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. SQLite rolls back by itself after some errors: then there is none left."""
+    """Commit the block, or roll it back. After some errors SQLite has rolled back by itself."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -120,20 +125,24 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def number(db: sqlite3.Connection, pragma: str) -> int:
-    """The value of a PRAGMA."""
+    """Return the value of a PRAGMA that is a number."""
     return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def reserve(db: sqlite3.Connection, pages: int) -> int:
-    """Give file and journal their size now: later the disk may be full.
+    """Give file and journal their full size now, because the disk may be full later.
 
     Pages are written, not left as holes.
 
+    Args:
+        db: the outbox.
+        pages: size of the file.
+
     Returns:
-        The pages there are; fewer than asked when the disk had no room.
+        The size of the file in pages; smaller than `pages` if the disk is full.
 
     Raises:
-        sqlite3.OperationalError: not even the least.
+        sqlite3.OperationalError: there is no room for LEAST_PAGES.
     """
     try:
         if number(db, "page_count") < pages:
@@ -157,14 +166,14 @@ def _fill(db: sqlite3.Connection, pages: int) -> None:
     while number(db, "page_count") < pages:
         with transaction(db):
             db.execute("CREATE TABLE IF NOT EXISTS filler (pad BLOB)")
-            # Rows take the free pages first, so it may take several turns.
+            # Rows take free pages first, so one pass may not be enough.
             free = number(db, "freelist_count")
             many = min(CHUNK, pages - number(db, "page_count") + free)
             db.executemany("INSERT INTO filler VALUES (zeroblob(?))", [(FILLER,)] * many)
 
 
 def _grow_journal(db: sqlite3.Connection) -> None:
-    """It holds the old content of every page that a transaction changes, and keeps its size."""
+    """Change many pages at once: the journal then holds their old content, and keeps its size."""
     if _filler(db):
         with transaction(db):
             size = (FILLER + 1, LEAST_PAGES)
@@ -172,7 +181,7 @@ def _grow_journal(db: sqlite3.Connection) -> None:
 
 
 def _empty(db: sqlite3.Connection) -> None:
-    """In chunks: one transaction would make the journal as large as the file."""
+    """Delete the filler in chunks: one transaction would make the journal as large as the file."""
     top = db.execute("SELECT max(rowid) FROM filler").fetchone()[0] or 0
     for start in range(0, top, CHUNK):
         with transaction(db):
@@ -183,11 +192,11 @@ def _empty(db: sqlite3.Connection) -> None:
 
 
 def verified(path: Path) -> sqlite3.Connection:
-    """Open a file and look at all of it; raises what `connect` and `verify` do."""
+    """Open a file and check all of it; raises what `connect`, `verify` and `read_state` raise."""
     db = connect(path)
     try:
         verify(db)
-        recall(db)
+        read_state(db)
     except BaseException:
         db.close()
         raise
@@ -195,12 +204,12 @@ def verified(path: Path) -> sqlite3.Connection:
 
 
 def new_token() -> str:
-    """What nobody guesses."""
+    """Return a random token."""
     return secrets.token_hex(8)
 
 
 def verify(db: sqlite3.Connection) -> None:
-    """Look at every page and row.
+    """Check every page and row.
 
     Raises:
         sqlite3.DatabaseError: something is damaged.
@@ -214,15 +223,15 @@ def verify(db: sqlite3.Connection) -> None:
                 raise DamagedError(f"row {row[0]} has a wrong checksum")
 
 
-def recall(db: sqlite3.Connection) -> State:
-    """What the file knows of itself.
+def read_state(db: sqlite3.Connection) -> State:
+    """Return the state row.
 
     Raises:
         DamagedError: it cannot be read.
     """
     row = db.execute("SELECT token, next_id, losses FROM state").fetchone()
     try:
-        losses = Losses(**json.loads(row[2]))
+        losses = _parse_losses(row[2])
         if not (isinstance(row[1], int) and TOKEN.fullmatch(row[0])):
             raise ValueError(row)
     except (ValueError, TypeError, KeyError) as error:
@@ -230,9 +239,17 @@ def recall(db: sqlite3.Connection) -> State:
     return State(row[0], row[1], losses)
 
 
-def store(db: sqlite3.Connection, state: State) -> None:
-    """Write it, inside a transaction."""
-    losses = json.dumps(vars(state.losses))
+def _parse_losses(text: str) -> Losses:
+    table = json.loads(text)
+    return Losses(table["evicted"], table["told"], table["reset"])
+
+
+def write_state(db: sqlite3.Connection, state: State) -> None:
+    """Replace the state row; needs a transaction."""
+    losses = state.losses
+    # `told` is the name of `reported` in files that are in use.
+    table = {"evicted": losses.evicted, "told": losses.reported, "reset": losses.reset}
     db.execute(
-        "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", (state.token, state.next_id, losses)
+        "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)",
+        (state.token, state.next_id, json.dumps(table)),
     )

@@ -1,14 +1,14 @@
-"""Events on disk until they are acknowledged.
+"""The outbox: a bounded store of events on disk.
 
-What it promises: a row that `commit` returned is there after a kill of the process and after a
-power cut (given a disk that obeys fsync), in the order of its id, until it is removed or evicted;
-with 0 free blocks on the disk; and whatever is lost beyond that is counted where it survives.
+Promised: a row that `commit` returned is there after a kill of the process and after a power cut
+(if the disk obeys fsync), in the order of its id, until it is removed or evicted. This also holds
+with 0 free blocks on the disk. Losses beyond that are counted, and the count is on disk.
 
-What it does not: an event lives in memory between the rule that gave it and the end of the commit
-that its writer thread makes next. That window is the time of one or two commits (a few ms on an
-SSD, tens of ms on an SD card); a kill within it loses the events in it, and nobody can tell.
+Not promised: an event is in memory between its rule and the end of the next commit. That takes one
+or two commits (a few ms on an SSD, tens of ms on an SD card). A kill in that time loses the event,
+and the loss is not counted.
 
-One thread owns an outbox. Standard library only.
+One thread owns an outbox. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from edge.outbox.sqlite_file import DamagedError, Losses, State
 log = logging.getLogger(__name__)
 
 MINOR, NORMAL, URGENT = 0, 1, 2  # the order of eviction
-BATCH_BYTES = 2**18  # of one transaction, so that its journal fits into the room it has
+BATCH_BYTES = 2**18  # of one transaction, so that its journal fits into the reserved space
 BATCH_ROWS = 128
 MAX_BODY_BYTES = 2**17  # of one event
 ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
-# What SQLite says when the disk is at fault and not what is on it.
+# How SQLite's messages begin if the disk is at fault, not the file's content.
 DISK = ("database or disk is full", "unable to open", "disk I/O error", "attempt to write")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An event to keep."""
+    """An event to store."""
 
     topic: str
     body: bytes
@@ -49,28 +49,28 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """An event that is kept."""
+    """A stored event."""
 
-    id: int  # rises, never used twice
+    id: int  # rises; never used twice
     priority: int
     run: str  # the run of the program that stored it
-    t_ns: int  # monotonic, when; comparable within a run
+    t_ns: int  # monotonic, when it was stored; comparable within a run
     topic: str
     body: bytes
-    token: str  # of the outbox it is in
+    token: str  # of the outbox
 
 
 class Outbox:
-    """A bounded store.
+    """A bounded store of events.
 
     Args:
-        path: its file; others beside it begin with its name. None = in memory, lost with us.
-        max_bytes: size of the file. When full, the rows of lowest priority go first, the oldest
-            among them, and are counted.
+        path: the file; further files beside it begin with its name. None = in memory.
+        max_bytes: size of the file. If it is full, rows of the lowest priority are evicted, the
+            oldest first, and counted.
         run: names this run of the program.
 
     Raises:
-        ConfigError: its folder is not there. UnavailableError: another process has it.
+        ConfigError: the folder is missing. UnavailableError: another process has the file.
         sqlite3.Error, OSError: the disk refuses. Damage is no error: see `losses.reset`.
     """
 
@@ -83,8 +83,8 @@ class Outbox:
             self._close_mark()
             raise
         try:
-            self.state = file.recall(self._db)
-            self._notice_loss()
+            self.state = file.read_state(self._db)
+            self._compare_with_mark()
             self._reserve(max(max_bytes // file.PAGE, file.LEAST_PAGES))
             self._db.execute("CREATE TEMP TABLE parked (id INTEGER PRIMARY KEY)")
             self.count = int(self._db.execute("SELECT count(*) FROM events").fetchone()[0])
@@ -96,7 +96,7 @@ class Outbox:
 
     @property
     def losses(self) -> Losses:
-        """What was lost so far, and what of it was told."""
+        """Events lost so far, and which losses were reported."""
         return self.state.losses
 
     def commit(
@@ -106,13 +106,13 @@ class Outbox:
         now_ns: int = 0,
         losses: Optional[Losses] = None,
     ) -> List[Row]:
-        """Store and remove, durably, all or nothing.
+        """Store and remove rows in one durable transaction.
 
         Args:
-            puts: at most BATCH_BYTES together and BATCH_ROWS; `removed` as many.
-            removed: ids; unknown ones do no harm.
-            now_ns: the monotonic time of the rows.
-            losses: replaces what is known of losses (when some were told).
+            puts: at most BATCH_ROWS with at most BATCH_BYTES together.
+            removed: at most BATCH_ROWS ids; unknown ids are ignored.
+            now_ns: monotonic time of the new rows.
+            losses: replaces the known losses, when some were reported; None = no change.
 
         Returns:
             The rows stored, in the order of `puts`.
@@ -134,18 +134,18 @@ class Outbox:
                 self._insert(rows)
                 count += len(rows) - evicted
             if state != self.state:
-                file.store(self._db, state)
+                file.write_state(self._db, state)
         self.state, self.count = state, count
         self._write_mark()
         return rows
 
     def after(self, cursor: int, below: int, limit: int, without: Sequence[str] = ()) -> List[Row]:
-        """Rows that wait, in order, without those parked.
+        """Return waiting rows in the order of ids; parked rows are left out.
 
         Args:
-            cursor: ids above it, ...
-            below: ... and below this.
-            limit: rows at most; together not much above BATCH_BYTES.
+            cursor: lower bound of the ids, exclusive.
+            below: upper bound of the ids, exclusive.
+            limit: number of rows at most; a few more than BATCH_BYTES end the list, too.
             without: topics left out, at most 500.
 
         Raises:
@@ -161,7 +161,7 @@ class Outbox:
         return self._checked(found)
 
     def oldest(self, topic: str, without: Sequence[int] = ()) -> List[Row]:
-        """The first row of a topic that is not parked and none of `without`, if any."""
+        """Return the oldest row of a topic that is neither parked nor in `without`; [] = none."""
         marks = ",".join("?" * len(without))
         found = self._db.execute(
             f"SELECT {file.COLUMNS}, crc FROM events WHERE topic = ? AND id NOT IN ({marks}) "
@@ -171,13 +171,13 @@ class Outbox:
         return self._checked(found)
 
     def park(self, ids: Sequence[int]) -> None:
-        """Leave rows out until the outbox is opened again."""
+        """Leave rows out of `after` and `oldest` until the outbox is opened again."""
         self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?)", [(i,) for i in ids])
         found = "SELECT count(*) FROM parked JOIN events USING (id)"
         self.parked = int(self._db.execute(found).fetchone()[0])
 
     def close(self) -> None:
-        """Close; may be called twice."""
+        """Close all files; may be called twice."""
         self._db.close()
         self._close_mark()
 
@@ -205,7 +205,7 @@ class Outbox:
         return file.verified(places.db)
 
     def _restart(self, places: Places, reason: str) -> None:
-        """Save what can be read into a new file; the damaged one is kept beside it."""
+        """Put every readable row into a new file; the damaged file is kept beside it."""
         rows, known = salvage(places.db)
         mark = self._mark.found if self._mark else None
         ids = [row[0] for row in rows] + [mark.next_id if mark else 0]
@@ -214,12 +214,12 @@ class Outbox:
         lost = None if mark is None else max(0, mark.waiting - len(rows))
         reset = {"reason": reason, "recovered": len(rows), "lost": lost}
         losses = dataclasses.replace(known.losses if known else Losses(), reset=reset)
-        told = "an unknown number" if lost is None else lost
-        log.error("%s: damaged (%s): %d events saved, %s lost", places.db, reason, len(rows), told)
+        shown = "an unknown number" if lost is None else lost
+        log.error("%s: damaged (%s): %d events saved, %s lost", places.db, reason, len(rows), shown)
         replace(places, rows, State(token, max(ids) + ID_GAP, losses))
 
-    def _notice_loss(self) -> None:
-        """A file that is whole but older than its mark has lost rows."""
+    def _compare_with_mark(self) -> None:
+        """Count lost rows: an undamaged file that is older than its mark has lost some."""
         mark = self._mark.found if self._mark else None
         if mark is None or (mark.token == self.state.token and mark.next_id <= self.state.next_id):
             return
@@ -234,7 +234,7 @@ class Outbox:
         next_id = max(mark.next_id, self.state.next_id) + ID_GAP
         self.state = dataclasses.replace(self.state, next_id=next_id)
         with file.transaction(self._db):
-            file.store(self._db, self.state)
+            file.write_state(self._db, self.state)
 
     def _reserve(self, pages: int) -> None:
         self._pages = min(pages, file.reserve(self._db, pages)) if self.path else pages
@@ -255,7 +255,7 @@ class Outbox:
         file.insert(self._db, [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows])
 
     def _make_room(self, puts: Sequence[Entry], count: int) -> int:
-        """Evict until there is room; a page is freed when all rows in it are gone."""
+        """Evict rows until there is room; a page is free only when all its rows are gone."""
         sizes = [len(p.body) + len(p.topic) + 100 for p in puts]
         need = 8 + sum(size // 2000 + 1 for size in sizes) // 2 + sum(s // 4000 for s in sizes)
         if self._spare() >= need:
@@ -268,7 +268,7 @@ class Outbox:
         return evicted
 
     def _spare(self) -> int:
-        """Pages that rows may still take."""
+        """Number of pages left for rows."""
         return self._pages - self._used()
 
     def _used(self) -> int:
@@ -277,7 +277,7 @@ class Outbox:
     def _checked(self, found: sqlite3.Cursor) -> List[Row]:
         rows: List[Row] = []
         size = 0
-        # Closed: a statement that is open keeps the file locked, even after its connection.
+        # An open statement keeps the file locked, even after its connection is closed.
         with contextlib.closing(found):
             for raw in found:
                 if file.crc(raw[:6]) != raw[6]:
@@ -290,7 +290,7 @@ class Outbox:
         return rows
 
     def _write_mark(self) -> None:
-        """The commit is done whatever becomes of its mark."""
+        """Write the mark. The commit is done, so a failure is only logged."""
         if self._mark is None:
             return
         try:

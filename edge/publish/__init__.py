@@ -1,4 +1,7 @@
-"""Where results go. The URI's scheme is the plug's file name; `mqtts` is mqtt with TLS."""
+"""Publishing: from records to messages, and to every sink.
+
+A sink is a plug of this folder; the scheme of its address is the file's name (`mqtts` is `mqtt`).
+"""
 
 from __future__ import annotations
 
@@ -20,82 +23,83 @@ from edge.structures import CameraState, Frame, PoseEvent, Poses
 SCHEMES = {"mqtts": "mqtt"}
 
 
-def no_event(event: PoseEvent) -> None:
-    """Where a sink's own events go that nobody publishes."""
+def discard_event(event: PoseEvent) -> None:
+    """Ignore an event of a sink that no Publisher owns."""
 
 
-def never() -> bool:
-    """The answer of a run that nobody stops."""
+def never_stop() -> bool:
+    """Return False: nobody stops this run."""
     return False
 
 
 @dataclass(frozen=True)
 class SinkOptions:
-    """What a sink may need to know."""
+    """What a sink may need beside its address."""
 
     device: str = "edge"
-    will: Optional[Message] = None  # what a broker says when we are gone without a word
+    will: Optional[Message] = None  # published by the broker if the connection breaks
     mqtt: Mqtt = field(default_factory=Mqtt)
-    lossless: bool = False  # wait for the writer rather than drop: every source is a recording
-    stop: Callable[[], bool] = never  # true = wait no longer
+    lossless: bool = False  # wait instead of dropping, because every source is a recording
+    stop: Callable[[], bool] = never_stop  # true = do not wait any longer
     outbox: Outbox = field(default_factory=Outbox)
-    state_dir: str = ""  # where it is by default
-    first: bool = True  # of the sinks that have an outbox
+    state_dir: str = ""  # `state.dir` of the configuration
+    first_outbox: bool = True  # the sinks before this one have no outbox
     run: str = ""  # names this run of the program
-    tell: Callable[[PoseEvent], None] = no_event  # publishes an event about the sink itself
-    listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)  # by filter
+    publish_event: Callable[[PoseEvent], None] = discard_event  # for events about the sink itself
+    # Topic filters to subscribe to, each with a callback; it is called in the sink's thread.
+    listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)
 
 
 class Counters:
-    """What became of a sink's messages; written by several threads."""
+    """Counts a sink's messages by their fate; several threads may write."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.sent = 0  # written, or taken by the broker
-        self.dropped = 0  # given up: not connected, no room, a full disk
-        self.refused = 0  # never wanted: too large, not allowed
-        self.outbox: Dict[str, Any] = {}  # see contract/metrics.json; empty = there is none
+        self.sent = 0  # written, or acknowledged by the broker
+        self.dropped = 0  # given up: no connection, no room, or a full disk
+        self.refused = 0  # too large, or not allowed by the broker
+        self.outbox: Dict[str, Any] = {}  # see contract/metrics.json; empty = no outbox
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count under one of the names above."""
+        """Add to the counter with this name."""
         with self._lock:
             setattr(self, name, getattr(self, name) + count)
 
     def report(self) -> Dict[str, Any]:
-        """All of them at once."""
+        """All counters of one instant."""
         with self._lock:
-            told = {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
-        return {**told, "outbox": self.outbox} if self.outbox else told
+            counts = {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
+        return {**counts, "outbox": self.outbox} if self.outbox else counts
 
 
 class Sink(Protocol):
-    """Takes messages; called by one thread at a time."""
+    """Takes messages. It is called by one thread at a time."""
 
-    name: str  # its address as people may see it
+    name: str  # the address without user and options, for people
     counters: Counters
 
     reader_left: bool  # for good: no message will ever be read again
 
     @property
     def ok(self) -> bool:
-        """Whether messages get through at the moment."""
+        """Whether messages get through at present."""
 
     @property
     def waiting(self) -> int:
-        """Messages taken and not yet sent."""
+        """Number of messages taken and not sent yet."""
 
     def __call__(self, message: Message) -> None:
-        """Take a message; never blocks, unless the options say lossless."""
+        """Take a message; blocks only with SinkOptions.lossless."""
 
     def close(self, timeout_s: float) -> None:
-        """Send what is waiting, for at most so long, and leave; may be called twice."""
+        """Send waiting messages for at most this long, then close; may be called twice."""
 
 
 def open_sink(uri: str, options: SinkOptions) -> Sink:
     """Open a sink.
 
     Raises:
-        ConfigError: no such scheme, or an address that makes no sense.
+        ConfigError: no such scheme, or not a valid address.
         NoInputError, UnavailableError, DataError: a file it needs cannot be used.
     """
     sink: Sink = _plug(uri).open_sink(uri, options)
@@ -103,16 +107,16 @@ def open_sink(uri: str, options: SinkOptions) -> Sink:
 
 
 def parse(uri: str, options: Optional[SinkOptions] = None) -> None:
-    """Check an address without opening it; raises what `open_sink` would."""
+    """Check an address without opening it; raises what `open_sink` raises."""
     _plug(uri).check(uri, options or SinkOptions())
 
 
 def parse_all(uris: Sequence[str], options: Optional[SinkOptions] = None) -> None:
-    """Check addresses that one program uses side by side; raises what `open_sink` would.
+    """Check addresses that one program uses together; raises what `open_sink` raises.
 
     Raises:
-        ConfigError: two of them are one broker, which knows us by one name: it would throw out
-            each for the other, for ever.
+        ConfigError: two addresses are the same broker. Both connections would have the same client
+            identifier, and the broker would end each one for the other.
     """
     brokers: Dict[Tuple[str, int], str] = {}
     for i, uri in enumerate(uris):
@@ -133,18 +137,20 @@ def _plug(uri: str) -> ModuleType:
 
 
 class Publisher:
-    """Turns what the loop knows into messages and hands each to every sink.
+    """Turns records of the loop into messages and gives each message to every sink.
+
+    Any thread may call it: one lock keeps each topic's messages in the order of their numbers.
 
     Args:
-        config: the device's name, the sinks and how they are to behave.
-        engines: sha256 of each loaded network file, by name, for the birth certificate.
-        lossless: every source is a recording, so wait for slow writers instead of dropping.
-        stop: tells when such a wait has to end.
-        listen: topic filters that brokers are asked for, and who takes what comes; called in a
-            thread of the sink's, so it must not wait.
+        config: the device's name, and the sinks with their settings.
+        engines: sha256 of each loaded network file by name, for the online status.
+        lossless: wait for slow writers instead of dropping, because every source is a recording.
+        stop: whether such a wait has to end.
+        listen: topic filters to subscribe to, each with a callback. A callback is called in a
+            thread of the sink and must not wait.
 
     Raises:
-        EdgeError: a sink that cannot be opened; those before it are closed again.
+        EdgeError: a sink cannot be opened; sinks opened before it are closed again.
     """
 
     def __init__(
@@ -152,7 +158,7 @@ class Publisher:
         config: Config,
         engines: Optional[Mapping[str, str]] = None,
         lossless: bool = False,
-        stop: Callable[[], bool] = never,
+        stop: Callable[[], bool] = never_stop,
         listen: Optional[Mapping[str, Callable[[Incoming], None]]] = None,
     ) -> None:
         publish = config.publish
@@ -161,7 +167,7 @@ class Publisher:
         self._engines = dict(engines or {})
         self._runtimes: Dict[str, Dict[str, str]] = {}
         self._degraded: Dict[str, Any] = {}
-        self._told: Dict[str, Any] = {}
+        self._camera_states: Dict[str, Any] = {}  # as last published
         self._lock = threading.Lock()
         self._closed = False
         will = self.build.offline("lost")
@@ -174,7 +180,7 @@ class Publisher:
             config.outbox,
             config.state.dir,
             run=self.build.boot_id,
-            tell=self.event,
+            publish_event=self.event,
             listen=dict(listen or {}),
         )
         parse_all(publish.sinks, options)
@@ -182,15 +188,16 @@ class Publisher:
         try:
             for uri in publish.sinks:
                 first = not any(s.counters.outbox for s in self.sinks)
-                self.sinks.append(open_sink(uri, dataclasses.replace(options, first=first)))
+                options = dataclasses.replace(options, first_outbox=first)
+                self.sinks.append(open_sink(uri, options))
         except EdgeError:
             self._close_sinks(1.0)
             raise
 
     def online(self) -> None:
-        """Tell that the program runs; sinks with a broker repeat it at every connection."""
+        """Publish the online status; sinks with a broker repeat it after every connect."""
         with self._lock:
-            self._give(
+            self._send(
                 self.build.online(
                     version=edge.__version__,
                     cameras=self._cameras,
@@ -207,7 +214,7 @@ class Publisher:
         engines: Mapping[str, str],
         runtimes: Optional[Mapping[str, Mapping[str, str]]] = None,
     ) -> None:
-        """Have the birth certificate name these cameras and networks from now on, and tell it.
+        """Publish an online status with other cameras and networks.
 
         Args:
             cameras: names.
@@ -221,33 +228,38 @@ class Publisher:
         self.online()
 
     def degraded(self, record: Mapping[str, Any]) -> None:
-        """Publish the level of degrading, now and in every later birth certificate."""
+        """Publish an online status with another `degrade` record (edge.degrade.apply)."""
         with self._lock:
             self._degraded = {"degrade": dict(record)}
         self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:
-        """Publish a frame's people; nothing of it is kept."""
+        """Publish the people of a frame; both are borrowed."""
         with self._lock:
-            self._give(self.build.frame(frame, poses))
+            self._send(self.build.frame(frame, poses))
 
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""
         with self._lock:
-            self._give(self.build.event(event))
+            self._send(self.build.event(event))
 
     def camera(self, state: CameraState, people: int) -> None:
-        """Publish how a camera is, if that changed; counts of frames alone are no change."""
-        told = (state.state, state.detail, state.reconnects, state.size, people)
+        """Publish the state of a camera if it changed; frame counts alone are no change.
+
+        Args:
+            state: of the camera.
+            people: number of people in its last frame.
+        """
+        shown = (state.state, state.detail, state.reconnects, state.size, people)
         with self._lock:
-            if self._told.get(state.camera) != told:
-                self._told[state.camera] = told
-                self._give(self.build.state(state, people))
+            if self._camera_states.get(state.camera) != shown:
+                self._camera_states[state.camera] = shown
+                self._send(self.build.state(state, people))
 
     def metrics(self, record: Mapping[str, Any]) -> None:
-        """Publish figures: a record of edge.health, with what became of the messages."""
+        """Publish metrics: a record of edge.health, with the counters of the sinks."""
         with self._lock:
-            self._give(self.build.metrics({**record, "sinks": self.report()}))
+            self._send(self.build.metrics({**record, "sinks": self.report()}))
 
     @property
     def readers_left(self) -> bool:
@@ -255,28 +267,32 @@ class Publisher:
         return bool(self.sinks) and all(s.reader_left for s in self.sinks)
 
     def report(self) -> List[Dict[str, Any]]:
-        """What became of the messages, for each sink."""
+        """Name, state and counters of each sink."""
         return [
             {"name": s.name, "ok": s.ok, "waiting": s.waiting, **s.counters.report()}
             for s in self.sinks
         ]
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Say goodbye, send what is waiting for at most so long, close; may be called twice."""
+        """Publish the offline status and close all sinks; may be called twice.
+
+        Args:
+            timeout_s: for each sink to send waiting messages.
+        """
         with self._lock:
             if self._closed:
                 return
-            self._give(self.build.offline("stopped"))
+            self._send(self.build.offline("stopped"))
             self._closed = True
         self._close_sinks(timeout_s)
 
-    def _give(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         if not self._closed:
             for sink in self.sinks:
                 sink(message)
 
     def _close_sinks(self, timeout_s: float) -> None:
-        """All at once, so that one slow sink does not use up the time of the others."""
+        """Close all sinks at the same time, so that a slow one takes no time from the others."""
         closers = [threading.Thread(target=s.close, args=(timeout_s,)) for s in self.sinks]
         for closer in closers:
             closer.start()

@@ -1,4 +1,4 @@
-"""Where a broker is and how to talk to it, from a sink's URI and the [mqtt] section."""
+"""The address of a broker: a sink's URI and the [mqtt] section."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True)
 class Broker:
-    """A checked address."""
+    """A checked address, with everything that a connection needs."""
 
-    name: str  # the address without user and options: what people and metrics see
+    name: str  # the address without user and options, for people and metrics
     host: str
     port: int
     user: Optional[str]
@@ -31,15 +31,15 @@ class Broker:
 
 
 def parse(uri: str, defaults: Mqtt) -> Broker:
-    """Take a URI such as mqtts://user@host:8883?ca_file=ca.pem apart.
+    """Parse a URI such as mqtts://user@host:8883?ca_file=ca.pem.
 
     Args:
-        uri: options in its query override those of the section, by the same names.
+        uri: options in its query override the keys of the section with the same names.
         defaults: the [mqtt] section.
 
     Raises:
-        ConfigError: it makes no sense; a password in it is never repeated.
-        NoInputError: a file that it names is not there. DataError: one that is no certificate.
+        ConfigError: not a valid address; the message never repeats a password.
+        NoInputError: a named file is not there. DataError: a named file is not a certificate.
     """
     parts, given = _split(uri)
     host, port = _host(parts, given)

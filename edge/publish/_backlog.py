@@ -1,299 +1,300 @@
-"""What of the outbox is to be sent next, what is under way, and what has to wait.
+"""Which event of the outbox is sent next, which are under way, and which have to wait.
 
-Two lanes: events that have just been stored, and those read from the outbox in the order of their
-ids (after an outage or a restart). They take turns, so that an alarm never stands behind a day of
-history. Live events keep their order, and so do those marked historical. A topic whose events
-nobody takes is held back, all of it, and one of its events is tried from time to time; the others
-pass. Owned by the sender's thread.
+There are two queues: events that have just been stored, and events read from the outbox in the
+order of their ids (after an outage or a restart). They take turns, so that an alarm does not wait
+behind a day of old events. Each queue keeps its order.
+
+If nobody accepts the events of a topic, the whole topic is held, and one of its events is tried
+from time to time; other topics are sent meanwhile. The sender's thread owns all of this.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Optional, Protocol, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from edge.outbox.store import Row
-from edge.publish._notes import FINAL, NOBODY, TAKEN, Fetch, Loaded, read_correlation
-from edge.publish._ready import PAUSE_MAX_S, PAUSE_S, Held, Lanes
+from edge.publish._connection import FINAL_REFUSALS, NO_SUBSCRIBERS, SUCCESS, read_correlation
+from edge.publish._inbox import EventStore, FetchRequest, RowsFetched
+from edge.publish._send_queues import PAUSE_MAX_S, PAUSE_S, HeldTopics, SendQueues
+from edge.publish._suspects import STRIKES, Suspects
+from edge.publish._unanswered import Unanswered
 
-FRESH_ROOM = 256  # newly stored events in memory; more are read from the outbox again
-ANSWERS = 256  # events that wait for a consumer at once
-SUSPECT_S = 3.0  # a connection that ends so soon after an event was sent alone ...
-STRIKES = 3  # ... so often in a row, ends because of it
-FOR_EVER = 2**63 - 1
-
-
-class Shelf(Protocol):
-    """What the outbox's thread does for us (edge.publish._outbox_thread)."""
-
-    def done(self, row_id: int, token: str) -> None:
-        """A row may go."""
-
-    def park(self, row: Row, reason: str) -> None:
-        """A row cannot be delivered."""
-
-    def fetch(self, wish: Fetch) -> None:
-        """Rows are wanted."""
+FRESH_ROOM = 256  # newly stored events in memory; further ones are read from the outbox later
+ANSWERS = 256  # events that may wait for a consumer at once
+MAX_ID = 2**63 - 1
 
 
 @dataclass
 class _UnderWay:
     row: Row
     since_s: float
-    answered: bool = False  # before the broker acknowledged it
+    consumer_acknowledged: bool = False  # before the broker did
 
 
 class Backlog:
     """The events of one broker.
 
     Args:
-        shelf: the outbox's thread.
-        late: whether a row told now is history.
-        answer_s: with a level of `consumer`, how long an answer may take; None = the broker's
-            acknowledgement is enough.
+        store: the outbox's thread.
+        late: whether a row is late if it is sent now.
+        answer_s: with `outbox.ack = "consumer"`, how long a consumer may take to acknowledge;
+            None = the broker's acknowledgement is enough.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        shelf: Shelf,
+        store: EventStore,
         late: Callable[[Row], bool],
         answer_s: Optional[float] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._shelf, self._late = shelf, late
+        self._store, self._late = store, late
         self._answer_s, self._clock = answer_s, clock
-        self._lanes = Lanes()
-        self._top = FOR_EVER  # ids from here on came by `stored`; those below are read again
-        self._last = 0  # highest id seen
-        self._token = ""  # of the rows seen
-        self._cursor = 0
-        self._more = True  # the outbox may have rows between cursor and top
-        self._wish: Optional[Fetch] = None  # under way to the outbox
-        self._turn = 0
-        self._gone: Set[int] = set()  # acknowledged since that wish
+        self._queues = SendQueues()
+        self._fresh_from_id = MAX_ID  # rows from this id on come by `stored`, not by `fetched`
+        self._highest_id = 0  # of all rows seen
+        self._token = ""  # of the outbox of these rows
+        self._cursor = 0  # highest id that was fetched
+        self._more = True  # whether the outbox may have rows between the two
+        self._request: Optional[FetchRequest] = None  # not answered yet
+        self._generation = 0  # rises when rows have to be read again
+        self._finished: Set[int] = set()  # ids acknowledged since that request
         self._unacked: Dict[int, _UnderWay] = {}  # by packet number
-        self._unanswered: Dict[int, _UnderWay] = {}  # by row id
-        self._held = Held()
-        self._suspects: Set[int] = set()
-        self._strikes: Dict[int, int] = {}
+        self._unanswered = Unanswered(answer_s or 0.0)
+        self._held = HeldTopics()
+        self._suspects = Suspects()
 
     # Rows in --------------------------------------------------------------------------------
 
     def stored(self, rows: List[Row], up: bool) -> None:
-        """Rows were stored; kept in memory while there is room and a connection."""
-        self._last = rows[-1].id
-        if not up or len(self._lanes.fresh) + len(rows) > FRESH_ROOM:
-            self._read_again()
+        """Queue rows that were stored, or leave them to a later fetch.
+
+        Args:
+            rows: at least one, in the order of ids.
+            up: whether there is a connection.
+        """
+        self._highest_id = rows[-1].id
+        if not up or len(self._queues.fresh) + len(rows) > FRESH_ROOM:
+            self._fetch_again()
             return
         self._token = rows[-1].token
-        self._top = min(self._top, rows[0].id)
-        self._lanes.fresh.extend(r for r in rows if r.topic not in self._held)
+        self._fresh_from_id = min(self._fresh_from_id, rows[0].id)
+        self._queues.fresh.extend(r for r in rows if r.topic not in self._held)
 
-    def loaded(self, note: Loaded) -> None:
-        """Rows were read."""
-        if note.wish.only:
-            self._probe(note)
+    def fetched(self, answer: RowsFetched) -> None:
+        """Queue rows that were read from the outbox."""
+        if answer.request.only:
+            self._queue_probe(answer)
             return
-        if note.wish is not self._wish:
-            return  # asked before something changed
-        self._wish = None
-        self._more = bool(note.rows)
-        if note.rows:
-            self._cursor, self._token = note.rows[-1].id, note.rows[-1].token
-            self._last = max(self._last, self._cursor)
-        else:
-            self._lanes.history = bool(self._lanes.old) and self._lanes.history
-        self._lanes.old.extend(self._new(note.rows))
+        if answer.request is not self._request:
+            return  # of an earlier generation
+        self._request = None
+        self._more = bool(answer.rows)
+        if answer.rows:
+            self._cursor, self._token = answer.rows[-1].id, answer.rows[-1].token
+            self._highest_id = max(self._highest_id, self._cursor)
+        elif not self._queues.old:
+            self._queues.old_is_historical = False
+        self._queues.old.extend(self._new(answer.rows))
 
     def _new(self, rows: List[Row]) -> Iterator[Row]:
-        busy = set(self._busy()) | self._gone
-        return (r for r in rows if r.id not in busy and r.id < self._top)
+        busy = set(self._busy()) | self._finished
+        return (r for r in rows if r.id not in busy and r.id < self._fresh_from_id)
 
-    def _probe(self, note: Loaded) -> None:
-        if not note.rows:
-            self._held.drop(note.wish.only)
-        elif note.wish.turn == self._turn:
-            self._lanes.probes.extend(r for r in note.rows if r.id not in set(self._busy()))
+    def _queue_probe(self, answer: RowsFetched) -> None:
+        if not answer.rows:
+            self._held.drop(answer.request.only)
+        elif answer.request.generation == self._generation:
+            busy = set(self._busy())
+            self._queues.probes.extend(r for r in answer.rows if r.id not in busy)
 
-    def again(self) -> None:
-        """Another connection or another outbox: everything unacknowledged is read again."""
+    def restart(self) -> None:
+        """There is a new connection or outbox: read everything unacknowledged again."""
         self._unacked.clear()
         self._unanswered.clear()
         self._held.clear()
-        self._read_again()
+        self._fetch_again()
 
-    def moved(self) -> None:
-        """Another outbox: numbers begin anew."""
-        self._last, self._top = 0, FOR_EVER
-        self._strikes.clear()
+    def outbox_replaced(self) -> None:
+        """Another outbox is in use, whose ids start anew."""
+        self._highest_id, self._fresh_from_id = 0, MAX_ID
         self._suspects.clear()
-        self.again()
+        self.restart()
 
-    def _release(self) -> None:
-        """Somebody listens again: what was held goes out in the order it came."""
+    def _release_held(self) -> None:
+        """Somebody accepts events again: send the held ones in the order they came."""
         self._held.clear()
-        self._read_again()
+        self._fetch_again()
 
-    def _read_again(self) -> None:
-        self._lanes.clear()
-        self._cursor, self._more, self._wish = 0, True, None
-        self._top = self._last + 1 if self._last else FOR_EVER
-        self._turn += 1
+    def _fetch_again(self) -> None:
+        self._queues.clear()
+        self._cursor, self._more, self._request = 0, True, None
+        self._fresh_from_id = self._highest_id + 1 if self._highest_id else MAX_ID
+        self._generation += 1
 
     # Rows out -------------------------------------------------------------------------------
 
     @property
     def under_way(self) -> int:
-        """Events sent and not yet acknowledged by the broker."""
+        """Number of events sent and not yet acknowledged by the broker."""
         return len(self._unacked)
 
     @property
     def idle(self) -> bool:
-        """Nothing is under way and nothing can be sent now."""
-        return not (self._unacked or self._unanswered or self._more or self._lanes.any)
+        """Whether nothing is under way and nothing can be sent now."""
+        return not (self._unacked or self._unanswered or self._more or self._queues.any)
 
     def next(self) -> Optional[Tuple[Row, bool]]:
-        """What to send now and whether it is history; follow with `sent` or `park`."""
+        """Take the next event; the caller then calls `sent` or `park`.
+
+        Returns:
+            The row, and whether it is marked historical; None if no event may be sent now.
+        """
         if self._suspects and self._unacked:
-            return None  # after a lost connection one by one, to see which of them it was
+            return None  # one by one after a lost connection, to find the event that ended it
         if len(self._unanswered) >= ANSWERS:
             return None
         while True:
-            probe = bool(self._lanes.probes)
-            found = self._lanes.take(self._late, self._more)
+            probe = bool(self._queues.probes)
+            found = self._queues.take(self._late, self._more)
             if found is None or probe or found[0].topic not in self._held:
                 return found
 
     def sent(self, packet: int, row: Row) -> None:
-        """It is under way under this number."""
+        """An event was sent under this packet number."""
         self._unacked[packet] = _UnderWay(row, self._clock())
 
     def park(self, row: Row, reason: str) -> None:
-        """It cannot be delivered."""
-        self._suspects.discard(row.id)
-        self._gone.add(row.id)
-        self._shelf.park(row, reason)
+        """Set aside an event that cannot be delivered."""
+        self._suspects.cleared(row.id)
+        self._finished.add(row.id)
+        self._store.park(row, reason)
 
     def _busy(self) -> Iterator[int]:
+        """Ids of rows that are under way or queued and must not be queued twice."""
         yield from (u.row.id for u in self._unacked.values())
-        yield from self._unanswered
-        yield from (r.id for r in self._lanes.probes)
-        yield from (r.id for r in self._lanes.fresh)
+        yield from (row.id for row in self._unanswered)
+        yield from (r.id for r in self._queues.probes)
+        yield from (r.id for r in self._queues.fresh)
 
-    # Answers --------------------------------------------------------------------------------
+    # Acknowledgements -------------------------------------------------------------------------
 
     def acknowledged(self, packet: int, code: int, reason: str) -> Optional[Tuple[Row, bool]]:
-        """The broker has answered.
+        """The broker has acknowledged or refused a packet.
+
+        Args:
+            packet: its number.
+            code: MQTT 5 reason code.
+            reason: the code in words.
 
         Returns:
-            The row and whether it was delivered; None when the number is none of ours.
+            The row, and whether it is delivered; None if the packet is no event.
         """
         found = self._unacked.pop(packet, None)
         if found is None:
             return None
         row = found.row
-        self._suspects.discard(row.id)
-        self._strikes.pop(row.id, None)
-        if found.answered:
+        self._suspects.accepted(row.id)
+        if found.consumer_acknowledged:
             return row, False
-        if code in FINAL:
+        if code in FINAL_REFUSALS:
             self.park(row, reason)
-        elif code != TAKEN:
-            self._held.hold(row.topic, self._clock(), PAUSE_S if code == NOBODY else PAUSE_MAX_S)
+        elif code != SUCCESS:
+            pause_s = PAUSE_S if code == NO_SUBSCRIBERS else PAUSE_MAX_S
+            self._held.hold(row.topic, self._clock(), pause_s)
         elif self._answer_s is None:
             self._finish(row.id, row.token, row.topic)
         else:
-            self._unanswered[row.id] = _UnderWay(row, self._clock())
-        return row, code == TAKEN and self._answer_s is None
+            self._unanswered.add(row, self._clock())
+        return row, code == SUCCESS and self._answer_s is None
 
-    def answered(self, correlation: bytes) -> bool:
-        """A consumer says that it has an event; tells whether it was one that waited."""
+    def consumer_acknowledged(self, correlation: bytes) -> bool:
+        """A consumer has acknowledged an event.
+
+        Args:
+            correlation: from the network, so it may be anything.
+
+        Returns:
+            Whether it is an event that was waiting for this.
+        """
         token, row_id = read_correlation(correlation)
         if not token or token != self._token:
             return False
-        early = next((u for u in self._unacked.values() if u.row.id == row_id), None)
-        known = self._unanswered.pop(row_id, None) or early
-        if early is not None:
-            early.answered = True
-        self._finish(row_id, token, known.row.topic if known else "")
-        if known is None and self._held.topics:
-            self._release()  # late, after we asked again: so somebody is there
-        return known is not None
+        row = self._unanswered.pop(row_id)
+        for early in (u for u in self._unacked.values() if u.row.id == row_id):
+            early.consumer_acknowledged = True
+            row = row or early.row
+        self._finish(row_id, token, row.topic if row else "")
+        if row is None and self._held.topics:
+            self._release_held()  # the time was over, but there is a consumer
+        return row is not None
 
     def _finish(self, row_id: int, token: str, topic: str) -> None:
-        self._gone.add(row_id)
-        self._shelf.done(row_id, token)
+        self._finished.add(row_id)
+        self._store.remove(row_id, token)
         if topic in self._held:
-            self._release()
+            self._release_held()
 
     # Time -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Ask for rows, try what is held, ask again what was not answered."""
+        """Fetch rows, try held topics, and give up waiting for consumers that took too long."""
         now_s = self._clock()
         self._expire(now_s)
         for topic in self._held.due(now_s):
-            self._shelf.fetch(Fetch(self._turn, only=topic, skip=tuple(self._topic(topic))))
-        low = len(self._lanes.old) < FRESH_ROOM // 8
-        if self._more and self._wish is None and low:
-            self._gone.clear()
-            self._wish = Fetch(self._turn, self._cursor, self._top, self._held.topics)
-            self._shelf.fetch(self._wish)
+            skip = tuple(self._ids_under_way(topic))
+            self._store.fetch(FetchRequest(self._generation, only=topic, skip=skip))
+        low = len(self._queues.old) < FRESH_ROOM // 8
+        if self._more and self._request is None and low:
+            self._finished.clear()
+            self._request = FetchRequest(
+                self._generation, self._cursor, self._fresh_from_id, self._held.topics
+            )
+            self._store.fetch(self._request)
 
     def due_s(self) -> List[float]:
         """When `tick` has something to do, in monotonic seconds."""
-        due = self._held.due_s()
-        if self._unanswered and self._answer_s is not None:
-            due.append(next(iter(self._unanswered.values())).since_s + self._answer_s)
-        return due
+        return self._held.due_s() + self._unanswered.due_s()
 
     def _expire(self, now_s: float) -> None:
-        """An event nobody answered gives way to others; its topic is tried ever more rarely."""
-        if self._answer_s is None:
-            return
-        late: List[Row] = []
-        for waiting in self._unanswered.values():  # in the order of sending
-            if now_s - waiting.since_s < self._answer_s:
-                break
-            late.append(waiting.row)
-        for row in late:
-            del self._unanswered[row.id]
-        for topic in {row.topic for row in late}:
-            self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s))
+        """Hold the topics of events that no consumer acknowledged in time."""
+        if self._answer_s is not None:
+            for topic in self._unanswered.expire(now_s):
+                self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s))
 
-    def _topic(self, topic: str) -> Iterator[int]:
-        under = [*self._unacked.values(), *self._unanswered.values()]
-        return (u.row.id for u in under if u.row.topic == topic)
+    def _ids_under_way(self, topic: str) -> Iterator[int]:
+        rows = [*(u.row for u in self._unacked.values()), *self._unanswered]
+        return (row.id for row in rows if row.topic == topic)
 
     # The end of a connection ------------------------------------------------------------------
 
-    def lost(self, well: bool = True) -> Optional[Row]:
-        """The connection is gone; returns an event that is to blame for it, parked now.
+    def connection_lost(self, others_accepted: bool = True) -> Optional[Row]:
+        """The connection has ended; everything unacknowledged is sent again.
 
-        A broker that closes the connection over a message it finds too large does not say which.
-        So after a loss they are sent one by one, and one that ends STRIKES connections in a row,
-        each time alone, at once, and while all else was taken (`well`), is it.
+        They are sent one by one; an event that ends connections is parked (see _suspects).
+
+        Args:
+            others_accepted: whether the broker had acknowledged all other messages.
+
+        Returns:
+            The event that was parked; None if there is none.
         """
-        under_way = list(self._unacked.values())
-        blamed = None
-        if well and len(under_way) == 1 and self._clock() - under_way[0].since_s < SUSPECT_S:
-            row = under_way[0].row
-            self._strikes[row.id] = self._strikes.get(row.id, 0) + 1
-            blamed = row if self._strikes[row.id] >= STRIKES else None
-        self._suspects = {u.row.id for u in under_way}
-        if blamed is not None:
-            self.park(blamed, f"ended {STRIKES} connections")
-        self.again()
-        return blamed
+        now_s = self._clock()
+        under_way = [(u.row, now_s - u.since_s) for u in self._unacked.values()]
+        cause = self._suspects.connection_lost(under_way, others_accepted)
+        if cause is not None:
+            self.park(cause, f"ended {STRIKES} connections")
+        self.restart()
+        return cause
 
     @property
-    def suspicious(self) -> bool:
-        """Whether events go one by one."""
+    def one_by_one(self) -> bool:
+        """Whether events are sent one by one, because one of them may end connections."""
         return bool(self._suspects)
 
-    def trust(self) -> None:
-        """The connection holds: nobody is suspected any more."""
+    def clear_suspects(self) -> None:
+        """The connection has lasted: no event is the cause of the last loss."""
         self._suspects.clear()
-        self._strikes.clear()

@@ -1,4 +1,4 @@
-"""When to try a broker again."""
+"""When to connect to a broker again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import random
 import time
 
 PAUSE_S = 0.5  # before the first new try, doubled each time
-STEADY_S = 5.0  # a connection that lived so long was a good one
-BRIEF = 3  # so many that were not, one after the other, are no accident
+STEADY_S = 5.0  # a connection that lasted this long was a good one
+BRIEF = 3  # this many shorter ones in a row have a common cause
 
 
-class Pace:
-    """Ever more rarely, but at once after a good connection.
+class Backoff:
+    """Pauses between tries: they double, and start short again after a good connection.
 
     Args:
-        pause_max_s: longest wait between two tries.
+        pause_max_s: longest pause between two tries.
     """
 
     def __init__(self, pause_max_s: float) -> None:
@@ -24,25 +24,30 @@ class Pace:
 
     @property
     def steady_s(self) -> float:
-        """When the connection will have been a good one."""
+        """When the present connection will have lasted STEADY_S, in monotonic seconds."""
         return self._since_s + STEADY_S
 
     @property
     def steady(self) -> bool:
-        """Whether it is."""
+        """Whether the present connection is a good one."""
         return time.monotonic() > self.steady_s
 
     @property
     def flapping(self) -> bool:
-        """Whether brokers let us in and end it at once, again and again."""
+        """Whether the last BRIEF connections were accepted and lost at once."""
         return self._brief >= BRIEF
 
     def connected(self) -> None:
-        """The broker has let us in."""
+        """The broker has accepted a connection."""
         self._since_s = time.monotonic()
 
     def lost(self, was_up: bool, soon: bool) -> None:
-        """The connection or the try is over; `soon` = the next one must not be late."""
+        """The connection or the try has ended.
+
+        Args:
+            was_up: the broker had accepted the connection.
+            soon: the next try must not wait long.
+        """
         steady = was_up and self.steady
         self._brief = 0 if steady else self._brief + was_up
         quick = steady or soon
@@ -50,10 +55,10 @@ class Pace:
         self.due_s = time.monotonic() + self.pause_s * random.uniform(0.7, 1.0)
 
 
-def ping_s(keepalive_s: int) -> int:
-    """The keepalive to ask for, so that silence is noticed within 1.6 times the configured one.
+def requested_keepalive_s(keepalive_s: int) -> int:
+    """Return the keepalive for paho: silence is then noticed within 1.6 times the configured one.
 
-    paho sends a ping after so long without traffic, gives up after as long again without an
-    answer, and looks once a second: at worst 2 x + 1 s.
+    paho pings after one keepalive without traffic, gives up after another one without an answer,
+    and looks once a second: at worst 2 x + 1 s.
     """
     return max(1, int((1.6 * keepalive_s - 1) / 2))

@@ -1,4 +1,4 @@
-"""How far the wall clock may be trusted, as the kernel itself judges it."""
+"""Accuracy of the wall clock as the kernel estimates it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class _Timex(ctypes.Structure):
 
 
 def clock_quality() -> Dict[str, Any]:
-    """Where the wall clock gets its time and how wrong it may be.
+    """Return the quality of the wall clock.
 
     Returns:
-        source: "kernel" when the kernel's clock is disciplined (by NTP or PTP), else "none";
-        error_ms: the kernel's upper bound of its error, None when there is no bound.
+        source: "kernel" if NTP or PTP disciplines the kernel's clock, else "none";
+        error_ms: the kernel's upper bound of the error in ms, None without a bound.
     """
     now = _Timex(modes=0)  # 0 = read only, which needs no privilege
     adjtimex = getattr(ctypes.CDLL(None, use_errno=True), "adjtimex", None)

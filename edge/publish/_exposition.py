@@ -120,8 +120,8 @@ class Exposition:
             else:
                 left_out += 1
         if left_out:
-            told = f"Samples left out: a metric has at most {MOST}."
-            families["edge_left_out"] = Family("gauge", told, {(): float(left_out)})
+            text = f"Samples left out: a metric has at most {MOST}."
+            families["edge_left_out"] = Family("gauge", text, {(): float(left_out)})
         lines = [line for name, family in families.items() for line in _lines(name, family)]
         return ("\n".join(lines) + "\n").encode()
 

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Any, List, Optional
 
-from paho.mqtt.client import Client, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.client import Client
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import TempError
 from edge.publish._address import Broker
-from edge.publish.mqtt import UNREADABLE
+from edge.publish._paho import UNREADABLE, new_client
 
 LOOK_S = 0.1
 
@@ -46,7 +46,7 @@ def ask(broker: Broker, client_id: str, limit_s: float) -> Answer:
     Raises:
         OSError: no connection (ssl.SSLError: no TLS). TempError: connected, but no answer in time.
     """
-    client = _client(broker, client_id, limit_s)
+    client = new_client(broker, client_id, limit_s)
     reasons: List[ReasonCode] = []
 
     def on_connect(client: Any, data: Any, flags: Any, reason: ReasonCode, more: Any) -> None:
@@ -56,7 +56,7 @@ def ask(broker: Broker, client_id: str, limit_s: float) -> Answer:
     v5 = broker.settings.protocol == "5"
     clean = {"clean_start": True} if v5 else {}
     # paho 2.1 limits the handshake by the keepalive.
-    client.connect(broker.host, broker.port, max(1, int(limit_s)), **clean)  # type: ignore[arg-type]
+    client.connect(broker.host, broker.port, max(1, int(limit_s)), **clean)
     valid_until = _valid_until(client.socket())
     ended = _wait(client, reasons, time.monotonic() + limit_s)
     client.disconnect()
@@ -66,23 +66,6 @@ def ask(broker: Broker, client_id: str, limit_s: float) -> Answer:
     if ended == MQTTErrorCode.MQTT_ERR_PROTOCOL and not v5:
         return Answer(0x84, "Unsupported protocol version", valid_until)
     return Answer(valid_until=valid_until)
-
-
-def _client(broker: Broker, client_id: str, limit_s: float) -> Client:
-    v5 = broker.settings.protocol == "5"
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        clean_session=None if v5 else True,
-        protocol=MQTTv5 if v5 else MQTTv311,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = limit_s
-    if broker.user is not None:
-        client.username_pw_set(broker.user, broker.password)
-    if broker.tls is not None:
-        client.tls_set_context(broker.tls)
-    return client
 
 
 def _wait(client: Client, reasons: List[ReasonCode], until_s: float) -> MQTTErrorCode:

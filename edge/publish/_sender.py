@@ -1,7 +1,7 @@
-"""Keeps a broker connection alive and decides what goes over it; knows no MQTT library.
+"""Keep a broker connected and decide what is sent to it; knows no MQTT library.
 
-One thread owns everything in here. The loop and the library's callbacks only put notes into a
-queue, so neither ever waits for the other or for the network.
+One thread owns everything in here. The loop, the MQTT library and the outbox's thread only put
+things into its inbox, so none of them waits for another or for the network.
 """
 
 from __future__ import annotations
@@ -13,288 +13,288 @@ import time
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.messages import Message
-from edge.publish import Counters
-from edge.publish import _notes as link
+from edge.publish import Counters, _connection, _inbox
 from edge.publish._backlog import Backlog
-from edge.publish._backoff import Pace
-from edge.publish._notes import Answer, Close, Link, Packet, Up
-from edge.publish._outbox_thread import Store
-from edge.publish._volatile import Live, Retained
+from edge.publish._backoff import Backoff
+from edge.publish._connection import Connection, Packet
+from edge.publish._live_frames import LiveFrames
+from edge.publish._outbox_thread import OutboxThread
+from edge.publish._retained import Retained
 
 log = logging.getLogger(__name__)
 
 LIVE_ROOM = 256  # live frames on their way from the loop to the sender
-LIVE_BYTES = 2**20  # live frames that the connection holds and has not written
-WINDOW = 20  # acknowledged messages under way at once
+LIVE_BYTES = 2**20  # live frames that the connection has queued and not written
+WINDOW = 20  # QoS 1 packets under way at once
 MAX_BYTES = 2**28 - 1  # MQTT 5 section 2.1.4: the largest remaining length
 HEAD_BYTES = 128  # more than packet header and our properties take beside topic and body
-ANSWER_S = 5.0  # a broker that takes the connection but does not answer it
-GOODBYE_S = 0.5  # of the time to leave, kept for the goodbye
-POLL_S = 0.05  # while leaving
+ANSWER_S = 5.0  # for a broker to answer CONNECT
+GOODBYE_S = 0.5  # of the time to close, kept for the last status and DISCONNECT
+POLL_S = 0.05  # while closing
 
 
 class Sender:
-    """The state of one broker.
+    """The connection to one broker.
 
-    Live frames (QoS 0) are dropped unless connected; of retained messages the newest of each topic
-    is kept and told at every connection; events go to the outbox and come back when they are safe.
+    Live frames (QoS 0) are dropped while there is no connection. The newest retained message of
+    each topic is sent after every connect. Events are sent once the outbox has stored them.
 
     Args:
-        name: the broker, for people.
-        dial: makes a link that puts its notes into the queue given.
-        counters: what became of the messages.
-        pause_max_s: longest wait between two tries.
-        store: the outbox's thread, which puts its notes into the same queue.
-        backlog: what of the outbox is sent when.
-        notes: that queue.
-        answer_topic: where consumers answer events; empty = the broker's word is enough.
+        name: the broker, for log lines.
+        dial: makes a connection that reports to the inbox.
+        counters: of the sink.
+        pause_max_s: longest pause between two tries to connect.
+        outbox: the outbox's thread, which reports to the same inbox.
+        backlog: which event is sent when.
+        inbox: see edge.publish._inbox.
+        ack_topic: where consumers acknowledge events; empty = the broker's word is enough.
     """
 
     def __init__(
         self,
         name: str,
-        dial: Callable[[queue.Queue[Any]], Link],
+        dial: Callable[[queue.Queue[Any]], Connection],
         counters: Counters,
         pause_max_s: float,
-        store: Store,
+        outbox: OutboxThread,
         backlog: Backlog,
-        notes: queue.Queue[Any],
-        answer_topic: str = "",
+        inbox: queue.Queue[Any],
+        ack_topic: str = "",
     ) -> None:
-        self.up = False
-        self.decided = threading.Event()  # the first try has an outcome
+        self.connected = False
+        self.first_try_done = threading.Event()  # set with success or failure
         self._name, self._dial, self._counters = name, dial, counters
-        self._store, self._backlog, self._notes = store, backlog, notes
-        self._given = self._taken = 0  # the loop writes the first, the sender the second
-        self._retained, self._live = Retained(), Live()
-        self._link: Optional[Link] = None
+        self._outbox, self._backlog, self._inbox = outbox, backlog, inbox
+        self._given = self._taken = 0  # messages; the loop writes the first, the sender the second
+        self._retained, self._live = Retained(), LiveFrames()
+        self._connection: Optional[Connection] = None
         self._limits = (WINDOW, MAX_BYTES)
-        self._pace, self._answer_topic = Pace(pause_max_s), answer_topic
-        self._closing_s: Optional[float] = None
-        self._said: Dict[str, str] = {}
+        self._backoff, self._ack_topic = Backoff(pause_max_s), ack_topic
+        self._close_at_s: Optional[float] = None  # monotonic
+        self._logged: Dict[str, str] = {}  # subject -> last line
 
-    def give(self, message: Message) -> None:
+    def put(self, message: Message) -> None:
         """Take a message from the loop; never blocks."""
         if message.qos and not message.retain:
-            self._store.give(message)
+            self._outbox.put(message)
             return
-        if (message.qos == 0 and not self.up) or self._given - self._taken >= LIVE_ROOM:
+        if (message.qos == 0 and not self.connected) or self._given - self._taken >= LIVE_ROOM:
             self._counters.add("dropped")
             return
         self._given += 1
-        self._notes.put(message)
+        self._inbox.put(message)
 
     def close(self, deadline_s: float) -> None:
-        """Ask the thread to finish by then."""
-        self._notes.put(Close(deadline_s))
+        """Ask the thread to end by this monotonic time."""
+        self._inbox.put(_inbox.CloseRequest(deadline_s))
 
     def run(self) -> None:
-        """The thread: until closed."""
+        """Serve the broker until `close`; called by the thread."""
         while not self._finished():
-            self.turn()
+            self.step()
         self._leave()
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Wait until there is something to do, and do it."""
         self._connect()
-        for note in self._read_notes():
-            self._take(note)
-        if self.up:
-            if self._pace.steady:
-                self._backlog.trust()
+        for item in self._read_inbox():
+            self._handle(item)
+        if self.connected:
+            if self._backoff.steady:
+                self._backlog.clear_suspects()
             self._backlog.tick()
             self._send()
 
     # Connection ------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        if self.up or time.monotonic() < self._pace.due_s:
+        if self.connected or time.monotonic() < self._backoff.due_s:
             return
-        if self._link is not None:
-            self._lost("connected, but the broker does not answer")
+        if self._connection is not None:
+            self._on_lost("connected, but the broker does not answer")
             return
-        dialled = self._dial(self._notes)
+        connection = self._dial(self._inbox)
         try:
-            dialled.open()
+            connection.open()
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            self._lost(f"cannot connect: {reason}")
+            self._on_lost(f"cannot connect: {getattr(error, 'strerror', None) or error}")
         else:
-            self._link, self._pace.due_s = dialled, time.monotonic() + ANSWER_S
+            self._connection, self._backoff.due_s = connection, time.monotonic() + ANSWER_S
 
-    def _lost(self, reason: str) -> None:
-        self._pace.lost(self.up, self.up and self._blame())
-        # mosquitto 2.0.11 closes without the reason "session taken over" when a namesake comes.
-        namesake = "; do two boxes share the device name?" if self._pace.flapping else ""
+    def _on_lost(self, reason: str) -> None:
+        self._backoff.lost(self.connected, self.connected and self._suspect_events())
+        # mosquitto 2.0.11 gives no reason code if another client with this name connects.
+        namesake = "; do two boxes share the device name?" if self._backoff.flapping else ""
         again = f"{namesake}; trying again, live frames are dropped, events wait"
-        self._say("link", f"{reason}{again}")
-        if self._link is not None:
-            self._link.hang_up()
-        self._link, self.up = None, False
-        self._store.connected = False
+        self._log_once("connection", f"{reason}{again}")
+        if self._connection is not None:
+            self._connection.abort()
+        self._connection, self.connected = None, False
+        self._outbox.connected = False
         self._counters.add("dropped", self._live.clear())
         self._retained.under_way.clear()
-        self.decided.set()
+        self.first_try_done.set()
 
-    def _blame(self) -> bool:
-        """Whether an event may be the reason; one that surely is is parked."""
-        row = self._backlog.lost(well=self._retained.told)
+    def _suspect_events(self) -> bool:
+        """Whether an event may have ended the connection; an event that certainly did is parked."""
+        row = self._backlog.connection_lost(others_accepted=self._retained.all_sent)
         if row is not None:
             self._counters.add("refused")
-            self._say(row.topic, f"{row.topic}: the broker closes on it; set aside")
-        return row is not None or self._backlog.suspicious
+            self._log_once(row.topic, f"{row.topic}: the broker closes on it; set aside")
+        return row is not None or self._backlog.one_by_one
 
-    def _connected(self, note: Up) -> None:
+    def _on_connected(self, note: _inbox.Connected) -> None:
         log.info("%s: connected", self._name)
-        self._said.clear()
+        self._logged.clear()
         self._limits = (min(WINDOW, note.window), note.max_bytes)
-        self._retained.tell_all()
-        self._pace.connected()
-        self.up = self._store.connected = True
-        self.decided.set()
+        self._retained.resend_all()
+        self._backoff.connected()
+        self.connected = self._outbox.connected = True
+        self.first_try_done.set()
 
-    # Notes -----------------------------------------------------------------------------------
+    # Inbox -----------------------------------------------------------------------------------
 
-    def _read_notes(self) -> Iterator[Any]:
-        """The notes there are, a bounded number; waits for the first until something is due."""
-        due_s = self._backlog.due_s() if self.up else [self._pace.due_s]
-        if self.up and self._backlog.suspicious:
-            due_s.append(self._pace.steady_s)
-        if self._closing_s is not None:
-            due_s.append(min(self._closing_s, time.monotonic() + POLL_S))
+    def _read_inbox(self) -> Iterator[Any]:
+        """Yield a bounded number of items; wait for the first one until something is due."""
+        due_s = self._backlog.due_s() if self.connected else [self._backoff.due_s]
+        if self.connected and self._backlog.one_by_one:
+            due_s.append(self._backoff.steady_s)
+        if self._close_at_s is not None:
+            due_s.append(min(self._close_at_s, time.monotonic() + POLL_S))
         timeout_s = max(0.0, min(due_s) - time.monotonic()) if due_s else None
         try:
-            yield self._notes.get(timeout=timeout_s)
+            yield self._inbox.get(timeout=timeout_s)
             for _ in range(LIVE_ROOM):
-                yield self._notes.get_nowait()
+                yield self._inbox.get_nowait()
         except queue.Empty:
             return
 
-    def _take(self, note: Any) -> None:
-        if isinstance(note, Message):
+    def _handle(self, item: Any) -> None:
+        if isinstance(item, Message):
             self._taken += 1
-            self._sort(note)
-        elif isinstance(note, Close):
-            self._closing_s = note.deadline_s
-        elif isinstance(note, link.Stored):
-            self._backlog.stored(note.rows, self.up)
-        elif isinstance(note, link.Loaded):
-            self._backlog.loaded(note)
-        elif isinstance(note, link.Moved):
-            self._backlog.moved()
-        elif note.link is not self._link:
-            return  # from a connection that was given up
-        elif isinstance(note, Up):
-            self._connected(note)
-        elif isinstance(note, link.Down):
-            self._lost(note.reason)
-        elif isinstance(note, link.Heard):
-            self._counters.add("sent", self._backlog.answered(note.correlation))
+            self._take_message(item)
+        elif isinstance(item, _inbox.CloseRequest):
+            self._close_at_s = item.deadline_s
+        elif isinstance(item, _inbox.RowsStored):
+            self._backlog.stored(item.rows, self.connected)
+        elif isinstance(item, _inbox.RowsFetched):
+            self._backlog.fetched(item)
+        elif isinstance(item, _inbox.OutboxReplaced):
+            self._backlog.outbox_replaced()
+        elif item.connection is not self._connection:  # an earlier one
+            return
+        elif isinstance(item, _inbox.Connected):
+            self._on_connected(item)
+        elif isinstance(item, _inbox.Disconnected):
+            self._on_lost(item.reason)
+        elif isinstance(item, _inbox.ConsumerAcknowledged):
+            self._counters.add("sent", self._backlog.consumer_acknowledged(item.correlation))
         else:
-            self._answered(note)
+            self._on_acknowledged(item)
 
-    def _sort(self, message: Message) -> None:
+    def _take_message(self, message: Message) -> None:
         if message.retain:
             self._retained.add(message)
-        elif self.up and self._live.bytes < LIVE_BYTES:
+        elif self.connected and self._live.bytes < LIVE_BYTES:
             packet = Packet.of(message)
-            if self._fits(packet) and self._link:
-                self._live.sent(self._link.publish(packet), len(packet.body))
+            if self._fits(packet) and self._connection:
+                self._live.sent(self._connection.publish(packet), len(packet.body))
         else:
             self._counters.add("dropped")
 
-    def _answered(self, note: Answer) -> None:
+    def _on_acknowledged(self, note: _inbox.Acknowledged) -> None:
         topic = self._retained.under_way.pop(note.packet, None)
         if topic is None and not self._live.done(note.packet):
-            self._event_answered(note)
+            self._on_event_acknowledged(note)
             return
         self._counters.add("refused" if note.refusal else "sent")
         if note.refusal:
-            self._say(topic or "", f"{topic}: refused: {note.refusal}")
+            what = topic or "a live frame"
+            self._log_once(what, f"{what}: refused: {note.refusal}")
 
-    def _event_answered(self, note: Answer) -> None:
+    def _on_event_acknowledged(self, note: _inbox.Acknowledged) -> None:
         found = self._backlog.acknowledged(note.packet, note.code, note.refusal)
         if found is None:
             return
-        topic, delivered = found[0].topic, found[1]
-        self._counters.add("sent", delivered)
-        if note.code in link.FINAL:
+        topic = found[0].topic
+        self._counters.add("sent", found[1])
+        if note.code in _connection.FINAL_REFUSALS:
             self._counters.add("refused")
-            self._say(topic, f"{topic}: refused: {note.refusal}; set aside until a restart")
-        elif note.code != link.TAKEN:
+            self._log_once(topic, f"{topic}: refused: {note.refusal}; set aside until a restart")
+        elif note.code != _connection.SUCCESS:
             why = note.refusal or "nobody has subscribed"
-            self._say(topic, f"{topic}: {why}; its events wait")
+            self._log_once(topic, f"{topic}: {why}; its events wait")
 
     # Sending ---------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        """The birth before the events; when closing the goodbye after them."""
-        if self._closing_s is None:
+        """Send retained messages before events; while closing, after them."""
+        if self._close_at_s is None:
             self._send_retained()
         self._send_events()
-        if self._closing_s is not None and self._time_for_goodbye(self._closing_s):
+        if self._close_at_s is not None and self._time_for_goodbye(self._close_at_s):
             self._send_retained()
 
-    def _time_for_goodbye(self, closing_s: float) -> bool:
-        done = self._backlog.idle and self._store.settled
-        return done or time.monotonic() >= closing_s - GOODBYE_S
+    def _time_for_goodbye(self, close_at_s: float) -> bool:
+        done = self._backlog.idle and self._outbox.settled
+        return done or time.monotonic() >= close_at_s - GOODBYE_S
 
     def _send_retained(self) -> None:
-        while self._room() and self._link:
+        while self._has_room() and self._connection:
             message = self._retained.next()
             if message is None:
                 return
             packet = Packet.of(message)
             if self._fits(packet):
-                self._retained.under_way[self._link.publish(packet)] = packet.topic
+                self._retained.under_way[self._connection.publish(packet)] = packet.topic
 
     def _send_events(self) -> None:
-        while self._room() and self._link:
+        while self._has_room() and self._connection:
             found = self._backlog.next()
             if found is None:
                 break
             row, late = found
-            packet = link.event_packet(row, late, self._answer_topic)
+            packet = _connection.event_packet(row, late, self._ack_topic)
             if self._fits(packet):
-                self._backlog.sent(self._link.publish(packet), row)
+                self._backlog.sent(self._connection.publish(packet), row)
             else:
                 self._backlog.park(row, f"the broker takes only {self._limits[1]} bytes")
         self._backlog.tick()
 
-    def _room(self) -> bool:
+    def _has_room(self) -> bool:
         return self._backlog.under_way + len(self._retained.under_way) < self._limits[0]
 
     def _fits(self, packet: Packet) -> bool:
-        """A packet above the broker's limit would end the connection, again and again."""
-        size = packet.size + HEAD_BYTES
-        if size <= self._limits[1]:
+        """Whether the broker takes a packet of this size; a larger one ends the connection."""
+        size, limit = packet.size + HEAD_BYTES, self._limits[1]
+        if size <= limit:
             return True
         self._counters.add("refused")
-        limit = self._limits[1]
-        self._say(packet.topic, f"{packet.topic}: {size} bytes, the broker takes only {limit}")
+        self._log_once(packet.topic, f"{packet.topic}: {size} bytes, the broker takes only {limit}")
         return False
 
-    def _say(self, about: str, text: str) -> None:
-        """One line, once, until it changes or the connection is back."""
-        if self._said.get(about) != text:
-            self._said[about] = text
+    def _log_once(self, about: str, text: str) -> None:
+        """Log a line unless it is the last one about this subject since the last connect."""
+        if self._logged.get(about) != text:
+            self._logged[about] = text
             log.warning("%s: %s", self._name, text)
 
     # The end ---------------------------------------------------------------------------------
 
     def _finished(self) -> bool:
-        if self._closing_s is None:
+        if self._close_at_s is None:
             return False
-        return self._idle(self._closing_s) or time.monotonic() >= self._closing_s
+        return self._idle(self._close_at_s) or time.monotonic() >= self._close_at_s
 
-    def _idle(self, closing_s: float) -> bool:
-        if not self.up:
-            return self._store.settled and (self._store.durable or not self._store.waiting)
-        return self._time_for_goodbye(closing_s) and self._retained.told and not len(self._live)
+    def _idle(self, close_at_s: float) -> bool:
+        if not self.connected:
+            return self._outbox.settled and (self._outbox.durable or not self._outbox.waiting)
+        done = self._retained.all_sent and not len(self._live)
+        return done and self._time_for_goodbye(close_at_s)
 
     def _leave(self) -> None:
-        polite = self.up and self._retained.told and not self._backlog.under_way
-        self.up = self._store.connected = False
-        if self._link is not None:
-            self._link.leave() if polite else self._link.hang_up()
-            self._link = None
+        all_done = self.connected and self._retained.all_sent and not self._backlog.under_way
+        self.connected = self._outbox.connected = False
+        if self._connection is not None:
+            self._connection.disconnect() if all_done else self._connection.abort()
+            self._connection = None

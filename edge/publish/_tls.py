@@ -1,4 +1,4 @@
-"""TLS to a broker: the files it needs, and in words why it does not come about."""
+"""TLS to a broker: its files, and why a handshake failed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NEW_ONE = "have a new one signed: authority.sh sign, edge provision --certificat
 
 
 def context(settings: Mqtt, name: str) -> ssl.SSLContext:
-    """Whom we believe, and who we are.
+    """Make the TLS context: trusted authorities, and the box's certificate with its key.
 
     Args:
         settings: the [mqtt] section.
-        name: the broker, for messages.
+        name: the broker, for error messages.
 
     Raises:
-        ConfigError: half a pair. NoInputError: a file is not there or cannot be read. DataError:
-            it is not what it should be.
+        ConfigError: a certificate without a key, or a key without a certificate.
+        NoInputError: a file is missing or cannot be read. DataError: a file has other content.
     """
     if bool(settings.cert_file) != bool(settings.key_file):
         raise ConfigError(f"sink {name}: mqtt.cert_file and mqtt.key_file go together")
@@ -34,8 +34,8 @@ def context(settings: Mqtt, name: str) -> ssl.SSLContext:
     try:
         made = ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ValueError) as error:
-        told = f"sink {name}: mqtt.ca_file {settings.ca_file}: is no certificate in PEM form"
-        raise DataError(f"{told} ({error})") from error
+        where = f"sink {name}: mqtt.ca_file {settings.ca_file}"
+        raise DataError(f"{where}: is no certificate in PEM form ({error})") from error
     if settings.cert_file:
         _load_own(made, settings, name)
     return made
@@ -56,7 +56,7 @@ def _load_own(made: ssl.SSLContext, settings: Mqtt, name: str) -> None:
     certificate = f"mqtt.cert_file {settings.cert_file}"
     key = f"mqtt.key_file {settings.key_file}"
     try:
-        # An empty password: an encrypted key is an error here, not a prompt on a terminal.
+        # With an empty password an encrypted key is an error, not a prompt on a terminal.
         made.load_cert_chain(settings.cert_file, settings.key_file, password="")
     except (OSError, ValueError) as error:
         if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
@@ -70,53 +70,57 @@ def _load_own(made: ssl.SSLContext, settings: Mqtt, name: str) -> None:
 
 
 def explain(error: OSError, host: str, settings: Mqtt) -> str:
-    """Why a handshake failed, and what to do about it: "FINDING: FIX"."""
+    """Return why a handshake failed, with the fix: "FINDING: FIX"."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _distrust(error, host, settings)
     reason = getattr(error, "reason", "") or ""
-    if "ALERT" in reason:  # up to TLS 1.2 it says what it has against us
-        return f"{hung_up(settings)} ({reason})"
-    told = reason or error.strerror or str(error)
-    return f"no TLS comes about at this port ({told}): another port, or mqtt://? its log tells more"
+    if "ALERT" in reason:  # up to TLS 1.2 the broker sends its reason
+        return f"{explain_closed(settings)} ({reason})"
+    why = reason or error.strerror or str(error)
+    return f"the TLS handshake fails at this port ({why}): another port, or mqtt://? see its log"
 
 
 def _distrust(error: ssl.SSLCertVerificationError, host: str, settings: Mqtt) -> str:
-    code, told = error.verify_code, error.verify_message
+    code, message = error.verify_code, error.verify_message
     if code in NAMES:
         return (
-            f"the broker's certificate is not for {host!r}: use the name that it is for, or "
+            f"the broker's certificate is not for {host!r}: use the name in the certificate, or "
             "make one for this name (authority.sh server)"
         )
     if code in (NOT_YET, ENDED):
         when = "is not valid yet" if code == NOT_YET else "has ended"
-        return f"the broker's certificate {when}: is this box's clock right? else renew it there"
+        return f"the broker's certificate {when}: check this box's clock, else renew it there"
     if code in FOREIGN:
         whose = f"mqtt.ca_file {settings.ca_file}" if settings.ca_file else "this system's trust"
         return (
-            f"the broker's certificate is not of an authority in {whose} ({told}): set "
+            f"the broker's certificate is not of an authority in {whose} ({message}): set "
             "mqtt.ca_file to the ca.crt of the broker's authority"
         )
-    return f"the broker's certificate is not accepted: {told}"
+    return f"the broker's certificate is not accepted: {message}"
 
 
-def hung_up(settings: Mqtt) -> str:
-    """Why a broker may have ended a connection before it let us in: TLS 1.3 seldom says it."""
+def explain_closed(settings: Mqtt) -> str:
+    """Return why a broker may have ended a connection that it had not accepted yet.
+
+    In TLS 1.3 the handshake is over before the broker checks our certificate, so it is often a
+    guess.
+    """
     path = settings.cert_file
     if not path:
         return (
-            "the broker hung up: it may want a certificate; set mqtt.cert_file and "
+            "the broker closed the connection: it may want a certificate; set mqtt.cert_file and "
             "mqtt.key_file (edge provision)"
         )
     problem = out_of_date(path) or (
-        "it may be revoked, or of another authority than the broker's, whose log tells which; "
+        "it may be revoked, or of another authority than the broker's (see the broker's log); "
         f"{NEW_ONE}"
     )
-    return f"the broker hung up on mqtt.cert_file {path}: {problem}"
+    return f"the broker closed the connection over mqtt.cert_file {path}: {problem}"
 
 
 def out_of_date(path: str) -> str:
-    """Why a certificate is not valid now; empty when it is, or when nobody can tell."""
-    from edge.keys import own_key  # its library is loaded only where there is trouble
+    """Return why a certificate is not valid now; "" if it is valid or cannot be read."""
+    from edge.keys import own_key  # a heavy import, needed only after a failed handshake
 
     try:
         begin, end = own_key.valid_times(Path(path))
@@ -124,7 +128,7 @@ def out_of_date(path: str) -> str:
         return ""
     now = datetime.datetime.now(datetime.timezone.utc)
     if now < begin:
-        return f"it is valid only from {begin:%Y-%m-%d %H:%M} UTC on; is this box's clock right?"
+        return f"it is valid only from {begin:%Y-%m-%d %H:%M} UTC on; check this box's clock"
     if now > end:
-        return f"it has ended on {end:%Y-%m-%d}; {NEW_ONE}; is the clock right?"
+        return f"it has ended on {end:%Y-%m-%d}; {NEW_ONE}; check the clock"
     return ""

@@ -1,7 +1,7 @@
-"""jsonl:PATH (- = standard output): each message one line, {"topic": ..., "payload": ...}.
+"""jsonl:PATH (- = standard output): one line for each message, {"topic": ..., "payload": ...}.
 
-The payload is what MQTT would carry. A frame in CBOR is written as the same record in JSON, and its
-line says so with "content_type": "application/cbor".
+The payload is the one that MQTT carries. A CBOR message is written as the same record in JSON, and
+its line has "content_type": "application/cbor".
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from edge.publish import Counters, SinkOptions
 log = logging.getLogger(__name__)
 
 ROOM = 600  # messages that may wait for the writer
-LIVE_ROOM = 200  # above this live frames are dropped, so that events still find room
+LIVE_ROOM = 200  # if more wait, live frames are dropped: the rest of the room is for events
 POLL_S = 0.2
-# What a wrong path gives; anything else may be right tomorrow.
+# Errors of a wrong path; other errors may pass.
 OPERATOR = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def open_sink(uri: str, options: SinkOptions) -> JsonlSink:
-    """Open or create the file; lines are added to its end.
+    """Open or create the file; lines are appended.
 
     Raises:
-        ConfigError: the path cannot be written. UnavailableError: the disk or the system says no.
+        ConfigError: the path cannot be written. UnavailableError: the disk or the system refuses.
     """
     path = check(uri, options)
     if path == "-":
@@ -55,10 +55,10 @@ def open_sink(uri: str, options: SinkOptions) -> JsonlSink:
 
 
 def check(uri: str, options: SinkOptions) -> str:
-    """The path of an address.
+    """Return the path of an address; "-" = standard output.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the address has no path.
     """
     path = uri.partition(":")[2]
     path = path[2:] if path.startswith("//") else path
@@ -68,7 +68,7 @@ def check(uri: str, options: SinkOptions) -> str:
 
 
 def line(message: Message) -> bytes:
-    """The message as one line with its line end."""
+    """Return a message as one line with its line end."""
     head = {"topic": message.topic}
     if message.content_type != codec.JSON:
         head["content_type"] = message.content_type
@@ -76,12 +76,12 @@ def line(message: Message) -> bytes:
 
 
 class JsonlSink:
-    """Writes lines in a thread of its own.
+    """Writes lines in its own thread.
 
     Args:
-        fd: an open file or pipe; becomes ours.
-        name: its name for people.
-        options: whether to wait when the writer is behind, and until when.
+        fd: an open file or pipe; the sink closes it.
+        name: of the file, for people.
+        options: `lossless` and `stop` are used.
     """
 
     def __init__(self, fd: int, name: str, options: SinkOptions) -> None:
@@ -100,15 +100,15 @@ class JsonlSink:
 
     @property
     def waiting(self) -> int:
-        """Messages taken and not yet written."""
+        """Number of messages taken and not written yet."""
         return self._queue.qsize()
 
     def __call__(self, message: Message) -> None:
-        """Take a message; waits for room only when lossless."""
+        """Take a message; waits for room only if lossless."""
         if self._closed:
             return
         if self._wait is not None:
-            taken = self._put_patiently(message, self._wait)
+            taken = self._put_and_wait(message, self._wait)
         elif message.qos == 0 and self._queue.qsize() >= LIVE_ROOM:
             taken = False
         else:
@@ -118,7 +118,7 @@ class JsonlSink:
             self.counters.add("dropped")
 
     def close(self, timeout_s: float) -> None:
-        """Write what is waiting, for at most so long."""
+        """Write waiting messages for at most this long, then close; may be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -137,7 +137,7 @@ class JsonlSink:
             return False
         return True
 
-    def _put_patiently(self, message: Message, stop: Callable[[], bool]) -> bool:
+    def _put_and_wait(self, message: Message, stop: Callable[[], bool]) -> bool:
         while not self._put(message, 0.0 if stop() else POLL_S):
             if stop():
                 return False
@@ -154,10 +154,10 @@ class JsonlSink:
         os.close(self._fd)
 
     def _end_torn_line(self) -> None:
-        """A run that was killed may have left half a line: ours begin on a new one."""
+        """Begin on a new line: a run that was killed may have left half a line."""
         size = os.fstat(self._fd).st_size if self._is_file else 0
         readable = fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
-        # A shell's `>> FILE` can only be written: what stands before our lines is the shell's.
+        # A shell's `>> FILE` cannot be read; its last line is then left as it is.
         if size and readable and os.pread(self._fd, 1, size - 1) != b"\n":
             self._write_all(b"\n")
 
@@ -171,7 +171,7 @@ class JsonlSink:
         self.ok = not problem
 
     def _write_all(self, data: bytes) -> str:
-        """Write all or nothing; returns what went wrong."""
+        """Write all or nothing; returns the problem, or "" on success."""
         done = 0
         try:
             while done < len(data):
@@ -186,7 +186,7 @@ class JsonlSink:
         return ""
 
     def _write_some(self, data: bytes) -> int:
-        """Whoever shares our standard output may have made it one that never waits."""
+        """Write once; another user of the same pipe may have made it non-blocking."""
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
@@ -196,7 +196,7 @@ class JsonlSink:
             return 0
 
     def _take_back(self, size: int) -> None:
-        with contextlib.suppress(OSError):  # a file that can only grow keeps its torn line
+        with contextlib.suppress(OSError):  # an append-only file keeps its torn line
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - size)
-            # Without it the next line of a shell's `> FILE` would leave a hole before it.
+            # A shell's `> FILE` does not append: without this the next line would follow a hole.
             os.lseek(self._fd, 0, os.SEEK_END)

@@ -21,7 +21,7 @@ from tests.waiting import GIVE_UP_S, until
 from tools.mqtt.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
-MORE = {"runs": {}, "dropped": {}, "reconnects": {}}
+MORE = {"temperatures_c": {}, "runs": {}, "dropped": {}, "reconnects": {}}
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -45,10 +45,10 @@ def test_events_of_an_outage_arrive_afterwards_and_live_frames_do_not(
         assert publisher.report()[0]["dropped"] == 39
         consumer.forget()
         # mosquitto forgot everything, the consumer's session too: let that be back first.
-        publisher.sinks[0]._sender._pace.due_s = time.monotonic() + 3600  # type: ignore[attr-defined]
+        publisher.sinks[0]._sender._backoff.due_s = time.monotonic() + 3600  # type: ignore[attr-defined]
         broker.start()
         consumer.wait_for_new_session()
-        publisher.sinks[0]._sender._pace.due_s = 0.0  # type: ignore[attr-defined]
+        publisher.sinks[0]._sender._backoff.due_s = 0.0  # type: ignore[attr-defined]
         publisher.event(event(40))
         until(lambda: len(consumer.of("event")) >= 40, "the events of the outage")
         publisher.frame(frame(), poses())

@@ -59,7 +59,7 @@ def phase(name: str, first: int, count: int, uri: str, end: str, **more: Any) ->
         until(lambda: sink.counters.outbox["durable"] or name == "no room")
         for n in range(first, first + count):
             publisher.event(PoseEvent("wave", "cam0", 1, 0, 1.0, {"n": n, "pad": "x" * 300}))
-        until(lambda: sink._store.settled)
+        until(lambda: sink._outbox.settled)
         if end == "drained":
             until(lambda: publisher.report()[0]["waiting"] == 0)
         report = {**publisher.report()[0], "boot": publisher.build.boot_id, "free": free_blocks()}

@@ -331,24 +331,24 @@ def ack_target(folder: Path) -> Target:
     """Answers of consumers: the correlation data that says which event they have."""
     from edge.outbox.store import Entry, Outbox
     from edge.publish._backlog import Backlog
-    from edge.publish._notes import correlation
+    from edge.publish._connection import correlation
 
     box = Outbox(None, 4 << 20, "run")
     rows = box.commit([Entry("poses/v1/hall/door/event/x", b"{}", 1) for _ in range(3)], [])
 
-    class Shelf:
-        def done(self, row_id: int, token: str) -> None: ...
+    class NoStore:
+        def remove(self, row_id: int, token: str) -> None: ...
 
         def park(self, row: Any, reason: str) -> None: ...
 
-        def fetch(self, wish: Any) -> None: ...
+        def fetch(self, request: Any) -> None: ...
 
-    backlog = Backlog(Shelf(), lambda row: False, 5.0)
+    backlog = Backlog(NoStore(), lambda row: False, 5.0)
     known = [correlation(row) for row in (rows if isinstance(rows, list) else box.after(0, 99, 9))]
     words = [b"-", b"0", b"9" * 30, b"\xd9\xa3", b"\x00", "²".encode(), b"+1", b" 1"]
 
     def run(data: bytes) -> None:
-        assert backlog.answered(data) in (True, False)
+        assert backlog.consumer_acknowledged(data) in (True, False)
 
     return lambda chance: mutated(chance, chance.choice(known), words, 3), run
 

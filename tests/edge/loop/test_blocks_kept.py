@@ -21,7 +21,7 @@ import pytest
 
 from edge.messages import Builder
 from edge.models._boxes import to_frame
-from edge.outbox.sqlite_file import Losses, State, connect, new_token, store, transaction
+from edge.outbox.sqlite_file import Losses, State, connect, new_token, transaction, write_state
 from edge.people.motion import new_tracks
 from edge.recording.ring import Recorder
 from edge.settings import config
@@ -89,7 +89,7 @@ def test_the_outbox_writes_its_state() -> None:
 
     def write() -> None:
         with transaction(db):
-            store(db, state)
+            write_state(db, state)
 
     with closing(connect(None)) as db:
         assert kept(write) < FEW

@@ -10,7 +10,8 @@ from hypothesis.strategies import integers
 
 from edge.outbox.store import Entry, Outbox, Row
 from edge.publish._backlog import Backlog
-from edge.publish._notes import NOBODY, TAKEN, Fetch, Loaded, correlation, read_correlation
+from edge.publish._connection import NO_SUBSCRIBERS, SUCCESS, correlation, read_correlation
+from edge.publish._inbox import FetchRequest, RowsFetched
 
 TOPICS = ("a", "b", "c")
 
@@ -25,7 +26,7 @@ class Machine(RuleBasedStateMachine):
         self.box = Outbox(None, 4 * 2**20, "run")
         self.now_s = 0.0
         self.backlog = Backlog(self, lambda row: self.late, self.answer_s, lambda: self.now_s)
-        self.wishes: List[Fetch] = []
+        self.wishes: List[FetchRequest] = []
         self.packets: Dict[int, Row] = {}
         self.asked: List[Row] = []
         self.packet = 0
@@ -35,14 +36,14 @@ class Machine(RuleBasedStateMachine):
 
     # What the store does.
 
-    def done(self, row_id: int, token: str) -> None:
+    def remove(self, row_id: int, token: str) -> None:
         self.box.commit([], [row_id])
 
     def park(self, row: Row, reason: str) -> None:
         raise AssertionError("nothing here is to blame")
 
-    def fetch(self, wish: Fetch) -> None:
-        self.wishes.append(wish)
+    def fetch(self, request: FetchRequest) -> None:
+        self.wishes.append(request)
 
     # What may happen.
 
@@ -64,17 +65,17 @@ class Machine(RuleBasedStateMachine):
         self.packets.clear()
         self.asked.clear()
         self.now_s += 60  # nobody is to blame
-        self.backlog.lost()
+        self.backlog.connection_lost()
 
     @rule()
     def answer_wishes(self) -> None:
         wishes, self.wishes = self.wishes, []
-        for wish in wishes:
-            if wish.only:
-                rows = self.box.oldest(wish.only, wish.skip)
+        for request in wishes:
+            if request.only:
+                rows = self.box.oldest(request.only, request.skip)
             else:
-                rows = self.box.after(wish.cursor, wish.below, 16, wish.without)
-            self.backlog.loaded(Loaded(wish, rows))
+                rows = self.box.after(request.cursor, request.below, 16, request.without)
+            self.backlog.fetched(RowsFetched(request, rows))
 
     @precondition(lambda self: self.up)
     @rule(window=integers(1, 20))
@@ -99,14 +100,14 @@ class Machine(RuleBasedStateMachine):
             self.asked.append(row)
         elif nobody:
             self.delivered.add(row.id)
-        self.backlog.acknowledged(packet, TAKEN if nobody else NOBODY, "")
+        self.backlog.acknowledged(packet, SUCCESS if nobody else NO_SUBSCRIBERS, "")
 
     @precondition(lambda self: self.asked)
     @rule(which=integers(0, 100))
     def consumer_answers(self, which: int) -> None:
         row = self.asked.pop(which % len(self.asked))
         self.delivered.add(row.id)
-        self.backlog.answered(correlation(row))
+        self.backlog.consumer_acknowledged(correlation(row))
 
     @rule()
     def become_late(self) -> None:
@@ -156,29 +157,29 @@ TestMachine.settings = TestConsumerMachine.settings = settings(
 )
 
 
-class Shelf:
+class EventStore:
     """An outbox's thread that only remembers what it was asked for."""
 
     def __init__(self) -> None:
-        self.wishes: List[Fetch] = []
+        self.wishes: List[FetchRequest] = []
         self.finished: List[int] = []
 
-    def done(self, row_id: int, token: str) -> None:
+    def remove(self, row_id: int, token: str) -> None:
         self.finished.append(row_id)
 
     def park(self, row: Row, reason: str) -> None:
         raise AssertionError("nothing here is to blame")
 
-    def fetch(self, wish: Fetch) -> None:
-        self.wishes.append(wish)
+    def fetch(self, request: FetchRequest) -> None:
+        self.wishes.append(request)
 
 
 def test_rows_acknowledged_while_they_are_read_are_not_sent_again(monkeypatch: Any) -> None:
-    shelf = Shelf()
+    shelf = EventStore()
     backlog = Backlog(shelf, lambda row: False)
     first, second, third = (Row(i, 1, "run", 0, "t", b"{}", "token") for i in (1, 2, 3))
     backlog.tick()
-    backlog.loaded(Loaded(shelf.wishes.pop(), []))
+    backlog.fetched(RowsFetched(shelf.wishes.pop(), []))
     backlog.stored([first, second], up=True)
     for packet in (1, 2):
         found = backlog.next()
@@ -188,8 +189,8 @@ def test_rows_acknowledged_while_they_are_read_are_not_sent_again(monkeypatch: A
     backlog.stored([third], up=True)
     monkeypatch.undo()
     backlog.tick()
-    backlog.acknowledged(1, TAKEN, "")
-    backlog.loaded(Loaded(shelf.wishes.pop(), [first, second, third]))
+    backlog.acknowledged(1, SUCCESS, "")
+    backlog.fetched(RowsFetched(shelf.wishes.pop(), [first, second, third]))
     assert backlog.next() == (third, False)
     assert backlog.next() is None
     assert shelf.finished == [1]

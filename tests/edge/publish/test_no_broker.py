@@ -16,7 +16,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from edge.messages import Builder
-from edge.publish import SinkOptions, mqtt, open_sink
+from edge.publish import SinkOptions, _paho, mqtt, open_sink
 from tests.waiting import GIVE_UP_S
 
 OPEN = Path("/proc/self/fd")
@@ -83,11 +83,11 @@ def test_bytes_that_are_no_mqtt_end_the_connection_and_no_thread(
 
 
 def test_a_flood_of_answers_costs_no_memory(monkeypatch: Any) -> None:
-    monkeypatch.setattr(mqtt, "HEARD_ROOM", 10)
+    monkeypatch.setattr(_paho, "ACK_ROOM", 10)
     notes: queue.Queue[Any] = queue.Queue()
     options = SinkOptions("box")
     broker = mqtt.check("mqtt://127.0.0.1", options)
-    link = mqtt.Connection(broker, options, notes, "poses/v1/box/ack")
+    link = _paho.PahoConnection(broker, options, notes, "poses/v1/box/ack")
     for _ in range(30):
         link._on_message(None, None, SimpleNamespace(topic="poses/v1/box/ack", payload=b""))
     assert notes.qsize() == 10
@@ -120,10 +120,10 @@ def test_a_connection_that_is_over_leaves_no_socket_to_the_garbage_collector() -
             before, threads = len(list(OPEN.iterdir())), set(threading.enumerate())
             for _ in range(10):
                 notes: queue.Queue[Any] = queue.Queue()
-                link = mqtt.Connection(broker, options, notes)
+                link = _paho.PahoConnection(broker, options, notes)
                 link.open()
                 notes.get(timeout=GIVE_UP_S)
-                link.hang_up()
+                link.abort()
                 del notes, link
             give_up_s = time.monotonic() + GIVE_UP_S
             while set(threading.enumerate()) - threads and time.monotonic() < give_up_s:

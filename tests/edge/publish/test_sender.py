@@ -1,4 +1,4 @@
-"""The state of a broker connection, stepped by hand against a link that only remembers."""
+"""The state of a broker connection, stepped by hand against a connection that only remembers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ import pytest
 
 from edge.messages import Message
 from edge.publish import Counters
-from edge.publish import _backoff as pace_module
-from edge.publish import _outbox_thread as store_module
+from edge.publish import _backoff as backoff_module
+from edge.publish import _outbox_thread as thread_module
 from edge.publish._backlog import FRESH_ROOM, Backlog
-from edge.publish._notes import NOBODY, Answer, Close, Down, Heard, Packet, Up
-from edge.publish._outbox_in_use import Settings
-from edge.publish._outbox_thread import FETCH_ROWS, ROOM, Store
-from edge.publish._ready import lateness
+from edge.publish._connection import NO_SUBSCRIBERS, Packet
+from edge.publish._fallback_outbox import OutboxSettings
+from edge.publish._inbox import (
+    Acknowledged,
+    CloseRequest,
+    Connected,
+    ConsumerAcknowledged,
+    Disconnected,
+)
+from edge.publish._outbox_thread import FETCH_ROWS, ROOM, OutboxThread
+from edge.publish._send_queues import late_in_run
 from edge.publish._sender import HEAD_BYTES, LIVE_BYTES, LIVE_ROOM, MAX_BYTES, WINDOW, Sender
 from edge.structures import PoseEvent
 
 
-class Link:
+class Connection:
     """Takes everything, answers nothing by itself."""
 
-    def __init__(self, notes: Any, error: Optional[Exception] = None) -> None:
-        self.notes, self.error = notes, error
+    def __init__(self, inbox: Any, error: Optional[Exception] = None) -> None:
+        self.inbox, self.error = inbox, error
         self.sent: List[Packet] = []
         self.ended = ""
 
@@ -38,10 +45,10 @@ class Link:
         self.sent.append(packet)
         return len(self.sent)
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self.ended = "left"
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         self.ended = "hung up"
 
     def seqs(self) -> List[Any]:
@@ -52,17 +59,19 @@ class Desk:
     """A sender and an outbox, stepped by hand, and short words for what may happen to them."""
 
     def __init__(self, errors: Optional[List[Exception]] = None, consumer: bool = False) -> None:
-        self.links: List[Link] = []
+        self.links: List[Connection] = []
         self.errors = errors or []
         self.counters = Counters()
-        self.notes: Any = queue.Queue()
+        self.inbox: Any = queue.Queue()
         self.told: List[PoseEvent] = []
-        settings = Settings(None, 4 * 2**20, "run", ["fall"], [])
-        self.store = Store("mqtt://b:1", settings, self.notes, self.counters, self.told.append)
-        self.store._box.open()
+        settings = OutboxSettings(None, 4 * 2**20, "run", ["fall"], [])
+        self.store = OutboxThread(
+            "mqtt://b:1", settings, self.inbox, self.counters, self.told.append
+        )
+        self.store._outbox.open()
         self.now_s = 1000.0
         answer_s = 5.0 if consumer else None
-        self.backlog = Backlog(self.store, lateness("run"), answer_s, lambda: self.now_s)
+        self.backlog = Backlog(self.store, late_in_run("run"), answer_s, lambda: self.now_s)
         self.sender = Sender(
             "mqtt://b:1",
             self.dial,
@@ -70,60 +79,60 @@ class Desk:
             30.0,
             self.store,
             self.backlog,
-            self.notes,
+            self.inbox,
             "d/ack" if consumer else "",
         )
 
     def settle(self) -> None:
         """Let both threads' work be done until nothing is left to do."""
-        while not (self.store._queue.empty() and self.notes.empty()):
+        while not (self.store._queue.empty() and self.inbox.empty()):
             while not self.store._queue.empty():
-                self.store.turn()
-            while not self.notes.empty():
-                self.sender.turn()
+                self.store.step()
+            while not self.inbox.empty():
+                self.sender.step()
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
-        if self.sender.up:
+        if self.sender.connected:
             self.backlog.tick()
             self.settle()
             self.sender._send()
             self.settle()
 
-    def dial(self, notes: queue.Queue[Any]) -> Link:
-        self.links.append(Link(notes, self.errors.pop(0) if self.errors else None))
+    def dial(self, inbox: queue.Queue[Any]) -> Connection:
+        self.links.append(Connection(inbox, self.errors.pop(0) if self.errors else None))
         return self.links[-1]
 
     @property
-    def link(self) -> Link:
+    def link(self) -> Connection:
         return self.links[-1]
 
     def give(self, *messages: Message) -> None:
         for message in messages:
-            self.sender.give(message)
+            self.sender.put(message)
         self.settle()
 
-    def note(self, *notes: Any) -> None:
-        for note in notes:
-            self.notes.put(note)
+    def note(self, *inbox: Any) -> None:
+        for note in inbox:
+            self.inbox.put(note)
         self.settle()
 
     def connect(self, window: int = WINDOW, max_bytes: int = MAX_BYTES) -> None:
-        if self.sender._link is None:
-            self.sender._pace.due_s = time.monotonic()
+        if self.sender._connection is None:
+            self.sender._backoff.due_s = time.monotonic()
             self.sender._connect()
-        self.note(Up(self.link, window, max_bytes))
+        self.note(Connected(self.link, window, max_bytes))
 
     def answer(self, *packets: int, refusal: str = "") -> None:
         code = 0x87 if refusal else 0
-        self.note(*(Answer(self.link, p, code, refusal) for p in packets))
+        self.note(*(Acknowledged(self.link, p, code, refusal) for p in packets))
 
     def close(self, after_s: float = 0.0) -> None:
         self.sender.close(time.monotonic() + after_s)
         self.sender.run()
         self.store.close()
         self.settle()
-        self.store._leave()
+        self.store._finish()
 
     @property
     def counts(self) -> List[int]:
@@ -145,7 +154,7 @@ def state(seq: Any, topic: str = "d/state") -> Message:
 
 @pytest.fixture(autouse=True)
 def _no_linger(monkeypatch: Any) -> None:
-    monkeypatch.setattr(store_module, "LINGER_S", 0.0)
+    monkeypatch.setattr(thread_module, "LINGER_S", 0.0)
 
 
 @pytest.fixture
@@ -155,7 +164,7 @@ def desk() -> Desk:
 
 def test_without_a_broker_frames_are_dropped_and_events_wait(desk: Desk) -> None:
     for i in range(3):
-        desk.sender.give(live(i))
+        desk.sender.put(live(i))
     desk.give(event(0), state("old"), event(1), state("new"))
     assert desk.counts == [0, 3, 0]
     assert desk.store.waiting == 2
@@ -187,8 +196,8 @@ def test_after_an_outage_what_was_not_answered_is_sent_again_in_order(desk: Desk
     desk.give(state("s"), *(event(i) for i in range(4)))
     desk.answer(1, 3)
     first = desk.link
-    desk.note(Down(first, "the connection is lost"))
-    assert (first.ended, desk.sender.up) == ("hung up", False)
+    desk.note(Disconnected(first, "the connection is lost"))
+    assert (first.ended, desk.sender.connected) == ("hung up", False)
     desk.give(event(4))
     desk.connect()
     assert desk.link is not first
@@ -202,11 +211,11 @@ def test_notes_of_a_connection_that_is_gone_change_nothing(desk: Desk) -> None:
     desk.connect()
     desk.give(event(0))
     first = desk.link
-    desk.note(Down(first, "lost"))
+    desk.note(Disconnected(first, "lost"))
     desk.connect()
-    for note in (Down(first, "lost again"), Answer(first, 1), Up(first, 1, 1)):
+    for note in (Disconnected(first, "lost again"), Acknowledged(first, 1), Connected(first, 1, 1)):
         desk.note(note)
-        assert desk.sender.up
+        assert desk.sender.connected
         assert desk.link.ended == ""
         assert desk.store.waiting == 1
     assert desk.link.seqs() == [0]
@@ -222,7 +231,7 @@ def test_a_refused_event_is_counted_told_once_and_not_repeated(desk: Desk, caplo
     assert lines == [
         "mqtt://b:1: d/event/fall: refused: Not authorized (code 135); set aside until a restart"
     ]
-    desk.note(Down(desk.link, "lost"))
+    desk.note(Disconnected(desk.link, "lost"))
     desk.connect()
     assert desk.link.sent == []
 
@@ -260,7 +269,7 @@ def test_few_events_are_in_memory_however_many_are_stored(desk: Desk) -> None:
     desk.connect(window=1)
     for start in range(0, 4 * FRESH_ROOM, 64):
         desk.give(*(event(start + i) for i in range(64)))
-        lanes = desk.backlog._lanes
+        lanes = desk.backlog._queues
         assert len(lanes.fresh) + len(lanes.old) <= FRESH_ROOM + FETCH_ROWS
     for packet in range(1, 4 * FRESH_ROOM + 1):
         desk.answer(packet)
@@ -279,17 +288,17 @@ def test_live_frames_do_not_pile_up_behind_a_broker_that_reads_nothing(desk: Des
     assert desk.link.seqs()[-1] == 99
     under_way = len(desk.link.sent) - 2
     dropped = desk.counters.dropped
-    desk.note(Down(desk.link, "lost"))
+    desk.note(Disconnected(desk.link, "lost"))
     assert desk.counters.dropped == dropped + under_way, "those in the connection are lost with it"
 
 
 def test_the_loop_is_never_held_and_memory_is_bounded_when_nobody_takes(desk: Desk) -> None:
     desk.connect()
     for i in range(LIVE_ROOM * 3):
-        desk.sender.give(live(i))
+        desk.sender.put(live(i))
     assert desk.counts == [0, LIVE_ROOM * 2, 0]
     for i in range(ROOM * 2):
-        desk.sender.give(event(i))
+        desk.sender.put(event(i))
     assert desk.store.waiting == ROOM
 
 
@@ -297,7 +306,7 @@ def test_in_a_long_outage_the_oldest_events_go_first_are_counted_and_told(desk: 
     for start in range(0, 600, 50):
         desk.give(*(event(start + i, 20_000) for i in range(50)))
     lost = desk.counters.dropped
-    assert 0 < lost == desk.store._box.losses.evicted
+    assert 0 < lost == desk.store._outbox.losses.evicted
     assert desk.store.waiting == 600 - lost
     assert desk.told == []
     desk.connect()
@@ -310,28 +319,28 @@ def test_in_a_long_outage_the_oldest_events_go_first_are_counted_and_told(desk: 
 def test_a_broker_that_is_not_there_is_told_once_and_tried_ever_more_rarely(
     monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(pace_module, "PAUSE_S", 0.001)
+    monkeypatch.setattr(backoff_module, "PAUSE_S", 0.001)
     refused = ConnectionRefusedError(111, "Connection refused")
     desk = Desk([refused] * 4 + [OSError(113, "No route to host")])
-    desk.sender._pace.pause_s = 0.001
+    desk.sender._backoff.pause_s = 0.001
     pauses = []
     for _ in range(5):
-        desk.sender._pace.due_s = time.monotonic()
+        desk.sender._backoff.due_s = time.monotonic()
         desk.sender._connect()
-        pauses.append(desk.sender._pace.pause_s)
+        pauses.append(desk.sender._backoff.pause_s)
     assert pauses == [0.002, 0.004, 0.008, 0.016, 0.032]
     told = [r.getMessage().split(";")[0] for r in caplog.records]
     assert told == [
         "mqtt://b:1: cannot connect: Connection refused",
         "mqtt://b:1: cannot connect: No route to host",
     ]
-    assert desk.sender.decided.is_set()
+    assert desk.sender.first_try_done.is_set()
 
 
 def test_every_outage_is_told(desk: Desk, caplog: Any) -> None:
     for _ in range(2):
         desk.connect()
-        desk.note(Down(desk.link, "the connection is lost"))
+        desk.note(Disconnected(desk.link, "the connection is lost"))
     assert [r.getMessage() for r in caplog.records] == [
         "mqtt://b:1: the connection is lost; trying again, live frames are dropped, events wait"
     ] * 2
@@ -339,15 +348,15 @@ def test_every_outage_is_told(desk: Desk, caplog: Any) -> None:
 
 def test_a_pause_has_an_upper_bound(desk: Desk) -> None:
     for _ in range(20):
-        desk.sender._lost("x")
-    assert desk.sender._pace.pause_s == 30.0
-    assert desk.sender._pace.due_s <= time.monotonic() + 30.0
+        desk.sender._on_lost("x")
+    assert desk.sender._backoff.pause_s == 30.0
+    assert desk.sender._backoff.due_s <= time.monotonic() + 30.0
 
 
 def test_a_broker_that_accepts_but_does_not_answer_is_given_up(desk: Desk, caplog: Any) -> None:
     desk.sender._connect()
     silent = desk.link
-    desk.sender._pace.due_s = time.monotonic()
+    desk.sender._backoff.due_s = time.monotonic()
     desk.sender._connect()
     assert silent.ended == "hung up"
     assert "connected, but the broker does not answer" in caplog.text
@@ -358,9 +367,9 @@ def test_goodbye_comes_after_the_events(desk: Desk) -> None:
     desk.give(state("online", "status"))
     desk.answer(1)
     for i in range(3):
-        desk.sender.give(event(i))
-    desk.sender.give(state("offline", "status"))
-    desk.note(Close(time.monotonic() + 20))
+        desk.sender.put(event(i))
+    desk.sender.put(state("offline", "status"))
+    desk.note(CloseRequest(time.monotonic() + 20))
     for packet in (2, 3, 4, 5):
         desk.answer(packet)
     desk.sender.run()
@@ -386,7 +395,7 @@ def test_closing_without_a_broker_waits_only_for_events() -> None:
 
 
 def nobody(desk: Desk, *packets: int) -> None:
-    desk.note(*(Answer(desk.link, p, NOBODY) for p in packets))
+    desk.note(*(Acknowledged(desk.link, p, NO_SUBSCRIBERS) for p in packets))
 
 
 def fall(seq: int, topic: str = "d/event/fall") -> Message:
@@ -413,7 +422,7 @@ def test_what_nobody_has_subscribed_to_waits_is_tried_and_delays_nobody(desk: De
 
 
 def test_live_events_do_not_stand_behind_history(desk: Desk, monkeypatch: Any) -> None:
-    monkeypatch.setattr("edge.publish._ready.LATE_S", 0.0)
+    monkeypatch.setattr("edge.publish._send_queues.LATE_S", 0.0)
     desk.give(*(event(i) for i in range(200)))
     desk.connect(window=4)
     desk.answer(1, 2, 3, 4)
@@ -442,8 +451,8 @@ def test_history_is_marked_and_live_is_not(desk: Desk, monkeypatch: Any) -> None
     desk.give(event(0))
     desk.connect()
     first = json.loads(desk.link.sent[0].body)
-    desk.note(Down(desk.link, "lost"))
-    monkeypatch.setattr("edge.publish._ready.LATE_S", 0.0)
+    desk.note(Disconnected(desk.link, "lost"))
+    monkeypatch.setattr("edge.publish._send_queues.LATE_S", 0.0)
     desk.connect()
     second = json.loads(desk.link.sent[0].body)
     assert "historical" not in first
@@ -459,8 +468,10 @@ def test_a_message_that_ends_connections_is_found_and_set_aside(desk: Desk, capl
         if sent.count(2) == 0 and desk.store.waiting == 0:
             break
         if 2 in sent:  # this broker closes on it
-            desk.note(Down(desk.link, "the connection is lost"))
-            assert desk.sender._pace.pause_s == pace_module.PAUSE_S, "no long pause for one event"
+            desk.note(Disconnected(desk.link, "the connection is lost"))
+            assert desk.sender._backoff.pause_s == backoff_module.PAUSE_S, (
+                "no long pause for one event"
+            )
             desk.connect()
         else:
             desk.answer(*range(1, len(sent) + 1))
@@ -472,10 +483,10 @@ def test_a_message_that_ends_connections_is_found_and_set_aside(desk: Desk, capl
 
 
 def test_a_broker_that_dies_with_many_events_under_way_sets_none_aside(desk: Desk) -> None:
-    for turn in range(10):
+    for step in range(10):
         desk.connect()
-        desk.give(event(turn), state(turn))  # which it does not take either
-        desk.note(Down(desk.link, "lost"))
+        desk.give(event(step), state(step))  # which it does not take either
+        desk.note(Disconnected(desk.link, "lost"))
     desk.connect()
     for packet in range(1, 12):
         desk.answer(packet)
@@ -484,7 +495,7 @@ def test_a_broker_that_dies_with_many_events_under_way_sets_none_aside(desk: Des
 
 
 def heard(desk: Desk, packet: Packet) -> None:
-    desk.note(Heard(desk.link, packet.correlation))
+    desk.note(ConsumerAcknowledged(desk.link, packet.correlation))
 
 
 def test_with_a_consumer_an_event_goes_when_it_answers_not_before() -> None:
@@ -542,7 +553,7 @@ def test_an_answer_to_nothing_changes_nothing(wrong: bytes) -> None:
     desk.connect()
     desk.give(event(0))
     desk.answer(1)
-    desk.note(Heard(desk.link, wrong))
+    desk.note(ConsumerAcknowledged(desk.link, wrong))
     assert desk.store.waiting == 1
     assert desk.counts == [0, 0, 0]
 

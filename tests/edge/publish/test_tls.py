@@ -84,17 +84,19 @@ def test_a_broker_that_hangs_up_may_not_like_our_certificate(
     tmp_path: Path, days: Tuple[int, int], words: str, state: str
 ) -> None:
     files = pair(tmp_path, "ours", *days)
-    told = _tls.hung_up(Mqtt(**files))
-    assert told.startswith(f"the broker hung up on mqtt.cert_file {files['cert_file']}: {words}")
+    told = _tls.explain_closed(Mqtt(**files))
+    assert told.startswith(
+        f"the broker closed the connection over mqtt.cert_file {files['cert_file']}: {words}"
+    )
     assert "clock" in told or "authority.sh sign" in told
     (found,) = own_certificate(parse("mqtts://h", Mqtt(**files)), "hall")
     assert found.state == state
     Path(files["cert_file"]).unlink()
-    assert "may be revoked" in _tls.hung_up(Mqtt(**files)), "nobody can tell any more"
+    assert "may be revoked" in _tls.explain_closed(Mqtt(**files)), "nobody can tell any more"
 
 
 def test_without_a_certificate_it_may_want_one() -> None:
-    assert "set mqtt.cert_file" in _tls.hung_up(Mqtt())
+    assert "set mqtt.cert_file" in _tls.explain_closed(Mqtt())
 
 
 @pytest.fixture
@@ -134,8 +136,13 @@ def failure(listening: socket.socket, theirs: Dict[str, Any], host: str, ca_file
     [
         ((-1, 1), "broker.local", False, "the broker's certificate is not for 'broker.local': use"),
         ((-1, 1), "127.0.0.1", False, "the broker's certificate is not for '127.0.0.1': use"),
-        ((-2, -1), "localhost", False, "the broker's certificate has ended: is this box's clock"),
-        ((1, 2), "localhost", False, "the broker's certificate is not valid yet: is this box's"),
+        (
+            (-2, -1),
+            "localhost",
+            False,
+            "the broker's certificate has ended: check this box's",
+        ),
+        ((1, 2), "localhost", False, "the broker's certificate is not valid yet: check this box's"),
         ((-1, 1), "localhost", True, "is not of an authority in mqtt.ca_file "),
     ],
 )
@@ -159,7 +166,7 @@ def test_a_broker_that_we_do_not_believe_is_told_with_the_fix(
 
 def test_a_port_without_tls_is_told(tmp_path: Path, listener: socket.socket) -> None:
     error = failure(listener, {}, "localhost", pair(tmp_path, "ours")["cert_file"])
-    assert "no TLS comes about at this port" in _tls.explain(error, "localhost", Mqtt())
+    assert "the TLS handshake fails at this port" in _tls.explain(error, "localhost", Mqtt())
 
 
 def test_what_an_alert_says_is_told(tmp_path: Path) -> None:
@@ -167,5 +174,5 @@ def test_what_an_alert_says_is_told(tmp_path: Path) -> None:
     error = ssl.SSLError(1, "[SSL: SSLV3_ALERT_CERTIFICATE_REVOKED] ...")
     error.reason = "SSLV3_ALERT_CERTIFICATE_REVOKED"
     told = _tls.explain(error, "h", Mqtt(**pair(tmp_path, "ours")))
-    assert "hung up on mqtt.cert_file" in told
+    assert "closed the connection over mqtt.cert_file" in told
     assert told.endswith("(SSLV3_ALERT_CERTIFICATE_REVOKED)")

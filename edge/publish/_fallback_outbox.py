@@ -1,0 +1,217 @@
+"""The outbox of a broker: on disk, or in memory while the disk fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+from edge import durable
+from edge.errors import EdgeError
+from edge.outbox.sqlite_file import Losses
+from edge.outbox.store import BATCH_ROWS, Entry, Outbox, Row
+from edge.publish import Counters, SinkOptions
+from edge.publish._address import Broker
+from edge.publish._inbox import FetchRequest
+
+log = logging.getLogger(__name__)
+
+DISK_S = 30.0  # between two tries of a disk that failed
+TRIES = 3  # the present outbox, the file opened again (which mends damage), memory
+FAILURES = (sqlite3.Error, OSError, EdgeError)
+
+
+@dataclass(frozen=True)
+class OutboxSettings:
+    """Where an outbox is and how events are ranked."""
+
+    path: Optional[Path]  # None = in memory
+    max_bytes: int
+    run: str  # names this run of the program
+    urgent: List[str]  # kinds of events that are evicted last
+    minor: List[str]  # kinds of events that are evicted first
+
+
+def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
+    """Return the outbox file of a broker; None = in memory.
+
+    The first broker of a configuration has the plain name: if its address changes, the events go to
+    the new address.
+    """
+    named = options.outbox.path
+    if not named:
+        folder = durable.find_state_dir(options.state_dir)
+        if folder is None:
+            log.info(
+                "%s: events of an outage are kept in memory only; set outbox.path or "
+                "state.dir to keep them on disk",
+                broker.name,
+            )
+            return None
+        named = str(durable.make_dir(folder) / "outbox.db")
+    path = Path(named)
+    if options.first_outbox:
+        return path
+    return path.with_name(f"{path.name}-{broker.host}-{broker.port}")
+
+
+class FallbackOutbox:
+    """An outbox that goes on in memory when its disk fails. One thread owns it.
+
+    Args:
+        name: the broker, for log lines.
+        settings: where the outbox is.
+        counters: of the sink.
+        replaced: called when another outbox is in use, so that known row ids are invalid.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: OutboxSettings,
+        counters: Counters,
+        replaced: Callable[[], None],
+    ) -> None:
+        self.durable = False  # whether the outbox in use is on disk
+        self.resets = 0  # damaged files replaced
+        self._name, self._settings = name, settings
+        self._counters, self._replaced = counters, replaced
+        self._due_s = 0.0
+        self._current: Optional[Outbox] = None
+
+    @property
+    def current(self) -> Outbox:
+        """The outbox in use; `open` comes first."""
+        assert self._current is not None, "open first"
+        return self._current
+
+    @property
+    def losses(self) -> Losses:
+        """The losses of the outbox in use."""
+        return self.current.losses
+
+    @property
+    def token(self) -> str:
+        """The token of the outbox in use."""
+        return self.current.state.token
+
+    @property
+    def waiting(self) -> int:
+        """Number of events not acknowledged and not parked; any thread may read it."""
+        outbox = self._current
+        return max(0, outbox.count - outbox.parked) if outbox else 0
+
+    def open(self) -> None:
+        """Open the file; if that fails or none is configured, an outbox in memory."""
+        try:
+            self._current = self._on_disk()
+        except FAILURES as error:
+            self._log_fallback(error)
+        self._current = self._current or self._in_memory()
+
+    def close(self) -> None:
+        """Close the outbox in use."""
+        self.current.close()
+
+    def commit(self, puts: Sequence[Entry], removed: Sequence[int], losses: Losses) -> List[Row]:
+        """Call Outbox.commit; if the outbox fails, call it on another one."""
+        for attempt in range(1, TRIES + 1):
+            known = max(self.losses.evicted, losses.evicted)
+            try:
+                rows = self.current.commit(puts, removed, time.monotonic_ns(), losses)
+            except sqlite3.Error as error:
+                self._replace(error, in_memory=attempt == TRIES - 1)
+                losses, removed = self.losses, []
+            else:
+                self._counters.add("dropped", self.losses.evicted - known)
+                return rows
+        self._counters.add("dropped", len(puts))
+        log.error("%s: %d events could not be kept", self._name, len(puts))
+        return []
+
+    def read(self, request: FetchRequest, limit: int) -> Optional[List[Row]]:
+        """Read the requested rows; None if the outbox failed and another one is in use."""
+        try:
+            if request.only:
+                return self.current.oldest(request.only, request.skip)
+            return self.current.after(request.cursor, request.below, limit, request.without)
+        except sqlite3.Error as error:
+            self._replace(error, in_memory=False)
+            return None
+
+    def park(self, row: Row) -> None:
+        """Leave a row out until the next start."""
+        if row.token == self.token:
+            self.current.park([row.id])
+
+    def return_to_disk(self) -> None:
+        """Try a failed disk again if it is time, and move the rows in memory there."""
+        if self.durable or self._settings.path is None or time.monotonic() < self._due_s:
+            return
+        self._due_s = time.monotonic() + DISK_S
+        memory, disk = self.current, None
+        try:
+            disk = self._on_disk()
+            assert disk is not None
+            copy_rows(memory, disk)
+        except FAILURES as error:
+            self.durable = False
+            log.debug("%s: outbox %s: %s", self._name, self._settings.path, error)
+            if disk is not None:
+                disk.close()
+            return
+        memory.close()
+        self._current = disk
+        log.warning("%s: outbox %s: in use again", self._name, self._settings.path)
+        self._replaced()
+
+    def _on_disk(self) -> Optional[Outbox]:
+        if self._settings.path is None:
+            return None
+        outbox = Outbox(self._settings.path, self._settings.max_bytes, self._settings.run)
+        self.durable = True
+        self.resets += outbox.losses.reset is not None
+        return outbox
+
+    def _in_memory(self) -> Outbox:
+        self.durable = False
+        self._due_s = time.monotonic() + DISK_S
+        return Outbox(None, self._settings.max_bytes, self._settings.run)
+
+    def _replace(self, error: Exception, in_memory: bool) -> None:
+        self.current.close()
+        self._current = None
+        if in_memory:
+            self._log_fallback(error)
+            self._current = self._in_memory()
+        else:
+            log.warning("%s: outbox: %s", self._name, error)
+            self.open()
+        self._replaced()
+
+    def _log_fallback(self, error: Exception) -> None:
+        log.error(
+            "%s: outbox %s: %s; events are kept in memory only, mend it or make room",
+            self._name,
+            self._settings.path,
+            error,
+        )
+
+
+def copy_rows(source: Outbox, target: Outbox) -> None:
+    """Copy all rows of an outbox into another one, with the losses that are not reported yet."""
+    cursor = 0
+    while True:
+        rows = source.after(cursor, 2**63 - 1, BATCH_ROWS)
+        if not rows:
+            break
+        target.commit([Entry(r.topic, r.body, r.priority) for r in rows], (), rows[0].t_ns)
+        cursor = rows[-1].id
+    lost = source.losses.evicted - source.losses.reported
+    if lost:
+        evicted = target.losses.evicted + lost
+        target.commit((), (), 0, dataclasses.replace(target.losses, evicted=evicted))
