@@ -16,6 +16,7 @@ import pytest
 from edge.capture import _gstreamer
 from edge.capture._decoder import session, video, wire
 from edge.capture._decoder.processes import Decoder
+from tests.waiting import GIVE_UP_S
 
 
 class FakeCapture:
@@ -66,13 +67,15 @@ class ThreadDecoders:
     def __init__(self) -> None:
         self.limits_mb: List[int] = []
         self.ends: List[socket.socket] = []
+        self.threads: List[threading.Thread] = []
 
     def start(self, max_mb: int) -> Decoder:
         ours, theirs = wire.pair()
         # A second descriptor: the thread closes its own.
         self.ends.append(socket.socket(fileno=os.dup(theirs.fileno())))
         self.limits_mb.append(max_mb)
-        threading.Thread(target=self._run, args=(theirs,), daemon=True).start()
+        self.threads.append(threading.Thread(target=self._run, args=(theirs,), daemon=True))
+        self.threads[-1].start()
         self.ends.append(ours)
         return Decoder(wire.Link(ours), len(self.ends) - 2, self)
 
@@ -89,6 +92,11 @@ class ThreadDecoders:
         return 0
 
     def close(self) -> None:
+        for end in self.ends:
+            with contextlib.suppress(OSError):  # the source closed it
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(GIVE_UP_S)  # else it would use the OpenCV of the next test
         for end in self.ends:
             end.close()
 
