@@ -12,7 +12,7 @@ from edge.loop.parts import Extra, Receive, Running, timed
 from edge.loop.rate_limit import RateLimit
 from edge.people.look_schedule import Pacing
 from edge.pipeline import Pipeline
-from edge.publish import Publisher, never
+from edge.publish import Publisher, never_stop
 from edge.settings.config import Config
 
 
@@ -51,7 +51,7 @@ def build(
     source: ModelSource,
     extras: Sequence[Extra] = (),
     memory: Optional[FrameMemory] = None,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
     goodbye_s: Callable[[], float] = lambda: 3.0,
 ) -> Running:
     """Make the parts of a loop and join them; cameras and engines are not started yet.
