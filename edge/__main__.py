@@ -1,4 +1,4 @@
-"""`edge run | check | doctor`."""
+"""The command `edge`: run, check, provision, doctor."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-# Our matrices are small: a pool of BLAS threads would only take cores from the networks. Before
-# NumPy is loaded, which reads it once.
+# Our matrices are small: a pool of BLAS threads would only take cores from the networks. Set before
+# NumPy is imported, which reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
 from edge.errors import INTERRUPTED, PIPE_CLOSED, EdgeError
-from edge.service import logs
-from edge.service.stdout import answer
+from edge.service import logs, stdout
 from edge.settings import config
 
 EPILOG = (
-    "exit codes: 0 fine, 2 no such option, 65 bad data, 66 no input, 69 unavailable, "
-    "70 a fault of ours, 75 try later, 78 config, 141 nobody reads the answer any more"
+    "exit codes: 0 success, 2 wrong option, 65 wrong data, 66 a file or camera is missing, "
+    "69 a package or service is missing, 70 a bug of this program, 75 temporary failure, "
+    "78 wrong configuration, 130 interrupted, 141 standard output was closed"
 )
+
+
+COMMANDS = {
+    "run": "turn cameras into poses and events",
+    "check": "find mistakes in a configuration file",
+    "provision": "give this box a name, a key and a broker",
+    "doctor": "check this machine; name every problem and its fix",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,23 +41,41 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"edge {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="turn cameras into poses and events", epilog=EPILOG))
-    check = commands.add_parser("check", help="validate a configuration file")
-    check.add_argument("file", type=Path)
-    _add_provision(commands.add_parser("provision", help="give this box a name, a key, a broker"))
-    doctor = commands.add_parser("doctor", help="what this machine has and lacks, and what to do")
-    doctor.add_argument("--config", type=Path, help="check what this configuration needs, too")
-    doctor.add_argument("--json", action="store_true", help="machine-readable")
+    own = {
+        name: commands.add_parser(
+            name, help=line, description=f"{line.capitalize()}.", epilog=EPILOG
+        )
+        for name, line in COMMANDS.items()
+    }
+    _add_run(own["run"])
+    _add_provision(own["provision"])
+    own["check"].add_argument("file", type=Path, help="configuration file (TOML)")
+    own["doctor"].add_argument(
+        "--config", type=Path, metavar="F", help="also check what this configuration needs"
+    )
+    own["doctor"].add_argument("--json", action="store_true", help="print JSON")
     return top
 
 
 def _add_provision(own: argparse.ArgumentParser) -> None:
-    own.add_argument("--device", default="", metavar="NAME", help="its name in topics")
-    own.add_argument("--broker", default="", metavar="URI", help="mqtts://HOST")
-    own.add_argument("--ca", type=Path, metavar="F", help="the broker's authority, PEM")
-    own.add_argument("--certificate", type=Path, metavar="F", help="this box's, once it is signed")
-    own.add_argument("--new-key", action="store_true", help="make another key, ask for another")
-    own.add_argument("--root", type=Path, default=Path("/"), help="folder of an image; default /")
+    own.add_argument("--device", default="", metavar="NAME", help="name of this box in topics")
+    own.add_argument("--broker", default="", metavar="URI", help="the broker: mqtts://HOST")
+    own.add_argument(
+        "--ca", type=Path, metavar="F", help="certificate (PEM) of the broker's authority"
+    )
+    own.add_argument(
+        "--certificate", type=Path, metavar="F", help="signed certificate (PEM) of this box"
+    )
+    own.add_argument(
+        "--new-key", action="store_true", help="make a new key and a new certificate request"
+    )
+    own.add_argument(
+        "--root",
+        type=Path,
+        default=Path("/"),
+        metavar="DIR",
+        help="root folder of an image; default /",
+    )
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -59,36 +85,43 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URI",
-        help="camera or recording, instead of the file's; may be repeated",
+        help="camera or recording, in place of the cameras in the file; may be repeated",
     )
     run.add_argument(
         "--sink",
         action="append",
         default=[],
         metavar="URI",
-        help="mqtt://HOST or jsonl:PATH, instead of the file's; may be repeated",
+        help="mqtt://HOST or jsonl:PATH, in place of the sinks in the file; may be repeated",
     )
-    run.add_argument("--models", metavar="DIR", help="folder of models")
+    run.add_argument(
+        "--models", metavar="DIR", help="folder of models, in place of models.dir in the file"
+    )
     run.add_argument(
         "--max-frames",
         type=_count,
         default=0,
         metavar="N",
-        help="stop after N frames of each camera",
+        help="stop after N steps; a step takes the newest frame of each camera that has one",
     )
-    run.add_argument("--annotate", type=Path, metavar="OUT.mp4", help="write a video of skeletons")
+    run.add_argument(
+        "--annotate",
+        type=Path,
+        metavar="OUT.mp4",
+        help="write a video (.mp4 or .avi) of the frames with skeletons",
+    )
     run.add_argument(
         "--print-config",
         action="store_true",
-        help="print the merged configuration, every key with its meaning, and leave",
+        help="print the merged configuration with the meaning of every key, and exit",
     )
     run.add_argument(
         "--log",
         choices=logs.FORMS,
         default="auto",
-        help="form of the lines on standard error; auto = as whoever reads them likes",
+        help="log format; auto = journald fields under systemd, plain text on a terminal",
     )
-    run.add_argument("-v", "--verbose", action="store_true", help="tell more")
+    run.add_argument("-v", "--verbose", action="store_true", help="also log debug messages")
 
 
 def _count(text: str) -> int:
@@ -99,7 +132,7 @@ def _count(text: str) -> int:
 
 
 def merged(arguments: argparse.Namespace) -> config.Config:
-    """The file's configuration with the command line's wishes on top.
+    """The configuration of the file, with the options of the command line in place of its keys.
 
     Raises:
         EdgeError: the file or an option is wrong.
@@ -117,14 +150,14 @@ def merged(arguments: argparse.Namespace) -> config.Config:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run a command; returns the exit code. A user's mistake is one line, never a traceback."""
+    """Run a command and return its exit code. A user's mistake is one line, never a traceback."""
     arguments = parser().parse_args(argv)
     level = logging.DEBUG if getattr(arguments, "verbose", False) else logging.INFO
     logs.start(level, getattr(arguments, "log", "auto"))
     try:
         return _dispatch(arguments)
     except EdgeError as error:
-        print(f"edge: {error}", file=sys.stderr)  # noqa: T201 - the answer to the user
+        print(f"edge: {error}", file=sys.stderr)  # noqa: T201 - the result for the user
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -137,7 +170,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from edge.service.check import check
 
         check(arguments.file)
-        answer(f"{arguments.file}: fine\n")
+        stdout.write(f"{arguments.file}: is valid\n")
         return 0
     if arguments.command == "doctor":
         from edge.doctor import doctor
@@ -147,12 +180,12 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _provision(arguments)
     settings = merged(arguments)
     if arguments.print_config:
-        answer(config.show(settings))
+        stdout.write(config.show(settings))
         return 0
     from edge.service.daemon import run
 
-    again = (lambda: merged(arguments)) if arguments.config else None
-    return run(settings, arguments.max_frames, arguments.annotate, again)
+    read_again = (lambda: merged(arguments)) if arguments.config else None
+    return run(settings, arguments.max_frames, arguments.annotate, read_again)
 
 
 def _provision(arguments: argparse.Namespace) -> int:
@@ -168,7 +201,7 @@ def _provision(arguments: argparse.Namespace) -> int:
     )
     on_this_machine = arguments.root == Path("/")
     lines = provision(order, systemd_version() if on_this_machine else 0)
-    answer("\n".join(lines) + "\n")
+    stdout.write("\n".join(lines) + "\n")
     return 0
 
 

@@ -2,11 +2,11 @@
 
 EdgeError
 ├── ConfigError       78  the configuration or a recipe is wrong
-├── DataError         65  a file is there but is not what it should be
-├── NoInputError      66  a file, camera or image that was named is not there
-├── UnavailableError  69  something outside is missing: a package, a broker, a library
-├── TempError         75  it may work later: a camera that went away
-└── InternalError     70  a broken promise of ours
+├── DataError         65  the content of a file is wrong
+├── NoInputError      66  a named file or camera is not there
+├── UnavailableError  69  a package, library or service is missing
+├── TempError         75  it may work later: a lost camera, a full disk
+└── InternalError     70  a bug of this program
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PIPE_CLOSED = 141  # SIGPIPE: nobody reads standard output any more
 
 
 class EdgeError(Exception):
-    """One line for the user: what is wrong, where, and the fix. Secrets in it are masked."""
+    """One line for the user: where, what is wrong, and the fix. Secrets in it are masked."""
 
     exit_code = 1
 
@@ -34,19 +34,19 @@ class ConfigError(EdgeError):
 
 
 class DataError(EdgeError):
-    """A file whose content is not what it should be."""
+    """A file with wrong content."""
 
     exit_code = 65
 
 
 class NoInputError(EdgeError):
-    """A named input that does not exist or cannot be opened."""
+    """A named file or camera that does not exist or cannot be opened."""
 
     exit_code = 66
 
 
 class UnavailableError(EdgeError):
-    """A service, package or library that is needed and missing."""
+    """A package, library or service that is needed and missing."""
 
     exit_code = 69
 
@@ -58,6 +58,6 @@ class TempError(EdgeError):
 
 
 class InternalError(EdgeError):
-    """A promise of our own that was broken."""
+    """A bug of this program."""
 
     exit_code = 70

@@ -15,7 +15,7 @@ from edge import __version__
 from edge.doctor import broker, cameras, heat, machine, models, permissions, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError, UnavailableError
-from edge.service.stdout import answer
+from edge.service import stdout
 from edge.settings import config
 from edge.settings.config import Config
 
@@ -53,9 +53,9 @@ def doctor(path: Optional[Path], as_json: bool) -> int:
     findings = examine(path)
     if as_json:
         out = {"version": __version__, "findings": [asdict(f) for f in findings]}
-        answer(json.dumps(out, indent=2) + "\n")
+        stdout.write(json.dumps(out, indent=2) + "\n")
     else:
-        answer("".join(map(_line, findings)))
+        stdout.write("".join(map(_line, findings)))
     return UnavailableError.exit_code if any(f.state == FAIL for f in findings) else 0
 
 

@@ -1,1 +1,1 @@
-"""The process: start, reload, signals, systemd, logs and set-up."""
+"""The process: start, reload, signals, systemd, logs and provisioning."""

@@ -1,4 +1,4 @@
-"""Skeletons drawn on the frames: a video to look at, never part of what is published."""
+"""Write a video of frames with skeletons, for people to watch; it is never published."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from edge.structures import VISIBLE, Frame, Poses
 
 log = logging.getLogger(__name__)
 
-RESERVE_BYTES = 16 << 20  # stop before the disk is so full that others fail
+RESERVE_BYTES = 16 << 20  # the video stops while other programs still have this much disk
 TILE_PX = 720  # longer side of one camera in a mosaic
 BOX_COLOUR = (220, 190, 60)  # BGR
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float = VISIBLE) -> None:
-    """Draw everyone into an image, in place.
+    """Draw all poses into an image, in place.
 
     Args:
         image: [H,W,3] u8 BGR.
         poses: keypoints in px of the full frame.
         scale: image px per frame px.
-        min_score: weaker keypoints are left out.
+        min_score: keypoints with a lower score are left out.
     """
     skeleton = skeletons.get(poses.skeleton)
-    shift = 4  # cv2 takes fixed point with so many fractional bits
+    shift = 4  # fractional bits of the fixed-point coordinates that cv2 takes
     points = np.round(np.clip(poses.keypoints * scale, -1e4, 1e4) * (1 << shift)).astype(np.int32)
     seen = poses.scores > min_score
     start, end = skeleton.edges.T
@@ -59,7 +59,7 @@ def _draw_box(image: np.ndarray, poses: Poses, person: int, scale: float) -> Non
 
 
 def _label(image: np.ndarray, text: str, at: Tuple[int, int]) -> None:
-    """White on black, so that it can be read on any picture."""
+    """White text on black can be read on any picture."""
     size = max(0.45, image.shape[0] / 1600)
     (width, height), _ = cv2.getTextSize(text, FONT, size, 1)
     x, y = at
@@ -68,15 +68,27 @@ def _label(image: np.ndarray, text: str, at: Tuple[int, int]) -> None:
 
 
 class Annotator:
-    """Writes one video: all cameras side by side, one picture for each step of the loop."""
+    """Writes one video: all cameras side by side, one picture for each step of the loop.
+
+    Attributes:
+        pictures: how many were written.
+        stopped: why the video ended early; empty = it did not.
+
+    Args:
+        path: the video, .mp4 or .avi.
+        cameras: names of all cameras, in the order of their tiles.
+
+    Raises:
+        NoInputError: the folder is missing, or the path is not UTF-8.
+    """
 
     def __init__(self, path: Path, cameras: Sequence[str]) -> None:
         if not path.parent.is_dir():
             raise NoInputError(f"{path.parent}: no such folder for the annotated video; create it")
-        # An absolute path: libav takes a colon in a relative one for a protocol.
+        # libav takes a colon in a relative path for a protocol.
         self._path = path.absolute()
-        if not is_text(self._path):  # OpenCV crashes on it
-            raise NoInputError(f"{path}: is no name in UTF-8; choose another for the video")
+        if not is_text(self._path):  # OpenCV crashes on such a path
+            raise NoInputError(f"{path}: is not a name in UTF-8; choose another name for the video")
         self._cameras = list(cameras)
         self._columns = math.ceil(math.sqrt(len(cameras)))
         self._writer: Optional[Any] = None
@@ -88,7 +100,7 @@ class Annotator:
         self.stopped = ""
 
     def __call__(self, frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
-        """Draw this step; a full disk stops the video and nothing else."""
+        """Draw a step of the loop. A full disk ends the video, not the program."""
         if self.stopped or not frames or self._disk_is_full():
             return
         if self._canvas is None:
@@ -98,7 +110,7 @@ class Annotator:
         self._write(frames[0])
 
     def close(self) -> None:
-        """Finish the file; a single picture has no rate to be known."""
+        """Finish the file. A video of one picture gets a rate of 1 Hz."""
         if self._writer is None and self._pending.size and not self.stopped:
             self._open(1.0)
         if self._writer is not None:
@@ -108,13 +120,13 @@ class Annotator:
     def _disk_is_full(self) -> bool:
         free = shutil.disk_usage(self._path.parent).free
         if free < RESERVE_BYTES:
-            self._stop(f"only {free >> 20} MB are free; make room or write elsewhere")
+            self._stop(f"only {free >> 20} MB are free; make room, or write to another disk")
         return bool(self.stopped)
 
     def _stop(self, why: str) -> None:
         self.stopped = why
         log.warning(
-            "%s: annotated video stopped after %d pictures: %s; all else goes on",
+            "%s: annotated video stopped after %d pictures: %s; the program goes on",
             self._path,
             self.pictures,
             why,
@@ -124,7 +136,7 @@ class Annotator:
     def _begin(self, frame: Frame) -> None:
         width, height = frame.size
         scale = min(1.0, TILE_PX / max(width, height)) if len(self._cameras) > 1 else 1.0
-        # Coders want even sizes, and none of a thin picture's may become 0.
+        # Codecs require even sizes, and a side of a thin picture must not become 0.
         self._tile = (max(int(width * scale) // 2, 1) * 2, max(int(height * scale) // 2, 1) * 2)
         rows = math.ceil(len(self._cameras) / self._columns)
         shape = (self._tile[1] * rows, self._tile[0] * self._columns, 3)
@@ -149,7 +161,7 @@ class Annotator:
         inner[:] = drawn
 
     def _write(self, frame: Frame) -> None:
-        """The rate is known at the second picture: until then the first is kept."""
+        """Write the canvas; the first one waits, as the second gives the frame rate."""
         assert self._canvas is not None
         if self._writer is None:
             first_ns = self._first_ns.setdefault(frame.camera, frame.t_ns)
@@ -168,7 +180,7 @@ class Annotator:
         codec = cv2.VideoWriter.fourcc(*("mp4v" if mp4 else "MJPG"))
         self._writer = cv2.VideoWriter(str(self._path), codec, rate_hz, size)
         if not self._writer.isOpened():
-            self._stop("the video cannot be opened for writing; use a writable .mp4 or .avi path")
+            self._stop("the file cannot be opened; use a writable path that ends in .mp4 or .avi")
             return
         self._writer.write(self._pending)
         self._pending = self._pending[:0]
@@ -176,7 +188,15 @@ class Annotator:
 
 
 def contact_sheet(pictures: List[np.ndarray], columns: int = 2) -> np.ndarray:
-    """Pictures of one size side by side, row by row; [H,W,3] u8."""
+    """Put pictures of one size side by side, row by row.
+
+    Args:
+        pictures: each [H,W,3] u8.
+        columns: pictures in a row.
+
+    Returns:
+        [rows*H,columns*W,3] u8; empty places are black.
+    """
     rows = math.ceil(len(pictures) / columns)
     height, width = pictures[0].shape[:2]
     sheet = np.zeros((rows * height, columns * width, 3), np.uint8)

@@ -1,8 +1,9 @@
-"""One record, one line: readable at a terminal, priority and fields for journald, JSON on request.
+"""Log lines: plain text for a terminal, priority and fields for journald, or JSON.
 
-A message that repeats is written a few times, then counted; the next line of its kind, or the end
-of its window, says how many were left out. Line breaks and control characters never reach the
-stream, so what a camera or a broker says cannot forge a line.
+One record is one line. Lines that differ only in numbers are one kind; after a few lines of a kind,
+further ones are counted instead of written. The next line of that kind, or a line at the end of the
+window, gives the count. Line breaks and control characters are escaped, so that texts of cameras
+and brokers cannot forge lines.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from edge.masking import masked
 FORMS = ("auto", "plain", "journal", "json")
 BURST = 5  # lines of one kind in a window
 WINDOW_S = 60.0
-KINDS = 512  # remembered; of those forgotten only the sum is told
-TOTAL = 300  # lines of all kinds in a window, so that no variety floods the disk
-# syslog(3) numbers; sd-daemon(3) reads them at the start of a line.
+KINDS = 512  # kinds that are counted; older ones share one count
+TOTAL = 300  # lines of all kinds in a window: many kinds must not fill the disk either
+# Priorities of syslog(3), which sd-daemon(3) reads at the start of a line.
 PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _NUMBER = re.compile(r"(?<![\w.:/-])\d+(\.\d+)?(?![\w:/-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Kind = Tuple[int, str, str]
-OTHERS: Kind = (logging.WARNING, "edge.service.logs", "lines of many kinds")
+OTHERS: Kind = (logging.WARNING, "edge.service.logs", "other messages")
 
 
 def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> Handler:
-    """Have all loggers of the process write to a stream, by default standard error.
+    """Make all loggers of the process write to a stream.
 
     Args:
-        level: weaker records are left out.
-        form: one of FORMS; auto = journal when journald reads the stream, else plain.
-        stream: where to.
+        level: records below it are dropped.
+        form: one of FORMS; auto = journal if journald reads the stream, else plain.
+        stream: where lines go; by default standard error.
     """
     handler = Handler(stream or sys.stderr, form)
     root = logging.getLogger()
@@ -51,7 +52,7 @@ def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> H
     root.setLevel(level)
     if handler.form != "plain":
         logging.captureWarnings(True)
-        sys.excepthook = _told_by(logging.getLogger("edge"))
+        sys.excepthook = _excepthook(logging.getLogger("edge"))
         threading.excepthook = lambda a: logging.getLogger("edge").critical(
             "thread %s died",
             a.thread.name if a.thread else "?",
@@ -60,7 +61,7 @@ def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> H
     return handler
 
 
-def _told_by(logger: logging.Logger) -> Callable[..., None]:
+def _excepthook(logger: logging.Logger) -> Callable[..., None]:
     def hook(
         kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]
     ) -> None:
@@ -70,7 +71,7 @@ def _told_by(logger: logging.Logger) -> Callable[..., None]:
 
 
 def form_of(stream: IO[str], environment: Mapping[str, str] = os.environ) -> str:
-    """Journal when $JOURNAL_STREAM names this very stream (systemd.exec(5)), else plain."""
+    """Journal if $JOURNAL_STREAM names this stream (systemd.exec(5)), else plain."""
     try:
         here = os.fstat(stream.fileno())
     except (OSError, ValueError, AttributeError):
@@ -80,47 +81,55 @@ def form_of(stream: IO[str], environment: Mapping[str, str] = os.environ) -> str
 
 
 class Limit:
-    """How often a kind of message may be written; the clock is an argument."""
+    """Limits the lines of each kind and of all kinds in a window. Time is an argument.
+
+    Args:
+        burst: lines of one kind.
+        window_s: length of the window.
+        total: lines of all kinds.
+    """
 
     def __init__(self, burst: int = BURST, window_s: float = WINDOW_S, total: int = TOTAL) -> None:
         self._burst, self._window_s, self._total = burst, window_s, total
         self._kinds: collections.OrderedDict[Kind, List[Any]] = collections.OrderedDict()
         self._all_since_s, self._all = 0.0, 0
-        self._others = 0  # left out, of kinds that were forgotten
+        self._others = 0  # left out of kinds that are no longer counted
 
     def admit(self, kind: Kind, now_s: float) -> Tuple[bool, int]:
-        """Whether to write, and how many of this kind were left out before."""
-        entry = self._kinds.setdefault(kind, [now_s, 0, 0])  # since, written, left out
+        """Whether to write a line, and how many of its kind were left out before."""
+        entry = self._kinds.setdefault(
+            kind, [now_s, 0, 0]
+        )  # start of the window, written, left out
         self._kinds.move_to_end(kind)
         if len(self._kinds) > KINDS:
             self._others += self._kinds.popitem(last=False)[1][2]
         if now_s - entry[0] >= self._window_s:
             entry[:2] = [now_s, 0]
-        if entry[1] >= self._burst or not self._room(now_s):
+        if entry[1] >= self._burst or not self._has_room(now_s):
             entry[2] += 1
             return False, 0
         entry[1] += 1
         left_out, entry[2] = entry[2], 0
         return True, left_out
 
-    def _room(self, now_s: float) -> bool:
+    def _has_room(self, now_s: float) -> bool:
         if now_s - self._all_since_s >= self._window_s:
             self._all_since_s, self._all = now_s, 0
         self._all += 1
         return self._all <= self._total
 
     def owed(self, now_s: float) -> List[Tuple[Kind, int]]:
-        """Counts that nobody was told of, of windows that are over (at infinity: all of them)."""
+        """Counts of windows that are over and not yet reported; at infinity of all windows."""
         over = [k for k, entry in self._kinds.items() if now_s - entry[0] >= self._window_s]
-        told = [(kind, self._kinds.pop(kind)[2]) for kind in over]
+        counts = [(kind, self._kinds.pop(kind)[2]) for kind in over]
         if self._others and (over or not self._kinds):
-            told.append((OTHERS, self._others))
+            counts.append((OTHERS, self._others))
             self._others = 0
-        return [(kind, count) for kind, count in told if count]
+        return [(kind, count) for kind, count in counts if count]
 
 
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes records as lines of a form, not too many of one kind."""
+    """Writes records as lines of one form, limited by a Limit."""
 
     def __init__(self, stream: IO[str], form: str = "auto", limit: Optional[Limit] = None) -> None:
         super().__init__(stream)
@@ -130,7 +139,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
         self._looked_s = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write, or count."""
+        """Write the record, or count it."""
         try:
             kind = (record.levelno, record.name, _NUMBER.sub("#", masked(record.getMessage())))
         except (TypeError, ValueError):  # a message that does not fit its arguments
@@ -139,17 +148,17 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
         now_s = time.monotonic()
         if now_s - self._looked_s > 1.0:
             self._looked_s = now_s
-            self._tell_owed(now_s)
+            self._write_owed(now_s)
         admitted, left_out = self._limit.admit(kind, now_s)
         if admitted:
             record.left_out = left_out
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The record as a line."""
         return self._write(record)
 
-    def _tell_owed(self, now_s: float) -> None:
+    def _write_owed(self, now_s: float) -> None:
         for (level, name, message), count in self._limit.owed(now_s):
             record = logging.LogRecord(name, level, "", 0, message, None, None)
             record.left_out = count
@@ -157,21 +166,21 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
             super().emit(record)
 
     def close(self) -> None:
-        """Tell what was left out and not told."""
-        self._tell_owed(float("inf"))
+        """Write the counts of all lines that were left out."""
+        self._write_owed(float("inf"))
         super().close()
 
 
 def plain(record: logging.LogRecord) -> str:
-    """For people: LEVEL message; a traceback keeps its lines."""
+    """LEVEL message; a traceback keeps its own lines."""
     left_out = getattr(record, "left_out", 0)
     line = f"{record.levelname} {_CONTROL.sub(_escaped, masked(record.getMessage()))}"
-    line += f" ({left_out} more like this were left out)" if left_out else ""
+    line += f" ({left_out} similar lines left out)" if left_out else ""
     return line + (f"\n{_trace(record)}" if record.exc_info else "")
 
 
 def journal(record: logging.LogRecord) -> str:
-    """<priority>at=... msg="..." in the manner of logfmt; journald has time, unit and process."""
+    """<priority>at=... msg="..." as logfmt has it; journald adds time, unit and process."""
     priority = next((p for level, p in PRIORITIES if record.levelno >= level), 7)
     parts = [
         f"{key}={json.dumps(value, ensure_ascii=False) if key != 'at' else value}"
@@ -181,13 +190,13 @@ def journal(record: logging.LogRecord) -> str:
 
 
 def as_json(record: logging.LogRecord) -> str:
-    """One JSON object; its level as a word."""
+    """One JSON object."""
     table = {"level": record.levelname.lower(), "t_utc_ns": int(record.created * 1e9)}
     return json.dumps({**table, **fields(record)})
 
 
 def fields(record: logging.LogRecord) -> Dict[str, Any]:
-    """What a line tells."""
+    """The fields of a line: logger, message, count of lines left out, traceback."""
     table: Dict[str, Any] = {"at": record.name, "msg": masked(record.getMessage())}
     if getattr(record, "left_out", 0):
         table["left_out"] = record.left_out  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""`edge provision`: give this box its own name, key, certificate request and broker.
+"""`edge provision`: give this box a name, a key, a certificate request and a broker.
 
-The secret key is made here and never leaves the box; an image holds none. Everything can be said
-again: what is there stays, what is missing is made, and the answer tells the next step.
+The private key is made on the box and never leaves it; an image contains none. The command may run
+again: it keeps what is there, makes what is missing, and prints the next step.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ from edge.settings import config
 from edge.settings.config import Config
 from edge.settings.credentials import SCHEME
 from edge.settings.schema import build, key, name_problem
-from edge.settings.toml_edit import set_key
+from edge.settings.toml_edit import set_keys
+from edge.settings.toml_text import parse_toml
 
 UNNAMED = "edge"  # the name in the default configuration
-LOADS_CREDENTIALS = 247  # systemd.exec(5)
+LOADS_CREDENTIALS = 247  # first version of systemd with LoadCredential=, systemd.exec(5)
 FILES = {"ca_file": "ca.crt", "cert_file": "device.crt", "key_file": "device.key"}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What an image's builder may have answered beforehand, in /etc/edge/provision.toml."""
+    """/etc/edge/provision.toml: what the builder of an image sets for its boxes."""
 
     device: str = key(
         "",
-        "name of the box; empty = edge- and a number of its own",
+        "name of the box; empty = edge- and a number from its machine id",
         check=lambda v: name_problem(v) if v else None,
     )
-    broker: str = key("", "mqtts://HOST")
+    broker: str = key("", "URI of the broker: mqtts://HOST")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted; empty = as it is."""
+    """The options of the command line; empty = no change."""
 
     root: Path = Path("/")
     device: str = ""
@@ -56,7 +57,7 @@ class Order:
 
 
 class Box:
-    """The files of one box, below a root that is not / for images."""
+    """The files of one box. For an image, root is the folder that becomes /."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "etc/edge"
@@ -70,7 +71,7 @@ class Box:
         self.machine_id = root / "etc/machine-id"
 
     def answers(self) -> Answers:
-        """Those given beforehand, if any."""
+        """Read provision.toml, if it is there."""
         path = self.folder / "provision.toml"
         if not path.is_file():
             return Answers()
@@ -80,29 +81,29 @@ class Box:
             raise ConfigError(f"{path}: {error}") from error
 
     def text(self) -> str:
-        """The configuration as it is written."""
+        """Read the text of the configuration."""
         try:
             return self.config.read_bytes().decode("utf-8")  # line ends stay as they are
         except OSError as error:
             raise NoInputError(
-                f"{self.config}: {error.strerror}; `make install` or the package puts it there"
+                f"{self.config}: {error.strerror}; `make install` or the package installs it"
             ) from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{self.config}: not UTF-8") from error
+            raise ConfigError(f"{self.config}: is not text in UTF-8") from error
 
 
 def provision(order: Order, systemd: int = 0) -> List[str]:
-    """Do what is asked and what is missing.
+    """Do what the options ask, and make what is missing.
 
     Args:
-        order: what is asked.
-        systemd: its version; 0 = none on this machine.
+        order: the options.
+        systemd: version of systemd; 0 = none on this machine.
 
     Returns:
-        Lines for a person; the last says what to do next.
+        Lines for a person; the last one is the next step.
 
     Raises:
-        EdgeError: nothing of it was done, or only whole steps of it.
+        EdgeError: a step failed; every step is done as a whole or not at all.
     """
     box = Box(order.root)
     answers = box.answers()
@@ -113,25 +114,25 @@ def provision(order: Order, systemd: int = 0) -> List[str]:
         raise ConfigError(f"--device {device!r}: {name_problem(device)}")
     broker = broker_uri(order.broker or ("" if before.publish.sinks else answers.broker))
     try:
-        said = keys(box, device, order.new_key)
-        said += certificates(box, device, order)
-        said += settle(box, device, broker)
-        said += protect(box, systemd)
-        return [*said, next_step(box, device)]
+        lines = make_keys(box, device, order.new_key)
+        lines += take_certificates(box, device, order)
+        lines += write_config(box, device, broker)
+        lines += protect(box, systemd)
+        return [*lines, next_step(box, device)]
     except OSError as error:
         raise TempError(
-            f"{error.filename}: {error.strerror}; run this as root, where it can be written"
+            f"{error.filename}: {error.strerror}; run this as root, on a disk that can be written"
         ) from error
 
 
 def read(box: Box) -> Config:
-    """The configuration as it is."""
+    """Read and check the configuration."""
     box.text()
     return config.load(box.config)
 
 
 def derived_name(machine_id: Path) -> str:
-    """A name that is this box's alone and does not tell its machine id (machine-id(5))."""
+    """A unique name that does not reveal the machine id (machine-id(5))."""
     try:
         known = machine_id.read_text("ascii", "ignore").strip()
     except OSError:
@@ -142,10 +143,10 @@ def derived_name(machine_id: Path) -> str:
 
 
 def broker_uri(text: str) -> str:
-    """A sink for a broker; without a scheme it is one with TLS.
+    """The URI of a sink; text without a scheme becomes mqtts://.
 
     Raises:
-        ConfigError: no address, or one with a password in it.
+        ConfigError: it is not an address, or has a password in it.
     """
     if not text:
         return ""
@@ -156,51 +157,47 @@ def broker_uri(text: str) -> str:
     return uri
 
 
-def keys(box: Box, device: str, fresh: bool) -> List[str]:
-    """The secret key, and a request that has this name."""
-    said = []
+def make_keys(box: Box, device: str, fresh: bool) -> List[str]:
+    """Make the private key and a certificate request with this name, where they are missing."""
+    lines = []
     box.credentials.mkdir(mode=0o750, parents=True, exist_ok=True)
     if fresh or not box.key.is_file():
         save(box.key, new_key())
         box.request.unlink() if box.request.is_file() else None
-        said.append(f"{box.key}: made on this box")
+        lines.append(f"{box.key}: made on this box")
     if not box.request.is_file() or request_name(box.request) != device:
         save(box.request, request(box.key, device))
         box.request.chmod(0o644)
-        said.append(f"{box.request}: asks for a certificate for {device}")
-    return said
+        lines.append(f"{box.request}: request for a certificate with the name {device}")
+    return lines
 
 
-def certificates(box: Box, device: str, order: Order) -> List[str]:
-    """Take over the authority's certificate and our own, if they fit."""
-    said = []
+def take_certificates(box: Box, device: str, order: Order) -> List[str]:
+    """Copy the certificates of the authority and of the box, if they fit."""
+    lines = []
     if order.ca is not None:
         if not is_authority(order.ca):
-            raise DataError(f"{order.ca}: is not the certificate of an authority")
+            raise DataError(f"{order.ca}: is not the certificate of an authority (CA)")
         save(box.authority, order.ca.read_bytes())
-        said.append(f"{box.authority}: whom this box believes")
+        lines.append(f"{box.authority}: the authority that this box trusts")
     if order.certificate is not None:
         problem = certificate_problem(order.certificate, box.key, device, box.authority)
         if problem:
             raise DataError(f"{order.certificate}: {problem}")
         save(box.certificate, order.certificate.read_bytes())
-        said.append(f"{box.certificate}: who this box is")
+        lines.append(f"{box.certificate}: the certificate of this box")
     elif box.certificate.is_file():
         problem = certificate_problem(box.certificate, box.key, device, box.authority)
         if problem:
             box.certificate.unlink()
-            said.append(f"{box.certificate}: removed, as it {problem}")
-    return said
+            lines.append(f"{box.certificate}: removed, because it {problem}")
+    return lines
 
 
-def settle(box: Box, device: str, broker: str) -> List[str]:
-    """Write name, broker and credentials into the configuration; everything else stays.
-
-    Raises:
-        ConfigError: the file cannot be edited; it is as it was.
-    """
+def write_config(box: Box, device: str, broker: str) -> List[str]:
+    """Write name, broker and certificates into the configuration; everything else stays."""
     before = box.text()
-    table = parsed(box.config, before)
+    table = parse_toml(box.config, before)
     wanted: Dict[Tuple[str, str], Any] = {("", "device"): device}
     if broker:
         wanted["publish", "sinks"] = [broker]
@@ -210,7 +207,7 @@ def settle(box: Box, device: str, broker: str) -> List[str]:
         known = (box.credentials / needs).is_file()
         if known or name in table.get("mqtt", {}):
             wanted["mqtt", name] = f"{SCHEME}{file}" if known else ""
-    text = edited(box.config, before, wanted)
+    text = set_keys(box.config, before, wanted)
     if text == before:
         return []
     save(box.config, text.encode())
@@ -218,54 +215,27 @@ def settle(box: Box, device: str, broker: str) -> List[str]:
     return [f"{box.config}: device {device}" + (f", broker {broker}" if broker else "")]
 
 
-def edited(path: Path, text: str, wanted: Dict[Tuple[str, str], Any]) -> str:
-    """The file's text with other values for some keys; nothing but these changes its meaning.
-
-    Args:
-        path: of the file, for messages.
-        text: its content.
-        wanted: values by section ("" = the top level) and key.
-
-    Raises:
-        ConfigError: the text cannot be edited.
-    """
-    expected, made = parsed(path, text), text
-    try:
-        for (section, name), value in wanted.items():
-            made = set_key(made, section, name, value)
-            (expected.setdefault(section, {}) if section else expected)[name] = value
-        fits = parsed(path, made) == expected
-    except ConfigError:
-        fits = False
-    if not fits:
-        keys = ", ".join(f"{section}.{name}".lstrip(".") for section, name in wanted)
-        raise ConfigError(f"{path}: cannot be edited by this program; set {keys} by hand")
-    return made
-
-
-def parsed(path: Path, text: str) -> Dict[str, Any]:
-    """The tables of a TOML text; raises ConfigError that starts with the path."""
-    return config.read_toml(path, lambda _: text.encode())
-
-
 def protect(box: Box, systemd: int) -> List[str]:
-    """Only root reads the key; the service gets it from systemd, or by its group from the file."""
-    handed = systemd >= LOADS_CREDENTIALS
+    """Set who may read the credentials, and let systemd give them to the service.
+
+    With LoadCredential= only root reads the files; without it, the group edge does, too.
+    """
+    loads = systemd >= LOADS_CREDENTIALS
     names = sorted(p for p in box.credentials.iterdir() if p.is_file())
     for path in names:
-        path.chmod(0o600 if handed else 0o640)
-        if not handed and os.geteuid() == 0 and _group_there():
+        path.chmod(0o600 if loads else 0o640)
+        if not loads and os.geteuid() == 0 and _group_there():
             shutil.chown(path, "root", "edge")
-    if not handed:
+    if not loads:
         return []
-    loads = [f"LoadCredential={p.name}:/etc/edge/credentials/{p.name}" for p in names]
-    text = "\n".join(["# Written by `edge provision`.", "[Service]", *loads]) + "\n"
+    settings = [f"LoadCredential={p.name}:/etc/edge/credentials/{p.name}" for p in names]
+    text = "\n".join(["# Written by `edge provision`.", "[Service]", *settings]) + "\n"
     if box.drop_in.is_file() and box.drop_in.read_text("utf-8") == text:
         return []
     box.drop_in.parent.mkdir(parents=True, exist_ok=True)
     save(box.drop_in, text.encode())
     box.drop_in.chmod(0o644)
-    return [f"{box.drop_in}: systemd hands the service its credentials"]
+    return [f"{box.drop_in}: systemd gives the service its credentials"]
 
 
 def _group_there() -> bool:
@@ -274,7 +244,7 @@ def _group_there() -> bool:
 
 
 def next_step(box: Box, device: str) -> str:
-    """What a person does now."""
+    """What to do next."""
     sinks = read(box).publish.sinks
     if not sinks:
         return "next: edge provision --broker mqtts://HOST --ca ca.crt"
@@ -287,7 +257,7 @@ def next_step(box: Box, device: str) -> str:
 
 
 def systemd_version() -> int:
-    """Of this machine; 0 = there is none."""
+    """Version of systemd on this machine; 0 = none."""
     if shutil.which("systemctl") is None:
         return 0
     done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What a command answers on standard output, where perhaps nobody listens."""
+"""Write a command's result to standard output, which may be closed or full."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from edge.errors import TempError
 
 
-def answer(text: str) -> None:
-    """Write it, at once; with standard output closed (a shell's `>&-`) nobody wants it.
+def write(text: str) -> None:
+    """Write text and flush. Does nothing if standard output is closed (a shell's `>&-`).
 
     Raises:
-        BrokenPipeError: the reader is gone. TempError: a full disk, or what the system says.
+        BrokenPipeError: the reader is gone. TempError: the disk is full, or another error.
     """
     if sys.stdout is None:
         return
@@ -28,5 +28,5 @@ def answer(text: str) -> None:
 
 
 def drop() -> None:
-    """What is left in the buffer goes nowhere: the interpreter would complain of it at its end."""
+    """Send what is still buffered to /dev/null; else the interpreter reports an error at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

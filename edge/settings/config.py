@@ -1,21 +1,15 @@
 """The configuration file: every key with its default, range and meaning."""
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
-from edge.errors import ConfigError, NoInputError
+from edge.errors import ConfigError
 from edge.settings import credentials
 from edge.settings.schema import build, key, name_problem
 from edge.settings.sections import Bundle, Commands, Degrade, Record, State, Telemetry
-from edge.settings.toml_text import show
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.settings.toml_text import read_toml, show
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
 # These stand in topics where a camera's name would, or name the box itself in its own events.
@@ -229,30 +223,6 @@ class Config:
     record: Record = key(Record)
     telemetry: Telemetry = key(Telemetry)
     degrade: Degrade = key(Degrade)
-
-
-def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Dict[str, Any]:
-    """Read a TOML file.
-
-    Args:
-        path: the file.
-        read: gives its bytes.
-
-    Raises:
-        NoInputError: the file cannot be read. ConfigError: it is not TOML; names the line.
-    """
-    try:
-        text = read(path).decode("utf-8-sig")  # editors on Windows begin files with a mark
-    except OSError as error:
-        raise NoInputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not text in UTF-8") from error
-    try:
-        return dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
 
 
 def load(path: Path) -> Config:

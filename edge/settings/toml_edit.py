@@ -1,18 +1,47 @@
-"""Set one key in a TOML file that a person wrote; comments, order and line ends stay."""
+"""Set keys in a TOML file that a person wrote; comments, order and line ends stay."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, List, Optional
+from pathlib import Path
+from typing import Any, List, Mapping, Optional, Tuple
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Comment, Item, Table
 
 from edge.errors import ConfigError
+from edge.settings.toml_text import BYTE_ORDER_MARK, parse_toml
 
-BYTE_ORDER_MARK = "\ufeff"
 _BARE_NEWLINE = re.compile(r"(?<!\r)\n")
+
+
+def set_keys(path: Path, text: str, wanted: Mapping[Tuple[str, str], Any]) -> str:
+    """Set several keys, then read the result: nothing but these keys may have changed.
+
+    Args:
+        path: the file, for messages.
+        text: its content; may begin with a byte order mark.
+        wanted: values by section ("" = the top level) and key.
+
+    Returns:
+        The new text.
+
+    Raises:
+        ConfigError: the text cannot be edited.
+    """
+    expected, made = parse_toml(path, text), text
+    try:
+        for (section, name), value in wanted.items():
+            made = set_key(made, section, name, value)
+            (expected.setdefault(section, {}) if section else expected)[name] = value
+        fits = parse_toml(path, made) == expected
+    except ConfigError:
+        fits = False
+    if not fits:
+        keys = ", ".join(f"{section}.{name}".lstrip(".") for section, name in wanted)
+        raise ConfigError(f"{path}: cannot be edited by this program; set {keys} by hand")
+    return made
 
 
 def set_key(text: str, section: str, name: str, value: Any) -> str:

@@ -1,11 +1,58 @@
-"""A configuration as TOML text, for people and recordings. Secrets in it are masked."""
+"""Read TOML files, and write a configuration as TOML text with its secrets masked."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Iterator, List, Tuple
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
+from edge.errors import ConfigError, NoInputError
 from edge.masking import masked
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BYTE_ORDER_MARK = "\ufeff"  # editors on Windows begin files with it
+
+
+def read_toml(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: the file.
+        read: gives its bytes.
+
+    Raises:
+        NoInputError: the file cannot be read. ConfigError: it is not TOML; names the line.
+    """
+    try:
+        text = read(path).decode("utf-8")
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not text in UTF-8") from error
+    return parse_toml(path, text)
+
+
+def parse_toml(path: Path, text: str) -> Dict[str, Any]:
+    """The tables of a TOML text.
+
+    Args:
+        path: where the text comes from, for messages.
+        text: may begin with a byte order mark.
+
+    Raises:
+        ConfigError: it is not TOML; names the line.
+    """
+    try:
+        return dict(tomllib.loads(text[text.startswith(BYTE_ORDER_MARK) :]))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
 
 
 def show(config: Any) -> str:

@@ -13,9 +13,8 @@ from typing import Any, List
 import pytest
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
-from edge.service import provision as provisioning
 from edge.service.provision import Box, Order, derived_name, provision
-from edge.settings import config
+from edge.settings import config, toml_edit
 from edge.settings.credentials import FOLDER, path_of
 
 with warnings.catch_warnings():
@@ -140,7 +139,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(box: Box) -> None:
 
 def test_settings_that_are_no_text_are_named(box: Box) -> None:
     box.config.write_bytes(b"# caf\xe9\n")
-    with pytest.raises(ConfigError, match="not UTF-8"):
+    with pytest.raises(ConfigError, match="not text in UTF-8"):
         run(box)
 
 
@@ -180,7 +179,7 @@ def test_however_a_person_writes_toml(box: Box, was: str, written: str) -> None:
     "made", ['device = "hall"\n', 'device = "hall"\n[mqtt]\nprotocol = "3.1.1"\n', "not TOML"]
 )
 def test_an_edit_that_changes_more_is_refused(box: Box, monkeypatch: Any, made: str) -> None:
-    monkeypatch.setattr(provisioning, "set_key", lambda *edit: made)
+    monkeypatch.setattr(toml_edit, "set_key", lambda *edit: made)
     before = box.config.read_bytes()
     with pytest.raises(ConfigError, match=r"edge.toml: cannot be edited .*set device by hand"):
         run(box, device="hall")
@@ -231,7 +230,7 @@ def test_a_certificate_of_the_old_name_goes_with_it(box: Box, tmp_path: Path) ->
     run(box, device="hall")
     run(box, certificate=signed(box, tmp_path))
     lines = run(box, device="gate")
-    assert any("removed, as it is for 'hall', not for 'gate'" in line for line in lines)
+    assert any("removed, because it is for 'hall', not for 'gate'" in line for line in lines)
     settings = config.read_toml(box.config)["mqtt"]
     assert settings["cert_file"] == settings["key_file"] == ""
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from edge.settings.config import tomllib
 from edge.settings.toml_edit import set_key
+from edge.settings.toml_text import tomllib
 
 ROOT = Path(__file__).resolve().parents[3]
 
