@@ -60,8 +60,8 @@ def test_the_disk(tmp_path: Path) -> None:
     full = service.disk(settings(state={"dir": str(tmp_path)}, record={"max_mb": 10**6}))[0]
     assert full.state == WARN
     assert "make room: 1000" in full.fix
-    gone = service.disk(settings(state={"dir": "/nowhere/x"}))[0]
-    assert (gone.state, gone.fix) == (FAIL, "mkdir -p /nowhere/x")
+    gone = service.disk(settings(state={"dir": f"{tmp_path}/x"}))[0]
+    assert (gone.state, gone.fix) == (FAIL, f"mkdir -p {tmp_path}/x")
     read_only = service.disk(settings(state={"dir": "/sys"}))[0]
     assert read_only.state in (FAIL, WARN)
 
@@ -118,7 +118,7 @@ def test_a_key_of_the_operator_is_nobody_s_to_change(tmp_path: Path) -> None:
         assert found[0].state == FAIL, oct(mode)
     path.chmod(0o644)
     assert permissions.secrets(settings(trust={"key_file": str(path)}))[0].state == OK
-    gone = permissions.secrets(settings(mqtt={"key_file": "/nowhere"}))[0]
+    gone = permissions.secrets(settings(mqtt={"key_file": f"{tmp_path}/none"}))[0]
     assert (gone.state, "edge provision" in gone.fix) == (FAIL, True)
 
 
@@ -168,7 +168,7 @@ def test_models_and_what_may_be_loaded(tmp_path: Path) -> None:
     missing = models.models(settings(pose={"model": "nobody"}))
     assert missing[-1].state == FAIL
     assert missing[-1].fix == "edge-tools get nobody"
-    unsigned = models.models(settings(trust={"key_file": "/nowhere/operator.pub"}))
+    unsigned = models.models(settings(trust={"key_file": f"{tmp_path}/operator.pub"}))
     assert {f.state for f in unsigned} == {FAIL}
 
 

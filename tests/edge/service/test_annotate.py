@@ -148,7 +148,7 @@ def test_the_video_may_have_a_time_in_its_name(
 
 
 def test_a_name_that_opencv_crashes_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NoInputError, match="no name in UTF-8"):
+    with pytest.raises(NoInputError, match="not a name in UTF-8"):
         Annotator(tmp_path / os.fsdecode(b"caf\xe9.mp4"), ["cam0"])
 
 
