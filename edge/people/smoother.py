@@ -20,7 +20,10 @@ from edge.structures import Poses
 _UNKNOWN = np.float32(1e6)  # H², variance of an unknown position
 _START_SPEED = np.float32(4.0)  # H/s, standard deviation of the speed of a new keypoint
 _COAST_S = np.float32(0.065)  # a coasting keypoint loses half of its own speed in this time
-_COAST_SCORE = np.float32(0.85)  # share of the score that a coasting keypoint keeps in each frame
+_SCORE_HALF_S = np.float32(0.14)  # a coasting keypoint loses half of its score in this time
+# The time over which the acceleration of process noise is constant. A fixed time, not the distance
+# of two frames: else the filter would trust its prediction less, the slower the camera is.
+_ACCELERATION_S = np.float32(1 / 30)
 # A rejected measurement adds this share of its squared distance to the variance of the position.
 # So the filter accepts a position that the next measurement confirms. At 30 Hz, limbs were longer
 # than 0.9 torsos in 25 of 959 poses of the four-camera clip. A filter that waited for three
@@ -31,8 +34,8 @@ _KEEP_S = 1.0  # the filters of a person who is away longer start again
 _MIN_SCORE_FOR_NOISE = np.float32(0.05)
 
 # Planes of the state. Positions (x, y) in px, velocities in px/s; entries of the covariance in H²;
-# the published score; the number of frames since the last accepted measurement.
-_X, _VX, _P00, _P01, _P11, _SCORE, _MISSED, _PLANES = 0, 2, 4, 5, 6, 7, 8, 9
+# the published score; the seconds since the last accepted measurement.
+_X, _VX, _P00, _P01, _P11, _SCORE, _UNSEEN_S, _PLANES = 0, 2, 4, 5, 6, 7, 8, 9
 
 
 class Smoother:
@@ -44,8 +47,8 @@ class Smoother:
     A measurement is rejected if its score is too low, or if it is too far from the prediction
     (chi-square test, 2 degrees of freedom). After a low score the keypoint coasts: it slows down
     and its score falls. If a measurement is too far off, either it or the filter may be wrong: the
-    keypoint stays in place, and the gate widens for the next one. After `coast_frames` frames the
-    filter of the keypoint starts again.
+    keypoint stays in place, and the gate widens for the next one. After `coast_s` the filter of the
+    keypoint starts again. Nothing depends on the number of frames.
     """
 
     def __init__(self, options: Smooth, skeleton: Skeleton) -> None:
@@ -79,7 +82,7 @@ class Smoother:
         tall = self._measure_heights(poses)
         _predict(state, dt_s, self._options.q)
         _correct(state, poses, tall, dt_s, self._body17, self._options)
-        keypoints, scores = _published(state, poses, self._options.coast_frames)
+        keypoints, scores = _published(state, poses)
         return dataclasses.replace(poses, keypoints=keypoints, scores=scores)
 
     def _mixed(self, poses: Poses, named: np.ndarray, t_ns: int) -> Poses:
@@ -132,7 +135,7 @@ class Smoother:
         self._state[:, :m][:, new] = 0
         self._state[_P00, :m][new] = _UNKNOWN
         self._state[_P11, :m][new] = _START_SPEED**2
-        self._state[_MISSED, :m][new] = np.inf
+        self._state[_UNSEEN_S, :m][new] = np.inf
 
 
 def _finite(poses: Poses) -> Poses:
@@ -149,8 +152,9 @@ def _finite(poses: Poses) -> Poses:
 def _predict(state: np.ndarray, dt: np.ndarray, acceleration: float) -> None:
     """Predict: move positions by velocities, and add process noise to the covariance.
 
-    The acceleration is constant within a step and independent between steps. Its variance is
-    (acceleration H)² and it acts for dt, so its spectral density is q = (acceleration H)² dt.
+    The acceleration is white noise: independent from one _ACCELERATION_S to the next, with variance
+    (acceleration H)². Its spectral density is q = (acceleration H)² _ACCELERATION_S, whatever the
+    frame rate (Bar-Shalom, Li and Kirubarajan 2001, section 6.2).
 
     Args:
         state: [planes,N,K], changed in place.
@@ -158,7 +162,7 @@ def _predict(state: np.ndarray, dt: np.ndarray, acceleration: float) -> None:
         acceleration: H/s².
     """
     p00, p01, p11 = state[_P00], state[_P01], state[_P11]
-    q = np.float32(acceleration) ** 2 * dt
+    q = np.float32(acceleration) ** 2 * _ACCELERATION_S
     state[_X : _X + 2] += state[_VX : _VX + 2] * dt
     step = p11 * dt
     p00 += (2 * p01 + step) * dt + q * dt**3 / 3
@@ -197,7 +201,7 @@ def _correct(
     too_far = strong & ~accepted
     n00 += too_far * (_REJECTED_SHARE * distance_h2)
     _coast(state, accepted, too_far, dt, body17)
-    _count(state, poses.scores, accepted, options.coast_frames)
+    _age(state, poses.scores, accepted, dt, options.coast_s)
 
 
 def _coast(
@@ -217,13 +221,16 @@ def _coast(
     speed -= np.where(too_far, np.float32(1), ~accepted * (1 - np.exp2(-dt / _COAST_S))) * own
 
 
-def _count(state: np.ndarray, scores: np.ndarray, accepted: np.ndarray, coast: int) -> None:
-    """Update scores and counts of missed frames; restart filters that missed too many."""
+def _age(
+    state: np.ndarray, scores: np.ndarray, accepted: np.ndarray, dt: np.ndarray, coast_s: float
+) -> None:
+    """Update scores and times unseen; restart filters that were unseen for too long."""
     missed = ~accepted
-    state[_SCORE] *= _COAST_SCORE * missed
+    state[_SCORE] *= np.exp2(-dt / _SCORE_HALF_S) * missed
     state[_SCORE] += scores * accepted
-    state[_MISSED] = np.where(missed, state[_MISSED] + 1, 0)
-    restart = state[_MISSED] > coast
+    state[_UNSEEN_S] = np.where(missed, state[_UNSEEN_S] + dt, 0)
+    restart = state[_UNSEEN_S] > np.float32(coast_s)
+    state[_UNSEEN_S][restart] = np.inf
     if restart.any():
         state[_VX : _VX + 2] *= ~restart
         state[_P00] = np.where(restart, _UNKNOWN, state[_P00])
@@ -231,9 +238,9 @@ def _count(state: np.ndarray, scores: np.ndarray, accepted: np.ndarray, coast: i
         state[_P11] = np.where(restart, _START_SPEED**2, state[_P11])
 
 
-def _published(state: np.ndarray, poses: Poses, coast: int) -> Tuple[np.ndarray, np.ndarray]:
+def _published(state: np.ndarray, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
     """Keypoints and scores to publish: filtered, or as measured if the filter has restarted."""
-    known = state[_MISSED] <= coast
+    known = np.isfinite(state[_UNSEEN_S])
     scores = np.where(known, state[_SCORE], poses.scores)
     keypoints = np.empty_like(poses.keypoints)
     for axis in (0, 1):

@@ -133,11 +133,13 @@ class Smooth:
     """The filter of keypoints. Lengths are in heights of the person (H)."""
 
     enabled: bool = key(True, "false = keypoints as the model gives them")
-    q: float = key(8.0, "process noise, H/s^2: a larger value follows fast moves sooner", 1e-3, 1e3)
+    q: float = key(
+        10.0, "process noise, H/s^2: a larger value follows fast moves sooner", 1e-3, 1e3
+    )
     r: float = key(0.008, "measurement noise at score 1, H: a larger value smooths more", 1e-5, 1)
     gate: float = key(25.0, "measurements with a larger chi-square (2 dof) are rejected", 1, 1e6)
     min_score: float = key(0.3, "measurements with a lower score are rejected", 0, 1)
-    coast_frames: int = key(8, "frames that a lost keypoint is predicted", 0, 100)
+    coast_s: float = key(0.28, "a lost keypoint is predicted for this long", 0, 10)
 
 
 @dataclass(frozen=True)

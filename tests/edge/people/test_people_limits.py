@@ -100,19 +100,21 @@ def test_a_keypoint_is_believed_above_min_score(above, taken):
     assert (out.scores[0, 9] == pose.scores[0, 9]) == taken
 
 
-@pytest.mark.parametrize("coast_frames", [0, 3])
-def test_a_lost_keypoint_is_carried_on_for_coast_frames(coast_frames):
-    smoother = Smoother(Smooth(coast_frames=coast_frames), COCO)
+@pytest.mark.parametrize("rate_hz", [10, 30, 60])
+@pytest.mark.parametrize("coast_s", [0.0, 0.1, 0.31])
+def test_a_lost_keypoint_is_carried_on_for_coast_s_at_any_rate(coast_s, rate_hz):
+    smoother, step_ns = Smoother(Smooth(coast_s=coast_s + 1e-4), COCO), 10**9 // rate_hz
     for f in range(10):
-        smoother(standing([400], ids=[1]), f * STEP)
+        smoother(standing([400], ids=[1]), f * step_ns)
     pose = standing([400], ids=[1])
     pose.keypoints[0, 9], pose.scores[0, 9] = 0, 0
-    carried = [smoother(pose, f * STEP).scores[0, 9] > 0 for f in range(10, 16)]
-    assert carried == [True] * coast_frames + [False] * (6 - coast_frames)
+    carried = [smoother(pose, f * step_ns).scores[0, 9] > 0 for f in range(10, 40)]
+    frames = int((coast_s + 1e-4) * rate_hz)
+    assert carried == [True] * frames + [False] * (30 - frames)
     # It is given up as a whole: seen again, it is where it is, not between there and before.
     moved = standing([400], ids=[1])
     moved.keypoints[0, 9] += 60
-    out = smoother(moved, 16 * STEP)
+    out = smoother(moved, 40 * step_ns)
     np.testing.assert_allclose(out.keypoints[0, 9], moved.keypoints[0, 9], atol=0.5)
 
 
@@ -140,7 +142,7 @@ def test_a_track_ends_max_gap_s_after_its_last_observation_or_box(boxes_until_s,
 @pytest.mark.parametrize(("away_s", "kept"), [(0.9, True), (1.1, False)])
 def test_filters_restart_when_a_person_was_away_for_more_than_a_second(away_s, kept, others):
     """A weak keypoint coasts in a filter that goes on; after a restart it is as measured."""
-    smoother = Smoother(Smooth(coast_frames=30), COCO)
+    smoother = Smoother(Smooth(coast_s=1.2), COCO)
     for f in range(10):
         smoother(standing([400], ids=[1]), f * STEP)
     end_ns = 9 * STEP
@@ -153,3 +155,33 @@ def test_filters_restart_when_a_person_was_away_for_more_than_a_second(away_s, k
     coasted = np.abs(out.keypoints[0, 9] - pose.keypoints[0, 9]).max() > 40
     assert coasted == kept
     assert (out.scores[0, 9] != pose.scores[0, 9]) == kept
+
+
+def test_the_score_of_a_lost_keypoint_falls_with_time_not_with_frames():
+    left = []
+    for rate_hz in (10, 20, 60):
+        smoother = Smoother(Smooth(coast_s=1.0), COCO)
+        for f in range(rate_hz):
+            smoother(standing([400], ids=[1]), f * 10**9 // rate_hz)
+        pose = standing([400], ids=[1])
+        pose.scores[0, 9] = 0
+        for f in range(rate_hz, rate_hz + rate_hz * 3 // 10):
+            out = smoother(pose, f * 10**9 // rate_hz)
+        left.append(out.scores[0, 9])
+    np.testing.assert_allclose(left, left[0], rtol=0.01)
+    assert 0.1 < left[0] < 0.3
+
+
+def test_process_noise_grows_with_time_not_with_frames():
+    """After a pause of 0.2 s a filter is as unsure as one that predicted it in many steps."""
+    sure = []
+    for steps in (1, 2, 12):
+        smoother = Smoother(Smooth(coast_s=1.0), COCO)
+        for f in range(30):
+            smoother(standing([400], ids=[1]), f * 10**9 // 30)
+        last_ns, pose = 29 * 10**9 // 30, standing([400], ids=[1])
+        pose.scores[:] = 0
+        for i in range(1, steps + 1):
+            smoother(pose, last_ns + 2 * 10**8 * i // steps)
+        sure.append(smoother._state[4, 0, 9])
+    np.testing.assert_allclose(sure, sure[0], rtol=0.02)

@@ -45,7 +45,7 @@ class Textbook:
             self.x, self.p = np.array([z, 0.0]), np.diag([noise, (4 * self.h) ** 2])
             return z
         move = np.array([[1, dt], [0, 1]])
-        density = (self.q * self.h) ** 2 * dt
+        density = (self.q * self.h) ** 2 / 30
         spread = density * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         self.x, self.p = move @ self.x, move @ self.p @ move.T + spread
         watch = np.array([[1.0, 0.0]])
@@ -61,7 +61,7 @@ def test_equals_the_textbook():
     """Joseph's form written out in float32 = matrices in float64, for any steps and scores."""
     rng = np.random.default_rng(0)
     smoother = Smoother(Smooth(gate=1e6, min_score=0.0), COCO)
-    filters = [[Textbook(8.0, 0.008, TALL) for _ in range(2)] for _ in range(17)]
+    filters = [[Textbook(10.0, 0.008, TALL) for _ in range(2)] for _ in range(17)]
     t, gap_s = 0, 0.0
     for _ in range(80):
         measured = (figure() + rng.normal(size=(17, 2)) * 4).astype(np.float32)
@@ -233,7 +233,7 @@ def test_a_limb_of_two_minds_stays_between_them():
 
 def test_coasting():
     """Hidden, a keypoint goes on with the body and its own waning motion; then it is given up."""
-    smoother = Smoother(Smooth(coast_frames=8), COCO)
+    smoother = Smoother(Smooth(coast_s=8.5 * DT_NS * 1e-9), COCO)
     scores = np.full(17, 0.9)
     for f in range(30):
         smoother(poses([figure(300 + 4 * f)], scores), f * DT_NS)
