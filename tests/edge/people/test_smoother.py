@@ -35,8 +35,8 @@ def figure(x=500.0, y=600.0):
 class Textbook:
     """One keypoint axis with matrices in float64, as any textbook writes it."""
 
-    def __init__(self, q, r, height):
-        self.q, self.r, self.h = q, r, height
+    def __init__(self, q, r, height, constant_s=1 / 30):
+        self.q, self.r, self.h, self.constant_s = q, r, height, constant_s
         self.x, self.p = None, None
 
     def step(self, z, score, dt):
@@ -45,7 +45,7 @@ class Textbook:
             self.x, self.p = np.array([z, 0.0]), np.diag([noise, (4 * self.h) ** 2])
             return z
         move = np.array([[1, dt], [0, 1]])
-        density = (self.q * self.h) ** 2 / 30
+        density = (self.q * self.h) ** 2 * self.constant_s
         spread = density * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         self.x, self.p = move @ self.x, move @ self.p @ move.T + spread
         watch = np.array([[1.0, 0.0]])
@@ -149,7 +149,7 @@ def one_euro(noisy, fmin=2.0, beta=0.02):
 
 def pixel_filter(noisy, q=0.1, r=0.05):
     """A Kalman filter whose noise was guessed without units: q .1, r .05 px², time in frames."""
-    filters = [[Textbook(1.0, 1.0, 1.0) for _ in range(2)] for _ in range(17)]
+    filters = [[Textbook(1.0, 1.0, 1.0, 1.0) for _ in range(2)] for _ in range(17)]
     out = []
     for z in noisy:
         row = np.zeros((17, 2))
