@@ -96,7 +96,8 @@ def interpreters(folder: Path, bin_: Path, own: str, others: Dict[str, int]) -> 
         script(bin_ / f"python{version}", PYTHON % (version, 0))
         script(folder / f".venv-{version}/bin/python", PYTHON % (version, code))
         (folder / f".venv-{version}/.made").touch()
-    done = bash(folder / "tests/run.sh", PATH=str(bin_))
+    system = str(script(folder / "system", PYTHON % (own, 0)))
+    done = bash(folder / "tests/run.sh", PATH=str(bin_), SYSTEM_PYTHON=system)
     return [*done.stdout.splitlines(), f"code {done.returncode}"]
 
 
@@ -121,7 +122,7 @@ def test_a_python_that_fails_ends_it(tmp_path: Path, bin_: Path) -> None:
 
 def test_a_python_that_makes_no_environment_is_loud(tmp_path: Path, bin_: Path) -> None:
     script(
-        bin_ / "python3.8", 'case $1 in -c) echo 3.8 ;; *) echo "no ensurepip" >&2; exit 1 ;; esac'
+        bin_ / "python3.8", '[ "$1" = -c ] && { echo 3.8; exit; }; echo "no ensurepip" >&2; exit 1'
     )
     lines = interpreters(tmp_path, bin_, "3.11", {})
     told = next(line for line in lines if line.startswith("Python 3.8"))
