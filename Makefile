@@ -76,7 +76,9 @@ check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 	@$(BIN)/ruff format --check --quiet edge tools tests examples setup.py || \
 		{ echo "the formatter would change files: make format"; exit 1; }
 	@$(BIN)/mypy
-	@shellcheck tests/run.sh tests/system.sh .ci/run
+	@$(BIN)/vulture --config tests/vulture.toml
+	@shellcheck tests/*.sh .ci/run
+	@bash tests/subjects.sh
 
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
 	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)

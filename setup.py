@@ -40,6 +40,7 @@ DEV = [
     "scipy>=1.8,<2",
     "mypy==1.16.1; python_version >= '3.9'",
     "ruff>=0.8",
+    "vulture>=2.11; python_version >= '3.9'",
 ]
 
 setup(
@@ -50,12 +51,13 @@ setup(
     packages=find_packages(include=["edge", "edge.*", "tools", "tools.*"]),
     package_data={
         "edge": [
+            "py.typed",
             "publish/contract/*",
             "runtime/kernels/*.cu",
             "runtime/kernels/*.h",
             "runtime/kernels/*.cubin",
         ],
-        "tools": ["convert/*.png", "prediction/*.txt"],
+        "tools": ["py.typed", "convert/*.png", "prediction/*.txt"],
     },
     python_requires=">=3.8",
     install_requires=DEVICE,

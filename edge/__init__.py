@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # ONNX Runtime 1.31 and newer keeps usage records below the home folder and has code that uploads
 # them; it reads this once, when it is loaded. What a box does is nobody else's matter.

@@ -38,7 +38,6 @@ class Fake(types.ModuleType):
         self._builds = True
         self._dla_cores = 2
         self._driver = True
-        self._stop_seen = False
         self._cuda: Any = None  # the fake driver, for the runtime half (tensorrt_runtime)
         self._verified: Any = None  # sha256 of what may be loaded; None = anything
         self._contexts: Any = None  # how many there may be

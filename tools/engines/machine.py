@@ -7,7 +7,6 @@ the driver is asked first, through its own C interface.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import platform
 import re
 from dataclasses import dataclass
@@ -155,8 +154,3 @@ def _loads(load: Callable[[str], Any], name: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def has_tensorrt() -> bool:
-    """Whether TensorRT's Python module is installed; importing it is left to who builds."""
-    return importlib.util.find_spec("tensorrt") is not None

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from track_scenes import STANDING
 
 from edge.geometry import as_complex
 from edge.people import match
 from edge.people.motion import BodyState
+from tests.edge.people.track_scenes import STANDING
 
 TALL = 300.0
 
