@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -181,6 +181,19 @@ class Video:
             finally:
                 self._lock.release()
         return self._closed
+
+
+def decode_picture(data: np.ndarray) -> Optional[np.ndarray]:
+    """Decode an image in memory to BGR; None if it is damaged.
+
+    Args:
+        data: u8 bytes, borrowed; its header was checked before.
+    """
+    try:
+        image: Optional[np.ndarray] = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return image
 
 
 def read_picture(path: str, slot: Slot, ring: Ring) -> None:

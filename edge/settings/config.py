@@ -20,7 +20,9 @@ RESERVED = ("ack", "answer", "cmd", "device", "metrics", "status")
 class Camera:
     """One camera, or one recording in place of a camera."""
 
-    source: str = key(help="URI: file:// rtsp:// rtsps:// v4l2:// csi:// synthetic://")
+    source: str = key(
+        help="URI: file:// rtsp:// rtsps:// http:// https:// v4l2:// csi:// synthetic://"
+    )
     name: str = key(
         "",
         "name in topics; empty = cam0, cam1, ... by position in this file",

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.capture import _opencv
 from edge.capture._decoder import wire
+from edge.capture._decoder.http_stream import HttpStream
 from edge.capture._decoder.redirects import Redirects
 from edge.capture._decoder.wire import Link
 from edge.capture._memory import FrameMemory, PlainMemory
@@ -21,11 +22,9 @@ from edge.errors import EdgeError, TempError
 
 
 class Stream(Protocol):
-    """What a decoder reads from: `_opencv.Video`."""
+    """What a decoder reads from: `_opencv.Video` or `HttpStream`."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it gives frames."""
+    is_open: bool  # whether it gives frames
 
     @property
     def coded_size(self) -> Tuple[int, int]:
@@ -101,10 +100,12 @@ class Session:
             self._link.send(wire.PROBE, wire.packed({"reason": reason[:500]}))
 
     def _open(self, asked: Dict[str, Any]) -> None:
-        with Redirects(self._link):
-            stream = _opencv.Video(
-                asked["target"], asked["backend"], asked["parameters"], asked["layout"]
-            )
+        stream: Stream
+        if "http" in asked:
+            stream = HttpStream(**asked["http"])
+        else:
+            with Redirects(self._link):
+                stream = _opencv.Video(**asked)
         self._stream = stream
         width, height = stream.coded_size
         told = {"open": stream.is_open, "width": width, "height": height}

@@ -136,7 +136,7 @@ class RemoteVideo:
         kind, answer = self._answer(wire.FILL, body, self._options.timeout_s, fds)
         self._sent[number] = None
         if kind == wire.SIZE:
-            self._shape = wire.shape_of(*wire.SHAPE.unpack(answer))
+            self._shape, self._sent = wire.shape_of(*wire.SHAPE.unpack(answer)), {}
             return None
         if kind != wire.FILL:
             self._nonsense()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Callable
 
 import pytest
@@ -9,6 +11,18 @@ from tests.edge.capture.fake_plug import fake
 from tests.waiting import until
 
 __all__ = ["capture", "eventually", "fake"]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate that a camera signed for itself."""
+    where = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=camera"]
+    command += ["-keyout", str(where / "key"), "-out", str(where / "cert")]
+    subprocess.run(command, check=True, capture_output=True)
+    pem = where / "own.pem"
+    pem.write_text((where / "key").read_text() + (where / "cert").read_text())
+    return pem
 
 
 @pytest.fixture

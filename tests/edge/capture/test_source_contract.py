@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, Iterator, List, Tuple
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from edge.errors import ConfigError
 from edge.settings import config
 from tests.edge.capture.fake_opencv import backends, elements
 from tests.edge.capture.films import film, picture
+from tests.http_by_hand import HttpCamera
 from tests.waiting import GIVE_UP_S
 
 # v4l2 needs a kernel: its tests keep these promises on a fake one.
@@ -39,6 +40,8 @@ SOURCES: Dict[str, str] = {
     "file, images": "file://{tmp}/images?loop=1",
     "rtsp": "rtsp://h/live",
     "rtsps": "rtsps://h/live",
+    "http": "{http}/shot.jpg?poll_hz=60",
+    "https": "{https}/video",
     "csi": "csi://0",
     "synthetic": "synthetic://walk?people=1&width=96&height=64&fps=200",
     "synthetic, every frame": "synthetic://walk?people=1&width=96&height=64&rate=max",
@@ -56,6 +59,15 @@ def test_every_plug_defines_what_a_source_plug_is(name: str) -> None:
         assert callable(vars(module)[function]), f"{name}.py has no {function}()"
 
 
+@pytest.fixture
+def http_cameras(certificate: Path) -> Iterator[Dict[str, str]]:
+    """The addresses of two cameras written by hand."""
+    cameras = {"http": HttpCamera(), "https": HttpCamera(certificate=certificate)}
+    yield {name: camera.url for name, camera in cameras.items()}
+    for camera in cameras.values():
+        camera.close()
+
+
 @pytest.fixture(params=SOURCES)
 def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     name = request.param
@@ -64,6 +76,8 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         (tmp_path / "images").mkdir()
         for number in range(3):
             cv2.imwrite(str(tmp_path / f"images/{number}.png"), picture(number))
+    if name in ("http", "https"):
+        return SOURCES[name].format(**request.getfixturevalue("http_cameras"))
     if name in ("rtsp", "rtsps", "csi"):
         fake = request.getfixturevalue("capture")
         fake.frames = 10**6
