@@ -207,6 +207,8 @@ def test_a_reference_that_holds_hardly_anybody_proves_nothing() -> None:
     reference = measured(truth, [[moved(people(), [0, 1, 2], 60)]])
     lines = gate.failures(figures(truth, truth, reference), GATE)
     assert lines == ["FP32 keeps the pose of only 2 of 5 people under noise: hold out more frames"]
+    half = measured([people(4)], [[moved(people(4), [0, 1], 60)]])
+    assert gate.failures(figures([people(4)], [people(4)], half), GATE) == []
     nobody = measured(truth, [[moved(people(), [0, 1, 2, 3, 4], 60)]])
     lines = gate.failures(figures(truth, truth, nobody), GATE)
     assert "mean OKS: there is none" in lines

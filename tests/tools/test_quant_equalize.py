@@ -94,6 +94,9 @@ def test_channels_whose_clip_is_at_work_are_left_alone() -> None:
     factor = wire(prepared(model, 1.0)).weights["one.b"] / np.array([9, 0.5, 0.5, 9], np.float32)
     assert factor[[0, 3]].tolist() == [1, 1]
     assert (factor[[1, 2]] > 2).all()
+    largest = channel_maxima(model, ["one6"], feeds())["one6"][[1, 2]]
+    room = 6 / (factor[[1, 2]] * largest)
+    np.testing.assert_allclose(room, 1.1, rtol=1e-4, err_msg="a tenth more than was seen fits")
 
 
 def test_what_else_reads_a_tensor_keeps_it_as_it_is() -> None:
@@ -106,6 +109,17 @@ def test_what_else_reads_a_tensor_keeps_it_as_it_is() -> None:
         n: i for i, tie in enumerate(scale_groups(graph)) for n in tie.tensors
     }
     assert by_name["sum"] == by_name["point"] == by_name["stem6"], "tied by an addition"
+
+
+def test_an_output_that_is_used_inside_too_keeps_its_size() -> None:
+    net = Net(4)
+    net.conv("input", "one", (4, 3, 1, 1))
+    net.add("Relu", ["one"], "one_a")
+    net.conv("one_a", "two", (4, 4, 1, 1))
+    inner = net.model({"two": [4, 16, 16]}, [3, 16, 16])
+    assert [group.tensors for group in scale_groups(wire(inner))] == [["one", "one_a"]]
+    both = net.model({"one_a": [4, 16, 16], "two": [4, 16, 16]}, [3, 16, 16])
+    assert not scale_groups(wire(both))
 
 
 def test_a_shared_weight_is_nobodys() -> None:

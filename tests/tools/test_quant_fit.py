@@ -84,6 +84,15 @@ def test_on_the_grid_and_better_than_rounding(depthwise: bool) -> None:
     assert error(found) < (1.0 if depthwise else 0.8) * error(rounded.astype(np.float32))
 
 
+def test_a_weight_that_would_leave_the_grid_ends_at_its_edge() -> None:
+    """The quantized network gives half of what the float one gives: weights twice as large."""
+    weight = np.random.default_rng(3).normal(size=(6, 4, 1, 1)).astype(np.float32)
+    wanted = inputs(4)
+    found = fitted(conv(), weight, wanted, [x / 2 for x in wanted])
+    step = np.abs(weight).reshape(len(weight), -1).max(1).reshape(-1, 1, 1, 1) / STEPS
+    assert np.abs(found / step).max() == pytest.approx(STEPS, abs=1e-3)
+
+
 def test_inputs_that_are_always_zero_do_no_harm() -> None:
     weight = np.ones((2, 3, 1, 1), np.float32)
     nothing = [np.zeros((2, 3, 4, 4), np.float32)]
