@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
-from typing import Dict, Optional, Protocol, cast
+from typing import Dict, Iterator, Optional, Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from edge import plug
+from edge.capture._addresses import FOREIGN, meant, rooted
 from edge.capture._ring import Ring, Slot
-from edge.errors import ConfigError
+from edge.errors import ConfigError, NoInputError
 from edge.masking import masked_uri
 
 CAMERA = "camera"  # live; opened again when it breaks
@@ -116,8 +118,10 @@ def parse(uri: str) -> Address:
     """
     scheme, mark, body = uri.partition("://")
     if not mark or not scheme:
+        typed = meant(uri)
+        hint = f"did you mean {masked_uri(typed)} ? " if typed else ""
         raise ConfigError(
-            f"source {masked_uri(uri)!r}: expected scheme://..., one of: "
+            f"source {masked_uri(uri)!r}: {hint}expected scheme://..., one of: "
             f"{', '.join(plug.names('capture'))}"
         )
     scheme = scheme.lower()
@@ -134,7 +138,8 @@ def kind(uri: str) -> str:
         ConfigError: the scheme is unknown, or an option is wrong.
     """
     address = parse(uri)
-    return _plug(address).kind(address)
+    with _third_slash(address):
+        return _plug(address).kind(address)
 
 
 def open_source(uri: str, options: CaptureOptions) -> Source:
@@ -145,8 +150,23 @@ def open_source(uri: str, options: CaptureOptions) -> Source:
         NoInputError, TempError, DataError: the source cannot be opened.
     """
     address = parse(uri)
-    return _plug(address).open_source(address, options)
+    with _third_slash(address):
+        return _plug(address).open_source(address, options)
+
+
+@contextlib.contextmanager
+def _third_slash(address: Address) -> Iterator[None]:
+    """Add to an error that an absolute path has three slashes, if that path exists."""
+    try:
+        yield
+    except (ConfigError, NoInputError) as error:
+        hint = rooted(address.scheme, address.path)
+        if not hint:
+            raise
+        raise type(error)(f"{error}; did you mean {hint} ?") from error
 
 
 def _plug(address: Address) -> SourcePlug:
+    if address.scheme in FOREIGN:
+        raise ConfigError(f"{address.uri}: {FOREIGN[address.scheme]}")
     return cast(SourcePlug, plug.load("capture", address.scheme))
