@@ -55,7 +55,7 @@ ROOMS: Dict[str, Set[str]] = {
 }
 # A heavy library and the only places that import it.
 ONE_PLACE = {
-    "onnxruntime": ("edge/runtime/ort.py", "tools/"),
+    "onnxruntime": ("edge/runtime/_ort/", "tools/"),
     "tensorrt": ("edge/runtime/trt.py", "edge/runtime/_trt/", "tools/"),
     "pycuda": ("edge/runtime/_cuda/",),
     # The sink, and the doctor's one connection under another name.

@@ -27,7 +27,7 @@ from edge.pipeline import CameraStages
 from edge.recipe import Recipe, load_recipe
 from edge.rules import Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
-from edge.runtime._crew import Crew
+from edge.runtime._core_pool import CorePool
 from edge.settings.config import Config
 from edge.structures import Poses
 
@@ -84,7 +84,7 @@ class Models:
         self._folder = models_dir(config)
         self._read = trusted_read(self._folder, config.trust.key_file)
         self.engines = Engines(config.runtime, self._read, bool(config.trust.key_file))
-        self._crew = Crew(config.runtime.threads or len(os.sched_getaffinity(0)))
+        self._pool = CorePool(config.runtime.threads or len(os.sched_getaffinity(0)))
         try:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
             self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
@@ -111,7 +111,7 @@ class Models:
         self.engines.close()
         for runner in self.runners.values():
             runner.close()
-        self._crew.close()
+        self._pool.close()
 
     def _load(self, name: str, min_score: float) -> Model:
         if name == "none":
@@ -126,13 +126,13 @@ class Models:
     def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
-        crew = self._crew if len(recipe.networks) > 1 else None  # one alone may have all cores
+        pool = self._pool if len(recipe.networks) > 1 else None  # one alone may have all cores
         for name, network in recipe.networks.items():
             full = f"{folder.name}/{name}"
-            self.runners[full] = self.engines.open(folder, name, network, shapes[name], crew)
+            self.runners[full] = self.engines.open(folder, name, network, shapes[name], pool)
             self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
         choices = [self.engines.choices[f"{folder.name}/{name}"] for name in opened]
-        if crew and all(choice.runtime == "ort" for choice in choices):
+        if pool and all(choice.runtime == "ort" for choice in choices):
             one_thread_a_crop()
         return opened
 

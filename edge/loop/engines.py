@@ -20,8 +20,8 @@ from edge.loop.engine_build import Build, build
 from edge.loop.engine_fit import Judged, engine_path, judge
 from edge.recipe import Network
 from edge.runtime import Read, Runner, RunnerOptions, open_runner
-from edge.runtime._crew import Crew
-from edge.runtime._exchange import Exchange
+from edge.runtime._core_pool import CorePool
+from edge.runtime._swappable import SwappableRunner
 from edge.settings.config import Runtime
 from edge.threads import Dispensable
 
@@ -51,7 +51,7 @@ class _Job:
     network: str
     engine: Path
     shapes: Shapes
-    exchange: Exchange
+    exchange: SwappableRunner
 
 
 class Engines:
@@ -85,7 +85,7 @@ class Engines:
         name: str,
         network: Network,
         shapes: Shapes,
-        crew: Optional[Crew] = None,
+        pool: Optional[CorePool] = None,
     ) -> Runner:
         """What executes a network from the start.
 
@@ -94,7 +94,7 @@ class Engines:
             name: of the network in the recipe.
             network: its part of the recipe.
             shapes: of one sample of each input.
-            crew: shares the CPU's cores, where other networks run meanwhile.
+            pool: shares the CPU's cores, where other networks run meanwhile.
 
         Raises:
             NoInputError: neither engine nor ONNX file. UnavailableError: an engine is demanded and
@@ -103,7 +103,7 @@ class Engines:
         full = f"{folder.name}/{name}"
         if self._settings.prefer == "onnx":
             told = 'runtime.prefer = "onnx"'
-            return self._open_onnx(full, folder, network, shapes, told, crew)
+            return self._open_onnx(full, folder, network, shapes, told, pool)
         precision = self._settings.precision
         judged = self._judge(folder, network, precision)
         if not judged.against:
@@ -118,7 +118,9 @@ class Engines:
                 f"{folder.name} --network {name} --precision {precision}`"
             )
         slower = self._open_slower(full, folder, network, shapes, why)
-        exchange = Exchange(slower or self._open_onnx(full, folder, network, shapes, why, crew))
+        exchange = SwappableRunner(
+            slower or self._open_onnx(full, folder, network, shapes, why, pool)
+        )
         if judged.rebuild and self._may_build(full):
             self._jobs.append(_Job(full, folder, name, judged.path, shapes, exchange))
             self._change(full, next="waiting")
@@ -188,10 +190,10 @@ class Engines:
         network: Network,
         shapes: Shapes,
         why: str,
-        crew: Optional[Crew],
+        pool: Optional[CorePool],
     ) -> Runner:
         path, precision = serving_file(folder, network, self._settings.precision)
-        options = replace(self._options(), crew=crew)
+        options = replace(self._options(), pool=pool)
         runner = open_runner(path, shapes, options, self._read)
         log.info("loaded %s", path)
         if precision != self._settings.precision:

@@ -1,4 +1,4 @@
-"""What executes a network: arrays in, arrays out. The engine file's suffix chooses the plug."""
+"""Executes networks: arrays in, arrays out. The suffix of the network's file chooses the plug."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def open_runner(
     options: RunnerOptions,
     read: Read = read_plain,
 ) -> Runner:
-    """Load an engine file.
+    """Load a network.
 
     Args:
-        path: the file; its suffix names the runtime.
-        shapes: the shape of one sample of each input, without the batch: fixes what the file
-            leaves open and must agree with what it does not.
-        options: threads and batch limit.
+        path: an ONNX file or an engine; its suffix chooses the runtime.
+        shapes: the shape of one sample of each input, without the batch. It fixes the sizes that
+            the file leaves open, and must agree with the others.
+        options: how the network is executed.
         read: gives the file's bytes, or refuses it (edge.keys.trust); nothing else reads the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every runner of a network gives and takes: the contract of this room's plugs."""
+"""The contract between this room's plugs and those who execute networks with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.errors import NoInputError
 from edge.recipe import Network
-from edge.runtime._crew import Crew
+from edge.runtime._core_pool import CorePool
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame, Veils
 
@@ -25,41 +25,41 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class RunnerOptions:
-    """What a runner may use."""
+    """How a network is executed; the last four are for some runtimes only."""
 
-    threads: int = 0  # 0 = the runtime's choice
-    max_batch: int = 32  # larger batches run in chunks of this size
-    cuda_graphs: bool = True  # engines: repeat whole executions by one call
-    dla_core: Optional[int] = None  # engines: where it was built for; None = the GPU
+    threads: int = 0  # of one execution on the CPU; 0 = the runtime's choice
+    max_batch: int = 32  # larger batches are executed in chunks of this size
+    cuda_graphs: bool = True  # engines: repeat a whole execution by one call
+    dla_core: Optional[int] = None  # engines: the DLA core it was built for; None = the GPU
     preprocess: str = "auto"  # engines: crops by `kernel` or `opencv`; auto = the kernel if it fits
-    crew: Optional[Crew] = None  # on the CPU: shares the cores among networks that run at once
+    pool: Optional[CorePool] = None  # CPU: executes samples in threads that networks share
 
 
 @dataclass(frozen=True)
 class DeviceArray:
     """An array as the GPU sees it; borrowed like the host's view of it."""
 
-    pointer: int
+    pointer: int  # address for the GPU
     shape: Tuple[int, ...]
     dtype: np.dtype
 
 
-Fill = Callable[[int, int], None]  # the first of some samples, and how many
+Fill = Callable[[int, int], None]  # first sample, number of samples
 
 
 class Runner(Protocol):
     """One loaded network.
 
     Use: `x = runner.feed(n)`, fill `x["input"]` in place, `y = runner.run()`. Both dicts hold views
-    into buffers of the runner: borrowed until the next `feed`. A batch of 0 runs nothing and gives
-    empty outputs. A batch above `max_batch` is executed in chunks, invisibly.
+    of the runner's buffers, borrowed until the next `feed`. A batch of 0 executes nothing and gives
+    empty outputs. A batch above `max_batch` is executed in chunks, and the caller sees no chunks.
 
-    Every runner derives from this class. What it cannot do keeps the default given here.
+    Every runner derives from this class. A method that a runner cannot do keeps the default here.
     """
 
     inputs: Dict[str, TensorSpec]
     outputs: Dict[str, TensorSpec]
-    sha256: str  # of the very bytes that were loaded
+    sha256: str  # of the bytes that were loaded
     crops: Optional[Crops] = None  # fills the image input on the GPU; None = the host fills it
 
     @property
@@ -78,12 +78,12 @@ class Runner(Protocol):
         """Execute what was fed; outputs are [batch, ...] each, borrowed until the next feed."""
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Free the network and its buffers; may be called twice."""
 
     def want(self, output: str) -> None:
-        """Note that somebody reads an output; the others need not be brought to the host.
+        """Note that this output is read; outputs without a note need not be brought to the host.
 
-        Until the first call all outputs are read.
+        Until the first call all outputs are brought.
         """
         return
 
@@ -91,8 +91,8 @@ class Runner(Protocol):
         """Fill the input that `feed` gave and execute, while the caller goes on; `run` waits.
 
         Args:
-            fill: writes some samples of the input, in the threads that execute them; the last call
-                may ask for more samples than were fed.
+            fill: writes some samples of the input, called in the threads that execute them; the
+                last call may ask for more samples than were fed.
 
         Returns:
             False = the runner cannot: the caller fills the input, and `run` does the rest.
@@ -112,7 +112,7 @@ class Runner(Protocol):
 
 
 class Crops(Protocol):
-    """Fills a runner's image input from frames where the engine reads it, without the host."""
+    """Fills the image input of an engine on the GPU, and reads its outputs there."""
 
     def sample(
         self,
@@ -123,31 +123,44 @@ class Crops(Protocol):
         border: int = 0,
         veils: Optional[Veils] = None,
     ) -> None:
-        """What `edge.models._preprocess.crops.sample` does."""
+        """Fill the input with crops as `edge.models._preprocess.crops.sample` does."""
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
-        """What `edge.models._preprocess.crops.letterbox` does."""
+        """Fill the input with whole frames as `edge.models._preprocess.crops.letterbox` does."""
 
     def peaks(self, x: str, y: str, reach: int = 0) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Execute what was fed; of two outputs [B,K,bins] where the maxima are, and the maxima.
+        """Execute what was fed, and find the maxima along the bins of two outputs [B,K,bins].
+
+        Args:
+            x: name of an output.
+            y: name of the output of the other axis.
+            reach: bins on each side of a maximum whose values are wanted, too.
 
         Returns:
-            Bins [B,K,2] i32, maxima [B,K,2] f32, and with a reach the logits [B,K,2,2*reach+1] f32
-            around them, 0 outside the axis; borrowed until the next call.
+            Bins [B,K,2] i32 of the maxima; maxima [B,K,2] f32; with a reach the values
+            [B,K,2,2*reach+1] f32 around them, 0 outside the axis. Borrowed until the next call.
         """
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
-        """Execute what was fed; the rows whose score is at least `floor`, by the same names."""
+        """Execute what was fed, and choose rows of outputs by their scores.
+
+        Args:
+            wanted: where rows lie, by any names.
+            floor: lowest score.
+
+        Returns:
+            The chosen rows, by the same names.
+        """
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Free what it uses on the GPU; may be called twice."""
 
 
 Read = Callable[[Path], bytes]
 
 
 def read_plain(path: Path) -> bytes:
-    """The bytes of a file.
+    """Give the bytes of a file.
 
     Raises:
         NoInputError: it cannot be read.

@@ -1,4 +1,4 @@
-"""Which memory camera frames live in on this machine."""
+"""Chooses the memory that camera frames live in on this machine."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PLAIN = "plain memory"
-# Frames of each camera that the CPU copied so far for a GPU that cannot see them. Written where one
-# thread at a time is (edge.runtime.kernels.stage).
+# Frames of each camera that the CPU has copied so far, because the GPU could not read them in
+# place. Written under a lock (edge.runtime.kernels.staging).
 staged: Counter[str] = collections.Counter()
 
 
 def frame_memory(prefer: str) -> Optional[PageLocked]:
-    """What allocates frames so that the GPU reads them in place; None = plain memory does.
+    """Open the memory that the GPU reads in place; None = use plain memory.
 
     Args:
-        prefer: `runtime.prefer` of the configuration; with `onnx` no GPU is touched.
+        prefer: `runtime.prefer` of the configuration; with `onnx` the GPU is not used.
 
     Returns:
-        An `edge.runtime._cuda.frames.PageLocked`, to be closed after the cameras.
+        Memory to be closed after the cameras.
     """
     if prefer == "onnx" or not _there("tensorrt", "pycuda"):
         return None
@@ -43,7 +43,7 @@ def frame_memory(prefer: str) -> Optional[PageLocked]:
 
 
 def _there(*names: str) -> bool:
-    """Whether they could be imported; a module that a test put in place counts."""
+    """Whether these modules can be imported; a module that a test put in place counts."""
     try:
         return all(importlib.util.find_spec(name) is not None for name in names)
     except ValueError:  # a module without a spec: it is there

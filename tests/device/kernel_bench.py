@@ -51,8 +51,8 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
     """Crops 192x256 of people in NV12 and BGR frames, against OpenCV on this machine's CPU."""
     from edge.runtime._cuda.frames import PageLocked
     from edge.runtime._cuda.memory import open_device
-    from edge.runtime.kernels.cutter import Cutter
-    from edge.runtime.kernels.stage import Stage
+    from edge.runtime.kernels.cropper import Cropper
+    from edge.runtime.kernels.staging import StagingMemory
 
     device = open_device()
     memory = PageLocked(device)
@@ -67,14 +67,14 @@ def bench_crops_of_a_1080p_camera(place: Place) -> None:
             boxes = np.concatenate((low, low + (150, 250)), -1).astype(np.float32)
             matrices, which = geometry.crop_affine(boxes, (192, 256)), np.zeros(people, int)
             engine = Input(device, NET, people, np.float16)
-            cutter = Cutter(engine, Stage(device))
-            cut = partial(cutter.sample, [frame], which, matrices, NET)
+            cropper = Cropper(engine, StagingMemory(device))
+            cut = partial(cropper.sample, [frame], which, matrices, NET)
             ours = median_ms(place, cut, engine.stream.synchronize)
             out = np.empty(engine.shape, np.float32)
             cut = partial(crops.sample, [frame], which, matrices, NET, out)
             opencv = median_ms(place, cut, lambda: None)
             place.say(f"          {layout:6}  {people:6}  {ours:9.3f}  {opencv:9.3f}")
-            cutter.close()
+            cropper.close()
             engine.stream.close()
             engine.buffer.close()
     memory.close()
@@ -84,8 +84,8 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
     """Four 1080p frames into one detector batch of 640x640."""
     from edge.runtime._cuda.frames import PageLocked
     from edge.runtime._cuda.memory import open_device
-    from edge.runtime.kernels.cutter import Cutter
-    from edge.runtime.kernels.stage import Stage
+    from edge.runtime.kernels.cropper import Cropper
+    from edge.runtime.kernels.staging import StagingMemory
 
     device = open_device()
     memory, engine = PageLocked(device), Input(device, DETECTOR, 4, np.float16)
@@ -94,11 +94,11 @@ def bench_letterbox_of_four_cameras(place: Place) -> None:
         Frame(image, 0, 0, f"cam{i}", 0, memory.device_ptr(image), "nv12")
         for i, image in enumerate(images)
     ]
-    cutter = Cutter(engine, Stage(device))
-    fit = partial(cutter.letterbox, frames, DETECTOR, 114)
+    cropper = Cropper(engine, StagingMemory(device))
+    fit = partial(cropper.letterbox, frames, DETECTOR, 114)
     ours = median_ms(place, fit, engine.stream.synchronize)
     place.say(f"          4 frames in one launch: {ours:.3f} ms")
-    cutter.close()
+    cropper.close()
     engine.stream.close()
     engine.buffer.close()
     memory.close()

@@ -72,15 +72,15 @@ def cut(
     device: Any, count: int, dtype: Any, veils: Optional[Veils] = None
 ) -> Tuple[np.ndarray, np.ndarray]:
     """A batch of crops by the GPU and by the CPU build."""
-    from edge.runtime.kernels.cutter import Cutter
-    from edge.runtime.kernels.stage import Stage
+    from edge.runtime.kernels.cropper import Cropper
+    from edge.runtime.kernels.staging import StagingMemory
 
     engine = Input(device, dtype, count)
-    cutter = Cutter(engine, Stage(device))
+    cropper = Cropper(engine, StagingMemory(device))
     which, matrices = crops(count)
-    cutter.sample(frames(), which, matrices, NET, 114, veils)
+    cropper.sample(frames(), which, matrices, NET, 114, veils)
     ours = engine.seen()
-    cutter.close()
+    cropper.close()
     engine.close()
     return ours, kernel_cpu.sampled(frames(), which, matrices, NET, dtype, 114, veils)
 
@@ -135,17 +135,17 @@ def check_crops_are_those_of_numpy(place: Place) -> None:
 def check_whole_frames_are_those_of_opencv(place: Place) -> None:
     """Every number of a detector's input, in every format."""
     from edge.runtime._cuda.memory import open_device
-    from edge.runtime.kernels.cutter import Cutter
-    from edge.runtime.kernels.stage import Stage
+    from edge.runtime.kernels.cropper import Cropper
+    from edge.runtime.kernels.staging import StagingMemory
 
     given = frames("whole ")
     engine = Input(open_device(), np.float32, len(given))
-    cutter = Cutter(engine, Stage(engine.device))
-    matrices = cutter.letterbox(given, NET, 114)
+    cropper = Cropper(engine, StagingMemory(engine.device))
+    matrices = cropper.letterbox(given, NET, 114)
     ours, opencv = engine.seen(), np.zeros(engine.shape, np.float32)
     np.testing.assert_array_equal(matrices, preprocess.letterbox(given, NET, opencv, 114))
     np.testing.assert_array_equal(ours, opencv)
-    cutter.close()
+    cropper.close()
     engine.close()
 
 
@@ -153,22 +153,26 @@ def check_frames_the_gpu_sees_are_not_copied(place: Place) -> None:
     """Page-locked frames are read in place."""
     from edge.runtime._cuda.frames import PageLocked
     from edge.runtime._cuda.memory import open_device
-    from edge.runtime.kernels.cutter import Cutter
-    from edge.runtime.kernels.stage import Stage
+    from edge.runtime.kernels.cropper import Cropper
+    from edge.runtime.kernels.staging import StagingMemory
 
     device = open_device()
-    memory, engine, stage = PageLocked(device), Input(device, np.float32, 1), Stage(device)
-    cutter = Cutter(engine, stage)
+    memory, engine, staging = (
+        PageLocked(device),
+        Input(device, np.float32, 1),
+        StagingMemory(device),
+    )
+    cropper = Cropper(engine, staging)
     image = memory.allocate((360, 640, 3))
     matrix = crops(1)[1]
     for seed in range(3):
         image[:] = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)
         frame = Frame(image, 0, 0, "a", device_ptr=memory.device_ptr(image))
-        cutter.sample([frame], np.zeros(1, int), matrix, NET)
+        cropper.sample([frame], np.zeros(1, int), matrix, NET)
         wanted = kernel_cpu.sampled([frame], [0], matrix, NET)
         assert (np.abs(engine.seen() - wanted) > 1e-4).mean() < 1e-4, "an old frame was read"
-    assert stage.copies == 0
-    cutter.close()
+    assert staging.copies == 0
+    cropper.close()
     engine.close()
     memory.close()
 

@@ -180,11 +180,11 @@ class Turns:
         self, settings: config.Config, clock: Clock, detect: Any, pose: Any, found: Detections
     ) -> None:
         from edge.runtime._cuda.memory import open_device
-        from edge.runtime.kernels.stage import stage_of
+        from edge.runtime.kernels.staging import staging_of
 
         self._clock, self._detect, self._pose, self._found = clock, detect, pose, found
         self._device = open_device()
-        self._stage, self._stream = stage_of(self._device), self._device.stream()
+        self._stage, self._stream = staging_of(self._device), self._device.stream()
         self._camera = build_stages(settings, "wholebody133")["cam0"]
         self._finish = Finish(settings, "wholebody133")
         self._publisher = Publisher(settings, lossless=True)

@@ -168,22 +168,22 @@ class Drawn:
     """
 
     def __init__(self, place: Place, device: Any, people: int, clock: Clock) -> None:
-        from edge.runtime.kernels.cutter import Cutter
-        from edge.runtime.kernels.stage import stage_of
+        from edge.runtime.kernels.cropper import Cropper
+        from edge.runtime.kernels.staging import staging_of
 
-        self._clock, self._stage = clock, stage_of(device)
+        self._clock, self._stage = clock, staging_of(device)
         self._inputs: Dict[str, Input] = {}
-        self._cutters: Dict[str, Any] = {}
+        self._croppers: Dict[str, Any] = {}
         self.skeleton = "wholebody133"
         for name, network in networks(place.models).items():
             self._inputs[name] = Input(device, network, people * EACH.get(name, 1))
-            self._cutters[name] = Cutter(self._inputs[name], self._stage)
+            self._croppers[name] = Cropper(self._inputs[name], self._stage)
         self._spread = np.random.default_rng(0).random((133, 2)).astype(np.float32)
 
     def detect(self, frames: Sequence[Frame], found: Detections) -> List[Detections]:
         """The detector's input, and what it would have found."""
         room = self._inputs["detector"]
-        cut = partial(self._cutters["detector"].letterbox, frames, room.network, 114)
+        cut = partial(self._croppers["detector"].letterbox, frames, room.network, 114)
         self._fill("detector", cut, len(frames))
         return [found]
 
@@ -199,7 +199,7 @@ class Drawn:
             size = (network.width, network.height)
             maps = geometry.crop_affine(boxes, size, rotations_rad=turns)
             which = np.zeros(len(boxes), np.int64)
-            cut = partial(self._cutters[part].sample, frames, which, maps, network)
+            cut = partial(self._croppers[part].sample, frames, which, maps, network)
             self._fill(part, cut, len(boxes))
         low, high = one.boxes[:, None, :2], one.boxes[:, None, 2:]
         scores = np.full((len(one), 133), 0.9, np.float32)
@@ -217,7 +217,7 @@ class Drawn:
 
     def close(self) -> None:
         """Give everything back."""
-        for name, cutter in self._cutters.items():
+        for name, cropper in self._croppers.items():
             self._inputs[name].stream.synchronize()
-            cutter.close()
+            cropper.close()
             self._inputs[name].close()

@@ -1,1 +1,1 @@
-"""The GPU through PyCUDA and the CUDA driver: memory, kernels, graphs, EGL."""
+"""The GPU, used through PyCUDA and the CUDA driver: memory, kernels, graphs, EGL."""

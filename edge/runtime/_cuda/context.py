@@ -1,8 +1,8 @@
-"""The driver's context of a thread, and its errors as one line. PyCUDA is imported here first.
+"""The CUDA context of a thread, and the driver's errors as one line. PyCUDA is imported here first.
 
-PyCUDA keeps a stack of contexts for each thread and ends the process when a thread dies with one on
-it. So every call happens inside `with device.active(...)`, which pushes and pops, and which turns
-what the driver says into one line.
+PyCUDA keeps a stack of contexts for each thread, and ends the process if a thread dies with a
+context on its stack. So every call happens inside `with device.active(...)`, which pushes the
+context, pops it, and translates the driver's errors.
 """
 
 from __future__ import annotations
@@ -38,13 +38,19 @@ __all__ = ["Active", "drv", "one_line"]
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what a library said, cut to a readable length."""
+    """The first line of a library's error, cut to a readable length."""
     text = (str(error).strip().split("\n") or [""])[0] or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 
 
 class Active:
-    """Makes a device current for the calling thread; may be nested."""
+    """A `with` block in which a device is current for the calling thread; may be nested.
+
+    Args:
+        context: PyCUDA's context of the device.
+        name: of the device, for messages.
+        what: what the block does, for messages.
+    """
 
     def __init__(self, context: Any, name: str, what: str) -> None:
         self._context = context

@@ -1,9 +1,9 @@
-"""A camera driver's buffer as the GPU sees it: DMA-BUF -> EGLImage -> CUDA, by ctypes.
+"""Makes a camera driver's buffer readable for the GPU: DMA-BUF -> EGLImage -> CUDA, by ctypes.
 
-PyCUDA has no names for any of it. A buffer is imported as bytes (one plane of 8 bits, as wide as
-its rows are long), so every pixel format takes the same way and kernels read it as any memory.
-EGL_EXT_image_dma_buf_import (Khronos), then cuGraphicsEGLRegisterImage (cudaEGL.h). Tested against
-stand-ins of both libraries; not run on a board yet.
+PyCUDA does not wrap these calls: EGL_EXT_image_dma_buf_import (Khronos), then
+cuGraphicsEGLRegisterImage (cudaEGL.h). A buffer is imported as bytes (one plane of 8 bits, as wide
+as its rows are long), so all pixel formats are treated alike, and kernels read the buffer like any
+other memory. Tested with stand-ins for both libraries; not yet run on a board.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class EglFrame(ctypes.Structure):
 
 
 class Importer:
-    """The way from file descriptors to the GPU's addresses.
+    """Imports buffers of camera drivers into a GPU.
 
     Args:
         device: the GPU.
 
     Raises:
-        UnavailableError: no EGL here, or without the extensions.
+        UnavailableError: EGL is not installed, or lacks the extensions.
     """
 
     def __init__(self, device: Device) -> None:
@@ -59,7 +59,7 @@ class Importer:
         self._egl.eglGetProcAddress.restype = ctypes.c_void_p
         self.display = ctypes.c_void_p(self._egl.eglGetDisplay(None))
         if not self.display or not self._egl.eglInitialize(self.display, None, None):
-            raise UnavailableError(f"{EGL} gives no display: {self._said()}")
+            raise UnavailableError(f"{EGL} gives no display: {self._error()}")
         handle, types = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p)
         self._create = self._extension(
             "eglCreateImageKHR", handle, handle, *types, ctypes.POINTER(ctypes.c_int)
@@ -67,15 +67,15 @@ class Importer:
         self._destroy = self._extension("eglDestroyImageKHR", ctypes.c_uint, handle, handle)
 
     def __call__(self, fd: int, pitch: int, rows: int) -> ImportedBuffer:
-        """Bring a buffer to the GPU.
+        """Import a DMA-BUF.
 
         Args:
-            fd: of the DMA-BUF; may be closed afterwards.
-            pitch: bytes from row to row.
+            fd: its file descriptor; may be closed afterwards.
+            pitch: bytes from one row to the next.
             rows: of memory, chroma included.
 
         Raises:
-            UnavailableError: EGL or CUDA does not take it.
+            UnavailableError: EGL or CUDA refuses it.
         """
         image = self._image(fd, pitch, rows)
         try:
@@ -87,15 +87,15 @@ class Importer:
     def image(
         self, image: int, pitch: int, after: Callable[[], None] = lambda: None
     ) -> ImportedBuffer:
-        """Bring an EGLImage to the GPU.
+        """Import an EGLImage of one plane.
 
         Args:
-            image: of one plane of rows; stays its owner's.
-            pitch: bytes from row to row.
-            after: called once the GPU has forgotten it.
+            image: its handle; the caller still owns it.
+            pitch: bytes from one row to the next.
+            after: called when the import has ended.
 
         Raises:
-            UnavailableError: CUDA does not take it.
+            UnavailableError: CUDA refuses it.
         """
         with self.device.active("camera buffer"):
             return self._registered(image, pitch, after)
@@ -113,7 +113,7 @@ class Importer:
         attributes = (ctypes.c_int * len(flat))(*flat)
         image = self._create(self.display, None, _LINUX_DMA_BUF, None, attributes)
         if not image:
-            raise UnavailableError(f"EGL does not take the camera's buffer: {self._said()}")
+            raise UnavailableError(f"EGL refuses the camera's buffer: {self._error()}")
         return int(image)
 
     def _registered(self, image: int, pitch: int, after: Callable[[], None]) -> ImportedBuffer:
@@ -142,34 +142,41 @@ class Importer:
         return ImportedBuffer(self, resource, int(frame.planes[0] or 0), after)
 
     def unregister(self, resource: ctypes.c_void_p) -> None:
-        """Have CUDA forget a buffer."""
+        """End CUDA's import of a buffer."""
         with self.device.active("camera buffer"):
             self._must("cuGraphicsUnregisterResource", resource)
 
     def destroy(self, image: int) -> None:
-        """Have EGL forget a buffer."""
+        """Destroy the EGLImage of a buffer."""
         self._destroy(self.display, ctypes.c_void_p(image))
 
     def _extension(self, name: str, *types: Any) -> Any:
         address = self._egl.eglGetProcAddress(name.encode())
         if not address:
-            raise UnavailableError(f"{EGL} has no {name}, so the GPU cannot take camera buffers")
+            raise UnavailableError(f"{EGL} has no {name}, so the GPU cannot read camera buffers")
         return ctypes.CFUNCTYPE(*types)(address)
 
-    def _said(self) -> str:
+    def _error(self) -> str:
         return f"EGL error {self._egl.eglGetError():#x}"
 
     def _must(self, name: str, *arguments: Any) -> None:
         call = getattr(self._cuda, name, None)
         if call is None:
-            raise UnavailableError(f"{CUDA} has no {name}: this driver is of no board")
+            raise UnavailableError(f"{CUDA} has no {name}: this is not the driver of a Jetson")
         code = call(*arguments)
         if code:
             raise UnavailableError(f"{name} failed with CUDA error {code}")
 
 
 class ImportedBuffer:
-    """One buffer; the contract is `edge.capture._memory.Imported`."""
+    """An imported buffer; the contract is `edge.capture._memory.Imported`.
+
+    Args:
+        importer: imported it.
+        resource: CUDA's handle of the import.
+        pointer: address of the first byte for the GPU.
+        after: called when the import has ended.
+    """
 
     def __init__(
         self,
@@ -183,7 +190,7 @@ class ImportedBuffer:
         self._held: List[ctypes.c_void_p] = [resource]
 
     def close(self) -> None:
-        """Let go; may be called twice. No queued work may still read it."""
+        """End the import; may be called twice. No queued work may still read the buffer."""
         while self._held:
             resource = self._held.pop()
             self.pointer = 0
@@ -195,4 +202,4 @@ def _library(name: str) -> Any:
     try:
         return ctypes.CDLL(name)
     except OSError:
-        raise UnavailableError(f"no {name} here, so the GPU cannot take camera buffers") from None
+        raise UnavailableError(f"no {name} here, so the GPU cannot read camera buffers") from None

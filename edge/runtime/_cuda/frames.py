@@ -1,4 +1,4 @@
-"""Page-locked memory for frames: the camera fills it, the GPU reads it, nothing is copied."""
+"""Page-locked memory for frames: the camera writes it and the GPU reads it without a copy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class PageLocked:
-    """Memory for the rings of cameras; the contract is `edge.capture.FrameMemory`.
+    """Memory that the host and the GPU share; the contract is `edge.capture.FrameMemory`.
 
-    Called from the threads of cameras. What is not given back before, `close` gives back.
+    Args:
+        device: the GPU.
+
+    Raises:
+        UnavailableError: the GPU cannot read the host's memory.
     """
 
     gpu_reads = True
@@ -34,10 +38,10 @@ class PageLocked:
         self._no_importer: Optional[EdgeError] = None
 
     def allocate(self, shape: Tuple[int, ...]) -> np.ndarray:
-        """Uint8 memory of a shape; it begins on a page, as every page-locked piece does.
+        """A u8 array of this shape; page-locked memory begins on a page.
 
         Raises:
-            TempError: there is no more.
+            TempError: no memory is left.
         """
         size = int(np.prod(shape))
         buffer = self.device.buffer(size, MAPPED, "camera frames")
@@ -47,36 +51,36 @@ class PageLocked:
         return memory
 
     def device_ptr(self, memory: np.ndarray) -> int:
-        """Where the GPU sees the first byte of memory given here; 0 for other memory."""
+        """The GPU's address of an array that was allocated here; 0 for other arrays."""
         with self._lock:
             buffer = self._buffers.get(_address(memory))
             return buffer.pointer if buffer is not None else 0
 
     def free(self, memory: np.ndarray) -> None:
-        """Take memory back that nobody uses any more; other memory is left alone."""
+        """Free an array that nobody uses any more; arrays from elsewhere are ignored."""
         with self._lock:
             buffer = self._buffers.pop(_address(memory), None)
         if buffer is not None:
             buffer.close()
 
     def import_dmabuf(self, fd: int, pitch: int, rows: int) -> ImportedBuffer:
-        """A driver's buffer as the GPU sees it.
+        """Make a driver's DMA-BUF visible to the GPU; see `edge.capture.FrameMemory`.
 
         Raises:
-            UnavailableError: EGL or CUDA does not take it.
+            UnavailableError: EGL or CUDA refuses it.
         """
-        return self._way()(fd, pitch, rows)
+        return self._opened_importer()(fd, pitch, rows)
 
     def import_image(self, image: int, pitch: int) -> ImportedBuffer:
-        """An EGLImage, one plane of rows, as the GPU sees it.
+        """Make an EGLImage with one plane visible to the GPU; see `edge.capture.FrameMemory`.
 
         Raises:
-            UnavailableError: EGL is not there, or CUDA does not take it.
+            UnavailableError: EGL is not installed, or CUDA refuses it.
         """
-        return self._way().image(image, pitch)
+        return self._opened_importer().image(image, pitch)
 
-    def _way(self) -> Importer:
-        """Opened once; where that failed, nobody tries again."""
+    def _opened_importer(self) -> Importer:
+        """The importer, opened by the first call; a failure is remembered, too."""
         with self._lock:
             if self._no_importer is not None:
                 raise self._no_importer
@@ -89,7 +93,7 @@ class PageLocked:
             return self._importer
 
     def close(self) -> None:
-        """Give all memory back; may be called twice. No camera and no kernel may still use it."""
+        """Free all memory; may be called twice. No camera and no kernel may still use it."""
         with self._lock:
             buffers = list(self._buffers.values())
             self._buffers.clear()

@@ -1,6 +1,6 @@
-"""CUDA graphs: what was queued once is queued again by a single call.
+"""CUDA graphs: work that was captured once is queued again by one call.
 
-PyCUDA has no names for stream capture, so libcuda is called directly. The symbols are those of CUDA
+PyCUDA does not wrap stream capture, so libcuda is called directly. The symbols are those of CUDA
 11.4 (JetPack 5), which later drivers keep.
 """
 
@@ -14,20 +14,20 @@ from edge.errors import UnavailableError
 from edge.runtime._cuda.memory import Device, Stream
 
 LIBRARY = "libcuda.so.1"
-# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL of cuda.h: what other threads do meanwhile, such as loading an
-# engine, neither fails nor spoils the capture.
+# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL of cuda.h: calls of other threads meanwhile, such as loading
+# an engine, neither fail nor invalidate the capture.
 _THREAD_LOCAL = 1
 
 
 class Graph:
-    """Work that was captured; bound to the addresses and shapes it was captured with."""
+    """Captured work; bound to the addresses and shapes at the time of the capture."""
 
     def __init__(self, device: Device, work: ctypes.c_void_p) -> None:
         self._device = device
         self._work = work
 
     def launch(self, stream: Stream) -> None:
-        """Queue all of it.
+        """Queue the work.
 
         Raises:
             UnavailableError: the driver refuses.
@@ -35,7 +35,7 @@ class Graph:
         _call("cuGraphLaunch", self._work, ctypes.c_void_p(stream.number))
 
     def close(self) -> None:
-        """Let go; may be called twice. None of it may still be queued."""
+        """Free the graph; may be called twice. None of its work may still be queued."""
         if self._work:
             work, self._work = self._work, ctypes.c_void_p()
             with self._device.active("CUDA graph"):
@@ -43,15 +43,15 @@ class Graph:
 
 
 def capture(device: Device, stream: Stream, queue: Callable[[], bool]) -> Graph:
-    """Write down what `queue` queues on the stream; nothing of it runs yet.
+    """Capture the work that `queue` queues on a stream; none of it is executed yet.
 
     Args:
         device: the GPU.
-        stream: where `queue` queues its work.
-        queue: says whether it could.
+        stream: `queue` queues its work there.
+        queue: gives false if it failed.
 
     Raises:
-        UnavailableError: the driver or the work does not allow it; the stream can be used on.
+        UnavailableError: the driver or the work does not allow it; the stream can still be used.
     """
     handle, graph = ctypes.c_void_p(stream.number), ctypes.c_void_p()
     with device.active("CUDA graph"):
@@ -61,7 +61,9 @@ def capture(device: Device, stream: Stream, queue: Callable[[], bool]) -> Graph:
         finally:
             code = _function("cuStreamEndCapture")(handle, ctypes.byref(graph))
         if code or not queued or not graph:
-            raise UnavailableError(_said("cuStreamEndCapture", code) if code else "nothing queued")
+            raise UnavailableError(
+                _error_of("cuStreamEndCapture", code) if code else "nothing queued"
+            )
         return _executable(device, graph)
 
 
@@ -77,14 +79,16 @@ def _executable(device: Device, graph: ctypes.c_void_p) -> Graph:
 def _call(name: str, *arguments: Any) -> None:
     code = _function(name)(*arguments)
     if code:
-        raise UnavailableError(_said(name, code))
+        raise UnavailableError(_error_of(name, code))
 
 
 def _function(name: str) -> Any:
     try:
         return getattr(_library(), name)
     except (OSError, AttributeError):
-        raise UnavailableError(f"{LIBRARY} has no {name}; a driver of CUDA 11.4 has") from None
+        raise UnavailableError(
+            f"{LIBRARY} has no {name}; drivers since CUDA 11.4 have it"
+        ) from None
 
 
 @lru_cache(maxsize=None)
@@ -92,7 +96,7 @@ def _library() -> Any:
     return ctypes.CDLL(LIBRARY)
 
 
-def _said(name: str, code: int) -> str:
+def _error_of(name: str, code: int) -> str:
     text = ctypes.c_char_p()
     _function("cuGetErrorString")(ctypes.c_int(code), ctypes.byref(text))
-    return f"{name} says {(text.value or b'nothing').decode(errors='replace')} ({code})"
+    return f"{name} gives {(text.value or b'nothing').decode(errors='replace')} ({code})"

@@ -1,4 +1,4 @@
-"""Compiled kernels: load, find, launch."""
+"""Compiled CUDA kernels: loads a module, finds a kernel, launches it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.runtime._cuda.memory import Device, Stream
 
 
 class Function:
-    """One kernel."""
+    """One kernel of a module."""
 
     def __init__(self, device: Device, function: Any, name: str) -> None:
         self._device = device
@@ -33,9 +33,9 @@ class Function:
         Args:
             grid: blocks in x, y, z.
             block: threads in x, y, z.
-            args: NumPy scalars (an address is np.uint64) and ctypes structures, which come first:
-                PyCUDA packs them without padding.
-            stream: queue.
+            args: NumPy scalars (an address is np.uint64) and ctypes structures. Structures come
+                first, because PyCUDA packs arguments without padding.
+            stream: the kernel is queued there.
             shared_bytes: dynamic shared memory.
         """
         packed = [_argument(a) for a in args]
@@ -55,7 +55,7 @@ def _argument(value: Any) -> Any:
 
 
 class Module:
-    """Compiled kernels, loaded.
+    """Loaded kernels.
 
     Args:
         device: the GPU.
@@ -73,10 +73,10 @@ class Module:
             self._module: Any = drv.module_from_buffer(cubin)
 
     def function(self, name: str) -> Function:
-        """A kernel by its name.
+        """Find a kernel by its name.
 
         Raises:
-            TempError: there is none of that name.
+            TempError: there is no kernel of that name.
         """
         with self._device.active(f"{self._what}: {name}"):
             return Function(self._device, self._module.get_function(name), name)

@@ -1,8 +1,9 @@
-"""The GPU as the runner and the kernels use it: memory that both sides see, and streams.
+"""The GPU, its streams, and buffers that the host and the GPU use together.
 
 On a GPU that shares the board's memory (a Jetson) a buffer is one piece of page-locked memory with
-two addresses, and nothing is ever copied. On a card of its own a buffer is page-locked host memory
-and device memory, and each copy between them is asked for, and counted in `Device.host_copies`.
+two addresses, and nothing is ever copied. On a discrete GPU a buffer is page-locked host memory and
+device memory. Copies between them happen only when asked for, and are counted in
+`Device.host_copies`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from edge.errors import InternalError, UnavailableError
 from edge.runtime._cuda.context import Active, drv, one_line
 
 MAPPED, PAIR, DEVICE = "mapped", "pair", "device"
-# CU_STREAM_NON_BLOCKING of cuda.h, which PyCUDA gives no name: the stream does not wait for the
-# default one, on which other libraries may work.
+# CU_STREAM_NON_BLOCKING of cuda.h, which PyCUDA does not define: the stream does not wait for the
+# default stream, on which other libraries may work.
 _NON_BLOCKING = 1
 _devices: Dict[int, Device] = {}
 _opening = threading.Lock()
 
 
 class Device:
-    """One GPU and its primary context, shared by all that runs on it in this process."""
+    """One GPU and its primary context, shared by everything in this process; see `open_device`.
+
+    Raises:
+        UnavailableError: no driver, or no such GPU.
+    """
 
     def __init__(self, index: int) -> None:
         try:
@@ -51,34 +56,35 @@ class Device:
 
     @property
     def zero_copy(self) -> bool:
-        """Whether host and GPU work on the same memory."""
+        """Whether the host and the GPU use the same memory."""
         return self.integrated and self.can_map
 
     def active(self, what: str) -> Active:
-        """A `with` block in which this thread may use the GPU; `what` begins the error line."""
+        """A `with` block in which this thread may use the GPU; `what` begins an error's line."""
         if self.context is None:
             raise InternalError(f"{what}: the GPU was closed")
         return Active(self.context, self.name, what)
 
     def buffer(self, nbytes: int, kind: str = "", what: str = "memory") -> Buffer:
-        """Memory that host and GPU share: MAPPED where the board shares it, else PAIR.
+        """Allocate memory.
 
         Args:
             nbytes: size.
-            kind: MAPPED, PAIR, or DEVICE for memory that the host never sees; empty = the best.
-            what: whose memory, for messages.
+            kind: MAPPED (one memory for both), PAIR (a host's and a GPU's, copied on request) or
+                DEVICE (the GPU's alone); empty = MAPPED if the board shares memory, else PAIR.
+            what: the use, for messages.
 
         Raises:
-            TempError: no room.
+            TempError: no memory is left.
         """
         return Buffer(self, nbytes, kind or (MAPPED if self.zero_copy else PAIR), what)
 
     def stream(self) -> Stream:
-        """A queue of work of its own."""
+        """A new queue of work."""
         return Stream(self)
 
     def close(self) -> None:
-        """Let go of the context; may be called twice. All buffers must be closed before."""
+        """Release the context; may be called twice. All buffers must be closed before."""
         with _opening:
             _devices.pop(self.index, None)
             context, self.context = self.context, None
@@ -87,7 +93,7 @@ class Device:
 
 
 def open_device(index: int = 0) -> Device:
-    """The GPU, opened once in a process; the driver is initialised by the first call.
+    """The GPU, opened and its driver initialised by the first call in a process.
 
     Raises:
         UnavailableError: no driver, or no such GPU.
@@ -105,10 +111,10 @@ def _close_all() -> None:
 
 
 class Buffer:
-    """A piece of memory that the GPU can use.
+    """Memory that the GPU can use; see `Device.buffer`.
 
-    `host` is a flat uint8 view of it, or of its page-locked twin; None for DEVICE. `pointer` is the
-    address for the GPU. Both are void after `close`.
+    `host` is a flat u8 view of the host's side; None for DEVICE. `pointer` is the address for the
+    GPU. Both are void after `close`.
     """
 
     def __init__(self, device: Device, nbytes: int, kind: str, what: str) -> None:
@@ -143,14 +149,14 @@ class Buffer:
         self.pointer = int(memory)
 
     def view(self, shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
-        """The first bytes on the host's side as an array; borrowed until `close`."""
+        """The first bytes of the host's side as an array; borrowed until `close`."""
         if self.host is None:
             raise InternalError(f"{self._what}: was closed, or the host has no view of it")
         count = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return self.host[:count].view(dtype).reshape(shape)
 
     def upload(self, stream: Stream, nbytes: Optional[int] = None, start: int = 0) -> None:
-        """Queue the copy to the GPU; nothing to do where both see the same memory."""
+        """Queue the copy to the GPU; does nothing for shared memory."""
         if self.kind == PAIR:
             stop = start + (self.nbytes - start if nbytes is None else nbytes)
             self._copied(
@@ -158,7 +164,7 @@ class Buffer:
             )
 
     def download(self, stream: Stream, nbytes: Optional[int] = None, start: int = 0) -> None:
-        """Queue the copy to the host; it is there after the stream was synchronised."""
+        """Queue the copy to the host, valid after `Stream.synchronize`; nothing if shared."""
         if self.kind == PAIR:
             stop = start + (self.nbytes - start if nbytes is None else nbytes)
             self._copied(
@@ -176,7 +182,7 @@ class Buffer:
         self._device.host_copies += 1
 
     def close(self) -> None:
-        """Give the memory back; may be called twice. No queued work may still use it."""
+        """Free the memory; may be called twice. No queued work may still use it."""
         if self._freed:
             with self._device.active(self._what):
                 self._free()
@@ -189,17 +195,17 @@ class Buffer:
 
 
 class Stream:
-    """A queue of work on the GPU; `handle` is PyCUDA's, `number` what TensorRT wants."""
+    """A queue of work on the GPU; `handle` is for PyCUDA, `number` is for TensorRT."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         with device.active("stream"):
             self.handle: Any = drv.Stream(_NON_BLOCKING)
             self.number = int(self.handle.handle)
-        self.event: Any = None  # made by the first stream that waits for this one
+        self.event: Any = None  # made when another stream waits for this one first
 
     def synchronize(self) -> None:
-        """Wait until all that was queued is done.
+        """Wait until all queued work is done.
 
         Raises:
             TempError: some of it failed.
@@ -208,19 +214,19 @@ class Stream:
             self.handle.synchronize()
 
     def wait_for(self, other: Stream) -> None:
-        """Begin what is queued here from now on only after all that is queued there by now."""
+        """Start work that is queued here later only after the work that the other has now."""
         with self._device.active("GPU work"):
             if other.event is None:
                 other.event = drv.Event(drv.event_flags.DISABLE_TIMING)
             self.handle.wait_for_event(other.event.record(other.handle))
 
     def copy_on_device(self, target: int, source: int, nbytes: int) -> None:
-        """Queue a copy between two places of the GPU's memory."""
+        """Queue a copy from one address of the GPU's memory to another."""
         with self._device.active("GPU work"):
             drv.memcpy_dtod_async(target, source, nbytes, self.handle)
 
     def close(self) -> None:
-        """Wait for the work, then let go; may be called twice."""
+        """Wait for the work, then free the stream; may be called twice."""
         if self.handle is not None:
             with self._device.active("stream"):
                 try:

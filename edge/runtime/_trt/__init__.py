@@ -1,1 +1,1 @@
-"""Parts of the TensorRT runner: engine, contexts, tensors."""
+"""The runner of TensorRT engines: engine, contexts, tensors."""

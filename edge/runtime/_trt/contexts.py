@@ -1,10 +1,10 @@
-"""Execution contexts of an engine: one for each shape and place that comes up again and again.
+"""Execution contexts of an engine: one for each chunk that is executed again and again.
 
-A context remembers shapes and addresses, and a CUDA graph is bound to the context it was captured
-from: changing that voids the graph (NVIDIA's developer guide, CUDA graphs). So each batch size gets
-a context of its own. They share one piece of memory for activations, which is sound because all
-their work is queued on one stream. Before TensorRT 10 contexts cannot share an optimization
-profile: there is one context then, and its graph is for the batch size that it has at the moment.
+A context holds shapes and addresses. A CUDA graph is bound to the context it was captured from, and
+is void when these change (NVIDIA's developer guide, CUDA graphs). So each chunk has a context of
+its own. All contexts share one piece of memory for activations, which is safe because their work is
+queued on one stream. Before TensorRT 10 contexts cannot share an optimization profile: then there
+is one context, and its graph is for the chunk that it was set to last.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any, Dict, List, Mapping, Optional
 from edge.errors import DataError, EdgeError, TempError, UnavailableError
 from edge.runtime._cuda.graph import Graph, capture
 from edge.runtime._cuda.memory import DEVICE, Buffer, Device, Stream
-from edge.runtime._trt.engine import Engine, Shape, errors, said
+from edge.runtime._trt.engine import Engine, Shape, errors, last_error
 from edge.runtime._trt.tensors import Chunk, Tensor
 
 log = logging.getLogger(__name__)
 
-MOST = 8  # contexts; the one that was not used for the longest time makes room
-# Plain executions of a shape before it is captured: the first one prepares what a capture must not.
-PLAIN = 2
+MAX_CONTEXTS = 8  # then the least recently used one is set to another chunk
+# Executions of a chunk before it is captured: the first one prepares what a capture must not.
+UNCAPTURED_RUNS = 2
 
 
 class _Place:
-    """One context, what it is set to, and its graph."""
+    """One context and its graph."""
 
     def __init__(self, context: Any) -> None:
         self.context = context
         self.graph: Optional[Graph] = None
         self.runs = 0
-        self.queued = False  # since the stream was waited for
+        self.queued = False  # executed, and the stream was not waited for since
 
     def drop_graph(self) -> None:
         if self.graph is not None:
@@ -47,9 +47,12 @@ class Contexts:
     Args:
         loaded: the engine.
         device: the GPU.
-        stream: the runner's.
+        stream: of the runner.
         samples: shape of one sample of each input.
-        graphs: whether to capture what repeats.
+        graphs: whether to capture chunks that repeat.
+
+    Raises:
+        TempError: no GPU memory.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Contexts:
         self._memory: Optional[Buffer] = None
         self._places: OrderedDict[Chunk, _Place] = OrderedDict()
         self._spare: List[_Place] = []
-        self._most = MOST if self._share() else 1
+        self._most = MAX_CONTEXTS if self._share() else 1
         try:
             self._spare.append(self._create())
         except EdgeError:
@@ -77,7 +80,7 @@ class Contexts:
             raise
 
     def _share(self) -> bool:
-        """Get memory for all contexts, where the version lets them share a profile (10 on)."""
+        """Allocate memory for all contexts, if they can share a profile (TensorRT 10 and later)."""
         trt, engine = self._loaded.trt, self._loaded.engine
         if not hasattr(trt, "ExecutionContextAllocationStrategy"):
             return False
@@ -93,16 +96,18 @@ class Contexts:
             strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
             context = engine.create_execution_context(strategy)
         if context is None:
-            raise TempError(f"{self._loaded.name}: no execution context: {said('out of memory?')}")
+            raise TempError(
+                f"{self._loaded.name}: no execution context: {last_error('out of memory?')}"
+            )
         if self._memory is not None:
             context.set_device_memory(self._memory.pointer, self._memory.nbytes)
         return _Place(context)
 
     def output_shapes(self, names: List[str], batch: int) -> Dict[str, Shape]:
-        """What the outputs are for a batch.
+        """The shapes of outputs for a batch.
 
         Raises:
-            DataError: a size that depends on what is in the input.
+            DataError: a size depends on the values of the input.
         """
         place = self._spare[-1]
         self._shape(place, batch)
@@ -124,32 +129,32 @@ class Contexts:
             tensors: every input and output.
 
         Raises:
-            TempError: TensorRT refuses.
+            TempError: TensorRT failed. DataError: the engine does not take this chunk.
         """
         place = self._place(chunk, tensors)
         place.queued = True
         place.runs += 1
-        if place.graph is None and self.graphs and place.runs > PLAIN:
+        if place.graph is None and self.graphs and place.runs > UNCAPTURED_RUNS:
             self._capture(place)
         if place.graph is not None:
             place.graph.launch(self._stream)
         elif not self._execute(place):
-            raise TempError(f"{self._loaded.name}: TensorRT failed: {said()}")
+            raise TempError(f"{self._loaded.name}: TensorRT failed: {last_error()}")
 
     def waited(self) -> None:
-        """The stream was waited for: nothing is queued any more."""
+        """Note that the stream was waited for: nothing is queued any more."""
         for place in self._places.values():
             place.queued = False
 
     def forget(self) -> None:
-        """The tensors get new memory: nothing that was set holds any more."""
+        """Drop all graphs and addresses, because the tensors get new memory."""
         for place in self._places.values():
             place.drop_graph()
             self._spare.append(place)
         self._places.clear()
 
     def close(self) -> None:
-        """Let go; may be called twice. Nothing may be queued."""
+        """Free contexts and memory; may be called twice. Nothing may be queued."""
         self.forget()
         self._spare.clear()
         if self._memory is not None:
@@ -161,7 +166,7 @@ class Contexts:
             self._places.move_to_end(chunk)
             return place
         if not self._spare:
-            self._spare.append(self._another())
+            self._spare.append(self._new_or_oldest())
         place = self._spare[-1]
         place.runs = 0
         self._shape(place, chunk[1])
@@ -169,20 +174,20 @@ class Contexts:
         self._places[chunk] = self._spare.pop()
         return place
 
-    def _another(self) -> _Place:
-        """A context for one more shape; where there is no room, one that serves another shape."""
+    def _new_or_oldest(self) -> _Place:
+        """A context for one more chunk: a new one, or the oldest where there is no room."""
         if len(self._places) < self._most:
             try:
                 return self._create()
             except EdgeError as error:
                 self._most = len(self._places)
-                log.info("%s: stays with %d contexts: %s", self._loaded.name, self._most, error)
+                log.info("%s: uses only %d contexts: %s", self._loaded.name, self._most, error)
         return self._oldest()
 
     def _oldest(self) -> _Place:
-        """Take the context away from the shape that was not used for the longest time."""
+        """Take the context of the least recently used chunk."""
         chunk, place = next(iter(self._places.items()))
-        if place.queued:  # what it is set to is still being read
+        if place.queued:  # the GPU still reads what it is set to
             self._stream.synchronize()
             self.waited()
         place.drop_graph()
@@ -194,7 +199,7 @@ class Contexts:
         for name, sample in self._samples.items():
             if not context.set_input_shape(name, (batch, *sample)):
                 raise DataError(
-                    f"{self._loaded.name}: does not take {batch} samples at once: {said()}; "
+                    f"{self._loaded.name}: does not take {batch} samples at once: {last_error()}; "
                     "build it again with `edge-tools build --batch`"
                 )
 
@@ -202,7 +207,9 @@ class Contexts:
         context = place.context
         for tensor in tensors:
             if not context.set_tensor_address(tensor.name, tensor.address(chunk)):
-                raise TempError(f"{self._loaded.name}: {tensor.name}: refused memory: {said()}")
+                raise TempError(
+                    f"{self._loaded.name}: {tensor.name}: refused memory: {last_error()}"
+                )
 
     def _execute(self, place: _Place) -> bool:
         context = place.context
@@ -215,5 +222,5 @@ class Contexts:
             self.captures += 1
         except UnavailableError as error:
             self.graphs = False
-            why = said(str(error))
+            why = last_error(str(error))
             log.info("%s: executes without CUDA graphs: %s", self._loaded.name, why)

@@ -1,7 +1,7 @@
-"""A TensorRT engine: deserialized from bytes, and what its tensors are. All versions from 8.5 on.
+"""A TensorRT engine: deserializes it, and describes its tensors. For all versions from 8.5 on.
 
-Only names that every version has are used, or names that are asked for first; members of enums by
-name, since their numbers move between versions.
+Only names that every version has are used here. Members of enums are compared by name, because
+their numbers change between versions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DTYPES = {
 }
 OPEN = -1
 _loggers: Dict[Any, Any] = {}
-errors: Deque[str] = collections.deque(maxlen=8)  # what TensorRT said last
+errors: Deque[str] = collections.deque(maxlen=8)  # of TensorRT, the last ones
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,22 @@ class TensorShape:
     is_input: bool
     dtype: np.dtype
     shape: Shape  # -1 = open
-    profile: Tuple[Shape, ...]  # smallest, usual, largest; of inputs with an open size
+    profile: Tuple[Shape, ...]  # smallest, usual and largest shape of an input with an open size
 
 
 class Engine:
-    """A loaded engine. Give it back with `close`, after all its contexts."""
+    """A loaded engine; to be closed after all its contexts.
+
+    Args:
+        trt: the module of TensorRT.
+        data: the serialized engine.
+        name: for messages.
+        dla_core: the DLA core it was built for; None = the GPU.
+
+    Raises:
+        DataError: TensorRT cannot load it, or it has tensors that cannot be used here.
+        UnavailableError: TensorRT cannot start, or there is no such DLA core.
+    """
 
     def __init__(self, trt: Any, data: bytes, name: str, dla_core: Optional[int] = None) -> None:
         self.trt = trt
@@ -57,7 +68,7 @@ class Engine:
         engine = runtime.deserialize_cuda_engine(data)
         if engine is None:
             raise DataError(
-                f"{name}: TensorRT {trt.__version__} cannot load it: {said()}; "
+                f"{name}: TensorRT {trt.__version__} cannot load it: {last_error()}; "
                 "build it again on this machine: `edge-tools build`"
             )
         self.engine, self._runtime = engine, runtime
@@ -81,25 +92,25 @@ class Engine:
         return TensorShape(name, is_input, np.dtype(_DTYPES[kind]), shape, profile)
 
     def close(self) -> None:
-        """Let go; may be called twice."""
+        """Free the engine; may be called twice."""
         self.engine = None
         self._runtime = None
 
 
-def said(otherwise: str = "it gives no reason") -> str:
-    """TensorRT's last error, in one line."""
-    return " ".join(errors[-1].split())[:300] if errors else otherwise
+def last_error(default: str = "it gives no reason") -> str:
+    """TensorRT's last error as one line; `default` if there was none."""
+    return " ".join(errors[-1].split())[:300] if errors else default
 
 
 def _start(trt: Any, name: str) -> Any:
-    """Must not be reached before the driver was initialised: some versions crash then."""
+    """Create the runtime; the driver must be initialised before, or some versions crash."""
     if trt not in _loggers:
-        _loggers[trt] = _logger(trt)  # TensorRT keeps the first one for good
+        _loggers[trt] = _logger(trt)  # TensorRT keeps the first logger for ever
     try:
         return trt.Runtime(_loggers[trt])
-    except TypeError as error:  # pybind's words for "the factory gave nothing"
+    except TypeError as error:  # pybind says so where TensorRT creates nothing
         raise UnavailableError(
-            f"{name}: TensorRT {trt.__version__} cannot start: {said(str(error))}"
+            f"{name}: TensorRT {trt.__version__} cannot start: {last_error(str(error))}"
         ) from error
 
 
@@ -113,7 +124,7 @@ def _place(runtime: Any, name: str, core: int) -> None:
 
 def _logger(trt: Any) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc] # its base is known at run time
-        """Keeps errors for our one line; the rest is for who looks for it."""
+        """Keeps errors for our one line, and passes warnings to our log."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -130,12 +141,12 @@ def _logger(trt: Any) -> Any:
 def check_inputs(
     engine: str, tensors: List[TensorShape], wanted: Mapping[str, Shape]
 ) -> Dict[str, Shape]:
-    """The sample shape of each input, open sizes filled in.
+    """The sample shape of each input; the recipe fills in the open sizes.
 
     Args:
         engine: its name, for messages.
         tensors: of the engine.
-        wanted: sample shapes that the recipe tells.
+        wanted: sample shapes, by the recipe.
 
     Raises:
         DataError: no such input. ConfigError: the recipe and the engine disagree.
@@ -149,7 +160,7 @@ def check_inputs(
 
 def _sample(engine: str, tensor: TensorShape, wanted: Optional[Shape]) -> Shape:
     own = tensor.shape[1:]
-    if tensor.profile:  # sizes that are open but have one value only are not
+    if tensor.profile:  # an open size with one possible value is known
         least, _, most = tensor.profile
         own = tuple(lo if lo == hi else d for d, lo, hi in zip(own, least[1:], most[1:]))
     shape = own if wanted is None else wanted
@@ -164,10 +175,10 @@ def _sample(engine: str, tensor: TensorShape, wanted: Optional[Shape]) -> Shape:
 
 
 def batches(engine: str, tensors: List[TensorShape]) -> Tuple[int, int]:
-    """Smallest and largest batch of an engine.
+    """The smallest and the largest batch of an engine.
 
     Raises:
-        DataError: its inputs disagree.
+        DataError: its inputs have different limits.
     """
     found = set()
     for tensor in tensors:

@@ -16,15 +16,15 @@ Chunk = Tuple[int, int]  # first row, rows
 
 
 class Tensor:
-    """One input or output.
+    """The memory of one input or output.
 
-    Chunks of a large batch are read and written in place. Where a chunk would begin at an address
-    that TensorRT does not take, it goes through a small piece of the GPU's memory.
+    Chunks of a large batch are read and written in place. A chunk that would begin at an address
+    that TensorRT does not take goes through a bounce buffer in the GPU's memory.
 
     Args:
         device: the GPU.
         name: of the tensor.
-        spec: shape, the first size -1 where it follows the batch, and type.
+        spec: type and shape; the first size is -1 if it follows the batch.
         step: rows of the largest chunk.
     """
 
@@ -37,10 +37,10 @@ class Tensor:
         self._device = device
         self._step = step
         self._buffer: Optional[Buffer] = None
-        self._stage: Optional[Buffer] = None
+        self._bounce: Optional[Buffer] = None
 
     def grow(self, rows: int) -> None:
-        """New memory for so many rows; what was in the old is lost."""
+        """Allocate memory for a number of rows; the contents are lost."""
         self.close()
         count = rows if self.follows else 1
         self._buffer = self._device.buffer(count * self.sample_bytes, what=self.name)
@@ -48,7 +48,7 @@ class Tensor:
             self._buffer.host[:] = 0
         aligned = self._step * self.sample_bytes % ALIGNMENT == 0
         if self.follows and rows > self._step and not aligned:
-            self._stage = self._device.buffer(self._step * self.sample_bytes, DEVICE, self.name)
+            self._bounce = self._device.buffer(self._step * self.sample_bytes, DEVICE, self.name)
 
     def view(self, rows: int) -> np.ndarray:
         """The first rows as the host sees them."""
@@ -61,26 +61,26 @@ class Tensor:
         return DeviceArray(self._memory.pointer, shape, self.spec.dtype)
 
     def address(self, chunk: Chunk) -> int:
-        """Where TensorRT reads or writes a chunk."""
-        stage = self._detour(chunk)
-        return self._place(chunk) if stage is None else stage.pointer
+        """The address at which TensorRT reads or writes a chunk."""
+        bounce = self._bounce_of(chunk)
+        return self._place(chunk) if bounce is None else bounce.pointer
 
-    def bring(self, chunk: Chunk, stream: Stream) -> None:
-        """Before the network runs: a chunk of an input to where TensorRT reads it."""
-        stage = self._detour(chunk)
-        if stage is not None:
+    def into_bounce(self, chunk: Chunk, stream: Stream) -> None:
+        """Queue the copy of an input's chunk into the bounce buffer, if the chunk needs it."""
+        bounce = self._bounce_of(chunk)
+        if bounce is not None:
             size = chunk[1] * self.sample_bytes
-            stream.copy_on_device(stage.pointer, self._place(chunk), size)
+            stream.copy_on_device(bounce.pointer, self._place(chunk), size)
 
-    def fetch(self, chunk: Chunk, stream: Stream) -> None:
-        """After it ran: a chunk of an output from where TensorRT wrote it."""
-        stage = self._detour(chunk)
-        if stage is not None:
+    def out_of_bounce(self, chunk: Chunk, stream: Stream) -> None:
+        """Queue the copy of an output's chunk out of the bounce buffer, if the chunk needs it."""
+        bounce = self._bounce_of(chunk)
+        if bounce is not None:
             size = chunk[1] * self.sample_bytes
-            stream.copy_on_device(self._place(chunk), stage.pointer, size)
+            stream.copy_on_device(self._place(chunk), bounce.pointer, size)
 
-    def _detour(self, chunk: Chunk) -> Optional[Buffer]:
-        return self._stage if chunk[0] * self.sample_bytes % ALIGNMENT else None
+    def _bounce_of(self, chunk: Chunk) -> Optional[Buffer]:
+        return self._bounce if chunk[0] * self.sample_bytes % ALIGNMENT else None
 
     def _place(self, chunk: Chunk) -> int:
         return self._memory.pointer + (chunk[0] * self.sample_bytes if self.follows else 0)
@@ -92,17 +92,17 @@ class Tensor:
         return self._buffer
 
     def upload(self, rows: int, stream: Stream) -> None:
-        """Queue the copy to the GPU, where one is needed."""
+        """Queue the copy to the GPU, if the memory is not shared."""
         self._memory.upload(stream, rows * self.sample_bytes)
 
     def download(self, rows: int, stream: Stream) -> None:
-        """Queue the copy to the host, where one is needed."""
+        """Queue the copy to the host, if the memory is not shared."""
         count = rows if self.follows else 1
         self._memory.download(stream, count * self.sample_bytes)
 
     def close(self) -> None:
-        """Give the memory back; may be called twice."""
-        for buffer in (self._buffer, self._stage):
+        """Free the memory; may be called twice."""
+        for buffer in (self._buffer, self._bounce):
             if buffer is not None:
                 buffer.close()
-        self._buffer = self._stage = None
+        self._buffer = self._bounce = None

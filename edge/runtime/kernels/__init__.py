@@ -1,5 +1,5 @@
-"""CUDA kernels: crops of frames into a network's input, and decoding where the network wrote.
+"""CUDA kernels: crops from frames into a network's input, and decoding of its outputs in place.
 
-`crop.cu` and `decode.cu` are compiled by nvcc or NVRTC for the GPU (`edge-tools kernels`), and by
-g++ as plain C++, so that the same source is tested on a machine without a GPU.
+`crop.cu` and `decode.cu` are compiled for the GPU by nvcc or NVRTC (`edge-tools kernels`). g++
+compiles the same sources as plain C++, so that they are tested on machines without a GPU.
 """

@@ -1,8 +1,8 @@
-"""A detector's candidates picked where the engine wrote its rows: only they come back."""
+"""Chooses a detector's candidates on the GPU, so that only these are copied to the host."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -11,32 +11,36 @@ from edge.runtime._contract import DeviceArray
 from edge.runtime._cuda.kernel import Module
 from edge.runtime._cuda.memory import Buffer
 from edge.runtime.kernels.decode import Chosen, Rows, choice_of, choice_shape
+from edge.runtime.kernels.engine import Engine
 
 _FLOATS = (np.float32, np.float16)
 
 
 class RowChooser:
-    """Executes an engine and keeps of its outputs only rows with a high score.
+    """Executes an engine, and chooses the rows of its outputs with high scores.
 
     Args:
-        engine: with `queue`, `wait`, `stream` and `device` (edge.runtime.trt).
+        engine: executes the network.
         module: the kernels.
+
+    Raises:
+        TempError: the module has no such kernel.
     """
 
-    def __init__(self, engine: Any, module: Module) -> None:
+    def __init__(self, engine: Engine, module: Module) -> None:
         self._engine = engine
         self._choose = module.function("choose")
-        self._rooms: Dict[str, List[Buffer]] = {}  # found, rows, scores, boxes of each choice
+        self._rooms: Dict[str, List[Buffer]] = {}  # by name: counts, rows, scores, boxes
 
     def read(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
-        """Run what was fed.
+        """Execute what was fed; see `edge.runtime.Crops.choose`.
 
         Args:
             wanted: where rows lie, by any names.
             floor: lowest score.
 
         Returns:
-            The chosen rows by the same names, in arrays of their own.
+            The chosen rows by the same names, in new arrays.
         """
         outputs = self._engine.queue()
         frames = {name: outputs[rows.score.output].shape[0] for name, rows in wanted.items()}
@@ -88,7 +92,7 @@ class RowChooser:
         )
 
     def close(self) -> None:
-        """Give everything back; may be called twice. The stream must be idle."""
+        """Free the buffers; may be called twice. The stream must be idle."""
         while self._rooms:
             for buffer in self._rooms.popitem()[1]:
                 buffer.close()

@@ -1,4 +1,4 @@
-"""Frames and matrices -> the rows the crop kernel reads, and how its target is described."""
+"""The arguments of the crop kernel: a row for each crop, and the description of the input."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _MAX_CROPS = 65535  # blocks of a grid in z (CUDA Programming Guide, compute cap
 
 
 def rows_of_frames(frames: Sequence[Frame], pointers: Sequence[int]) -> np.ndarray:
-    """[F] CROP rows that hold what is known of each frame alone.
+    """[F] CROP rows with the fields that depend on the frame alone.
 
     Args:
-        frames: of any layout; rows of the image may be padded, pixels of a row are close together.
-        pointers: address of each frame's first byte, as the kernel sees it.
+        frames: of any layout; rows of the image may be padded, pixels of a row are adjacent.
+        pointers: the kernel's address of each frame's first byte.
 
     Raises:
-        InternalError: an image whose pixels are not close together.
+        InternalError: an image whose pixels are not adjacent.
     """
     return np.array([_row(f, p) for f, p in zip(frames, pointers)], CROP)
 
 
 def _row(frame: Frame, pointer: int) -> Tuple[Any, ...]:
-    """In the order of CROP's fields: a tuple, since setting fields one by one takes ten times."""
+    """In the order of CROP's fields; a tuple, because setting single fields is ten times slower."""
     check_image(frame)
     (width, height), pitch = frame.size, frame.image.strides[0]
     chroma = pointer + height * pitch if frame.layout == "nv12" else 0
@@ -38,10 +38,10 @@ def _row(frame: Frame, pointer: int) -> Tuple[Any, ...]:
 
 
 def check_image(frame: Frame) -> None:
-    """The kernel reads rows from top to bottom, pixels close together.
+    """Check that the kernel can read an image: rows from top to bottom, adjacent pixels.
 
     Raises:
-        InternalError: an image that lies otherwise.
+        InternalError: the image lies otherwise in memory.
     """
     image = frame.image
     inner = image.strides[1:]
@@ -59,7 +59,7 @@ def fill_samples(
     matrices: np.ndarray,
     size: Tuple[int, int],
 ) -> None:
-    """Crops by matrices: the rows that make the kernel sample as `_preprocess.sample` does.
+    """Fill the rows that make the kernel sample crops as `_preprocess.crops.sample` does.
 
     Args:
         table: [B] CROP, filled in place.
@@ -76,9 +76,10 @@ def fill_samples(
 
 
 def _inverted(matrices: np.ndarray) -> np.ndarray:
-    """[B,6] float64, input px -> frame px, in cv2.warpAffine's order of operations.
+    """[B,6] float64, input px -> frame px, computed in the order of cv2.warpAffine.
 
-    Boxes have few bits, so that a result often lies half way between two floats.
+    The order matters: coordinates often lie half way between two float32 numbers, and another order
+    would round them to the other one.
     """
     a, b, x, c, d, y = np.asarray(matrices, np.float64).reshape(-1, 6).T
     whole = 1 / (a * d - b * c)
@@ -87,9 +88,9 @@ def _inverted(matrices: np.ndarray) -> np.ndarray:
 
 
 def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, int]) -> None:
-    """Whole frames at the top left: the rows that make the kernel do `_preprocess.letterbox`.
+    """Fill the rows that make the kernel fit whole frames as `_preprocess.crops.letterbox` does.
 
-    The picture's size is cut down to whole px; the frame is stretched to it from edge to edge.
+    The size of the fitted picture is rounded down to whole px, and the frame is scaled to it.
 
     Args:
         table: [F] CROP, filled in place.
@@ -105,13 +106,13 @@ def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, in
 
 
 def target_of(network: Network, dtype: np.dtype, border: float, quantum: float = 1.0) -> Target:
-    """How a network wants its input; `data`, `crops` and `count` are left to be set.
+    """Describe a network's input for the kernel; the caller sets `data`, `crops` and `count`.
 
     Args:
         network: size, layout, channel order, mean and std.
         dtype: of the engine's input, which may be narrower than the network's.
         border: 0..255, grey value outside the frame.
-        quantum: normalised value of one step, for engines whose input is INT8.
+        quantum: normalised value of one integer step, for engines whose input is INT8.
     """
     target = Target(width=network.width, height=network.height, border=border)
     target.type = type_number(dtype)
@@ -126,10 +127,10 @@ def target_of(network: Network, dtype: np.dtype, border: float, quantum: float =
 
 
 def check_count(count: int) -> None:
-    """A launch takes that many crops at most.
+    """Check that one launch can make this many crops.
 
     Raises:
-        InternalError: more.
+        InternalError: it cannot.
     """
     if count > _MAX_CROPS:
         raise InternalError(f"{count} crops in one launch; the GPU takes {_MAX_CROPS}")

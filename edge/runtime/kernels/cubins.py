@@ -1,8 +1,9 @@
-"""The compiled kernels that fit a GPU.
+"""Finds the compiled kernels for a GPU.
 
-Cubins are built artefacts (`edge-tools kernels`), git-ignored, and part of a release's package.
-They are code: they lie beside the daemon's own, and whoever could change them could change that.
-A file's name carries a hash of the sources, so that a stale one is never loaded.
+Cubins are built by `edge-tools kernels`, ignored by git, and part of a release's package. They are
+code and are not signed: they lie beside the daemon's own code, and an attacker who could change
+them could change that, too. A file's name contains a hash of the sources, so that no outdated
+cubin is loaded.
 """
 
 from __future__ import annotations
@@ -21,30 +22,30 @@ ARCHES = (72, 87, 90, 110)
 
 
 def sources() -> Dict[str, str]:
-    """The CUDA sources by file name."""
+    """The texts of the CUDA sources, by file name."""
     return {name: (HERE / name).read_text("utf-8") for name in SOURCES}
 
 
 def file_name(arch: int) -> str:
-    """What the cubin of the sources as they are is called."""
+    """The file name of the cubin that is made of the present sources."""
     text = "\0".join(sources().values())
     return f"edge-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sm_{arch}.cubin"
 
 
 def there(folder: Path = HERE) -> List[int]:
-    """Architectures whose cubin is up to date, such as 87."""
+    """The architectures whose cubin is up to date, such as 87."""
     found = [int(p.stem.rpartition("_")[2]) for p in folder.glob("edge-*.sm_*.cubin")]
     return sorted(arch for arch in found if (folder / file_name(arch)).is_file())
 
 
 def fitting(compute_capability: Tuple[int, int], folder: Path = HERE) -> bytes:
-    """The cubin of a GPU.
+    """Read the cubin for a GPU.
 
-    Only that of its very architecture: boards do not run cubins of their family's other members
-    (CUDA Compatibility guide: binary compatibility is for desktop GPUs).
+    It must be compiled for exactly this architecture: Jetson boards do not run cubins of others of
+    the same family (CUDA Compatibility guide: binary compatibility is for desktop GPUs).
 
     Raises:
-        UnavailableError: it was not made; says which command makes it.
+        UnavailableError: there is no such cubin; the message names the command that makes it.
     """
     arch = compute_capability[0] * 10 + compute_capability[1]
     path = folder / file_name(arch)

@@ -1,4 +1,4 @@
-"""The structures of crop.cu and decode.cu as ctypes and NumPy see them; sizes are checked."""
+"""The structures of crop.cu and decode.cu, for ctypes and NumPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TYPES: Dict[str, int] = {"float32": 0, "float16": 1, "int8": 2, "uint8": 3, "int
 
 _U64, _I32, _F32 = ctypes.c_uint64, ctypes.c_int32, ctypes.c_float
 
-# One row for each crop; see crop.cu for the meaning of the fields.
+# A row describes one crop; crop.cu explains the fields.
 CROP = np.dtype(
     [
         ("pixels", np.uint64),
@@ -35,7 +35,7 @@ CROP = np.dtype(
 
 
 class Target(ctypes.Structure):
-    """Where crops go and how they are normalised: the argument of the kernel `crop`."""
+    """The input to be filled and its normalisation: the argument of the kernel `crop`."""
 
     _fields_ = [
         ("data", _U64),
@@ -57,7 +57,7 @@ class Target(ctypes.Structure):
 
 
 class Peaks(ctypes.Structure):
-    """SimCC logits and where their maxima go: the argument of `simcc_peaks`."""
+    """Addresses of SimCC logits and of their maxima: the argument of the kernel `simcc_peaks`."""
 
     _fields_ = [
         ("logits", _U64 * 2),
@@ -73,7 +73,7 @@ class Peaks(ctypes.Structure):
 
 
 class Column(ctypes.Structure):
-    """Where one number of each row of a detector's output lies, in elements."""
+    """Where one number of each row of a detector's output lies, in elements; see decode.Place."""
 
     _fields_ = [
         ("data", _U64),
@@ -85,7 +85,7 @@ class Column(ctypes.Structure):
 
 
 class Choice(ctypes.Structure):
-    """A detector's rows and where the best of them go: the argument of `choose`."""
+    """Where a detector's rows and the chosen ones lie: the argument of the kernel `choose`."""
 
     _fields_ = [
         ("score", Column),
@@ -107,10 +107,10 @@ class Choice(ctypes.Structure):
 
 
 def type_number(dtype: np.dtype) -> int:
-    """How the kernels number an element type.
+    """The kernels' number of an element type.
 
     Raises:
-        InternalError: a type that no network of ours takes as input.
+        InternalError: the kernels know no such type.
     """
     name = np.dtype(dtype).name
     if name not in TYPES:

@@ -1,8 +1,8 @@
-"""SimCC maxima found where the engine wrote the logits: they and what is near them come back."""
+"""Finds the maxima of SimCC outputs on the GPU, so that only these are copied to the host."""
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
@@ -11,35 +11,40 @@ from edge.runtime._contract import DeviceArray
 from edge.runtime._cuda.kernel import Module
 from edge.runtime._cuda.memory import Buffer
 from edge.runtime.kernels.decode import peaks_of, peaks_shape
+from edge.runtime.kernels.engine import Engine
 
 _FLOATS = (np.float32, np.float16)
 Found = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class PeakReader:
-    """Executes an engine and keeps of two of its outputs only the maxima.
+    """Executes an engine, and finds the maxima of two of its outputs.
 
     Args:
-        engine: with `queue`, `wait`, `stream` and `device` (edge.runtime.trt).
+        engine: executes the network.
         module: the kernels.
+
+    Raises:
+        TempError: the module has no such kernel.
     """
 
-    def __init__(self, engine: Any, module: Module) -> None:
+    def __init__(self, engine: Engine, module: Module) -> None:
         self._engine = engine
         self._find = module.function("simcc_peaks")
         self._room: List[Buffer] = []  # bins, maxima, surroundings
 
     def read(self, x: str, y: str, reach: int = 0) -> Found:
-        """Run what was fed.
+        """Execute what was fed; see `edge.runtime.Crops.peaks`.
 
         Args:
             x: name of an output [B,K,bins].
-            y: likewise, of the other axis.
-            reach: bins on each side of a maximum that are wanted, too.
+            y: name of the output of the other axis.
+            reach: bins on each side of a maximum whose logits are wanted, too.
 
         Returns:
-            Bins [B,K,2] i32, maxima [B,K,2] f32 and logits [B,K,2,2*reach+1] f32 around them, 0
-            outside the axis; without a reach none of these. Borrowed until the next call.
+            Bins [B,K,2] i32 of the maxima, maxima [B,K,2] f32, logits [B,K,2,2*reach+1] f32 around
+            them, 0 outside the axis (without a reach the last size is 0). Borrowed until the next
+            call.
         """
         outputs = self._engine.queue()
         axes: Tuple[DeviceArray, DeviceArray] = (outputs[x], outputs[y])
@@ -76,6 +81,6 @@ class PeakReader:
             buffer.download(stream, size)
 
     def close(self) -> None:
-        """Give everything back; may be called twice. The stream must be idle."""
+        """Free the buffers; may be called twice. The stream must be idle."""
         while self._room:
             self._room.pop().close()

@@ -22,7 +22,7 @@ from edge.loop.engines import Engines
 from edge.pipeline import Pipeline
 from edge.recipe import load_recipe
 from edge.runtime import read_plain
-from edge.runtime._exchange import Exchange
+from edge.runtime._swappable import SwappableRunner
 from edge.service import daemon
 from edge.settings import config
 from edge.settings.config import Config
@@ -83,7 +83,7 @@ def test_an_engine_that_fits_serves_at_once(gpu: Gpu, models: Path) -> None:
     builder.engine(models / "standing", SAMPLES["standing"])
     choosing = engines(models)
     runner = opened(choosing, models)
-    assert not isinstance(runner, Exchange), "nothing will ever take its place"
+    assert not isinstance(runner, SwappableRunner), "nothing will ever take its place"
     assert step(runner).shape == (2, 17, 96)
     choice = choosing.choices["standing/main"]
     assert (choice.runtime, choice.file, choice.next) == ("trt", "model.fp32.engine", "")

@@ -96,7 +96,7 @@ def test_buffers_of_drivers_come_to_the_gpu_as_bytes() -> None:
     [
         ({"display": None}, "gives no display: EGL error 0x3004"),
         ({"extensions": []}, "has no eglCreateImageKHR"),
-        ({"takes": False}, "EGL does not take the camera's buffer: EGL error 0x3004"),
+        ({"takes": False}, "EGL refuses the camera's buffer: EGL error 0x3004"),
         ({"codes": {"register": 801}}, "cuGraphicsEGLRegisterImage failed with CUDA error 801"),
         ({"codes": {"frame": 1}}, "GetMappedEglFrame failed with CUDA error 1"),
         ({"frame_type": 0}, "CUDA sees the camera's buffer with rows of 1280 bytes"),

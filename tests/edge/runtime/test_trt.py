@@ -148,7 +148,7 @@ def test_no_room_for_more_contexts_is_no_end(any_gpu: Gpu, tmp_path: Path, caplo
         for seed in range(40):
             check(runner, seed % 8 + 1, seed)
     shares = any_gpu.version.startswith("1")
-    assert caplog.text.count("stays with 3 contexts") == shares
+    assert caplog.text.count("uses only 3 contexts") == shares
     runner.close()
 
 

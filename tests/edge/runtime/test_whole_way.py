@@ -102,7 +102,7 @@ def test_every_address_is_the_next_ones(gpu: Gpu, folder: Path) -> None:
         np.testing.assert_allclose(fed.reshape(wanted.shape), wanted, atol=1.01)
         way.ring.release(frame.slot)
     assert way.runner.graphs == 1
-    assert way.runner.crops._stage.copies == 0
+    assert way.runner.crops._staging.copies == 0
     if integrated:
         assert way.device.host_copies == 0
         assert not [name for name in gpu.cuda.calls if name.startswith("cuMemcpy")]
@@ -130,5 +130,5 @@ def test_a_frame_the_gpu_cannot_see_is_copied_once_and_counted(gpu: Gpu, folder:
     for _ in range(2):  # a second network looks at the same frame
         way.outputs.letterbox([frame])
         way.outputs.run()
-    assert way.runner.crops._stage.copies == 1
+    assert way.runner.crops._staging.copies == 1
     way.close()

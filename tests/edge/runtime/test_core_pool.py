@@ -15,8 +15,8 @@ from edge.errors import DataError
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from edge.runtime import Fill, Runner, RunnerOptions, open_runner
-from edge.runtime._crew import Crew, finish
-from edge.runtime._exchange import Exchange
+from edge.runtime._core_pool import CorePool, finish
+from edge.runtime._swappable import SwappableRunner
 from edge.structures import Frame
 from tests.edge.runtime.test_ort import GOLDEN, SHAPES, reference
 from tests.waiting import GIVE_UP_S
@@ -25,8 +25,8 @@ RECIPE = Recipe(family="simcc", networks={"main": Network("model.onnx", 8, 8)})
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    made = Crew(2)
+def pool() -> Iterator[CorePool]:
+    made = CorePool(2)
     yield made
     made.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("network")]
@@ -46,21 +46,21 @@ class WatchedQueue:
 
 
 def test_an_idle_thread_holds_nothing_of_its_last_work() -> None:
-    crew = Crew(1)
-    crew._waiting = queue = WatchedQueue()  # type: ignore[assignment]
+    pool = CorePool(1)
+    pool._waiting = queue = WatchedQueue()  # type: ignore[assignment]
     frame = np.zeros(3)
     gone = weakref.ref(frame)
-    begun = crew.begin(lambda start, count, held=frame: start + count, [(1, 2)])
+    begun = pool.begin(lambda start, count, held=frame: start + count, [(1, 2)])
     assert finish(begun) == [3]
     del begun, frame
     for _ in ("its work", "the next"):
         assert queue.asked.acquire(timeout=GIVE_UP_S)
     assert gone() is None
-    crew.close()
+    pool.close()
 
 
-def opened(crew: Crew, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> Runner:
-    return open_runner(GOLDEN / file, SHAPES, RunnerOptions(max_batch=max_batch, crew=crew))
+def opened(pool: CorePool, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> Runner:
+    return open_runner(GOLDEN / file, SHAPES, RunnerOptions(max_batch=max_batch, pool=pool))
 
 
 def pictures(batch: int, seed: int = 0) -> np.ndarray:
@@ -78,8 +78,8 @@ def writer(runner: Runner, x: np.ndarray) -> Fill:
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_any_batch_gives_the_same_numbers(crew: Crew, file: str) -> None:
-    runner = opened(crew, file)
+def test_any_batch_gives_the_same_numbers(pool: CorePool, file: str) -> None:
+    runner = opened(pool, file)
     for batch in (1, 3, 0, 9, 4, 2):
         x = pictures(batch)
         runner.feed(batch)["input"][:] = x
@@ -88,8 +88,8 @@ def test_any_batch_gives_the_same_numbers(crew: Crew, file: str) -> None:
         np.testing.assert_allclose(y, reference(x), atol=1e-5)
 
 
-def test_a_batch_that_is_shared_out_counts_once(crew: Crew) -> None:
-    runner, runs = opened(crew, max_batch=4), []
+def test_a_batch_that_is_shared_out_counts_once(pool: CorePool) -> None:
+    runner, runs = opened(pool, max_batch=4), []
     for batch in (0, 1, 4, 5, 9):
         runner.feed(batch)
         runner.run()
@@ -97,10 +97,10 @@ def test_a_batch_that_is_shared_out_counts_once(crew: Crew) -> None:
     assert runs == [0, 1, 2, 4, 7]
 
 
-def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
+def test_what_was_begun_runs_while_the_caller_goes_on(pool: CorePool) -> None:
     """Begun through what stands for it, too; that others may run meanwhile is told."""
-    inner: Any = opened(crew)
-    runner, going, whole = Exchange(inner), threading.Event(), inner._run_chunk
+    inner: Any = opened(pool)
+    runner, going, whole = SwappableRunner(inner), threading.Event(), inner._run_chunk
 
     def run_chunk(start: int, count: int) -> Any:
         going.set()
@@ -115,7 +115,7 @@ def test_what_was_begun_runs_while_the_caller_goes_on(crew: Crew) -> None:
     assert runner.runs == 1
 
 
-def test_a_runner_without_a_crew_leaves_filling_to_its_caller() -> None:
+def test_a_runner_without_a_pool_leaves_filling_to_its_caller() -> None:
     alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
     assert not alone.concurrent
     x = pictures(3)
@@ -126,9 +126,9 @@ def test_a_runner_without_a_crew_leaves_filling_to_its_caller() -> None:
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_the_thread_that_executes_a_sample_fills_it(crew: Crew, file: str) -> None:
+def test_the_thread_that_executes_a_sample_fills_it(pool: CorePool, file: str) -> None:
     """So the caller waits for no crop; a network of a fixed batch asks for more than was fed."""
-    runner: Any = opened(crew, file)
+    runner: Any = opened(pool, file)
     for batch in (3, 0, 1, 8):
         x, where = pictures(batch), set()
         fill = writer(runner, x)
@@ -143,7 +143,7 @@ def test_the_thread_that_executes_a_sample_fills_it(crew: Crew, file: str) -> No
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_crops_cut_by_the_crew_are_those_cut_by_the_caller(crew: Crew, file: str) -> None:
+def test_crops_cut_by_the_pool_are_those_cut_by_the_caller(pool: CorePool, file: str) -> None:
     """Of frames of two cameras, one of them YUV, which is converted once for both its crops."""
     rng = np.random.default_rng(1)
     frames = [
@@ -153,7 +153,7 @@ def test_crops_cut_by_the_crew_are_those_cut_by_the_caller(crew: Crew, file: str
     matrices = np.array([[[0.3, 0.1, -2], [-0.1, 0.3, 1]]]) + rng.normal(0, 0.05, (5, 2, 3))
     which = np.array([0, 1, 1, 0, 1])
     results = []
-    for runner in (opened(crew, file), open_runner(GOLDEN / file, SHAPES, RunnerOptions())):
+    for runner in (opened(pool, file), open_runner(GOLDEN / file, SHAPES, RunnerOptions())):
         outputs = Outputs(RECIPE, {"main": runner}, ["y"])
         outputs.require("y", (4, None, None))
         outputs.sample(frames, which, matrices)
@@ -162,8 +162,8 @@ def test_crops_cut_by_the_crew_are_those_cut_by_the_caller(crew: Crew, file: str
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
 
 
-def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
-    runner = opened(crew)
+def test_a_crop_that_cannot_be_cut_is_told_by_run(pool: CorePool) -> None:
+    runner = opened(pool)
     runner.feed(2)
 
     def fill(start: int, count: int) -> None:
@@ -175,21 +175,21 @@ def test_a_crop_that_cannot_be_cut_is_told_by_run(crew: Crew) -> None:
 
 
 def test_work_is_done_in_the_order_in_which_it_was_begun() -> None:
-    crew, order, go = Crew(1), [], threading.Event()
+    pool, order, go = CorePool(1), [], threading.Event()
     pieces = [(0, 1), (1, 1)]
-    begun = crew.begin(lambda start, count: go.wait(GIVE_UP_S), [(0, 1)])
-    begun += crew.begin(lambda start, count: order.append(("hands", start)), pieces)
-    begun += crew.begin(lambda start, count: order.append(("bodies", start)), pieces)
+    begun = pool.begin(lambda start, count: go.wait(GIVE_UP_S), [(0, 1)])
+    begun += pool.begin(lambda start, count: order.append(("hands", start)), pieces)
+    begun += pool.begin(lambda start, count: order.append(("bodies", start)), pieces)
     go.set()
     finish(begun)
-    crew.close()
+    pool.close()
     assert order == [("hands", 0), ("hands", 1), ("bodies", 0), ("bodies", 1)]
 
 
-def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
+def test_two_networks_are_executed_at_the_same_time(pool: CorePool) -> None:
     """Each waits for the other in the middle of its execution."""
     meeting = threading.Barrier(2, timeout=GIVE_UP_S)
-    runners: List[Any] = [opened(crew), opened(crew)]
+    runners: List[Any] = [opened(pool), opened(pool)]
     for runner in runners:
         whole = runner._run_chunk
         runner._run_chunk = lambda *piece, whole=whole: (meeting.wait(), whole(*piece))[1]
@@ -198,11 +198,11 @@ def test_two_networks_are_executed_at_the_same_time(crew: Crew) -> None:
         runner.run()
 
 
-def test_many_threads_share_one_crew(crew: Crew) -> None:
+def test_many_threads_share_one_pool(pool: CorePool) -> None:
     apart: List[float] = []
 
     def work(seed: int) -> None:
-        runner = opened(crew)
+        runner = opened(pool)
         for turn in range(50):
             x = pictures(turn % 5, seed)
             runner.feed(len(x))["input"][:] = x
@@ -219,9 +219,9 @@ def test_many_threads_share_one_crew(crew: Crew) -> None:
 
 
 @pytest.mark.parametrize("ends", ["feed", "close"])
-def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
+def test_buffers_in_use_are_left_alone(pool: CorePool, ends: str) -> None:
     """Whoever begins and then fails never runs; the next frame must not write into its input."""
-    runner: Any = opened(crew)
+    runner: Any = opened(pool)
     going, done = threading.Event(), []
 
     def slow(start: int, count: int) -> None:
@@ -236,8 +236,8 @@ def test_buffers_in_use_are_left_alone(crew: Crew, ends: str) -> None:
     assert sorted(done) == [0, 1]
 
 
-def test_a_network_that_fails_says_so_when_all_of_it_is_done(crew: Crew) -> None:
-    runner: Any = opened(crew)
+def test_a_network_that_fails_says_so_when_all_of_it_is_done(pool: CorePool) -> None:
+    runner: Any = opened(pool)
     done = []
 
     def some(start: int, count: int) -> None:
@@ -258,13 +258,13 @@ def test_a_network_that_fails_says_so_when_all_of_it_is_done(crew: Crew) -> None
 
 
 def test_results_keep_their_order() -> None:
-    crew = Crew(4)
+    pool = CorePool(4)
     pieces = [(n, 4 - n) for n in range(4)]
 
     def slow(start: int, count: int) -> int:
         time.sleep(0.01 * count)
         return start
 
-    assert finish(crew.begin(slow, pieces)) == [0, 1, 2, 3]
-    crew.close()
-    crew.close()
+    assert finish(pool.begin(slow, pieces)) == [0, 1, 2, 3]
+    pool.close()
+    pool.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.runtime import Runner, TensorSpec
-from edge.runtime._exchange import Exchange, mismatch
+from edge.runtime._swappable import SwappableRunner, mismatch
 from tests.waiting import GIVE_UP_S
 
 FLOAT = np.dtype(np.float32)
@@ -56,7 +56,7 @@ def step(runner: Any, value: float) -> float:
 
 def test_the_next_takes_over_at_the_next_frame() -> None:
     one, two = Adder(1), Adder(2)
-    both = Exchange(one)
+    both = SwappableRunner(one)
     assert step(both, 10) == 11
     feed = both.feed(1)["x"]
     feed[:] = 20
@@ -76,7 +76,7 @@ def test_the_next_takes_over_at_the_next_frame() -> None:
 
 
 def test_whether_others_may_run_meanwhile_is_told_by_the_one_that_serves() -> None:
-    both = Exchange(Adder(1))
+    both = SwappableRunner(Adder(1))
     assert not both.concurrent
     assert both.offer(Adder(2, concurrent=True)) == ""
     assert not both.concurrent, "it does not serve yet"
@@ -88,7 +88,7 @@ def test_it_takes_over_when_its_kernel_is_asked_for() -> None:
     """An engine's input is filled by its kernel, which is asked for before each batch."""
     one, two = Adder(1), Adder(2)
     two.crops = object()
-    both = Exchange(one)
+    both = SwappableRunner(one)
     assert both.crops is None
     both.offer(two)
     assert both.crops is two.crops
@@ -96,7 +96,7 @@ def test_it_takes_over_when_its_kernel_is_asked_for() -> None:
 
 
 def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
-    both, offered = Exchange(Adder(0)), []
+    both, offered = SwappableRunner(Adder(0)), []
     done = threading.Event()
 
     def change() -> None:
@@ -122,7 +122,7 @@ def test_no_frame_is_lost_or_wrong_while_runners_change() -> None:
 
 def test_the_next_knows_which_outputs_are_read() -> None:
     one, two = Adder(1), Adder(2)
-    both = Exchange(one)
+    both = SwappableRunner(one)
     both.want("y")
     both.offer(two)
     assert one.wanted == two.wanted == {"y"}
@@ -130,7 +130,7 @@ def test_the_next_knows_which_outputs_are_read() -> None:
 
 
 def test_who_comes_too_late_is_closed() -> None:
-    both, late = Exchange(Adder(1)), Adder(2)
+    both, late = SwappableRunner(Adder(1)), Adder(2)
     both.close()
     assert "ending" in both.offer(late)
     assert late.closed
@@ -138,7 +138,7 @@ def test_who_comes_too_late_is_closed() -> None:
 
 def test_an_offer_nobody_took_is_closed() -> None:
     one, two = Adder(1), Adder(2)
-    both = Exchange(one)
+    both = SwappableRunner(one)
     both.offer(two)
     both.close()
     assert one.closed
@@ -159,7 +159,7 @@ def test_an_offer_nobody_took_is_closed() -> None:
     ],
 )
 def test_another_network_is_refused_and_closed(specs: Any, why: str) -> None:
-    both, other = Exchange(Adder(1)), Adder(2, **specs)
+    both, other = SwappableRunner(Adder(1)), Adder(2, **specs)
     with pytest.raises(AssertionError, match=why):
         assert both.offer(other) == "", both.offer(other)
     assert other.closed

@@ -1,4 +1,4 @@
-"""A runner in whose place a better one is put while the loop runs."""
+"""A runner that can be replaced by a better one while the loop runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import numpy as np
 from edge.runtime._contract import Crops, Fill, Runner, TensorSpec
 
 
-class Exchange(Runner):
-    """Stands for one runner after another; the contract is `edge.runtime.Runner`.
+class SwappableRunner(Runner):
+    """Forwards to a runner that can be replaced; the contract is `edge.runtime.Runner`.
 
-    The next one takes over when the loop asks for the input of its next frame: what it borrowed of
-    the one before is void by then, so no frame waits, is lost or is seen by both.
+    The replacement takes over when the loop asks for the input of its next batch. The loop has then
+    no use for the buffers of the runner before, so no batch waits, is lost, or is executed twice.
+
+    Args:
+        runner: serves first; closed here.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -28,21 +31,21 @@ class Exchange(Runner):
         self._runs_before = 0
         self._lock = threading.Lock()
         self._closed = False
-        self.taken = threading.Event()  # the loop has gone over to what was offered last
+        self.taken = threading.Event()  # the runner that was offered last serves now
 
     @property
     def concurrent(self) -> bool:
-        """Whether another network may run while the one that serves now does."""
+        """As the runner that serves now."""
         return self._runner.concurrent
 
     @property
     def runs(self) -> int:
-        """Executions of all so far."""
+        """Executions of all runners so far."""
         return self._runs_before + self._runner.runs
 
     @property
     def crops(self) -> Optional[Crops]:
-        """What fills the input on the GPU, asked for before each batch."""
+        """As the runner that serves from now on: this is asked for before each batch."""
         self._turn()
         return self._runner.crops
 
@@ -51,17 +54,17 @@ class Exchange(Runner):
         self._runner.crops = crops
 
     def want(self, output: str) -> None:
-        """Note that somebody reads an output, for this runner and those that take its place."""
+        """Note that this output is read, for the runner that serves and for those after it."""
         self._wanted.add(output)
         self._runner.want(output)
 
     def feed(self, batch: int) -> Dict[str, np.ndarray]:
-        """Input buffers of the one that serves from now on."""
+        """Input buffers of the runner that serves from now on."""
         self._turn()
         return self._runner.feed(batch)
 
     def begin(self, fill: Fill) -> bool:
-        """Have it fill its input and execute while the caller goes on, if it can."""
+        """Fill the input and execute while the caller goes on, if the runner can."""
         return self._runner.begin(fill)
 
     def run(self) -> Dict[str, np.ndarray]:
@@ -69,10 +72,10 @@ class Exchange(Runner):
         return self._runner.run()
 
     def offer(self, runner: Runner) -> str:
-        """Let a runner take over; it is closed here from now on, whatever happens.
+        """Let a runner take over; from now on it is closed here, whatever happens.
 
         Returns:
-            Why it cannot; empty = it can.
+            Why it cannot take over; empty = it can.
         """
         with self._lock:
             why = "the program is ending" if self._closed else mismatch(self._runner, runner)
@@ -86,14 +89,14 @@ class Exchange(Runner):
         return why
 
     def retire(self) -> None:
-        """Close the one that was replaced, in the thread that can afford to wait for it."""
+        """Close the runner that was replaced; takes a while, so not in the loop's thread."""
         with self._lock:
             before, self._before = self._before, None
         if before is not None:
             before.close()
 
     def close(self) -> None:
-        """Close all of them; may be called twice."""
+        """Close all runners; may be called twice."""
         with self._lock:
             self._closed = True
             offered, self._next = self._next, None
@@ -103,7 +106,7 @@ class Exchange(Runner):
         self._runner.close()
 
     def _turn(self) -> None:
-        if self._next is None:  # once a frame; the lock is for the one frame where it matters
+        if self._next is None:  # asked for each batch, so without the lock
             return
         with self._lock:
             if self._next is None:
@@ -116,9 +119,9 @@ class Exchange(Runner):
 
 
 def mismatch(old: Runner, new: Runner) -> str:
-    """Why a runner cannot take the place of another; empty = it can.
+    """Why a runner cannot replace another; empty = it can.
 
-    Integers may be of another width: TensorRT before 10 has none of 64 bits.
+    Integers may have another width: TensorRT before 10 has none of 64 bits.
     """
     if set(old.inputs) != set(new.inputs):
         return f"its inputs are {', '.join(new.inputs)}, not {', '.join(old.inputs)}"
@@ -135,7 +138,7 @@ def mismatch(old: Runner, new: Runner) -> str:
 
 
 def _compatible(one: Tuple[int, ...], other: Tuple[int, ...]) -> bool:
-    """The same sample, as far as both are known; the batch is each runtime's own affair."""
+    """Whether samples have one shape, as far as both are known; the batches may differ."""
     return len(one) == len(other) and all(
         a < 0 or b < 0 or a == b for a, b in zip(one[1:], other[1:])
     )

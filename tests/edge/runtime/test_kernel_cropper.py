@@ -27,9 +27,9 @@ class Bench(NamedTuple):
 
     cuda: FakeCuda
     device: Any
-    stage: Any
+    staging: Any
     engine: Any
-    cutter: Any
+    cropper: Any
     launches: List[Any]
 
 
@@ -64,15 +64,15 @@ def bench(network: Network = NET, dtype: Any = np.float32, **gpu: Any) -> Iterat
     cuda.kernels, launches = kernel_cpu.kernels()
     with cuda.installed():
         from edge.runtime._cuda.memory import open_device
-        from edge.runtime.kernels.cutter import Cutter
-        from edge.runtime.kernels.stage import Stage
+        from edge.runtime.kernels.cropper import Cropper
+        from edge.runtime.kernels.staging import StagingMemory
 
         device = open_device()
-        stage, engine = Stage(device), Input(device, network, dtype)
-        cutter = Cutter(engine, stage, CUBIN)
-        yield Bench(cuda, device, stage, engine, cutter, launches)
-        cutter.close()
-        cutter.close()
+        staging, engine = StagingMemory(device), Input(device, network, dtype)
+        cropper = Cropper(engine, staging, CUBIN)
+        yield Bench(cuda, device, staging, engine, cropper, launches)
+        cropper.close()
+        cropper.close()
         engine.close()
         gc.collect()
         device.close()
@@ -105,10 +105,10 @@ def test_the_engine_reads_what_opencv_would_have_given_it(integrated: bool) -> N
     frames = [picture(1), picture(2, "b", pointer=True, layout="nv12")]
     which, maps = np.array([0, 1, 1, 0, 0]), matrices(5)
     with bench(integrated=integrated) as b:
-        b.cutter.sample(frames, which, maps, NET, 114)
+        b.cropper.sample(frames, which, maps, NET, 114)
         ours = b.engine.seen(5).copy()
         assert len(b.launches) == 1, "one launch for all crops of all frames"
-        assert b.stage.copies == 1, "of the frame that the GPU cannot see"
+        assert b.staging.copies == 1, "of the frame that the GPU cannot see"
     off = np.abs(ours - by_opencv(frames, which, maps)) * 255
     assert off.max() < 9  # older OpenCV counts in 1/32 px
     assert off.mean() < 0.5
@@ -125,9 +125,9 @@ def test_veils_lie_on_the_crops_they_were_made_for_and_no_longer(integrated: boo
             of_crop[rng.permutation(count)[:some]] = np.arange(some)
             cells = rng.integers(0, 2, (some, 8, 6), np.uint8)
             veils = Veils(of_crop, cells) if some else None
-            b.cutter.sample(frames, which, maps, NET, 0)
+            b.cropper.sample(frames, which, maps, NET, 0)
             plain = b.engine.seen(count).copy()
-            b.cutter.sample(frames, which, maps, NET, 0, veils)
+            b.cropper.sample(frames, which, maps, NET, 0, veils)
             pixels = np.zeros((count, 1, 32, 24), bool)
             for crop in np.flatnonzero(of_crop >= 0):
                 pixels[crop] = np.kron(cells[of_crop[crop]], np.ones((4, 4))) > 0
@@ -141,7 +141,7 @@ def test_letterbox(integrated: bool) -> None:
     out = np.zeros((2, *NET.sample_shape), np.float32)
     wanted = crops.letterbox(frames, NET, out)
     with bench(integrated=integrated) as b:
-        got = b.cutter.letterbox(frames, NET, 114)
+        got = b.cropper.letterbox(frames, NET, 114)
         ours = b.engine.seen(2).copy()
     np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(ours, out)
@@ -152,15 +152,15 @@ def test_frames_the_gpu_sees_are_read_where_they_lie() -> None:
     frames = [picture(1, pointer=True), picture(2, "b", pointer=True)]
     with bench() as b:
         for _ in range(3):
-            b.cutter.sample(frames, np.array([1, 0]), matrices(2), NET)
-            table = b.cutter._table.view((2,), np.uint8)  # keeps it alive
+            b.cropper.sample(frames, np.array([1, 0]), matrices(2), NET)
+            table = b.cropper._table.view((2,), np.uint8)  # keeps it alive
             assert table is not None
             b.engine.stream.synchronize()
         target = b.launches[-1]
         assert target.data == b.engine.buffer.pointer == b.engine.buffer.host.ctypes.data
-        rows = b.cutter._table.host[:160].view(np.uint64).reshape(2, 10)
+        rows = b.cropper._table.host[:160].view(np.uint64).reshape(2, 10)
         assert rows[:, 0].tolist() == [frames[1].image.ctypes.data, frames[0].image.ctypes.data]
-        assert b.stage.copies == 0
+        assert b.staging.copies == 0
         assert b.device.host_copies == 0, "nothing is copied on a board"
         assert b.cuda.calls.get("cuMemcpyHtoDAsync", 0) == 0
 
@@ -169,32 +169,32 @@ def test_nothing_is_allocated_in_the_steady_state() -> None:
     with bench() as b:
         frames = [picture(1), picture(2, "b")]
         for count in (5, 3, 7, 6):
-            b.cutter.sample(frames, np.arange(count) % 2, matrices(count), NET)
+            b.cropper.sample(frames, np.arange(count) % 2, matrices(count), NET)
             b.engine.stream.synchronize()
         before = b.cuda.calls["cuMemHostAlloc"]
         for seed in range(5):
             frames = [picture(seed), picture(seed + 10, "b")]
-            b.cutter.sample(frames, np.arange(7) % 2, matrices(7), NET)
+            b.cropper.sample(frames, np.arange(7) % 2, matrices(7), NET)
             b.engine.stream.synchronize()
         assert b.cuda.calls["cuMemHostAlloc"] == before
-        assert b.stage.copies == 2 + 2 * 5, "each frame once"
+        assert b.staging.copies == 2 + 2 * 5, "each frame once"
 
 
 def test_a_frame_is_copied_once_for_all_networks() -> None:
     with bench() as b:
-        from edge.runtime.kernels.cutter import Cutter
+        from edge.runtime.kernels.cropper import Cropper
 
         other = Input(b.device, NET)
-        second = Cutter(other, b.stage, CUBIN)
+        second = Cropper(other, b.staging, CUBIN)
         frame = picture(1)
-        for cutter, engine in ((b.cutter, b.engine), (second, other)):
-            cutter.sample([frame], np.zeros(1, int), matrices(1), NET)
+        for cropper, engine in ((b.cropper, b.engine), (second, other)):
+            cropper.sample([frame], np.zeros(1, int), matrices(1), NET)
             engine.stream.synchronize()
-        assert b.stage.copies == 1
+        assert b.staging.copies == 1
         second.close()
         other.close()
-        b.cutter.sample([frame], np.zeros(1, int), matrices(1), NET)  # still there
-        assert b.stage.copies == 1
+        b.cropper.sample([frame], np.zeros(1, int), matrices(1), NET)  # still there
+        assert b.staging.copies == 1
         b.engine.stream.synchronize()
 
 
@@ -203,7 +203,7 @@ def test_frames_of_one_camera_in_one_batch_stay_apart() -> None:
     frames = [picture(i) for i in range(4)]
     which, maps = np.arange(4), np.repeat(matrices(1), 4, 0)
     with bench() as b:
-        b.cutter.sample(frames, which, maps, NET, 114)
+        b.cropper.sample(frames, which, maps, NET, 114)
         ours = b.engine.seen(4).copy()
     off = np.abs(ours - by_opencv(frames, which, maps)) * 255
     assert off.max() < 9
@@ -213,9 +213,9 @@ def test_the_table_is_not_written_while_it_is_read() -> None:
     """Two launches in a row without a wait: the first one's crops are its own."""
     frame, maps = picture(1), matrices(2)
     with bench() as b:
-        b.cutter.sample([frame], np.zeros(2, int), maps, NET, 114)
+        b.cropper.sample([frame], np.zeros(2, int), maps, NET, 114)
         first = b.engine.buffer.host  # on a board the GPU writes here
-        b.cutter.sample([frame], np.zeros(1, int), maps[1:], NET, 114)
+        b.cropper.sample([frame], np.zeros(1, int), maps[1:], NET, 114)
         ours = b.engine.seen(1).copy()
         assert len(b.launches) == 2
         assert first is not None
@@ -226,7 +226,7 @@ def test_the_table_is_not_written_while_it_is_read() -> None:
 def test_the_engines_own_type_is_written(dtype: Any) -> None:
     frame, net = picture(1), Network(file="x.onnx", width=24, height=32)
     with bench(net, dtype) as b:
-        b.cutter.sample([frame], np.zeros(1, int), matrices(1), net, 114)
+        b.cropper.sample([frame], np.zeros(1, int), matrices(1), net, 114)
         ours = b.engine.seen(1).astype(np.float32)
     wanted = by_opencv([frame], np.zeros(1, int), matrices(1), net)
     assert np.abs(ours - wanted).max() < 9
@@ -236,8 +236,8 @@ def test_the_engines_own_type_is_written(dtype: Any) -> None:
 def test_an_empty_batch_launches_nothing(count: int) -> None:
     with bench() as b:
         frames = [picture()][:count]
-        b.cutter.sample(frames, np.zeros(0, int), np.zeros((0, 2, 3)), NET)
-        assert b.cutter.letterbox([], NET, 114).shape == (0, 2, 3)
+        b.cropper.sample(frames, np.zeros(0, int), np.zeros((0, 2, 3)), NET)
+        assert b.cropper.letterbox([], NET, 114).shape == (0, 2, 3)
         assert not b.launches
 
 
@@ -245,10 +245,10 @@ def test_what_cannot_be_done_is_said() -> None:
     with bench() as b:
         flipped = Frame(picture().image[:, ::-1], 0, 0, "door")
         with pytest.raises(InternalError, match="door: an image with strides"):
-            b.cutter.sample([flipped], np.zeros(1, int), matrices(1), NET)
+            b.cropper.sample([flipped], np.zeros(1, int), matrices(1), NET)
         odd = Network(file="x.onnx", width=24, height=32, input="picture")
         with pytest.raises(InternalError, match=r"x\.onnx: the engine has no input 'picture'"):
-            b.cutter.sample([picture()], np.zeros(1, int), matrices(1), odd)
+            b.cropper.sample([picture()], np.zeros(1, int), matrices(1), odd)
 
 
 @pytest.mark.parametrize("arch", [(8, 7), (3, 5)])
@@ -260,8 +260,8 @@ def test_a_gpu_without_kernels_is_told_how_to_get_them(arch: Any, tmp_path: Any)
     with cuda.installed():
         from edge.runtime._cuda.memory import open_device
         from edge.runtime.kernels import cubins
-        from edge.runtime.kernels.cutter import Cutter
-        from edge.runtime.kernels.stage import Stage
+        from edge.runtime.kernels.cropper import Cropper
+        from edge.runtime.kernels.staging import StagingMemory
 
         device = open_device()
         engine = Input(device, NET)
@@ -269,7 +269,7 @@ def test_a_gpu_without_kernels_is_told_how_to_get_them(arch: Any, tmp_path: Any)
         with mock.patch.object(cubins.fitting, "__defaults__", (tmp_path,)), pytest.raises(
             UnavailableError, match=f"edge-tools kernels --arch {number}"
         ):
-            Cutter(engine, Stage(device))
+            Cropper(engine, StagingMemory(device))
         engine.close()
         device.close()
     cuda.check()
@@ -283,7 +283,7 @@ def test_an_engine_that_cannot_be_fed_leaves_nothing_queued(integrated: bool) ->
     def cut(count: int) -> None:
         cells = np.ones((count, 8, 6), np.uint8)
         veils = Veils(np.arange(count, dtype=np.int32), cells)
-        b.cutter.sample(frames, np.zeros(count, int), maps[:count], NET, 0, veils)
+        b.cropper.sample(frames, np.zeros(count, int), maps[:count], NET, 0, veils)
 
     def full(batch: int) -> Any:
         raise TempError("no memory left")

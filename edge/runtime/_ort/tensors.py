@@ -1,4 +1,4 @@
-"""Shapes and types as an ONNX file gives them, and as a recipe wants them."""
+"""Shapes and types of inputs and outputs, as the ONNX file and the recipe give them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DTYPES = {
     "tensor(int8)": np.int8,
     "tensor(bool)": np.bool_,
 }
-BATCH, OPEN = -1, -2  # in a shape: the batch, and what else is known only at run time
+BATCH, OPEN = -1, -2  # in a shape: the batch; another size that is known only at run time
 
 
 def _dtype(node: Any) -> np.dtype[Any]:
@@ -36,15 +36,15 @@ def _dims(node: Any) -> Tuple[int, ...]:
 
 
 def input_spec(node: Any, shapes: Mapping[str, Tuple[int, ...]], name: str) -> TensorSpec:
-    """Of an input, with what the file leaves open filled in.
+    """Shape and type of an input; the recipe fills in the sizes that the file leaves open.
 
     Args:
-        node: ONNX Runtime's.
-        shapes: of one sample of each input.
+        node: ONNX Runtime's description of the input.
+        shapes: of one sample of each input, by the recipe.
         name: of the file, for messages.
 
     Raises:
-        DataError: a shape that stays open. ConfigError: the file has another one.
+        DataError: a size stays open. ConfigError: the file has another shape.
     """
     dims = _dims(node)
     wanted = shapes.get(node.name)
@@ -62,5 +62,5 @@ def input_spec(node: Any, shapes: Mapping[str, Tuple[int, ...]], name: str) -> T
 
 
 def output_spec(node: Any) -> TensorSpec:
-    """Of an output."""
+    """Shape and type of an output, from ONNX Runtime's description."""
     return TensorSpec(_dims(node), _dtype(node))

@@ -1,18 +1,17 @@
-"""Crops on the GPU: camera frames straight into an engine's input, one launch for a whole batch."""
+"""Crops on the GPU: from camera frames into an engine's input, one launch for a batch."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Dict, Mapping, Optional, Protocol, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
 from edge import geometry
 from edge.errors import InternalError
 from edge.recipe import Network
-from edge.runtime._contract import DeviceArray
 from edge.runtime._cuda.kernel import Module
-from edge.runtime._cuda.memory import Buffer, Device, Stream
+from edge.runtime._cuda.memory import Buffer
 from edge.runtime.kernels import cubins
 from edge.runtime.kernels.chooser import RowChooser
 from edge.runtime.kernels.crops import (
@@ -24,40 +23,33 @@ from edge.runtime.kernels.crops import (
     target_of,
 )
 from edge.runtime.kernels.decode import Chosen, Rows, crop_shape
+from edge.runtime.kernels.engine import Engine
 from edge.runtime.kernels.layouts import CROP
 from edge.runtime.kernels.peaks import Found, PeakReader
-from edge.runtime.kernels.stage import Stage
+from edge.runtime.kernels.staging import StagingMemory
 from edge.structures import Frame, Veils
 
 
-class Engine(Protocol):
-    """What a runner must have so that a kernel can fill its input (edge.runtime.trt)."""
-
-    device: Device
-    stream: Stream
-
-    def feed_on_device(self, batch: int) -> Dict[str, DeviceArray]:
-        """Where the engine reads `batch` samples."""
-
-
-class Cutter:
+class Cropper:
     """Fills the image input of one engine; the contract is `edge.runtime.Crops`.
 
-    Frames are read where they lie when the GPU can see them (`Frame.device_ptr`); others are copied
-    into memory it can see, once for each frame, which `stage.copies` counts.
+    Frames that the GPU can read (`Frame.device_ptr`) are read in place. Others are copied once into
+    staging memory.
 
     Args:
-        engine: whose input is filled, by work on its stream.
-        stage: shared by all engines of the device.
-        cubin: the kernels; None = those that fit the GPU.
+        engine: its input is filled by work on its stream.
+        staging: shared by all engines of the device.
+        cubin: the kernels; None = those for this GPU.
 
     Raises:
         UnavailableError: there are no kernels for this GPU.
     """
 
-    def __init__(self, engine: Engine, stage: Stage, cubin: Optional[bytes] = None) -> None:
+    def __init__(
+        self, engine: Engine, staging: StagingMemory, cubin: Optional[bytes] = None
+    ) -> None:
         device = engine.device
-        self._engine, self._stage = engine, stage
+        self._engine, self._staging = engine, staging
         self._module = Module(device, cubin or cubins.fitting(device.compute_capability))
         with contextlib.ExitStack() as undo:
             undo.callback(self._module.close)
@@ -67,9 +59,9 @@ class Cutter:
             undo.pop_all()
         self._table: Optional[Buffer] = None
         self._veils: Optional[Buffer] = None
-        self._veil_bytes = 0  # that the next launch reads
+        self._veil_bytes = 0  # used by the next launch
         self._queued = self._closed = False
-        stage.users += 1
+        staging.users += 1
 
     def sample(
         self,
@@ -80,15 +72,15 @@ class Cutter:
         border: int = 0,
         veils: Optional[Veils] = None,
     ) -> None:
-        """What `_preprocess.sample` does, queued on the engine's stream.
+        """Queue what `_preprocess.crops.sample` does on the engine's stream.
 
         Args:
-            frames: where from; they must stay until the engine has run.
+            frames: are read until the engine has run.
             which: [B] index into `frames` of each crop.
             matrices: [B,2,3] frame px -> input px.
             network: size, layout, channel order, mean and std of the input.
             border: 0..255, grey value outside the frame.
-            veils: what is hidden of the crops, copied.
+            veils: cells of crops that are hidden; copied.
         """
         table, size = self._rows(len(which)), (network.width, network.height)
         if len(which):
@@ -97,7 +89,11 @@ class Cutter:
         self._launch(len(which), network, border)
 
     def letterbox(self, frames: Sequence[Frame], network: Network, border: int) -> np.ndarray:
-        """What `_preprocess.letterbox` does: [B,2,3] float32, frame px -> input px."""
+        """Queue what `_preprocess.crops.letterbox` does.
+
+        Returns:
+            [B,2,3] float32, frame px -> input px.
+        """
         table, size = self._rows(len(frames)), (network.width, network.height)
         if frames:
             fill_letterboxes(table, self._sources(frames), size)
@@ -106,30 +102,30 @@ class Cutter:
         return np.array(matrices, np.float32).reshape(-1, 2, 3)
 
     def peaks(self, x: str, y: str, reach: int = 0) -> Found:
-        """Execute the network; of two outputs [B,K,bins] the maxima alone, see PeakReader.read."""
+        """Execute the network and find the maxima of two outputs; see `PeakReader.read`."""
         self._queued = False  # it waits for the stream
         return self._peaks.read(x, y, reach)
 
     def choose(self, wanted: Mapping[str, Rows], floor: float) -> Dict[str, Chosen]:
-        """Execute the network; of its outputs the best rows alone, see RowChooser.read."""
+        """Execute the network and choose rows of its outputs; see `RowChooser.read`."""
         self._queued = False  # it waits for the stream
         return self._chooser.read(wanted, floor)
 
     def _sources(self, frames: Sequence[Frame]) -> np.ndarray:
         for frame in frames:
             if not frame.device_ptr:
-                check_image(frame)  # before it is copied as it lies
-        return rows_of_frames(frames, self._stage.pointers(frames, self._engine.stream))
+                check_image(frame)  # it is copied with the same strides
+        return rows_of_frames(frames, self._staging.pointers(frames, self._engine.stream))
 
     def _rows(self, count: int) -> np.ndarray:
-        """The table that the next launch reads, once the launch before has read it."""
+        """The table for the next launch; waits until the launch before has read it."""
         check_count(count)
         if self._queued:
             self._engine.stream.synchronize()
             self._queued = False
         self._veil_bytes = 0
         old, self._table = self._table, None
-        self._table = self._roomy(old, max(count, 1) * CROP.itemsize)
+        self._table = self._grown(old, max(count, 1) * CROP.itemsize)
         return self._table.view((count,), CROP)
 
     def _hide(self, table: np.ndarray, veils: Optional[Veils]) -> None:
@@ -137,12 +133,12 @@ class Cutter:
             return
         table["veil"] = veils.of_crop + 1
         old, self._veils = self._veils, None
-        self._veils = self._roomy(old, max(veils.cells.size, 1))
+        self._veils = self._grown(old, max(veils.cells.size, 1))
         self._veils.view(veils.cells.shape, np.uint8)[...] = veils.cells
         self._veil_bytes = veils.cells.size
 
-    def _roomy(self, buffer: Optional[Buffer], nbytes: int) -> Buffer:
-        """The same, or where it is too small a larger one in its place."""
+    def _grown(self, buffer: Optional[Buffer], nbytes: int) -> Buffer:
+        """The buffer itself, or a larger one in its place if it is too small."""
         if buffer is not None and buffer.nbytes >= nbytes:
             return buffer
         if buffer is not None:
@@ -158,7 +154,7 @@ class Cutter:
         into, stream = inputs[network.input], self._engine.stream
         target = target_of(network, into.dtype, border)
         target.data, target.crops, target.count = into.pointer, self._table.pointer, count
-        self._queued = True  # from here on the stream may read what is freed or written next
+        self._queued = True  # from here on the stream may read the table and the veils
         self._table.upload(stream, count * CROP.itemsize)
         if self._veils is not None and self._veil_bytes:
             self._veils.upload(stream, self._veil_bytes)
@@ -167,7 +163,7 @@ class Cutter:
         self._crop.launch(grid, block, [target], stream)
 
     def close(self) -> None:
-        """Give everything back; may be called twice. The stream must be idle."""
+        """Free everything; may be called twice. The stream must be idle."""
         for buffer in (self._table, self._veils):
             if buffer is not None:
                 buffer.close()
@@ -175,7 +171,7 @@ class Cutter:
         self._peaks.close()
         self._chooser.close()
         self._module.close()
-        self._stage.users -= not self._closed
+        self._staging.users -= not self._closed
         self._closed = True
-        if self._stage.users == 0:
-            self._stage.close()
+        if self._staging.users == 0:
+            self._staging.close()

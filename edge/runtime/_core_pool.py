@@ -1,8 +1,8 @@
-"""The CPU's cores, shared by networks that run at once: each sample has one to itself.
+"""A thread for each CPU core, shared by networks that run at the same time: one sample a thread.
 
-One sample on all cores leaves them waiting for each other at the end of each of a hundred layers:
-two cores executed the body network for one person 1.4 times as fast as one. A sample on each core
-has nothing to wait for, and what the loop itself computes is done meanwhile.
+If one sample runs on all cores, these wait for each other at the end of each of a hundred layers:
+two cores executed the body network for one person only 1.4 times as fast as one core. If each core
+has a sample of its own, it waits for nothing, and the loop's own work is done meanwhile.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
-Piece = Tuple[int, int]
+Piece = Tuple[int, int]  # first sample, number of samples
 Work = Callable[[int, int], Any]
 
 
-class Crew:
-    """Threads that execute networks, one for each core; a session of these has one thread.
+class CorePool:
+    """Threads that execute networks, one for each core; they start with the first work.
 
-    They start when there is work.
+    The sessions of these networks have one thread each.
+
+    Args:
+        cores: how many threads.
     """
 
     def __init__(self, cores: int) -> None:
@@ -29,18 +32,18 @@ class Crew:
         self._waiting: SimpleQueue[Optional[Tuple[Future[Any], Work, Piece]]] = SimpleQueue()
 
     def begin(self, work: Work, pieces: Sequence[Piece]) -> List[Future[Any]]:
-        """Have `work` done for each piece, in this order; from any thread. `finish` waits for it.
+        """Queue `work` for each piece, first in, first out; from any thread. `finish` waits for it.
 
-        All in the order in which it is begun. Bodies before hands that wait would not end a step
-        sooner: both stages of the loop would then want their next batch at the same time, and
-        meanwhile the cores have nothing to do (1 % of a step, two cores).
+        Bodies that overtake waiting hands would not end a step sooner: both halves of the pose
+        model would then want their next batch at the same time, and the cores would idle in between
+        (1 % of a step, two cores).
         """
         if not self._threads:
             self._start()
         return [self._put(work, piece) for piece in pieces]
 
     def close(self) -> None:
-        """End the threads when all is done; may be called twice."""
+        """Finish what is queued and end the threads; may be called twice."""
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -74,10 +77,10 @@ class Crew:
 
 
 def finish(begun: Sequence[Future[Any]]) -> List[Any]:
-    """What the work gives for each piece, in their order, when all are done.
+    """Wait for all pieces, and give their results in order.
 
     Raises:
-        Whatever it raises, for the first piece for which it does.
+        BaseException: what `work` raised, of the first piece for which it did.
     """
     wait(begun)
     return [future.result() for future in begun]

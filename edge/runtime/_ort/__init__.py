@@ -1,0 +1,1 @@
+"""ONNX Runtime: its sessions, and the runner on top of one."""
