@@ -1,7 +1,8 @@
-"""What a network means. One file per family, each with `load(recipe, runners, options)`.
+"""Model families: detectors and pose models, made of networks that a runner executes.
 
-A family turns frames into network inputs (preprocess) and outputs into records (decode). It never
-executes a network itself: it fills `runner.feed(n)` and reads `runner.run()`.
+Each family is one file with `GIVES` and `load(recipe, runners, options)`. A family turns frames
+into network inputs, and network outputs into records. It does not execute a network itself: it
+fills `runner.feed(n)` and reads `runner.run()`.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from edge.structures import Detections, Frame, Poses
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What the operator may tune."""
+    """Thresholds that the operator may change."""
 
-    min_score: float = 0.3  # below this a box or a person is dropped
-    nms_iou: float = 0.45  # boxes that overlap more are one person
-    max_people: int = 100  # per frame, best scores first
+    min_score: float = 0.3  # boxes and people of a lower score are dropped
+    nms_iou: float = 0.45  # of two boxes that overlap more, the worse is dropped
+    max_people: int = 100  # in one frame; those of the best scores are kept
 
 
 class Gives(enum.Enum):
     """What the models of a family give; each family file declares it as `GIVES`."""
 
     BOXES = "boxes"  # a detector
-    POSES = "poses"  # of the people whom a detector or the tracker expects
-    ONE_STAGE_POSES = "one-stage poses"  # finds the people itself: needs no detector
+    POSES = "poses"  # of candidates, which a detector and the tracker give
+    ONE_STAGE_POSES = "one-stage poses"  # of all people in a frame, without a detector
 
 
 class Detector(Protocol):
-    """Frames to boxes: one execution for all frames.
+    """Finds the boxes of people; executes its network once for all frames.
 
     Every detector derives from this class.
     """
@@ -53,45 +54,55 @@ class Detector(Protocol):
     gives: Literal[Gives.BOXES] = Gives.BOXES
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
-        """One Detections for each frame, boxes clipped to it, best score first."""
+        """One Detections for each frame, with clipped boxes, the best score first."""
 
 
 class PoseModel(Protocol):
-    """Frames and candidates to skeletons: each network executed once for all people.
+    """Finds the skeletons of people; executes each network once for all frames.
 
-    Every pose model derives from this class. What it cannot do keeps the default given here.
+    Every pose model derives from this class. The defaults here mean that a model lacks the ability.
     """
 
     gives: Literal[Gives.POSES, Gives.ONE_STAGE_POSES] = Gives.POSES
     skeleton: str
-    # People of a step who get hands and a face, 0 = everybody; None = it cannot be limited.
+    # Most people of a step who get hands and a face; 0 = all people, None = no such limit.
     part_limit: Optional[int] = None
 
     @property
     def halved(self) -> Optional[Halves]:
-        """The same model in two halves; None = it has one execution for everything."""
+        """The two halves of the model; None = it has no halves."""
         return None
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """One Poses for each frame.
 
-        Top-down models give rows for a subset of `people[i]`, in their order, with their ids;
-        one-stage models give whoever they find with ids -1.
+        A top-down model returns rows for the candidates that it finds, in their order and with
+        their ids. A one-stage model ignores the candidates and returns all people with id -1.
+
+        Args:
+            frames: borrowed.
+            people: the candidates of each frame; borrowed.
         """
 
 
 class Halves(Protocol):
-    """A pose model in two halves: `bodies` first, which the tracker needs, `parts` later.
+    """A pose model in two halves: `bodies` for the tracker, and `parts`, which may run later.
 
-    Where networks may run at once, the loop runs the halves in two threads: `parts` of one step
-    runs while `bodies` runs on the next step, or on the one after. Calling the model does both.
+    If networks may run at the same time, the loop runs the halves in two threads: `parts` of a step
+    runs while `bodies` runs for the next step, or for the step after that. Calling the model runs
+    both halves.
     """
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """What tracking needs, with `places` for the other half."""
+        """The people with the keypoints that the tracker needs, and `places` for `parts`."""
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """The same people with everything, in new arrays; rows may have been left out or moved."""
+        """The same people with all keypoints, in new arrays.
+
+        Args:
+            frames: those of `bodies`.
+            people: results of `bodies`; the tracker may have dropped or reordered rows.
+        """
 
 
 Model = Union[Detector, PoseModel]
@@ -99,17 +110,23 @@ Half = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 
 
 def halves(model: PoseModel) -> Tuple[Half, Optional[Half]]:
-    """What must be done before tracking, and what is left for after it."""
+    """The part of a model to run before tracking, and the part to run after it, if any."""
     halved = model.halved
     return (model, None) if halved is None else (halved.bodies, halved.parts)
 
 
 def load_model(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> Model:
-    """Join a recipe and its opened networks (by their names in the recipe) into a model."""
+    """Make a model of a recipe and its opened networks.
+
+    Args:
+        recipe: names the family.
+        runners: opened networks by their names in the recipe.
+        options: thresholds.
+    """
     model: Model = plug.load("models", recipe.family).load(recipe, dict(runners), options)
     return model
 
 
 def input_shapes(recipe: Recipe) -> Dict[str, Dict[str, Tuple[int, ...]]]:
-    """For each network of a recipe the shape of one sample of its input, as runtimes want it."""
+    """The shape of one sample of each network's input, by name of the network and of the input."""
     return {name: {net.input: net.sample_shape} for name, net in recipe.networks.items()}

@@ -1,4 +1,4 @@
-"""How much of a network's input never shows anything: grey bars, computed like all the rest."""
+"""Measures how much of a network's input is letterbox bars, which cost as much as the picture."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from edge.recipe import Network
 from edge.structures import Frame
 
 LOG = logging.getLogger(__name__)
-LOOKS = 100  # after so many every camera has been among them
+LOOKS = 100  # batches after which every camera has had a frame
 _STEP_PX = 32  # the coarsest map of detectors and one-stage models
-_WORTH = 0.75  # share of the input from which on nobody is bothered
+_WORTH = 0.75  # log only if the pictures need less than this share of the input
 
 
 class Bars:
-    """Sees what an input is filled with, and says once which size would do."""
+    """Notes how frames fill an input, and logs once if a smaller input would do."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -24,7 +24,7 @@ class Bars:
         self._wide = self._high = 0.0
 
     def note(self, frames: Sequence[Frame]) -> None:
-        """Frames that are fitted into the input."""
+        """Note frames that are fitted into the input."""
         if not frames or self._looks >= LOOKS:
             return
         self._looks += 1
@@ -33,9 +33,9 @@ class Bars:
             self._wide = max(self._wide, width * ratio)
             self._high = max(self._high, height * ratio)
         if self._looks == LOOKS:
-            self._tell()
+            self._log()
 
-    def _tell(self) -> None:
+    def _log(self) -> None:
         width, height = (-(-int(n) // _STEP_PX) * _STEP_PX for n in (self._wide, self._high))
         share = width * height / (self._size[0] * self._size[1])
         if share < _WORTH:

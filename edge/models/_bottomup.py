@@ -1,6 +1,7 @@
-"""Bottom-up decoding: keypoints of everyone in one map each, then who owns which.
+"""Bottom-up decoding: finds the keypoints of all people, then groups them to people.
 
-Letters: K keypoints, M candidates of a keypoint, N people found; one frame at a time.
+K is the number of keypoints, M of candidates of a keypoint, N of people found. One call decodes one
+frame.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import numpy as np
 from edge.models import _heatmap
 from edge.people.assignment import assign
 
-_NMS = 5  # px around a maximum that hold no other
-_TOP = 30  # candidates of a keypoint, and people, at most
-_NEVER = 1e10  # a candidate prefers any group to none
+_NMS = 5  # px, width of the window in which a maximum is alone
+_TOP = 30  # most candidates of a keypoint, and most people
+_NO_GROUP_COST = 1e10  # higher than the cost of any group
 
 
 class People(NamedTuple):
-    """What both decoders give."""
+    """The people of a frame."""
 
     keypoints: np.ndarray  # [N,K,2] f32 map px
     scores: np.ndarray  # [N,K] f32
@@ -31,10 +32,10 @@ def peaks_of(maps: np.ndarray, top: int = _TOP) -> Tuple[np.ndarray, np.ndarray]
 
     Args:
         maps: [K,h,w].
-        top: how many.
+        top: number of maxima, M.
 
     Returns:
-        [K,M,2] i64 x y and [K,M] values, best first; values that are no maximum are 0.
+        [K,M,2] i64 x y and [K,M] values, best first; the value of a place without a maximum is 0.
     """
     width = maps.shape[-1]
     alone = np.where(maps == _widest(_widest(maps, -1), -2), maps, 0).reshape(len(maps), -1)
@@ -56,7 +57,7 @@ def _widest(maps: np.ndarray, axis: int) -> np.ndarray:
 
 @dataclass
 class _Group:
-    """One person while keypoints are still being given out."""
+    """A person to whom keypoints are being assigned."""
 
     places: np.ndarray  # [K,2] i64
     values: np.ndarray  # [K] f32, 0 = not found
@@ -77,17 +78,17 @@ def associative_embedding(
 ) -> People:
     """Group keypoints by their tags (Newell et al. 2017).
 
-    Keypoint by keypoint, candidates are assigned to people at the least sum of
-    100 * round(tag distance) - value; one further away than `max_distance` founds a new person.
-    A keypoint nobody gave is looked for where the map is high and the tag is near.
+    For one keypoint after the other, candidates are assigned to people at the least sum of
+    100 * round(tag distance) - value. A candidate further away than `max_distance` starts a new
+    person. A keypoint without a candidate is taken where the map is high and the tag is near.
 
     Args:
         maps: [K,h,w] responses.
         tags: [K,h,w].
-        order: of the keypoints, surest first.
-        min_value: of a candidate.
-        max_distance: of tags within one person.
-        udp: refine by UDP (blur 3) instead of a quarter px.
+        order: keypoint indices, most reliable first.
+        min_value: least value of a candidate.
+        max_distance: most distance of tags within one person.
+        udp: refine by UDP (blur 3) instead of by a quarter px.
     """
     groups: List[_Group] = []
     places, values = peaks_of(maps)
@@ -108,12 +109,12 @@ def associative_embedding(
 def _owners(
     groups: List[_Group], marks: np.ndarray, heights: np.ndarray, max_distance: float
 ) -> np.ndarray:
-    """For each candidate its group, -1 = it founds one."""
+    """The group of each candidate, -1 = it starts one."""
     if not groups:
         return np.full(len(marks), -1, np.int64)
     means = np.array([np.mean(g.tags) for g in groups])
     distance = np.abs(marks[:, None] - means[None])
-    owner = assign(np.rint(distance) * 100 - heights[:, None], _NEVER)
+    owner = assign(np.rint(distance) * 100 - heights[:, None], _NO_GROUP_COST)
     near = (owner >= 0) & (distance[np.arange(len(marks)), owner] < max_distance)
     return np.where(near, owner, -1)
 
@@ -136,7 +137,7 @@ def _finished(groups: List[_Group], maps: np.ndarray, tags: np.ndarray, udp: boo
 def _fill(
     points: np.ndarray, values: np.ndarray, tag: float, maps: np.ndarray, tags: np.ndarray
 ) -> None:
-    """Whole px of the cheapest place for each keypoint that was not found."""
+    """Set each keypoint that was not found to the whole px of the least cost."""
     missing = np.flatnonzero(values == 0)
     flat = maps[missing].reshape(len(missing), maps[0].size)
     distance = np.abs(tags[missing].reshape(flat.shape) - tag)
@@ -151,7 +152,7 @@ def structured_pose(maps: np.ndarray, displacements: np.ndarray, min_value: floa
     Args:
         maps: [K+1,h,w] responses of the keypoints and, last, of the root.
         displacements: [2K,h,w] map px, x and y in turn.
-        min_value: of a root.
+        min_value: least value of a root.
     """
     roots, values = peaks_of(maps[-1:])
     roots, values = roots[0][values[0] > min_value], values[0][values[0] > min_value]
@@ -161,9 +162,10 @@ def structured_pose(maps: np.ndarray, displacements: np.ndarray, min_value: floa
 
 
 def _read(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Bilinear values [N,K] of maps [K,h,w], 0 outside.
+    """Bilinear values [N,K] of maps [K,h,w] at points [N,K,2]; 0 outside.
 
-    Px p is read at p * w / (w - 1) - 0.5, as the reference does (corners aligned on one side only).
+    The value of px p is read at p * w / (w - 1) - 0.5, as in the reference, which aligns corners on
+    one side only.
     """
     size = np.array([maps.shape[-1], maps.shape[-2]])
     at = points * (size / np.maximum(size - 1, 1)) - 0.5

@@ -1,4 +1,4 @@
-"""What all box detectors share: letterbox, candidates of all frames at once, NMS, frame px."""
+"""The common part of box detectors: letterbox, decode all frames, suppress, map to the frame."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from edge.structures import Detections, Frame
 
 
 @dataclass(frozen=True)
-class Candidates:
+class RawBoxes:
     """Boxes above the threshold, of all frames, before suppression."""
 
-    frame: np.ndarray  # [M] i64, which frame of the batch
+    frame: np.ndarray  # [M] i64 index of the frame in the batch
     boxes: np.ndarray  # [M,4] f32 input px
     scores: np.ndarray  # [M] f32
-    bad: int = 0  # numbers of the network that were not finite
+    bad: int = 0  # count of values of the network that are not finite
 
     @staticmethod
-    def of(frame: np.ndarray, boxes: np.ndarray, scores: np.ndarray, bad: int = 0) -> Candidates:
-        """Without those that are not finite, which are counted instead."""
+    def of(frame: np.ndarray, boxes: np.ndarray, scores: np.ndarray, bad: int = 0) -> RawBoxes:
+        """Make a record of the finite rows; the other rows are dropped and counted in `bad`."""
         fine = np.isfinite(boxes).all(-1) & np.isfinite(scores)
         bad += len(fine) - int(fine.sum())
         boxes = boxes[fine].astype(np.float32, copy=False)
-        return Candidates(frame[fine], boxes, scores[fine].astype(np.float32, copy=False), bad)
+        return RawBoxes(frame[fine], boxes, scores[fine].astype(np.float32, copy=False), bad)
 
     @staticmethod
-    def join(parts: Sequence[Candidates]) -> Candidates:
-        """Those of several heads."""
-        return Candidates(
+    def join(parts: Sequence[RawBoxes]) -> RawBoxes:
+        """Join the boxes of several heads."""
+        return RawBoxes(
             np.concatenate([p.frame for p in parts]),
             np.concatenate([p.boxes for p in parts]),
             np.concatenate([p.scores for p in parts]),
@@ -44,20 +44,20 @@ class Candidates:
         )
 
 
-_MAX_LOG_SIZE = 10.0  # 22000 anchors or cells: no picture holds such a box
-Decode = Callable[[Dict[str, np.ndarray], float], Candidates]
-Take = Callable[[Dict[str, Chosen]], Candidates]
+_MAX_LOG_SIZE = 10.0  # exp: 22000 times an anchor or cell, larger than any box in a picture
+Decode = Callable[[Dict[str, np.ndarray], float], RawBoxes]
+Take = Callable[[Dict[str, Chosen]], RawBoxes]
 
 
 class BoxDetector(Detector):
-    """Frames to person boxes, one execution for all frames; the contract is models.Detector.
+    """A models.Detector: finds person boxes with one execution for all frames.
 
     Args:
         outputs: the network.
-        decode: its outputs and the lowest score -> candidates.
+        decode: turns its outputs and the lowest score into boxes.
         options: thresholds.
-        suppress: whether overlapping boxes are still in (no NMS in the graph).
-        take: rows that a GPU chose (`outputs.want_rows`) -> candidates.
+        suppress: whether to suppress overlapping boxes; false if the graph has done so.
+        take: turns rows that a GPU selected (`outputs.want_rows`) into boxes; None = not supported.
     """
 
     def __init__(
@@ -75,25 +75,25 @@ class BoxDetector(Detector):
         self._take = take
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
-        """One Detections for each frame, boxes clipped to it, best score first."""
+        """One Detections for each frame, with clipped boxes, the best score first."""
         if not frames:
             return []
         matrices = self._outputs.letterbox(frames)
-        # A network may give anything: what is not finite is dropped and counted, not computed with.
+        # A broken network may give NaN or inf: such rows are dropped and counted.
         with np.errstate(invalid="ignore", over="ignore"):
             found = self._found()
         self._outputs.note_bad(found.bad)
         return [self._finish(found, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
 
-    def _found(self) -> Candidates:
-        """Execute and decode: what a GPU chose, else everything."""
+    def _found(self) -> RawBoxes:
+        """Execute and decode: the rows that a GPU selected, or else all."""
         chosen = self._outputs.run_chosen() if self._take is not None else None
         if chosen is not None and self._take is not None:
             return self._take(chosen)
         return self._decode(self._outputs.run(), self._options.min_score)
 
     def _finish(
-        self, found: Candidates, frame: int, matrix: np.ndarray, size: Tuple[int, int]
+        self, found: RawBoxes, frame: int, matrix: np.ndarray, size: Tuple[int, int]
     ) -> Detections:
         mine = np.flatnonzero(found.frame == frame)
         boxes, scores = found.boxes[mine], found.scores[mine]
@@ -106,51 +106,53 @@ class BoxDetector(Detector):
 def best(
     boxes: np.ndarray, scores: np.ndarray, options: ModelOptions, suppress: bool
 ) -> np.ndarray:
-    """Indices of the boxes to keep, best first, no more than `max_people`."""
+    """Indices of the boxes to keep, best first, at most `max_people`."""
     if suppress:
         return geometry.nms(boxes, scores, options.nms_iou, options.max_people)
     return np.argsort(-scores, kind="stable")[: options.max_people]
 
 
 def to_frame(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Input px -> frame px for letterboxed frames: x, y pairs of any shape [...,2n]."""
+    """Map x, y pairs [...,2n] of a letterboxed input to px of the frame."""
     pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2) - matrix[:, 2]
     return np.asarray(pairs.reshape(points.shape) / matrix[0, 0], np.float32)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), which cannot overflow in this form."""
+    """1 / (1 + exp(-x)), computed in a form that cannot overflow."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float32, copy=False)))
 
 
 def exp_size(logs: np.ndarray) -> np.ndarray:
-    """Exponential of a logarithmic size; NaN for what is not finite, never an overflow."""
+    """Exponential of logarithmic sizes, limited so that it cannot overflow; NaN if not finite."""
     sizes = np.exp(np.minimum(logs, _MAX_LOG_SIZE))
     return np.where(np.isfinite(logs), sizes, np.float32(np.nan))
 
 
 def logit(score: float) -> float:
-    """The sigmoid's inverse; ends are infinite."""
+    """The inverse of the sigmoid; -inf or inf for a score outside 0..1."""
     if score <= 0 or score >= 1:
         return -np.inf if score <= 0 else np.inf
     return float(np.log(score / (1 - score)))
 
 
 def bad_numbers(values: np.ndarray) -> int:
-    """How many are not finite."""
+    """The number of values that are not finite."""
     return int(values.size - np.isfinite(values).sum())
 
 
 def level_sizes(network: Network, strides: Sequence[int]) -> List[Tuple[int, int]]:
-    """Rows and columns of the head maps of each stride.
+    """Rows and columns of the maps of each stride.
 
     Raises:
-        ConfigError: the input is no multiple of a stride.
+        ConfigError: the input's size is not a multiple of a stride.
     """
     for stride in strides:
         if network.width % stride or network.height % stride:
             size = f"{network.width}x{network.height}"
-            raise ConfigError(f"networks.main: {size} is no multiple of the stride {stride}")
+            raise ConfigError(
+                f"networks.main: the input {size} is not a multiple of the stride {stride}"
+            )
     return [(network.height // s, network.width // s) for s in strides]
 
 
@@ -158,33 +160,36 @@ def chosen_levels(
     outputs: Outputs,
     rows: Dict[str, Rows],
     levels: Sequence[Tuple[int, int]],
-    take_level: Callable[[Chosen, int, int], Candidates],
+    take_level: Callable[[Chosen, int, int], RawBoxes],
     min_score: float,
 ) -> Take:
-    """Have a GPU choose the rows of each level, where shapes are known; what reads them.
+    """Let a GPU select the rows of each level, if the shapes of the outputs are known.
 
     Args:
         outputs: the network.
-        rows: of each level, in their order.
-        levels: stride and columns of each.
-        take_level: chosen rows, stride, columns -> candidates.
-        min_score: of a row.
+        rows: position of the rows in the outputs, by level, in the order of `levels`.
+        levels: stride and columns of each level.
+        take_level: turns selected rows, stride and columns into boxes.
+        min_score: least score of a row.
+
+    Returns:
+        The function that turns the selected rows of all levels into boxes.
     """
     if all(one.score.frame for one in rows.values()):
         outputs.want_rows(rows, min_score)
 
-    def take(chosen: Dict[str, Chosen]) -> Candidates:
+    def take(chosen: Dict[str, Chosen]) -> RawBoxes:
         parts = [take_level(chosen[name], *level) for name, level in zip(rows, levels)]
-        return Candidates.join(parts)
+        return RawBoxes.join(parts)
 
     return take
 
 
 def check_person(person: int, classes: Optional[int]) -> None:
-    """Refuse a class index that the network has not.
+    """Check the index of the person class.
 
     Raises:
-        ConfigError: naming the option.
+        ConfigError: the network has no such class.
     """
     if classes is not None and person >= classes:
         raise ConfigError(f"options.person: is {person}, but the network has {classes} classes")

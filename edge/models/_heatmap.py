@@ -1,6 +1,7 @@
-"""Decoding of heat maps [B,K,h,w]: the maximum of each map, refined in one of several ways.
+"""Decodes heat maps [B,K,h,w]: finds the maximum of each map and refines it.
 
-All give positions in map px (x, y) and scores; `edge.models.heatmap` scales them to input px.
+Decoders return positions x, y in px of the map, and scores. `edge.models.heatmap` scales positions
+to px of the input.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 def flattened(maps: np.ndarray) -> np.ndarray:
-    """[B,K,h,w] -> [B,K,h*w], B = 0 too."""
+    """Maps [B,K,h,w] as rows [B,K,h*w]; B may be 0."""
     return maps.reshape(*maps.shape[:2], maps.shape[2] * maps.shape[3])
 
 
 def maxima(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Maximum of each map.
+    """The maximum of each map.
 
     Args:
-        maps: [B,K,h,w], C-contiguous is fastest.
+        maps: [B,K,h,w]; fastest if C-contiguous.
 
     Returns:
-        [B,K,2] i64 x y, -1 where the maximum is not above 0, and [B,K] f32 maxima.
+        [B,K,2] i64 x y, -1 if the maximum is not above 0; [B,K] f32 maxima.
     """
     width = maps.shape[-1]
     flat = flattened(maps)
@@ -41,13 +42,13 @@ def maxima(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def patches(maps: np.ndarray, peaks: np.ndarray, reach: int, outside: float = 0.0) -> np.ndarray:
-    """Square surroundings [B,K,2r+1,2r+1] of each peak.
+    """Square windows [B,K,2r+1,2r+1] around peaks.
 
     Args:
         maps: [B,K,h,w].
-        peaks: [B,K,2] i64; one at -1 is read as if at 0.
-        reach: r.
-        outside: value of what lies outside the map.
+        peaks: [B,K,2] i64; -1 is treated as 0.
+        reach: r, px.
+        outside: value outside the map.
     """
     height, width = maps.shape[-2:]
     steps = np.arange(-reach, reach + 1)
@@ -60,33 +61,33 @@ def patches(maps: np.ndarray, peaks: np.ndarray, reach: int, outside: float = 0.
 
 
 def blurred_patches(maps: np.ndarray, peaks: np.ndarray, kernel: int, reach: int) -> np.ndarray:
-    """Surroundings of the peaks in the blurred maps, brought back to the height of the peak.
+    """Windows around peaks of the blurred maps, scaled to the original height of the peak.
 
     Args:
-        maps: [B,K,h,w].
+        maps: [B,K,h,w]; 0 outside.
         peaks: [B,K,2] i64.
-        kernel: width of the Gaussian, odd; zeros lie outside the map.
-        reach: px around the peak.
+        kernel: width of the Gaussian, px, odd.
+        reach: px from the peak to the border of the window.
     """
     across = band(kernel, 2 * reach + 1).T
     near = patches(maps, peaks, reach + kernel // 2)
-    # Each product takes the rows away and puts the blurred ones last: two large plain products.
+    # Each product removes one axis and appends its blurred form: two large matrix products.
     blurred = np.tensordot(np.tensordot(near, across, (-2, 0)), across, (-2, 0))
     top = near.max((-2, -1), keepdims=True)
     return np.asarray(blurred * top / np.maximum(blurred.max((-2, -1), keepdims=True), 1e-12))
 
 
 def quarter(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """A quarter px towards the higher neighbour (Newell et al. 2016).
+    """Move the maximum by a quarter px towards the higher neighbour (Newell et al. 2016).
 
-    A point on the border, or in the second column or row, stays on that axis (mmpose).
+    As in mmpose, a point on the border, or in the second column or row, is not moved on that axis.
     """
     peaks, scores = maxima(maps)
     return refine_quarter(maps, peaks), scores
 
 
 def refine_quarter(maps: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Positions [B,K,2] f32 a quarter px away from peaks [B,K,2] i64 of maps [B,K,h,w]."""
+    """Positions [B,K,2] f32, a quarter px from peaks [B,K,2] i64 of maps [B,K,h,w]."""
     near = patches(maps, peaks, 1)
     slope = np.stack((near[..., 1, 2] - near[..., 1, 0], near[..., 2, 1] - near[..., 0, 1]), -1)
     size = np.array([maps.shape[-1], maps.shape[-2]])
@@ -95,19 +96,19 @@ def refine_quarter(maps: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 
 
 def argmax(maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """The maximum itself."""
+    """The maximum, not refined."""
     peaks, scores = maxima(maps)
     return peaks.astype(np.float32), scores
 
 
 def dark(maps: np.ndarray, kernel: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Taylor step on the log of the blurred map: -H^-1 g (Zhang et al. 2020, DARK).
+    """Refine by a Taylor step on the log of the blurred map: -H^-1 g (Zhang et al. 2020, DARK).
 
-    Derivatives over two px; points within two px of the border stay.
+    Derivatives are taken over two px. Points within two px of the border are not moved.
 
     Args:
         maps: [B,K,h,w].
-        kernel: width of the blur, 11 for labels of sigma 2, 17 for sigma 3.
+        kernel: width of the blur, px: 11 for labels of sigma 2, 17 for sigma 3.
     """
     peaks, scores = maxima(maps)
     log = np.log(np.maximum(blurred_patches(maps, peaks, kernel, 2), _DARK_FLOOR))
@@ -123,11 +124,11 @@ def dark(maps: np.ndarray, kernel: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def udp(maps: np.ndarray, kernel: int) -> Tuple[np.ndarray, np.ndarray]:
-    """DARK with unit steps, as UDP decodes (Huang et al. 2020).
+    """Refine by DARK with derivatives over one px, as UDP does (Huang et al. 2020).
 
     Args:
         maps: [B,K,h,w].
-        kernel: width of the blur, 11 for labels of sigma 2.
+        kernel: width of the blur, px: 11 for labels of sigma 2.
     """
     peaks, scores = maxima(maps)
     return refine_udp(maps, peaks, kernel), scores
@@ -146,7 +147,7 @@ def refine_udp(maps: np.ndarray, peaks: np.ndarray, kernel: int) -> np.ndarray:
 
 
 def _repeat_edge(near: np.ndarray, peaks: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
-    """3 x 3 patches with what lies outside the map taken from its border."""
+    """Windows [B,K,3,3] in which px outside the map repeat its border."""
     rows, columns = np.broadcast_to(np.arange(3), (2, *peaks.shape[:2], 3)).copy()
     columns[..., 0] = peaks[..., 0] <= 0
     rows[..., 0] = peaks[..., 1] <= 0
@@ -159,14 +160,15 @@ def _repeat_edge(near: np.ndarray, peaks: np.ndarray, shape: Tuple[int, ...]) ->
 def udp_combined(
     maps: np.ndarray, kernel: int, radius_factor: float
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Class map and offset maps of each point (Papandreou et al. 2017, as UDP decodes them).
+    """Decode a class map and two offset maps per point (Papandreou et al. 2017, as in UDP).
 
-    The maximum of the class map, blurred over 2 k + 1 px, plus the offsets there times a radius.
+    The result is the maximum of the class map, blurred over 2 k + 1 px, plus the offsets there
+    times a radius.
 
     Args:
-        maps: [B,3K,h,w], class, x offset, y offset in turn.
-        kernel: k, 11 for the published networks.
-        radius_factor: radius over the longer side of the map; 0.0546875.
+        maps: [B,3K,h,w]; class, x offset and y offset of each point.
+        kernel: k, px; 11 for the published networks.
+        radius_factor: radius over the longer side of the map; 0.0546875 for these networks.
     """
     batch, _, height, width = maps.shape
     parts = maps.reshape(batch, -1, 3, height, width)
@@ -180,9 +182,9 @@ def udp_combined(
 
 
 def disc_response(kernel: int, radius: float) -> float:
-    """What the blur of `udp_combined` leaves of a perfect class map, a disc of 1 around the point.
+    """The maximum of a perfect class map, a disc of ones, after the blur of `udp_combined`.
 
-    1 - exp(-r² / (2 sigma²)): the disc's share of the Gaussian.
+    It is 1 - exp(-r² / (2 sigma²)), the disc's share of the Gaussian.
     """
     sigma = 0.3 * (kernel - 1) + 0.8
     return float(1 - np.exp(-(radius**2) / (2 * sigma**2)))
@@ -190,7 +192,7 @@ def disc_response(kernel: int, radius: float) -> float:
 
 @lru_cache(maxsize=16)
 def _blur_matrix(length: int, kernel: int) -> np.ndarray:
-    """[L,L]: a Gaussian blur along an axis, mirrored at the ends without repeating them."""
+    """Matrix [L,L] of a Gaussian blur along an axis; the ends are mirrored but not repeated."""
     reach = kernel // 2
     source = np.abs(np.arange(length)[:, None] + np.arange(-reach, reach + 1))
     period = max(1, 2 * (length - 1))
@@ -205,7 +207,7 @@ def _blur_matrix(length: int, kernel: int) -> np.ndarray:
 def _newton(
     dx: np.ndarray, dy: np.ndarray, dxx: np.ndarray, dyy: np.ndarray, dxy: np.ndarray
 ) -> np.ndarray:
-    """-H^-1 g [...,2]; 0 where the Hessian cannot be inverted."""
+    """Newton step -H^-1 g [...,2]; 0 if the Hessian cannot be inverted."""
     dx, dy, dxx, dyy, dxy = (a.astype(np.float64) for a in (dx, dy, dxx, dyy, dxy))
     determinant = dxx * dyy - dxy * dxy
     safe = np.where(determinant == 0, 1, determinant)

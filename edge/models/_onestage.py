@@ -1,4 +1,4 @@
-"""What all one-stage networks share: whole frames in, people with their keypoints out."""
+"""The common part of one-stage networks: whole frames in, people with keypoints out."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from edge import geometry
 from edge.models import Gives, ModelOptions, PoseModel
-from edge.models._boxes import Candidates, best, to_frame
+from edge.models._boxes import RawBoxes, best, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
 from edge.structures import Frame, Poses
 
 
 @dataclass(frozen=True)
-class Found:
+class RawPeople:
     """People above the threshold, of all frames, before suppression."""
 
-    people: Candidates  # boxes input px
-    keypoints: np.ndarray  # [M,K,2] f32 input px
+    people: RawBoxes  # boxes in px of the input
+    keypoints: np.ndarray  # [M,K,2] f32 px of the input
     scores: np.ndarray  # [M,K] f32
 
     @staticmethod
@@ -31,33 +31,44 @@ class Found:
         keypoints: np.ndarray,
         scores: np.ndarray,
         bad: int,
-    ) -> Found:
-        """Without people whose box or score is not finite; such keypoints are missing."""
+    ) -> RawPeople:
+        """Make a record of people with a finite box and score; other values are counted as bad.
+
+        A keypoint that is not finite becomes missing: its score is 0.
+
+        Args:
+            frame: [M] index of the frame.
+            boxes: [M,4] px of the input.
+            person_scores: [M].
+            keypoints: [M,K,2] px of the input.
+            scores: [M,K].
+            bad: count of bad values so far.
+        """
         fine = np.isfinite(boxes).all(-1) & np.isfinite(person_scores)
         frame, boxes, person_scores = frame[fine], boxes[fine], person_scores[fine]
         keypoints, scores = keypoints[fine], scores[fine]
         there = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
         bad += len(fine) - int(fine.sum()) + int(there.size - there.sum())
-        people = Candidates.of(frame, boxes, person_scores, bad)
+        people = RawBoxes.of(frame, boxes, person_scores, bad)
         keypoints = np.where(there[..., None], keypoints, 0).astype(np.float32, copy=False)
         scores = np.clip(np.where(there, scores, 0), 0, 1).astype(np.float32, copy=False)
-        return Found(people, keypoints, scores)
+        return RawPeople(people, keypoints, scores)
 
 
-Decode = Callable[[Dict[str, np.ndarray], float], Found]
+Decode = Callable[[Dict[str, np.ndarray], float], RawPeople]
 
 
 class OneStage(PoseModel):
-    """Frames to skeletons in one execution; the contract is models.PoseModel.
+    """A models.PoseModel that finds people and keypoints with one execution for all frames.
 
     Args:
         outputs: the network.
-        decode: its outputs and the lowest person score -> people.
+        decode: turns its outputs and the lowest person score into people.
         options: thresholds.
         skeleton: name of the keypoint set.
-        keypoints: how many it has.
-        suppress: whether overlapping people are still in.
-        border: grey of the letterbox's bars.
+        keypoints: number of keypoints in the set.
+        suppress: whether to suppress overlapping people.
+        border: grey value of the letterbox's bars.
     """
 
     gives = Gives.ONE_STAGE_POSES
@@ -81,7 +92,7 @@ class OneStage(PoseModel):
         self._border = border
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """One Poses for each frame, ids -1, best person first; candidates are ignored."""
+        """One Poses for each frame, with ids -1 and the best person first; ignores candidates."""
         if not frames:
             return []
         matrices = self._outputs.letterbox(frames, self._border)
@@ -90,7 +101,7 @@ class OneStage(PoseModel):
         self._outputs.note_bad(found.people.bad)
         return [self._finish(found, i, matrices[i], f) for i, f in enumerate(frames)]
 
-    def _finish(self, found: Found, frame: int, matrix: np.ndarray, source: Frame) -> Poses:
+    def _finish(self, found: RawPeople, frame: int, matrix: np.ndarray, source: Frame) -> Poses:
         mine = np.flatnonzero(found.people.frame == frame)
         boxes, scores = found.people.boxes[mine], found.people.scores[mine]
         mine = mine[best(boxes, scores, self._options, self._suppress)]

@@ -1,4 +1,4 @@
-"""A family's network and what it must give: checked when the model is loaded, in one line each."""
+"""A network of a model: fills its input, and checks and names its outputs."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from edge.runtime import Crops, Runner
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame, Veils
 
-# Of one decoding: all of one of these; NumPy takes any mixture.
+# Kernels read outputs of one decoding if all have the same of these types; NumPy reads any mixture.
 _READ_BY_KERNELS = {np.dtype(np.float32), np.dtype(np.float16)}
 LOG = logging.getLogger(__name__)
 Shape = Tuple[Optional[int], ...]  # without the batch; None = anything
 
 
 class Outputs:
-    """A network of a recipe: its input buffer and its outputs by our names.
+    """A network of a recipe: its image input, and its outputs by the names of the family.
 
     Args:
-        recipe: of the model.
-        runners: its opened networks.
-        known: every output name that the family understands.
-        part: the network's name in the recipe; `main` is the only one of its family.
+        recipe: recipe of the model.
+        runners: opened networks by their names in the recipe.
+        known: all output names of the family.
+        part: name of the network in the recipe; `main` must be the only network.
 
     Raises:
-        ConfigError: the recipe has no such network, or names outputs the family does not know.
-        DataError: the network has no such image input.
+        ConfigError: the recipe has no such network, or names outputs that the family does not have.
+        DataError: the network lacks the image input.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Outputs:
         self._names: Dict[str, str] = {}
         self._bars = Bars(self.network)
         self._bad_runs = 0
-        self._crops: Optional[Crops] = None  # what filled the input
+        self._crops: Optional[Crops] = None  # the GPU code that filled the input, if any
         self._peaks: Tuple[str, str, int] = ("", "", 0)
         self._rows: Dict[str, Rows] = {}
         self._floor = 0.0
@@ -76,27 +76,34 @@ class Outputs:
         self._check_type(str(self.runner.inputs[self.network.input].dtype))
 
     def _check_type(self, found: str) -> None:
-        """A picture of another type would reach the network as noise, or not at all."""
-        told = self.network.dtype
-        if found != told and (found, told) != ("float16", "float32"):
+        """Refuse an input type that differs from the recipe: the network would see noise."""
+        declared = self.network.dtype
+        if found != declared and (found, declared) != ("float16", "float32"):
             raise DataError(
                 f"{self.network.file}: input {self.network.input!r} is {found}, but model.toml "
-                f"says {told}; correct networks.{self._part}.dtype, or export it as float32"
+                f"says {declared}; correct networks.{self._part}.dtype, or export it as float32"
             )
 
     def graph_name(self, name: str) -> str:
-        """What the graph calls an output of ours."""
+        """The name in the graph of an output of the family."""
         return self.network.outputs.get(name, name)
 
     def has(self, *names: str) -> bool:
-        """Whether the graph gives all of these."""
+        """Whether the graph has all of these outputs."""
         return all(self.graph_name(n) in self.runner.outputs for n in names)
 
     def require(self, name: str, shape: Shape) -> Shape:
-        """Demand an output; gives its shape without the batch, None where it is open.
+        """Check that the graph has an output, and let the runner compute it.
+
+        Args:
+            name: name of the output in the family.
+            shape: expected shape without the batch; None = any size.
+
+        Returns:
+            The shape in the graph without the batch; None for a dynamic size.
 
         Raises:
-            DataError: it is missing or of another shape.
+            DataError: the output is missing or has another shape.
         """
         graph = self.graph_name(name)
         if graph not in self.runner.outputs:
@@ -117,23 +124,31 @@ class Outputs:
         return found
 
     def want_peaks(self, x: str, y: str, reach: int = 0) -> None:
-        """Of these outputs only the maxima are wanted, and so many bins on each side of them."""
+        """Let a GPU find the maxima of two outputs, if it can; see `run`.
+
+        Args:
+            x: output [B,K,Wx] of the family.
+            y: output [B,K,Wy] of the family.
+            reach: bins on each side of a maximum that are needed too.
+        """
         self._peaks = (self.graph_name(x), self.graph_name(y), reach)
 
     def want_rows(self, rows: Mapping[str, Rows], floor: float) -> None:
-        """Only rows of at least this score are wanted: see `run_chosen`.
+        """Let a GPU select the rows of at least a score, if it can; see `run_chosen`.
 
         Args:
-            rows: where they lie in outputs by our names, which were required; by any names.
-            floor: lowest score.
+            rows: positions of rows in outputs that were required, by any names.
+            floor: least score.
         """
         self._rows = {name: one.renamed(self._names) for name, one in rows.items()}
         self._floor = floor
 
     def run_chosen(self) -> Optional[Dict[str, Chosen]]:
-        """Execute, if a GPU chooses the wanted rows: those by each name. Else None, nothing ran.
+        """Execute, and let the GPU select the rows of `want_rows`.
 
-        Beyond 1024 rows of a frame and name, the best of them.
+        Returns:
+            The rows by the names given to `want_rows`; of more than 1024 rows of a frame, the best.
+            None if no GPU can select them: then nothing was executed.
         """
         if not self._rows or self._crops is None:
             return None
@@ -142,12 +157,12 @@ class Outputs:
         return self._crops.choose(self._rows, self._floor)
 
     def _alike(self, *names: str) -> bool:
-        """Whether a kernel can read all of these outputs of the engine that serves now."""
+        """Whether a kernel can read these outputs of the current engine."""
         kinds = {np.dtype(self.runner.outputs[name].dtype) for name in names}
         return len(kinds) == 1 and kinds <= _READ_BY_KERNELS
 
     def listing(self) -> str:
-        """The graph's outputs and their shapes, for messages."""
+        """The outputs of the graph and their shapes, for error lines."""
         outputs = self.runner.outputs.items()
         return ", ".join(f"{n} {_show(s.shape)}" for n, s in outputs) or "nothing"
 
@@ -163,10 +178,10 @@ class Outputs:
         border: int = 0,
         veils: Optional[Veils] = None,
     ) -> None:
-        """Fill the image input with crops: on the GPU where the engine reads it, else by OpenCV.
+        """Fill the image input with crops: on the GPU if the engine runs there, else by OpenCV.
 
-        The one way in for every family; see `_preprocess.sample` for the arguments. They are
-        borrowed until `run`: a runner that can has its own threads cut and execute meanwhile.
+        See `_preprocess.crops.sample` for the arguments. They are borrowed until `run`, because
+        some runners cut crops and execute in their own threads meanwhile.
         """
         crops = self._crops = self.runner.crops
         if crops is not None:
@@ -185,7 +200,7 @@ class Outputs:
                 fill(0, len(which))
 
     def letterbox(self, frames: Sequence[Frame], border: int = preprocess.PAD) -> np.ndarray:
-        """Fill the image input with whole frames, likewise; see `_preprocess.letterbox`."""
+        """Fill the image input with whole frames; see `_preprocess.crops.letterbox`."""
         self._bars.note(frames)
         crops = self._crops = self.runner.crops
         if crops is not None:
@@ -193,10 +208,12 @@ class Outputs:
         return preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
 
     def run(self) -> Dict[str, np.ndarray]:
-        """Execute; the required outputs by our names, borrowed until the next feed.
+        """Execute.
 
-        After `want_peaks`, where a GPU finds them: only `bins` [B,K,2] i32, `maxima` [B,K,2] f32
-        and `near` [B,K,2,2*reach+1] f32.
+        Returns:
+            The required outputs by the names of the family, borrowed until the next feed. If a GPU
+            finds the maxima of `want_peaks`, only these: `bins` [B,K,2] i32, `maxima` [B,K,2] f32
+            and `near` [B,K,2,2*reach+1] f32.
         """
         if self._peaks[0] and self._crops is not None and self._alike(*self._peaks[:2]):
             bins, maxima, near = self._crops.peaks(*self._peaks)
@@ -205,14 +222,14 @@ class Outputs:
         return {name: results[graph] for name, graph in self._names.items()}
 
     def note_bad(self, count: int) -> None:
-        """Tell of numbers that are not finite: at the 1st, 10th, 100th ... run that has some."""
+        """Log values that are not finite, at the 1st, 10th, 100th ... run that has some."""
         if not count:
             return
         self._bad_runs += 1
         if str(self._bad_runs).strip("0") == "1":
             LOG.warning(
-                "%s: %d outputs that are no finite numbers were ignored (run %d of this kind); "
-                "a broken file or too low a precision gives such",
+                "%s: ignored %d output values that are not finite (run %d with such values); "
+                "the file may be broken, or its precision too low",
                 self.network.file,
                 count,
                 self._bad_runs,
@@ -227,10 +244,14 @@ def _show(shape: Sequence[object]) -> str:
 
 
 def skeleton_of(recipe: Recipe, keypoints: Optional[int]) -> skeletons.Skeleton:
-    """The recipe's skeleton, which must have as many keypoints as the network gives.
+    """The skeleton of a recipe.
+
+    Args:
+        recipe: recipe of the model.
+        keypoints: number of keypoints that the network gives; None = unknown.
 
     Raises:
-        ConfigError: no skeleton, an unknown one, or another number of keypoints.
+        ConfigError: the recipe has no skeleton, an unknown one, or one of another size.
     """
     fitting: List[str] = [n for n in skeletons.names() if len(skeletons.get(n)) == keypoints]
     hint = f"; {keypoints} keypoints fit: {', '.join(fitting) or 'none'}" if keypoints else ""

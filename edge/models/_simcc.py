@@ -1,4 +1,4 @@
-"""SimCC decoding: the maximum of two 1-D distributions is a point (Li et al. 2022)."""
+"""Decodes SimCC: a point is given by the maxima of two 1-D distributions (Li et al. 2022)."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _LOG_FLOOR, _LOG_CEILING = 1e-3, 50.0  # of the blurred response (Zhang et al. 2
 def decode(
     simcc_x: np.ndarray, simcc_y: np.ndarray, split: float, score: str = "min"
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Points of a batch of crops: argmax over the bins of each axis.
+    """Points of a batch of crops: the argmax over the bins of each axis.
 
     Args:
-        simcc_x: [B,K,Wx] logits, Wx = input width * split; C-contiguous is fastest.
+        simcc_x: [B,K,Wx] logits, Wx = input width * split; fastest if C-contiguous.
         simcc_y: [B,K,Wy] logits.
         split: bins per px.
         score: of a point, from its two maxima: `min` (mmpose) or `mean` (rtmlib).
 
     Returns:
-        [B,K,2] f32 input px and [B,K] f32 scores as they come (logits may be above 1). A score that
-        is not above 0 is a miss at bin -1, as in the reference.
+        [B,K,2] f32 px of the input, and [B,K] f32 scores, not clipped: logits may be above 1. As in
+        the reference, a point whose score is not above 0 is at bin -1.
     """
     locations, scores = maxima(simcc_x, simcc_y, score)
     return locations / np.float32(split), scores
 
 
 def maxima(simcc_x: np.ndarray, simcc_y: np.ndarray, score: str) -> Tuple[np.ndarray, np.ndarray]:
-    """Bins [B,K,2] f32 of the maxima, -1 for a miss, and scores [B,K]."""
+    """Bins [B,K,2] f32 of the maxima, -1 if the score is not above 0, and scores [B,K]."""
     x, best_x = _peak(simcc_x)
     y, best_y = _peak(simcc_y)
     return joined(np.stack((x, y), -1), best_x, best_y, score)
@@ -55,7 +55,7 @@ def maxima(simcc_x: np.ndarray, simcc_y: np.ndarray, score: str) -> Tuple[np.nda
 def joined(
     bins: np.ndarray, best_x: np.ndarray, best_y: np.ndarray, score: str
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """The same of bins [B,K,2] and maxima [B,K] that are found already."""
+    """Like `maxima`, from the bins [B,K,2] and maxima [B,K] of both axes."""
     scores = np.minimum(best_x, best_y) if score == "min" else (best_x + best_y) / 2
     locations = bins.astype(np.float32)
     locations[~(scores > 0)] = -1
@@ -68,15 +68,15 @@ def _peak(logits: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray:
-    """Sub-bin position on the log of the blurred response (DARK in one dimension).
+    """Refine positions between bins, on the log f of the blurred response (DARK in one dimension).
 
-    x - 0.5 (f1 - f-1) / (0.25 (f2 - 2 f0 + f-2)), f the logarithm. Only the neighbourhood of each
+    The position is x - 0.5 (f1 - f-1) / (0.25 (f2 - 2 f0 + f-2)). Only the neighbourhood of each
     maximum is blurred.
 
     Args:
         logits: [B,K,W].
         bins: [B,K] f32 positions of the maxima.
-        kernel: width of the Gaussian in bins, odd.
+        kernel: width of the Gaussian, bins, odd.
 
     Returns:
         [B,K] f32 bins.
@@ -89,24 +89,24 @@ def refine_dark(logits: np.ndarray, bins: np.ndarray, kernel: int) -> np.ndarray
 
 
 def reach_of(kernel: int) -> int:
-    """Bins on each side of a maximum that refining looks at."""
+    """Number of bins on each side of a maximum that refining needs."""
     return kernel // 2 + 2
 
 
 def refine_near(near: np.ndarray, bins: np.ndarray, width: int, kernel: int) -> np.ndarray:
-    """The same of the surroundings alone.
+    """Like `refine_dark`, from the neighbourhoods of the maxima alone.
 
     Args:
-        near: [B,K,2r+1], r at least `reach_of(kernel)`: logits around each maximum, 0 outside.
+        near: [B,K,2r+1] logits around each maximum, 0 outside; r is at least `reach_of(kernel)`.
         bins: [B,K] f32 positions of the maxima.
-        width: bins of the axis.
-        kernel: width of the Gaussian in bins, odd.
+        width: number of bins of the axis.
+        kernel: width of the Gaussian, bins, odd.
     """
     reach, more = kernel // 2, near.shape[-1] // 2 - reach_of(kernel)
     near = near[..., more : near.shape[-1] - more]
     at = bins.astype(np.int64)[..., None]
     blurred = near @ band(kernel, 5).T
-    # Outside the axis its last bin is repeated.
+    # Beyond the ends of the axis, the first and the last bin are repeated.
     blurred = np.take_along_axis(blurred, np.clip(at + _AROUND, 0, width - 1) - at + 2, -1)
     blurred *= near[..., reach + 2, None] / np.maximum(blurred.max(-1, keepdims=True), 1e-12)
     log = np.log(np.clip(blurred, _LOG_FLOOR, _LOG_CEILING))
@@ -116,9 +116,9 @@ def refine_near(near: np.ndarray, bins: np.ndarray, width: int, kernel: int) -> 
 
 
 def gaussian(size: int) -> np.ndarray:
-    """Gaussian weights [size] f32, sum 1, as OpenCV takes them for a size alone.
+    """Gaussian weights [size] f32 with sum 1, as OpenCV derives them from the size alone.
 
-    Source: the documentation of cv2.getGaussianKernel; up to 7 it has binomial-like tables.
+    Source: documentation of cv2.getGaussianKernel. OpenCV uses tables for small sizes.
     """
     if size in _SMALL:
         return np.array(_SMALL[size], np.float32)
@@ -128,7 +128,7 @@ def gaussian(size: int) -> np.ndarray:
 
 
 def band(kernel: int, size: int) -> np.ndarray:
-    """[size, size + kernel - 1] f32: blurs the middle of a window that is larger by the kernel."""
+    """Matrix [size, size + kernel - 1] f32 that blurs a window of `size` in its surroundings."""
     rows = np.zeros((size, size + kernel - 1), np.float32)
     for i in range(size):
         rows[i, i : i + kernel] = gaussian(kernel)
@@ -136,7 +136,7 @@ def band(kernel: int, size: int) -> np.ndarray:
 
 
 def dark_kernel(sigmas: Sequence[float]) -> Tuple[int, int]:
-    """Blur widths for label sigmas x, y in bins: (20 sigma - 7) / 3, made odd (mmpose)."""
+    """Blur widths of x and y for label sigmas in bins: (20 sigma - 7) / 3, made odd (mmpose)."""
     whole = [int((s * 20 - 7) // 3) for s in sigmas]
     x, y = (k - (k % 2 == 0) for k in whole)
     return x, y

@@ -1,4 +1,4 @@
-"""Decoding of heat maps [B,K,h,w] by expectation instead of maximum: positions in map px."""
+"""Decodes heat maps [B,K,h,w] by the expectation instead of the maximum, in px of the map."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from edge.models._boxes import sigmoid
 from edge.models._heatmap import flattened, patches
 
-_REACH = 3  # map px around the point whose share of the mass is the score
-_MAX_LOG_SUM = 80.0  # exp stays finite in float32; the bias is nothing long before
+_REACH = 3  # px around the point; the share of the mass within is the score
+_MAX_LOG_SUM = 80.0  # keeps exp finite in float32; the bias vanishes at much smaller values
 
 
 def integral(
@@ -20,12 +20,12 @@ def integral(
 
     Args:
         logits: [B,K,h,w].
-        beta: sharpens the distribution.
-        debias: undo the pull towards the middle of the map (Gu et al. 2021):
+        beta: sharpness of the distribution.
+        debias: remove the bias towards the centre of the map (Gu et al. 2021):
             x = C / (C - 1) x - 1 / (2 (C - 1)) in map widths, C = sum exp(beta * logits).
 
     Returns:
-        [B,K,2] f32 map px and [B,K] f32 scores: the share of the mass within 3 px of the point.
+        [B,K,2] f32 px of the map; [B,K] f32 scores: the share of the mass within 3 px of the point.
     """
     height, width = logits.shape[-2:]
     mass = logits * np.float32(beta)
@@ -41,7 +41,7 @@ def integral(
 
 
 def _moments(mass: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Means [B,K,2] of x and y, and sums [B,K,1], of [B,K,h,w] in one matrix product."""
+    """Means [B,K,2] of x and y, and sums [B,K,1], of maps [B,K,h,w], in one matrix product."""
     height, width = mass.shape[-2:]
     y, x = np.mgrid[:height, :width].reshape(2, -1)
     sums = flattened(mass) @ np.stack((x, y, np.ones_like(x)), -1).astype("f4")
@@ -50,24 +50,24 @@ def _moments(mass: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _debiased(points: np.ndarray, log_sum: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """A sum of at most 1 says nothing about the pull: such points stay."""
+    """Points without the bias. A sum of at most 1 does not tell the bias: such points stay."""
     more = np.exp(np.minimum(log_sum, _MAX_LOG_SUM)) - 1
     safe = np.where(more > 1e-3, more, np.inf)
     return np.asarray(points + (points - size / 2) / safe, np.float32)
 
 
 def sikr(logits: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Symmetric integral regression: sigmoid, normalised, expectation (AlphaPose paper, 2022).
+    """Symmetric integral keypoint regression (AlphaPose paper, 2022).
 
-    p = sigmoid(logits), score = max p, q = p / sum p, x = sum q * i, the sums over a window around
-    the maximum, so that far noise does not pull.
+    p = sigmoid(logits), score = max p, q = p / sum p, x = sum q * i. The sums are over a window
+    around the maximum, so that distant noise has no effect.
 
     Args:
         logits: [B,K,h,w].
-        reach: of the window, map px; 0 = the whole map.
+        reach: px from the maximum to the border of the window; 0 = the whole map.
 
     Returns:
-        [B,K,2] f32 map px and [B,K] f32 scores.
+        [B,K,2] f32 px of the map, and [B,K] f32 scores.
     """
     if reach == 0:
         p = sigmoid(logits)

@@ -1,4 +1,4 @@
-"""What all top-down networks share: crops of all people of all frames in one batch, and back."""
+"""The common part of top-down networks: crops of all people in one batch, keypoints per frame."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from edge.models._outputs import Outputs
 from edge.skeletons import Skeleton
 from edge.structures import Frame, Poses
 
-_SURE = 0.2  # keypoints above it make the person's score (mmpose, CocoMetric)
-# Outputs by our names -> keypoints [B,K,2] input px, scores [B,K] as they come.
+_COUNTED = 0.2  # a person's score is the mean of keypoint scores above it (mmpose, CocoMetric)
+# Outputs by the family's names -> keypoints [B,K,2] px of the input and scores [B,K], not clipped.
 Decode = Callable[[Dict[str, np.ndarray]], Tuple[np.ndarray, np.ndarray]]
 
 
 class TopDown(PoseModel):
-    """Candidates to skeletons; the contract is models.PoseModel.
+    """A models.PoseModel that finds the keypoints of each candidate in a crop of its own.
 
-    Boxes and ids are the candidates'. A person's score is the mean of the body's keypoint scores
-    above 0.2; who falls below `min_score` is left out.
+    Boxes and ids are those of the candidates. A person's score is the mean of the body's keypoint
+    scores above 0.2. People whose score is below `min_score` are left out.
 
     Args:
         outputs: the network.
-        decode: its outputs -> keypoints in input px and scores.
+        decode: turns its outputs into keypoints in px of the input, and scores.
         options: thresholds.
-        skeleton: of the keypoints.
-        padding: crop over box.
-        udp: crops are counted from px centre to px centre.
+        skeleton: keypoint set of the network.
+        padding: size of a crop over that of its box.
+        udp: whether crops are measured from pixel centre to pixel centre.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TopDown(PoseModel):
         self._body = body if len(body) else np.arange(len(skeleton))
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """One Poses for each frame: the candidates that were found, in their order."""
+        """One Poses for each frame with the candidates that were found, in their order."""
         counts = [len(p) for p in people]
         if not sum(counts):
             return [Poses.empty(self._keypoints, self.skeleton) for _ in frames]
@@ -74,7 +74,7 @@ class TopDown(PoseModel):
     def _look(
         self, frames: Sequence[Frame], which: np.ndarray, boxes: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Keypoints [B,K,2] frame px and scores [B,K] 0..1 of every box; one execution."""
+        """Keypoints [B,K,2] px of the frame and scores [B,K] 0..1 of all boxes; one execution."""
         network = self._outputs.network
         size = (network.width, network.height)
         plain = geometry.crop_affine(boxes, size, self._padding)
@@ -89,12 +89,12 @@ class TopDown(PoseModel):
                     f"{network.file}: gave {keypoints.shape[1]} keypoints, "
                     f"the skeleton {self.skeleton} has {self._keypoints}"
                 )
-            # UDP decoders stretch by size / (map - 1), so the way back is the plain one for all.
+            # UDP decoders scale by size / (map - 1), so the plain matrix is right for them too.
             keypoints = geometry.apply(geometry.invert(plain), keypoints)
         return self._clean(keypoints, scores)
 
     def _clean(self, keypoints: np.ndarray, scores: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """What is not finite becomes a missing keypoint."""
+        """Clip scores to 0..1; keypoints that are not finite become missing."""
         fine = np.isfinite(scores) & np.isfinite(keypoints).all(-1)
         if not fine.all():
             self._outputs.note_bad(int(fine.size - fine.sum()))
@@ -104,6 +104,6 @@ class TopDown(PoseModel):
 
     def _person_scores(self, scores: np.ndarray) -> np.ndarray:
         body = scores[:, self._body]
-        sure = body > _SURE
-        total = (body * sure).sum(-1) / np.maximum(sure.sum(-1), 1)
+        counted = body > _COUNTED
+        total = (body * counted).sum(-1) / np.maximum(counted.sum(-1), 1)
         return np.asarray(total, np.float32)

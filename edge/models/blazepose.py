@@ -1,9 +1,8 @@
-"""MediaPipe's networks as a cascade to whole bodies: body and feet, then hands and faces.
+"""Whole bodies from a cascade of MediaPipe's networks: body and feet, then hands and faces.
 
-Each network runs once per step, with all people of all frames in one batch; both hands of
-everybody are one batch. Crops come from the keypoints that candidates carry, so that a detector is
-needed for new people only. Someone new is looked for in the detector's box, and from the second
-frame on in the square that follows from the pose: no network ever runs twice in a step.
+Each network runs once in a step, with all people of all frames in one batch. The hands of all
+people are one batch too. The crop of a new person comes from the detector's box. From the second
+frame on it comes from the keypoints, so a detector is needed for new people only.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from edge import geometry
 from edge.errors import ConfigError, InternalError
 from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._blazepose import crops, decode, gate, neighbours, points
-from edge.models._blazepose.crowd import Crowd, by_frame
+from edge.models._blazepose.batch import CandidateBatch, by_frame
+from edge.models._blazepose.body_memory import BodyMemory
 from edge.models._blazepose.decode import Bodies
-from edge.models._blazepose.memory import Memory
+from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.models._blazepose.parts import Faces, Hands
-from edge.models._blazepose.recall import Expected, Recall
 from edge.models._outputs import Outputs, Shape
 from edge.recipe import Recipe
 from edge.runtime import Runner
@@ -33,16 +32,16 @@ _OUTPUTS: Dict[str, Dict[str, Shape]] = {
     "hand": {"landmarks": (3 * points.HAND_POINTS,), "presence": (1,), "handedness": (1,)},
     "face": {"landmarks": (3 * points.MESH_POINTS,), "score": (1,)},
 }
-_KEPT = 1.5
-_HEATMAP: Shape = (points.RAW_POINTS, None, None)  # of the body; finer where there is one
+_KEPT = 1.5  # see _largest
+_HEATMAP: Shape = (points.RAW_POINTS, None, None)  # optional output of the body network
 
 
 class BlazePose(PoseModel):
-    """Candidates to 133 keypoints; the contract is models.PoseModel, in models.Halves.
+    """Finds 133 keypoints of each candidate; a models.PoseModel in two models.Halves.
 
-    Boxes and ids are the candidates'. Left out are people the body network does not see, and those
-    whose pose left their box. A hand or a face that is not found, and a keypoint outside the frame,
-    have score 0.
+    Boxes and ids are those of the candidates. Candidates are left out if the body network does not
+    find them, or if their pose does not fit their box. The keypoints of a hand or face that is not
+    found, and keypoints outside the frame, have score 0.
     """
 
     skeleton = points.SKELETON
@@ -52,103 +51,109 @@ class BlazePose(PoseModel):
         self._hands = Hands(parts["hand"])
         self._faces = Faces(parts["face"])
         self._min_score = max(min_score, gate.LEAST_SCORE)
-        self._memory = Memory()
-        self._recall = Recall()
-        self.refused = 0  # poses that were not believed, so far
+        self._body_memory = BodyMemory()
+        self._part_memory = PartMemory()
+        self.refused = 0  # number of poses that were rejected since the start
         self.part_limit = 0
 
     @property
     def halved(self) -> BlazePose:
-        """The model itself: it can be called in two halves."""
+        """This object: it has `bodies` and `parts`."""
         return self
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """One Poses for each frame: the candidates that were found, in their order."""
+        """One Poses for each frame with the candidates that were found, in their order."""
         return self.parts(frames, self.bodies(frames, people))
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """The first half: body and feet; `places` are BlazePose's own 33 points and scores."""
-        crowd = Crowd.gather(frames, people)
-        if not len(crowd):
+        """The first half: body and feet.
+
+        `places` [N,33,3] of the result are x, y px and score of BlazePose's own points, for
+        `parts`.
+        """
+        batch = CandidateBatch.gather(frames, people)
+        if not len(batch):
             return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
         with np.errstate(invalid="ignore", over="ignore"):
-            found = self._look(frames, crowd)
-            trunk, sure = _trunk(found)
-            inside = _inside(trunk, crowd.sizes)
+            found = self._look(frames, batch)
+            body_feet, sure = _body_feet(found)
+            inside = _inside(body_feet, batch.sizes)
             seen = sure * inside
-            stays = gate.accepted(crowd, trunk, seen, found.person_scores)
+            stays = gate.accepted(batch, body_feet, seen, found.person_scores)
         stays &= found.person_scores >= self._min_score
         self.refused += len(stays) - int(stays.sum())
         if not stays.all():
-            crowd, found = crowd.take(stays), found.take(stays)
-            trunk, seen, inside = trunk[stays], seen[stays], inside[stays]
-        self._memory.keep(frames, crowd.which, trunk, inside)
-        keypoints = np.zeros((len(crowd), points.KEYPOINTS, 2), np.float32)
-        scores = np.zeros((len(crowd), points.KEYPOINTS), np.float32)
-        keypoints[:, : points.TRUNK], scores[:, : points.TRUNK] = trunk, seen
+            batch, found = batch.take(stays), found.take(stays)
+            body_feet, seen, inside = body_feet[stays], seen[stays], inside[stays]
+        self._body_memory.keep(frames, batch.which, body_feet, inside)
+        keypoints = np.zeros((len(batch), points.KEYPOINTS, 2), np.float32)
+        scores = np.zeros((len(batch), points.KEYPOINTS), np.float32)
+        keypoints[:, points.BODY_FEET], scores[:, points.BODY_FEET] = body_feet, seen
         keypoints[:, points.SMALL_TOES] = 0
         places = np.concatenate((found.points, found.scores[..., None]), -1)
-        return crowd.spread(len(frames), keypoints, scores, found.person_scores, places)
+        return batch.spread(len(frames), keypoints, scores, found.person_scores, places)
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """The second half: the same people with hands and faces, in arrays of their own."""
+        """The second half: the same people with hands and faces, in new arrays."""
         which = np.repeat(np.arange(len(people)), np.array([len(p) for p in people], np.int64))
         if not len(which):
-            self._recall.forget(frames)
+            self._part_memory.forget(frames)
             return list(people)
         whole = Poses.join(people)
         places = _places(whole)
         bodies = Bodies(places[..., :2].copy(), places[..., 2], whole.person_scores)
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
         with np.errstate(invalid="ignore", over="ignore"):
-            expected = self._recall.expected(frames, which, whole.ids, bodies.points)
-            wanted = _nearest(whole.boxes, sizes, expected.scores, self.part_limit or 0)
+            expected = self._part_memory.expected(frames, which, whole.ids, bodies.points)
+            wanted = _largest(whole.boxes, sizes, expected.scores, self.part_limit or 0)
             for part in (self._hands, self._faces):
                 part.look(frames, which, bodies, expected, wanted)
             for part in (self._hands, self._faces):
                 part.write(part.run(), whole.keypoints, whole.scores)
-        found, sure = whole.keypoints[:, points.TRUNK :], whole.scores[:, points.TRUNK :]
-        sure *= _inside(found, sizes)
-        self._recall.keep(frames, which, whole.ids, bodies.points, Expected(found, sure))
+        found, scores = whole.keypoints[:, points.PARTS], whole.scores[:, points.PARTS]
+        scores *= _inside(found, sizes)
+        parts = ExpectedParts(found, scores)
+        self._part_memory.keep(frames, which, whole.ids, bodies.points, parts)
         whole = dataclasses.replace(whole, places=None)
         return by_frame(whole, which, len(frames))
 
-    def _look(self, frames: Sequence[Frame], crowd: Crowd) -> Bodies:
-        """The body network on everybody."""
-        known = crowd.remembered(frames, self._memory)
-        trunk, scores = known.keypoints[:, : points.TRUNK], known.scores[:, : points.TRUNK]
-        squares, good = crops.of_bodies(trunk, scores, crowd.boxes)
-        squares = squares.otherwise(good, crops.of_boxes(crowd.boxes, crowd.sizes))
+    def _look(self, frames: Sequence[Frame], batch: CandidateBatch) -> Bodies:
+        """Run the body network on all people."""
+        known = batch.remembered(frames, self._body_memory)
+        body_feet = known.keypoints[:, points.BODY_FEET]
+        scores = known.scores[:, points.BODY_FEET]
+        squares, good = crops.body_squares(body_feet, scores, batch.boxes)
+        squares = squares.where(good, crops.box_squares(batch.boxes, batch.sizes))
         network = self._body.network
         matrices = squares.matrices(network)
         veils = neighbours.veils(known, good, matrices, network)
-        self._body.sample(frames, crowd.which, matrices, veils=veils)
+        self._body.sample(frames, batch.which, matrices, veils=veils)
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)
 
 
 def _places(poses: Poses) -> np.ndarray:
-    """Raises InternalError: they are not of the first half."""
+    """The data of the first half. Raises InternalError: there are none."""
     if poses.places is None:
-        raise InternalError("blazepose: hands and faces without the bodies they belong to")
+        raise InternalError("blazepose: `parts` was called with poses that `bodies` did not make")
     return poses.places
 
 
-def _trunk(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
-    """Keypoints [N,23,2] and scores [N,23] of body and feet; the small toes lie on the big ones."""
-    scores = bodies.scores[:, points.TRUNK_SOURCE]
+def _body_feet(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
+    """Keypoints [N,23,2] and scores [N,23] of body and feet; small toes are copies with score 0."""
+    scores = bodies.scores[:, points.BODY_FEET_SOURCE]
     scores[:, points.SMALL_TOES] = 0
-    return bodies.points[:, points.TRUNK_SOURCE], scores
+    return bodies.points[:, points.BODY_FEET_SOURCE], scores
 
 
-def _nearest(
+def _largest(
     boxes: np.ndarray, sizes: np.ndarray, part_scores: np.ndarray, limit: int
 ) -> np.ndarray:
-    """[N] bool: the `limit` people who are largest in their pictures; everybody if it is 0.
+    """[N] bool: the `limit` people who are largest in their frames; all people if `limit` is 0.
 
-    Who has hands or a face already counts as _KEPT times as large, so that two people of one size
-    do not take turns.
+    A person whose hands or face were found before counts as _KEPT times as large, so that two
+    people of the same size do not alternate.
     """
     wanted = np.ones(len(boxes), bool)
     if 0 < limit < len(boxes):
@@ -159,18 +164,19 @@ def _nearest(
 
 
 def _inside(keypoints: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """[N,K] bool: in the picture, whose sizes are [N,2]."""
+    """[N,K] bool: whether keypoints are inside their frames, of sizes [N,2] px."""
     return np.asarray(((keypoints >= 0) & (keypoints < sizes[:, None])).all(-1))
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BlazePose:
-    """Join the cascade.
+    """Make the cascade of the networks `body`, `hand` and `face`.
 
     Raises:
-        ConfigError: a network is missing or has a name too many. DataError: other outputs.
+        ConfigError: a network is missing, or names an unknown output.
+        DataError: a network has other outputs.
     """
     if recipe.skeleton != points.SKELETON:
-        raise ConfigError(f"skeleton: blazepose gives {points.SKELETON}, not {recipe.skeleton!r}")
+        raise ConfigError(f"skeleton: is {recipe.skeleton!r}; blazepose gives {points.SKELETON}")
     parts: Dict[str, Outputs] = {}
     for part, shapes in _OUTPUTS.items():
         known = [*shapes, "world", "heatmap"]

@@ -1,4 +1,4 @@
-"""Heat map networks cut around each person: HRNet, ViTPose, SimpleBaseline, AlphaPose exports."""
+"""The family `heatmap`: top-down networks such as HRNet, ViTPose, SimpleBaseline and AlphaPose."""
 
 from __future__ import annotations
 
@@ -22,30 +22,35 @@ Refined = Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """[options] of model.toml."""
+class HeatmapSettings:
+    """The table [options] of model.toml."""
 
-    decode: str = key("dark", "from maps to points", choices=DECODES)
-    padding: float = key(1.25, "crop over box", 1, 4)
-    kernel: int = key(11, "px of the blur of dark and udp: 11 for sigma 2, 17 for 3", 3, 63)
-    radius_factor: float = key(0.0546875, "of udp_combined's offsets", 0.001, 1)
-    beta: float = key(1.0, "sharpens integral", 0.01, 1000)
-    debias: bool = key(False, "undo integral's pull to the middle")
-    reach: int = key(5, "sikr's window about the maximum, map px; 0 = the whole map", 0, 64)
+    decode: str = key("dark", "decoder from maps to points", choices=DECODES)
+    padding: float = key(1.25, "size of the crop over that of the box", 1, 4)
+    kernel: int = key(11, "blur of dark and udp, px: 11 for sigma 2, 17 for sigma 3", 3, 63)
+    radius_factor: float = key(
+        0.0546875, "radius of udp_combined's offsets over the longer side of the map", 0.001, 1
+    )
+    beta: float = key(1.0, "sharpness of integral", 0.01, 1000)
+    debias: bool = key(False, "remove the bias of integral towards the centre")
+    reach: int = key(
+        5, "reach of sikr's window around the maximum, px of the map; 0 = the whole map", 0, 64
+    )
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> TopDown:
-    """A model of `heatmap` [B,K,h,w]; [B,3K,h,w] for udp_combined.
+    """Make a model of a network with the output `heatmap`.
 
-    `integral` and `sikr` take logits, the others responses whose maxima are scores.
+    `heatmap` is [B,K,h,w], or [B,3K,h,w] for `udp_combined`. It holds logits for `integral` and
+    `sikr`; for the other decoders it holds responses, whose maxima are the scores.
 
     Raises:
-        ConfigError: a setting or skeleton that cannot be used.
+        ConfigError: a setting or the skeleton is wrong.
         DataError: the network has no such output.
     """
-    settings = build(Settings, recipe.options, "options")
+    settings = build(HeatmapSettings, recipe.options, "options")
     if settings.kernel % 2 == 0:
-        raise ConfigError(f"options.kernel: {settings.kernel} is even; a blur needs a middle")
+        raise ConfigError(f"options.kernel: {settings.kernel} is even; give an odd number")
     outputs = Outputs(recipe, runners, ("heatmap",))
     maps = outputs.require("heatmap", (None, None, None))[0]
     skeleton = skeleton_of(recipe, maps and _keypoints(maps, settings.decode))
@@ -59,12 +64,12 @@ def _keypoints(maps: int, decode: str) -> int:
         return maps
     if maps % 3:
         raise DataError(
-            f"udp_combined wants three maps for each keypoint, the network gives {maps}"
+            f"udp_combined needs three maps for each keypoint; the network gives {maps}"
         )
     return maps // 3
 
 
-def _refine(settings: Settings) -> Refined:
+def _refine(settings: HeatmapSettings) -> Refined:
     ways: Dict[str, Refined] = {
         "argmax": _heatmap.argmax,
         "quarter": _heatmap.quarter,
@@ -77,15 +82,15 @@ def _refine(settings: Settings) -> Refined:
     return ways[settings.decode]
 
 
-def _combined(maps: np.ndarray, settings: Settings) -> Tuple[np.ndarray, np.ndarray]:
-    """Scores over what a perfect map leaves after the blur, so that they mean what others mean."""
+def _combined(maps: np.ndarray, settings: HeatmapSettings) -> Tuple[np.ndarray, np.ndarray]:
+    """Decode; scores are relative to a perfect map's, so that they compare with other decoders."""
     points, scores = _heatmap.udp_combined(maps, settings.kernel, settings.radius_factor)
     radius = settings.radius_factor * max(maps.shape[-2:])
     return points, scores / np.float32(_heatmap.disc_response(settings.kernel, radius))
 
 
-def _decoder(settings: Settings, network: Network) -> Decode:
-    """Map px to input px: input / map, but input / (map - 1) for the decoders of UDP."""
+def _decoder(settings: HeatmapSettings, network: Network) -> Decode:
+    """Decode, and scale map px to input px by input / map; by input / (map - 1) for UDP."""
     refine = _refine(settings)
     inset = 1 if settings.decode in _UDP else 0
 

@@ -1,4 +1,4 @@
-"""MoveNet-multipose: up to six people with 17 keypoints in one pass (TensorFlow Hub, 2021)."""
+"""The family `movenet`: MoveNet-multipose, one-stage, up to six people (TensorFlow Hub, 2021)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.models import Gives, ModelOptions
 from edge.models._boxes import bad_numbers
-from edge.models._onestage import Found, OneStage
+from edge.models._onestage import OneStage, RawPeople
 from edge.models._outputs import Outputs, skeleton_of
 from edge.recipe import Network, Recipe
 from edge.runtime import Runner
@@ -22,29 +22,29 @@ _ROW = 3 * _KEYPOINTS + 5
 
 
 @dataclass(frozen=True)
-class Settings:
-    """[options] of model.toml."""
+class MovenetSettings:
+    """The table [options] of model.toml."""
 
-    min_score: float = key(0.1, "people below it are never given", 0, 1)
-    border: int = key(0, "grey of the bars around the picture", 0, 255)
+    min_score: float = key(0.1, "people of a lower score are dropped", 0, 1)
+    border: int = key(0, "grey value of the bars around the picture", 0, 255)
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> OneStage:
-    """A model of `people` [B,6,56].
+    """Make a model of a network with the output `people` [B,6,56].
 
-    Each row: 17 x (y, x, score), then ymin xmin ymax xmax score, all 0..1 of the padded input.
+    A row is 17 x (y, x, score), then ymin xmin ymax xmax score. Coordinates are 0..1 of the input.
 
     Raises:
-        ConfigError: a setting or skeleton that cannot be used.
+        ConfigError: a setting or the skeleton is wrong.
         DataError: the network has no such output.
     """
-    settings = build(Settings, recipe.options, "options")
+    settings = build(MovenetSettings, recipe.options, "options")
     outputs = Outputs(recipe, runners, ("people",))
     outputs.require("people", (None, _ROW))
     skeleton = skeleton_of(recipe, _KEYPOINTS)
     options = dataclasses.replace(options, min_score=max(options.min_score, settings.min_score))
 
-    def decode_all(results: Dict[str, np.ndarray], min_score: float) -> Found:
+    def decode_all(results: Dict[str, np.ndarray], min_score: float) -> RawPeople:
         return decode(results["people"], outputs.network, min_score)
 
     return OneStage(
@@ -58,13 +58,13 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     )
 
 
-def decode(rows: np.ndarray, network: Network, min_score: float) -> Found:
-    """People of a batch.
+def decode(rows: np.ndarray, network: Network, min_score: float) -> RawPeople:
+    """Decode the people of a batch.
 
     Args:
-        rows: [B,6,56] as the network gives them.
-        network: its width and height are what coordinates are relative to.
-        min_score: lowest person score.
+        rows: [B,6,56], output of the network.
+        network: gives the size of the input, to which coordinates are relative.
+        min_score: least person score.
     """
     person = rows[..., _ROW - 1]
     frame, row = np.nonzero(person >= min_score)
@@ -75,4 +75,4 @@ def decode(rows: np.ndarray, network: Network, min_score: float) -> Found:
     boxes = corners[..., ::-1].reshape(-1, 4)
     keypoints = (points[..., :2] * size)[..., ::-1]
     bad = bad_numbers(person)
-    return Found.of(frame, boxes, person[frame, row], keypoints, points[..., 2], bad)
+    return RawPeople.of(frame, boxes, person[frame, row], keypoints, points[..., 2], bad)

@@ -1,4 +1,4 @@
-"""Finds no one and runs nothing: the detector beside one-stage models, and of the tests."""
+"""The family `none`: a detector without a network, for one-stage models and for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIVES = Gives.BOXES
 
 
 class Nobody(Detector):
-    """The contract is models.Detector."""
+    """A models.Detector that finds nobody."""
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
         """An empty Detections for each frame."""
@@ -25,5 +25,5 @@ def load(
     runners: Optional[Mapping[str, Runner]] = None,
     options: Optional[ModelOptions] = None,
 ) -> Nobody:
-    """A detector that needs nothing; all arguments are ignored."""
+    """Make the detector; all arguments are ignored."""
     return Nobody()

@@ -1,4 +1,4 @@
-"""SimCC networks: RTMPose, RTMW, DWPose (17, 26, 133, 136 keypoints)."""
+"""The family `simcc`: top-down networks RTMPose, RTMW and DWPose (17, 26, 133, 136 keypoints)."""
 
 from __future__ import annotations
 
@@ -24,30 +24,34 @@ from edge.runtime import Runner
 from edge.settings.schema import build, key
 
 GIVES = Gives.POSES
-Points = Tuple[np.ndarray, np.ndarray]  # places [B,K,2] and scores [B,K]
+Points = Tuple[np.ndarray, np.ndarray]  # positions [B,K,2] and scores [B,K]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """[options] of model.toml."""
+class SimccSettings:
+    """The table [options] of model.toml."""
 
-    padding: float = key(1.25, "crop over box", 1, 4)
-    score: str = key("min", "from the maxima of both axes", choices=("min", "mean"))
+    padding: float = key(1.25, "size of the crop over that of the box", 1, 4)
+    score: str = key(
+        "min", "score of a point from the maxima of both axes", choices=("min", "mean")
+    )
     dark: bool = key(False, "refine between bins by DARK")
-    sigma: List[float] = key([4.9, 5.66], "of the training labels in bins, x and y; for DARK")
+    sigma: List[float] = key(
+        [4.9, 5.66], "sigmas of the training labels in x and y, bins; for DARK"
+    )
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> TopDown:
-    """A model of one of these graphs, tried in this order.
+    """Make a model of a network with one of these sets of outputs, tried in this order.
 
-    `keypoints` [B,K,2] input px and `keypoint_scores` [B,K]: the maxima are found in the graph.
-    `simcc_x` [B,K,Wx] and `simcc_y` [B,K,Wy]: logits.
+    - `keypoints` [B,K,2] px of the input and `keypoint_scores` [B,K]: the graph finds the maxima.
+    - `simcc_x` [B,K,Wx] and `simcc_y` [B,K,Wy]: logits.
 
     Raises:
-        ConfigError: a setting or skeleton that cannot be used.
-        DataError: the network gives neither, or other shapes.
+        ConfigError: a setting or the skeleton is wrong.
+        DataError: the network has neither set, or other shapes.
     """
-    settings = build(Settings, recipe.options, "options")
+    settings = build(SimccSettings, recipe.options, "options")
     known = ("simcc_x", "simcc_y", "keypoints", "keypoint_scores")
     outputs = Outputs(recipe, runners, known)
     if outputs.has("keypoints", "keypoint_scores"):
@@ -65,7 +69,7 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
 
 
 def _require_logits(outputs: Outputs) -> Tuple[Optional[int], Optional[int], Optional[int]]:
-    """Keypoints, bins of x and of y; both axes must have the same number of bins per px."""
+    """Numbers of keypoints, of bins in x and in y; both axes must have the same bins per px."""
     network = outputs.network
     count, across = outputs.require("simcc_x", (None, None))
     _, down = outputs.require("simcc_y", (count, None))
@@ -81,16 +85,23 @@ def _finished(results: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
     return results["keypoints"], results["keypoint_scores"]
 
 
-def _kernels(settings: Settings) -> Tuple[int, int]:
+def _kernels(settings: SimccSettings) -> Tuple[int, int]:
     if len(settings.sigma) != 2 or min(settings.sigma) < 1:
         raise ConfigError("options.sigma: expected two numbers of at least 1, for x and y")
     return dark_kernel(settings.sigma)
 
 
 def _decoder(
-    settings: Settings, network: Network, widths: List[Optional[int]], kernels: Tuple[int, int]
+    settings: SimccSettings, network: Network, widths: List[Optional[int]], kernels: Tuple[int, int]
 ) -> Decode:
-    """Args: bins of each axis, None = known at run time only; widths of DARK's blurs."""
+    """Make the decoder.
+
+    Args:
+        settings: of the family.
+        network: gives the width of the input.
+        widths: number of bins of x and y; None = known at run time only.
+        kernels: widths of DARK's blurs in x and y, bins.
+    """
 
     def refined(bins: np.ndarray, scores: np.ndarray, fine: Callable[[int], np.ndarray]) -> Points:
         if settings.dark:

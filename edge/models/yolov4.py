@@ -1,4 +1,4 @@
-"""YOLOv4 and YOLOv4-tiny: raw darknet heads, person boxes (Bochkovskiy et al. 2020)."""
+"""The family `yolov4`: YOLOv4 and YOLOv4-tiny detectors (Bochkovskiy et al. 2020)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.errors import ConfigError
 from edge.models import Gives, ModelOptions
 from edge.models._boxes import (
     BoxDetector,
-    Candidates,
+    RawBoxes,
     bad_numbers,
     check_person,
     exp_size,
@@ -25,7 +25,7 @@ from edge.runtime.kernels.decode import Chosen, Rows
 from edge.settings.schema import build, key
 
 GIVES = Gives.BOXES
-# yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
+# From yolov4-tiny.cfg: anchors 10,14 23,27 37,58 81,82 135,169 344,319; masks 3,4,5 and 1,2,3.
 _TINY = {
     "stride32": [[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]],
     "stride16": [[23.0, 27.0], [37.0, 58.0], [81.0, 82.0]],
@@ -33,15 +33,15 @@ _TINY = {
 
 
 @dataclass(frozen=True)
-class Settings:
-    """[options] of model.toml; the defaults are YOLOv4-tiny's."""
+class Yolov4Settings:
+    """The table [options] of model.toml; the defaults are those of YOLOv4-tiny."""
 
     anchors: Dict[str, List[List[float]]] = key(
-        _TINY, "output name -> width, height px of each of its anchors"
+        _TINY, "output name -> width and height of its anchors, px"
     )
     scale_x_y: Dict[str, float] = key({}, "output name -> stretch of its centres; 1.05 if absent")
-    classes: int = key(80, "", 1, 10000)
-    person: int = key(0, "index of the class", 0, 9999)
+    classes: int = key(80, "number of classes", 1, 10000)
+    person: int = key(0, "index of the person class", 0, 9999)
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,20 @@ class _Head:
     stretch: float
     input_width: int
     person: int
-    cells: int = 0  # of the map; 0 = known at run time only
+    cells: int = 0  # number of cells of the map; 0 = known at run time only
     columns: int = 0
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
-    """A detector of heads [batch, anchors x (5 + classes), h, w] before any sigmoid.
+    """Make a detector of a network with darknet heads.
+
+    The outputs are [batch, anchors x (5 + classes), h, w] logits, before any sigmoid.
 
     Raises:
-        ConfigError: a setting that cannot be used.
-        DataError: the network has not these heads.
+        ConfigError: a setting is wrong.
+        DataError: the network lacks one of these outputs.
     """
-    settings = build(Settings, recipe.options, "options")
+    settings = build(Yolov4Settings, recipe.options, "options")
     check_person(settings.person, settings.classes)
     outputs = Outputs(recipe, runners, list(settings.anchors))
     heads, rows = [], {}
@@ -76,11 +78,11 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         person = 5 + settings.person
         rows[name] = Rows.of_head(name, len(anchors), columns, cells[0], person, factor=4)
 
-    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
-        return Candidates.join([decode_head(results[h.name], h, min_score) for h in heads])
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> RawBoxes:
+        return RawBoxes.join([decode_head(results[h.name], h, min_score) for h in heads])
 
-    def take(chosen: Dict[str, Chosen]) -> Candidates:
-        return Candidates.join([take_head(chosen[h.name], h) for h in heads])
+    def take(chosen: Dict[str, Chosen]) -> RawBoxes:
+        return RawBoxes.join([take_head(chosen[h.name], h) for h in heads])
 
     if all(head.cells for head in heads):
         outputs.want_rows(rows, options.min_score)
@@ -93,16 +95,16 @@ def _anchors(name: str, sizes: List[List[float]]) -> np.ndarray:
     return np.array(sizes, np.float32)
 
 
-def decode_head(raw: np.ndarray, head: _Head, min_score: float) -> Candidates:
-    """Person boxes of one head; only cells whose two logits can reach the threshold are decoded.
+def decode_head(raw: np.ndarray, head: _Head, min_score: float) -> RawBoxes:
+    """Decode the person boxes of one head, in cells whose logits can reach the threshold.
 
     Centre = (stretch * sigmoid(t) - (stretch - 1) / 2 + cell) * stride; size = anchor * exp(t);
     score = objectness * class.
 
     Args:
         raw: [B, A * (5 + classes), h, w] logits.
-        head: its anchors.
-        min_score: lowest score of a candidate.
+        head: anchors and stretch.
+        min_score: least score of a box.
     """
     batch, _, rows, columns = raw.shape
     cells = raw.reshape(batch, len(head.anchors), -1, rows, columns)
@@ -115,22 +117,22 @@ def decode_head(raw: np.ndarray, head: _Head, min_score: float) -> Candidates:
     boxes = _boxes(part, np.stack((x, y), -1), head.anchors[anchor], head, columns)
     good = (scores >= min_score) & np.isfinite(part[:, 4] + person_logit)
     bad = bad_numbers(sure) + bad_numbers(person)
-    return Candidates.of(frame[good], boxes[good], scores[good], bad)
+    return RawBoxes.of(frame[good], boxes[good], scores[good], bad)
 
 
-def take_head(chosen: Chosen, head: _Head) -> Candidates:
-    """The same of rows that a GPU chose: row = anchor * cells + cell."""
+def take_head(chosen: Chosen, head: _Head) -> RawBoxes:
+    """Decode the boxes of rows that a GPU selected; row = anchor * cells + cell."""
     anchor, cell = chosen.row // head.cells, chosen.row % head.cells
     at = np.stack((cell % head.columns, cell // head.columns), -1)
     boxes = _boxes(chosen.boxes, at, head.anchors[anchor], head, head.columns)
-    return Candidates.of(chosen.frame, boxes, chosen.scores, chosen.bad)
+    return RawBoxes.of(chosen.frame, boxes, chosen.scores, chosen.bad)
 
 
 def _boxes(
     part: np.ndarray, cell: np.ndarray, anchors: np.ndarray, head: _Head, columns: int
 ) -> np.ndarray:
     stride = np.float32(head.input_width / columns)
-    part = np.where(np.isfinite(part), part, np.float32(np.nan))  # sigmoid would hide infinity
+    part = np.where(np.isfinite(part), part, np.float32(np.nan))  # sigmoid would hide an inf
     stretched = sigmoid(part[:, :2]) * np.float32(head.stretch) - np.float32((head.stretch - 1) / 2)
     centre = (stretched + cell.astype(np.float32)) * stride
     half = exp_size(part[:, 2:4]) * anchors / 2

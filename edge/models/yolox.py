@@ -1,4 +1,4 @@
-"""YOLOX person boxes (Ge et al. 2021): raw head maps, the official raw export, finished boxes."""
+"""The family `yolox`: YOLOX detectors (Ge et al. 2021), raw maps, raw rows or decoded boxes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from edge.models import Gives, ModelOptions
 from edge.models._boxes import (
     BoxDetector,
-    Candidates,
     Decode,
+    RawBoxes,
     Take,
     bad_numbers,
     check_person,
@@ -32,27 +32,28 @@ GIVES = Gives.BOXES
 
 
 @dataclass(frozen=True)
-class Settings:
-    """[options] of model.toml."""
+class YoloxSettings:
+    """The table [options] of model.toml."""
 
-    person: int = key(0, "index of the class", 0, 9999)
-    strides: List[int] = key([8, 16, 32], "px of a cell, level by level", 1, 1024)
-    decoded: bool = key(False, "`output` already holds centres and sizes in input px")
+    person: int = key(0, "index of the person class", 0, 9999)
+    strides: List[int] = key([8, 16, 32], "px of a cell, for each level", 1, 1024)
+    decoded: bool = key(False, "whether `output` holds centres and sizes in px of the input")
 
 
 def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -> BoxDetector:
-    """A detector of one of these graphs, tried in this order.
+    """Make a detector of a network with one of these sets of outputs.
 
-    `dets` (+ `labels`) or `boxes` + `scores`: see edge.models._exports. `output` [B,N,5+classes]:
-    centre, size, objectness, classes, the last two as probabilities, the official ONNX export;
-    centre and size in cells and logarithm unless `decoded`. `cls_i` [B,classes,h,w],
-    `bbox_i` [B,4,h,w] and `obj_i` [B,1,h,w] for each stride: the head's own maps, logits.
+    - `dets` (and `labels`), or `boxes` and `scores`: see edge.models._exports.
+    - `cls_i` [B,classes,h,w], `bbox_i` [B,4,h,w] and `obj_i` [B,1,h,w] for each stride i: the maps
+      of the heads, logits.
+    - `output` [B,N,5+classes], the official ONNX export: centre, size, and probabilities of object
+      and classes. Centre and size are in cells and logarithmic, unless `decoded` is set.
 
     Raises:
-        ConfigError: a setting that cannot be used.
-        DataError: the network gives none of these, or other shapes.
+        ConfigError: a setting is wrong.
+        DataError: the network has none of these sets, or other shapes.
     """
-    settings = build(Settings, recipe.options, "options")
+    settings = build(YoloxSettings, recipe.options, "options")
     maps = [f"{kind}_{i}" for i in range(len(settings.strides)) for kind in ("cls", "bbox", "obj")]
     outputs = Outputs(recipe, runners, [*NAMES, "output", *maps])
     finished = finished_boxes(outputs, options, settings.person)
@@ -63,7 +64,7 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     return BoxDetector(outputs, decode, options, take=take)
 
 
-def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
+def _maps(outputs: Outputs, settings: YoloxSettings, min_score: float) -> Tuple[Decode, Take]:
     sizes, rows = level_sizes(outputs.network, settings.strides), {}
     for i, (high, wide) in enumerate(sizes):
         classes = outputs.require(f"cls_{i}", (None, high, wide))[0]
@@ -73,17 +74,17 @@ def _maps(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
         score = (f"cls_{i}", classes or 0, settings.person)
         rows[f"level_{i}"] = Rows.of_maps(score, f"bbox_{i}", high * wide, f"obj_{i}")
 
-    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> RawBoxes:
         levels = enumerate(settings.strides)
-        return Candidates.join([_level(results, i, s, settings, min_score) for i, s in levels])
+        return RawBoxes.join([_level(results, i, s, settings, min_score) for i, s in levels])
 
     levels = [(stride, wide) for stride, (_, wide) in zip(settings.strides, sizes)]
     return decode, chosen_levels(outputs, rows, levels, take_level, min_score)
 
 
 def _level(
-    results: Dict[str, np.ndarray], i: int, stride: int, settings: Settings, min_score: float
-) -> Candidates:
+    results: Dict[str, np.ndarray], i: int, stride: int, settings: YoloxSettings, min_score: float
+) -> RawBoxes:
     person, sure = results[f"cls_{i}"][:, settings.person], results[f"obj_{i}"][:, 0]
     floor = logit(min_score)
     frame, y, x = np.nonzero((sure >= floor) & (person >= floor))
@@ -93,17 +94,17 @@ def _level(
     boxes = decode_boxes(results[f"bbox_{i}"][frame, :, y, x], cells, stride)
     good = (scores >= min_score) & np.isfinite(logits).all(-1)
     bad = bad_numbers(person) + bad_numbers(sure)
-    return Candidates.of(frame[good], boxes[good], scores[good], bad)
+    return RawBoxes.of(frame[good], boxes[good], scores[good], bad)
 
 
-def take_level(chosen: Chosen, stride: int, columns: int) -> Candidates:
-    """A level's candidates that a GPU chose: row = y * columns + x."""
+def take_level(chosen: Chosen, stride: int, columns: int) -> RawBoxes:
+    """Decode the boxes of cells that a GPU selected; row = y * columns + x."""
     cells = np.stack((chosen.row % columns, chosen.row // columns), -1) * np.float32(stride)
     boxes = decode_boxes(chosen.boxes, cells, stride)
-    return Candidates.of(chosen.frame, boxes, chosen.scores, chosen.bad)
+    return RawBoxes.of(chosen.frame, boxes, chosen.scores, chosen.bad)
 
 
-def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decode, Take]:
+def _rows(outputs: Outputs, settings: YoloxSettings, min_score: float) -> Tuple[Decode, Take]:
     priors = grid(outputs.network, settings.strides)
     shape = outputs.require("output", (None if settings.decoded else len(priors), None))
     check_person(settings.person, None if shape[1] is None else shape[1] - 5)
@@ -114,17 +115,17 @@ def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
             return np.concatenate((raw[:, :2] - half, raw[:, :2] + half), -1)
         return decode_boxes(raw, priors[row, :2], priors[row, 2:])
 
-    def decode(results: Dict[str, np.ndarray], min_score: float) -> Candidates:
+    def decode(results: Dict[str, np.ndarray], min_score: float) -> RawBoxes:
         rows = results["output"]
         scores = rows[..., 4] * rows[..., 5 + settings.person]
         frame, row = np.nonzero(scores >= min_score)
         boxes = boxes_of(rows[frame, row, :4], row)
-        return Candidates.of(frame, boxes, scores[frame, row], bad_numbers(scores))
+        return RawBoxes.of(frame, boxes, scores[frame, row], bad_numbers(scores))
 
-    def take(chosen: Dict[str, Chosen]) -> Candidates:
+    def take(chosen: Dict[str, Chosen]) -> RawBoxes:
         found = chosen["output"]
         boxes = boxes_of(found.boxes, found.row)
-        return Candidates.of(found.frame, boxes, found.scores, found.bad)
+        return RawBoxes.of(found.frame, boxes, found.scores, found.bad)
 
     if shape[0] and shape[1]:
         rows = Rows.of_table("output", shape[0], shape[1], 5 + settings.person, factor=4)
@@ -133,11 +134,11 @@ def _rows(outputs: Outputs, settings: Settings, min_score: float) -> Tuple[Decod
 
 
 def decode_boxes(raw: np.ndarray, cells: np.ndarray, strides: Union[int, np.ndarray]) -> np.ndarray:
-    """YOLOX regression to corners: centre = cell + t * stride, size = exp(t) * stride.
+    """Boxes [...,4] from YOLOX regression: centre = cell + t * stride, size = exp(t) * stride.
 
     Args:
-        raw: [...,4] as the network gives it.
-        cells: [...,2] px of each cell's prior point.
+        raw: [...,4] output of the network.
+        cells: [...,2] px of each cell's corner.
         strides: px, broadcastable to [...,1].
     """
     centre = cells + raw[..., :2] * strides
@@ -146,7 +147,7 @@ def decode_boxes(raw: np.ndarray, cells: np.ndarray, strides: Union[int, np.ndar
 
 
 def grid(network: Network, strides: List[int]) -> np.ndarray:
-    """Corners of the cells of all levels, row by row: [N,3] f32 x px, y px, stride px."""
+    """Corners and strides of the cells of all levels, row by row: [N,3] f32 x y stride, px."""
     parts: List[np.ndarray] = []
     for stride, (rows, columns) in zip(strides, level_sizes(network, strides)):
         y, x = np.mgrid[:rows, :columns]

@@ -1,7 +1,8 @@
-"""Which turned square of the frame each network of the cascade looks at.
+"""The rotated squares of the frame that are cut out for the networks of the cascade.
 
-Squares are as the networks were trained (google-ai-edge/mediapipe, the published graphs), but come
-from the keypoints that a candidate carries. Where a constant was fitted, the comment says to what.
+The squares have the form with which the networks were trained (google-ai-edge/mediapipe, published
+graphs). Here they are computed from the keypoints of a candidate. If a constant was fitted, its
+comment names the data.
 """
 
 from __future__ import annotations
@@ -15,33 +16,35 @@ from edge import geometry
 from edge.models._blazepose import points
 from edge.recipe import Network
 
-# Body: the circle around the hips that holds the whole person, with this margin on each side. Read
-# off the keypoints it lies where the network's own auxiliary points 33 and 34 say (angle within
-# 0.4 degrees, radius within 10 % on 600 frames), and tracks a little better than they do.
+# Body: a circle around the hips that holds the whole person, grown by this factor. The network also
+# gives the circle as auxiliary points 33 and 34. On 600 frames the circle from the keypoints has
+# the same angle within 0.4 degrees and the same radius within 10 %, and tracks a little better.
 _BODY_MARGIN = 1.25
-_KNOWN = 0.1  # score of a keypoint that says where to look
-# A person whose box ends at the frame's edge goes on beyond it: look there from the hips on.
-# (Upper bodies of the media sets, cut at the hips: 75 -> 23 px error in the first frame.)
+_KNOWN = 0.1  # least score of a keypoint from which a square is computed
+# A person whose box ends at the frame's edge continues beyond it. Then the crop is centred on the
+# edge, where the hips probably are. On upper bodies of the media sets, cut off at the hips, the
+# error in the first frame fell from 75 to 23 px.
 _EDGE_PX, _CUT_MARGIN = 2.0, 2.5
-# A body square much smaller or larger than the box, in long sides of it, is no square of this
-# person; nor is one whose centre is further off.
+# A body square does not fit its box if its side is outside these limits, or its centre further off;
+# in longer sides of the box.
 _SIDE_LEAST, _SIDE_MOST, _CENTRE_MOST = 0.9, 6.0, 2.5
 
-# Hand from the arm, in lengths wrist - middle knuckle: so far ahead of the wrist and so wide the
-# network finds most hands (300 wrists of the media sets, sides 2.2 to 5.4). From itself: twice the
-# palm, moved towards the fingers by a tenth of it.
+# Hand from the arm, in lengths from wrist to middle knuckle: how far the centre lies ahead of the
+# wrist, and the side. With these the network finds most hands (300 wrists of the media sets, sides
+# from 2.2 to 5.4 were tried). Hand from its own points: twice the palm, moved towards the fingers
+# by a tenth of the palm.
 _ARM_AHEAD, _ARM_SIDE, _HAND_SIDE, _HAND_SHIFT = 0.8, 3.4, 2.0, 0.1
-# Face from the body's eleven head points, and from itself: 1.5 x the mesh, which is higher than
-# the 68 of it by its forehead.
+# Face from the body's eleven head points; face from its own points: 1.5 x the mesh, which is higher
+# than the 68 points because it has a forehead.
 _HEAD_SIDE, _HEAD_SHIFT = 1.9, 0.08
 _FACE_SIDE, _FACE_HIGHER, _FACE_SHIFT = 1.5, 1.2, 0.1
-# Squares from the last frame are kept while they agree with what the body says now.
+# A part's square from the last frame is used while it differs from the body's by no more than this.
 _TURN_MOST, _SHIFT_MOST, _RATIO_MOST = np.radians(70), 0.4, 2.0
 
 
 @dataclass
 class Squares:
-    """Turned squares of frames, one for each row."""
+    """Rotated squares in frames."""
 
     centres: np.ndarray  # [N,2] f32 px
     sides: np.ndarray  # [N] f32 px
@@ -51,11 +54,11 @@ class Squares:
         return len(self.sides)
 
     def take(self, which: np.ndarray) -> Squares:
-        """Rows chosen by a mask or by indices, in that order."""
+        """The rows of a mask, or of indices in their order."""
         return Squares(self.centres[which], self.sides[which], self.turns[which])
 
-    def otherwise(self, good: np.ndarray, others: Squares) -> Squares:
-        """These where `good` [N], the others elsewhere."""
+    def where(self, good: np.ndarray, others: Squares) -> Squares:
+        """These squares if `good` [N] bool, else the others."""
         return Squares(
             np.where(good[:, None], self.centres, others.centres),
             np.where(good, self.sides, others.sides),
@@ -63,17 +66,17 @@ class Squares:
         )
 
     def matrices(self, network: Network) -> np.ndarray:
-        """[N,2,3] frame px -> input px."""
+        """Matrices [N,2,3] from px of the frame to px of the network's input."""
         size = (network.width, network.height)
         return geometry.square_crops(self.centres, self.sides, self.turns, size)
 
 
-def of_boxes(boxes: np.ndarray, sizes: np.ndarray) -> Squares:
-    """Where to look for the body of someone just detected.
+def box_squares(boxes: np.ndarray, sizes: np.ndarray) -> Squares:
+    """Body squares of newly detected people, from their boxes.
 
     Args:
         boxes: [N,4] px.
-        sizes: [N,2] width and height of their frames.
+        sizes: [N,2] width and height of their frames, px.
     """
     shape = geometry.cxcywh(boxes)
     centres, long = shape[:, :2].copy(), shape[:, 2:].max(1)
@@ -84,22 +87,22 @@ def of_boxes(boxes: np.ndarray, sizes: np.ndarray) -> Squares:
     return Squares(centres, sides.astype(np.float32), np.zeros(len(boxes), np.float32))
 
 
-def of_bodies(
-    trunk: np.ndarray, scores: np.ndarray, boxes: np.ndarray
+def body_squares(
+    body_feet: np.ndarray, scores: np.ndarray, boxes: np.ndarray
 ) -> Tuple[Squares, np.ndarray]:
-    """Where to look for the body of someone known.
+    """Body squares of known people, from their keypoints.
 
     Args:
-        trunk: [N,23,2] px, body and feet.
+        body_feet: [N,23,2] px.
         scores: [N,23].
         boxes: [N,4] px.
 
     Returns:
-        The squares, and [N] bool whether they can be trusted.
+        The squares, and [N] bool whether a square can be used.
     """
-    hips, shoulders = _middle(trunk, points.HIPS), _middle(trunk, points.SHOULDERS)
+    hips, shoulders = _middle(body_feet, points.HIPS), _middle(body_feet, points.SHOULDERS)
     known = scores > _KNOWN
-    reach = np.where(known, length_of(trunk - hips[:, None]), 0).max(1, initial=0)
+    reach = np.where(known, length_of(body_feet - hips[:, None]), 0).max(1, initial=0)
     squares = Squares(hips, 2 * _BODY_MARGIN * reach, upwards(shoulders - hips))
     shape = geometry.cxcywh(boxes)
     long = np.maximum(shape[:, 2:].max(1), 1)
@@ -109,16 +112,16 @@ def of_bodies(
     return squares, torso
 
 
-def of_arms(body: np.ndarray) -> Squares:
-    """Where the hands are, left and right by turns [2N], from BlazePose's points [N,>=33,2]."""
+def arm_squares(body: np.ndarray) -> Squares:
+    """Hand squares [2N], left and right alternating, from BlazePose's points [N,>=33,2]."""
     wrists, knuckles = body[:, points.WRISTS], body[:, points.FOREFINGERS] * 2
     ahead = ((knuckles + body[:, points.LITTLE_FINGERS]) / 3 - wrists).reshape(-1, 2)
     centres = wrists.reshape(-1, 2) + _ARM_AHEAD * ahead
     return Squares(centres, _ARM_SIDE * length_of(ahead), upwards(ahead))
 
 
-def of_hands(hands: np.ndarray) -> Squares:
-    """Where hands are, from their own points [N,21,2]."""
+def hand_squares(hands: np.ndarray) -> Squares:
+    """Hand squares from the points of hands [N,21,2]."""
     knuckles = np.einsum("nki,k->ni", hands[:, points.KNUCKLES], points.KNUCKLE_WEIGHTS)
     turns = upwards(knuckles - hands[:, 0])
     wide, high, middle, along = _bounds(hands[:, points.PALM], turns)
@@ -126,8 +129,8 @@ def of_hands(hands: np.ndarray) -> Squares:
     return Squares(_lifted(middle, along, _HAND_SHIFT * high), sides, turns)
 
 
-def of_heads(body: np.ndarray) -> Squares:
-    """Where the faces are, from BlazePose's points [N,>=33,2]."""
+def head_squares(body: np.ndarray) -> Squares:
+    """Face squares from BlazePose's points [N,>=33,2]."""
     head = body[:, points.HEAD]
     turns = _along(head[:, points.LEFT_EYE] - head[:, points.RIGHT_EYE])
     wide, high, middle, along = _bounds(head, turns)
@@ -135,8 +138,8 @@ def of_heads(body: np.ndarray) -> Squares:
     return Squares(_lifted(middle, along, _HEAD_SHIFT * size), _HEAD_SIDE * size, turns)
 
 
-def of_faces(faces: np.ndarray) -> Squares:
-    """Where faces are, from their own 68 points [N,68,2]."""
+def face_squares(faces: np.ndarray) -> Squares:
+    """Face squares from the points of faces [N,68,2]."""
     turns = _along(faces[:, points.FACE_LEFT_EYE] - faces[:, points.FACE_RIGHT_EYE])
     wide, high, middle, along = _bounds(faces, turns)
     sides = _FACE_SIDE * np.maximum(wide, _FACE_HIGHER * high)
@@ -144,10 +147,11 @@ def of_faces(faces: np.ndarray) -> Squares:
 
 
 def agree(old: Squares, new: Squares) -> np.ndarray:
-    """[N] bool: both look at the same thing, as far as turn, place and size tell.
+    """[N] bool: whether two squares show the same part, by rotation, centre and side.
 
-    The check of MediaPipe's RoiTrackingCalculator, wider, because the arm tells less of the hand
-    than the re-cropping network it has.
+    This is the check of MediaPipe's RoiTrackingCalculator with wider limits. MediaPipe compares
+    with a network that finds the hand again; here a hand is compared with the arm, which is less
+    exact.
     """
     turn = np.abs(np.angle(np.exp(1j * (old.turns - new.turns))))
     apart = length_of(old.centres - new.centres)
@@ -156,13 +160,13 @@ def agree(old: Squares, new: Squares) -> np.ndarray:
     return np.asarray(same & (ratio < _RATIO_MOST) & (ratio > 1 / _RATIO_MOST))
 
 
-def _middle(trunk: np.ndarray, pair: Sequence[int]) -> np.ndarray:
-    """Between two keypoints of [N,23,2]; np.mean takes four times as long for two."""
-    return np.asarray((trunk[:, pair[0]] + trunk[:, pair[1]]) / 2)
+def _middle(body_feet: np.ndarray, pair: Sequence[int]) -> np.ndarray:
+    """Midpoint of two keypoints of [N,23,2]; np.mean takes four times as long for two."""
+    return np.asarray((body_feet[:, pair[0]] + body_feet[:, pair[1]]) / 2)
 
 
 def upwards(ahead: np.ndarray) -> np.ndarray:
-    """Turns [N] rad that make vectors [N,2] point up."""
+    """Rotations [N] rad of squares in which vectors [N,2] point up."""
     return np.asarray(_along(ahead) + np.float32(np.pi / 2))
 
 
@@ -171,16 +175,17 @@ def _along(vectors: np.ndarray) -> np.ndarray:
 
 
 def length_of(vectors: np.ndarray) -> np.ndarray:
-    """Of vectors [...,2] -> [...]."""
+    """Lengths [...] of vectors [...,2]."""
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
 def _bounds(
     group: np.ndarray, turns: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Widths, heights [N] px and middles [N] c64 of the turned boxes around points [N,K,2].
+    """Bounds of points [N,K,2] in boxes rotated by `turns` [N] rad.
 
-    And where their right looks [N] c64. Points as x + iy: turning is multiplying.
+    Returns:
+        Widths and heights [N] px, middles [N] c64 px, directions of the right side [N] c64.
     """
     along = np.exp(np.complex64(1j) * turns)
     seen = geometry.as_complex(group)
@@ -192,6 +197,6 @@ def _bounds(
 
 
 def _lifted(middles: np.ndarray, along: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Middles moved up by [N] px, as pairs [N,2]."""
+    """Middles moved up by [N] px, as x, y [N,2]."""
     lifted = middles - np.complex64(1j) * along * by
     return geometry.as_pairs(lifted)

@@ -1,4 +1,4 @@
-"""What the outputs of the cascade's networks mean: points in px of the frame, scores 0..1."""
+"""Decodes the outputs of the cascade's networks to points in px of the frame and scores 0..1."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from edge.models._blazepose import points
 from edge.models._boxes import sigmoid
 
 # RefineLandmarksFromHeatmapCalculator of google-ai-edge/mediapipe: the mean of a 7 x 7 window of
-# the heatmap around the regressed point, where the window's peak is a probability of at least 0.5.
-# On the media sets it takes 27 % off the jitter and brings 3 % more points within 5 % of H.
+# the heatmap around the regressed point, if the window's peak is a probability of at least 0.5. On
+# the media sets, jitter is 27 % less and 3 % more points are within 5 % of H.
 _WINDOW = np.arange(-3, 4, dtype=np.int32)
 _PEAK = 0.5
-# Places where the body network sees nobody score below 0.02 nearly always, real people in an
-# imperfect crop down to 0.1: the root spreads the doubtful over the scale.
+# Crops without a person score below 0.02 almost always; people in an imperfect crop score down to
+# 0.1. The root spreads low scores over the scale.
 _ROOT = 0.5
 
 
 @dataclass
 class Bodies:
-    """People as the body network sees them."""
+    """People found by the body network."""
 
     points: np.ndarray  # [N,33,2] f32 px of the frame
-    scores: np.ndarray  # [N,33] f32 0..1, visible and inside the crop
-    person_scores: np.ndarray  # [N] f32 0..1; 0 where an output was not finite
+    scores: np.ndarray  # [N,33] f32 0..1, probability of being visible and inside the crop
+    person_scores: np.ndarray  # [N] f32 0..1; 0 if an output is not finite
 
     def take(self, which: np.ndarray) -> Bodies:
-        """Rows chosen by a mask or by indices, in that order."""
+        """The rows of a mask, or of indices in their order."""
         return Bodies(self.points[which], self.scores[which], self.person_scores[which])
 
 
 def bodies(outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int) -> Bodies:
-    """Decode the body network.
+    """Decode the outputs of the body network.
 
     Args:
         outputs: landmarks [N,195], 39 x (x, y, z, visibility, presence); score [N,1]; optionally
             heatmap [N,39,h,w] of logits.
-        matrices: [N,2,3] frame px -> input px.
-        side: px of the input.
+        matrices: [N,2,3] from px of the frame to px of the input.
+        side: width and height of the input, px.
     """
     raw = outputs["landmarks"].reshape(-1, points.RAW_POINTS, 5)[:, :33]
     score = outputs["score"].reshape(-1)
@@ -49,12 +49,12 @@ def bodies(outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int) -> B
     raw = np.where(good[:, None, None], raw, np.float32(0))
     places = refined(raw[..., :2], outputs.get("heatmap"), side)
     seen = sigmoid(raw[..., 3]) * sigmoid(raw[..., 4])
-    sure = _chances(np.where(good, score, 0)).astype(np.float32) ** np.float32(_ROOT)
+    sure = _clipped(np.where(good, score, 0)).astype(np.float32) ** np.float32(_ROOT)
     return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure)
 
 
 def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.ndarray:
-    """Regressed points [N,K,2] in input px, moved to where their heatmaps [N,>=K,h,w] say."""
+    """Refine regressed points [N,K,2], px of the input, by their heatmaps [N,>=K,h,w], if any."""
     if heatmap is None or not len(places):
         return places
     step = np.float32(side / heatmap.shape[-1])
@@ -68,7 +68,7 @@ def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.
 
 
 def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities [N,K,7,7] around cells [N,K,2], 0 outside the map; columns, rows [N,K,7]."""
+    """Probabilities [N,K,7,7] around cells [N,K,2], 0 outside the map; columns and rows [N,K,7]."""
     n, k = cells.shape[:2]
     height, width = heatmap.shape[2:]
     cells = np.minimum(np.maximum(cells, -9), max(height, width) + 9).astype(np.int32)
@@ -82,7 +82,7 @@ def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.nda
     chance += 1
     np.reciprocal(chance, out=chance)
     within = columns == right
-    if not (within.all() and (rows == low).all()):  # seldom: at the crop's edge
+    if not (within.all() and (rows == low).all()):  # rare: at the edge of the crop
         whole = np.all((cells >= 0) & (cells < (width, height)), -1, keepdims=True)
         chance *= (rows == low)[..., :, None]
         chance *= (within & whole)[..., None, :]
@@ -92,39 +92,40 @@ def _windows(heatmap: np.ndarray, cells: np.ndarray) -> Tuple[np.ndarray, np.nda
 def hands(
     outputs: Dict[str, np.ndarray], matrices: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decode the hand network.
+    """Decode the outputs of the hand network.
 
     Args:
         outputs: landmarks [N,63], 21 x (x, y, z); presence [N,1]; handedness [N,1].
-        matrices: [N,2,3] frame px -> input px.
+        matrices: [N,2,3] from px of the frame to px of the input.
 
     Returns:
-        Points [N,21,2] px; presence [N] 0..1, 0 where an output was not finite; probability [N]
-        that it is a right hand.
+        Points [N,21,2] px of the frame; presence [N] 0..1, 0 if an output is not finite;
+        probability [N] of a right hand.
     """
     raw, presence = outputs["landmarks"], outputs["presence"].reshape(-1)
     places, presence = _placed(raw, presence, matrices)
     right = outputs["handedness"].reshape(-1)
     right = np.where(np.isnan(right), np.float32(0.5), right)
-    return places, _chances(presence), _chances(right)
+    return places, _clipped(presence), _clipped(right)
 
 
 def faces(outputs: Dict[str, np.ndarray], matrices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Decode the face network.
+    """Decode the outputs of the face network.
 
     Args:
         outputs: landmarks [N,1404], 468 x (x, y, z); score [N,1], a logit.
-        matrices: [N,2,3] frame px -> input px.
+        matrices: [N,2,3] from px of the frame to px of the input.
 
     Returns:
-        The 68 points [N,68,2] px; presence [N] 0..1, 0 where an output was not finite.
+        The 68 face points [N,68,2] px of the frame; presence [N] 0..1, 0 if an output is not
+        finite.
     """
     raw = outputs["landmarks"].reshape(-1, points.MESH_POINTS, 3)[:, points.MESH_68]
     return _placed(raw, sigmoid(outputs["score"].reshape(-1)), matrices)
 
 
-def _chances(values: np.ndarray) -> np.ndarray:
-    """Held between 0 and 1; np.clip takes twice as long for a few."""
+def _clipped(values: np.ndarray) -> np.ndarray:
+    """Values clipped to 0..1; np.clip takes twice as long for small arrays."""
     return np.minimum(np.maximum(values, 0), 1)
 
 

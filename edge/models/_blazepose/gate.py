@@ -1,6 +1,6 @@
-"""Which bodies are refused: weak ones, and those that left the person they were looked for in.
+"""Rejects bodies with a low score, and bodies that are not those of their candidate.
 
-The body network follows whoever is most prominent in its crop: where people overlap it jumps to the
+The body network finds the most prominent person of its crop. If people overlap, it may jump to a
 neighbour.
 """
 
@@ -10,41 +10,41 @@ import numpy as np
 
 from edge import geometry
 from edge.models._blazepose import points
-from edge.models._blazepose.crowd import Crowd
+from edge.models._blazepose.batch import CandidateBatch
 from edge.structures import VISIBLE
 
-LEAST_SCORE = 0.1  # of the person; places without anybody stay below
-_GROWN = 0.2  # the box, by this share of its size on each side
-_INSIDE = 0.6  # share of the visible body (by score) inside the grown box
+LEAST_SCORE = 0.1  # of a person; crops without a person score less
+_GROWN = 0.2  # a box is grown by this share of its size on each side
+_INSIDE = 0.6  # least share of the visible body, by score, inside the grown box
 _LEAST_IOU = 0.2  # of the box and the visible body; 99.5 % of poses have more than 0.37
-_LEAPT = 0.4  # median distance from where the body was expected, in long sides of the box
-_TWIN = 0.08  # median distance of two people's visible bodies in such units: both are one
-_TWIN_IOU = 0.3  # of their bodies; others are not compared
+_JUMP = 0.4  # most median distance from the expected body, in longer sides of the box
+_DUPLICATE = 0.08  # median distance of two bodies, in the same unit, below which they are one
+_DUPLICATE_IOU = 0.3  # of two bodies; pairs that overlap less are not compared
 
 
 def accepted(
-    crowd: Crowd, keypoints: np.ndarray, scores: np.ndarray, person_scores: np.ndarray
+    batch: CandidateBatch, keypoints: np.ndarray, scores: np.ndarray, person_scores: np.ndarray
 ) -> np.ndarray:
-    """[N] bool, whose pose is believed.
+    """[N] bool: whether the body that was found belongs to its candidate.
 
     Args:
-        crowd: the candidates, before anything was added from memory.
-        keypoints: [N,23,2] px, body and feet.
+        batch: the candidates, without keypoints from BodyMemory.
+        keypoints: [N,23,2] px of body and feet.
         scores: [N,23], 0 outside the frame.
         person_scores: [N].
     """
     body, seen = keypoints[:, points.BODY], scores[:, points.BODY]
-    around, long = geometry.boxes_of(body, seen, VISIBLE), _long(crowd.boxes)
-    fits = pair_iou(around, crowd.boxes)
+    around, long = geometry.boxes_of(body, seen, VISIBLE), _long(batch.boxes)
+    fits = pair_iou(around, batch.boxes)
     good = (person_scores >= LEAST_SCORE) & (fits >= _LEAST_IOU)
-    good &= _share_inside(crowd.boxes, body, seen) >= _INSIDE
-    both = (seen > VISIBLE) & (crowd.scores[:, points.BODY] > VISIBLE)
-    leap = _median_apart(body, crowd.keypoints[:, points.BODY], both) / long
+    good &= _share_inside(batch.boxes, body, seen) >= _INSIDE
+    both = (seen > VISIBLE) & (batch.scores[:, points.BODY] > VISIBLE)
+    jump = _median_apart(body, batch.keypoints[:, points.BODY], both) / long
     known = both.any(1)
-    good &= ~known | (leap <= _LEAPT)
-    # Whoever is where they were expected has more right to a pose than a new box that fits it.
-    right = np.where(known, 2 - np.minimum(leap, 1), fits) * good
-    return good & ~_twins(crowd.which, body, seen, around, right)
+    good &= ~known | (jump <= _JUMP)
+    # Of two candidates for one body, a known person in the expected place comes before a new box.
+    claims = np.where(known, 2 - np.minimum(jump, 1), fits) * good
+    return good & ~_duplicates(batch.which, body, seen, around, claims)
 
 
 def _share_inside(boxes: np.ndarray, body: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -54,26 +54,26 @@ def _share_inside(boxes: np.ndarray, body: np.ndarray, seen: np.ndarray) -> np.n
     return np.asarray((seen * inside).sum(1) / np.maximum(seen.sum(1), 1e-6))
 
 
-def _twins(
-    which: np.ndarray, body: np.ndarray, seen: np.ndarray, around: np.ndarray, right: np.ndarray
+def _duplicates(
+    which: np.ndarray, body: np.ndarray, seen: np.ndarray, around: np.ndarray, claims: np.ndarray
 ) -> np.ndarray:
-    """[N] bool: somebody else of the same frame has that pose, with more right to it."""
+    """[N] bool: whether another candidate of the frame has the same body and a higher claim."""
     worse = np.zeros(len(body), bool)
     if len(body) < 2:
         return worse
-    near = geometry.iou(around, around) > _TWIN_IOU
+    near = geometry.iou(around, around) > _DUPLICATE_IOU
     near &= which[:, None] == which
     i, j = np.nonzero(np.triu(near, 1))
     both = np.minimum(seen[i], seen[j]) > VISIBLE
-    limit = _TWIN * np.minimum(_long(around)[i], _long(around)[j])
+    limit = _DUPLICATE * np.minimum(_long(around)[i], _long(around)[j])
     same = both.any(1) & (_median_apart(body[i], body[j], both) <= limit)
-    same &= (right[i] > 0) & (right[j] > 0)
-    worse[np.where(right[i] < right[j], i, j)[same]] = True
+    same &= (claims[i] > 0) & (claims[j] > 0)
+    worse[np.where(claims[i] < claims[j], i, j)[same]] = True
     return worse
 
 
 def _median_apart(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Lower median of the distances of points [P,K,2] where `both` [P,K]; inf where nowhere."""
+    """Lower median [P] of the distances of points [P,K,2] that `both` [P,K] have; inf if none."""
     step = a - b
     apart = np.sort(np.where(both, np.hypot(step[..., 0], step[..., 1]), np.inf), 1)
     middle = np.maximum(both.sum(1) - 1, 0) // 2
@@ -85,7 +85,7 @@ def _long(boxes: np.ndarray) -> np.ndarray:
 
 
 def pair_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of pairs of boxes [N,4] -> [N]."""
+    """IoU [N] of boxes a [N,4] and b [N,4], row by row."""
     both = np.concatenate((np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])), 1)
     shared = geometry.areas_of(both)
     union = geometry.areas_of(a) + geometry.areas_of(b) - shared

@@ -1,14 +1,14 @@
-"""Who is hidden in whose crop.
+"""Hides known neighbours in the crop of each person.
 
-The body network follows whoever is most prominent in its crop; where people overlap that may be the
-neighbour. So known neighbours are covered by what lies outside the frame, but for the pixels that
-the person of the crop is expected in.
+The body network finds the most prominent person of its crop. If people overlap, that may be a
+neighbour. So the silhouettes of known neighbours are hidden, except where the person of the crop is
+expected. Hidden pixels look like pixels outside the frame.
 
 Measured on four synchronised cameras of three people (tests/tools/test_views_agree.py), played
-forwards, backwards and from the middle, with two detectors: 6609 poses are found in place of 6400;
-of these 17 % are more than 40 px from where the other cameras see somebody, in place of 25 %. Limbs
-of other widths give 6588 to 6600 poses and 18 %; fingers, feet, or grey in place of black won
-nothing (forwards alone).
+forwards, backwards and from the middle, with two detectors: 6609 poses are found, 6400 without
+hiding. 17 % of them are more than 40 px from where the other cameras see a person, 25 % without
+hiding. Other widths of limbs give 6588 to 6600 poses and 18 %. Fingers, feet, or grey instead of
+black gave no gain (played forwards only).
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import numpy as np
 
 from edge import geometry
 from edge.models._blazepose import points
+from edge.models._blazepose.batch import CandidateBatch
 from edge.models._blazepose.crops import length_of
-from edge.models._blazepose.crowd import Crowd
 from edge.models._preprocess import veil
 from edge.models._preprocess.veil import Silhouettes
 from edge.recipe import Network
 from edge.structures import VISIBLE, Veils
 
-# Widths of limbs in lengths of the trunk: of who is hidden, and of who is not.
+# Widths of limbs in lengths of the torso: of hidden neighbours, and of the person of the crop.
 _HIDDEN, _OWN = 0.26, 0.14
-# Neighbours that are hidden from somebody: the price of a crowd in one place would else rise with
-# the square of its number.
+# Most neighbours that are hidden in one crop. Without a limit the cost of a crowd would rise with
+# the square of its size.
 _MOST = 4
 
 
 def veils(
-    crowd: Crowd, certain: np.ndarray, matrices: np.ndarray, network: Network
+    batch: CandidateBatch, certain: np.ndarray, matrices: np.ndarray, network: Network
 ) -> Optional[Veils]:
-    """What is hidden of everybody's crop; None = nothing.
+    """The veils of all crops; None = nothing is hidden.
 
     Args:
-        crowd: who is looked for. Neighbours are the few whose boxes overlap most.
-        certain: [N] bool, whose keypoints tell where they are. Others neither hide nor are hidden:
-            a box alone may be a second one of somebody known.
-        matrices: [N,2,3] frame px -> input px.
-        network: size of the input.
+        batch: the people of the crops. Their neighbours are the _MOST whose boxes overlap most.
+        certain: [N] bool, whether a person's place is known from keypoints. Other people are not
+            hidden and hide nobody, because their box may be a second box of a known person.
+        matrices: [N,2,3] from px of the frame to px of the input.
+        network: gives the size of the input.
     """
     if np.count_nonzero(certain) < 2:
         return None
-    shared = geometry.iou(crowd.boxes, crowd.boxes)
-    shared *= (crowd.which[:, None] == crowd.which) & certain & certain[:, None]
+    shared = geometry.iou(batch.boxes, batch.boxes)
+    shared *= (batch.which[:, None] == batch.which) & certain & certain[:, None]
     np.fill_diagonal(shared, 0)
     near = shared > 0
     if len(shared) > _MOST:
@@ -62,18 +62,18 @@ def veils(
     cells = veil.blank(len(own), (network.width, network.height))
     rows, others = np.nonzero(near)
     rows, who = np.concatenate((rows, own)), np.concatenate((others, own))
-    veil.draw(cells, of_crop[rows], _silhouettes(crowd, who, rows, matrices[rows]))
+    veil.draw(cells, of_crop[rows], _silhouettes(batch, who, rows, matrices[rows]))
     return Veils(of_crop, cells)
 
 
 def _silhouettes(
-    crowd: Crowd, who: np.ndarray, rows: np.ndarray, matrices: np.ndarray
+    batch: CandidateBatch, who: np.ndarray, rows: np.ndarray, matrices: np.ndarray
 ) -> Silhouettes:
-    """People as they lie in crops of those rows."""
-    places = geometry.apply(matrices, crowd.keypoints[who, points.BODY])
-    known = crowd.scores[who, points.BODY] > VISIBLE
-    trunks = length_of(places[:, points.SHOULDERS] - places[:, points.HIPS])
+    """The silhouettes of people `who` [S] in the crops of `rows` [S]."""
+    places = geometry.apply(matrices, batch.keypoints[who, points.BODY])
+    known = batch.scores[who, points.BODY] > VISIBLE
+    torsos = length_of(places[:, points.SHOULDERS] - places[:, points.HIPS])
     shoulders = length_of(places[:, points.SHOULDERS[0]] - places[:, points.SHOULDERS[1]])
-    size = np.maximum((trunks[:, 0] + trunks[:, 1]) / 2, shoulders)
+    size = np.maximum((torsos[:, 0] + torsos[:, 1]) / 2, shoulders)
     own = who == rows
     return Silhouettes(places, known, size * np.where(own, _OWN, _HIDDEN), ~own)

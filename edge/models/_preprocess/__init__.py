@@ -1,1 +1,1 @@
-"""The one preprocessing: crops and letterboxes of frames, for daemon and tools alike."""
+"""The preprocessing of network inputs, shared by the daemon and the tools."""

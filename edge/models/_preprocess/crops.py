@@ -1,9 +1,9 @@
-"""Frames to network inputs: the one preprocessing of calibration, verification and the daemon.
+"""Turns frames into network inputs, with OpenCV. Calibration, verification and daemon all use it.
 
-`sample` cuts crops by matrices, `letterbox` fits whole frames; both write straight into the
-runner's input buffer. Pictures go through one scratch of the input's size (u8), kept per thread.
-A frame is converted as a whole only when its layout is not BGR, RGB or gray; of others OpenCV 5 is
-given what a crop reads of them in the form that it reads fastest (`wide`).
+`sample` cuts crops by matrices. `letterbox` fits whole frames. Both write into the runner's input
+buffer, through one u8 scratch image of the input's size, which each thread keeps. A whole frame is
+converted only if its layout is not BGR, RGB or gray. For OpenCV 5, the region of a crop is copied
+into the form from which OpenCV crops fastest (`wide`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from edge.models._preprocess import wide as preprocess_wide
 from edge.recipe import Network
 from edge.structures import Frame, Veils
 
-PAD = 114  # grey bars of YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
+PAD = 114  # grey of the bars for YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
 _TO_BGRA = {"nv12": cv2.COLOR_YUV2BGRA_NV12, "yuyv": cv2.COLOR_YUV2BGRA_YUYV}
-# Bytes of a crop's pixel, and whether their order is the network's -> how it gets three of that.
+# Shape of a crop's pixel, and whether its channel order is the network's -> code for cvtColor.
 _TO_PIXELS = {
     ((), True): cv2.COLOR_GRAY2BGR,
     ((), False): cv2.COLOR_GRAY2BGR,
@@ -34,11 +34,11 @@ _TO_PIXELS = {
     ((4,), False): cv2.COLOR_BGRA2RGB,
 }
 _LINEAR = cv2.INTER_LINEAR
-_MANY = 64  # more pictures than the loop ever holds
+_MANY = 64  # more pictures than the loop holds
 
 
 class _Scratch(threading.local):
-    """Buffers of one thread, made once for each size."""
+    """Scratch buffers of one thread, one for each size."""
 
     def __init__(self) -> None:
         self.inputs: Dict[Tuple[int, ...], np.ndarray] = {}
@@ -60,10 +60,10 @@ class _Scratch(threading.local):
 
 
 class _Pictures:
-    """Frames as OpenCV can sample them, for all threads: YUV is converted once for each Frame.
+    """Frames in a form that OpenCV can sample, for all threads. YUV is converted once per Frame.
 
-    A buffer is written again when its frame has left the loop, so there are as many as the loop
-    holds frames.
+    A buffer is used again when its Frame is gone, so there are no more buffers than frames in the
+    loop.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class _Pictures:
         self._converted: List[Tuple[weakref.ReferenceType[Frame], np.ndarray]] = []
 
     def of(self, frame: Frame) -> np.ndarray:
-        """[H,W,3], [H,W,4] or, of a gray one, [H,W]."""
+        """[H,W,3], [H,W,4], or [H,W] of a gray frame."""
         if frame.layout == "gray":
             return frame.image.reshape(frame.image.shape[:2])  # [H,W] or [H,W,1]
         if frame.layout not in _TO_BGR:
@@ -89,7 +89,7 @@ class _Pictures:
         )
         old = None if free is None else self._converted.pop(free)[1]
         bgr: np.ndarray = cv2.cvtColor(frame.image, codes[frame.layout], dst=old)
-        if len(self._converted) >= _MANY:  # a camera whose size changes again and again
+        if len(self._converted) >= _MANY:  # a camera changes its size again and again
             self._converted = [c for c in self._converted if c[0]()]
         self._converted.append((weakref.ref(frame), bgr))
         return bgr
@@ -100,10 +100,11 @@ _pictures = _Pictures()
 
 
 def one_thread_a_crop() -> None:
-    """Where each thread that cuts has a core, OpenCV's own would only take theirs.
+    """Make OpenCV use one thread, for the whole process.
 
-    For the whole process. 0.96 to 0.99 of a frame's time from three people on, 0.99 to 1.02 for
-    one (two cores, CPU time 0.97 in all).
+    If each thread that cuts crops has its own core, OpenCV's own threads only take time from them.
+    On two cores this takes .96 to .99 of the time of a frame for three and more people, .99 to 1.02
+    for one person, and .97 of the CPU time.
     """
     cv2.setNumThreads(1)
 
@@ -117,19 +118,19 @@ def sample(
     border: int = 0,
     veils: Optional[Veils] = None,
 ) -> None:
-    """Cut crops out of frames, normalised as the network wants them.
+    """Cut crops out of frames, and normalise them for a network.
 
-    Bilinear, as the networks were trained (cv2.warpAffine). A pixel outside the frame has the grey
-    value `border` before normalising.
+    Interpolation is bilinear, as in training (cv2.warpAffine). A pixel outside the frame has the
+    grey value `border` before normalising.
 
     Args:
-        frames: where from.
+        frames: source frames.
         which: [B] index into `frames` of each crop.
-        matrices: [B,2,3] frame px -> input px.
+        matrices: [B,2,3] from px of the frame to px of the input.
         network: size, layout, channel order, mean, std and type of the input.
         out: [B,3,H,W] or [B,H,W,3], filled in place.
         border: 0..255.
-        veils: what is hidden of the crops; None = nothing.
+        veils: masks of hidden pixels; None = nothing is hidden.
     """
     tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
@@ -147,19 +148,19 @@ def sample(
 def letterbox(
     frames: Sequence[Frame], network: Network, out: np.ndarray, border: int = PAD
 ) -> np.ndarray:
-    """Fit whole frames into the input at its top left, aspect kept, bars in grey `border`.
+    """Fit whole frames into the top left of the input, with bars of the grey value `border`.
 
-    Sizes are cut down to whole pixels and shrunk by cv2.resize, as YOLOX and RTMDet are run
-    (Tau-J/rtmlib): no low-pass filter, which is what the networks know.
+    The aspect is kept. Sizes are rounded down to whole pixels and pictures are scaled by cv2.resize
+    without a low-pass filter, as for YOLOX and RTMDet (Tau-J/rtmlib): the networks were trained so.
 
     Args:
-        frames: [B] where from.
+        frames: [B] source frames.
         network: size, layout, channel order, mean, std and type of the input.
         out: [B,3,H,W] or [B,H,W,3], filled in place.
         border: 0..255.
 
     Returns:
-        [B,2,3] float32, frame px -> input px.
+        [B,2,3] f32 from px of the frame to px of the input.
     """
     tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
@@ -185,7 +186,7 @@ def _fit(frame: Frame, size: geometry.Size, border: int) -> np.ndarray:
 def _fill(
     crop: np.ndarray, layout: str, tables: np.ndarray, network: Network, out: np.ndarray
 ) -> None:
-    """Normalise by table: exact for every type, whatever mean and std are."""
+    """Normalise by look-up tables, which is exact for every type, mean and std."""
     order = _order(layout, network.channels)
     if network.layout == "nhwc":
         _fill_pixels(crop, tables, order, out)
@@ -209,7 +210,7 @@ def _interleaved(tables: np.ndarray) -> np.ndarray:
 
 
 def _order(layout: str, channels: str) -> Tuple[int, int, int]:
-    """For each channel of the network the plane of the picture that holds it."""
+    """Index of the picture's plane for each channel of the network."""
     same = (layout == "rgb") == (channels == "rgb")
     return (0, 1, 2) if same else (2, 1, 0)
 
@@ -220,13 +221,13 @@ def _tables_of(network: Network, out: np.ndarray) -> np.ndarray:
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
-    """OpenCV's tables know no half floats on every version; they carry their bits as integers."""
+    """Half floats as 16-bit integers, because some versions of OpenCV have no half-float tables."""
     return array.view(np.int16) if array.dtype == np.float16 else array
 
 
 @lru_cache(maxsize=64)
 def _tables(mean: Tuple[float, ...], std: Tuple[float, ...], dtype: str) -> np.ndarray:
-    """[3,256,1]: what each grey value becomes in each channel of the network."""
+    """[3,256,1]: the input value of each grey value in each channel of the network."""
     values: np.ndarray = (np.arange(256)[None] - np.array(mean)[:, None]) / np.array(std)[:, None]
     if not dtype.startswith("float"):
         limits = np.iinfo(dtype)

@@ -49,7 +49,7 @@ class Person:
         """[133,2]"""
         return np.concatenate(
             (
-                self.body[points.TRUNK_SOURCE],
+                self.body[points.BODY_FEET_SOURCE],
                 self.mesh[points.MESH_68],
                 *self.hands,
             )
@@ -204,7 +204,7 @@ def cascade(*people: Person) -> Tuple[Any, Dict[str, SeeingRunner]]:
 
 
 def known(*people: Person, first_id: int = 1) -> Poses:
-    """Candidates whom the last frames tell of."""
+    """Candidates with keypoints from earlier frames."""
     n = len(people)
     scores = np.full((n, 133), 0.9, np.float32)
     scores[:, points.SMALL_TOES] = 0
@@ -219,7 +219,7 @@ def known(*people: Person, first_id: int = 1) -> Poses:
 
 
 def new(*people: Person) -> Poses:
-    """Candidates of whom there is a box only."""
+    """Candidates that have a box only."""
     poses = known(*people)
     return Poses(
         np.zeros_like(poses.keypoints),

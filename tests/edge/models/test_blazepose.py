@@ -13,8 +13,8 @@ from edge import skeletons
 from edge.errors import ConfigError, DataError, InternalError
 from edge.models import ModelOptions, load_model
 from edge.models._blazepose import crops, decode, points
-from edge.models._blazepose.memory import Memory
-from edge.models._blazepose.recall import Expected, Recall
+from edge.models._blazepose.body_memory import BodyMemory
+from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.structures import Poses
 from tests.edge.models.blazepose_fakes import (
     SIDE,
@@ -156,7 +156,7 @@ def test_a_spoilt_hand_or_face_is_missing_alone(part: str, output: str) -> None:
     assert np.isfinite(poses.keypoints).all()
 
 
-def test_the_heatmap_of_nonsense_leaves_the_regressed_points() -> None:
+def test_a_heatmap_that_is_not_finite_leaves_the_regressed_points() -> None:
     places = np.full((1, 33, 2), 128, np.float32)
     found = decode.refined(places, np.full((1, 39, 64, 64), np.nan, np.float32), 256)
     np.testing.assert_array_equal(found, places)
@@ -180,13 +180,8 @@ def test_of_two_with_one_pose_the_expected_one_keeps_it() -> None:
     runners["body"].choose = lambda apart: 1
     (poses,) = model([frame()], [known(*pair)])
     assert poses.ids.tolist() == [2]
-    (poses,) = model([frame()], [Poses(*_joined(new(pair[0]), known(pair[1])), "wholebody133")])
-    assert poses.ids.tolist() == [1], "a new box has less right than somebody known"
-
-
-def _joined(a: Poses, b: Poses) -> Any:
-    names = ("keypoints", "scores", "boxes", "ids", "person_scores")
-    return [np.concatenate((getattr(a, n), getattr(b, n))) for n in names]
+    (poses,) = model([frame()], [Poses.join([new(pair[0]), known(pair[1])])])
+    assert poses.ids.tolist() == [1], "a known person comes before a new box"
 
 
 def test_neighbours_keep_their_poses() -> None:
@@ -227,21 +222,21 @@ def test_an_upper_body_is_looked_for_beyond_the_edge() -> None:
 
 
 def test_memory_is_of_the_last_call_and_does_not_mix_cameras() -> None:
-    memory = Memory()
+    memory = BodyMemory()
     person = standing(500.0, SIDE + 20.0)
-    trunk = person.keypoints[None, :23]
-    shown = trunk[..., 1] < SIDE
+    body_feet = person.keypoints[None, :23]
+    shown = body_feet[..., 1] < SIDE
     scores = shown.astype(np.float32)
     boxes = person.box[None]
-    memory.keep([frame("a")], np.zeros(1, np.int64), trunk, shown)
-    forgotten = np.where(shown[..., None], trunk + 7, 0).astype(np.float32)
+    memory.keep([frame("a")], np.zeros(1, np.int64), body_feet, shown)
+    forgotten = np.where(shown[..., None], body_feet + 7, 0).astype(np.float32)
     found, known_scores = memory.complete("a", forgotten, scores, boxes)
-    np.testing.assert_allclose(found[0], trunk[0] + 7, atol=1e-3)
+    np.testing.assert_allclose(found[0], body_feet[0] + 7, atol=1e-3)
     assert (known_scores == 1).all()
     np.testing.assert_array_equal(memory.complete("b", forgotten, scores, boxes)[0], forgotten)
     far = forgotten + 300
     np.testing.assert_array_equal(memory.complete("a", far, scores, boxes)[0], far)
-    memory.keep([frame("a")], np.zeros(0, np.int64), trunk[:0], shown[:0])
+    memory.keep([frame("a")], np.zeros(0, np.int64), body_feet[:0], shown[:0])
     np.testing.assert_array_equal(memory.complete("a", forgotten, scores, boxes)[0], forgotten)
 
 
@@ -250,7 +245,7 @@ def test_the_second_half_takes_people_in_any_order_and_leaves_the_first_alone() 
     trio = [standing(x) for x in (200.0, 500.0, 800.0)]
     model, runners = cascade(*trio)
     (bodies,) = model.bodies([frame()], [known(*trio)])
-    assert (bodies.scores[:, points.TRUNK :] == 0).all()
+    assert (bodies.scores[:, points.PARTS] == 0).all()
     assert runners["hand"].runs == runners["face"].runs == 0
     before = bodies.scores.copy()
     (whole,) = model.parts([frame()], [bodies.take(np.array([2, 0]))])
@@ -294,9 +289,9 @@ def test_the_second_half_alone_is_a_broken_promise() -> None:
 
 def test_hands_are_expected_where_they_lay_beside_the_wrist() -> None:
     person = standing()
-    recall, frames, which, ids = Recall(), [frame("a")], np.zeros(1, np.int64), np.array([7])
+    recall, frames, which, ids = PartMemory(), [frame("a")], np.zeros(1, np.int64), np.array([7])
     body = person.body[None].astype(np.float32)
-    found = Expected(person.keypoints[None, points.TRUNK :], np.ones((1, 110), np.float32))
+    found = ExpectedParts(person.keypoints[None, points.PARTS], np.ones((1, 110), np.float32))
     assert (recall.expected(frames, which, ids, body).scores == 0).all(), "nobody is known yet"
     recall.keep(frames, which, ids, body, found)
     body[:, 15] += (30, -10)  # the left wrist
@@ -443,10 +438,10 @@ def test_squares_turn_grow_and_move_with_their_points(
     hands, faces = rng.uniform(0, 100, (3, 21, 2)), rng.uniform(0, 100, (3, 68, 2))
     bodies = rng.uniform(0, 100, (3, 33, 2))
     cases: Any = [
-        (crops.of_hands, hands),
-        (crops.of_faces, faces),
-        (crops.of_heads, bodies),
-        (crops.of_arms, bodies),
+        (crops.hand_squares, hands),
+        (crops.face_squares, faces),
+        (crops.head_squares, bodies),
+        (crops.arm_squares, bodies),
     ]
     for square, group in cases:
         one, two = square(group), square(group @ matrix + shift)
@@ -459,4 +454,4 @@ def test_the_68_of_the_face_are_a_mirror_of_themselves() -> None:
     """Every point has a place of its own, and none but the midline's is its own mirror."""
     assert len(set(points.MESH_68.tolist())) == 68
     assert 0 <= points.MESH_68.min() <= points.MESH_68.max() < points.MESH_POINTS
-    assert len(points.TRUNK_SOURCE) == 23
+    assert len(points.BODY_FEET_SOURCE) == 23

@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import ConfigError, DataError
 from edge.models import ModelOptions, load_model, rtmdet, yolox
-from edge.models._boxes import Candidates, logit, sigmoid
+from edge.models._boxes import RawBoxes, logit, sigmoid
 from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from tests.edge.models.model_fakes import RecordedRunner, frame, model
@@ -80,7 +80,7 @@ def test_yolov4_takes_other_anchors_and_three_heads() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", range(6))
-def test_numbers_that_are_not_finite_are_no_detection_and_are_told_of(
+def test_values_that_are_not_finite_are_no_detection_and_are_logged(
     bad: float, where: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = heads()
@@ -96,7 +96,7 @@ def test_numbers_that_are_not_finite_are_no_detection_and_are_told_of(
     assert np.isfinite(found.boxes).all()
     lines = [r.getMessage() for r in caplog.records]
     assert len(lines) == 2, "the 1st and the 10th run"
-    assert all(line.startswith("model.onnx: 1 outputs") for line in lines)
+    assert all(line.startswith("model.onnx: ignored 1 output") for line in lines)
 
 
 def test_a_network_of_nothing_but_nan_finds_no_one() -> None:
@@ -207,7 +207,7 @@ def test_yolox_equals_rtmlib(recorded: Any, min_score: float, nms_iou: float) ->
 def test_rtmdet_equals_the_reference_network(recorded: Any) -> None:
     z = recorded("rtmdet-nano_person_320x320")
     parts = [rtmdet.decode_level(z[f"cls_{i}"][:, 0], z[f"bbox_{i}"], 8 << i, 0.0) for i in (1, 2)]
-    every = Candidates.join(parts)
+    every = RawBoxes.join(parts)
     for i in range(len(z["decoded_bboxes"])):
         mine = every.frame == i
         np.testing.assert_allclose(every.boxes[mine], z["decoded_bboxes"][i], atol=1e-3)
@@ -282,7 +282,7 @@ BROKEN = [
         {"output": np.zeros((1, 9, 6), "f4")},
         {"strides": [7]},
         ConfigError,
-        "no multiple of the stride 7",
+        "not a multiple of the stride 7",
     ),
     (
         "rtmdet",

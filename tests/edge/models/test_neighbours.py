@@ -102,10 +102,10 @@ def test_cameras_keep_their_own_neighbours() -> None:
 
 def test_in_a_crowd_the_nearest_few_are_hidden() -> None:
     """So that its price rises with the number of people, not with its square."""
-    crowd = [standing(420.0 + 30 * i) for i in range(7)]
-    model, runners = cascade(*crowd)
-    model.bodies([frame()], [known(*crowd)])
-    elbows = [seen(runners["body"], 0, person.body[LEFT_ELBOW]) for person in crowd]
+    batch = [standing(420.0 + 30 * i) for i in range(7)]
+    model, runners = cascade(*batch)
+    model.bodies([frame()], [known(*batch)])
+    elbows = [seen(runners["body"], 0, person.body[LEFT_ELBOW]) for person in batch]
     assert elbows == [True, False, False, False, False, True, True]
 
 
@@ -118,9 +118,9 @@ def test_people_in_the_very_same_place_are_few_as_well(monkeypatch: pytest.Monke
         draw(cells, which, people)
 
     monkeypatch.setattr(veil, "draw", counted)
-    crowd = [standing()] * 30
-    model, _ = cascade(*crowd)
-    model.bodies([frame()], [known(*crowd)])
+    batch = [standing()] * 30
+    model, _ = cascade(*batch)
+    model.bodies([frame()], [known(*batch)])
     assert drawn == [30 * (4 + 1)]
 
 

@@ -122,7 +122,7 @@ def test_what_is_not_finite_is_no_person_or_a_missing_keypoint(
     assert np.isfinite(found.keypoints).all()
     assert np.argwhere(found.scores == 0).tolist() == [[0, 4], [1, 6]]
     assert len(caplog.records) == 1
-    assert "3 outputs" in caplog.text
+    assert "ignored 3 output values" in caplog.text
 
 
 def test_one_stage_models_never_give_the_unlikely_even_when_asked() -> None:

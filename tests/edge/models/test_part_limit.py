@@ -23,7 +23,7 @@ TRIO = [sized(200.0, 0.8), sized(500.0, 1.0), sized(800.0, 0.9)]
 
 
 def with_parts(poses: Poses) -> List[bool]:
-    return [bool(row.any()) for row in poses.scores[:, points.TRUNK :] > 0]
+    return [bool(row.any()) for row in poses.scores[:, points.PARTS] > 0]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_the_largest_come_first_and_the_others_keep_their_bodies(
     model.part_limit = limit
     (poses,) = model([frame()], [new(*TRIO)])
     assert with_parts(poses) == expected
-    assert (poses.scores[:, : points.TRUNK].max(1) > 0.9).all()
+    assert (poses.scores[:, points.BODY_FEET].max(1) > 0.9).all()
     none = ~np.array(expected)
-    assert (poses.scores[none, points.TRUNK :] == 0).all(), "not looked at = not known"
-    assert (poses.keypoints[none, points.TRUNK :] == 0).all()
+    assert (poses.scores[none, points.PARTS] == 0).all(), "not looked at = not known"
+    assert (poses.keypoints[none, points.PARTS] == 0).all()
     assert runners["body"].batches == [3]
     assert runners["hand"].batches == [2 * sum(expected)]
     assert runners["face"].batches == [sum(expected)]

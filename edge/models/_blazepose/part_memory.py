@@ -1,7 +1,7 @@
-"""Where the hands and the face of everybody were in the last frame, moved with wrists and nose.
+"""Hands and faces of the last frame, moved with the wrists and noses of this frame.
 
-The body is known before its hands are looked for, so they need no motion of their own: as a hand
-lay beside its wrist it nearly still lies.
+The body of a frame is known before its hands are looked for. A hand hardly moves relative to its
+wrist between two frames, so no motion of its own is estimated.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from typing import Dict, Sequence, Tuple
 import numpy as np
 
 from edge.models._blazepose import points
-from edge.models._blazepose.crowd import rows_of
+from edge.models._blazepose.batch import rows_of
 from edge.structures import Frame
 
-_PARTS = points.KEYPOINTS - points.TRUNK  # keypoints of face and hands: the skeleton's last
-_FACE = slice(points.FACE.start - points.TRUNK, points.FACE.stop - points.TRUNK)
-_HANDS = slice(points.HANDS[0].start - points.TRUNK, points.HANDS[1].stop - points.TRUNK)
+_FIRST, _PARTS = points.PARTS.start, points.PARTS.stop - points.PARTS.start
+# Slices of the keypoints of face and hands alone.
+_FACE = slice(points.FACE.start - _FIRST, points.FACE.stop - _FIRST)
+_HANDS = slice(points.HANDS[0].start - _FIRST, points.HANDS[1].stop - _FIRST)
 _ANCHORS = (points.NOSE, *points.WRISTS)
-# For each of those keypoints the anchor that it goes with.
+# Index of the anchor with which each of these keypoints moves.
 _ANCHOR_OF = np.repeat((0, 1, 2), (_FACE.stop, points.HAND_POINTS, points.HAND_POINTS))
 
 _Known = Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass
-class Expected:
-    """Where the parts of N people should be; scores are 0 where nothing is known."""
+class ExpectedParts:
+    """Expected hands and faces of N people; a score is 0 if nothing is known."""
 
     keypoints: np.ndarray  # [N,110,2] f32 px
     scores: np.ndarray  # [N,110] f32
@@ -44,7 +45,7 @@ class Expected:
 
     @property
     def hands(self) -> np.ndarray:
-        """Keypoints [2N,21,2] px, left and right by turns."""
+        """Keypoints [2N,21,2] px, left and right hand alternating."""
         return self.keypoints[:, _HANDS].reshape(-1, points.HAND_POINTS, 2)
 
     @property
@@ -53,22 +54,22 @@ class Expected:
         return self.scores[:, _HANDS].reshape(-1, points.HAND_POINTS)
 
 
-class Recall:
-    """The parts of the people of each camera by id; bounded by the last call."""
+class PartMemory:
+    """The hands and faces that each camera's last call found, by id of the person."""
 
     def __init__(self) -> None:
         self._known: Dict[str, _Known] = {}
 
     def expected(
         self, frames: Sequence[Frame], which: np.ndarray, ids: np.ndarray, body: np.ndarray
-    ) -> Expected:
-        """Where parts should be now.
+    ) -> ExpectedParts:
+        """The expected hands and faces in these frames.
 
         Args:
-            frames: of this call.
-            which: [N] index of the frame of each person, rising.
-            ids: [N] of the people, -1 = nobody known.
-            body: [N,33,2] px, BlazePose's points in this frame.
+            frames: frames of this call.
+            which: [N] index of each person's frame, ascending.
+            ids: [N] ids of the people, -1 = none.
+            body: [N,33,2] px, BlazePose's points in these frames.
         """
         keypoints = np.zeros((len(ids), _PARTS, 2), np.float32)
         scores = np.zeros((len(ids), _PARTS), np.float32)
@@ -81,7 +82,7 @@ class Recall:
             step = body[rows][:, _ANCHORS] - anchors[at]
             keypoints[rows] = old[at] + step[:, _ANCHOR_OF]
             scores[rows] = old_scores[at] * same.any(1)[:, None]
-        return Expected(keypoints, scores)
+        return ExpectedParts(keypoints, scores)
 
     def keep(
         self,
@@ -89,9 +90,17 @@ class Recall:
         which: np.ndarray,
         ids: np.ndarray,
         body: np.ndarray,
-        parts: Expected,
+        parts: ExpectedParts,
     ) -> None:
-        """Remember this call's people, whose parts are borrowed until the next call."""
+        """Remember the people of this call; borrows `parts` until the next call.
+
+        Args:
+            frames: frames of this call.
+            which: [N] index of each person's frame, ascending.
+            ids: [N] ids of the people, -1 = none.
+            body: [N,33,2] px, BlazePose's points in these frames.
+            parts: hands and faces that were found.
+        """
         anchors = body[:, _ANCHORS]
         for frame, rows in zip(frames, rows_of(which, len(frames))):
             self._known[frame.camera] = (
@@ -102,7 +111,7 @@ class Recall:
             )
 
     def forget(self, frames: Sequence[Frame]) -> None:
-        """Nobody was there."""
+        """Forget the people of the cameras of these frames."""
         for frame in frames:
             self._known[frame.camera] = _NOBODY
 

@@ -1,4 +1,4 @@
-"""The candidates of all frames as one batch, and the way back."""
+"""The candidates of all frames as one batch, and its results split by frame."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from edge.errors import InternalError
 from edge.models._blazepose import points
-from edge.models._blazepose.memory import Memory
+from edge.models._blazepose.body_memory import BodyMemory
 from edge.structures import Frame, Poses
 
 
 @dataclass
-class Crowd:
-    """Candidates of all frames; rows in the order of the frames."""
+class CandidateBatch:
+    """The candidates of all frames; rows are in the order of the frames."""
 
-    which: np.ndarray  # [N] i64 index of the frame
+    which: np.ndarray  # [N] i64 index of the frame, ascending
     sizes: np.ndarray  # [N,2] f32 width, height px of the frame
     keypoints: np.ndarray  # [N,133,2] f32 px, predicted
-    scores: np.ndarray  # [N,133] f32, 0 = not known
+    scores: np.ndarray  # [N,133] f32, 0 = unknown
     boxes: np.ndarray  # [N,4] f32 px
     ids: np.ndarray  # [N] i64
 
@@ -28,11 +28,11 @@ class Crowd:
         return len(self.which)
 
     @staticmethod
-    def gather(frames: Sequence[Frame], people: Sequence[Poses]) -> Crowd:
-        """Everybody with a box that is one, and reaches into the frame.
+    def gather(frames: Sequence[Frame], people: Sequence[Poses]) -> CandidateBatch:
+        """Collect the candidates whose boxes are valid and overlap their frames.
 
         Raises:
-            InternalError: candidates of another skeleton.
+            InternalError: candidates have another skeleton.
         """
         strange = {p.skeleton for p in people} - {points.SKELETON}
         if strange:
@@ -40,7 +40,7 @@ class Crowd:
         people = people or [Poses.empty(points.KEYPOINTS, points.SKELETON)]
         which = np.repeat(np.arange(len(people)), [len(p) for p in people])
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)
-        crowd = Crowd(
+        batch = CandidateBatch(
             which,
             sizes[which],
             np.concatenate([p.keypoints for p in people]),
@@ -48,16 +48,16 @@ class Crowd:
             np.concatenate([p.boxes for p in people]),
             np.concatenate([p.ids for p in people]),
         )
-        usable = _usable(crowd.boxes, crowd.sizes)
-        return (crowd if usable.all() else crowd.take(usable)).without_holes()
+        usable = _usable(batch.boxes, batch.sizes)
+        return (batch if usable.all() else batch.take(usable)).finite()
 
-    def take(self, rows: np.ndarray) -> Crowd:
-        """Rows chosen by a mask or by indices, in that order."""
+    def take(self, rows: np.ndarray) -> CandidateBatch:
+        """The rows of a mask, or of indices in their order."""
         arrays = (self.which, self.sizes, self.keypoints, self.scores, self.boxes, self.ids)
-        return Crowd(*[a[rows] for a in arrays])
+        return CandidateBatch(*[a[rows] for a in arrays])
 
-    def without_holes(self) -> Crowd:
-        """Keypoints that are no numbers are not known."""
+    def finite(self) -> CandidateBatch:
+        """Set the score of keypoints that are not finite to 0."""
         good = np.isfinite(self.keypoints).all(-1) & np.isfinite(self.scores)
         if good.all():
             return self
@@ -65,21 +65,22 @@ class Crowd:
         self.scores = np.where(good, self.scores, np.float32(0))
         return self
 
-    def remembered(self, frames: Sequence[Frame], memory: Memory) -> Crowd:
-        """The same people, with what memory knows of them beyond the frames' edges."""
-        trunk, scores = self.keypoints[:, : points.TRUNK], self.scores[:, : points.TRUNK]
+    def remembered(self, frames: Sequence[Frame], memory: BodyMemory) -> CandidateBatch:
+        """The same people, with remembered keypoints outside their frames."""
+        body_feet = self.keypoints[:, points.BODY_FEET]
+        scores = self.scores[:, points.BODY_FEET]
         keypoints, known = self.keypoints, self.scores
         for frame, rows in zip(frames, rows_of(self.which, len(frames))):
-            old = trunk[rows]
+            old = body_feet[rows]
             more, sure = memory.complete(frame.camera, old, scores[rows], self.boxes[rows])
             if more is old:
                 continue
             if keypoints is self.keypoints:
                 keypoints, known = keypoints.copy(), known.copy()
-            keypoints[rows, : points.TRUNK], known[rows, : points.TRUNK] = more, sure
+            keypoints[rows, points.BODY_FEET], known[rows, points.BODY_FEET] = more, sure
         if keypoints is self.keypoints:
             return self
-        return Crowd(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
+        return CandidateBatch(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
 
     def spread(
         self,
@@ -89,9 +90,17 @@ class Crowd:
         person_scores: np.ndarray,
         places: np.ndarray,
     ) -> List[Poses]:
-        """One Poses for each of `count` frames: keypoints [N,133,2], scores [N,133], [N], [N,...].
+        """Split results by frame, as views of the given arrays.
 
-        Views of these arrays: rows of a frame lie together.
+        Args:
+            count: number of frames.
+            keypoints: [N,133,2] px.
+            scores: [N,133].
+            person_scores: [N].
+            places: [N,...] for the second half of the model.
+
+        Returns:
+            One Poses for each frame.
         """
         name = points.SKELETON
         whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
@@ -99,20 +108,20 @@ class Crowd:
 
 
 def by_frame(whole: Poses, which: np.ndarray, count: int) -> List[Poses]:
-    """One record for each of `count` frames, views; `which` [N] rises."""
+    """Split a record into one for each of `count` frames, as views; `which` [N] is ascending."""
     if count == 1:
         return [whole]
     return [whole.take(rows) for rows in rows_of(which, count)]
 
 
 def rows_of(which: np.ndarray, count: int) -> List[slice]:
-    """The rows of each of `count` frames, where `which` [N] rises."""
+    """The rows of each of `count` frames; `which` [N] is ascending."""
     ends = np.searchsorted(which, np.arange(count + 1)).tolist()
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
 
 
 def _usable(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """[N] bool: a box that is one, and reaches into the frame of that size."""
+    """[N] bool: boxes that are at least 1 px wide and high and overlap a frame of that size."""
     boxes = np.where(np.isfinite(boxes).all(1, keepdims=True), boxes, np.float32(0))
     here = (boxes[:, :2] < sizes).all(1) & (boxes[:, 2:] > 0).all(1)
     return np.asarray(here & (boxes[:, 2:] - boxes[:, :2] >= 1).all(1))
