@@ -1,6 +1,6 @@
-"""Message records to bytes and back: JSON, and CBOR with typed arrays.
+"""Encode message records as JSON or CBOR, and decode them.
 
-A record is a dict of plain JSON values in which NumPy integer vectors may stand for lists. In CBOR
+A record is a dict of plain JSON values in which a list of integers may be a NumPy vector. In CBOR
 such a vector is a typed array of RFC 8746, little-endian: tag 77 for 16 bits, 78 for 32 bits.
 """
 
@@ -16,7 +16,7 @@ from edge.errors import DataError, InternalError
 
 try:
     import orjson
-except ImportError:  # a speed-up that some boards have no wheel for
+except ImportError:  # only faster; some boards have no wheel of it
     orjson = None  # type: ignore[assignment]
 
 JSON = "application/json"
@@ -46,7 +46,7 @@ to_json: Callable[[Mapping[str, Any]], bytes] = _json_orjson if orjson else _jso
 
 
 def to_cbor(record: Mapping[str, Any]) -> bytes:
-    """The record as CBOR, integer vectors as typed arrays."""
+    """Encode a record as CBOR, integer vectors as typed arrays."""
     return cbor2.dumps(record, default=_typed)
 
 
@@ -57,17 +57,17 @@ def _typed(encoder: Any, value: Any) -> None:
 
 
 def plain(value: Any, where: str) -> Any:
-    """The same value in plain JSON types, which every codec writes.
+    """Convert a value to plain JSON types, which every codec can write.
 
-    NumPy scalars and arrays become numbers and lists, a number that is not finite becomes null, and
-    characters that UTF-8 cannot carry are spelled out.
+    NumPy scalars and arrays become numbers and lists. A number that is not finite becomes null.
+    Characters that UTF-8 cannot encode become escape sequences.
 
     Args:
-        value: what a rule or a report gives.
-        where: its name, for the message.
+        value: from a rule or a report.
+        where: its name, for the error message.
 
     Raises:
-        InternalError: it holds something that JSON has no word for.
+        InternalError: JSON has no type for the value or a part of it.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
@@ -86,10 +86,14 @@ def plain(value: Any, where: str) -> Any:
 
 
 def read(body: bytes, content_type: str = JSON) -> Dict[str, Any]:
-    """Bytes from a broker to the record, typed arrays as lists: what a subscriber needs.
+    """Decode a message as a subscriber receives it; typed arrays become lists.
+
+    Args:
+        body: the payload.
+        content_type: JSON or CBOR.
 
     Raises:
-        DataError: the bytes are not what the content type says.
+        DataError: the bytes are not a record in that content type.
     """
     try:
         record = _lists(cbor2.loads(body)) if content_type == CBOR else json.loads(body)

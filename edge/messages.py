@@ -1,7 +1,7 @@
-"""Records to messages: every topic and every payload that leaves the box is made here.
+"""Make messages from records: every topic and payload that leaves the box.
 
-The contract that subscribers rely on is edge/publish/contract/asyncapi.json. Nothing is sent here,
-and only here monotonic time becomes UTC.
+The contract with subscribers is edge/publish/contract/asyncapi.json. Nothing is sent here.
+Monotonic time is converted to UTC here and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,69 +22,71 @@ from edge.structures import CameraState, Frame, PoseEvent, Poses
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
 CODECS = {"json": codec.JSON, "cbor": codec.CBOR}
-NEAR_NS = 60 * 10**9  # an event this near to its camera's last frame is dated with it
-FARTHEST = 2**31 - 1  # in 0.1 px: what sint32 holds; nothing real comes near
+NEAR_NS = (
+    60 * 10**9
+)  # an event within this time of its camera's last frame gets the frame's UTC offset
+FARTHEST = 2**31 - 1  # in 0.1 px: the limit of sint32
 
 
 @dataclass(frozen=True)
 class Message:
-    """One publication; encoded at most once for all sinks, by the first that needs the bytes."""
+    """One message; it is encoded once, by the first sink that needs the bytes."""
 
     topic: str
     kind: str  # status | frame | event | state | metrics
     payload: Dict[str, Any]  # JSON values; keypoints are NumPy integer vectors
     qos: int = 0
     retain: bool = False
-    expiry_s: int = 0  # a broker drops it when it waited longer; 0 = never
+    expiry_s: int = 0  # the broker drops it after this time; 0 = never
     content_type: str = codec.JSON
-    correlation: bytes = b""  # MQTT 5: whose question this answers
+    correlation: bytes = b""  # MQTT 5: of the command that this answers
 
     @cached_property
     def body(self) -> bytes:
-        """The bytes that MQTT carries."""
+        """The MQTT payload."""
         return codec.to_cbor(self.payload) if self.content_type == codec.CBOR else self.json
 
     @cached_property
     def json(self) -> bytes:
-        """The same record as JSON, whatever the content type."""
+        """The record as JSON, for any content type."""
         return codec.to_json(self.payload)
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """What somebody else published to a topic that we listen to; taken in the library's thread."""
+    """A message that came over a subscription; passed on by the MQTT library's thread."""
 
     topic: str
     body: bytes
-    response_topic: str  # MQTT 5; empty = none was given
+    response_topic: str  # MQTT 5; empty = none
     correlation: bytes
     answer: Callable[[Message], None]  # publishes over the same connection; never blocks
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Two clocks of one machine; replaced in tests."""
+    """The two clocks of the machine; tests replace them."""
 
     wall_ns: Callable[[], int] = time.time_ns
     mono_ns: Callable[[], int] = time.monotonic_ns
 
     def utc_ns(self, t_mono_ns: int) -> int:
-        """Wall time of a monotonic instant.
+        """Return the wall time of a monotonic time.
 
-        The offset is measured at every call, so a step of the wall clock moves this field of later
-        messages and nothing else.
+        The offset is measured at every call: if the wall clock is set, later messages have another
+        UTC time, and nothing else changes.
         """
         return self.wall_ns() - (self.mono_ns() - t_mono_ns)
 
 
 class Builder:
-    """Makes the messages of one run of one device; numbers them per topic.
+    """Makes the messages of one run of one device, numbered per topic.
 
     Args:
         device: its name in topics.
         codec_name: of frame messages, "json" or "cbor".
-        frame_expiry_s: how long a live frame is worth delivering.
-        clock: where the times come from.
+        frame_expiry_s: after this time a broker drops a live frame.
+        clock: for all times in messages.
     """
 
     def __init__(
@@ -99,19 +101,19 @@ class Builder:
         self._frames: Dict[str, Tuple[int, int]] = {}  # camera -> t_ns, UTC minus t_ns
 
     def offset_ns(self, camera: str) -> int:
-        """UTC minus monotonic time as the camera's last frame was dated with; 0 before that."""
+        """UTC minus monotonic time in the message of a camera's last frame; 0 before the first."""
         return self._frames.get(camera, (0, 0))[1]
 
     def numbers(self) -> Dict[str, int]:
-        """The next number of each topic so far."""
+        """Return the next number of each topic."""
         return dict(self._seq)
 
     def resume(self, boot_id: str, numbers: Mapping[str, int]) -> None:
-        """Go on as another run did: what a replay needs to tell the same."""
+        """Continue the numbers of another run, so that a replay gives the same messages."""
         self.boot_id, self._seq = boot_id, dict(numbers)
 
     def frame(self, frame: Frame, poses: Poses) -> Message:
-        """Live poses of one frame; copies what it borrows."""
+        """Make the message of a frame's people; the arrays are copied."""
         topic = f"{ROOT}/{self.device}/{frame.camera}/frame"
         payload = self._envelope(topic, frame.t_ns, frame.camera)
         self._frames[frame.camera] = (frame.t_ns, payload["t_utc_ns"] - frame.t_ns)
@@ -123,17 +125,17 @@ class Builder:
         )
 
     def event(self, event: PoseEvent) -> Message:
-        """An event, to be delivered at least once.
+        """Make the message of an event.
 
         Raises:
-            InternalError: a rule gave a kind that is no topic level, or data that is no JSON.
+            InternalError: the kind cannot be a topic level, or the data cannot be JSON.
         """
         if name_problem(event.kind):
             raise InternalError(f"event kind {event.kind!r}: {name_problem(event.kind)}")
         topic = f"{ROOT}/{self.device}/{event.camera}/event/{event.kind}"
         payload = self._envelope(topic, event.t_ns, event.camera)
         seen_ns, offset_ns = self._frames.get(event.camera, (event.t_ns - 2 * NEAR_NS, 0))
-        if abs(event.t_ns - seen_ns) <= NEAR_NS:  # one instant has one date, in frame and event
+        if abs(event.t_ns - seen_ns) <= NEAR_NS:  # frame and event of one instant have one date
             payload["t_utc_ns"] = event.t_ns + offset_ns
         payload["kind"] = event.kind
         payload["person"] = int(event.person)
@@ -142,7 +144,12 @@ class Builder:
         return Message(topic, "event", payload, qos=1)
 
     def state(self, state: CameraState, people: int) -> Message:
-        """How a camera is and how many people it sees; kept by the broker."""
+        """Make the message of a camera's state, which the broker retains.
+
+        Args:
+            state: of the camera.
+            people: number of people in its last frame.
+        """
         topic = f"{ROOT}/{self.device}/{state.camera}/state"
         payload = self._envelope(topic, self._clock.mono_ns(), state.camera)
         payload["state"] = state.state
@@ -156,7 +163,11 @@ class Builder:
         return Message(topic, "state", payload, qos=1, retain=True)
 
     def online(self, **details: Any) -> Message:
-        """The birth certificate: version, cameras, engines, clock."""
+        """Make the online status.
+
+        Args:
+            details: version, cameras, engines, clock ... (contract/status.json).
+        """
         topic = f"{ROOT}/{self.device}/status"
         payload = self._envelope(topic, self._clock.mono_ns())
         payload["state"] = "online"
@@ -164,11 +175,11 @@ class Builder:
         return Message(topic, "status", payload, qos=1, retain=True)
 
     def offline(self, reason: str) -> Message:
-        """The end of this run.
+        """Make the offline status, without time and number.
 
         Args:
-            reason: "stopped" when the program says it itself, "lost" as the broker's last will. A
-                will is written long before it is told, so it has neither time nor number.
+            reason: "stopped" if the program sends it; "lost" for the last will, which the broker
+                gets at the start and publishes at an unknown time.
         """
         payload = {
             "schema": SCHEMA,
@@ -180,7 +191,7 @@ class Builder:
         return Message(f"{ROOT}/{self.device}/status", "status", payload, qos=1, retain=True)
 
     def metrics(self, record: Mapping[str, Any]) -> Message:
-        """Figures about the loop (edge.health) and the sinks."""
+        """Make the metrics message from figures of the loop (edge.health) and the sinks."""
         topic = f"{ROOT}/{self.device}/metrics"
         payload = self._envelope(topic, self._clock.mono_ns())
         payload.update(codec.plain(record, "metrics"))
@@ -200,11 +211,11 @@ class Builder:
 
 
 def people(poses: Poses) -> List[Dict[str, Any]]:
-    """The people of a frame as the contract wants them.
+    """Convert the people of a frame to the form of contract/frame.json.
 
     Returns:
         For each person id, score 0..100, box [x1,y1,x2,y2] and keypoints, a [K*3] integer vector
-        x y score ...; coordinates in 0.1 px, a keypoint of score 0 is at 0 0. int16 when every
+        x y score ...; coordinates in 0.1 px; a keypoint of score 0 is at 0 0. int16 if every
         coordinate fits, else int32.
     """
     n, k = poses.scores.shape
@@ -224,12 +235,12 @@ def people(poses: Poses) -> List[Dict[str, Any]]:
 
 
 def percent(scores: np.ndarray) -> np.ndarray:
-    """Scores 0..1 as int32 0..100; one that is not finite is 0."""
+    """Convert scores 0..1 to int32 0..100; a score that is not finite becomes 0."""
     return _whole(scores, 100, 0, 100)
 
 
 def tenths(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as int32 in 0.1 px; one that is not finite is 0."""
+    """Convert px to int32 in 0.1 px; a value that is not finite becomes 0."""
     return _whole(pixels, 10, -FARTHEST, FARTHEST)
 
 

@@ -1,6 +1,6 @@
-"""A thread that dies of a mistake of ours ends the program, so that systemd starts it whole again.
+"""End the program if one of its threads dies of a bug, so that systemd restarts it.
 
-Without this a box would go on and look well while, say, its outbox writes nothing.
+Without this the program would go on and look healthy while, for example, its outbox stores nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from typing import Any, Callable, List, Optional
 from edge.errors import InternalError
 
 
-class Dispensable(threading.Thread):
-    """A thread that others look after, or without which the program does its job."""
+class NonCriticalThread(threading.Thread):
+    """A thread whose death does not end the program: it is replaced, or not needed."""
 
 
-class Fallen:
-    """Hears of threads that die of an exception, dispensable ones left out.
+class ThreadFailures:
+    """Watches for threads that die of an exception; those of NonCriticalThread are ignored.
+
+    Use it as a context manager: `threading.excepthook` is replaced in the `with` block.
 
     Args:
-        leave: told why, when the first one dies; called from the dying thread.
+        leave: called with the reason when a thread dies, in the dying thread.
     """
 
     def __init__(self, leave: Callable[[str], None]) -> None:
@@ -27,9 +29,9 @@ class Fallen:
         self._dead: List[str] = []
         self._before: Optional[Callable[..., Any]] = None
 
-    def __enter__(self) -> Fallen:
-        """Listen, after whoever tells the traceback."""
-        self._before, threading.excepthook = threading.excepthook, self._heard
+    def __enter__(self) -> ThreadFailures:
+        """Install the hook; the hook before it is still called, and prints the traceback."""
+        self._before, threading.excepthook = threading.excepthook, self._on_exception
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -37,17 +39,18 @@ class Fallen:
             threading.excepthook = self._before
 
     def check(self) -> None:
-        """Raises InternalError: a thread died."""
+        """Raise InternalError if a thread has died."""
         if self._dead:
             raise InternalError(
-                f"the thread {self._dead[0]!r} died of a mistake in the program (see above); "
-                "leaving, to be started anew; please report it"
+                f"the thread {self._dead[0]!r} died of a bug in this program (see above); "
+                "the program ends, to be restarted; please report it"
             )
 
-    def _heard(self, told: Any) -> None:
+    def _on_exception(self, failure: Any) -> None:
         if self._before is not None:
-            self._before(told)
-        if told.exc_type is not SystemExit and not isinstance(told.thread, Dispensable):
-            name = told.thread.name if told.thread else "?"
+            self._before(failure)
+        critical = not isinstance(failure.thread, NonCriticalThread)
+        if failure.exc_type is not SystemExit and critical:
+            name = failure.thread.name if failure.thread else "?"
             self._dead.append(name)
             self._leave(f"the thread {name!r} died")

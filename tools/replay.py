@@ -19,7 +19,7 @@ from edge.errors import DataError, NoInputError, UnavailableError
 from edge.loop.assemble import build_rules
 from edge.messages import Builder, Clock, Message
 from edge.publish import Sink, SinkOptions, open_sink
-from edge.recording.record import Told, unpack
+from edge.recording.record import RecordedFrame, unpack
 from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Rule
 from edge.settings import config
@@ -195,7 +195,7 @@ def _record(payload: bytes, *names: str) -> Dict[str, Any]:
         raise DataError(f"the recording is damaged: {error}") from error
 
 
-def _frame(told: Told) -> Frame:
+def _frame(told: RecordedFrame) -> Frame:
     """A frame without a picture."""
     width, height = told.size
     nothing = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))

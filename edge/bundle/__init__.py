@@ -1,1 +1,1 @@
-"""Signed model bundles: one file with a models folder, installed in one of two slots."""
+"""Signed model bundles: a models folder in one file, installed in one of two slots."""

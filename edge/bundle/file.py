@@ -1,13 +1,13 @@
-"""A model bundle: a models folder in one file, signed as a whole.
+"""The file format of a model bundle: a models folder in one signed file.
 
     magic        16 bytes  `edge-bundle/1`, a line feed, zeros
     length        4 bytes  of the manifest, little-endian
     signature    64 bytes  ed25519 (RFC 8032) over the manifest
-    manifest               JSON: as edge.keys.trust reads it, and `bundle` and `sizes`
-    contents               of the files, in the order of their names, nothing between or after
+    manifest               JSON as edge.keys.trust reads it, with `bundle` and `sizes`
+    contents               of the files in the order of their names, without gaps
 
-Only the length is read before the signature is verified, so what a stranger wrote is never parsed.
-Names, sizes and hashes of the contents come from the manifest alone.
+Only the length is read before the signature is verified, so nothing unsigned is ever parsed. Names,
+sizes and hashes of the contents come from the manifest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Contents:
-    """What a bundle whose signature was verified says of itself."""
+    """The manifest of a bundle whose signature was verified."""
 
     version: int
     name: str
@@ -43,10 +43,15 @@ class Contents:
 
 
 def read_head(file: BinaryIO, path: Path, key: Ed25519PublicKey) -> Contents:
-    """Everything before the contents, verified.
+    """Read everything before the contents and verify the signature.
+
+    Args:
+        file: the bundle, at its beginning.
+        path: of the file, for error messages.
+        key: the operator's.
 
     Raises:
-        DataError: not a bundle, not signed with this key, or signed nonsense.
+        DataError: not a bundle, not signed with this key, or a signed file of another kind.
     """
     head = file.read(HEAD.size)
     magic, length, signature = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, b"")
@@ -78,13 +83,16 @@ def _contents(manifest: bytes, signature: bytes, path: Path) -> Contents:
 
 
 def read_files(file: BinaryIO, path: Path, contents: Contents) -> Iterator[Tuple[str, bytes, bool]]:
-    """The contents in pieces: name, bytes, whether they are the file's last.
+    """Yield the contents in pieces.
 
-    The last piece of a file comes only when its hash is right: what was taken before must not be
-    used until then.
+    The last piece of a file comes only if the hash is right; earlier pieces must not be used before
+    that.
+
+    Yields:
+        Name of the file, bytes, and whether they are its last.
 
     Raises:
-        DataError: cut short, changed, or longer than it says.
+        DataError: the bundle is cut short, changed, or too long.
     """
     for name in sorted(contents.files):
         left, digest = contents.sizes[name], hashlib.sha256()
@@ -105,10 +113,10 @@ def read_files(file: BinaryIO, path: Path, contents: Contents) -> Iterator[Tuple
 
 
 def open_bundle(path: Path) -> BinaryIO:
-    """The file, for reading.
+    """Open a bundle for reading.
 
     Raises:
-        NoInputError: it is not there.
+        NoInputError: it cannot be opened.
     """
     try:
         return path.open("rb")
@@ -122,9 +130,9 @@ def write_bundle(
     """Make a bundle of files.
 
     Args:
-        out: gets the bytes.
-        files: path inside the models folder -> where it is now.
-        version: higher than that of every bundle before.
+        out: the bundle is written to it.
+        files: path inside the models folder -> path now.
+        version: must be higher than that of every earlier bundle.
         name: for people.
         key: the operator's.
 

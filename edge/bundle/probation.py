@@ -1,8 +1,8 @@
-"""Model bundles in a running program: verified, switched between two steps, kept or taken back.
+"""Model bundles in a running program: install, switch between two steps, confirm or roll back.
 
-A new bundle is on probation for `bundle.confirm_frames` steps. What fails meanwhile in a network of
-it is done again by the networks before, and they stay. A program that dies meanwhile, whatever of,
-finds at its next start how often that happened, and goes back after `bundle.max_tries`.
+A new bundle is on probation for `bundle.confirm_frames` steps. If one of its networks fails in that
+time, the networks before do the step again and stay in use. If the program dies in that time, the
+next start counts one more try; after `bundle.max_tries` it rolls back.
 """
 
 from __future__ import annotations
@@ -11,100 +11,28 @@ import dataclasses
 import logging
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Dict, Optional, Tuple
 
-import numpy as np
-
-from edge import durable, skeletons
+from edge import durable
+from edge.bundle.guard import guard, try_out, without_guards
 from edge.bundle.slots import Slots, State
 from edge.errors import ConfigError, DataError, EdgeError, TempError
 from edge.keys.trust import load_key
 from edge.loop.assemble import Models
 from edge.loop.build import ModelSource
 from edge.loop.parts import Extra, Running
-from edge.models import Detector, PoseModel
 from edge.settings.config import Config
-from edge.structures import Detections, Frame, Poses
 
 log = logging.getLogger(__name__)
 
-SWAP_S = 30.0  # the longest that a step may take
-
-
-class GuardedDetector(Detector):
-    """A detector on probation: a call that fails is done again by the detector before it.
-
-    Args:
-        stage: the new detector.
-        give_up: is told why; gives the detector before.
-    """
-
-    def __init__(self, stage: Detector, give_up: Callable[[str], Detector]) -> None:
-        self.stage = stage
-        self._give_up = give_up
-
-    def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
-        """As the detector itself; the loop sees no failure."""
-        found, problem = _tried(lambda: self.stage(frames))
-        return self._give_up(problem)(frames) if problem else found
-
-
-class GuardedPose(PoseModel):
-    """A pose model on probation: a call that fails is done again by the model before it.
-
-    A model in two halves is called as a whole, so that neither half is without the guard.
-
-    Args:
-        stage: the new pose model.
-        give_up: is told why; gives the pose model before.
-    """
-
-    def __init__(self, stage: PoseModel, give_up: Callable[[str], PoseModel]) -> None:
-        self.stage = stage
-        self.gives, self.skeleton = stage.gives, stage.skeleton
-        self._give_up = give_up
-
-    @property
-    def part_limit(self) -> Optional[int]:
-        """The guarded model's."""
-        return self.stage.part_limit
-
-    @part_limit.setter
-    def part_limit(self, limit: Optional[int]) -> None:
-        self.stage.part_limit = limit
-
-    def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """As the pose model itself; the loop sees no failure."""
-        found, problem = _tried(lambda: self.stage(frames, people))
-        return self._give_up(problem)(frames, people) if problem else found
-
-
-Found = TypeVar("Found", Detections, Poses)
-
-
-def _tried(look: Callable[[], List[Found]]) -> Tuple[List[Found], str]:
-    """What a call gives, and why it cannot be used; empty = it can."""
-    try:
-        found = look()
-        return found, nonsense(found)
-    except EdgeError as error:
-        return [], str(error)
-
-
-def nonsense(made: Sequence[Union[Detections, Poses]]) -> str:
-    """Why a result cannot be right; empty when it can."""
-    for one in made:
-        arrays = [one.boxes, one.scores] + ([one.keypoints] if isinstance(one, Poses) else [])
-        if not all(np.isfinite(array).all() for array in arrays):
-            return "a network gives numbers that are not finite"
-    return ""
+SWAP_S = 30.0  # after this long without the switch a warning is logged
 
 
 class Bundles(Extra, ModelSource):
-    """The bundle of a run.
+    """The model bundle of a run.
 
     Args:
-        config: says where and how long.
+        config: the state directory, the operator's key, and the length of a probation.
 
     Raises:
         EdgeError: no key, or no state directory.
@@ -115,33 +43,33 @@ class Bundles(Extra, ModelSource):
             raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
         self._settings = config.bundle
         state = durable.state_dir(config.state.dir, "bundle.enabled")
-        durable.make_dir(state / "incoming")  # where `update` looks for files
+        durable.make_dir(state / "incoming")  # for files of the command `update`
         self._slots = Slots(state / "bundles")
         self._state = self._slots.begin(config.bundle.max_tries)
         self._running: Optional[Running] = None
         self._installed_dir = config.models.dir
-        self._before: Optional[Models] = None  # open while on probation, if it was running
-        self._instead: Optional[Models] = None  # what was put in the place of one that failed
+        self._before: Optional[Models] = None  # kept open while on probation
+        self._instead: Optional[Models] = None  # in use after a failure on probation
         self._from_step = 0
 
     @property
     def state(self) -> State:
-        """What is in use."""
+        """The state of the slots."""
         return self._state
 
     def applied(self, config: Config) -> Config:
-        """The configuration with the models folder of the bundle in use."""
+        """Return the configuration with the models folder of the bundle in use."""
         self._installed_dir = config.models.dir
         return self._using(config, self._state.active)
 
     def open(self, config: Config) -> Tuple[Config, Models]:
-        """The networks to start with; a bundle that cannot be opened is given up.
+        """Open the networks for a start; a bundle that cannot be opened is rolled back.
 
         Returns:
             The configuration as `applied` gives it, and its networks.
 
         Raises:
-            EdgeError: those of the installation cannot be opened either.
+            EdgeError: the networks of the installation cannot be opened either.
         """
         while self._state.active:
             try:
@@ -152,12 +80,12 @@ class Bundles(Extra, ModelSource):
         return self.applied(config), Models(config)
 
     def attach(self, running: Running) -> None:
-        """The loop is made; it begins."""
+        """Begin to count steps of the loop."""
         self._running = running
         self._from_step = running.health.steps
 
     def tick(self) -> None:
-        """After each step: confirm when it is time. The disk is waited for elsewhere."""
+        """Confirm the bundle if it is time, in a thread; called after each step."""
         running = self._running
         if self._state.confirmed or running is None:
             return
@@ -166,13 +94,13 @@ class Bundles(Extra, ModelSource):
             threading.Thread(target=self._confirm, name="bundle", daemon=True).start()
 
     def install(self, path: Path) -> Dict[str, Any]:
-        """Verify a bundle, try it, and switch to it; from any thread but the loop's.
+        """Verify a bundle, try it, and switch to it; called from any thread but the loop's.
 
         Returns:
-            version, and whether it is in use now or from the next start on.
+            `version`, and `in_use`: "now" or "from the next start on".
 
         Raises:
-            EdgeError: why not; everything is as before then.
+            EdgeError: the bundle cannot be used; nothing has changed.
         """
         running = self._running
         if running is None:
@@ -186,20 +114,20 @@ class Bundles(Extra, ModelSource):
         config = self._using(running.config, slot)
         models = Models(config)
         try:
-            _try(models)
+            try_out(models)
         except EdgeError:
             models.close()
             raise
         same = models.pose.skeleton == running.models.pose.skeleton
         self._state = self._slots.switch(slot, version)
         if not same:
-            models.close()  # trackers, filters and rules would have to begin anew
+            models.close()  # trackers, filters and rules need a restart for another skeleton
             return {"version": version, "in_use": "from the next start on"}
         self._swap(running, config, models)
         return {"version": version, "in_use": "now"}
 
     def close(self) -> None:
-        """Close what is kept open beside the networks in use."""
+        """Close the networks that are kept open beside those in use."""
         before, self._before = self._before, None
         if before is not None:
             before.close()
@@ -220,14 +148,13 @@ class Bundles(Extra, ModelSource):
 
     def _guarded(self, models: Models) -> Models:
         if not self._state.confirmed:
-            models.detect = GuardedDetector(models.detect, lambda why: self._back(why).detect)
-            models.pose = GuardedPose(models.pose, lambda why: self._back(why).pose)
+            guard(models, self._go_back)
         return models
 
     def _confirm(self) -> None:
-        """In a thread: make it known on the disk, take the guards off, close the networks before.
+        """Write the confirmation, remove the guards, close the networks before; runs in a thread.
 
-        Should the disk refuse, the next start counts another try, and confirms again.
+        If the disk refuses, the next start counts one more try and confirms again.
         """
         try:
             self._slots.confirm()
@@ -237,17 +164,17 @@ class Bundles(Extra, ModelSource):
         assert running is not None
 
         def change() -> None:
-            running.use(_bare(running.models))
+            running.use(without_guards(running.models))
 
         running.pipeline.between_steps(change)
         log.info("bundle %d is confirmed", self._state.version)
         self.close()
 
-    def _back(self, why: str) -> Models:
-        """In the loop's thread, in the middle of a step: the networks before, from now on.
+    def _go_back(self, why: str) -> Models:
+        """Roll back and return the networks before; called by the loop's thread within a step.
 
         Raises:
-            DataError: they give another skeleton, so only a restart can bring them back.
+            DataError: they give another skeleton, so a restart is needed.
         """
         running = self._running
         if running is None:
@@ -264,7 +191,7 @@ class Bundles(Extra, ModelSource):
         return self._instead
 
     def _using(self, config: Config, slot: str) -> Config:
-        """The configuration with the models folder of a slot."""
+        """Return the configuration with the models folder of a slot."""
         folder = self._slots.path(slot)
         models = dataclasses.replace(
             config.models, dir=str(folder) if folder else self._installed_dir
@@ -273,34 +200,8 @@ class Bundles(Extra, ModelSource):
 
 
 def _put(running: Running, config: Config, models: Models) -> Models:
-    """Between two steps: these networks from now on; gives those before."""
+    """Use these networks from now on; returns those before. Called between two steps."""
     before = running.use(models)
     running.config = config
     running.publish_engines()
     return before
-
-
-def _bare(models: Models) -> Models:
-    """Without guards."""
-    if isinstance(models.detect, GuardedDetector):
-        models.detect = models.detect.stage
-    if isinstance(models.pose, GuardedPose):
-        models.pose = models.pose.stage
-    return models
-
-
-def _try(models: Models) -> None:
-    """One step on an empty picture with one candidate.
-
-    Raises:
-        DataError: the networks run, but give nonsense. EdgeError: they do not run.
-    """
-    frame = Frame(np.full((480, 640, 3), 127, np.uint8), 0, 0, "trial")
-    box = np.array([[200, 100, 400, 460]], np.float32)
-    one = Detections(box, np.ones(1, np.float32))
-    points = len(skeletons.get(models.pose.skeleton))
-    found = [*models.detect([frame])]
-    candidates = Poses.of_boxes(one, points, models.pose.skeleton)
-    problem = nonsense([*found, *models.pose([frame], [candidates])])
-    if problem:
-        raise DataError(f"the bundle's models were tried: {problem}")

@@ -1,11 +1,11 @@
-"""Two slots for model bundles, and one small file that says which is in use.
+"""Two slots for model bundles, and a small file with the slot in use.
 
     <state>/bundles/state.json   {"active", "previous", "confirmed", "tries", "version", ...}
-    <state>/bundles/a, b         models folders; a slot that state.json does not name is scrap
+    <state>/bundles/a, b         models folders; a slot that state.json does not name is unused
 
-The file is replaced in one rename, and a slot is complete, verified and on the disk before the file
-names it: at every instant the state is the old or the new one. A new bundle is on probation until
-it is confirmed; the slot before it stays untouched meanwhile.
+A slot is complete, verified and on the disk before the file names it, and the file is replaced in
+one rename. So at every instant the state is the old or the new one. A new bundle is on probation
+until it is confirmed; until then the slot before it is not changed.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from edge.keys.trust import MANIFEST, SIGNATURE, Trust
 
 log = logging.getLogger(__name__)
 
-RESERVE_BYTES = 16 << 20  # left free for everything else on the disk
+RESERVE_BYTES = 16 << 20  # left free on the disk
 SLOTS = ("a", "b")
 
 
 @dataclass(frozen=True)
 class State:
-    """What is in use. A slot "" is the models folder of the installation."""
+    """The content of state.json. A slot "" is the models folder of the installation."""
 
     active: str = ""
     version: int = 0
     confirmed: bool = True
-    tries: int = 0  # starts on probation, the one that goes on included
-    previous: str = ""  # the way back, while on probation
+    tries: int = 0  # starts on probation, with the present one
+    previous: str = ""  # the slot to roll back to, while on probation
     previous_version: int = 0
-    floor: int = 0  # the highest version ever confirmed: none below is taken again
+    floor: int = 0  # the highest version ever confirmed; older bundles are refused
     gave_up: int = 0  # version of the last bundle that was rolled back
     reason: str = ""  # why
 
     def back(self, reason: str) -> State:
-        """The state before the bundle that is on probation."""
+        """Return the state before the bundle on probation."""
         return State(
             self.previous,
             self.previous_version,
@@ -63,7 +63,7 @@ class Slots:
     """The folder <state>/bundles.
 
     Args:
-        folder: made where it is missing.
+        folder: it is made if it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class Slots:
         self._file = folder / "state.json"
 
     def state(self) -> State:
-        """What is in use; a damaged file is put aside, and the installation's models are used."""
+        """Read state.json; a damaged file is put aside, and the installation's models are used."""
         try:
             raw = self._file.read_bytes()
         except FileNotFoundError:
@@ -86,7 +86,11 @@ class Slots:
         return state
 
     def _put_aside(self, raw: bytes, state: State) -> str:
-        """Keep a damaged file for who wants to know; what hinders that must not end the program."""
+        """Keep a damaged file for inspection; a failure does not end the program.
+
+        Returns:
+            The end of a log line: empty, or why the file is still there.
+        """
         try:
             durable.save(self._file.with_suffix(".damaged"), raw)
             self._write(state)
@@ -95,18 +99,18 @@ class Slots:
         return ""
 
     def path(self, slot: str) -> Optional[Path]:
-        """A slot's models folder; None = the installation's."""
+        """Return the models folder of a slot; None = the installation's."""
         return self._folder / slot if slot else None
 
     def install(self, path: Path, key: Ed25519PublicKey) -> Tuple[str, int]:
-        """Put a bundle into the slot that is not in use, complete and verified; does not switch.
+        """Unpack a bundle into the unused slot and verify it; the slot in use does not change.
 
         Returns:
             The slot and the bundle's version.
 
         Raises:
-            DataError: not to be trusted, or not newer. TempError: no room, or one is on probation.
-            NoInputError: no such file.
+            DataError: the bundle is not signed, changed, or not newer.
+            TempError: no room, or another bundle is on probation. NoInputError: no such file.
         """
         with self._locked(), open_bundle(path) as file:
             contents = read_head(file, path, key)
@@ -126,7 +130,7 @@ class Slots:
             return slot, contents.version
 
     def switch(self, slot: str, version: int) -> State:
-        """Use an installed slot from now on, on probation."""
+        """Use an installed slot from now on; its probation begins."""
         with self._locked():
             old = self.state()
             new = State(slot, version, False, 1, old.active, old.version, old.floor)
@@ -134,7 +138,7 @@ class Slots:
             return new
 
     def begin(self, max_tries: int) -> State:
-        """A start of the program: count it while on probation, or give the bundle up."""
+        """Count a start of the program while on probation; after `max_tries` roll back."""
         with self._locked():
             state = self.state()
             if state.confirmed:
@@ -148,7 +152,7 @@ class Slots:
             return state
 
     def confirm(self) -> State:
-        """The bundle on probation has shown that it works."""
+        """End the probation: the bundle works."""
         with self._locked():
             state = self.state()
             if not state.confirmed:
@@ -157,7 +161,7 @@ class Slots:
             return state
 
     def roll_back(self, reason: str) -> State:
-        """Back to what was before; of a confirmed bundle, to the installation's models."""
+        """Roll back to the slot before; from a confirmed bundle, to the installation's models."""
         with self._locked():
             state = self.state().back(reason)
             self._write_or_tell(state)
@@ -169,11 +173,11 @@ class Slots:
         durable.save_json(self._file, {**table, "crc": _crc(table)})
 
     def _write_or_tell(self, state: State) -> None:
-        """A full disk must not keep the networks before from their work: told, and done again."""
+        """Write the state; a failure is logged, because the networks before must go on."""
         try:
             self._write(state)
         except EdgeError as error:
-            log.error("%s; until then each start decides anew which bundle is used", error)
+            log.error("%s; until then each start decides again which bundle is used", error)
 
     def _room(self, contents: Contents) -> None:
         needed = sum(contents.sizes.values()) + RESERVE_BYTES
@@ -201,8 +205,8 @@ class Slots:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One at a time, the daemon and the tools included."""
-        try:  # for reading: a bundle that is confirmed is used on a read-only disk, too
+        """Lock the folder against other threads and processes (the daemon and the tools)."""
+        try:  # for reading: a confirmed bundle also works on a read-only disk
             handle = os.open(f"{self._folder}/lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise TempError(f"{self._folder}/lock: {error.strerror}") from error
@@ -225,7 +229,7 @@ def _close(handle: int) -> int:
 
 
 def _verify(slot: Path, key: Ed25519PublicKey, contents: Contents) -> None:
-    """What lies on the disk now, read as it will be read when it is used."""
+    """Read the files on the disk as they will be read when they are used."""
     trust = Trust(slot, key)
     for name in contents.files:
         trust.read(slot / name)

@@ -23,7 +23,7 @@ from edge.errors import (
     TempError,
     UnavailableError,
 )
-from edge.threads import Dispensable
+from edge.threads import NonCriticalThread
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Progress:
         self.state = state
 
 
-class Reader(Dispensable):
+class Reader(NonCriticalThread):
     """Reads until the source is finished or `stopped` is set, and then changes nothing more."""
 
     def __init__(self, spec: SourceSpec, ring: Ring, progress: Progress, wake: Callable[[], None]):
@@ -100,7 +100,7 @@ class Reader(Dispensable):
         self.stopped.set()
         source = self.source
         if source is not None and self.is_alive():
-            self._closer = Dispensable(target=source.close, daemon=True)
+            self._closer = NonCriticalThread(target=source.close, daemon=True)
             self._closer.start()
 
     def join(self, timeout: Optional[float] = None) -> None:

@@ -1,1 +1,1 @@
-"""Signed commands that a broker delivers. They are off by default."""
+"""Signed commands that come over a broker; off by default."""

@@ -1,4 +1,4 @@
-"""The only place where commands see frames: one look at a time, and only while one is wanted."""
+"""The only place where commands see frames: one request at a time, and only on request."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from edge.structures import Frame, Poses
 
 log = logging.getLogger(__name__)
 
-WAITING = 8  # frames on their way to the disk; more are skipped
-QUALITY_WIDTH = 1 << 14  # crops are kept as they are
+WAITING = 8  # frames on their way to the disk; further ones are skipped
+MAX_WIDTH_PX = 1 << 14  # wider than any crop: crops are not scaled
 MAX_CROP_BYTES = 4 << 20
 
 
 @dataclass
-class Look:
-    """One frame that somebody waits for."""
+class FrameRequest:
+    """One frame that a command waits for."""
 
-    camera: str  # empty = whichever comes first
+    camera: str  # empty = any
     ready: threading.Event = field(default_factory=threading.Event)
     image: Optional[np.ndarray] = None  # a copy
     poses: Optional[Poses] = None
@@ -37,59 +37,63 @@ class Look:
     t_ns: int = 0
 
 
-class Watch:
-    """Sees every step (`Pipeline.watchers`); free of cost while nothing is wanted."""
+class FrameTap:
+    """Sees every step (`Pipeline.watchers`); does nothing unless a command waits for frames."""
 
     def __init__(self) -> None:
-        self._look: Optional[Look] = None
-        self.keeper: Optional[Keeper] = None
+        self._request: Optional[FrameRequest] = None
+        self.recorder: Optional[CalibrationRecorder] = None
 
     def __call__(self, frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
-        """Called in the loop's second half, before the frames go back to their cameras."""
-        look, keeper = self._look, self.keeper
+        """Take what is requested; called before the frames go back to their cameras."""
+        request, recorder = self._request, self.recorder
         for frame, people_here in zip(frames, poses):
-            if look is not None and look.camera in ("", frame.camera):
-                _take(look, frame, people_here)
-                self._look = look = None
-            if keeper is not None:
-                keeper.see(frame, people_here)
+            if request is not None and request.camera in ("", frame.camera):
+                _fill(request, frame, people_here)
+                self._request = request = None
+            if recorder is not None:
+                recorder.add(frame, people_here)
 
-    def wait(self, camera: str, timeout_s: float) -> Look:
-        """A copy of the next frame of a camera.
+    def wait(self, camera: str, timeout_s: float) -> FrameRequest:
+        """Return a copy of the next frame of a camera.
+
+        Args:
+            camera: its name; empty = any.
+            timeout_s: how long to wait.
 
         Raises:
-            TempError: none came.
+            TempError: no frame came in time.
         """
-        look = Look(camera)
-        self._look = look
-        if not look.ready.wait(timeout_s):
-            self._look = None
+        request = FrameRequest(camera)
+        self._request = request
+        if not request.ready.wait(timeout_s):
+            self._request = None
             raise TempError(f"no frame of {camera or 'any camera'} came in {timeout_s:g} s")
-        return look
+        return request
 
 
-def _take(look: Look, frame: Frame, poses: Poses) -> None:
-    look.image, look.poses = snapshot.to_bgr(frame), _copy(poses)
-    look.name, look.t_ns = frame.camera, frame.t_ns
-    look.ready.set()
+def _fill(request: FrameRequest, frame: Frame, poses: Poses) -> None:
+    request.image, request.poses = snapshot.to_bgr(frame), _copy(poses)
+    request.name, request.t_ns = frame.camera, frame.t_ns
+    request.ready.set()
 
 
 def _copy(poses: Poses) -> Poses:
-    """Arrays of its own: those of a step are borrowed."""
+    """Copy the arrays: those of a step are borrowed."""
     return poses.take(np.arange(len(poses)))
 
 
-class Keeper:
-    """Crops of people and their poses in a folder, for calibration on this very place.
+class CalibrationRecorder:
+    """Keeps crops of people and their poses in a folder, to calibrate for this place.
 
-    Files `<n>-<camera>-<person>.jpg` and a line for each in `poses.jsonl`; coordinates are those of
-    the crop. Nothing of it is ever sent.
+    The files are `<n>-<camera>-<person>.jpg`, with one line for each in `poses.jsonl`; coordinates
+    are those of the crop. None of it is ever sent.
 
     Args:
-        folder: new; what lies beside it counts towards the limit.
-        lasts_ns: from the first frame on.
-        every_ns: between two frames kept of one camera.
-        max_bytes: of the whole parent folder.
+        folder: new.
+        lasts_ns: time from the first frame on.
+        every_ns: time between two frames of one camera.
+        max_bytes: of the parent folder, with earlier recordings.
     """
 
     def __init__(self, folder: Path, lasts_ns: int, every_ns: int, max_bytes: int) -> None:
@@ -104,8 +108,8 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="calibrate-record", daemon=True)
         self._thread.start()
 
-    def see(self, frame: Frame, poses: Poses) -> None:
-        """Take a frame when it is time; never blocks."""
+    def add(self, frame: Frame, poses: Poses) -> None:
+        """Keep the people of a frame if it is time; never blocks."""
         if self.ended:
             return
         if self._first_ns is None:
@@ -118,13 +122,13 @@ class Keeper:
                 self._queue.put((frame.camera, snapshot.to_bgr(frame), _copy(poses)))
 
     def end(self, why: str) -> None:
-        """Keep nothing more."""
+        """Keep nothing more; the first reason is logged."""
         if not self.ended:
             self.ended = why
             log.info("%s: %d crops, %s", self._folder, self.kept, why)
 
     def close(self) -> None:
-        """Write what waits, and leave."""
+        """Write waiting frames, then end the thread."""
         self.end("it was stopped")
         self._queue.put(None)
         self._thread.join(5.0)
@@ -142,7 +146,7 @@ class Keeper:
     def _keep(self, camera: str, image: np.ndarray, poses: Poses) -> None:
         records = {record["id"]: record for record in people(poses)}
         for number, crop in snapshot.crops(image, poses).items():
-            data = snapshot.jpeg(crop, QUALITY_WIDTH, MAX_CROP_BYTES)
+            data = snapshot.jpeg(crop, MAX_WIDTH_PX, MAX_CROP_BYTES)
             name = f"{self.kept:06d}-{camera}-{number}.jpg"
             text = _line(name, _corner(image, crop), records[number], poses.skeleton)
             if len(data) + len(text) > self._room:
@@ -156,12 +160,12 @@ class Keeper:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What all files below a folder take."""
+    """Total size of all files below a folder."""
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
 def _corner(image: np.ndarray, crop: np.ndarray) -> Tuple[int, int]:
-    """Column and row of a view in the image that it is a view of."""
+    """Column and row in an image at which a view of it begins."""
     start = crop.__array_interface__["data"][0] - image.__array_interface__["data"][0]
     row, rest = divmod(start, image.strides[0])
     return rest // image.strides[1], row

@@ -1,9 +1,9 @@
-"""Signed commands from a broker, off by default: who asks is checked, what was done is answered.
+"""Receive signed commands: check, execute and answer each one.
 
-A command comes over poses/v1/<device>/cmd/<name>. It is obeyed when it is signed with the
-operator's key for this box and this name, has not expired, was never obeyed before, and the
-configuration allows its name. Whatever is not is answered with one reason, and counted. Answers are
-signed with a key that the box makes for itself.
+A command comes over poses/v1/<device>/cmd/<name>. It is executed if the operator's key signed it
+for this box and this name, if it has not expired and was not executed before, and if the
+configuration allows its name. Every other command is answered with one reason, and counted. The box
+signs its answers with a key that it made itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edge.commands.record import (
     canonical,
     parse,
 )
-from edge.commands.replay_window import Memory
+from edge.commands.replay_window import ReplayWindow
 from edge.errors import ConfigError, EdgeError, TempError
 from edge.keys.trust import load_key, read_once
 from edge.messages import Incoming, Message
@@ -40,38 +40,38 @@ from edge.settings.config import Config
 log = logging.getLogger(__name__)
 
 NAMES = ("restart", "reload", "rate", "snapshot", "calibrate-record", "update")
-ROOM = 32  # commands that may wait: more is a flood
+ROOM = 32  # commands that may wait
 KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a deed gives back."""
+class CommandResult:
+    """What a handler returns."""
 
-    result: Dict[str, Any] = field(default_factory=dict)  # whole numbers and texts
-    then: Callable[[], None] = lambda: None  # after the answer is on its way
-
-
-Deed = Callable[[Mapping[str, Any]], Outcome]
+    result: Dict[str, Any] = field(default_factory=dict)  # whole numbers and texts only
+    then: Callable[[], None] = lambda: None  # called after the answer is sent
 
 
-class Commands:
-    """Checks, does and answers, one after the other, in a thread of its own.
+Handler = Callable[[Mapping[str, Any]], CommandResult]
+
+
+class CommandReceiver:
+    """Executes commands one by one in its own thread.
 
     Args:
-        config: who may command what.
-        deeds: what each name does; raises Refusal or EdgeError when it cannot.
+        config: the allowed commands, the key, and the state directory.
+        handlers: one for each name; a handler raises Refusal or EdgeError to refuse.
         boot_id: of this run.
-        wall_ns: the clock of expiry.
+        wall_ns: the clock for expiry.
 
     Raises:
-        EdgeError: no key, no state directory, or names that are none.
+        EdgeError: no key, no state directory, or an unknown name is allowed.
     """
 
     def __init__(
         self,
         config: Config,
-        deeds: Mapping[str, Deed],
+        handlers: Mapping[str, Handler],
         boot_id: str,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -82,24 +82,24 @@ class Commands:
         self._device, self._boot_id, self._wall_ns = config.device, boot_id, wall_ns
         self._allow = frozenset(config.commands.allow)
         self._max_age_ns = config.commands.max_age_s * 10**9
-        self._deeds = dict(deeds)
+        self._handlers = dict(handlers)
         self._key = operator_key(config)
-        self._own = own_key(folder / "answer.key")
-        self._memory = Memory(folder / "obeyed.json", wall_ns)
+        self._answer_key = answer_key(folder / "answer.key")
+        self._window = ReplayWindow(folder / "obeyed.json", wall_ns)
         self.counts: Dict[str, int] = {"obeyed": 0, **dict.fromkeys(REASONS, 0)}
         self._queue: queue.SimpleQueue[Optional[Incoming]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
         self._thread.start()
 
     def receive(self, incoming: Incoming) -> None:
-        """Take a publication; never blocks, for the library's thread."""
+        """Queue a message; never blocks. Called by the MQTT library's thread."""
         if self._queue.qsize() < ROOM:
             self._queue.put(incoming)
         else:
             self.counts["busy"] += 1
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Finish what is under way."""
+        """Finish the present command, then end the thread."""
         self._queue.put(None)
         self._thread.join(timeout_s)
 
@@ -111,14 +111,14 @@ class Commands:
             self.handle(incoming)
 
     def handle(self, incoming: Incoming) -> None:
-        """Obey or refuse one publication, and answer."""
+        """Execute or refuse one command, and answer."""
         command: Optional[Command] = None
-        outcome = Outcome()
+        outcome = CommandResult()
         state, reason, detail = "done", "", ""
         try:
             command = parse(incoming.body, self._key)
-            self._admit(command, incoming)
-            outcome = self._obey(command)
+            self._check(command, incoming)
+            outcome = self._execute(command)
             self.counts["obeyed"] += 1
         except Refusal as refusal:
             state, reason, detail = "refused", refusal.reason, refusal.detail
@@ -136,30 +136,30 @@ class Commands:
         )
         outcome.then()
 
-    def _admit(self, command: Command, incoming: Incoming) -> None:
-        """Everything that can be known before anything is done."""
+    def _check(self, command: Command, incoming: Incoming) -> None:
+        """Check everything that needs no handler; raises Refusal."""
         if command.device != self._device:
             raise Refusal("other_device", f"it is for {command.device[:32]!r}")
         if command.name != incoming.topic.rpartition("/")[2]:
-            raise Refusal("other_name", f"it says {command.name[:32]!r}, its topic does not")
+            raise Refusal("other_name", f"its name is {command.name[:32]!r}, its topic has another")
         now_ns = self._wall_ns()
         if command.expires_utc_ns <= now_ns:
-            raise Refusal("expired", "it expired; is the clock of one of us wrong?")
+            raise Refusal("expired", "it has expired; compare the clocks of sender and box")
         if command.expires_utc_ns - now_ns > self._max_age_ns:
             longest_s = self._max_age_ns // 10**9
-            raise Refusal("too_early", f"it lives longer than {longest_s} s from now on")
-        if command.name not in self._allow or command.name not in self._deeds:
+            raise Refusal("too_early", f"it expires later than {longest_s} s from now")
+        if command.name not in self._allow or command.name not in self._handlers:
             raise Refusal("not_allowed", f"commands.allow has no {command.name[:32]!r}")
         if command.name == "snapshot" and not answer_topic(command, self._device, ""):
-            raise Refusal("bad_arguments", "answer_to: a picture goes only where that is signed")
-        if self._memory.known(command.seq):
-            raise Refusal("replayed", "its number was used, or newer ones were")
+            raise Refusal("bad_arguments", "answer_to: needed: pictures go only to a signed topic")
+        if self._window.used(command.seq):
+            raise Refusal("replayed", "its number was used, or is too old")
 
-    def _obey(self, command: Command) -> Outcome:
-        """Remember first: a command that is cut short is not done twice."""
+    def _execute(self, command: Command) -> CommandResult:
+        """Store the number first: then a command that is cut short is not executed twice."""
         try:
-            self._memory.add(command.seq)
-            return self._deeds[command.name](command.args)
+            self._window.add(command.seq)
+            return self._handlers[command.name](command.args)
         except ConfigError as error:
             raise Refusal("bad_arguments", str(error)) from error
         except TempError as error:
@@ -181,22 +181,22 @@ class Commands:
                     **said,
                 }
             )
-            # QoS 0: an answer is for who waits for it; it is never written to the outbox.
+            # QoS 0: only a client that waits for it needs it; it is never stored in the outbox.
             incoming.answer(Message(topic, "answer", record, correlation=incoming.correlation))
 
     def _signed(self, said: Dict[str, Any]) -> Dict[str, Any]:
-        record: Dict[str, Any] = codec.plain(said, "answer")  # as every reader will see it
-        public = self._own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        record: Dict[str, Any] = codec.plain(said, "answer")  # as readers will see it
+        public = self._answer_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         record["key"] = public.hex()
-        record["signature"] = self._own.sign(ANSWER_PREFIX + canonical(record)).hex()
+        record["signature"] = self._answer_key.sign(ANSWER_PREFIX + canonical(record)).hex()
         return record
 
 
 def check(config: Config) -> None:
-    """Whether the section makes sense.
+    """Check the [commands] section.
 
     Raises:
-        ConfigError: names that are none, or no key.
+        ConfigError: an unknown name is allowed, or there is no key.
     """
     for i, name in enumerate(config.commands.allow):
         if name not in NAMES:
@@ -207,12 +207,12 @@ def check(config: Config) -> None:
 
 
 def operator_key(config: Config) -> Ed25519PublicKey:
-    """The public key of who may command."""
+    """Load the public key that commands are verified with."""
     return load_key(Path(config.commands.key_file or config.trust.key_file))
 
 
-def own_key(path: Path) -> Ed25519PrivateKey:
-    """The key that signs this box's answers, made at the first start.
+def answer_key(path: Path) -> Ed25519PrivateKey:
+    """Load the key that signs answers; it is made at the first start.
 
     Raises:
         EdgeError: it cannot be read or made.

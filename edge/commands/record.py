@@ -1,9 +1,9 @@
-"""What a signed command looks like, and whether it is one.
+"""The form of a signed command, and its check.
 
-A command is a JSON object in one spelling only (`canonical`): keys sorted, no spaces, ASCII, whole
-numbers. `signature` is ed25519 (RFC 8032) in hex over `PREFIX` and that spelling of all other
-fields; the prefix keeps a signature under anything else, such as a list of models, from counting
-as one under a command.
+A command is a JSON object in canonical form: keys sorted, no spaces, ASCII, whole numbers.
+`signature` is ed25519 (RFC 8032) in hex over `PREFIX` and the canonical form of all other fields.
+Because of the prefix a signature under other data, such as a list of models, is never valid for a
+command.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ REASONS = (
 
 
 class Refusal(Exception):
-    """Why a command is not obeyed: one word of REASONS, and a line for people."""
+    """Why a command is not executed: one word of REASONS, and a line for people."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -62,28 +62,28 @@ class Command:
 
     device: str
     name: str
-    id: str  # comes back in the answer
-    seq: int  # the sender's clock in ns when it was made; never twice
+    id: str  # repeated in the answer
+    seq: int  # the sender's clock in ns when the command was made; used once
     expires_utc_ns: int
     answer_to: str  # topic; empty = the MQTT 5 response topic
     args: Dict[str, Any]
 
 
 def canonical(record: Dict[str, Any]) -> bytes:
-    """The one spelling of a record."""
+    """Return the canonical form of a record."""
     return json.dumps(
         record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     ).encode("ascii")
 
 
 def sign(record: Dict[str, Any], key: Ed25519PrivateKey, prefix: bytes = PREFIX) -> bytes:
-    """A record with its signature, in the one spelling."""
+    """Return a record with its signature, in canonical form."""
     signature = key.sign(prefix + canonical(record)).hex()
     return canonical({**record, "signature": signature})
 
 
 def verified(record: Dict[str, Any], key: Ed25519PublicKey, prefix: bytes = PREFIX) -> bool:
-    """Whether the signature of a record in the one spelling is of this key."""
+    """Whether the signature of a record is by this key."""
     rest = {name: value for name, value in record.items() if name != "signature"}
     try:
         signature = bytes.fromhex(record["signature"])
@@ -96,7 +96,11 @@ def verified(record: Dict[str, Any], key: Ed25519PublicKey, prefix: bytes = PREF
 
 
 def parse(body: bytes, key: Ed25519PublicKey) -> Command:
-    """Bytes of anyone to a command of the key's owner.
+    """Read a command and verify its signature.
+
+    Args:
+        body: from the network, so it may be anything.
+        key: the operator's.
 
     Raises:
         Refusal: malformed or foreign.
@@ -114,7 +118,7 @@ def parse(body: bytes, key: Ed25519PublicKey) -> Command:
 
 
 def read(body: bytes) -> Dict[str, Any]:
-    """Bytes to a record in the one spelling.
+    """Read a record in canonical form.
 
     Raises:
         Refusal: malformed.
@@ -127,7 +131,7 @@ def read(body: bytes) -> Dict[str, Any]:
             return record
     except (ValueError, RecursionError, DataError):
         pass
-    raise Refusal("malformed", "not a JSON object in the one spelling that can be signed")
+    raise Refusal("malformed", "not a JSON object in canonical form (command.json tells which)")
 
 
 def _no(text: str) -> NoReturn:
@@ -135,10 +139,15 @@ def _no(text: str) -> NoReturn:
 
 
 def answer_topic(command: Optional[Command], device: str, property_topic: str) -> str:
-    """Where an answer goes; empty = nowhere.
+    """Return the topic of an answer; "" = no answer.
 
-    What is signed counts before what the packet says. Only topics under this box's own `answer/`
-    are taken: a stranger must not make the box write to others.
+    The signed field has precedence over the packet's property. Only topics under this box's own
+    `answer/` are accepted, so that a stranger cannot make the box publish elsewhere.
+
+    Args:
+        command: None if it could not be read.
+        device: this box.
+        property_topic: the MQTT 5 response topic; empty = none.
     """
     start = f"{ROOT}/{device}/answer/"
     wanted = [command.answer_to if command is not None else "", property_topic]

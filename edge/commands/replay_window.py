@@ -1,7 +1,7 @@
-"""Which commands were obeyed already: a window of numbers on disk, so that none is obeyed twice.
+"""Numbers of executed commands on disk, so that no command is executed twice.
 
-Commands of several senders arrive slightly out of order, so the last numbers are kept one by one;
-everything at or below the smallest of a full window counts as seen. No clock is needed for that.
+Commands of several senders may arrive slightly out of order. So the last numbers are stored one by
+one; every number below them counts as used. This needs no clock.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ log = logging.getLogger(__name__)
 WINDOW = 256
 
 
-class Memory:
-    """The numbers of commands obeyed, durable before a command is.
+class ReplayWindow:
+    """The numbers of executed commands; each is on disk before its command is executed.
 
     Args:
-        path: the file; a damaged one is put aside, and nothing made before now is obeyed then.
-        wall_ns: the clock that senders number by.
-        window: numbers kept one by one.
+        path: the file. A damaged file is put aside, and every number before now counts as used.
+        wall_ns: the clock that senders number with.
+        size: how many numbers are stored one by one.
     """
 
     def __init__(
-        self, path: Path, wall_ns: Callable[[], int] = time.time_ns, window: int = WINDOW
+        self, path: Path, wall_ns: Callable[[], int] = time.time_ns, size: int = WINDOW
     ) -> None:
-        self._path, self._window = path, window
+        self._path, self._size = path, size
         self._floor, self._seen = self._load(wall_ns)
 
-    def known(self, seq: int) -> bool:
-        """Whether a number was used, or is too old to tell."""
+    def used(self, seq: int) -> bool:
+        """Whether a number was used, or is too old to know."""
         return seq <= self._floor or seq in self._seen
 
     def add(self, seq: int) -> None:
-        """Remember a number; on return it is on the disk.
+        """Store a number; on return it is on the disk.
 
         Raises:
-            TempError: it cannot be written; the number counts as unused.
+            DataError, TempError: it cannot be written; the number counts as unused.
         """
         seen, floor = [*self._seen, seq], self._floor
         heapq.heapify(seen)
-        while len(seen) > self._window:
+        while len(seen) > self._size:
             floor = heapq.heappop(seen)
         body = {"floor": floor, "seen": sorted(seen)}
         durable.save_json(self._path, {**body, "crc": _crc(body["floor"], body["seen"])})

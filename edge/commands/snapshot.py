@@ -1,8 +1,8 @@
-"""Pictures that may leave the loop: only where a signed command asks, heads unrecognisable.
+"""Pictures that may leave the loop: only for a signed command, with heads painted over.
 
-A head is painted over with the mean colours of a coarse grid, which cannot be undone as a blur can.
-Who the networks do not see is not painted over: that is why nothing but an explicit setting allows
-pictures at all.
+A head is painted over with the mean colours of a coarse grid; unlike a blur this cannot be undone.
+A person whom the networks do not see is not painted over. Therefore pictures are off unless the
+configuration allows them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from edge.errors import DataError
 from edge.structures import Frame, Poses
 
 MAX_BYTES = 150_000  # of a JPEG: with base64 and signature below brokers' usual 262144
-CELLS = 4  # a head becomes so many mean colours across
-HEAD = 0.30  # of the box's height at its top: where a head is when no keypoint tells
-REACH = 1.6  # the face's keypoints end at brows and chin; hair and ears are outside
+CELLS = 4  # cells of the grid in each direction
+HEAD = 0.30  # share of the box's height in which a head is, if no keypoint shows it
+REACH = 1.6  # the face's keypoints end at brows and chin: hair and ears are outside
 HEADLESS = (
     "shoulder",
     "elbow",
@@ -46,18 +46,18 @@ TO_BGR = {
 
 
 def to_bgr(frame: Frame) -> np.ndarray:
-    """The picture as [H,W,3] u8 BGR, a copy."""
+    """Return the picture as [H,W,3] u8 BGR, a copy."""
     if frame.layout == "bgr":
         return frame.image.copy()
     return np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]))
 
 
 def hide_heads(image: np.ndarray, poses: Poses) -> None:
-    """Paint every head over, in place.
+    """Paint over every head, in place.
 
     Args:
         image: [H,W,3] u8 BGR of the full frame.
-        poses: everyone in it, px of the full frame; weak keypoints count, too.
+        poses: all people in it, px of the full frame; keypoints of any score are used.
     """
     for person in range(len(poses)):
         for x1, y1, x2, y2 in head_boxes(poses, person, image.shape[1], image.shape[0]):
@@ -70,10 +70,13 @@ def hide_heads(image: np.ndarray, poses: Poses) -> None:
 def head_boxes(
     poses: Poses, person: int, width: int, height: int
 ) -> List[Tuple[int, int, int, int]]:
-    """Whole px x1 y1 x2 y2 around a person's head: by the keypoints, and the top of the box.
+    """Return boxes around a person's head: one from the keypoints, one at the top of the box.
 
-    Both, because either may be wrong: a keypoint can be off, and a bent person's head is not on
-    top.
+    Both are painted over because each may be wrong: a keypoint may be misplaced, and the head of a
+    bent person is not at the top.
+
+    Returns:
+        x1 y1 x2 y2 in whole px, inside the picture.
     """
     boxes = []
     points = poses.keypoints[person][_head_points(poses.skeleton)]
@@ -98,7 +101,7 @@ def _whole(box: Tuple[float, ...]) -> Tuple[int, int, int, int]:
 
 
 def _head_points(skeleton: str) -> np.ndarray:
-    """Indices of keypoints on the head: the face, and body points that are no limb."""
+    """Indices of keypoints on the head: the face, and body keypoints that are not HEADLESS."""
     known = skeletons.get(skeleton)
     body = [
         i
@@ -109,7 +112,7 @@ def _head_points(skeleton: str) -> np.ndarray:
 
 
 def jpeg(image: np.ndarray, width_px: int, max_bytes: int = MAX_BYTES) -> bytes:
-    """A picture as JPEG, not wider than asked and not larger than allowed.
+    """Encode a picture as JPEG within limits of width and size.
 
     Raises:
         DataError: OpenCV cannot write it.
@@ -126,7 +129,7 @@ def jpeg(image: np.ndarray, width_px: int, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def crops(image: np.ndarray, poses: Poses, margin: float = 0.25) -> Dict[int, np.ndarray]:
-    """Cut-outs of people with room around them, by person: what calibration learns from.
+    """Cut out people with a margin, for calibration.
 
     Returns:
         Track id -> [h,w,3] u8, views into the image; people outside of it are left out.

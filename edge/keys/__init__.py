@@ -1,1 +1,1 @@
-"""Keys: which model files the operator signed, and the key of the box itself."""
+"""Keys: the operator's signature under model files, and the box's own key for TLS."""

@@ -1,4 +1,4 @@
-"""The box's own key, its certificate request, and whether a certificate is for it."""
+"""The box's own TLS key, its certificate request, and the check of its certificate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Tuple, cast
 
-with warnings.catch_warnings():  # it says that Python 3.8 is old, which JetPack 5 knows
+with warnings.catch_warnings():  # about Python 3.8, which JetPack 5 has
     warnings.simplefilter("ignore")
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
@@ -21,20 +21,20 @@ PEM = serialization.Encoding.PEM
 
 
 def new_key() -> bytes:
-    """A fresh P-256 key, PEM."""
+    """Make a P-256 key; returns it in PEM form."""
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(PEM, form, plain)
 
 
 def request(key: Path, device: str) -> bytes:
-    """A certificate request (PKCS #10) whose common name is the device, PEM."""
+    """Make a certificate request (PKCS #10) with the device as common name, in PEM form."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
     return builder.sign(load_key(key), hashes.SHA256()).public_bytes(PEM)
 
 
 def request_name(path: Path) -> str:
-    """Whom a request is for; empty when it is none."""
+    """Return the common name of a certificate request; "" if the file is not one."""
     try:
         return _common_name(x509.load_pem_x509_csr(path.read_bytes()).subject)
     except ValueError:
@@ -42,10 +42,10 @@ def request_name(path: Path) -> str:
 
 
 def load_key(path: Path) -> Any:
-    """A secret key.
+    """Load a secret key.
 
     Raises:
-        NoInputError, DataError: it is not there, or none.
+        NoInputError: it cannot be read. DataError: it is not a key without a password.
     """
     try:
         return serialization.load_pem_private_key(path.read_bytes(), None)
@@ -56,10 +56,10 @@ def load_key(path: Path) -> Any:
 
 
 def load_certificate(path: Path) -> x509.Certificate:
-    """The first certificate of a file.
+    """Load the first certificate of a file.
 
     Raises:
-        NoInputError, DataError: it is not there, or none.
+        NoInputError: it cannot be read. DataError: it is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -70,7 +70,7 @@ def load_certificate(path: Path) -> x509.Certificate:
 
 
 def is_authority(path: Path) -> bool:
-    """Whether a certificate may sign others."""
+    """Whether a certificate is one of an authority, which may sign others."""
     try:
         basic = load_certificate(path).extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
@@ -79,12 +79,12 @@ def is_authority(path: Path) -> bool:
 
 
 def common_name(path: Path) -> str:
-    """Whom a certificate is for."""
+    """Return the common name of a certificate."""
     return _common_name(load_certificate(path).subject)
 
 
 def valid_times(path: Path) -> Tuple[datetime.datetime, datetime.datetime]:
-    """From when and until when it holds, in UTC."""
+    """Return from when and until when a certificate is valid, in UTC."""
     certificate = load_certificate(path)
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -96,7 +96,14 @@ def valid_times(path: Path) -> Tuple[datetime.datetime, datetime.datetime]:
 
 
 def certificate_problem(path: Path, key: Path, device: str, authority: Path) -> str:
-    """Why a certificate is not for this box; empty when it is."""
+    """Return why a certificate is not for this box; "" if it is.
+
+    Args:
+        path: the certificate.
+        key: the box's secret key.
+        device: the name that the certificate must have.
+        authority: the certificate that must have signed it; not checked if the file is missing.
+    """
     certificate = load_certificate(path)
     if certificate.public_key() != load_key(key).public_key():
         return f"is not for this box's key {key}"

@@ -1,8 +1,9 @@
-"""Which files may be loaded: those whose sha256 stands in a manifest that the operator signed.
+"""Load only files whose sha256 is in a manifest that the operator signed.
 
-An engine file is executable code, so what is hashed must be what is loaded: `Trust.read` gives the
-very buffer it hashed, and nothing reads the file again. The manifest is `manifest.json` in the
-models folder, its ed25519 signature (RFC 8032) over the exact bytes is `manifest.sig` beside it.
+An engine file is executable code, so the bytes that are hashed must be the bytes that are loaded:
+`Trust.read` returns the buffer that it hashed, and the file is not read again. The manifest is
+`manifest.json` in the models folder. `manifest.sig` is the ed25519 signature (RFC 8032) over its
+bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_FILE_BYTES = 4 << 30
 
 
 class Trust:
-    """The signed list of one models folder.
+    """The signed manifest of one models folder.
 
     Args:
         root: the models folder.
@@ -51,10 +52,10 @@ class Trust:
         self.files = parse_manifest(manifest, self._root / MANIFEST)
 
     def read(self, path: Path) -> bytes:
-        """The content of a file, read once, if it is the signed one.
+        """Read a file once and return its content.
 
         Raises:
-            DataError: outside the folder, not listed, or changed since it was signed.
+            DataError: the file is outside the folder, not in the manifest, or was changed.
         """
         name = self._name(path)
         wanted = self.files.get(name)
@@ -75,7 +76,7 @@ class Trust:
 
 
 def load_key(path: Path) -> Ed25519PublicKey:
-    """The operator's public key from a PEM file.
+    """Load the operator's public key from a PEM file.
 
     Raises:
         NoInputError: no such file. ConfigError: not an ed25519 public key.
@@ -93,15 +94,19 @@ def load_key(path: Path) -> Ed25519PublicKey:
 
 
 def open_trust(root: Path, key_file: str) -> Trust:
-    """The trust that a configuration asks for."""
+    """Load the manifest of a models folder and verify it with a key file; raises as Trust does."""
     return Trust(root, load_key(Path(key_file)))
 
 
 def read_once(path: Path, most_bytes: int) -> bytes:
-    """A regular file, read by one open; links are not followed in its last part.
+    """Read a regular file with one open(2); a link at its name is not followed.
+
+    Args:
+        path: of the file; links in its folders are followed.
+        most_bytes: maximum size.
 
     Raises:
-        NoInputError: it is not there. DataError: a link, a device, or too large.
+        NoInputError: it cannot be opened. DataError: a link, a device, or too large.
     """
     try:
         handle = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -119,10 +124,14 @@ def read_once(path: Path, most_bytes: int) -> bytes:
 
 
 def parse_manifest(manifest: bytes, path: Path) -> Dict[str, str]:
-    """Names and hashes of a manifest whose signature was verified.
+    """Return names and hashes of a manifest whose signature was verified.
+
+    Args:
+        manifest: its bytes.
+        path: of the file, for error messages.
 
     Raises:
-        DataError: it is none of this program.
+        DataError: it is not a manifest of this program.
     """
     try:
         table = json.loads(manifest)
@@ -135,7 +144,7 @@ def parse_manifest(manifest: bytes, path: Path) -> Dict[str, str]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """A relative path that stays inside, and 64 hex digits."""
+    """Whether an entry is a relative path inside the folder with a sha256 in hex."""
     name, digest = entry
     inside = PurePosixPath(name)
     below = not inside.is_absolute() and ".." not in inside.parts and "\0" not in name

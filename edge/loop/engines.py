@@ -23,7 +23,7 @@ from edge.runtime import Read, Runner, RunnerOptions, open_runner
 from edge.runtime._core_pool import CorePool
 from edge.runtime._swappable import SwappableRunner
 from edge.settings.config import Runtime
-from edge.threads import Dispensable
+from edge.threads import NonCriticalThread
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Engines:
     def start(self) -> None:
         """Begin to build what is missing; may be called twice."""
         if self._jobs and self._thread is None:
-            self._thread = Dispensable(target=self._work, name="engines", daemon=True)
+            self._thread = NonCriticalThread(target=self._work, name="engines", daemon=True)
             self._thread.start()
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Poses on disk, in a ring of bounded size. Pixels are never recorded."""
+"""Recordings of poses on disk, bounded in size. Pixels are never recorded."""

@@ -1,4 +1,4 @@
-"""The people of one frame as bytes of a recording, and back."""
+"""Convert the people of one frame to bytes of a recording, and back."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HEAD = struct.Struct("<qqqIIIIBB")  # t_ns utc_offset_ns index width height N K,
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the rules were told of one frame."""
+class RecordedFrame:
+    """One frame as the rules saw it."""
 
     camera: str
     index: int
@@ -26,25 +26,25 @@ class Told:
     poses: Poses
 
 
-def pack(told: Told) -> bytes:
-    """A `P` record's payload: HEAD, camera and skeleton (ASCII), then the arrays one by one.
+def pack(frame: RecordedFrame) -> bytes:
+    """Return the payload of a `P` record: HEAD, camera and skeleton (ASCII), then the arrays.
 
     keypoints f32 [N,K,2], scores f32 [N,K], boxes f32 [N,4], ids i64 [N], person_scores f32 [N].
     """
-    poses, camera, skeleton = told.poses, told.camera.encode(), told.poses.skeleton.encode()
+    poses, camera, skeleton = frame.poses, frame.camera.encode(), frame.poses.skeleton.encode()
     n, k = poses.scores.shape
     head = HEAD.pack(
-        told.t_ns, told.offset_ns, told.index, *told.size, n, k, len(camera), len(skeleton)
+        frame.t_ns, frame.offset_ns, frame.index, *frame.size, n, k, len(camera), len(skeleton)
     )
     arrays = (poses.keypoints, poses.scores, poses.boxes, poses.ids, poses.person_scores)
     return b"".join((head, camera, skeleton, *(a.tobytes() for a in arrays)))
 
 
-def unpack(payload: bytes) -> Told:
-    """The other way round; arrays of its own.
+def unpack(payload: bytes) -> RecordedFrame:
+    """Read the payload of a `P` record; the arrays are copies.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not such a payload.
     """
     try:
         t_ns, offset_ns, index, width, height, n, k, *names = HEAD.unpack_from(payload)
@@ -67,6 +67,6 @@ def unpack(payload: bytes) -> Told:
             raise ValueError("too long")
         keypoints, scores, boxes, ids, person_scores = arrays
         poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton)
-        return Told(camera, index, t_ns, offset_ns, (width, height), poses)
+        return RecordedFrame(camera, index, t_ns, offset_ns, (width, height), poses)
     except (struct.error, ValueError, UnicodeDecodeError) as error:
         raise DataError(f"not a record of poses: {error}") from error

@@ -1,17 +1,16 @@
-"""Poses on disk in a ring of bounded bytes, for `edge-tools replay`; never pixels.
+"""Record poses on disk in a ring of bounded size, for `edge-tools replay`; never pixels.
 
-A recording is a folder of segments, `<UTC ns of the run's start>-<number>.poses`; the oldest goes
-when the ring is full. A run begun while the clock is behind is dated after the last one there. A
-segment:
+A recording is a folder of segments, `<UTC ns of the run's start>-<number>.poses`. If the ring is
+full, the oldest segment is removed. If the clock is behind, a run is dated after the last one that
+is there. A segment:
 
     magic      16 bytes  `edge-poses/1`, a line feed, zeros
     records    length u32 | CRC-32 u32 | kind u8 | payload        little-endian throughout
 
-The length counts kind and payload, and so does the CRC. Kinds: `H` a JSON object, first in every
-segment: the configuration, boot_id, and the next number of each topic. `P` the people of a frame as
-the rules saw them (edge/recording/record.py). `G` a JSON object: so many frames are missing here.
-A kill may tear the last record; what is before it is whole. A power cut may cost the last SYNC_S
-seconds.
+Length and CRC cover kind and payload. `H` is first in every segment: a JSON object with the
+configuration, boot_id, and the next number of each topic. `P` is the people of a frame as the rules
+saw them (edge/recording/record.py). `G` is a JSON object with the number of frames missing here.
+A kill may tear the last record, but none before it. A power cut may cost the last SYNC_S seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 from edge import durable
 from edge.errors import DataError, NoInputError
 from edge.messages import Builder
-from edge.recording.record import Told, pack
+from edge.recording.record import RecordedFrame, pack
 from edge.settings import config
 from edge.structures import Frame, Poses
 
@@ -46,7 +45,9 @@ MAX_RECORD = 64 << 20
 
 
 def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
-    """The whole records of a segment: kind and payload; a torn tail ends it.
+    """Yield the complete records of a segment, each as kind and payload.
+
+    A torn record ends the segment and is logged.
 
     Raises:
         NoInputError: no such file. DataError: not a segment.
@@ -58,7 +59,7 @@ def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
     with file:
         magic = file.read(len(MAGIC))
         if magic != MAGIC:
-            if MAGIC.startswith(magic):  # killed between making the file and its first bytes
+            if MAGIC.startswith(magic):  # a kill between open(2) and the first write
                 log.warning("%s: is empty; the recorder was killed as it began", path)
                 return
             raise DataError(f"{path}: is not a recording of poses")
@@ -75,12 +76,12 @@ def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
 
 
 class Ring:
-    """Segments in a folder, together never above a number of bytes.
+    """Segments in a folder with a limit for their total size.
 
     Args:
-        folder: made where it is missing.
-        max_bytes: of all segments.
-        header: gives the payload of the record that begins a segment.
+        folder: it is made if it is missing.
+        max_bytes: of all segments together.
+        header: returns the payload of the record that begins a segment.
     """
 
     def __init__(self, folder: Path, max_bytes: int, header: Callable[[], bytes]) -> None:
@@ -93,12 +94,12 @@ class Ring:
         self._size = 0
 
     def _newest(self) -> int:
-        """When the last run there began; 0 = there is none."""
+        """When the newest run in the folder began, UTC ns; 0 = there is none."""
         runs = (p.name.partition("-")[0] for p in self._folder.glob(f"*{SUFFIX}"))
         return max((int(run) for run in runs if run.isdecimal()), default=0)
 
     def write(self, kind: str, payload: bytes) -> None:
-        """Add a record; raises OSError: it ends its segment, torn."""
+        """Append a record; raises OSError, which ends the segment with a torn record."""
         body = kind.encode("ascii") + payload
         record = struct.pack("<II", len(body), zlib.crc32(body)) + body
         if self._handle < 0 or self._size + len(record) > self._segment_bytes:
@@ -110,11 +111,11 @@ class Ring:
         try:
             durable.write_all(self._handle, data)
         except OSError:
-            self.close()  # nobody finds what stands behind half a record
+            self.close()  # a reader does not find records behind a torn one
             raise
 
     def begin(self) -> None:
-        """A new segment; the oldest go until there is room; raises OSError."""
+        """Begin a new segment; the oldest are removed until there is room; raises OSError."""
         self.close()
         header = b"H" + self._header()
         first = MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header
@@ -131,7 +132,7 @@ class Ring:
         self._size = len(first)
 
     def _make_room(self, size: int) -> None:
-        """Not by pathlib: Python 3.12 keeps every name that was ever part of a Path."""
+        """Remove the oldest segments. Without pathlib: Python 3.12 interns every part of a Path."""
         with os.scandir(str(self._folder)) as here:
             sizes = {p.path: p.stat().st_size for p in here if p.name.endswith(SUFFIX)}
         for path in sorted(sizes):
@@ -141,30 +142,30 @@ class Ring:
             del sizes[path]
 
     def due(self) -> bool:
-        """Whether the segment is full enough to begin the next where that is convenient."""
+        """Whether the segment is so full that the next one may begin after a step."""
         return self._size > 0.75 * self._segment_bytes
 
     def sync(self) -> None:
-        """Make it durable; raises OSError."""
+        """Make the segment durable; raises OSError."""
         if self._handle >= 0:
             os.fsync(self._handle)
 
     def close(self) -> None:
-        """Finish the segment."""
+        """Close the segment."""
         handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
 
 
 class Recorder:
-    """Sees every step (`Pipeline.watchers`), writes in a thread of its own.
+    """Records every step (`Pipeline.watchers`); a thread of its own writes.
 
     Args:
         folder: of the ring.
         max_bytes: of the ring.
-        builder: dates and numbers the messages of this run.
-        settings: gives the configuration in use.
-        lossless: wait for the disk rather than leave frames out.
+        builder: of the messages of this run; it dates and numbers them.
+        settings: returns the configuration in use.
+        lossless: wait for the disk instead of leaving frames out.
     """
 
     def __init__(
@@ -180,33 +181,38 @@ class Recorder:
         self._numbers: Dict[str, int] = builder.numbers()
         self._ring = Ring(folder, max_bytes, self._header)
         self._queue: queue.Queue[Optional[Tuple[str, Any]]] = queue.Queue(ROOM)
-        self._now: List[Any] = [config.show(config.Config()), {}]  # of what is written
+        self._now: List[Any] = [
+            config.show(config.Config()),
+            {},
+        ]  # configuration and numbers at what is being written
         self._missing = 0
         self._ok = True
-        self._lost = 0  # for want of a disk, not told yet
+        self._lost = 0  # frames that the disk refused and no `G` record counts yet
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
 
     def __call__(self, frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
-        """Called after the rules have seen these poses and their events are told."""
+        """Record a step; called after its events were published."""
         settings = self._settings()
         if settings is not self._used:
             self._used = settings if self._put("H", (settings, self._numbers)) else None
         for frame, people in zip(frames, poses):
             offset_ns = self._builder.offset_ns(frame.camera)
-            told = Told(frame.camera, frame.index, frame.t_ns, offset_ns, frame.size, people)
-            self._put("P", pack(told))
+            recorded = RecordedFrame(
+                frame.camera, frame.index, frame.t_ns, offset_ns, frame.size, people
+            )
+            self._put("P", pack(recorded))
         if frames:
             self._numbers = self._builder.numbers()
             self._put("N", self._numbers)
 
     def close(self) -> None:
-        """Write what waits."""
+        """Write waiting records, then end the thread."""
         self._queue.put(None)
         self._thread.join(5.0)
 
     def _put(self, kind: str, what: Any) -> bool:
-        """Hand over; False when there is no room and nobody may wait."""
+        """Queue a record; returns False if there is no room and the loop may not wait."""
         if self._lossless:
             self._queue.put((kind, what))
             return True
@@ -234,11 +240,11 @@ class Recorder:
 
     def _try_to_write(self, kind: str, what: Any) -> None:
         if kind == "H":
-            settings, numbers = what  # shown once: segments are many, settings stay
+            settings, numbers = what  # config.show is slow: once for many segments
             self._now[:] = config.show(settings), numbers
             self._attempt(self._ring.begin)
         elif kind == "N":
-            self._now[1] = what  # a step is over: a segment that begins here can stand alone
+            self._now[1] = what  # a step is complete, so a segment may begin here
             if self._ring.due() or not self._ok:
                 self._attempt(self._ring.begin)
         elif self._ok:
@@ -250,13 +256,13 @@ class Recorder:
             if self._attempt(lambda: self._ring.write("G", lost)):
                 self._lost = 0
 
-    def _attempt(self, deed: Callable[[], None]) -> bool:
+    def _attempt(self, write: Callable[[], None]) -> bool:
         try:
-            deed()
+            write()
             self._ok = True
         except OSError as error:
             if self._ok:
-                log.error("recording: %s; frames are missing in it until that is mended", error)
+                log.error("recording: %s; frames are missing until that is mended", error)
             self._ok = False
         return self._ok
 

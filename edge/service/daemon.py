@@ -18,7 +18,7 @@ from edge.service.reload import Reload
 from edge.service.signals import SPARE_S, Leave, reload_on_signal
 from edge.service.systemd import Notifier
 from edge.settings.config import Config
-from edge.threads import Fallen
+from edge.threads import ThreadFailures
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def run(
         notify = Notifier()
         stack.callback(notify.close)
         leave = stack.enter_context(Leave(notify))
-        fallen = stack.enter_context(Fallen(leave.now))
+        failures = stack.enter_context(ThreadFailures(leave.now))
         memory = frame_memory(config.runtime.prefer)
         if memory is not None:
             stack.callback(memory.close)
@@ -83,7 +83,7 @@ def run(
         notify.stopping("saying goodbye")
         metrics.publish()
         log.info("%d steps, %d events", steps, running.health.events)
-        fallen.check()
+        failures.check()
         return PIPE_CLOSED if unread() and not leave.asked() else _exit_code(running.cameras)
 
 

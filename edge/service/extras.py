@@ -22,7 +22,7 @@ from edge.telemetry.reader import Telemetry
 
 if TYPE_CHECKING:
     from edge.bundle.probation import Bundles
-    from edge.commands.receiver import Commands
+    from edge.commands.receiver import CommandReceiver
     from edge.recording.ring import Recorder
 
 
@@ -183,7 +183,7 @@ class Commanding(Extra):
 
     def __init__(self, config: Config, bundles: Optional[Bundles]) -> None:
         self._config, self._bundles = config, bundles
-        self._commands: Optional[Commands] = None
+        self._commands: Optional[CommandReceiver] = None
 
     def listen(self) -> Mapping[str, Receive]:
         """The topics of all commands."""
@@ -200,15 +200,17 @@ class Commanding(Extra):
         Raises:
             EdgeError: no key, or no state directory.
         """
-        from edge.commands.frame_tap import Watch
-        from edge.commands.handlers import deeds
-        from edge.commands.receiver import Commands
+        from edge.commands.frame_tap import FrameTap
+        from edge.commands.handlers import make_handlers
+        from edge.commands.receiver import CommandReceiver
 
-        watch = Watch()
-        running.watch(watch)
+        tap = FrameTap()
+        running.watch(tap)
         install = self._bundles.install if self._bundles else None
-        does = deeds(self._config, running.camera_names, watch, running.rate_limit, install)
-        self._commands = Commands(self._config, does, running.publisher.build.boot_id)
+        handlers = make_handlers(
+            self._config, running.camera_names, tap, running.rate_limit, install
+        )
+        self._commands = CommandReceiver(self._config, handlers, running.publisher.build.boot_id)
 
     def report(self) -> Mapping[str, Any]:
         """How many commands were obeyed, and refused for which reason."""

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Protocol
 from edge.errors import EdgeError, UnavailableError
 from edge.settings.sections import Telemetry as Settings
 from edge.telemetry.sysfs import Reading, Sysfs
-from edge.threads import Dispensable
+from edge.threads import NonCriticalThread
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Telemetry:
         self._logged = ""
         self._events: Optional[Dict[str, int]] = None
         self._stop = threading.Event()
-        self._thread = Dispensable(target=self._loop, name="telemetry", daemon=True)
+        self._thread = NonCriticalThread(target=self._loop, name="telemetry", daemon=True)
         self.reading = Reading()
 
     def start(self) -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from edge.errors import InternalError
-from edge.threads import Dispensable, Fallen
+from edge.threads import NonCriticalThread, ThreadFailures
 from tests.waiting import GIVE_UP_S
 
 
@@ -37,11 +37,11 @@ def run(thread: threading.Thread) -> None:
 def test_a_death_is_told_and_ends_the_program() -> None:
     told: List[str] = []
     with heard() as shown:
-        with Fallen(told.append) as fallen:
-            fallen.check()
+        with ThreadFailures(told.append) as failures:
+            failures.check()
             run(threading.Thread(target=die(), name="outbox"))
             with pytest.raises(InternalError, match="the thread 'outbox' died"):
-                fallen.check()
+                failures.check()
         assert told == ["the thread 'outbox' died"]
         assert shown == [ZeroDivisionError], "the traceback is not swallowed"
         run(threading.Thread(target=die(), name="later"))
@@ -51,9 +51,9 @@ def test_a_death_is_told_and_ends_the_program() -> None:
 
 def test_those_that_others_look_after_do_not() -> None:
     told: List[str] = []
-    with heard() as shown, Fallen(told.append) as fallen:
-        run(Dispensable(target=die(), name="telemetry"))
+    with heard() as shown, ThreadFailures(told.append) as failures:
+        run(NonCriticalThread(target=die(), name="telemetry"))
         run(threading.Thread(target=die(SystemExit), name="leaves"))
-        fallen.check()
+        failures.check()
         assert shown == [ZeroDivisionError, SystemExit]
     assert not told

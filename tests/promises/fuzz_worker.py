@@ -227,8 +227,8 @@ def command_target(folder: Path) -> Target:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from edge.commands import handlers
-    from edge.commands.frame_tap import Watch
-    from edge.commands.receiver import NAMES, Commands
+    from edge.commands.frame_tap import FrameTap
+    from edge.commands.receiver import NAMES, CommandReceiver
     from edge.commands.record import canonical, sign
     from edge.loop.rate_limit import RateLimit
     from edge.messages import Incoming, Message
@@ -252,9 +252,9 @@ def command_target(folder: Path) -> Target:
         )
     )
     none: Any = None
-    deeds = handlers.deeds(settings, lambda: ["door"], Watch(), RateLimit(none))
+    made = handlers.make_handlers(settings, lambda: ["door"], FrameTap(), RateLimit(none))
     now_ns = 10**18
-    commands = Commands(settings, deeds, "0" * 16, lambda: now_ns)
+    commands = CommandReceiver(settings, made, "0" * 16, lambda: now_ns)
     seq = [now_ns]
     good = {
         "schema": "command/1",

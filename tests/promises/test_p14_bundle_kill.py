@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.bundle.file import write_bundle
 from edge.bundle.slots import Slots, State
-from edge.commands.replay_window import Memory
+from edge.commands.replay_window import ReplayWindow
 from edge.keys.trust import Trust
 from tests.promises.sudden_death import WAYS, dies_at, points
 from tests.promises.whole_daemon import MODELS
@@ -143,17 +143,17 @@ def test_death_at_any_point_of_a_switch_leaves_old_or_new(
 def test_death_while_a_command_is_remembered(tmp_path: Path, figures: Any) -> None:
     """P14: the numbers of commands obeyed are the old or the new ones, and never unreadable."""
     path = tmp_path / "obeyed.json"
-    Memory(path).add(100)
+    ReplayWindow(path).add(100)
     kept = path.read_bytes()
-    total = points(lambda: Memory(path).add(200))
-    known: Set[bool] = set()
+    total = points(lambda: ReplayWindow(path).add(200))
+    used: Set[bool] = set()
     for way in WAYS:
         for at in range(1, total + 1):
             path.write_bytes(kept)
-            assert dies_at(lambda: Memory(path).add(200), at, way)
-            memory = Memory(path, lambda: 10**30)
-            assert memory.known(100)
-            assert not memory.known(300), "it was not taken for damaged"
-            known.add(memory.known(200))
-    assert known == {False, True}
+            assert dies_at(lambda: ReplayWindow(path).add(200), at, way)
+            memory = ReplayWindow(path, lambda: 10**30)
+            assert memory.used(100)
+            assert not memory.used(300), "it was not taken for damaged"
+            used.add(memory.used(200))
+    assert used == {False, True}
     figures("P14", switch="command memory", points=total, deaths=total * len(WAYS), broken=0)

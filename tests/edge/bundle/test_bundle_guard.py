@@ -7,7 +7,7 @@ from typing import Any, List, Sequence
 
 import numpy as np
 
-from edge.bundle.probation import GuardedPose
+from edge.bundle.guard import GuardedPose
 from edge.degrade.apply import Degrader
 from edge.degrade.levels import Level
 from edge.errors import DataError

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge import durable
 from edge.bundle.file import HEAD, MAGIC, read_files, read_head, write_bundle
-from edge.bundle.probation import Bundles, GuardedDetector, nonsense
+from edge.bundle.guard import GuardedDetector, defect
+from edge.bundle.probation import Bundles
 from edge.bundle.slots import Slots, State
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.health import Health
@@ -553,7 +554,7 @@ def test_bundles_need_a_key_and_a_place(settings: config.Config) -> None:
 
 def test_nonsense_is_told_from_sense() -> None:
     good = Detections(np.zeros((2, 4), np.float32), np.ones(2, np.float32))
-    assert nonsense([good, Detections.empty(), Poses.of_boxes(good, 17, "coco17")]) == ""
+    assert defect([good, Detections.empty(), Poses.of_boxes(good, 17, "coco17")]) == ""
     poses = Poses.of_boxes(good, 17, "coco17")
     poses.keypoints[0, 0, 0] = np.nan
-    assert nonsense([poses])
+    assert defect([poses])

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from edge import durable
 from edge.commands import snapshot
-from edge.commands.frame_tap import Keeper, Watch, folder_bytes
-from edge.commands.handlers import deeds
-from edge.commands.receiver import NAMES, ROOM, Commands, Outcome
+from edge.commands.frame_tap import CalibrationRecorder, FrameTap, folder_bytes
+from edge.commands.handlers import make_handlers
+from edge.commands.receiver import NAMES, ROOM, CommandReceiver, CommandResult
 from edge.commands.record import ANSWER_PREFIX, REASONS, Refusal, canonical, parse, sign, verified
-from edge.commands.replay_window import Memory
+from edge.commands.replay_window import ReplayWindow
 from edge.errors import ConfigError, DataError, TempError
 from edge.loop.rate_limit import RateLimit
 from edge.messages import Incoming, Message
@@ -59,7 +59,7 @@ def setting(folder: Path, allow: Any = NAMES, **extra: Any) -> config.Config:
 
 
 def of_box(settings: config.Config, *rest: Any) -> Dict[str, Any]:
-    return deeds(settings, lambda: [c.name for c in settings.cameras], *rest)
+    return make_handlers(settings, lambda: [c.name for c in settings.cameras], *rest)
 
 
 def order(name: str = "rate", **changes: Any) -> Dict[str, Any]:
@@ -83,11 +83,11 @@ class Bench:
         self.done: List[Mapping[str, Any]] = []
         self.now_ns = NOW_NS
 
-        def deed(args: Mapping[str, Any]) -> Outcome:
+        def deed(args: Mapping[str, Any]) -> CommandResult:
             self.done.append(args)
-            return Outcome({"n": len(self.done)})
+            return CommandResult({"n": len(self.done)})
 
-        self.commands = Commands(
+        self.commands = CommandReceiver(
             setting(folder, allow, **extra),
             dict.fromkeys(NAMES, deed),
             "b" * 16,
@@ -170,14 +170,14 @@ def test_a_clock_set_back_brings_nothing_back(bench: Bench) -> None:
 
 
 def test_memory_is_bounded_and_forgets_nothing_wrongly(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "m.json", window=8)
+    memory = ReplayWindow(tmp_path / "m.json", size=8)
     for seq in (50, 10, 30, *range(60, 80)):
-        assert not memory.known(seq)
+        assert not memory.used(seq)
         memory.add(seq)
-    assert all(memory.known(seq) for seq in (50, 10, 30, 5, 71, *range(60, 80)))
-    assert not memory.known(80)
+    assert all(memory.used(seq) for seq in (50, 10, 30, 5, 71, *range(60, 80)))
+    assert not memory.used(80)
     assert (tmp_path / "m.json").stat().st_size < 200
-    assert Memory(tmp_path / "m.json", window=8).known(79)
+    assert ReplayWindow(tmp_path / "m.json", size=8).used(79)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"floor":0,"seen":[],"crc":1}', b"\xff\x00"])
@@ -185,14 +185,14 @@ def test_a_damaged_memory_is_put_aside_and_trusts_nothing_old(
     tmp_path: Path, damage: bytes
 ) -> None:
     path = tmp_path / "m.json"
-    Memory(path).add(NOW_NS - 5)
+    ReplayWindow(path).add(NOW_NS - 5)
     path.write_bytes(damage)
-    memory = Memory(path, lambda: NOW_NS)
-    assert memory.known(NOW_NS - 5)
-    assert memory.known(NOW_NS)
-    assert not memory.known(NOW_NS + 1)
+    memory = ReplayWindow(path, lambda: NOW_NS)
+    assert memory.used(NOW_NS - 5)
+    assert memory.used(NOW_NS)
+    assert not memory.used(NOW_NS + 1)
     assert (tmp_path / "m.damaged").read_bytes() == damage
-    assert Memory(path, lambda: 0).known(NOW_NS), "the floor itself was written"
+    assert ReplayWindow(path, lambda: 0).used(NOW_NS), "the floor itself was written"
 
 
 def test_what_cannot_be_remembered_is_not_done(
@@ -308,7 +308,7 @@ def test_settings_that_make_no_sense(tmp_path: Path) -> None:
         Bench(tmp_path, ["rate"], key_file="")
     nowhere = dataclasses.replace(setting(tmp_path), state=config.State())
     with pytest.raises(ConfigError, match=r"state\.dir"):
-        Commands(nowhere, {}, "b" * 16)
+        CommandReceiver(nowhere, {}, "b" * 16)
     assert config.Config().commands.allow == [], "off by default"
 
 
@@ -331,7 +331,7 @@ class Still:
 
 def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
     limit = RateLimit(Still())
-    do = of_box(setting(tmp_path), Watch(), limit)
+    do = of_box(setting(tmp_path), FrameTap(), limit)
     assert do["rate"]({"max_hz": 50}).result == {"max_hz": 50, "before_hz": 0}
     start = time.monotonic()
     assert len([f for _ in range(11) for f in limit.take(1.0)]) == 11
@@ -347,7 +347,7 @@ def test_rate_limits_the_turns_and_says_what_was(tmp_path: Path) -> None:
 def test_restart_and_reload_act_after_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
+    do = of_box(setting(tmp_path), FrameTap(), RateLimit(Still()))
     monkeypatch.delenv("INVOCATION_ID", raising=False)
     with pytest.raises(Exception, match="no service manager"):
         do["restart"]({})
@@ -367,7 +367,7 @@ def test_restart_and_reload_act_after_the_answer(
             signal.signal(number, handler)
 
 
-def step(watch: Watch, image: np.ndarray, stop: threading.Event, layout: str = "bgr") -> None:
+def step(watch: FrameTap, image: np.ndarray, stop: threading.Event, layout: str = "bgr") -> None:
     while not stop.is_set():
         frame = Frame(image, 0, time.monotonic_ns(), "door", layout=layout)
         watch([frame], [PEOPLE])
@@ -380,7 +380,7 @@ def running() -> Iterator[Any]:
     stop = threading.Event()
     image = np.random.default_rng(0).integers(0, 255, (15, 10, 3), np.uint8)
     image = image.repeat(16, 0).repeat(16, 1)
-    watch = Watch()
+    watch = FrameTap()
     thread = threading.Thread(target=step, args=(watch, image, stop))
     thread.start()
     yield watch, image
@@ -446,8 +446,8 @@ def test_a_picture_fits_or_is_refused() -> None:
 
 
 def test_no_frame_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.commands.handlers.LOOK_S", 0.05)
-    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
+    monkeypatch.setattr("edge.commands.handlers.FRAME_S", 0.05)
+    do = of_box(setting(tmp_path), FrameTap(), RateLimit(Still()))
     with pytest.raises(TempError, match="no frame of door"):
         do["snapshot"]({"camera": "door"})
 
@@ -459,21 +459,23 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
     assert outcome.result["max_bytes"] == 1 << 20
     folder = tmp_path / "state" / "calibrate" / outcome.result["folder"]
     end = time.monotonic() + GIVE_UP_S
-    while watch.keeper.kept < 2 and time.monotonic() < end:
+    while watch.recorder.kept < 2 and time.monotonic() < end:
         time.sleep(0.02)
     kept = do["calibrate-record"]({"seconds": 0}).result["kept"]
-    assert watch.keeper is None
+    assert watch.recorder is None
     lines = [json.loads(line) for line in (folder / "poses.jsonl").read_text().splitlines()]
     assert len(lines) == kept == len(list(folder.glob("*.jpg"))) >= 2
     assert cv2.imread(str(folder / lines[0]["file"])) is not None
     assert lines[0]["keypoints"][:3] == [500, 510, 100], "the crop begins at the frame's corner"
 
     used = folder_bytes(folder.parent)
-    watch.keeper = keeper = Keeper(folder.parent / "more", 10**12, 40_000_000, used + 20_000)
-    while not keeper.ended and time.monotonic() < end:
+    watch.recorder = recorder = CalibrationRecorder(
+        folder.parent / "more", 10**12, 40_000_000, used + 20_000
+    )
+    while not recorder.ended and time.monotonic() < end:
         time.sleep(0.02)
-    assert "record_max_mb is reached" in keeper.ended
-    assert keeper.kept
+    assert "record_max_mb is reached" in recorder.ended
+    assert recorder.kept
     assert folder_bytes(folder.parent) <= used + 20_000, "what lay there counts"
 
 
@@ -483,10 +485,10 @@ def test_poses_count_towards_the_limit_of_crops(tmp_path: Path) -> None:
     for name, max_bytes in (("a", 10**7), ("b", 0), ("c", -1)):
         folder = tmp_path / name / "recording"
         whole = folder_bytes(tmp_path / "a") + max_bytes
-        keeper = Keeper(folder, 10**12, 1, whole)
-        keeper.see(frame, PEOPLE)
-        keeper.close()
-        kept.append(keeper.kept)
+        recorder = CalibrationRecorder(folder, 10**12, 1, whole)
+        recorder.add(frame, PEOPLE)
+        recorder.close()
+        kept.append(recorder.kept)
     assert kept == [1, 1, 0], "the same again fits, a byte less does not"
 
 
@@ -497,9 +499,9 @@ def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
     boxes = np.array([[-900, 10, -700, 90], [20, 20, 100, 100]], np.float32)
     both = np.ones((2, 17), np.float32)
     poses = Poses(keypoints, both, boxes, np.array([3, 8]), np.array([0.4, 0.9], "f4"), "coco17")
-    keeper = Keeper(tmp_path / "one", 10**12, 1, 10**7)
-    keeper.see(Frame(np.zeros((120, 160, 3), np.uint8), 0, 0, "door"), poses)
-    keeper.close()
+    recorder = CalibrationRecorder(tmp_path / "one", 10**12, 1, 10**7)
+    recorder.add(Frame(np.zeros((120, 160, 3), np.uint8), 0, 0, "door"), poses)
+    recorder.close()
     (line,) = (tmp_path / "one" / "poses.jsonl").read_text().splitlines()
     kept = json.loads(line)
     assert kept["file"].endswith("-8.jpg")
@@ -507,7 +509,7 @@ def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
 
 
 def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
-    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()))
+    do = of_box(setting(tmp_path), FrameTap(), RateLimit(Still()))
     with pytest.raises(Exception, match=r"bundle\.enabled is off"):
         do["update"]({"file": "a.bundle"})
     for wrong in ("../a", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "a\ud800"):
@@ -519,7 +521,7 @@ def test_update_without_bundles_and_with_a_path(tmp_path: Path) -> None:
         got.append(path)
         return {"version": 1}
 
-    do = of_box(setting(tmp_path), Watch(), RateLimit(Still()), install)
+    do = of_box(setting(tmp_path), FrameTap(), RateLimit(Still()), install)
     assert do["update"]({"file": "a.bundle"}).result == {"version": 1}
     assert got == [tmp_path / "state" / "incoming" / "a.bundle"]
 

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as npst
 
 from edge.errors import DataError, NoInputError
 from edge.messages import Builder
-from edge.recording.record import Told, pack, unpack
+from edge.recording.record import RecordedFrame, pack, unpack
 from edge.recording.ring import MAGIC, Recorder, Ring, read_segment
 from edge.settings import config
 from edge.structures import Frame, Poses
@@ -61,7 +61,7 @@ def test_every_bit_of_poses_survives(
         return data.draw(npst.arrays(np.float32, shape, elements=st.floats(width=32)))
 
     poses = Poses(floats(n, k, 2), floats(n, k), floats(n, 4), np.arange(n), floats(n), "coco17")
-    told = Told("door", 7, t_ns, offset_ns, (640, 480), poses)
+    told = RecordedFrame("door", 7, t_ns, offset_ns, (640, 480), poses)
     back = unpack(pack(told))
     assert same(back.poses, poses)
     assert (back.camera, back.index, back.t_ns, back.offset_ns, back.size) == (

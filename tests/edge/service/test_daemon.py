@@ -174,7 +174,7 @@ def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> No
     )
     assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr, "the traceback is for whoever mends it"
-    assert "the thread 'jsonl' died of a mistake in the program" in done.stderr.splitlines()[-1]
+    assert "the thread 'jsonl' died of a bug in this program" in done.stderr.splitlines()[-1]
     assert of_kind(messages(done.stdout), "/status")[-1]["state"] == "offline"
 
 
