@@ -22,9 +22,8 @@ from edge.structures import CameraState, Frame, PoseEvent, Poses
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
 CODECS = {"json": codec.JSON, "cbor": codec.CBOR}
-NEAR_NS = (
-    60 * 10**9
-)  # an event within this time of its camera's last frame gets the frame's UTC offset
+# An event within this time of its camera's last frame gets the UTC offset of that frame.
+NEAR_NS = 60 * 10**9
 FARTHEST = 2**31 - 1  # in 0.1 px: the limit of sint32
 
 
