@@ -10,14 +10,14 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from edge import codec
 from edge.errors import InternalError
 from edge.settings.schema import name_problem
-from edge.structures import CameraState, Frame, PoseEvent, Poses
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
@@ -142,12 +142,13 @@ class Builder:
         payload["data"] = codec.plain(event.data, f"data of event {event.kind}")
         return Message(topic, "event", payload, qos=1)
 
-    def state(self, state: CameraState, people: int) -> Message:
+    def state(self, state: CameraState, people: int, rules: Sequence[RuleSummary] = ()) -> Message:
         """Make the message of a camera's state, which the broker retains.
 
         Args:
             state: of the camera.
             people: number of people in its last frame.
+            rules: what the rules of the camera know now.
         """
         topic = f"{ROOT}/{self.device}/{state.camera}/state"
         payload = self._envelope(topic, self._clock.mono_ns(), state.camera)
@@ -159,6 +160,15 @@ class Builder:
         payload["frames"] = state.frames
         payload["dropped"] = state.dropped
         payload["reconnects"] = state.reconnects
+        payload["zones"] = {name: people for rule in rules for name, people in rule.zones.items()}
+        payload["down"] = max((rule.down for rule in rules), default=0)
+        payload["rules"] = {
+            rule.name: {
+                "kind": rule.kind,
+                "data": codec.plain(rule.data, f"summary of rule {rule.name}"),
+            }
+            for rule in rules
+        }
         return Message(topic, "state", payload, qos=1, retain=True)
 
     def online(self, **details: Any) -> Message:

@@ -18,7 +18,7 @@ from typing import Callable, List, Mapping, Optional, Protocol, Sequence
 
 from edge.health import Health
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
-from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
+from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses, RuleSummary
 
 
 class Cameras(Protocol):
@@ -57,7 +57,7 @@ class Publisher(Protocol):
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""
 
-    def camera(self, state: CameraState, people: int) -> None:
+    def camera(self, state: CameraState, people: int, rules: Sequence[RuleSummary] = ()) -> None:
         """Publish the state of a camera, if it changed."""
 
 
@@ -73,6 +73,7 @@ class CameraStages:
     tracker: Tracker
     smooth: Callable[[Poses, int], Poses]
     rules: List[Callable[[Poses, str, int], List[PoseEvent]]]
+    summaries: Callable[[], List[RuleSummary]] = list
     phase: int = 0  # shifts the detector's turns against those of other cameras
     looks: Looks = field(default_factory=Looks)
 
@@ -192,7 +193,9 @@ class Pipeline:
             watcher(step.frames, published)
         self.cameras.release(step.frames)
         for state in self.cameras.states():
-            self.publisher.camera(state, self.health.people.get(state.camera, 0))
+            stages = self.stages.get(state.camera)
+            rules = stages.summaries() if stages else []
+            self.publisher.camera(state, self.health.people.get(state.camera, 0), rules)
         self.tick()
 
     def _detect_due(self, frames: List[Frame]) -> List[Optional[Detections]]:

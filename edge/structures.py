@@ -201,6 +201,17 @@ class PoseEvent:
 
 
 @dataclass(frozen=True)
+class RuleSummary:
+    """What a rule knows of its camera now, for consumers that missed its events."""
+
+    name: str  # of the rule in its camera: its own name, or its kind
+    kind: str  # as in PoseEvent
+    data: Dict[str, JsonValue]  # the figures of that kind
+    zones: Dict[str, int] = field(default_factory=dict)  # people in each zone
+    down: int = 0  # people who fell or lie, and have not got up
+
+
+@dataclass(frozen=True)
 class CameraState:
     """The condition of a camera, as its supervisor reports it."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
@@ -18,7 +19,7 @@ from edge.messages import Builder, Incoming, Message
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality
 from edge.settings.config import Config, Mqtt, Outbox
-from edge.structures import CameraState, Frame, PoseEvent, Poses
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 SCHEMES = {"mqtts": "mqtt"}
 
@@ -168,6 +169,7 @@ class Publisher:
         self._runtimes: Dict[str, Dict[str, str]] = {}
         self._degraded: Dict[str, Any] = {}
         self._camera_states: Dict[str, Any] = {}  # as last published
+        self._last_states: Dict[str, CameraState] = {}
         self._lock = threading.Lock()
         self._closed = False
         will = self.build.offline("lost")
@@ -243,18 +245,20 @@ class Publisher:
         with self._lock:
             self._send(self.build.event(event))
 
-    def camera(self, state: CameraState, people: int) -> None:
+    def camera(self, state: CameraState, people: int, rules: Sequence[RuleSummary] = ()) -> None:
         """Publish the state of a camera if it changed; frame counts alone are no change.
 
         Args:
             state: of the camera.
             people: number of people in its last frame.
+            rules: what the rules of the camera know now.
         """
-        shown = (state.state, state.detail, state.reconnects, state.size, people)
+        shown = (state.state, state.detail, state.reconnects, state.size, people, list(rules))
         with self._lock:
             if self._camera_states.get(state.camera) != shown:
                 self._camera_states[state.camera] = shown
-                self._send(self.build.state(state, people))
+                self._last_states[state.camera] = state
+                self._send(self.build.state(state, people, rules))
 
     def metrics(self, record: Mapping[str, Any]) -> None:
         """Publish metrics: a record of edge.health, with the counters of the sinks."""
@@ -282,6 +286,8 @@ class Publisher:
         with self._lock:
             if self._closed:
                 return
+            for state in self._last_states.values():
+                self._send(self.build.state(_stopped(state), 0))
             self._send(self.build.offline("stopped"))
             self._closed = True
         self._close_sinks(timeout_s)
@@ -298,3 +304,12 @@ class Publisher:
             closer.start()
         for closer in closers:
             closer.join()
+
+
+def _stopped(state: CameraState) -> CameraState:
+    """The last state of a camera: a program that has stopped says "ok" of nothing."""
+    if state.state in ("ended", "failed"):
+        return state
+    return dataclasses.replace(
+        state, state="ended", detail="the program was stopped", t_ns=time.monotonic_ns()
+    )

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Protocol
 from edge import plug
 from edge.errors import ConfigError
 from edge.settings.config import build
-from edge.structures import PoseEvent, Poses
+from edge.structures import PoseEvent, Poses, RuleSummary
 
 
 class Rule(Protocol):
@@ -25,6 +25,9 @@ class Rule(Protocol):
             camera: name of the camera.
             t_ns: capture time of the frame.
         """
+
+    def summary(self) -> RuleSummary:
+        """The rule's view of its camera after the last frame."""
 
 
 def build_rule(table: Mapping[str, Any], where: str) -> Rule:

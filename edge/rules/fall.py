@@ -26,7 +26,7 @@ from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, KNEES, SHOULDERS, body_of, middle
 from edge.settings.schema import key
-from edge.structures import JsonValue, PoseEvent, Poses
+from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
 # Shares of the standing height (Drillis and Contini 1966): hips to shoulders, to ankles, to knees.
 _TORSO, _LEG, _THIGH = 0.288, 0.491, 0.245
@@ -113,6 +113,12 @@ class Fall:
             events += self._event("lost", int(row), camera, t_ns)
         people.forget(gone)
         return events
+
+    def summary(self) -> RuleSummary:
+        """The number of people who were reported as down and have not got up."""
+        reported = self._people["reported"]
+        down, fallen = int((reported > UP).sum()), int((reported == FALLEN).sum())
+        return RuleSummary("fall", "fall", {"down": down, "fallen": fallen}, down=down)
 
     def _remember_height(self, rows: np.ndarray, tall: np.ndarray, dt_s: np.ndarray) -> None:
         old = self._people["tall"][rows]

@@ -15,7 +15,7 @@ import numpy as np
 from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.settings.schema import key
-from edge.structures import JsonValue, PoseEvent, Poses
+from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ class Presence:
         ]
         people.forget(gone)
         return events
+
+    def summary(self) -> RuleSummary:
+        """The number of people who entered and have not left."""
+        return RuleSummary("presence", "presence", {"people": self._count})
 
     def _event(self, action: str, row: int, stay_s: float, camera: str, t_ns: int) -> PoseEvent:
         self._count += {"enter": 1, "leave": -1}.get(action, 0)

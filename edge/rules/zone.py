@@ -17,7 +17,7 @@ from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import ANKLES, HIPS, body_of, middle
 from edge.settings.schema import key
-from edge.structures import JsonValue, PoseEvent, Poses
+from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
 _UNSEEN_S = 2.0  # a person who is unseen for this long has left
 
@@ -94,6 +94,11 @@ class Zone:
         events += [self._event("dwell", int(i), camera, t_ns) for i in np.flatnonzero(long)]
         people.forget(gone)
         return events
+
+    def summary(self) -> RuleSummary:
+        """The number of people in the zone."""
+        name = self._options.name
+        return RuleSummary(name, "zone", {"people": self._count}, {name: self._count})
 
     def _look(self, seen: Poses, rows: np.ndarray, t_ns: int) -> None:
         """Note since when people are on the other side of the border, further than the margin."""

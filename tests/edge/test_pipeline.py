@@ -74,7 +74,7 @@ class Publisher:
     def event(self, event: PoseEvent) -> None:
         self.events.append(event)
 
-    def camera(self, state: CameraState, people: int) -> None:
+    def camera(self, state: CameraState, people: int, rules=()) -> None:
         self.states.append(state)
 
 

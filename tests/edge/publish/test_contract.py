@@ -13,8 +13,11 @@ from jsonschema import Draft202012Validator, ValidationError
 import edge.publish
 from edge.messages import ROOT
 
+MADE = ("bundle", "skeletons")  # by `edge-tools contract`, not schemas themselves
 FOLDER = Path(edge.publish.__file__).parent / "contract"
-SCHEMAS = {p.name: json.loads(p.read_text("utf-8")) for p in FOLDER.glob("*.json")}
+SCHEMAS = {
+    p.name: json.loads(p.read_text("utf-8")) for p in FOLDER.glob("*.json") if p.stem not in MADE
+}
 DOCUMENT = SCHEMAS.pop("asyncapi.json")
 TIMES = {"t_utc_ns": 1, "t_mono_ns": 2}
 HEAD = {"schema": "pose/1", "device": "box", "boot_id": "0" * 16, "seq": 0, **TIMES}
@@ -43,6 +46,9 @@ GOOD: Dict[str, Dict[str, Any]] = {
         "frames": 0,
         "dropped": 0,
         "reconnects": 0,
+        "zones": {"platform": 2},
+        "down": 0,
+        "rules": {"platform": {"kind": "zone", "data": {"people": 2}}},
     },
     "status": {
         **HEAD,
@@ -169,7 +175,7 @@ def test_every_reference_leads_somewhere(name: str) -> None:
 
 
 def test_document_is_asyncapi_3() -> None:
-    assert DOCUMENT["asyncapi"] == "3.1.0"
+    assert DOCUMENT["asyncapi"] == "3.0.0"  # generators know no newer one, and none is needed
     assert {"title", "version"} <= set(DOCUMENT["info"])
     actions = {o["channel"]["$ref"]: o["action"] for o in DOCUMENT["operations"].values()}
     heard = {"command", "ack"}

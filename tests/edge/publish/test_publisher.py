@@ -17,7 +17,7 @@ from edge.messages import Message
 from edge.publish import Counters, Publisher, open_sink, parse, parse_all
 from edge.publish import _clock as clock_module
 from edge.settings.config import Camera, Config, Publish
-from edge.structures import CameraState, Frame, PoseEvent, Poses
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 from tests.waiting import GIVE_UP_S
 
 SHA = "ab" * 32
@@ -93,7 +93,7 @@ def test_messages_are_made_and_handed_over_under_one_lock(spied: Publisher) -> N
     )
     locked.clear()
     spied.close()
-    assert locked == {"status": True}
+    assert locked == {"cam0/state": True, "status": True}
 
 
 def test_everything_the_program_says_holds_the_contract(spied: Publisher, contract: Any) -> None:
@@ -115,7 +115,10 @@ def test_everything_the_program_says_holds_the_contract(spied: Publisher, contra
     spied.metrics({**Health().report(), **more})
     spied.close()
     spy: Any = spied.sinks[0]
-    assert spy.kinds() == ["status", "state", "frame", "event", "metrics", "metrics", "status"]
+    assert spy.kinds() == [
+        *("status", "state", "frame", "event", "metrics", "metrics"),
+        *("state", "status"),  # the program stops
+    ]
     for message in spy.messages:
         contract(message.topic, json.loads(message.json))
     birth = json.loads(spy.messages[0].json)
@@ -278,3 +281,34 @@ def test_clock_quality_is_what_the_kernel_says(
 
 def test_the_real_kernel_is_asked_without_harm() -> None:
     assert clock_module.clock_quality()["source"] in ("kernel", "none")
+
+
+def test_the_retained_state_tells_zones_and_people_down(spied: Publisher) -> None:
+    """A consumer that restarts knows them without having heard the events."""
+    rules = [
+        RuleSummary("platform", "zone", {"people": 2}, {"platform": 2}),
+        RuleSummary("fall", "fall", {"down": 1, "fallen": 1}, down=1),
+    ]
+    spied.camera(state(), 3, rules)
+    spied.camera(state(), 3, rules)
+    spied.camera(state(), 3, [rules[0]])
+    spy: Any = spied.sinks[0]
+    told = [m.payload for m in spy.messages]
+    assert len(told) == 2, "told once for each change"
+    assert (told[0]["zones"], told[0]["down"]) == ({"platform": 2}, 1)
+    assert told[0]["rules"]["platform"] == {"kind": "zone", "data": {"people": 2}}
+    assert (told[1]["zones"], told[1]["down"]) == ({"platform": 2}, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("ok", "ended"), ("starting", "ended"), ("stalled", "ended"), ("failed", "failed")],
+)
+def test_after_a_stop_no_retained_state_says_ok(spied: Publisher, before: str, after: str) -> None:
+    spied.camera(state(before), 2)
+    spy: Any = spied.sinks[0]
+    spy.messages.clear()
+    spied.close()
+    assert [m.topic.rsplit("/", 1)[1] for m in spy.messages] == ["state", "status"]
+    assert spy.messages[0].payload["state"] == after
+    assert spy.messages[0].payload["people"] == 0

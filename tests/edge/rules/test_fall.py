@@ -189,3 +189,13 @@ def test_options_are_checked():
         build_rule({"kind": "fall", "tilt_deg": 5}, "rules[0]")
     with pytest.raises(ConfigError, match=r"rules\[2\].tilt: unknown key; did you mean 'tilt_deg'"):
         build_rule({"kind": "fall", "tilt": 50}, "rules[2]")
+
+
+def test_the_summary_counts_who_is_down_until_they_get_up():
+    rule = fall.build(fall.Options())
+    assert rule.summary().down == 0
+    events_of(rule, act(FALLS["forward"]))
+    assert (rule.summary().down, rule.summary().data) == (1, {"down": 1, "fallen": 1})
+    rule = fall.build(fall.Options())
+    events_of(rule, act([*FALLS["forward"], *GET_UP]))
+    assert rule.summary().down == 0

@@ -129,3 +129,9 @@ def test_options_are_checked():
         build_rule({"kind": "presence", "leave_s": 0}, "rules[1]")
     with pytest.raises(ConfigError, match="no rules plug called 'presense'; did you mean"):
         build_rule({"kind": "presense"}, "rules[0]")
+
+
+def test_the_summary_counts_who_is_here():
+    rule = presence.build(presence.Options())
+    events_of(rule, [{1: (300.0, 600.0), 2: (700.0, 600.0)}] * 10)
+    assert rule.summary().data == {"people": 2}

@@ -171,3 +171,12 @@ def test_no_time_inside_is_negative_where_the_clock_runs_back():
     inside, outside = people({1: (600.0, 600.0)}), people({1: (200.0, 600.0)})
     events = watch(inside, "cam", 5 * 10**9) + watch(outside, "cam", 4 * 10**9)
     assert [(e.data["action"], e.data["dwell_s"]) for e in events] == [("enter", 0), ("leave", 0)]
+
+
+def test_the_summary_counts_who_is_inside_now():
+    watched = rule(name="platform")
+    assert watched.summary().zones == {"platform": 0}
+    events_of(watched, walk(200, 600, 21) + [{1: (600.0, 600.0), 2: (500.0, 500.0)}] * 10)
+    summary = watched.summary()
+    assert (summary.name, summary.kind, summary.data) == ("platform", "zone", {"people": 2})
+    assert summary.zones == {"platform": 2}
