@@ -41,7 +41,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gpu]:
 
         machine.cuda.kernels, _ = kernel_cpu.kernels()
         for module in (build, places):
-            monkeypatch.setattr(module, "look", lambda: BOARD)
+            monkeypatch.setattr(module, "read_machine", lambda: BOARD)
         monkeypatch.setattr(build.tensorrt, "load", lambda found=machine.tensorrt: found)
         monkeypatch.setattr(cubins, "fitting", lambda capability: b"\x7fELF")
         yield machine
@@ -52,7 +52,7 @@ def lines(capsys: Any) -> List[str]:
 
 
 def test_without_a_gpu_it_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(places, "look", lambda: NONE)
+    monkeypatch.setattr(places, "read_machine", lambda: NONE)
     assert command.main(["test"]) == command.NO_GPU
     told = capsys.readouterr()
     assert told.err == "no GPU to prove anything on: no NVIDIA driver\n"

@@ -1,4 +1,4 @@
-"""`edge-tools build`: ONNX -> TensorRT engine on this machine, with a record of how."""
+"""`edge-tools build`: build TensorRT engines of a model on this machine, with a build record."""
 
 from __future__ import annotations
 
@@ -14,57 +14,67 @@ from edge.recipe import Network, Recipe
 from tools import places
 from tools.engines import names, show
 from tools.engines import trt as tensorrt
-from tools.engines.build_progress import Watch
-from tools.engines.fp16 import name_nodes, to_half
-from tools.engines.machine import Gpu, Machine, has_libraries, look
-from tools.engines.plan import Plan, plan
+from tools.engines.build_progress import BuildProgress
+from tools.engines.fp16 import name_nodes, to_fp16
+from tools.engines.machine import Gpu, Machine, has_libraries, read_machine
+from tools.engines.plan import BuildPlan, plan_build
 from tools.engines.record import describe, record_path
 from tools.engines.request import (
     WORKSPACE_MB,
-    Request,
-    Source,
+    BuildRequest,
+    OnnxFile,
     default_batch,
     parse_batch,
     read_onnx,
-    read_source,
+    read_onnx_file,
     select,
 )
 
 HELP = "build a model's TensorRT engines on this machine"
 PRECISIONS = ("fp16", "int8", "fp32")
-Job = Tuple[Request, Source, Network]
+Job = Tuple[BuildRequest, OnnxFile, Network]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    parser.add_argument("model", help="a folder of --models")
-    parser.add_argument("--network", default="", help="only this one of its networks")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
-    parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
-    parser.add_argument("--batch", metavar="MIN,OPT,MAX", help="people or pictures at once")
+    """Declare the command line."""
+    parser.add_argument("model", help="a folder in the models folder")
+    parser.add_argument("--network", default="", metavar="NAME", help="build only this network")
     parser.add_argument(
-        "--workspace-mb", type=int, default=WORKSPACE_MB, help="for kernels (%(default)s)"
+        "--precision", choices=PRECISIONS, default="fp16", help="default: %(default)s"
+    )
+    parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
+    parser.add_argument(
+        "--batch", metavar="MIN,OPT,MAX", help="smallest, usual and largest batch; or one number"
+    )
+    parser.add_argument(
+        "--workspace-mb",
+        type=int,
+        default=WORKSPACE_MB,
+        metavar="MB",
+        help="memory for kernels (%(default)s)",
     )
     parser.add_argument("--dla", type=int, metavar="CORE", help="run on a DLA core (Xavier, Orin)")
-    parser.add_argument("--sparse", action="store_true", help="use 2:4 sparse weights where pruned")
+    parser.add_argument("--sparse", action="store_true", help="use 2:4 sparse weights if pruned")
     parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="kernel timings to reuse")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, build nothing")
-    parser.add_argument("--tensorrt", metavar="VERSION", help="of the plan that --dry-run prints")
+    parser.add_argument(
+        "--tensorrt", metavar="VERSION", help="with --dry-run: plan for this version only"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, and build unless only the plan is wanted."""
+    """Plan the engines, and build them unless --dry-run is given."""
     if arguments.tensorrt and not arguments.dry_run:
-        raise ConfigError("--tensorrt: goes with --dry-run; a build uses the TensorRT found here")
+        raise ConfigError("--tensorrt: needs --dry-run; a build uses the installed TensorRT")
     jobs = _jobs(arguments)
     if arguments.dry_run:
         versions = (arguments.tensorrt,) if arguments.tensorrt else names.KNOWN
-        plans = [plan(*job, version) for job in jobs for version in versions]
+        plans = [plan_build(*job, version) for job in jobs for version in versions]
         found = [p.as_json() for p in plans]
         print(json.dumps(found, indent=1) if arguments.json else show.plans(plans))
         return 0
-    machine = look()
+    machine = read_machine()
     gpu = require_gpu(machine)
     trt = tensorrt.load()
     records = [build(trt, job, arguments.models, machine, gpu, arguments.json) for job in jobs]
@@ -77,7 +87,7 @@ def _jobs(arguments: argparse.Namespace) -> List[Job]:
     if arguments.workspace_mb < 1:
         raise ConfigError("--workspace-mb: must be at least 1")
     if arguments.dla is not None and arguments.dla < 0:
-        raise ConfigError("--dla: cores are counted from 0")
+        raise ConfigError("--dla: must be 0 or more")
     return [
         _job(arguments, *found)
         for found in select(arguments.models, arguments.model, arguments.network)
@@ -90,7 +100,7 @@ def _job(arguments: argparse.Namespace, name: str, network: Network, recipe: Rec
     if not path.is_file():
         raise NoInputError(f"{path}: is missing; `edge-tools get {arguments.model}` makes it")
     chosen = arguments.batch is not None
-    request = Request(
+    request = BuildRequest(
         model=arguments.model,
         network=name,
         folder=folder,
@@ -104,14 +114,14 @@ def _job(arguments: argparse.Namespace, name: str, network: Network, recipe: Rec
         timing_cache=arguments.timing_cache,
         calibration=recipe.calibration,
     )
-    return request, read_source(path), network
+    return request, read_onnx_file(path), network
 
 
 def require_gpu(machine: Machine) -> Gpu:
     """The GPU to build for.
 
     Raises:
-        UnavailableError: there is none.
+        UnavailableError: this machine has no usable GPU.
     """
     if machine.gpu is None:
         raise UnavailableError(machine.no_gpu)
@@ -121,24 +131,24 @@ def require_gpu(machine: Machine) -> Gpu:
 def build(
     trt: Any, job: Job, models: Path, machine: Machine, gpu: Gpu, quiet: bool
 ) -> Dict[str, Any]:
-    """One engine and its record, both written.
+    """Build one engine; write it and its build record.
 
     Raises:
-        EdgeError: one line on what is missing, refused or failed; nothing is written then.
+        EdgeError: a file is missing, the plan is refused, or the build fails; nothing is written.
     """
     request, source, network = job
     version = str(trt.__version__)
     if request.timing_cache is None:
         path = tensorrt.timing_cache_path(models, version, gpu.compute_capability)
         request = replace(request, timing_cache=path)
-    planned = plan(request, source, network, version, has_libraries())
+    planned = plan_build(request, source, network, version, has_libraries())
     ready(planned)
     if not quiet:
         print(show.intro(planned, gpu))
     source, data, nodes = graph(planned, source)
     phases = names.has("IProgressMonitor", names.parse(version))
-    with Watch(f"building {request.engine.name}", phases, quiet) as watch:
-        built = tensorrt.build(trt, planned, data, nodes, watch.say)
+    with BuildProgress(f"building {request.engine.name}", phases, quiet) as watch:
+        built = tensorrt.build(trt, planned, data, nodes, watch.on_phase)
     record = describe(request, source, planned, built, machine, watch.elapsed_s)
     _write(planned, built, record)
     if not quiet:
@@ -146,11 +156,11 @@ def build(
     return record
 
 
-def ready(planned: Plan) -> None:
-    """Raise what stands in the way of a plan.
+def ready(planned: BuildPlan) -> None:
+    """Raise if a plan cannot be run.
 
     Raises:
-        ConfigError: this TensorRT cannot. NoInputError: a file must be made first.
+        ConfigError: this TensorRT cannot build it. NoInputError: a file must be made first.
     """
     if planned.refused:
         raise ConfigError(planned.refused)
@@ -158,18 +168,18 @@ def ready(planned: Plan) -> None:
         raise NoInputError(planned.missing[0])
 
 
-def graph(planned: Plan, source: Source) -> Tuple[Source, bytes, List[str]]:
-    """The file that a plan parses, the bytes for the parser, and the names of its nodes."""
+def graph(planned: BuildPlan, source: OnnxFile) -> Tuple[OnnxFile, bytes, List[str]]:
+    """The file that a plan parses, the bytes for the parser, and the names of the nodes."""
     raw, model = read_onnx(planned.onnx)
     source = replace(source, path=planned.onnx, data=raw)
     if planned.half:
-        model = to_half(model)
+        model = to_fp16(model)
     if planned.half or name_nodes(model):
         raw = model.SerializeToString()
     return source, raw, [f"{node.name} ({node.op_type})" for node in model.graph.node]
 
 
-def _write(planned: Plan, built: tensorrt.Built, record: Dict[str, Any]) -> None:
+def _write(planned: BuildPlan, built: tensorrt.Built, record: Dict[str, Any]) -> None:
     cache: Optional[Path] = planned.timing_cache
     if cache is not None and built.timing_cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""`edge-tools engine-info`: what a file is, what it was built for, whether it fits this machine.
+"""`edge-tools engine-info`: facts of an engine or ONNX file, and whether it can run here.
 
-Never loads an engine: an engine file is executable code.
+An engine is never loaded, because an engine file is executable code.
 """
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from edge.errors import DataError, EdgeError, NoInputError
-from tools.engines import network
-from tools.engines.fit import installed_tensorrt, judge
-from tools.engines.machine import look
+from tools.engines import onnx_info
+from tools.engines.compatibility import installed_tensorrt, judge
+from tools.engines.machine import read_machine
 from tools.engines.record import read_gate, read_record
 from tools.engines.request import read_onnx
 
-HELP = "tell what an .engine or .onnx file is and whether it fits this machine"
+HELP = "show what an .engine or .onnx file is and whether it can run on this machine"
 SHOWN = 8
 BLOCK = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    parser.add_argument("file", type=Path, help=".engine or .onnx")
+    """Declare the command line."""
+    parser.add_argument("file", type=Path, help="an .engine or .onnx file")
     parser.add_argument(
         "--key",
         type=Path,
         metavar="FILE",
-        help="operator's public key: tells whether the manifest is signed with it",
+        help="public key of the operator: check that the manifest is signed with it",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what there is to know."""
+    """Print the facts of a file."""
     found = examine(arguments.file, arguments.key)
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(_lines(found)))
     return 0
 
 
 def examine(path: Path, key_file: Optional[Path] = None) -> Dict[str, Any]:
-    """Everything about one file.
+    """Facts of one file, as JSON values.
 
     Args:
-        path: of the file.
-        key_file: the operator's public key, to verify the manifest's signature with.
+        path: an engine or ONNX file.
+        key_file: public key of the operator, to verify the signature of the manifest with.
 
     Raises:
-        NoInputError: it is not there, or the key is not. ConfigError: that is no public key.
-        DataError: neither an engine nor ONNX, or empty.
+        NoInputError: the file or the key does not exist. ConfigError: the key is not a public key.
+        DataError: the file is neither an engine nor ONNX, or is empty.
     """
     kinds = {".engine": _engine, ".plan": _engine, ".onnx": _onnx}
     if path.suffix not in kinds:
@@ -67,7 +67,7 @@ def examine(path: Path, key_file: Optional[Path] = None) -> Dict[str, Any]:
 
 
 def fingerprint(path: Path) -> Any:
-    """Size in bytes, sha256 and the first four bytes; the file is not held in memory."""
+    """Size in bytes, sha256 and first four bytes of a file, read block by block."""
     digest, size, head = hashlib.sha256(), 0, b""
     with path.open("rb") as file:
         for block in iter(lambda: file.read(BLOCK), b""):
@@ -78,9 +78,9 @@ def fingerprint(path: Path) -> Any:
 
 
 def signed(path: Path, digest: str, key_file: Optional[Path]) -> str:
-    """What the manifest of the models folder says of a file, and the key of the manifest."""
+    """Whether the manifest of the models folder lists a file, and whether it is signed."""
     root = path.resolve().parent.parent
-    # Here, as cryptography warns on every import by Python 3.8.
+    # Imported here because cryptography prints a warning on Python 3.8.
     from edge.keys.trust import MANIFEST, Trust, load_key
 
     key = None if key_file is None else load_key(key_file)
@@ -92,19 +92,19 @@ def signed(path: Path, digest: str, key_file: Optional[Path]) -> str:
         return f"no: {error}"
     wanted = files.get(f"{path.resolve().parent.name}/{path.resolve().name}")
     if wanted is None:
-        return "no: it is not in the manifest; `edge-tools sign` adds it"
+        return "no: the manifest does not list it; `edge-tools sign` adds it"
     if wanted != digest:
         return "no: it was changed after the manifest was made"
     if key is None:
-        return "listed with this hash; --key OPERATOR.pub tells whether the list itself is signed"
+        return "the manifest lists this hash; --key OPERATOR.pub checks that it is signed"
     return f"yes: the manifest lists this hash and is signed with {key_file}"
 
 
 def _listed(manifest: Path) -> Dict[str, Any]:
-    """Names and hashes of a manifest that nobody vouches for.
+    """Names and hashes of a manifest whose signature is not checked.
 
     Raises:
-        DataError: it is none.
+        DataError: the file is not a manifest.
     """
     try:
         files = json.loads(manifest.read_bytes())["files"]
@@ -118,7 +118,7 @@ def _listed(manifest: Path) -> Dict[str, Any]:
 def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
     record = read_record(path)
     here = installed_tensorrt()
-    verdict = judge(record, digest, look(), here)
+    verdict = judge(record, digest, read_machine(), here)
     if record is not None and record.get("gate") is None:
         record["gate"] = _gate_of(record, read_gate(path.with_suffix(".gate.json")))
     return {
@@ -132,7 +132,7 @@ def _engine(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
 
 
 def _gate_of(record: Dict[str, Any], gate: Any) -> Any:
-    """A proof made after the engine, unless it is of another network than the engine's."""
+    """A gate record made after the engine; None if it is of another network than the engine's."""
     known = gate if isinstance(gate, dict) else {}
     proven = [known[k] for k in ("sha256", "fp32_sha256") if k in known]
     return gate if not proven or record["onnx"]["sha256"] in proven else None
@@ -140,7 +140,7 @@ def _gate_of(record: Dict[str, Any], gate: Any) -> Any:
 
 def _onnx(path: Path, digest: str, head: bytes) -> Dict[str, Any]:
     _, model = read_onnx(path)
-    return {"kind": "ONNX", **network.describe(model), "ranges": network.ranges(model)}
+    return {"kind": "ONNX", **onnx_info.describe(model), "ranges": onnx_info.ranges(model)}
 
 
 def _lines(found: Dict[str, Any]) -> List[str]:
@@ -154,7 +154,7 @@ def _lines(found: Dict[str, Any]) -> List[str]:
 
 
 def _engine_lines(found: Dict[str, Any]) -> List[str]:
-    words = {True: "yes", False: "NO", None: "cannot be told"}
+    words = {True: "yes", False: "NO", None: "unknown"}
     lines = [f"  first bytes {found['magic']}", f"  fits here   {words[found['fits']]}"]
     lines += [f"              {reason}" for reason in found["reasons"] + found["remarks"]]
     record: Optional[Dict[str, Any]] = found["record"]
@@ -173,7 +173,7 @@ def _engine_lines(found: Dict[str, Any]) -> List[str]:
         f"in {record['build_s']} s",
         f"  build       {build['route']}, {typed}; flags: {flags}",
         f"  calibration {ranges}",
-        f"  layers      {len(record['layers']) if record['layers'] is not None else 'not told'}",
+        f"  layers      {len(record['layers']) if record['layers'] is not None else 'unknown'}",
         f"  gate        {_gate(record['gate'])}",
     ]
 
@@ -192,7 +192,7 @@ def _onnx_lines(found: Dict[str, Any]) -> List[str]:
     lines += [
         f"  operators   {', '.join(operators[:SHOWN])}{rest}",
         f"  parameters  {found['parameters'] / 1e6:.2f} M",
-        f"  computes    {'unknown: sizes are open' if macs is None else f'{macs / 1e9:.3f} GMAC'}"
+        f"  computes    {'unknown: dynamic sizes' if macs is None else f'{macs / 1e9:.3f} GMAC'}"
         " per sample",
     ]
     if found["ranges"]:

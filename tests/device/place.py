@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from edge.errors import EdgeError
-from tools.engines.machine import look
+from tools.engines.machine import read_machine
 
 GOLDEN = Path(__file__).resolve().parents[1] / "edge" / "golden"
 
@@ -39,7 +39,7 @@ class Here:
 
 def here() -> Here:
     """Look; the driver is asked before anything that could crash without one."""
-    machine = look()
+    machine = read_machine()
     if machine.gpu is None:
         return Here("", machine.no_gpu, {})
     gpu = machine.gpu

@@ -14,8 +14,8 @@ from edge.errors import EdgeError
 from edge.recipe import load_recipe
 from tools import build as command
 from tools.engines import trt
-from tools.engines.plan import plan
-from tools.engines.request import Request, default_batch, read_source
+from tools.engines.plan import plan_build
+from tools.engines.request import BuildRequest, default_batch, read_onnx_file
 
 sys.path.append(sys.argv[1])
 import tensorrt_rtx
@@ -46,7 +46,7 @@ class Build(trt._Build):
 
 def one(folder, name, network, family, precision):
     path = folder / network.file
-    request = Request(
+    request = BuildRequest(
         folder.name,
         name,
         folder,
@@ -55,8 +55,8 @@ def one(folder, name, network, family, precision):
         default_batch(family),
         timing_cache=folder / "x.timing",
     )
-    source = read_source(path)
-    wanted = plan(request, source, network, VERSION)
+    source = read_onnx_file(path)
+    wanted = plan_build(request, source, network, VERSION)
     _, data, nodes = command.graph(wanted, source)
     steps = []
     said = {"file": path.name, "precision": precision, "half": wanted.half}

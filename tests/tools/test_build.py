@@ -20,10 +20,10 @@ from tests.tools.engine_cases import LAPTOP, ORIN, models_folder, network
 from tools import build as command
 from tools.__main__ import main
 from tools.engines import trt
-from tools.engines.build_progress import Watch
+from tools.engines.build_progress import BuildProgress
 from tools.engines.machine import Machine
-from tools.engines.plan import Plan, plan
-from tools.engines.request import Request, parse_batch, read_source
+from tools.engines.plan import BuildPlan, plan_build
+from tools.engines.request import BuildRequest, parse_batch, read_onnx_file
 from tools.quant.cache import read_cache
 
 OLD = [v for v in VERSIONS if not v.startswith("11")]
@@ -35,16 +35,18 @@ def models(tmp_path: Path) -> Path:
     return models_folder(tmp_path)
 
 
-def planned(models: Path, version: str, precision: str = "fp16", **wishes: Any) -> Plan:
+def planned(models: Path, version: str, precision: str = "fp16", **wishes: Any) -> BuildPlan:
     libraries = wishes.pop("has_libraries", True)
     recipe = load_recipe(models / "small")
-    request = Request("small", "main", models / "small", "net", precision, (1, 4, 16))
-    source = read_source(models / "small" / "net.onnx")
-    return plan(replace(request, **wishes), source, recipe.networks["main"], version, libraries)
+    request = BuildRequest("small", "main", models / "small", "net", precision, (1, 4, 16))
+    source = read_onnx_file(models / "small" / "net.onnx")
+    return plan_build(
+        replace(request, **wishes), source, recipe.networks["main"], version, libraries
+    )
 
 
-def built(fake: Fake, wanted: Plan, say: Any = lambda *_: True) -> trt.Built:
-    _, data, nodes = command.graph(wanted, read_source(wanted.onnx))
+def built(fake: Fake, wanted: BuildPlan, say: Any = lambda *_: True) -> trt.Built:
+    _, data, nodes = command.graph(wanted, read_onnx_file(wanted.onnx))
     return trt.build(fake, wanted, data, nodes, say)
 
 
@@ -182,7 +184,7 @@ def test_cautions(models: Path) -> None:
     assert "JetPack 6" not in " ".join(planned(models, "10.3.0", "fp16").cautions)
     assert "sm_72" in " ".join(planned(models, "8.5.2").cautions)
     assert "2:4" in " ".join(planned(models, "10.3.0", sparse=True).cautions)
-    assert "newer than any" in " ".join(planned(models, "11.5").cautions)
+    assert "newer than the newest" in " ".join(planned(models, "11.5").cautions)
     assert "DLA" in " ".join(planned(models, "8.5.2", "int8", dla=0).cautions)
 
 
@@ -260,7 +262,7 @@ def use(monkeypatch: pytest.MonkeyPatch, fake: Optional[Fake], machine: Machine 
         return fake
 
     monkeypatch.setattr(command.tensorrt, "load", load)
-    monkeypatch.setattr(command, "look", lambda: machine)
+    monkeypatch.setattr(command, "read_machine", lambda: machine)
 
 
 def run(models: Path, *more: str) -> int:
@@ -322,7 +324,7 @@ def test_without_a_gpu_one_line_and_nothing_is_touched(
 def test_without_tensorrt_one_line(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "look", lambda: ORIN)
+    monkeypatch.setattr(command, "read_machine", lambda: ORIN)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     assert run(models) == 69
     [line] = capsys.readouterr().err.splitlines()
@@ -374,15 +376,15 @@ def test_the_dry_run_of_a_version_is_the_plan_of_its_build(
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["--tensorrt", "10.3"], 78, "goes with --dry-run"),
+        (["--tensorrt", "10.3"], 78, "needs --dry-run"),
         (["--dry-run", "--tensorrt", "8.4.1"], 78, "too old"),
-        (["--dry-run", "--tensorrt", "new"], 78, "is no version"),
+        (["--dry-run", "--tensorrt", "new"], 78, "is not a version"),
         (["--network", "other"], 78, "it has: main"),
         (["--batch", "4,2,1"], 78, "is not MIN,OPT,MAX"),
         (["--batch", "many"], 78, "is not MIN,OPT,MAX"),
         (["--batch", "0"], 78, "is not MIN,OPT,MAX"),
         (["--workspace-mb", "0"], 78, "at least 1"),
-        (["--dla", "-1"], 78, "counted from 0"),
+        (["--dla", "-1"], 78, "--dla: must be 0 or more"),
         (["--models", "/nowhere"], 66, "no such model"),
     ],
 )
@@ -418,7 +420,7 @@ def test_fixed_and_open_sizes(tmp_path: Path) -> None:
     assert planned(free, "10.3.0").profile["input"][0] == (1, 3, 12, 16)
     toml = free / "small" / "model.toml"
     toml.write_text(toml.read_text() + 'input = "other"\n')
-    with pytest.raises(NoInputError, match="more than its batch open"):
+    with pytest.raises(NoInputError, match="more dynamic sizes"):
         planned(free, "10.3.0")
 
 
@@ -431,7 +433,7 @@ def test_batches() -> None:
 
 
 def test_progress_only_grows_and_ends_at_all() -> None:
-    with Watch("x", phases=True, quiet=True) as watch:
+    with BuildProgress("x", phases=True, quiet=True) as watch:
         done = []
         for phase, step, steps in [
             ("all", 0, 2),
@@ -443,7 +445,7 @@ def test_progress_only_grows_and_ends_at_all() -> None:
             ("three", 1, 2),
             ("all", 2, 2),
         ]:
-            assert watch.say(phase, step, steps)
+            assert watch.on_phase(phase, step, steps)
             done.append(watch._progress.done)
     assert done == sorted(done)
     assert done[2:4] == [250, 500]
@@ -474,10 +476,10 @@ def test_an_interrupt_is_told_at_the_next_step_and_raised_at_the_end() -> None:
     answers = []
 
     def interrupted_build() -> None:
-        with Watch("x", phases=True, quiet=True) as watch:
-            answers.append(watch.say("all", 0, 2))
+        with BuildProgress("x", phases=True, quiet=True) as watch:
+            answers.append(watch.on_phase("all", 0, 2))
             os.kill(os.getpid(), signal.SIGINT)
-            answers.append(watch.say("all", 1, 2))
+            answers.append(watch.on_phase("all", 1, 2))
             answers.append(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
 
     with pytest.raises(KeyboardInterrupt):
@@ -488,6 +490,6 @@ def test_an_interrupt_is_told_at_the_next_step_and_raised_at_the_end() -> None:
 
 def test_a_tensorrt_without_steps_can_only_be_ended_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with Watch("x", phases=False, quiet=True):
+    with BuildProgress("x", phases=False, quiet=True):
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is before

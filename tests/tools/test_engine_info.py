@@ -30,10 +30,10 @@ from tests.tools.engine_cases import (
 from tools import build, engine_info
 from tools.__main__ import main
 from tools.engines import machine as machines
-from tools.engines.fit import installed_tensorrt, judge, same_version
-from tools.engines.fp16 import LARGEST, fragile_nodes, to_half
-from tools.engines.machine import Machine, has_libraries, look, read_gpu, read_l4t
-from tools.engines.network import precision, ranges
+from tools.engines.compatibility import installed_tensorrt, judge, same_version
+from tools.engines.fp16 import LARGEST, fragile_nodes, to_fp16
+from tools.engines.machine import Machine, has_libraries, read_gpu, read_l4t, read_machine
+from tools.engines.onnx_info import precision, ranges
 from tools.macs import macs, tensor_shapes
 
 
@@ -42,7 +42,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A models folder with an engine built on an Orin with TensorRT 10.3.0."""
     folder = models_folder(tmp_path)
     monkeypatch.setattr(build.tensorrt, "load", lambda: make("10.3.0"))
-    monkeypatch.setattr(build, "look", lambda: ORIN)
+    monkeypatch.setattr(build, "read_machine", lambda: ORIN)
     assert main(["build", "small", "--models", str(folder), "--precision", "int8"]) == 0
     return folder
 
@@ -52,7 +52,7 @@ def examine(models: Path, name: str = "net.int8.engine") -> Dict[str, Any]:
 
 
 def here(monkeypatch: pytest.MonkeyPatch, machine: Machine, tensorrt: str) -> None:
-    monkeypatch.setattr(engine_info, "look", lambda: machine)
+    monkeypatch.setattr(engine_info, "read_machine", lambda: machine)
     monkeypatch.setattr(engine_info, "installed_tensorrt", lambda: tensorrt)
 
 
@@ -80,7 +80,7 @@ def test_an_engine_that_is_not_of_its_record(models: Path, monkeypatch: pytest.M
     here(monkeypatch, ORIN, "10.3.0")
     (models / "small" / "net.int8.engine").write_bytes(b"ftrt another")
     found = examine(models)
-    assert found["reasons"] == ["the build record is of another engine file; build again"]
+    assert found["reasons"] == ["its build record is of another engine file; build again"]
     assert found["magic"] == "66747274"
     (models / "small" / "net.int8.engine.json").unlink()
     assert examine(models)["fits"] is None
@@ -127,7 +127,7 @@ def test_signed_or_not(models: Path, capsys: pytest.CaptureFixture[str]) -> None
     keys = models.parent / "operator"
     assert main(["keygen", str(keys)]) == 0
     assert main(["sign", "--models", str(models), "--key", f"{keys}.key"]) == 0
-    assert examine(models)["signed"].startswith("listed with this hash; --key")
+    assert examine(models)["signed"].startswith("the manifest lists this hash; --key")
     engine = models / "small" / "net.int8.engine"
     capsys.readouterr()
     assert main(["engine-info", str(engine), "--key", f"{keys}.pub"]) == 0
@@ -138,7 +138,7 @@ def test_signed_or_not(models: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "changed after" in examine(models)["signed"]
     assert "changed after" in signed_by(engine, keys)
     (models / "small" / "other.engine").write_bytes(b"new")
-    assert "not in the manifest" in examine(models, "other.engine")["signed"]
+    assert "the manifest does not list it" in examine(models, "other.engine")["signed"]
     (models / "manifest.json").write_text("[")
     assert "damaged" in examine(models)["signed"]
     assert "is not signed with this key" in signed_by(engine, keys)
@@ -196,8 +196,8 @@ def test_an_onnx_file(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("x.txt", b"hello", 65, "neither an .engine nor an .onnx"),
         ("none.engine", None, 66, "no such file"),
         ("x.engine", b"", 65, "is empty"),
-        ("x.onnx", b"\xff\xff not onnx", 65, "is no ONNX file"),
-        ("x.onnx", b"\x08\x07", 65, "holds no network"),
+        ("x.onnx", b"\xff\xff not onnx", 65, "is not an ONNX file"),
+        ("x.onnx", b"\x08\x07", 65, "has no nodes"),
     ],
 )
 def test_mistakes(
@@ -285,7 +285,7 @@ def outputs(model: onnx.ModelProto, feed: Dict[str, np.ndarray]) -> np.ndarray:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_half_computes_the_same_with_the_same_ends(quantize: bool, batch: int) -> None:
     model = quantized(network()) if quantize else network()
-    half = to_half(model)
+    half = to_fp16(model)
     onnx.checker.check_model(half, full_check=True)
     feed = {"input": np.random.default_rng(0).random((batch, 3, 12, 16), np.float32)}
     wanted, got = outputs(model, feed), outputs(half, feed)
@@ -300,7 +300,7 @@ def test_half_computes_the_same_with_the_same_ends(quantize: bool, batch: int) -
 def test_half_keeps_fragile_nodes_in_fp32() -> None:
     model = network()
     assert fragile_nodes(model) == {"soft", "decode"}
-    half = to_half(model)
+    half = to_fp16(model)
     inferred = onnx.shape_inference.infer_shapes(half).graph
     kinds = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.output)}
     made = {n.name: kinds[n.output[0]] for n in half.graph.node}
@@ -312,7 +312,7 @@ def test_half_keeps_fragile_nodes_in_fp32() -> None:
 
 
 def test_half_quantization_stays_whole() -> None:
-    half = to_half(quantized(network()))
+    half = to_fp16(quantized(network()))
     assert max(o.version for o in half.opset_import) >= 19
     weights = {t.name: numpy_helper.to_array(t) for t in half.graph.initializer}
     pairs = {n.output[0]: n for n in half.graph.node if n.op_type == "QuantizeLinear"}
@@ -344,7 +344,7 @@ def test_half_leaves_the_scales_of_a_resize() -> None:
         ],
     )
     opset = [helper.make_opsetid("", 17)]
-    half = to_half(helper.make_model(graph, opset_imports=opset, ir_version=8))
+    half = to_fp16(helper.make_model(graph, opset_imports=opset, ir_version=8))
     onnx.checker.check_model(half, full_check=True)
     feed = {"x": np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)}
     wanted = feed["x"].repeat(2, axis=2).repeat(2, axis=3) / 4
@@ -357,7 +357,7 @@ def test_half_leaves_what_it_cannot_hold() -> None:
     values = numpy_helper.to_array(big).copy()
     values[0, 0, 0, 0] = 2 * LARGEST
     big.CopyFrom(numpy_helper.from_array(values, "w1"))
-    weights = {t.name: t for t in to_half(model).graph.initializer}
+    weights = {t.name: t for t in to_fp16(model).graph.initializer}
     assert weights["w1"].data_type == TensorProto.FLOAT
 
 
@@ -368,7 +368,7 @@ def test_half_refuses_branches() -> None:
         helper.make_node("If", ["c"], ["z2"], then_branch=empty, else_branch=empty)
     )
     with pytest.raises(DataError, match="loops or branches"):
-        to_half(model)
+        to_fp16(model)
 
 
 def test_ranges_leave_weights_out() -> None:
@@ -424,14 +424,14 @@ def test_a_gpu_is_read_from_the_driver() -> None:
     ("load", "text"),
     [
         (missing, "no NVIDIA driver"),
-        (lambda name: Driver(init=100), "answers cuInit with error 100"),
-        (lambda name: Driver(count=0), "sees no GPU"),
+        (lambda name: Driver(init=100), "cuInit of the NVIDIA driver returns error 100"),
+        (lambda name: Driver(count=0), "finds no GPU"),
     ],
 )
 def test_no_gpu_is_one_line(load: Any, text: str) -> None:
     with pytest.raises(UnavailableError, match=text):
         read_gpu(load)
-    found = look(load)
+    found = read_machine(load)
     assert found.gpu is None
     assert text in found.no_gpu
 
@@ -453,7 +453,7 @@ def test_board_and_jetpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert read_l4t(release) == "35.4.1"
     assert read_l4t(tmp_path / "none") == ""
     monkeypatch.setattr(machines, "TEGRA_RELEASE", release)
-    assert look(missing).jetpack == "5.1.2"
+    assert read_machine(missing).jetpack == "5.1.2"
 
 
 def test_a_machine_as_json_names_the_gpu() -> None:

@@ -30,7 +30,7 @@ BOARD = Machine(Found("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "Jetson
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     for machine in running("10.3.0"):
         monkeypatch.setattr(command.tensorrt, "load", lambda found=machine.tensorrt: found)
-        monkeypatch.setattr(command, "look", lambda: BOARD)
+        monkeypatch.setattr(command, "read_machine", lambda: BOARD)
         yield machine
 
 

@@ -45,7 +45,7 @@ def code() -> Dict[str, Set[str]]:
 
 def test_the_files_that_talk_to_tensorrt_are_looked_at() -> None:
     found = code()
-    runner = {f"edge/runtime/{name}.py" for name in ("_trt_engine", "_trt_contexts")}
+    runner = {f"edge/runtime/_trt/{name}.py" for name in ("engine", "contexts")}
     assert {"tools/engines/trt.py", "tools/engines/callbacks.py"} | runner <= set(found)
     assert len(set().union(*found.values())) > 40
 

@@ -1,1 +1,1 @@
-"""ONNX -> TensorRT engine: plan it, build it, record it, tell whether it fits a machine."""
+"""From ONNX to TensorRT engine: plan a build, run it, record it, check it against a machine."""

@@ -1,6 +1,7 @@
-"""Shows that a build is alive: TensorRT may be silent for ten minutes.
+"""Progress of a TensorRT build, which may print nothing for ten minutes.
 
-TensorRT 10 on tells its phases; before that only the elapsed time is known.
+TensorRT 10 and later report phases. Older versions report nothing, so only the elapsed time is
+shown.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from typing import Any, List, Tuple
 
 from tools.progress import Progress
 
-PARTS = 1000  # of the whole build, as phases give a fraction
+PARTS = 1000  # parts of the whole build, as phases give a fraction
 TICK_S = 1.0
 
 
-class Watch:
-    """A progress display that moves by itself, and a way to end the build.
+class BuildProgress:
+    """A progress display that updates itself, and a way to end the build.
 
-    with Watch("building x", phases=True, quiet=False) as watch:
-        build(..., say=watch.say)
+    with BuildProgress("building x", phases=True, quiet=False) as progress:
+        build(..., on_phase=progress.on_phase)
 
     Args:
         label: what is built.
-        phases: whether this TensorRT tells its phases.
+        phases: whether this TensorRT reports phases.
         quiet: show nothing.
 
     Raises:
-        KeyboardInterrupt: at its end, if the user interrupted the build.
+        KeyboardInterrupt: at the end of the block, if the user interrupted the build.
     """
 
     def __init__(self, label: str, phases: bool, quiet: bool) -> None:
@@ -37,18 +38,18 @@ class Watch:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._started_s = time.monotonic()
-        self._stack: List[Tuple[str, int, int]] = []
+        self._stack: List[Tuple[str, int, int]] = []  # open phases: name, step, steps
         self._stop = threading.Event()
         self._before: Any = None
-        self._thread = threading.Thread(target=self._tick, name="build-watch", daemon=True)
+        self._thread = threading.Thread(target=self._tick, name="build-progress", daemon=True)
 
     @property
     def elapsed_s(self) -> float:
-        """Since the watch was made."""
+        """Seconds since this object was made."""
         return time.monotonic() - self._started_s
 
-    def say(self, phase: str, step: int, steps: int) -> bool:
-        """Take note of a phase's step; False = the build should end."""
+    def on_phase(self, phase: str, step: int, steps: int) -> bool:
+        """Note that a phase has done `step` of `steps`; False = the build should end."""
         with self._lock:
             known = [name for name, _, _ in self._stack]
             if phase in known:
@@ -60,7 +61,7 @@ class Watch:
         return not self._stop.is_set()
 
     def fraction(self) -> float:
-        """How far: each phase lies inside one step of the phase before it."""
+        """Finished share of the build; each phase lies inside one step of the phase before it."""
         share, weight = 0.0, 1.0
         for _, step, steps in self._stack:
             share += weight * min(step, steps) / steps
@@ -77,16 +78,16 @@ class Watch:
 
     def _interrupted(self, *signal_and_frame: object) -> None:
         self._stop.set()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second time ends the process
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process
 
-    def _take_interrupts(self) -> None:
-        """An exception must not travel through TensorRT's own frames: it would abort."""
+    def _handle_interrupts(self) -> None:
+        """Keep KeyboardInterrupt out of the build: an exception inside TensorRT would abort."""
         if threading.current_thread() is threading.main_thread():
-            told = self._interrupted if self._phases else signal.SIG_DFL
-            self._before = signal.signal(signal.SIGINT, told)
+            handler = self._interrupted if self._phases else signal.SIG_DFL
+            self._before = signal.signal(signal.SIGINT, handler)
 
-    def __enter__(self) -> Watch:
-        self._take_interrupts()
+    def __enter__(self) -> BuildProgress:
+        self._handle_interrupts()
         self._thread.start()
         return self
 

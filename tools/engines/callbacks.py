@@ -1,25 +1,25 @@
-"""What TensorRT calls back: its log, its progress, its question for ranges.
+"""Objects that TensorRT calls: logger, progress monitor, calibrator.
 
-The classes derive from TensorRT's own, so they are made when its module is at hand.
+Their classes derive from classes of TensorRT, so they are defined once its module is imported.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional
 
-Say = Callable[[str, int, int], bool]  # phase, step, steps -> whether to go on
+OnPhase = Callable[[str, int, int], bool]  # phase, step, steps -> False ends the build
 
 
 def logger(trt: Any, errors: List[str]) -> Any:
-    """A logger of TensorRT's kind.
+    """A TensorRT logger that keeps the errors.
 
     Args:
-        trt: TensorRT's module.
-        errors: gets each error's text.
+        trt: module of TensorRT.
+        errors: the text of each error is appended to it.
     """
 
     class Logger(trt.ILogger):
-        """Keeps TensorRT's errors for our one line; the rest is noise for a user."""
+        """Keeps errors; other messages do not help a user."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -31,11 +31,11 @@ def logger(trt: Any, errors: List[str]) -> Any:
     return Logger()
 
 
-def monitor(trt: Any, say: Say) -> Any:
-    """A progress monitor (TensorRT 10 on)."""
+def monitor(trt: Any, on_phase: OnPhase) -> Any:
+    """A progress monitor; TensorRT 10 and later have it."""
 
     class Monitor(trt.IProgressMonitor):
-        """Passes phases on; answers False to end the build."""
+        """Passes phases to `on_phase`, and its answer back to TensorRT."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
@@ -43,10 +43,10 @@ def monitor(trt: Any, say: Say) -> Any:
 
         def phase_start(self, phase: str, parent: Optional[str], steps: int) -> None:
             self._steps[phase] = steps
-            say(phase, 0, steps)
+            on_phase(phase, 0, steps)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            return say(phase, step + 1, self._steps.get(phase, 0))
+            return on_phase(phase, step + 1, self._steps.get(phase, 0))
 
         def phase_finish(self, phase: str) -> None:
             self._steps.pop(phase, None)
@@ -55,10 +55,10 @@ def monitor(trt: Any, say: Say) -> Any:
 
 
 def calibrator(trt: Any, text: bytes) -> Any:
-    """A calibrator that serves a finished cache (TensorRT 8 to 10)."""
+    """A calibrator that gives TensorRT 8 to 10 a finished calibration cache."""
 
     class Calibrator(trt.IInt8EntropyCalibrator2):
-        """Gives the ranges that were measured elsewhere; never asks for data."""
+        """Gives ranges that were measured before; reads no calibration data."""
 
         def __init__(self) -> None:
             trt.IInt8EntropyCalibrator2.__init__(self)

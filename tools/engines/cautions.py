@@ -1,6 +1,6 @@
-"""What is known to go wrong with a version or a board, told before hours of building.
+"""Known problems of TensorRT versions and boards, printed before a long build.
 
-Sources: NVIDIA's support matrices and release notes for each version; issue reports are named.
+Sources: NVIDIA's support matrices and release notes for each version; other reports are named.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import Callable, List, Tuple
 
 from tools.engines.names import NEWEST, Version
-from tools.engines.request import Request, Source
+from tools.engines.request import BuildRequest, OnnxFile
 
-Check = Callable[[Request, Source, Version], bool]
+Check = Callable[[BuildRequest, OnnxFile, Version], bool]
 
 
-def _int8(request: Request) -> bool:
+def _int8(request: BuildRequest) -> bool:
     return request.precision == "int8"
 
 
-# The message, and when it applies.
+# Message, and whether it applies.
 KNOWN: List[Tuple[str, Check]] = [
     (
-        "this TensorRT is newer than any that was tried (11.4)",
+        "this TensorRT is newer than the newest that was tried (11.4)",
         lambda r, s, v: v[:2] > NEWEST,
     ),
     (
@@ -28,36 +28,36 @@ KNOWN: List[Tuple[str, Check]] = [
         lambda r, s, v: v < (9,) and s.opset > 17,
     ),
     (
-        "on Xavier (sm_72) 8.5.2 of JetPack 5 is the last TensorRT, and 2:4 sparsity, TF32 and "
-        "BF16 do not exist",
+        "on Xavier (sm_72), TensorRT 8.5.2 of JetPack 5 is the last one; the GPU has no 2:4 "
+        "sparsity, no TF32 and no BF16",
         lambda r, s, v: v < (8, 6),
     ),
     (
-        "2:4 sparsity speeds up Ampere and later (Orin) only, and only weights that were pruned "
-        "along their input channels",
+        "2:4 sparsity is faster only on Ampere (Orin) and later, and only with weights that were "
+        "pruned along their input channels",
         lambda r, s, v: r.sparse,
     ),
     (
-        "JetPack 6's TensorRT 10.3: INT8 builds that crash are reported (ultralytics 23841, "
-        "DeepStream-Yolo 585); if it does, use --precision fp16 or JetPack 7.2",
+        "TensorRT 10.3 of JetPack 6: crashes of INT8 builds are reported (ultralytics 23841, "
+        "DeepStream-Yolo 585); if it crashes, use --precision fp16 or JetPack 7.2",
         lambda r, s, v: v[:2] == (10, 3) and _int8(r),
     ),
     (
-        "TensorRT 11 has no FP16 and INT8 switches: types are written into the graph; 11.0 to "
-        "11.4.0 do not support Jetson",
+        "TensorRT 11 has no FP16 and INT8 flags: the graph says the types; 11.0 to 11.4.0 do not "
+        "support Jetson",
         lambda r, s, v: v >= (11,),
     ),
     (
-        "layers that overflow in FP16 (normalisation, softmax) are asked to stay in FP32",
+        "layers that would overflow in FP16 (normalisation, softmax) are set to FP32",
         lambda r, s, v: r.precision != "fp32" and bool(s.fragile) and r.dla is None,
     ),
     (
-        "a DLA runs one batch size; layers that it cannot run go to the GPU, each a copy",
+        "a DLA runs one batch size; layers that it cannot run go to the GPU, which copies data",
         lambda r, s, v: r.dla is not None,
     ),
     (
-        "a DLA takes INT8 ranges from the calibration cache, not from Q/DQ nodes, so it quantizes "
-        "every layer: check it with `edge-tools verify`",
+        "a DLA takes INT8 ranges from the calibration cache, not from Q/DQ nodes, and so quantizes "
+        "every layer: check the accuracy with `edge-tools verify`",
         lambda r, s, v: r.dla is not None and _int8(r) and v < (11,),
     ),
     (
@@ -67,6 +67,6 @@ KNOWN: List[Tuple[str, Check]] = [
 ]
 
 
-def cautions(request: Request, source: Source, version: Version) -> Tuple[str, ...]:
-    """The lines that apply."""
+def cautions(request: BuildRequest, source: OnnxFile, version: Version) -> Tuple[str, ...]:
+    """Messages that apply to a build."""
     return tuple(text for text, applies in KNOWN if applies(request, source, version))

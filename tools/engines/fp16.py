@@ -1,8 +1,8 @@
-"""What must not be computed in FP16, and FP16 written into a graph (for TensorRT 11).
+"""Which nodes must stay FP32, and a graph with FP16 written into it for TensorRT 11.
 
-FP16 has 11 bits and ends at 65504. The square in a normalisation passes that from |x| = 256 on
-(NVIDIA/TensorRT issues 2564, 3657), and a coordinate above 512 px is only good to half a pixel.
-TensorRT 11 takes every type from the graph, so there the casts are ours to write.
+FP16 has 11 significant bits and ends at 65504. In a normalisation, the square of |x| >= 256 is
+above that (NVIDIA/TensorRT issues 2564, 3657). A coordinate above 512 px is exact only to half a
+pixel. TensorRT 11 takes all types from the graph, so the casts are written here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FRAGILE = {
     "GroupNormalization",
 }
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
-MOVES = {  # compute nothing that could be rounded
+MOVES = {  # operators that only move values, so nothing is rounded
     "Reshape",
     "Transpose",
     "Flatten",
@@ -49,13 +49,16 @@ MOVES = {  # compute nothing that could be rounded
 }
 FLOAT_ONLY = {"NonMaxSuppression", "Range", "Constant", "ConstantOfShape", "Cast"}
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-OPSET = 19  # the first whose quantization takes FP16
+OPSET = 19  # the first opset whose QuantizeLinear takes FP16
 
 
 def name_nodes(model: onnx.ModelProto) -> bool:
-    """Give a name to each node that has none, as layers are chosen by name; whether any had none.
+    """Name the nodes without a name, because layers are chosen by name.
 
     The names are those that `edge-tools quantize` gives.
+
+    Returns:
+        Whether a node was named.
     """
     bare = [(i, node) for i, node in enumerate(model.graph.node) if not node.name]
     for i, node in bare:
@@ -64,16 +67,16 @@ def name_nodes(model: onnx.ModelProto) -> bool:
 
 
 def fragile_nodes(model: onnx.ModelProto) -> Set[str]:
-    """Names of nodes that stay in FP32: normalisations, and what decodes after the last layer.
+    """Names of nodes that stay FP32: normalisations, and the decoding after the last layers.
 
-    Every node must have a name (`name_nodes`).
+    All nodes must have names (`name_nodes`).
     """
     fragile = {n.name for n in model.graph.node if n.op_type in FRAGILE}
     return fragile | {n.name for n in _tail(model.graph) if n.op_type not in MOVES}
 
 
 def _tail(graph: onnx.GraphProto) -> List[onnx.NodeProto]:
-    """Nodes between the last convolutions or products and the outputs."""
+    """Nodes between the last convolutions or matrix products and the outputs."""
     makers = {name: node for node in graph.node for name in node.output}
     todo, found, seen = [o.name for o in graph.output], [], set()
     while todo:
@@ -86,14 +89,16 @@ def _tail(graph: onnx.GraphProto) -> List[onnx.NodeProto]:
     return found
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network computing in FP16, with FP32 inputs, outputs and fragile nodes.
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network in FP16; inputs, outputs and fragile nodes stay FP32.
 
     Raises:
-        DataError: a graph with loops or branches.
+        DataError: the graph has loops or branches.
     """
     if any(a.g.node or a.graphs for n in model.graph.node for a in n.attribute):
-        raise DataError("a graph with loops or branches has no FP16 form; use --precision fp32")
+        raise DataError(
+            "the graph has loops or branches and cannot be written in FP16; use --precision fp32"
+        )
     name_nodes(model)
     quantized = any(n.op_type == QUANTIZE for n in model.graph.node)
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
@@ -103,7 +108,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Caster:
-    """Walks the graph once; each tensor exists in FP32, FP16 or both."""
+    """Rewrites the nodes in order; each tensor then exists in FP32, in FP16 or in both."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         inferred = shape_inference.infer_shapes(model)
@@ -169,7 +174,7 @@ class _Caster:
         return bool(values.size) and float(np.abs(values).max()) > LARGEST
 
     def _in(self, name: str, wanted: int) -> str:
-        """The tensor in a type, cast before its first user if need be."""
+        """Name of the tensor in a type; a Cast is added before its first consumer if needed."""
         is_half = name in self._halves
         if is_half == (wanted == TensorProto.FLOAT16):
             return self._as[TensorProto.FLOAT16][name] if is_half else name
@@ -186,9 +191,9 @@ class _Caster:
 
 
 def _representable(scale: onnx.TensorProto) -> onnx.TensorProto:
-    """A scale rounded up to an FP16 number, as one that became 0 is refused.
+    """A quantization scale rounded up to a number that FP16 has: TensorRT refuses a scale of 0.
 
-    Both halves of a pair get it, so values still come back as they went in.
+    QuantizeLinear and DequantizeLinear get the same scale, so values stay the same.
     """
     values = numpy_helper.to_array(scale).astype(np.float32)
     rounded = values.astype(np.float16)

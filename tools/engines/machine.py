@@ -1,7 +1,7 @@
-"""The GPU, driver, TensorRT and JetPack of this machine, asked so that nothing can crash.
+"""GPU, driver, TensorRT and JetPack of this machine, found without importing TensorRT.
 
-TensorRT 8.6's Runtime and the lean deserialiser end the process with SIGSEGV where no driver is, so
-the driver is asked first, through its own C interface.
+Without a driver, the runtime of TensorRT 8.6 and the lean runtime end the process with SIGSEGV. So
+the driver is asked first, through its C interface.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Optional
 from edge.errors import UnavailableError
 
 DRIVER = "libcuda.so.1"
-LOADABLE = (  # one of each group must be there
+LOADABLE = (  # one library of each group must load
     ("libcublas.so.11", "libcublas.so.12", "libcublas.so.13"),
     ("libcudnn.so.8", "libcudnn.so.9"),
 )
@@ -51,7 +51,7 @@ BOARD = Path("/proc/device-tree/model")
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU."""
+    """The first GPU of this machine."""
 
     name: str
     compute_capability: str  # "8.7"
@@ -61,23 +61,31 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What an engine depends on, and what helps to recognise the box."""
+    """What an engine depends on, and the name of the board.
+
+    Attributes:
+        gpu: None if there is none.
+        no_gpu: why there is no GPU.
+        l4t: L4T release, such as 36.4.3; empty if this is not a Jetson.
+        jetpack: JetPack of this release; empty if not known.
+        board: model of the board, or the processor.
+    """
 
     gpu: Optional[Gpu]
-    no_gpu: str  # why there is none
+    no_gpu: str
     l4t: str
     jetpack: str
     board: str
 
     def as_json(self) -> Dict[str, Any]:
-        """For a build record."""
+        """Values for a build record."""
         gpu = vars(self.gpu) if self.gpu else {"name": None, "compute_capability": None}
         board = {"l4t": self.l4t, "jetpack": self.jetpack, "board": self.board}
         return {"gpu": dict(gpu), **board, "python": platform.python_version()}
 
 
-def look(load: Callable[[str], Any] = ctypes.CDLL) -> Machine:
-    """Ask the driver and the board.
+def read_machine(load: Callable[[str], Any] = ctypes.CDLL) -> Machine:
+    """Read the facts of this machine.
 
     Args:
         load: opens a shared library.
@@ -93,23 +101,23 @@ def look(load: Callable[[str], Any] = ctypes.CDLL) -> Machine:
 
 
 def read_gpu(load: Callable[[str], Any] = ctypes.CDLL) -> Gpu:
-    """The first GPU, from the driver.
+    """Ask the driver for the first GPU.
 
     Raises:
-        UnavailableError: no driver, or a driver without a device.
+        UnavailableError: there is no driver, or it has no device.
     """
     try:
         driver = load(DRIVER)
     except OSError:
         raise UnavailableError(
-            f"no NVIDIA driver ({DRIVER}): engines are built on the machine that runs them; "
+            f"no NVIDIA driver ({DRIVER}): build on the machine that will run the engine; "
             "--dry-run shows the plan"
         ) from None
     _call(driver.cuInit, 0)
     count, device = ctypes.c_int(), ctypes.c_int()
     _call(driver.cuDeviceGetCount, ctypes.byref(count))
     if count.value < 1:
-        raise UnavailableError("the NVIDIA driver sees no GPU; --dry-run shows the plan")
+        raise UnavailableError("the NVIDIA driver finds no GPU; --dry-run shows the plan")
     _call(driver.cuDeviceGet, ctypes.byref(device), 0)
     name, newest = ctypes.create_string_buffer(256), ctypes.c_int()
     _call(driver.cuDeviceGetName, name, 256, device)
@@ -130,13 +138,16 @@ def _call(function: Any, *arguments: Any) -> None:
     if code != 0:
         name = getattr(function, "__name__", "CUDA")
         raise UnavailableError(
-            f"the NVIDIA driver answers {name} with error {code}: no usable GPU; "
+            f"{name} of the NVIDIA driver returns error {code}: no usable GPU; "
             "--dry-run shows the plan"
         )
 
 
 def read_l4t(path: Path) -> str:
-    """`36.4.3` from a line such as `# R36 (release), REVISION: 4.3, ...`; empty if not a Jetson."""
+    """L4T release, `36.4.3`, from a line such as `# R36 (release), REVISION: 4.3, ...`.
+
+    Empty if the file does not exist: this is not a Jetson.
+    """
     if not path.is_file():
         return ""
     found = re.search(r"R(\d+).*REVISION: ([\d.]+)", path.read_text(errors="replace"))
@@ -144,7 +155,7 @@ def read_l4t(path: Path) -> str:
 
 
 def has_libraries(load: Callable[[str], Any] = ctypes.CDLL) -> bool:
-    """Whether cuBLAS and cuDNN, which some of TensorRT's kernels come from, can be loaded."""
+    """Whether cuBLAS and cuDNN can be loaded; some TensorRT kernels come from them."""
     return all(any(_loads(load, name) for name in group) for group in LOADABLE)
 
 

@@ -1,7 +1,7 @@
-"""Which names of TensorRT's Python module exist in which version.
+"""Which names of the TensorRT Python module exist in which version.
 
-Only names that do not exist in every version from 8.5 to 11 are listed. Numbers of enum members
-move between versions, so members are always looked up by name.
+Listed are only names that some version from 8.5 to 11 lacks. Enum members are looked up by name
+everywhere, because their numbers change between versions.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GONE: Dict[str, Version] = {
 
 
 def has(name: str, version: Version) -> bool:
-    """Whether a version has a name; names in neither table exist in all of them."""
+    """Whether a version has a name; names in neither table exist in all versions."""
     owner = name.split(".")[0]
     return all(SINCE.get(n, OLDEST) <= version < GONE.get(n, (999,)) for n in (owner, name))
 
@@ -53,23 +53,25 @@ def parse(text: str) -> Version:
     """`10.3.0` -> (10, 3, 0).
 
     Raises:
-        ConfigError: not a version, or older than the tensor-name API.
+        ConfigError: the text is not a version, or the version is older than 8.5.
     """
     version = numbers(text)
     if not version:
-        raise ConfigError(f"--tensorrt: {text!r} is no version; known ones: {', '.join(KNOWN)}")
+        raise ConfigError(
+            f"--tensorrt: {text!r} is not a version; known versions: {', '.join(KNOWN)}"
+        )
     if version < OLDEST:
-        raise ConfigError(f"TensorRT {text} is too old: 8.5 (JetPack 5.1) to 11 can be used")
+        raise ConfigError(f"TensorRT {text} is too old: use 8.5 (JetPack 5.1) to 11")
     return version
 
 
 def numbers(text: str) -> Version:
-    """The leading numbers of a version; empty if there are none."""
+    """Leading numbers of a version; empty if there are none."""
     match = re.match(r"\d+(\.\d+)+", text)
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
 def cache_number(version: Version) -> int:
-    """The number in a calibration cache's header: 8502 for 8.5.2, 100300 for 10.3.0."""
+    """Number in the header of a calibration cache: 8502 for 8.5.2, 100300 for 10.3.0."""
     major, minor, patch = (*version, 0, 0)[:3]
     return major * 1000 + minor * 100 + patch if major < 10 else (major * 100 + minor) * 100 + patch

@@ -1,4 +1,4 @@
-"""What will be given to a TensorRT of some version, as names and numbers: decided without it."""
+"""Plan a TensorRT build as names and numbers; TensorRT itself is not needed for this."""
 
 from __future__ import annotations
 
@@ -10,65 +10,84 @@ from edge.errors import ConfigError
 from edge.recipe import Network
 from tools.engines.cautions import cautions
 from tools.engines.names import Version, has, parse
-from tools.engines.request import Request, Shape, Source, shapes
+from tools.engines.request import BuildRequest, OnnxFile, Shape, shapes
 
-WENT_BACK = (
-    "this network failed its accuracy gate in INT8 and went back to floating point: it is built "
-    "in FP16"
-)
+WENT_BACK = "this network failed its accuracy gate in INT8 and is FP32 again: it is built in FP16"
 NO_LIBRARIES = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")  # need neither cuBLAS nor cuDNN
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One build. Names are members of TensorRT's enums, never numbers."""
+class BuildPlan:
+    """How one engine is built. Flags are names of members of TensorRT's enums.
+
+    Attributes:
+        tensorrt: version.
+        engine: file to write.
+        onnx: file to parse.
+        route: fp32 | fp16 | qdq (INT8 by Q/DQ nodes) | cache (INT8 by a calibration cache).
+        strongly_typed: whether the graph says all types.
+        half: whether FP16 casts are written into the graph before it is parsed.
+        ranges: ranges file to make a calibration cache of; None = no cache.
+        creation_flags: flags of the network.
+        builder_flags: flags to set.
+        cleared_flags: flags to clear.
+        float32_layers: layers that are set to FP32.
+        profile: input -> smallest, usual and largest shape.
+        workspace_mb: memory for kernels.
+        dla: DLA core; None = GPU.
+        tactic_sources: libraries for kernels; empty = TensorRT's default.
+        timing_cache: file of kernel timings; None = none.
+        missing: files that must be made first, and the command for each.
+        cautions: known problems.
+        refused: why this TensorRT version cannot build it; empty = it can.
+    """
 
     tensorrt: str
     engine: Path
-    onnx: Path  # the file that is parsed
-    route: str  # fp32 | fp16 | qdq | cache
+    onnx: Path
+    route: str
     strongly_typed: bool
-    half: bool  # FP16 casts are written into the graph before it is parsed
-    ranges: Optional[Path]  # served as a calibration cache
+    half: bool
+    ranges: Optional[Path]
     creation_flags: Tuple[str, ...]
     builder_flags: Tuple[str, ...]
     cleared_flags: Tuple[str, ...]
     float32_layers: Tuple[str, ...]
-    profile: Dict[str, Tuple[Shape, ...]]  # input -> smallest, usual, largest shape
+    profile: Dict[str, Tuple[Shape, ...]]
     workspace_mb: int
     dla: Optional[int]
-    tactic_sources: Tuple[str, ...]  # empty = TensorRT's own choice
+    tactic_sources: Tuple[str, ...]
     timing_cache: Optional[Path]
-    missing: Tuple[str, ...]  # what must be made first, and how
+    missing: Tuple[str, ...]
     cautions: Tuple[str, ...]
-    refused: str  # why this version cannot; empty = it can
+    refused: str
 
     def as_json(self) -> Dict[str, Any]:
-        """The plan as plain values."""
+        """The plan as JSON values."""
         return {
             key: str(value) if isinstance(value, Path) else value
             for key, value in vars(self).items()
         }
 
 
-def plan(
-    request: Request,
-    source: Source,
+def plan_build(
+    request: BuildRequest,
+    source: OnnxFile,
     network: Network,
     tensorrt: str,
     has_libraries: bool = True,
-) -> Plan:
-    """Decide everything about one engine.
+) -> BuildPlan:
+    """Plan the build of one engine.
 
     Args:
-        request: what is wanted.
-        source: the plain ONNX file.
-        network: its part of the recipe.
+        request: what to build.
+        source: the FP32 ONNX file.
+        network: recipe of the network.
         tensorrt: version.
-        has_libraries: cuBLAS and cuDNN can be loaded.
+        has_libraries: whether cuBLAS and cuDNN can be loaded.
 
     Raises:
-        ConfigError: a wish that no version can fulfil.
+        ConfigError: the batch does not fit the network, or a DLA.
     """
     version = parse(tensorrt)
     batch = _batch(request, source)
@@ -79,7 +98,7 @@ def plan(
     parsed = _parsed(request, source, route)
     ranges = request.file("ranges.json") if route == "cache" else None
     limited = not has_libraries and not strong  # TensorRT 11 has no other sources
-    return Plan(
+    return BuildPlan(
         tensorrt=tensorrt,
         engine=request.engine,
         onnx=parsed,
@@ -102,11 +121,11 @@ def plan(
     )
 
 
-def _batch(request: Request, source: Source) -> Tuple[int, int, int]:
+def _batch(request: BuildRequest, source: OnnxFile) -> Tuple[int, int, int]:
     fixed = next((dims[0] for dims in source.inputs.values() if dims and dims[0]), None)
     if request.batch_chosen and fixed is not None and set(request.batch) != {fixed}:
         raise ConfigError(
-            f"--batch: {source.path} has a fixed batch of {fixed}; export it with an open one"
+            f"--batch: {source.path} has a fixed batch of {fixed}; export it with a dynamic batch"
         )
     if request.dla is None:
         return request.batch
@@ -118,15 +137,15 @@ def _batch(request: Request, source: Source) -> Tuple[int, int, int]:
     return request.batch if request.batch_chosen else (1, 1, 1)
 
 
-def _route(request: Request, version: Version) -> str:
+def _route(request: BuildRequest, version: Version) -> str:
     if request.precision != "int8":
         return request.precision
     implicit = has("IInt8EntropyCalibrator2", version)
     return "cache" if request.dla is not None and implicit else "qdq"
 
 
-def _parsed(request: Request, source: Source, route: str) -> Path:
-    """The network that belongs to the ranges: in Q/DQ form, or with its channels equalized."""
+def _parsed(request: BuildRequest, source: OnnxFile, route: str) -> Path:
+    """File to parse: the Q/DQ network, or the one with equalized channels that ranges belong to."""
     if route == "qdq":
         return request.file("int8.onnx")
     equal = request.file("equal.onnx")
@@ -134,7 +153,7 @@ def _parsed(request: Request, source: Source, route: str) -> Path:
 
 
 def _went_back(path: Path) -> bool:
-    """Whether `verify` put the float network in the place of an INT8 one that failed its gate."""
+    """Whether `verify` replaced the INT8 network by the FP32 one because it failed its gate."""
     return path.is_file() and b"QuantizeLinear" not in path.read_bytes()
 
 
@@ -145,14 +164,14 @@ def _creation_flags(strong: bool, version: Version) -> Tuple[str, ...]:
     return ("EXPLICIT_BATCH",) if explicit else ()
 
 
-def _constrained(request: Request, source: Source, version: Version) -> bool:
-    """Whether layers are asked to stay in FP32; a DLA has no FP32 to stay in."""
+def _constrained(request: BuildRequest, source: OnnxFile, version: Version) -> bool:
+    """Whether layers are set to FP32; a DLA has no FP32."""
     mixed = request.precision != "fp32" and request.dla is None
     return mixed and bool(source.fragile) and has("ILayer.precision", version)
 
 
 def _builder_flags(
-    request: Request, source: Source, version: Version, route: str
+    request: BuildRequest, source: OnnxFile, version: Version, route: str
 ) -> Tuple[str, ...]:
     flags = []
     if has("BuilderFlag.FP16", version):
@@ -171,11 +190,11 @@ def _missing(model: str, parsed: Path, ranges: Optional[Path]) -> Tuple[str, ...
     return tuple(f"{path}: is missing; `edge-tools quantize {model}` makes it" for path in needed)
 
 
-def _refused(request: Request, version: Version) -> str:
+def _refused(request: BuildRequest, version: Version) -> str:
     if request.dla is None:
         return ""
     if request.precision == "fp32":
         return "a DLA computes in INT8 and FP16 only; choose --precision int8 or fp16"
     if (10, 8) <= version < (11, 4, 1):
-        return "TensorRT 10.8 to 11.4.0 has no DLA; leave --dla out, or use JetPack 5 or 6"
+        return "TensorRT 10.8 to 11.4.0 has no DLA support; omit --dla, or use JetPack 5 or 6"
     return ""

@@ -1,4 +1,4 @@
-"""The build record: what an engine was built from, with what, and for which machine."""
+"""The build record: the files, TensorRT version and machine that an engine was built with."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from typing import Any, Dict, Optional
 from edge import __version__
 from edge.errors import DataError
 from tools.engines.machine import Machine
-from tools.engines.plan import Plan
-from tools.engines.request import Request, Source
+from tools.engines.plan import BuildPlan
+from tools.engines.request import BuildRequest, OnnxFile
 from tools.engines.trt import Built
 
 SCHEMA = "engine-record/1"
-NO_LAYERS = "this TensorRT tells the layers of an engine only to who loads it (before 10.13)"
+NO_LAYERS = "TensorRT before 10.13 lists the layers of an engine only after loading it"
 
 
 def record_path(engine: Path) -> Path:
-    """Beside the engine."""
+    """Where the record of an engine is."""
     return engine.with_name(engine.name + ".json")
 
 
 def describe(
-    request: Request, source: Source, plan: Plan, built: Built, machine: Machine, seconds: float
+    request: BuildRequest,
+    source: OnnxFile,
+    plan: BuildPlan,
+    built: Built,
+    machine: Machine,
+    seconds: float,
 ) -> Dict[str, Any]:
-    """The record of a finished build."""
+    """The record of a finished build, as JSON values."""
     return {
         "schema": SCHEMA,
         "made_by": f"edge-tools {__version__}",
@@ -48,7 +53,7 @@ def describe(
     }
 
 
-def _settings(plan: Plan) -> Dict[str, Any]:
+def _settings(plan: BuildPlan) -> Dict[str, Any]:
     chosen = (
         "route",
         "strongly_typed",
@@ -76,7 +81,7 @@ def _file(path: Path) -> Optional[Dict[str, Any]]:
     return {"file": path.name, "sha256": _digest(path.read_bytes())["sha256"]}
 
 
-def _calibration(request: Request) -> Optional[Dict[str, Any]]:
+def _calibration(request: BuildRequest) -> Optional[Dict[str, Any]]:
     if not request.calibration:
         return None
     path = request.folder.parent.parent / "calibration" / request.calibration / "set.toml"
@@ -84,7 +89,11 @@ def _calibration(request: Request) -> Optional[Dict[str, Any]]:
 
 
 def read_gate(path: Path) -> Optional[Any]:
-    """What `edge-tools verify` decided; None before it ran."""
+    """The gate record of `edge-tools verify`; None if it did not run.
+
+    Raises:
+        DataError: the file is not JSON.
+    """
     if not path.is_file():
         return None
     try:
@@ -94,10 +103,10 @@ def read_gate(path: Path) -> Optional[Any]:
 
 
 def read_record(engine: Path) -> Optional[Dict[str, Any]]:
-    """The record beside an engine, if there is one.
+    """The build record of an engine; None if it has none.
 
     Raises:
-        DataError: it is not a build record.
+        DataError: the file is not a build record.
     """
     path = record_path(engine)
     if not path.is_file():
@@ -109,5 +118,5 @@ def read_record(engine: Path) -> Optional[Dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not a build record; build the engine again") from error
     if wrong:
-        raise DataError(f"{path}: is a record of another version; build the engine again")
+        raise DataError(f"{path}: is a build record of another version; build the engine again")
     return dict(record)

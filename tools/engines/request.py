@@ -1,4 +1,4 @@
-"""What a user asks to have built, and what is known about the network before TensorRT sees it."""
+"""What the user asks to build, and facts of the ONNX file that a plan needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.engines.fp16 import fragile_nodes, name_nodes
 Batch = Tuple[int, int, int]
 Shape = Tuple[int, ...]
 
-# A detector sees one picture per camera, a pose network one crop per person.
+# A detector gets one frame of each camera, a top-down pose network one crop of each person.
 CROPS = ("simcc", "heatmap", "blazepose")
 FRAMES_BATCH: Batch = (1, 1, 8)
 CROPS_BATCH: Batch = (1, 8, 32)
@@ -25,18 +25,33 @@ WORKSPACE_MB = 1024
 
 
 @dataclass(frozen=True)
-class Request:
-    """One engine."""
+class BuildRequest:
+    """One engine to build.
+
+    Attributes:
+        model: name of the model.
+        network: name of the network.
+        folder: folder of the model.
+        stem: name of the network's file without its suffix.
+        precision: fp32 | fp16 | int8.
+        batch: smallest, usual and largest batch.
+        batch_chosen: whether the user gave the batch.
+        workspace_mb: memory for kernels.
+        dla: DLA core; None = GPU.
+        sparse: whether 2:4 sparse weights are used.
+        timing_cache: file of kernel timings; None = the default one.
+        calibration: name of the calibration set.
+    """
 
     model: str
     network: str
     folder: Path
     stem: str
-    precision: str  # fp32 | fp16 | int8
-    batch: Batch  # min, opt, max
-    batch_chosen: bool = False  # by the user
+    precision: str
+    batch: Batch
+    batch_chosen: bool = False
     workspace_mb: int = WORKSPACE_MB
-    dla: Optional[int] = None  # core; None = GPU
+    dla: Optional[int] = None
     sparse: bool = False
     timing_cache: Optional[Path] = None
     calibration: str = ""
@@ -47,44 +62,54 @@ class Request:
 
     @property
     def engine(self) -> Path:
-        """Where the engine goes."""
+        """File of the engine."""
         return self.file(f"{self.precision}.engine")
 
 
 @dataclass(frozen=True)
-class Source:
-    """The plain ONNX file: what a plan needs of it."""
+class OnnxFile:
+    """Facts of an ONNX file.
+
+    Attributes:
+        path: the file.
+        data: its content.
+        inputs: input -> shape; None = a dynamic size.
+        opset: version of the operators.
+        fragile: nodes that overflow or lose too much in FP16.
+    """
 
     path: Path
     data: bytes
-    inputs: Dict[str, Tuple[Optional[int], ...]]  # None = left open
+    inputs: Dict[str, Tuple[Optional[int], ...]]
     opset: int
-    fragile: Tuple[str, ...]  # nodes that overflow or lose too much in FP16
+    fragile: Tuple[str, ...]
 
     @property
     def sha256(self) -> str:
-        """Of the very bytes that are parsed."""
+        """Hash of `data`, the bytes that TensorRT parses."""
         return hashlib.sha256(self.data).hexdigest()
 
 
-def read_source(path: Path) -> Source:
+def read_onnx_file(path: Path) -> OnnxFile:
     """Read an ONNX file once.
 
     Raises:
-        NoInputError: it is not there. DataError: not ONNX, or with weights in another file.
+        NoInputError: the file cannot be read.
+        DataError: the file is not ONNX, or has weights in another file.
     """
     data, model = read_onnx(path)
     weights = {t.name for t in model.graph.initializer}
     inputs = {v.name: _dims(v) for v in model.graph.input if v.name not in weights}
     name_nodes(model)
-    return Source(path, data, inputs, opset(model), tuple(sorted(fragile_nodes(model))))
+    return OnnxFile(path, data, inputs, opset(model), tuple(sorted(fragile_nodes(model))))
 
 
 def read_onnx(path: Path) -> Tuple[bytes, onnx.ModelProto]:
-    """A file's bytes and what they say.
+    """The content of a file, and the model in it.
 
     Raises:
-        NoInputError: it is not there. DataError: not ONNX, or with weights in another file.
+        NoInputError: the file cannot be read.
+        DataError: the file is not ONNX, or has weights in another file.
     """
     try:
         data = path.read_bytes()
@@ -93,16 +118,18 @@ def read_onnx(path: Path) -> Tuple[bytes, onnx.ModelProto]:
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
-        raise DataError(f"{path}: is no ONNX file, or not all of one; make it again") from error
+        raise DataError(
+            f"{path}: is not an ONNX file, or is only part of one; make it again"
+        ) from error
     if not model.graph.node:
-        raise DataError(f"{path}: holds no network; is it an ONNX file?")
+        raise DataError(f"{path}: has no nodes; is it an ONNX file?")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
         raise DataError(f"{path}: keeps weights in another file; save it as one file")
     return data, model
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """Version of the standard operators."""
+    """Version of the standard operators; 0 if the model has none."""
     return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
@@ -111,10 +138,10 @@ def _dims(value: onnx.ValueInfoProto) -> Tuple[Optional[int], ...]:
 
 
 def select(models: Path, model: str, network: str) -> List[Tuple[str, Network, Recipe]]:
-    """The networks of a model, or the one that was named.
+    """All networks of a model, or the named one.
 
     Raises:
-        NoInputError: no such model. ConfigError: no such network; lists those there are.
+        NoInputError: no such model. ConfigError: the model has no network of that name.
     """
     recipe = load_recipe(models / model)
     if network and network not in recipe.networks:
@@ -125,15 +152,15 @@ def select(models: Path, model: str, network: str) -> List[Tuple[str, Network, R
 
 
 def default_batch(family: str) -> Batch:
-    """Of a network whose family is known."""
+    """The usual batch of a family."""
     return CROPS_BATCH if family in CROPS else FRAMES_BATCH
 
 
 def parse_batch(text: str) -> Batch:
-    """`1,8,32` -> (1, 8, 32); one number is all three.
+    """`1,8,32` -> (1, 8, 32); a single number stands for all three.
 
     Raises:
-        ConfigError: not three rising numbers of at least 1.
+        ConfigError: the text is not three numbers >= 1 in ascending order.
     """
     try:
         numbers = tuple(int(part) for part in text.split(","))
@@ -146,12 +173,11 @@ def parse_batch(text: str) -> Batch:
     return numbers[0], numbers[1], numbers[2]
 
 
-def shapes(source: Source, batch: Batch, network: Network) -> Dict[str, Tuple[Shape, ...]]:
-    """Smallest, usual and largest shape of each input that was left open.
+def shapes(source: OnnxFile, batch: Batch, network: Network) -> Dict[str, Tuple[Shape, ...]]:
+    """Smallest, usual and largest shape of each input with a dynamic size.
 
     Raises:
-        ConfigError: a batch that the file does not allow.
-        NoInputError: an open size that the recipe does not tell.
+        NoInputError: the recipe does not give a size that the file leaves open.
     """
     found = {}
     for name, dims in source.inputs.items():
@@ -164,7 +190,7 @@ def shapes(source: Source, batch: Batch, network: Network) -> Dict[str, Tuple[Sh
         ]
         if None in rest:
             raise NoInputError(
-                f"{source.path}: input {name!r} leaves more than its batch open; "
+                f"{source.path}: input {name!r} has more dynamic sizes than its batch; "
                 "export it with fixed sizes"
             )
         sizes = [size for size in rest if size is not None]

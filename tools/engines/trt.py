@@ -1,7 +1,7 @@
-"""The only tool that talks to TensorRT: carries a plan out, by names that every version has.
+"""Run a build plan with TensorRT. No other tool uses TensorRT.
 
-`Builder` must not be touched before the driver was asked (tools.engines.machine): where there is no
-driver some versions end the process instead of raising.
+Check for a driver (tools.engines.machine) before making a `Builder`: without one, some versions end
+the process instead of raising.
 """
 
 from __future__ import annotations
@@ -15,28 +15,35 @@ from typing import Any, Dict, List, Optional, Tuple
 from edge.errors import DataError, TempError, UnavailableError
 from edge.runtime._onnx_file import check_stands_alone
 from tools.engines import callbacks
-from tools.engines.callbacks import Say
+from tools.engines.callbacks import OnPhase
 from tools.engines.names import cache_number, has, parse
-from tools.engines.plan import Plan
+from tools.engines.plan import BuildPlan
 from tools.quant.cache import write_cache
 from tools.quant.ranges_file import read_ranges_file
 
 
 @dataclass(frozen=True)
 class Built:
-    """What came out."""
+    """Result of a build.
+
+    Attributes:
+        engine: content of the engine file.
+        layers: name, kind and output types of each layer; None if TensorRT does not give them.
+        timing_cache: kernel timings to keep; None = none.
+        notes: remarks for the user.
+    """
 
     engine: bytes
-    layers: Optional[List[Dict[str, Any]]]  # of the engine; None where TensorRT does not tell
+    layers: Optional[List[Dict[str, Any]]]
     timing_cache: Optional[bytes]
     notes: Tuple[str, ...]
 
 
 def load() -> Any:
-    """TensorRT's module.
+    """Import TensorRT.
 
     Raises:
-        UnavailableError: it is not installed, or a library that it needs is missing.
+        UnavailableError: TensorRT, or a library that it needs, is missing.
     """
     try:
         return importlib.import_module("tensorrt")
@@ -47,30 +54,30 @@ def load() -> Any:
         ) from error
 
 
-def build(trt: Any, plan: Plan, onnx: bytes, nodes: List[str], say: Say) -> Built:
-    """Carry out a plan.
+def build(trt: Any, plan: BuildPlan, onnx: bytes, nodes: List[str], on_phase: OnPhase) -> Built:
+    """Run a build plan.
 
     Args:
-        trt: TensorRT's module, of the version of the plan.
-        plan: what to do.
-        onnx: the graph, the very bytes that were hashed.
-        nodes: its nodes, to name them in messages.
-        say: told how far the build is, where TensorRT tells.
+        trt: module of TensorRT, in the version of the plan.
+        plan: what to build.
+        onnx: content of the graph file; its hash is in the build record.
+        nodes: names of its nodes, for messages.
+        on_phase: called with the progress of the build, if TensorRT reports it.
 
     Raises:
-        DataError: TensorRT cannot take the graph. UnavailableError: no such DLA, or no builder.
-        TempError: it took it, but built nothing.
+        DataError: TensorRT refuses the graph. UnavailableError: no such DLA, or no builder.
+        TempError: TensorRT accepts the graph but builds nothing.
     """
-    return _Build(trt, plan, say).run(onnx, nodes)
+    return _Build(trt, plan, on_phase).run(onnx, nodes)
 
 
 class _Build:
-    """One build; keeps alive what TensorRT only points to."""
+    """One build. `kept` holds objects that TensorRT only points to."""
 
-    def __init__(self, trt: Any, plan: Plan, say: Say) -> None:
+    def __init__(self, trt: Any, plan: BuildPlan, on_phase: OnPhase) -> None:
         self.trt = trt
         self.plan = plan
-        self.say = say
+        self.on_phase = on_phase
         self.version = parse(str(trt.__version__))
         self.errors: List[str] = []
         self.notes: List[str] = []
@@ -98,7 +105,7 @@ class _Build:
         trt = self.trt
         try:
             return trt.Builder(self.logger)
-        except TypeError as error:  # pybind's words for "the factory gave nothing"
+        except TypeError as error:  # pybind raises it if the factory returns nothing
             raise UnavailableError(
                 f"TensorRT {self.plan.tensorrt} cannot start: {self._last(str(error))}"
             ) from error
@@ -106,7 +113,7 @@ class _Build:
     def _parse(self, network: Any, onnx: bytes, nodes: List[str]) -> None:
         trt = self.trt
         parser = trt.OnnxParser(network, self.logger)
-        self.kept.append(parser)  # the network's weights live in it
+        self.kept.append(parser)  # it holds the weights of the network
         if parser.parse(onnx):
             return
         found = [self._parser_error(parser.get_error(i), nodes) for i in range(parser.num_errors)]
@@ -131,7 +138,7 @@ class _Build:
         if plan.tactic_sources:
             config.set_tactic_sources(_bits(trt.TacticSource, plan.tactic_sources))
         if has("IBuilderConfig.progress_monitor", self.version):
-            monitor = callbacks.monitor(trt, self.say)
+            monitor = callbacks.monitor(trt, self.on_phase)
             config.progress_monitor = monitor
             self.kept.append(monitor)
 
@@ -176,7 +183,7 @@ class _Build:
             layer = network.get_layer(i)
             if layer.name in names and layer.get_output(0).dtype in floating:
                 layer.precision = trt.DataType.FLOAT
-                layer.set_output_type(0, trt.DataType.FLOAT)  # else rounded on its way on
+                layer.set_output_type(0, trt.DataType.FLOAT)  # else the output is rounded
 
     def _timing_cache(self, config: Any) -> Any:
         path = self.plan.timing_cache
@@ -185,7 +192,7 @@ class _Build:
         old = path.read_bytes() if path.is_file() else b""
         cache = config.create_timing_cache(old)
         if cache is None or not config.set_timing_cache(cache, False):
-            self.notes.append(f"{path}: is of another TensorRT or GPU; a new one takes its place")
+            self.notes.append(f"{path}: is of another TensorRT or GPU; it is replaced")
             cache = config.create_timing_cache(b"")
             config.set_timing_cache(cache, False)
         self.kept.append(cache)
@@ -194,7 +201,7 @@ class _Build:
     def _execute(
         self, builder: Any, network: Any, config: Any
     ) -> Tuple[bytes, Optional[List[Dict[str, Any]]]]:
-        """Build; where the version gives the engine itself, ask it for its layers, too."""
+        """Build the engine; list its layers if this version returns the engine itself."""
         if has("Builder.build_engine_with_config", self.version):
             engine = builder.build_engine_with_config(network, config)
             self._must(engine)
@@ -228,14 +235,14 @@ def _bits(enum: Any, names: Tuple[str, ...]) -> int:
 
 
 def _layer(entry: Any) -> Dict[str, Any]:
-    """Name, kind and output types of a layer as the inspector tells it."""
-    if isinstance(entry, str):  # engines without details give names only
+    """Name, kind and output types of a layer, from an entry of the engine inspector."""
+    if isinstance(entry, str):  # an engine without details has names only
         return {"name": entry}
     outputs = [str(o.get("Format/Datatype", "")) for o in entry.get("Outputs", [])]
     return {"name": entry.get("Name", ""), "kind": entry.get("LayerType", ""), "outputs": outputs}
 
 
 def timing_cache_path(models: Path, tensorrt: str, compute_capability: str) -> Path:
-    """Where kernel timings are kept: they hold for one TensorRT and one kind of GPU."""
+    """File of kernel timings; they are valid for one TensorRT version and one kind of GPU."""
     kind = compute_capability.replace(".", "")
     return models / ".timing" / f"trt{tensorrt}-sm{kind}.timing"

@@ -1,4 +1,4 @@
-"""What an ONNX file is: inputs, outputs, operators, precision, size, and how much it computes."""
+"""Facts of an ONNX file: inputs, outputs, operators, precision, size, multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPES = {v: k.lower() for k, v in TensorProto.DataType.items()}
 
 
 def describe(model: onnx.ModelProto) -> Dict[str, Any]:
-    """Everything that is shown of a network."""
+    """Facts of a network, as JSON values."""
     graph = model.graph
     weights = {t.name: t for t in graph.initializer}
     standard = ("", "ai.onnx")
@@ -43,7 +43,7 @@ def _value(value: onnx.ValueInfoProto) -> Dict[str, Any]:
 
 
 def precision(model: onnx.ModelProto) -> str:
-    """int8 with Q/DQ nodes; else fp16 with FP16 weights; else fp32."""
+    """int8 if the network has Q/DQ nodes, else fp16 if it has FP16 weights, else fp32."""
     if any(n.op_type == "QuantizeLinear" for n in model.graph.node):
         return "int8"
     kinds = {t.data_type for t in model.graph.initializer}
@@ -51,7 +51,7 @@ def precision(model: onnx.ModelProto) -> str:
 
 
 def ranges(model: onnx.ModelProto) -> Dict[str, float]:
-    """Largest value of each quantized activation, 127 times its scale; weights are left out."""
+    """Range of each quantized activation: 127 times its scale."""
     constants = {t.name: t for t in model.graph.initializer}
     found = {}
     for node in model.graph.node:

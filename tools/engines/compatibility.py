@@ -1,7 +1,7 @@
-"""Whether an engine of a build record can run on this machine, and if not, exactly why.
+"""Whether an engine can run on this machine, by its build record.
 
-A plan needs the TensorRT version and the kind of GPU that it was built with; the JetPack matters
-only through these, so another one is a remark.
+An engine runs only with the TensorRT version and the kind of GPU that it was built with. The
+JetPack version matters only through these, so a different one is only a remark.
 """
 
 from __future__ import annotations
@@ -20,22 +20,31 @@ PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt_bindings")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Fits: True, False, or None where it cannot be told."""
+class Compatibility:
+    """Whether an engine can run here.
+
+    Attributes:
+        fits: None if it is not known.
+        reasons: why it cannot run, or why it is not known.
+        remarks: differences that do not matter.
+    """
 
     fits: Optional[bool]
-    reasons: Tuple[str, ...]  # against it
+    reasons: Tuple[str, ...]
     remarks: Tuple[str, ...] = ()
 
 
 def installed_tensorrt() -> str:
-    """Version of TensorRT's Python package, without importing it; empty if there is none."""
+    """Version of the installed TensorRT Python package; empty if there is none.
+
+    TensorRT is not imported.
+    """
     for package in PACKAGES:
         try:
             return importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    spec = importlib.util.find_spec("tensorrt")  # a Debian package may bring no metadata
+    spec = importlib.util.find_spec("tensorrt")  # a Debian package may have no metadata
     if spec is None or spec.origin is None:
         return ""
     text = Path(spec.origin).read_text(errors="replace")
@@ -45,25 +54,25 @@ def installed_tensorrt() -> str:
 
 def judge(
     record: Optional[Dict[str, Any]], sha256: str, machine: Machine, tensorrt: str
-) -> Verdict:
-    """Compare.
+) -> Compatibility:
+    """Compare the build record of an engine with this machine.
 
     Args:
-        record: beside the engine; None = there is none.
+        record: build record of the engine; None = the engine has none.
         sha256: of the engine file.
-        machine: this one.
+        machine: this machine.
         tensorrt: version installed here; empty = none.
     """
     if record is None:
-        return Verdict(None, ("no build record lies beside it; `edge-tools build` writes one",))
+        return Compatibility(None, ("it has no build record; `edge-tools build` writes one",))
     reasons = _differences(record, machine, tensorrt)
     if record["engine"]["sha256"] != sha256:
-        reasons.insert(0, "the build record is of another engine file; build again")
+        reasons.insert(0, "its build record is of another engine file; build again")
     remarks = []
     was, now = record["machine"].get("l4t", ""), machine.l4t
     if was != now:
         remarks.append(f"built on L4T {was or '(none)'}, this machine has {now or '(none)'}")
-    return Verdict(not reasons, tuple(reasons), tuple(remarks))
+    return Compatibility(not reasons, tuple(reasons), tuple(remarks))
 
 
 def _differences(record: Dict[str, Any], machine: Machine, tensorrt: str) -> List[str]:
