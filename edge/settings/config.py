@@ -259,7 +259,9 @@ def complete(config: Config) -> Config:
                 f"cameras[{i}].name: {name!r} has another meaning in topics; choose another name"
             )
         if name in names[:i]:
-            raise ConfigError(f"cameras[{i}].name: {name!r} is taken by an earlier camera")
+            raise ConfigError(
+                f"cameras[{i}].name: {name!r} is taken by an earlier camera; choose another name"
+            )
     for i, rule in enumerate(config.rules):
         watched = rule.get("cameras", [])
         if not isinstance(watched, list):

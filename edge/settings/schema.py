@@ -94,7 +94,7 @@ def _show(value: Any) -> str:
 
 def _unknown(path: str, name: str, known: List[str]) -> str:
     close = difflib.get_close_matches(name, known, 1, 0.6)
-    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
     return f"{path}: unknown key; {hint}"
 
 
@@ -138,7 +138,7 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
         return Path(value)
     if kind is Any or (type(value) is kind):
         return value
-    words = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+    words = {float: "a number", int: "a whole number", str: "a string", bool: "true or false"}
     raise ConfigError(f"{path}: expected {words.get(kind, 'a path')}, got {_show(value)}")
 
 
@@ -146,7 +146,7 @@ def _limits(value: Any, path: str, meta: Mapping[str, Any]) -> Any:
     low, high, choices = meta.get("low"), meta.get("high"), meta.get("choices")
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and not (value == value and abs(value) != float("inf")):
-        raise ConfigError(f"{path}: {value} is not a usable number")
+        raise ConfigError(f"{path}: {value} is not a finite number")
     if number and low is not None and value < low:
         raise ConfigError(f"{path}: {value} is below the smallest allowed value, {low:g}")
     if number and high is not None and value > high:
