@@ -193,8 +193,8 @@ class Pipeline:
             watcher(step.frames, published)
         self.cameras.release(step.frames)
         for state in self.cameras.states():
-            stages = self.stages.get(state.camera)
-            rules = stages.summaries() if stages else []
+            known = self.stages.get(state.camera)
+            rules = known.summaries() if known else []
             self.publisher.camera(state, self.health.people.get(state.camera, 0), rules)
         self.tick()
 

@@ -110,7 +110,7 @@ def _followed(node: Json, file: Json, inside: Any) -> Any:
     if node["$ref"] in inside and not name:
         return {}  # a schema that contains itself: anything is allowed from here on
     target: Any = there
-    for step in filter(None, path.split("/")):
+    for step in path.strip("/").split("/") if path else []:
         target = target[step]
     beside = {k: copy.deepcopy(v) for k, v in node.items() if k != "$ref"}
     return {**_whole(target, there, (*inside, node["$ref"])), **beside}
