@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.capture import _opencv
 from edge.capture._decoder import wire
+from edge.capture._decoder.backlog import Backlog
 from edge.capture._decoder.http_stream import HttpStream
 from edge.capture._decoder.redirects import Redirects
 from edge.capture._decoder.wire import Link
@@ -62,6 +63,7 @@ class Session:
         self._pieces: Dict[int, np.ndarray] = {}
         self._late: Optional[np.ndarray] = None  # a frame whose shape the program did not expect
         self._memory = PlainMemory()
+        self._backlog: Optional[Backlog] = None  # until the first frame
 
     def run(self) -> None:
         """Serve until the program hangs up, or until a request fails."""
@@ -106,6 +108,7 @@ class Session:
         else:
             with Redirects(self._link):
                 stream = _opencv.Video(**asked)
+            self._backlog = Backlog()
         self._stream = stream
         width, height = stream.coded_size
         told = {"open": stream.is_open, "width": width, "height": height}
@@ -115,6 +118,9 @@ class Session:
         assert self._stream is not None
         self._late = None
         got = self._stream.grab()
+        if self._backlog is not None and isinstance(self._stream, _opencv.Video):
+            got = self._backlog.skip(self._stream, got)
+            self._backlog = None
         t_ns = time.monotonic_ns()
         self._link.send(wire.GRAB, wire.FRAME.pack(got, t_ns, *self._stream.coded_size))
 

@@ -111,6 +111,7 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
     threads = ThreadDecoders()
     monkeypatch.setattr(video, "decoders", threads)
     monkeypatch.setattr(session, "Redirects", contextlib.nullcontext)
+    monkeypatch.setattr(session, "Backlog", lambda: None)  # the fake has no time stamps
     yield fresh
     threads.close()
 

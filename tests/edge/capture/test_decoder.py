@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import pytest
 
 from edge.capture import CaptureOptions, Ring, Source, open_source
 from edge.capture._decoder import wire
+from edge.capture._decoder.backlog import Backlog
 from edge.capture._decoder.processes import Decoders, death
 from edge.capture._decoder.shared import SharedFrames, piece
 from edge.capture._decoder.video import RemoteVideo
@@ -149,6 +150,48 @@ def test_frames_that_need_more_than_allowed_are_refused(camera: Callable) -> Non
     source.close()
     with pytest.raises(DataError, match=r"1280x960 pixels are more than capture\.max_megapixels"):
         open_source(url, CaptureOptions(timeout_s=5.0, max_megapixels=1.0))
+
+
+class Film:
+    """A stream whose frames have a stamp each and take a while each."""
+
+    def __init__(self, *frames: Tuple[float, float]) -> None:
+        self.frames = list(frames)
+        self.now_s = self.media_ms = 0.0
+
+    def clock_s(self) -> float:
+        return self.now_s
+
+    def grab(self) -> bool:
+        if not self.frames:
+            return False
+        self.media_ms, took_s = self.frames.pop(0)
+        self.now_s += took_s
+        return True
+
+
+READY = [(0.0, 0.001)] + [(100.0 * i, 0.001) for i in range(30)]
+LIVE = [(3000.0 + 100.0 * i, 0.1) for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "left"),
+    [
+        (READY + LIVE, 4),
+        (READY, 0),  # the stream ends before it is live
+        (LIVE, 3),  # the first frame's own duration is not known
+        ([(0.0, 0.001)] * 9, 5),  # no stamps: nothing to judge by
+        ([(40.0 * i, 1 / 1024) for i in range(9000)], 9000 - 2049),  # plays too fast for ever
+        (READY[:20] + [(1900.0 + 40 * i, 0.03) for i in range(9)], 7),  # decoding takes long
+    ],
+)
+def test_frames_that_were_ready_at_the_start_are_dropped(
+    frames: List[Tuple[float, float]], left: int
+) -> None:
+    film = Film(*frames)
+    got = Backlog(film.clock_s).skip(film, film.grab())
+    assert got == bool(left)
+    assert len(film.frames) == left
 
 
 class Liar:
