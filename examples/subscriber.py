@@ -1,36 +1,44 @@
-# ruff: noqa: D103, T201
-"""A subscriber: who is where, and every event once. pip install paho-mqtt; python FILE BROKER.
+"""Print where every person is, and every event once.
 
-For boxes with [publish] codec = "json", as it is without a word.
+    pip install paho-mqtt
+    python examples/subscriber.py BROKER[:PORT]
+
+It reads JSON, which is the default of `[publish] codec`.
 """
 
+import argparse
 import json
-import sys
 
 import paho.mqtt.client as mqtt
 
-seen = set()  # events may come twice, and those of an outage after newer ones
+printed = set()  # an event may be delivered twice
 
 
 def on_connect(client, userdata, flags, reason, properties):
+    """Subscribe; after a lost connection, again."""
     client.subscribe("poses/v1/+/+/event/#", qos=1)
     client.subscribe("poses/v1/+/+/frame")
 
 
 def on_message(client, userdata, message):
+    """Print a line for each person of a frame, and a line for each new event."""
     record = json.loads(message.payload)
     if message.topic.endswith("/frame"):
         for person in record["people"]:
             box = [tenths // 10 for tenths in person["box"]]
             print(f"{record['camera']}: person {person['id']} in x1 y1 x2 y2 = {box} px")
         return
+    # Events of an outage may come after newer ones, so the highest number is not enough.
     key = message.topic, record["boot_id"], record["seq"]
-    if key not in seen:
-        seen.add(key)
+    if key not in printed:
+        printed.add(key)
         print(f"{record['camera']}: {record['kind']}, person {record['person']}, {record['data']}")
 
 
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("broker", nargs="?", default="localhost", metavar="BROKER[:PORT]")
+host, _, port = parser.parse_args().broker.partition(":")
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
 client.on_connect, client.on_message = on_connect, on_message
-client.connect(sys.argv[1] if len(sys.argv) > 1 else "localhost")
+client.connect(host, int(port or 1883))
 client.loop_forever()

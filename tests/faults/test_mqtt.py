@@ -158,11 +158,12 @@ def test_two_boxes_of_one_name_are_told_why_they_lose_their_connection(
         publisher.close(0.2)
 
 
+def example_subscriber(broker: Broker) -> List[str]:
+    return [sys.executable, "-u", str(ROOT / "examples/subscriber.py"), f"localhost:{broker.port}"]
+
+
 def test_the_example_subscriber_says_who_is_where(broker: Broker) -> None:
-    text = (ROOT / "examples/subscriber.py").read_text()
-    assert "localhost" in text
-    code = text.replace('"localhost")', f'"localhost", {broker.port})')
-    command = [sys.executable, "-u", "-c", code]
+    command = example_subscriber(broker)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         until(lambda: broker.log.read_text().count("New client connected") == 1, "its connection")
         publisher = connected(broker.uri)
@@ -179,9 +180,7 @@ def test_the_example_subscriber_says_who_is_where(broker: Broker) -> None:
 
 
 def test_the_example_subscriber_shows_what_an_outage_held_back(broker: Broker) -> None:
-    text = (ROOT / "examples/subscriber.py").read_text()
-    code = text.replace('"localhost")', f'"localhost", {broker.port})')
-    command = [sys.executable, "-u", "-c", code]
+    command = example_subscriber(broker)
     head = {"boot_id": "0" * 16, "camera": "cam0", "kind": "wave", "person": 1, "data": {}}
 
     def tell(client: Client, seq: int) -> None:
