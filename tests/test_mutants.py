@@ -33,6 +33,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "code_here.py").write_text(CODE)
     (tmp_path / "test_here.py").write_text(TEST)
     (tmp_path / "test_bad.py").write_text(FAILS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -rs\n")
     (tmp_path / ".gitignore").write_text("secret\n__pycache__\n")
     (tmp_path / "secret").write_text("stays here")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)

@@ -74,7 +74,7 @@ class Runner:
         Raises:
             InterruptedError: `stop` was called.
         """
-        command = [sys.executable, "-m", "pytest", "-x", "--tb=short", "--no-header"]
+        command = [sys.executable, "-m", "pytest", "-x", "-rfE", "--tb=short", "--no-header"]
         process = self._start([*command, "-p", "no:cacheprovider", *tests], root)
         try:
             text, _ = process.communicate(timeout=LIMIT_S)
