@@ -57,4 +57,15 @@ def path_of(value: str, where: str, environment: Mapping[str, str] = os.environ)
     if not name or name != Path(name).name or name in (".", ".."):
         raise ConfigError(f"{where}: {value!r}: use {SCHEME}NAME, a plain file name")
     given = Path(environment.get("CREDENTIALS_DIRECTORY", "/nowhere")) / name
-    return str(given if given.is_file() else FOLDER / name)
+    return str(given if _is_given(given) else FOLDER / name)
+
+
+def _is_given(path: Path) -> bool:
+    """Whether systemd gave this credential; one that we may not look at is given, too.
+
+    systemd hides /run/credentials from the other commands of a unit, such as ExecReload.
+    """
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True

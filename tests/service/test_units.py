@@ -198,3 +198,11 @@ def test_the_default_configuration_is_fine(tmp_path: Path) -> None:
     settings = check(path)
     assert settings.publish.sinks == [], "nobody is told before a person names a broker"
     assert not settings.commands.allow
+
+
+def test_a_reload_checks_where_the_credentials_can_be_read() -> None:
+    """Only the daemon and root see them: `edge check` as the service's user always failed."""
+    lines = (SYSTEMD / "edge.service").read_text().splitlines()
+    reloads = [line.partition("=")[2] for line in lines if line.startswith("ExecReload=")]
+    assert reloads[0].startswith("+/usr/lib/edge/venv/bin/edge check ")
+    assert reloads[1].startswith("/bin/kill -HUP"), "the signal needs no root"

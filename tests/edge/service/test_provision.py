@@ -274,3 +274,14 @@ def test_a_configuration_names_credentials(tmp_path: Path) -> None:
     path.write_text('[mqtt]\nca_file = "credential:../ca.crt"\n')
     with pytest.raises(ConfigError, match=r"edge.toml: mqtt.ca_file"):
         config.load(path)
+
+
+def test_a_credential_that_may_not_be_looked_at_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd hides the credentials from `edge check` in ExecReload; no traceback of ours."""
+
+    def hidden(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", hidden)
+    there = {"CREDENTIALS_DIRECTORY": "/run/credentials/edge.service"}
+    assert path_of("credential:ca.crt", "k", there) == "/run/credentials/edge.service/ca.crt"
