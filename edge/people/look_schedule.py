@@ -39,28 +39,28 @@ class Following(Protocol):
 
     @property
     def calm(self) -> bool:
-        """Whether everybody is tracked surely, so that the detector may pause."""
+        """Whether everybody is tracked reliably, so that the detector may pause."""
 
     @property
     def confirmed(self) -> bool:
-        """Whether the detector found everybody when it looked last."""
+        """Whether the detector found every track when it looked last."""
 
     @property
     def boxes(self) -> np.ndarray:
-        """[N,4] f32 px, where everybody known is."""
+        """Last boxes [N,4] f32 px of all tracks; borrowed."""
 
 
 class Turn(enum.Enum):
-    """What becomes of one frame."""
+    """The decision about one frame."""
 
     LOOK = enum.auto()  # the detector sees it
     REST = enum.auto()  # it does not
-    REST_STILL = enum.auto()  # it does not: nothing moves, and the pause begins again
+    REST_STILL = enum.auto()  # it does not: nothing moves, so a new calm pause begins
 
 
 @dataclass
 class Looks:
-    """What is known of the detector's looks at one camera."""
+    """The detector's looks at one camera so far."""
 
     seen: int = 0  # frames so far, looked at or not
     looked_ns: int = 0  # time of the last frame that the detector saw

@@ -1,4 +1,4 @@
-"""Boxes, crops, maps, IoU and OKS against recorded references and their own laws."""
+"""Boxes, crops, maps, IoU and OKS compared with recorded references and formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that see: frames say in each pixel where it is, so a crop tells where it was cut.
+"""Fake networks that know their crops: each pixel of a frame holds its own position.
 
 Blue is x, green is y of the frame in quarters of px; each fake network works out from its crop
 which square of the frame it is shown, picks the person whose body, hand or face is nearest to the
@@ -63,7 +63,7 @@ class Person:
 
 
 def standing(x: float = 500.0, y: float = 500.0) -> Person:
-    """Somebody 400 px tall who faces the camera, hips at (x, y): their left is on the right."""
+    """A person of 400 px who faces the camera, hips at (x, y): their left is on the right."""
     half: List[Tuple[float, float]] = [(0, -180)]
     body = np.zeros((33, 2))
     body[0] = half[0]

@@ -1,4 +1,4 @@
-"""An input of which much is never filled is told of, once."""
+"""An input that is much larger than the pictures need is logged once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.recipe import Network
 from edge.structures import Frame
 
 
-def told(
+def logged(
     caplog: pytest.LogCaptureFixture, input_px: Tuple[int, int], looks: List[List[Tuple[int, int]]]
 ) -> List[str]:
     bars = Bars(Network(file="x.onnx", width=input_px[0], height=input_px[1]))
@@ -34,7 +34,7 @@ def told(
 def test_the_size_that_would_do_is_named_once(
     caplog: pytest.LogCaptureFixture, size: Tuple[int, int], fits: str
 ) -> None:
-    (line,) = told(caplog, (416, 416), [[size]] * (3 * LOOKS))
+    (line,) = logged(caplog, (416, 416), [[size]] * (3 * LOOKS))
     assert f"these cameras' pictures fill {fits} px of an input of 416 x 416" in line
     assert "in 0.62 of the work" in line
 
@@ -53,4 +53,4 @@ def test_the_size_that_would_do_is_named_once(
 def test_nothing_is_said_where_nothing_would_be_won(
     caplog: pytest.LogCaptureFixture, input_px: Tuple[int, int], looks: List[List[Tuple[int, int]]]
 ) -> None:
-    assert told(caplog, input_px, looks) == []
+    assert logged(caplog, input_px, looks) == []

@@ -1,4 +1,4 @@
-"""The cascade against networks that see where their crops were cut."""
+"""The cascade with fake networks that know where their crops were cut."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_somebody_new_gets_all_keypoints_in_their_places() -> None:
 
 
 def test_left_is_the_persons_left() -> None:
-    """Who faces the camera has their left on the right of the picture, down to the fingers."""
+    """The left side of a person who faces the camera is on the right, also of the fingers."""
     person = standing()
     model, _ = cascade(person)
     (poses,) = model([frame()], [new(person)])
@@ -108,7 +108,7 @@ def test_known_people_are_shown_upright_and_whole(degrees: int) -> None:
 
 
 def test_crops_neither_drift_nor_collapse() -> None:
-    """Following one's own output for long: the squares stay what they were."""
+    """With its own output as candidates for long, the squares of the cascade do not drift."""
     person = standing()
     model, runners = cascade(person)
     candidates = known(person)
@@ -203,7 +203,7 @@ def test_what_is_outside_the_picture_is_missing() -> None:
 
 
 def test_an_upper_body_is_looked_for_beyond_the_edge() -> None:
-    """Hips below the frame: at once by the box, then by what is remembered of them."""
+    """The hips are below the frame: first the box says so, then the remembered keypoints."""
     person = standing(500.0, SIDE + 20.0)
     model, runners = cascade(person)
     candidates = new(person)
@@ -216,7 +216,7 @@ def test_an_upper_body_is_looked_for_beyond_the_edge() -> None:
         square = runners["body"].squares[0]
         candidates = found
     seen = np.linalg.solve(square[:, :2], (person.body - square[:, 2]).T).T
-    assert (seen > 0).all(), "the crop holds the legs that nobody sees"
+    assert (seen > 0).all(), "the crop holds the hidden legs"
     assert (seen < 256).all()
     assert (found.scores[0, points.HIPS] == 0).all()
 
@@ -241,7 +241,7 @@ def test_memory_is_of_the_last_call_and_does_not_mix_cameras() -> None:
 
 
 def test_the_second_half_takes_people_in_any_order_and_leaves_the_first_alone() -> None:
-    """Tracking drops people and sorts them: the parts go to whom they belong."""
+    """Tracking drops and reorders people: each still gets their own parts."""
     trio = [standing(x) for x in (200.0, 500.0, 800.0)]
     model, runners = cascade(*trio)
     (bodies,) = model.bodies([frame()], [known(*trio)])
@@ -292,7 +292,7 @@ def test_hands_are_expected_where_they_lay_beside_the_wrist() -> None:
     recall, frames, which, ids = PartMemory(), [frame("a")], np.zeros(1, np.int64), np.array([7])
     body = person.body[None].astype(np.float32)
     found = ExpectedParts(person.keypoints[None, points.PARTS], np.ones((1, 110), np.float32))
-    assert (recall.expected(frames, which, ids, body).scores == 0).all(), "nobody is known yet"
+    assert (recall.expected(frames, which, ids, body).scores == 0).all(), "no person is known yet"
     recall.keep(frames, which, ids, body, found)
     body[:, 15] += (30, -10)  # the left wrist
     body[:, 0] += (5, 5)  # the nose

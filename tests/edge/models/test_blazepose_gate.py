@@ -1,4 +1,4 @@
-"""The gate of bodies: each limit on both of its sides."""
+"""The gate of bodies: each limit tested on both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grouping keypoints of everyone into people: recorded references, and people drawn into maps."""
+"""Grouping of keypoints to people, on recorded references and on people drawn into maps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_udp_refinement_equals_the_reference_where_keypoints_were_found(recorded
 
 
 def test_structured_pose_equals_the_reference(recorded: Any) -> None:
-    """Two roots are equally high: their order is nobody's promise."""
+    """Two roots are equally high: their order is undefined."""
     z = recorded("spr_s0")
     found = _bottomup.structured_pose(z["heatmaps"], z["displacements"])
     np.testing.assert_allclose(found.person_scores, z["root_scores"], atol=1e-5)

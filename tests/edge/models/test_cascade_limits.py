@@ -1,4 +1,4 @@
-"""Limits of the cascade's gate, of its squares and of its memory, each on both of its sides."""
+"""Limits of the cascade's gate, squares and memory, each tested on both sides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALL, BODY_FEET = points.KEYPOINTS, points.BODY_FEET.stop
 
 
 def newcomer(box: np.ndarray) -> CandidateBatch:
-    """One person of whom only a box is known."""
+    """One person with a box only."""
     return CandidateBatch(
         np.zeros(1, np.int64),
         np.array([[640, 480]], np.float32),

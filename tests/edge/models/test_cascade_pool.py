@@ -1,4 +1,4 @@
-"""Which networks of a configuration share the cores, and that nothing of that stays behind."""
+"""Which networks of a configuration share the cores, and that this is undone afterwards."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_opencv_leaves_the_cores_to_a_cascade_on_the_cpu(
     folder: Path, monkeypatch: pytest.MonkeyPatch, pose: str, served: str, threads: List[int]
 ) -> None:
     """A camera's picture is still converted by all cores where a GPU executes the networks."""
-    told: List[int] = []
-    monkeypatch.setattr(cv2, "setNumThreads", told.append)
+    set_threads: List[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", set_threads.append)
     chosen = engines.Choice
     monkeypatch.setattr(engines, "Choice", lambda runtime, *rest: chosen(served, *rest))
     opened(folder, pose).close()
-    assert told == threads
+    assert set_threads == threads
 
 
 def test_a_network_alone_has_all_cores(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Detectors on rows that a GPU chose find who they find in whole outputs."""
+"""Detectors find the same people in rows that a GPU selected as in whole outputs."""
 
 from __future__ import annotations
 

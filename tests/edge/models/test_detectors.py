@@ -1,4 +1,4 @@
-"""What all detectors promise, and each family against recorded numbers."""
+"""The contract of all detectors, and each family on recorded outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.models._outputs import Outputs
 from edge.recipe import Network, Recipe
 from tests.edge.models.model_fakes import RecordedRunner, frame, model
 
-FAR = -12.0  # a logit nobody believes
+FAR = -12.0  # the logit of a probability near 0
 
 
 def heads(batch: int = 1) -> Dict[str, np.ndarray]:
@@ -124,7 +124,7 @@ def test_boxes_are_suppressed_within_a_frame_sorted_clipped_and_limited() -> Non
 
 
 def test_boxes_outside_the_frame_or_of_no_size_are_dropped() -> None:
-    """The bars of the letterbox hold no one."""
+    """There are no boxes in the bars of the letterbox."""
     odd = [[60, 70, 90, 95], [10, 10, 10, 40], [30, 30, 20, 20], [10, 10, 40, 40]]
     detect, _ = model("rtmdet", finished([odd], [[0.9, 0.9, 0.9, 0.9]]), (100, 100), nms_iou=1.0)
     found = detect([frame(200, 100)])[0]
@@ -302,10 +302,10 @@ def test_what_does_not_fit_is_refused_in_one_line(
     if error is None:
         model(family, outputs, (416, 416), options=options)
         return
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as caught:
         model(family, outputs, (416, 416), options=options)
-    assert text in str(told.value)
-    assert "\n" not in str(told.value)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_output_names_and_networks_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""What each family declares is what its models are."""
+"""Each family declares what its models give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In somebody's crop their known neighbours are covered, and nobody else."""
+"""In each person's crop the known neighbours are hidden, and nothing else."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def within(square: np.ndarray, place: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("known_first", [True, False])
 def test_a_box_alone_neither_hides_nor_is_hidden_from(known_first: bool) -> None:
-    """It may be a second box of somebody known: of the rest of them a ghost would be made."""
+    """A box without keypoints may be a second box of a known person, so it hides nobody."""
     pair = [standing(450.0), standing(560.0)]
     model, runners = cascade(*pair)
     candidates = [known(pair[0]), new(pair[1])][:: 1 if known_first else -1]
@@ -101,7 +101,7 @@ def test_cameras_keep_their_own_neighbours() -> None:
 
 
 def test_in_a_crowd_the_nearest_few_are_hidden() -> None:
-    """So that its price rises with the number of people, not with its square."""
+    """So that the cost rises with the number of people, not with its square."""
     batch = [standing(420.0 + 30 * i) for i in range(7)]
     model, runners = cascade(*batch)
     model.bodies([frame()], [known(*batch)])

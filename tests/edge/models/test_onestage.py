@@ -126,7 +126,7 @@ def test_what_is_not_finite_is_no_person_or_a_missing_keypoint(
 
 
 def test_one_stage_models_never_give_the_unlikely_even_when_asked() -> None:
-    """The loop asks for everybody (0.0), meaning: leave it to the tracker."""
+    """The loop asks for all people (0.0), because the tracker selects them."""
     outputs = rtmo_people()
     outputs["scores"][0] = [0.05, 0.12, 0.7]
     pose, _ = model("rtmo", outputs, (100, 100), "coco17", min_score=0.0)
@@ -134,7 +134,7 @@ def test_one_stage_models_never_give_the_unlikely_even_when_asked() -> None:
 
 
 def movenet_rows() -> np.ndarray:
-    """Two sure people and four of no score; coordinates of a 256 x 256 input."""
+    """Two people of high score and four of score 0; coordinates of an input of 256 x 256."""
     rng = np.random.default_rng(6)
     rows = np.zeros((1, 6, 56), np.float32)
     rows[0, :2, :51] = rng.uniform(0.05, 0.45, (2, 51))
@@ -220,7 +220,7 @@ BROKEN = [
 def test_what_does_not_fit_is_refused_in_one_line(
     family: str, outputs: Any, skeleton: str, options: Any, error: Any, text: str
 ) -> None:
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as caught:
         model(family, outputs, (256, 256), skeleton, options)
-    assert text in str(told.value)
-    assert "\n" not in str(told.value)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)

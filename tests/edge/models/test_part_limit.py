@@ -1,4 +1,4 @@
-"""Hands and faces of fewer people: the largest, and whoever has them already."""
+"""With a limit, the largest people get hands and faces; those who have them keep them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_people_are_measured_against_their_own_pictures() -> None:
 
 
 def test_two_of_one_size_do_not_take_turns() -> None:
-    """Who has hands keeps them until somebody is half as large again."""
+    """A person who has hands keeps them until another person is half as large again."""
     left, right = sized(250.0, 0.9), sized(750.0, 0.9)
     model, _ = cascade(left, right)
     model.part_limit = 1

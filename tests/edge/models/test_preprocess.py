@@ -1,4 +1,4 @@
-"""The one preprocessing: against rtmlib's pixels, an exact sampler, and its own promises."""
+"""Preprocessing compared with rtmlib's pixels and with an exact sampler."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def exact(image: np.ndarray, matrix: np.ndarray, net: Network, border: float) ->
 
 
 def test_bars_show_nothing_of_the_picture_before() -> None:
-    """Wide, then upright: what is beside the second was filled by the first."""
+    """A wide picture, then an upright one: the first has filled the bars of the second."""
     net = network(64, 64, dtype="uint8", layout="nhwc")
     white = [
         Frame(np.full((*shape, 3), 255, np.uint8), 0, 0, "a") for shape in ((32, 64), (64, 16))

@@ -1,4 +1,4 @@
-"""What is hidden of a crop looks as it does outside the frame, the rest as without a veil."""
+"""Hidden pixels of a crop look like pixels outside the frame; the others are unchanged."""
 
 from __future__ import annotations
 

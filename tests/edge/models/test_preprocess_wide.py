@@ -1,4 +1,4 @@
-"""Crops from pixels of four bytes are those from pixels of three, to the last bit."""
+"""Crops from pixels of four bytes and of three bytes are bit-identical."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOISE = np.random.default_rng(7).integers(0, 256, (180, 240, 3), np.uint8)
 
 
 class Poisoned(preprocess_wide._Pictures):
-    """What was not converted shows."""
+    """Pixels that were not converted have another colour."""
 
     def like(self, picture: np.ndarray) -> np.ndarray:
         wide = super().like(picture)

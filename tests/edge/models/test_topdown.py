@@ -1,4 +1,4 @@
-"""SimCC and heat map families: recorded numbers, and what top-down models promise."""
+"""SimCC and heat map families on recorded outputs, and the contract of top-down models."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_numbers_that_are_not_finite_are_missing_keypoints(
 def test_keypoints_that_are_nowhere_are_missing_without_a_warning(
     far: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a decoder makes of a broken network's outputs."""
+    """What a decoder makes of a broken network's outputs."""
     pose, _ = model("simcc", planted(np.ones((1, 17, 2)), np.ones((1, 17))), SIZE, "coco17")
     keypoints = np.full((1, 17, 2), 40, np.float32)
     keypoints[0, 3] = far, 40
@@ -343,10 +343,10 @@ BROKEN = [
 def test_what_does_not_fit_is_refused_in_one_line(
     family: str, outputs: Any, skeleton: str, options: Any, error: Any, text: str
 ) -> None:
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as caught:
         model(family, outputs, SIZE, skeleton, options)
-    assert text in str(told.value)
-    assert "\n" not in str(told.value)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_network_that_gives_other_keypoints_than_it_said_is_told_of() -> None:

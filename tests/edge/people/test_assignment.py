@@ -1,4 +1,4 @@
-"""The assignment against every possible one."""
+"""The assignment compared with all possible ones."""
 
 import itertools
 
@@ -14,7 +14,7 @@ def total(costs, columns, limit):
 
 
 def cheapest(costs, limit):
-    """The least total over all ways to give rows to columns or to nobody."""
+    """The least total over all ways to give each row a column or none."""
     n, m = costs.shape
     choices = itertools.permutations(list(range(m)) + [-1] * n, n)
     return min(total(costs, c, limit) for c in set(choices))
@@ -41,7 +41,7 @@ def test_all_forbidden_and_empty():
 
 
 def test_a_chain_of_changes():
-    """Everybody's first choice is column 0: the last row moves all the others on."""
+    """The cheapest column of every row is 0: the last row moves all other rows."""
     n = 40
     costs = np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
     costs[:, 0] -= n

@@ -1,4 +1,4 @@
-"""Duplicates, own candidates and similarity, each limit on both of its sides."""
+"""Duplicates, own candidates and similarity, each limit tested on both sides."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Limits of options and memories of tracker and smoother, each on both of its sides."""
+"""Limits of tracker and smoother, each tested on both sides."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_who_was_seen_once_is_given_up_sooner_than_max_gap_s(gap_s, published):
 
 
 def test_a_weak_person_takes_nobody_from_a_sure_one():
-    """One known person, of whom the weak one is the more alike."""
+    """One track; the weak person is more similar to it."""
     alike = np.array([[0.6], [0.9]], np.float32)
     assert match.two_stages(alike, np.array([0.9, 0.3]), 0.6).tolist() == [0, -1]
     assert match.two_stages(alike, np.array([0.9, 0.6]), 0.6).tolist() == [-1, 0]

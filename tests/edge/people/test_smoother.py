@@ -219,7 +219,7 @@ def test_a_refused_measurement_is_taken_when_the_next_confirms_it():
 
 
 def test_a_limb_of_two_minds_stays_between_them():
-    """A network that doubts where an elbow is gives both places in turn; neither is a motion."""
+    """An undecided network gives two places of an elbow in turn; neither is a motion."""
     rng = np.random.default_rng(0)
     smoother = Smoother(Smooth(), COCO)
     two = np.stack([figure(), figure()])
@@ -232,7 +232,7 @@ def test_a_limb_of_two_minds_stays_between_them():
 
 
 def test_coasting():
-    """Hidden, a keypoint goes on with the body and its own waning motion; then it is given up."""
+    """A hidden keypoint moves with the body and ever less on its own; then it restarts."""
     smoother = Smoother(Smooth(coast_s=8.5 * DT_NS * 1e-9), COCO)
     scores = np.full(17, 0.9)
     for f in range(30):
@@ -283,7 +283,7 @@ def test_each_person_has_a_filter_of_their_own_whatever_the_order():
 
 @pytest.mark.parametrize("away_s", [0.5, 1.5, 30.0])
 def test_who_comes_back_late_starts_anew(away_s):
-    """With nobody else in view, too: the state of a minute ago moves nobody."""
+    """Also if no other person is in view: the state of a minute ago has no effect."""
     smoother = Smoother(Smooth(), COCO)
     for f in range(20):
         smoother(poses([figure(300 + 10 * f)]), f * DT_NS)

@@ -1,4 +1,4 @@
-"""The running loop neither allocates nor copies frames: counted on real video and real networks."""
+"""The running loop neither allocates nor copies frames, with real video and networks."""
 
 from __future__ import annotations
 

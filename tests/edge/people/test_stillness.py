@@ -1,4 +1,4 @@
-"""Scenes with texture, a known person, and what may come or not."""
+"""Motion outside known people, in scenes with texture, noise and changes of exposure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def noisy(grey: np.ndarray, sigma: float, seed: int) -> np.ndarray:
 
 
 def person(grey: np.ndarray, x: int, y: int, tall: int, by: int = 30) -> np.ndarray:
-    """The same with somebody in it whose clothes are so much darker than what is behind them."""
+    """The same room with a person whose clothes are darker than the background by `by`."""
     there = grey.astype(int)
     there[y : y + tall, max(x, 0) : x + tall // 3] -= by
     return np.clip(there, 0, 255).astype(np.uint8)
@@ -110,7 +110,7 @@ def test_a_picture_too_noisy_to_tell_is_not_still() -> None:
 
 
 def test_slow_people_add_up_until_they_are_seen() -> None:
-    """Compared is with the last look, not with the frame before: 2 px a frame are seen in time."""
+    """Frames are compared with the remembered one, so 2 px a frame become motion in time."""
     room = texture()
     stillness = Stillness()
     stillness.remember(frame(room), NOBODY)
@@ -127,7 +127,7 @@ def test_known_people_may_move_in_and_near_their_boxes() -> None:
     now = person(person(room, 250, 150, 240), 340, 240, 60)  # ... and hold something out
     part = stillness.share(frame(now), boxes([250, 150, 330, 390]))
     assert 0.5 < part < 0.8, "what was hidden then or is now tells nothing"
-    assert stillness.share(frame(now), NOBODY) == 0.0, "they left their box and nobody knows them"
+    assert stillness.share(frame(now), NOBODY) == 0.0, "they left their box, so they are motion"
     other = person(now, 520, 200, 100)
     assert stillness.share(frame(other), boxes([250, 150, 330, 390])) == 0.0
 
@@ -165,7 +165,7 @@ def test_any_size_works(width: int, height: int, layout: str) -> None:
 
 
 def test_the_frame_is_neither_kept_nor_copied() -> None:
-    """Borrowed: what is written into the buffer later does not change what was seen."""
+    """The image is borrowed: writing into its buffer later changes nothing."""
     room = texture((1280, 720))
     then, now = frame(room), frame(room.copy())
     stillness = Stillness()

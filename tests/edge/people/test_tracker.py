@@ -292,7 +292,7 @@ def test_calm_while_a_detector_could_tell_little():
 
     assert not track.calm, "an empty place is looked at"
     assert not step([], boxes_at())
-    assert not step([300.0], boxes_at(300.0)), "somebody new"
+    assert not step([300.0], boxes_at(300.0)), "a new person"
     assert not step([300.0])
     assert step([300.0], boxes_at(300.0)), "all known"
     assert track.boxes.shape == (1, 4)
@@ -338,7 +338,7 @@ def test_time_that_stands_still_or_runs_back():
 
 
 def test_a_hundred_people_of_133_keypoints():
-    """All keep their numbers, and what was given out stays as it was."""
+    """All people keep their ids, and earlier results do not change."""
     rng = np.random.default_rng(0)
     base = standing([0] * 100, tall=60)
     grid = np.stack((np.arange(100) % 20 * 90.0, np.arange(100) // 20 * 200.0), -1)

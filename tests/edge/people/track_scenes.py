@@ -121,7 +121,7 @@ def boxes_of(scene, f, rng, **how):
 
 
 def look(scene, f, candidates, rng, noise=0.01, every=1):
-    """A top-down network: each candidate's crop shows whoever fills it best and is in front."""
+    """A top-down network: it finds the person who fills a candidate's crop best and is in front."""
     overlap = iou(candidates.boxes, scene.boxes[f].astype(np.float32))
     overlap = overlap * np.maximum(1 - scene.hidden[f], 0.02) ** 0.5
     best = overlap.argmax(1) if overlap.size else np.zeros(len(candidates), int)
