@@ -51,7 +51,10 @@ def parser() -> argparse.ArgumentParser:
     _add_provision(own["provision"])
     own["check"].add_argument("file", type=Path, help="configuration file (TOML)")
     own["doctor"].add_argument(
-        "--config", type=Path, metavar="F", help="also check what this configuration needs"
+        "--config",
+        type=Path,
+        metavar="F",
+        help="the configuration to check; default: the installed one, if there is one",
     )
     own["doctor"].add_argument("--json", action="store_true", help="print JSON")
     return top

@@ -21,6 +21,7 @@ from edge.settings.config import Config
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "doctor", "examine"]
 
+INSTALLED = Path("/etc/edge/edge.toml")  # as the package and systemd/edge.service have it
 MACHINE: List[Callable[[], List[Finding]]] = [
     machine.machine,
     machine.libraries,
@@ -44,13 +45,14 @@ def doctor(path: Optional[Path], as_json: bool) -> int:
     """Print all findings.
 
     Args:
-        path: the configuration whose models, cameras and brokers are checked; None = the defaults.
+        path: the configuration whose models, cameras and brokers are checked; None = the installed
+            one if there is one, else the defaults.
         as_json: print one JSON object instead of lines.
 
     Returns:
         The exit code: 0, or 69 if a finding says that the program cannot do its job.
     """
-    findings = examine(path)
+    findings = examine(path or (INSTALLED if INSTALLED.exists() else None))
     if as_json:
         out = {"version": __version__, "findings": [asdict(f) for f in findings]}
         stdout.write(json.dumps(out, indent=2) + "\n")

@@ -202,3 +202,17 @@ def test_how_cameras_of_the_board_come(monkeypatch: Any, there: bool, words: str
     found = [f.found for f in machine.kernels() if f.what == "csi memory"]
     assert len(found) == 1
     assert words in found[0]
+
+
+def test_without_a_file_it_looks_at_the_installed_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = tmp_path / "edge.toml"
+    monkeypatch.setattr(doctor, "INSTALLED", installed)
+    monkeypatch.setattr(doctor, "MACHINE", [])
+    monkeypatch.setattr(doctor, "CONFIGURED", [])
+    doctor.doctor(None, False)
+    assert "defaults" in capsys.readouterr().out
+    installed.write_text('device = "hall"\n')
+    doctor.doctor(None, False)
+    assert str(installed) in capsys.readouterr().out
