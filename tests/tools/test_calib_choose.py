@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.calib import choose
-from tools.calib.scan import Seen, strides
+from tools.calib.scan import ScannedFrames, strides
 
 
-def seen(frames: int, clips: int = 1, seed: int = 0, rate_hz: float = 25.0) -> Seen:
+def seen(frames: int, clips: int = 1, seed: int = 0, rate_hz: float = 25.0) -> ScannedFrames:
     """Frames that all differ: noise for descriptions, one to four people."""
     rng = np.random.default_rng(seed)
     each = -(-frames // clips)
     index = np.arange(frames) % each
-    return Seen(
+    return ScannedFrames(
         clip=np.arange(frames) // each,
         index=index,
         t_s=index / rate_hz,

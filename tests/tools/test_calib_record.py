@@ -12,8 +12,8 @@ from edge.loop.assemble import Models
 from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
 from edge.settings import config
-from tools.calib.record import from_pixels, load_pixels, look_at, record, to_pixels
-from tools.calib.store import open_store
+from tools.calib.record import detect_and_pose, from_pixels, load_pixels, record, to_pixels
+from tools.calib.sample_file import open_sample_file
 
 MODELS = Path(__file__).resolve().parents[1] / "edge/golden/models"
 TABLE = {
@@ -54,7 +54,7 @@ def fed_by_the_daemon(images: list) -> dict:
     models = Models(SETTINGS, Spy)
     found: dict = {}
     for index, image in enumerate(images):
-        look_at(models, SETTINGS, image, index)
+        detect_and_pose(models, SETTINGS, image, index)
         for name, value in last.items():
             found.setdefault(name, []).append(value)
     models.close()
@@ -99,7 +99,7 @@ def test_an_interrupted_recording_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 12345])
 def test_store_is_what_numpy_writes(tmp_path: Path, count: int) -> None:
     values = np.random.default_rng(0).integers(0, 256, (count, 2, 3, 1), np.uint8)
-    with open_store(tmp_path / "a.npy", (2, 3, 1)) as store:
+    with open_sample_file(tmp_path / "a.npy", (2, 3, 1)) as store:
         for chunk in np.array_split(values, 4):
             store.add(chunk)
     np.save(tmp_path / "b.npy", values)

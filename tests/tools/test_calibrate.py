@@ -64,7 +64,7 @@ def test_a_set_of_videos_and_pictures(tmp_path: Path, capsys: Any) -> None:
     clip = video(recordings / "clip.avi", 40)
     assert calibrate(tmp_path, *few(recordings), "--licence", 'our "gym"', "--seed", "5") == 0
     said = capsys.readouterr().out
-    assert "10 calibration frames, 4 held out, 28 people, of 70 frames looked at" in said
+    assert "10 calibration frames, 4 held out, 28 people, of 70 frames scanned" in said
     assert "standing/main: 20 inputs" in said
     chosen = selection.load(tmp_path / "gym")
     assert (chosen.seed, chosen.licence, chosen.detect) == (5, 'our "gym"', "twobox")
@@ -228,7 +228,7 @@ def test_nobody_to_be_seen_and_the_set_before_stays(tmp_path: Path, capsys: Any)
     words = ["--models", models, "--detect", "twobox", "--pose", "standing", "--sets", tmp_path]
     capsys.readouterr()
     assert main(["calibrate", "gym", *map(str, [*few(clip), *words])]) == 65
-    assert "no one is to be seen in 60 frames looked at" in capsys.readouterr().err
+    assert "no people in 60 frames scanned" in capsys.readouterr().err
     after = {p: p.read_bytes() for p in (tmp_path / "gym").rglob("*") if p.is_file()}
     assert after == before
 
@@ -250,7 +250,7 @@ def test_wrong_numbers(tmp_path: Path, capsys: Any, words: list, says: str) -> N
 def test_wrong_names(tmp_path: Path, capsys: Any) -> None:
     assert calibrate(tmp_path, name="../up") == 78
     assert calibrate(tmp_path, name="unheard-of") == 66
-    assert "--from says what to make it of" in capsys.readouterr().err
+    assert "name recordings with --from to make it" in capsys.readouterr().err
     assert calibrate(tmp_path, *few("gopher://host/x")) == 78
 
 
@@ -301,4 +301,4 @@ def test_pictures_of_any_shape(tmp_path: Path, capsys: Any, size: Any) -> None:
     folder_of_pictures(tmp_path / "stills", 20)
     cv2.imwrite(str(tmp_path / "stills/odd.png"), np.full((*size, 3), 90, np.uint8))
     assert calibrate(tmp_path / "sets", *few(tmp_path / "stills")) == 0
-    assert "of 21 frames looked at" in capsys.readouterr().out
+    assert "of 21 frames scanned" in capsys.readouterr().out

@@ -350,7 +350,7 @@ def test_a_calibrated_set_is_called_so_and_not_fetched(place: Place) -> None:
     folder = place.sets / "gym"
     folder.mkdir(parents=True)
     picture = selection.Picture("a.png", selection.CALIBRATION, "clip.mp4", 0, 1, "0" * 64)
-    source = selection.Source("clip.mp4")
+    source = selection.Recording("clip.mp4")
     chosen = selection.Selection("one frame", "mine", 0, "all", "d", "p", [source], [picture])
     selection.save(folder, chosen)
 

@@ -15,7 +15,7 @@ from edge.recipe import load_recipe
 from edge.settings import config
 from tools.benches import Row, duel, row
 from tools.benches.peer import Peer
-from tools.calib.make import Order, make
+from tools.calib.make import SetRequest, make_set
 from tools.fetch.by_name import ensure_model, ensure_set
 from tools.quant import inputs, network
 from tools.quant.collect import Feeds, session
@@ -48,8 +48,8 @@ def _ensure_crops(models: Path, sets: Path) -> None:
     if (sets / SET / "crops").is_dir():
         return
     table = {"models": {"dir": str(models)}, "runtime": {"prefer": "onnx"}}
-    order = Order(clips, frames=CALIBRATION, held_out=HELD_OUT, quiet=True)
-    make(sets / SET, order, config.build(config.Config, table))
+    request = SetRequest(clips, frames=CALIBRATION, held_out=HELD_OUT, quiet=True)
+    make_set(sets / SET, request, config.build(config.Config, table))
 
 
 def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> List[Row]:

@@ -1,1 +1,1 @@
-"""Calibration sets: chosen frames, and the network inputs that the daemon makes of them."""
+"""Calibration sets: chosen frames of recordings, and the network inputs made of them."""

@@ -1,4 +1,4 @@
-"""A running camera, put on disk for a while as pictures: it cannot be looked at twice."""
+"""Record a running camera as pictures, because its frames cannot be read twice."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ TO_BGR = {
 }
 
 
-def spool(uri: str, seconds: float, pictures: int, folder: Path, quiet: bool) -> Clip:
-    """Take pictures evenly over some time.
+def record_camera(uri: str, seconds: float, pictures: int, folder: Path, quiet: bool) -> Clip:
+    """Save pictures of a camera, evenly spaced in time.
 
     Args:
         uri: of the camera.
-        seconds: how long, from its first frame.
-        pictures: how many at most.
-        folder: gets them, as PNG.
-        quiet: no progress.
+        seconds: how long to record, from the first frame.
+        pictures: how many pictures at most.
+        folder: where they are saved, as PNG.
+        quiet: show no progress.
 
     Raises:
-        ConfigError: a wrong URI. NoInputError: it gave no frame. EdgeError: it failed for good.
+        ConfigError: the URI is wrong. NoInputError: the camera gave no frame.
+        EdgeError: the camera failed for good.
     """
     settings = config.Capture()
     cameras = capture.Cameras([config.Camera(source=uri)], settings)
@@ -50,14 +51,14 @@ def spool(uri: str, seconds: float, pictures: int, folder: Path, quiet: bool) ->
     for failure in cameras.failures:
         raise failure
     if not clip.paths:
-        raise NoInputError(f"{clip.name}: gave no frame: {cameras.states()[0].detail}")
+        raise NoInputError(f"{clip.name}: the camera gave no frame: {cameras.states()[0].detail}")
     return clip
 
 
 def _watch(
     cameras: capture.Cameras, clip: Clip, seconds: float, pictures: int, folder: Path, bar: Progress
 ) -> None:
-    """Until the time is over, or the camera is."""
+    """Save pictures until the time is over or the camera ends."""
     end_s = time.monotonic() + seconds + config.Capture().timeout_s
     begun_ns = -1
     while time.monotonic() < end_s and not cameras.ended and len(clip.paths) < pictures:

@@ -1,4 +1,4 @@
-"""Which frames: even over what is to be seen, no two alike, held-out ones apart in time. Pure."""
+"""Choose frames: spread over all kinds of frames, no two alike, held-out ones apart. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from tools.calib.scan import Seen
+from tools.calib.scan import ScannedFrames
 
-PEOPLE = (1, 2, 3, 5, 9)  # a bin begins at each; below the first: no one
-HEIGHT = (0.25, 0.5)  # of the frame: small, middle, large people
-BRIGHTNESS = (60.0, 160.0)  # grey: dark, middle, bright
-SHARPNESS = (1 / 3, 2 / 3)  # quantiles of what was seen: blurred, middle, sharp
-ALIKE = 1.0  # root mean square grey levels between descriptions: below, it is the same picture
-NO_ONE = 0.1  # at most this share of the chosen frames shows nobody
-GUARD_S = 1.0  # between held-out and calibration frames of a clip, where it is long enough ...
-GUARD_SHARE = 0.04  # ... and at least this share of it where it is not
-FEW = 6  # a clip of fewer frames has no stretch to hold out
+PEOPLE = (1, 2, 3, 5, 9)  # edges of bins; the first bin: frames without people
+HEIGHT = (0.25, 0.5)  # edges of bins, share of the frame: small, middle, large people
+BRIGHTNESS = (60.0, 160.0)  # edges of bins, grey level: dark, middle, bright
+SHARPNESS = (1 / 3, 2 / 3)  # edges of bins, quantiles of all frames: blurred, middle, sharp
+ALIKE = 1.0  # frames whose cells differ by less (RMS of grey levels) are the same picture
+NO_ONE = 0.1  # largest share of chosen frames without people
+GUARD_S = 1.0  # unused time between held-out and calibration frames of a long clip ...
+GUARD_SHARE = 0.04  # ... and the least share of any clip
+FEW = 6  # a clip with fewer frames is not divided on its own
 CALIBRATION, HELD_OUT, UNUSED = 0, 1, 2
 
 
-def split(seen: Seen, held_share: float, rng: np.random.Generator) -> np.ndarray:
-    """[F] CALIBRATION, HELD_OUT or UNUSED: one stretch of every clip is held out.
+def split(seen: ScannedFrames, held_share: float, rng: np.random.Generator) -> np.ndarray:
+    """Role of each frame, [F]: CALIBRATION, HELD_OUT or UNUSED.
 
-    The stretch has the same place in all clips, so that cameras which recorded the same scene
-    together never show one moment to both sides; a guard on both its sides is left unused.
+    In each clip the same stretch of time is held out. So if several cameras recorded one scene
+    together, no moment of it is on both sides. Frames next to the stretch are unused.
     """
     width = min(0.5, held_share + 0.02)
     start = float(rng.uniform(0, 1 - width))
@@ -33,18 +33,18 @@ def split(seen: Seen, held_share: float, rng: np.random.Generator) -> np.ndarray
     for clip in np.flatnonzero(counts >= FEW):
         rows = np.flatnonzero(seen.clip == clip)
         roles[rows] = _split_clip(seen.t_s[rows], start, width)
-    rest = np.flatnonzero(counts[seen.clip] < FEW)  # single pictures make one clip together
+    rest = np.flatnonzero(counts[seen.clip] < FEW)  # short clips count as one clip together
     if len(rest):
         roles[rest] = _split_clip(np.arange(len(rest), dtype=np.float64), start, width)
     return roles
 
 
 def _split_clip(t_s: np.ndarray, start: float, width: float) -> np.ndarray:
-    """Roles of one clip's frames at their times."""
+    """Roles of the frames of one clip, by their times."""
     span = max(float(t_s[-1] - t_s[0]), 1e-9)
     place = (t_s - t_s[0]) / span
     step = float(np.diff(place).min()) if len(place) > 1 else 1.0
-    # A second where that costs little of the clip; never less than to the next frame but one.
+    # A second if that is little of the clip; at least to the second next frame.
     guard = max(min(GUARD_S / span, 2 * GUARD_SHARE), GUARD_SHARE, 1.5 * step)
     roles = np.full(len(t_s), UNUSED)
     held = (place >= start) & (place <= start + width)
@@ -53,8 +53,8 @@ def _split_clip(t_s: np.ndarray, start: float, width: float) -> np.ndarray:
     return roles
 
 
-def strata(seen: Seen) -> np.ndarray:
-    """[F] which combination of people, their height, brightness and sharpness a frame has."""
+def strata(seen: ScannedFrames) -> np.ndarray:
+    """Stratum of each frame, [F]: its bins of people, height, brightness and sharpness."""
     edges = np.quantile(seen.sharpness, SHARPNESS) if len(seen) else np.zeros(2)
     bins = (
         np.digitize(seen.people, PEOPLE),
@@ -69,19 +69,19 @@ def strata(seen: Seen) -> np.ndarray:
 
 
 def choose(
-    seen: Seen, pool: np.ndarray, count: int, rng: np.random.Generator, taken: np.ndarray
+    seen: ScannedFrames, pool: np.ndarray, count: int, rng: np.random.Generator, taken: np.ndarray
 ) -> np.ndarray:
-    """Frames of a pool, spread over its strata and as unlike each other as can be.
+    """Choose frames of a pool, spread over its strata and as different as possible.
 
     Args:
         seen: all frames.
         pool: [P] indices to choose from.
-        count: how many at most; fewer where the pool has no more that differ.
+        count: how many at most; fewer if the pool has not enough different frames.
         rng: breaks ties.
-        taken: indices chosen before, whose likes are not wanted again.
+        taken: indices chosen before; frames like these are not chosen.
 
     Returns:
-        Indices, rising.
+        Indices in ascending order.
     """
     kinds = strata(seen)[pool]
     gap = _Gaps(seen.cells[pool], seen.cells[taken])
@@ -94,14 +94,14 @@ def choose(
         got = gap.spread(free[kind], wanted, rng)
         limit_empty -= len(got) if kind < 1000 else 0
         chosen += got
-    # What alike frames left open goes to the most different of all that show someone.
+    # Places that alike frames left empty go to the most different frames with people.
     rest = np.setdiff1d(np.flatnonzero(kinds >= 1000), chosen)
     chosen += gap.spread(rest, count - len(chosen), rng)
     return np.sort(pool[np.array(chosen, np.int64)])
 
 
 def _quotas(sizes: Dict[int, int], count: int) -> Dict[int, int]:
-    """Frames of each stratum: one of every, the rest by the root of its size: rare ones count."""
+    """Frames of each stratum: one each, the rest by the square root of its size."""
     quota = dict.fromkeys(sizes, 0)
     left = min(count, sum(sizes.values()))
     while left:
@@ -114,7 +114,7 @@ def _quotas(sizes: Dict[int, int], count: int) -> Dict[int, int]:
 
 
 class _Gaps:
-    """How far each frame of a pool is from the nearest that was taken."""
+    """Distance of each frame of a pool to the nearest frame taken."""
 
     def __init__(self, cells: np.ndarray, taken: np.ndarray) -> None:
         self._cells = cells
@@ -128,7 +128,7 @@ class _Gaps:
         np.minimum(self._nearest, apart, out=self._nearest)
 
     def spread(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> List[int]:
-        """Farthest point first (Gonzalez 1985); stops where all that is left is alike."""
+        """Farthest point first (Gonzalez 1985), until all frames left are alike."""
         chosen: List[int] = []
         order = rng.permutation(rows)
         while len(chosen) < count and len(order):
@@ -140,8 +140,10 @@ class _Gaps:
         return chosen
 
 
-def pick(seen: Seen, frames: int, held_out: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Indices of calibration and of held-out frames."""
+def pick(
+    seen: ScannedFrames, frames: int, held_out: int, seed: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Choose frames; gives the indices of calibration frames and of held-out frames."""
     rng = np.random.default_rng(seed)
     roles = split(seen, held_out / max(frames + held_out, 1), rng)
     first = choose(seen, np.flatnonzero(roles == CALIBRATION), frames, rng, np.zeros(0, np.int64))

@@ -1,7 +1,7 @@
-"""The user's recordings: found, put in order, read one frame at a time.
+"""Find the user's recordings, and read them frame by frame.
 
-A video is one clip; the pictures of a folder are one clip too, since they may well be frames of a
-video. What cannot be read is left out and told, it never stops the rest.
+A video is one clip. The pictures of a folder are also one clip, since they may be frames of a
+video. A file that cannot be read is left out and noted; the other files are still read.
 """
 
 from __future__ import annotations
@@ -22,27 +22,35 @@ from edge.errors import DataError, NoInputError
 IMAGES = file.IMAGES
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
 OPTIONS = capture.CaptureOptions()
-Sighting = Tuple[int, float, np.ndarray]  # index in the clip, seconds, [H,W,3] u8 BGR borrowed
+ClipFrame = Tuple[int, float, np.ndarray]  # index in the clip, time in s, [H,W,3] u8 BGR borrowed
 
 
 @dataclass
 class Clip:
-    """Frames in an order in which neighbours may look alike."""
+    """A sequence of frames whose neighbours may look alike.
+
+    Attributes:
+        name: path of the video or folder, or URI of the camera.
+        paths: one video, or pictures.
+        is_video: whether `paths` is one video.
+        problems: one line for each part that was left out.
+        rate_hz: frame rate.
+    """
 
     name: str
-    paths: List[Path]  # one video, or pictures
+    paths: List[Path]
     is_video: bool
-    problems: List[str] = field(default_factory=list)  # one line for each thing left out
+    problems: List[str] = field(default_factory=list)
     rate_hz: float = ASSUMED_HZ
 
 
 def find(words: Sequence[str]) -> List[Clip]:
-    """Clips of files, folders (all below them) and globs.
+    """Clips of files, folders with all their subfolders, and globs.
 
     Raises:
-        NoInputError: nothing is there, or nothing that could be a recording.
+        NoInputError: a path does not exist, or has no recordings.
     """
-    found: Dict[Path, Path] = {}  # each file once, whatever it is called
+    found: Dict[Path, Path] = {}  # real path -> path, so that each file comes once
     for word in words:
         for path in _files(word.partition("://")[2] if word.startswith("file://") else word):
             found.setdefault(path.resolve(), path)
@@ -73,7 +81,10 @@ def _files(word: str) -> List[Path]:
 
 
 def length(clip: Clip) -> int:
-    """Frames of a clip, as its container tells; counted where it does not. 0: unreadable."""
+    """Number of frames of a clip; 0 if it cannot be read.
+
+    If the container does not give the number, the frames are counted.
+    """
     if not clip.is_video:
         return len(clip.paths)
     try:
@@ -91,13 +102,14 @@ def length(clip: Clip) -> int:
 
 def read(
     clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None] = lambda: None
-) -> Iterator[Sighting]:
-    """The wanted frames of a clip, in order; each image is borrowed until the next.
+) -> Iterator[ClipFrame]:
+    """The wanted frames of a clip, in order; each image is borrowed until the next one.
 
     Args:
-        clip: problems met on the way are added to it.
-        wanted: by index; frames that are not are decoded only as far as the codec needs.
-        step: called after every frame, wanted or not.
+        clip: problems are added to it.
+        wanted: whether the frame of an index is wanted; other frames are decoded only as far as
+            the codec needs.
+        step: called after every frame.
     """
     ring = capture.Ring(2, live=False)
     reader = _video if clip.is_video else _pictures
@@ -106,7 +118,7 @@ def read(
 
 def _video(
     clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None], ring: capture.Ring
-) -> Iterator[Sighting]:
+) -> Iterator[ClipFrame]:
     slot = capture.Slot()
     try:
         reel = _open(clip.paths[0])
@@ -129,7 +141,7 @@ def _video(
 
 def _pictures(
     clip: Clip, wanted: Callable[[int], bool], step: Callable[[], None], ring: capture.Ring
-) -> Iterator[Sighting]:
+) -> Iterator[ClipFrame]:
     slot = capture.Slot()
     for index, path in enumerate(clip.paths):
         if wanted(index):
@@ -151,4 +163,4 @@ def _open(path: Path) -> Reel:
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
     except UnicodeEncodeError as error:
-        raise NoInputError(f"{str(path)!a}: is a name that is not UTF-8; rename it") from error
+        raise NoInputError(f"{str(path)!a}: the name is not UTF-8; rename it") from error

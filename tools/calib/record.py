@@ -1,7 +1,7 @@
-"""Network inputs exactly as the daemon makes them, kept as bytes.
+"""Record network inputs exactly as the daemon makes them, as bytes.
 
-The daemon's preprocessing looks pixels 0..255 up in a table of normalised values. So an input is
-kept as those pixels, a quarter of its size, and looked up again in the same table when it is used.
+The daemon normalises pixels 0..255 with a table. So an input is saved as these pixels, which is a
+quarter of its size, and normalised again with the same table when it is used.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from edge.recipe import Network, load_recipe
 from edge.runtime import Runner
 from edge.settings import config
 from edge.structures import Detections, Frame, Poses
-from tools.calib.store import open_store
+from tools.calib.sample_file import open_sample_file
 
-LOOKS = 2  # the second look at a frame crops around the first one's points, as in a running camera
+LOOKS = 2  # the second time, crops are placed by the keypoints of the first, as in a live camera
 PERIOD_NS = 33_000_000
-PER_FRAME = 4  # inputs kept of each network and frame, so that a crowd does not outweigh the rest
+PER_FRAME = 4  # inputs kept of each network and frame; a crowd must not outweigh other frames
 Keep = Callable[[np.ndarray], None]
 
 
 class Recorder(Runner):
-    """A runner that hands on what it was fed.
+    """A runner that also passes its inputs on.
 
     Args:
-        runner: does the work.
-        keep: gets one image input [N,...] at a time, borrowed.
+        runner: runs the network.
+        keep: called with the image input of each run, [N,...] borrowed.
     """
 
     def __init__(self, runner: Runner, keep: Keep) -> None:
@@ -55,7 +55,7 @@ class Recorder(Runner):
         return self._fed
 
     def run(self) -> Dict[str, np.ndarray]:
-        """Execute; hand the image input on."""
+        """Run the network; pass the image input on if `recording`."""
         if self.recording:
             self._keep(next(iter(self._fed.values())))
         return self._runner.run()
@@ -66,17 +66,17 @@ class Recorder(Runner):
 
 
 def to_pixels(samples: np.ndarray, network: Network) -> np.ndarray:
-    """Normalised inputs back to the pixels they were made of.
+    """Pixels of normalised inputs.
 
     Args:
-        samples: [N,C,H,W] or [N,H,W,C] as fed.
-        network: how they were normalised.
+        samples: [N,C,H,W] or [N,H,W,C] as fed to the network.
+        network: recipe of the network: how pixels are normalised.
 
     Returns:
         uint8 of the same shape.
 
     Raises:
-        InternalError: they were not made by this normalisation.
+        InternalError: the inputs were not made by this normalisation.
     """
     mean, std = (_per_channel(v, network) for v in (network.mean, network.std))
     pixels: np.ndarray = np.clip(np.rint(samples * std + mean), 0, 255).astype(np.uint8)
@@ -86,11 +86,11 @@ def to_pixels(samples: np.ndarray, network: Network) -> np.ndarray:
 
 
 def from_pixels(pixels: np.ndarray, network: Network) -> np.ndarray:
-    """Pixels to what the network is fed: (pixel - mean) / std in its type."""
+    """Network inputs of pixels: (pixel - mean) / std in the type of the input."""
     if network.dtype != "float32":
         return pixels.astype(network.dtype)
     mean, std = (_per_channel(v, network) for v in (network.mean, network.std))
-    # In double and rounded once, as the daemon's table is made.
+    # In float64 and rounded once, as the daemon makes its table.
     return ((pixels.astype(np.float64) - mean) / std).astype(np.float32)
 
 
@@ -107,17 +107,17 @@ def record(
     per_frame: int = PER_FRAME,
     seed: int = 0,
 ) -> Dict[str, int]:
-    """Run the daemon's models over pictures and write every network's inputs to a folder.
+    """Run the daemon's models on pictures and save the inputs of all networks.
 
-    Memory is that of one picture, whatever their number.
+    Memory holds one picture at a time.
 
     Args:
         settings: models and folders.
-        pictures: [H,W,3] u8 BGR each, borrowed one at a time.
-        folder: gets <model>/<network><suffix>, [N,...] u8.
+        pictures: [H,W,3] u8 BGR each, borrowed.
+        folder: where <model>/<network><suffix> is written, [N,...] u8.
         suffix: of the files.
-        per_frame: at most so many inputs of a network from each picture, drawn by `seed`.
-        seed: of that draw.
+        per_frame: how many inputs of a network are kept of each picture at most.
+        seed: of the random choice among them.
 
     Returns:
         Number of inputs by model/network.
@@ -127,7 +127,9 @@ def record(
     rng = np.random.default_rng(seed)
     with ExitStack() as stack:
         stores = {
-            name: stack.enter_context(open_store(folder / f"{name}{suffix}", network.sample_shape))
+            name: stack.enter_context(
+                open_sample_file(folder / f"{name}{suffix}", network.sample_shape)
+            )
             for name, network in networks.items()
         }
         recorders: Dict[str, Recorder] = {}
@@ -143,12 +145,12 @@ def record(
         models = Models(settings, wrap)
         stack.callback(models.close)
         for index, picture in enumerate(pictures):
-            look_at(models, settings, picture, index, list(recorders.values()))
+            detect_and_pose(models, settings, picture, index, list(recorders.values()))
         return {name: store.count for name, store in stores.items()}
 
 
 def _networks(folder: Path, settings: config.Config) -> Dict[str, Network]:
-    """Recipes of all networks by model/network."""
+    """model/network -> recipe of the network."""
     found = {}
     for model in (settings.detect.model, settings.pose.model):
         if model != "none":
@@ -157,24 +159,24 @@ def _networks(folder: Path, settings: config.Config) -> Dict[str, Network]:
     return found
 
 
-def look_at(
+def detect_and_pose(
     models: Models,
     settings: config.Config,
     picture: np.ndarray,
     index: int,
     recorders: Sequence[Recorder] = (),
 ) -> Poses:
-    """Detect and pose one picture as a camera's first and second frame; the second counts.
+    """Run detector and pose model on one picture as if it were two frames of a camera.
 
     Args:
-        models: opened.
+        models: opened models.
         settings: of the tracker.
         picture: [H,W,3] u8 BGR.
-        index: makes a camera of its own of each picture.
-        recorders: record the detector once, and the pose only during the second look.
+        index: number of the picture; each picture counts as a camera of its own.
+        recorders: record the detector in the first frame and the pose model in the second.
 
     Returns:
-        The people of the second look, in arrays that are borrowed until the next.
+        The people of the second frame; the arrays are borrowed until the next call.
     """
     _switch(recorders, True)
     people = models.detect([Frame(picture, 0, 0, f"picture{index}")])[0]
@@ -189,7 +191,7 @@ def pose_twice(
     people: Detections,
     recorders: Sequence[Recorder] = (),
 ) -> Poses:
-    """Pose one picture as `look_at` does, of people whose boxes are known; boxes are borrowed."""
+    """Run the pose model as `detect_and_pose` does, on people whose boxes are known."""
     skeleton = skeletons.get(pose.skeleton)
     tracker: Any = Tracker(settings.track, skeleton)
     poses = Poses.empty(len(skeleton.names), skeleton.name)
@@ -208,10 +210,10 @@ def _switch(recorders: Sequence[Recorder], on: bool) -> None:
 
 
 def load_pixels(path: Path) -> np.ndarray:
-    """Recorded inputs of one network, mapped, not read.
+    """Recorded inputs of one network, memory-mapped.
 
     Raises:
-        DataError: missing, damaged or of a wrong kind.
+        DataError: the file is missing, damaged, or not such a recording.
     """
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)

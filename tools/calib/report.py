@@ -1,4 +1,4 @@
-"""One page on a calibration set: what it shows, what was chosen, what was left."""
+"""One page about a calibration set: its frames, and how they compare with all frames scanned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from edge.errors import DataError
-from tools.calib.scan import Seen
+from tools.calib.scan import ScannedFrames
 from tools.calib.selection import HELD_OUT, Selection
 
 THUMBNAILS = 24
@@ -19,14 +19,16 @@ COLUMNS = 8
 GREEN, ORANGE = (80, 200, 80), (40, 140, 250)  # BGR: calibration, held out
 
 
-def write(folder: Path, selection: Selection, seen: Seen, chosen: np.ndarray, name: str) -> Path:
+def write(
+    folder: Path, selection: Selection, seen: ScannedFrames, chosen: np.ndarray, name: str
+) -> Path:
     """Draw report.png.
 
     Args:
         folder: of the set, with its pictures.
-        selection: what was chosen.
-        seen: all frames that were looked at.
-        chosen: [C] indices of the chosen ones.
+        selection: the chosen frames.
+        seen: all frames scanned.
+        chosen: [C] indices of the chosen frames in `seen`.
         name: of the set.
     """
     figure = Figure(figsize=(12, 9), dpi=100)
@@ -42,17 +44,17 @@ def write(folder: Path, selection: Selection, seen: Seen, chosen: np.ndarray, na
     return path
 
 
-def _title(name: str, selection: Selection, seen: Seen) -> str:
+def _title(name: str, selection: Selection, seen: ScannedFrames) -> str:
     held = len(selection.of(HELD_OUT))
     people = sum(p.people for p in selection.frames)
     return (
         f"{name}: {len(selection.frames) - held} calibration frames (green) and {held} "
-        f"held out (orange) of {len(seen)} looked at in {len(selection.sources)} sources, "
+        f"held out (orange) of {len(seen)} scanned in {len(selection.sources)} recordings, "
         f"{people} people; seed {selection.seed}"
     )
 
 
-def _columns(seen: Seen) -> List[Tuple[str, np.ndarray, Any]]:
+def _columns(seen: ScannedFrames) -> List[Tuple[str, np.ndarray, Any]]:
     return [
         ("people in a frame", seen.people, np.arange(-0.5, max(8, seen.people.max()) + 1)),
         ("their height, share of the frame", seen.height, np.linspace(0, 1, 21)),
@@ -62,7 +64,7 @@ def _columns(seen: Seen) -> List[Tuple[str, np.ndarray, Any]]:
 
 
 def _histogram(axes: Any, label: str, every: np.ndarray, chosen: np.ndarray, bins: Any) -> None:
-    axes.hist([every, chosen], bins, density=True, label=["looked at", "chosen"])
+    axes.hist([every, chosen], bins, density=True, label=["scanned", "chosen"])
     axes.set_title(label, fontsize=8)
     axes.set_yticks([])
     axes.tick_params(labelsize=7)
@@ -70,7 +72,7 @@ def _histogram(axes: Any, label: str, every: np.ndarray, chosen: np.ndarray, bin
 
 
 def _thumbnails(folder: Path, selection: Selection) -> np.ndarray:
-    """A sample of the chosen frames, held-out ones last."""
+    """Some of the chosen frames, held-out frames last."""
     frames = sorted(selection.frames, key=lambda p: p.split == HELD_OUT)
     places = np.unique(np.linspace(0, len(frames) - 1, THUMBNAILS).astype(int))
     wide, high = THUMBNAIL_PX
@@ -78,7 +80,7 @@ def _thumbnails(folder: Path, selection: Selection) -> np.ndarray:
     for place, picture in enumerate(frames[i] for i in places):
         image = read_picture(folder / picture.file)
         scale = min((wide - 8) / image.shape[1], (high - 8) / image.shape[0])
-        fx, fy = (max(scale, 1 / image.shape[axis]) for axis in (1, 0))  # a pixel at least
+        fx, fy = (max(scale, 1 / image.shape[axis]) for axis in (1, 0))  # at least one pixel
         small = cv2.resize(image, None, fx=fx, fy=fy, interpolation=cv2.INTER_AREA)
         colour = ORANGE if picture.split == HELD_OUT else GREEN
         small = cv2.copyMakeBorder(small, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=colour)
@@ -88,10 +90,10 @@ def _thumbnails(folder: Path, selection: Selection) -> np.ndarray:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A picture that was chosen, [H,W,3] u8 BGR.
+    """Read a chosen picture, [H,W,3] u8 BGR.
 
     Raises:
-        DataError: it cannot be decoded.
+        DataError: the file cannot be decoded.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:

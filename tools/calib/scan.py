@@ -1,4 +1,4 @@
-"""The first look at recordings: what is to be seen in each frame, in a few bytes a frame."""
+"""Scan recordings: a few numbers about each frame, to choose frames by."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from edge.structures import Detections
 from tools.calib import media
 
-CELLS = 16  # a frame and its largest person are each described by so many grey cells squared
-BLUR_HEIGHT_PX = 360  # sharpness is comparable only at one size
-Look = Callable[[np.ndarray], Detections]
+CELLS = 16  # a frame, and its largest person, are each reduced to CELLS x CELLS grey cells
+BLUR_HEIGHT_PX = 360  # frames are resized to this height, so that sharpness can be compared
+FindPeople = Callable[[np.ndarray], Detections]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Frames of all clips, one row each. F frames."""
+class ScannedFrames:
+    """The scanned frames of all clips. F frames."""
 
     clip: np.ndarray  # [F] i64 index of the clip
     index: np.ndarray  # [F] i64 frame in the clip
-    t_s: np.ndarray  # [F] f64 in the clip
-    people: np.ndarray  # [F] i64
-    height: np.ndarray  # [F] f32 median height of the boxes, share of the frame's; 0: no one
-    brightness: np.ndarray  # [F] f32 mean grey, 0..255
+    t_s: np.ndarray  # [F] f64 time in the clip
+    people: np.ndarray  # [F] i64 number of people
+    height: np.ndarray  # [F] f32 median height of the boxes, share of the frame's; 0: no people
+    brightness: np.ndarray  # [F] f32 mean grey level, 0..255
     sharpness: np.ndarray  # [F] f32 variance of the Laplacian
-    cells: np.ndarray  # [F,2*CELLS²] u8 the frame, then its largest person
+    cells: np.ndarray  # [F,2*CELLS²] u8 cells of the frame, then of its largest person
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -37,9 +37,10 @@ Row = Tuple[int, int, float, int, float, float, float, np.ndarray]
 
 
 def strides(lengths: Sequence[int], budget: int) -> List[int]:
-    """Every how many frames to look, so that about `budget` of all are seen; even over clips.
+    """For each clip, n: every n-th frame is scanned, about `budget` frames in all.
 
-    Short clips are seen whole; what they leave goes to the longer ones.
+    Each clip gets the same number of frames. Of a short clip all frames are scanned, and its
+    unused share goes to longer clips.
     """
     left, share = budget, {}
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
@@ -50,15 +51,15 @@ def strides(lengths: Sequence[int], budget: int) -> List[int]:
 
 
 def scan(
-    clips: Sequence[media.Clip], every: Sequence[int], look: Look, step: Callable[[], None]
-) -> Seen:
-    """Look at every n-th frame of each clip.
+    clips: Sequence[media.Clip], every: Sequence[int], look: FindPeople, step: Callable[[], None]
+) -> ScannedFrames:
+    """Scan every n-th frame of each clip.
 
     Args:
         clips: recordings.
-        every: n of each; 0: not at all.
-        look: finds the people of a picture [H,W,3] u8 BGR.
-        step: called after every frame of a clip, looked at or not.
+        every: n of each clip; 0 = skip the clip.
+        look: finds the people in a picture [H,W,3] u8 BGR.
+        step: called after every frame of a clip.
     """
     rows: List[Row] = []
     for number, (clip, stride) in enumerate(zip(clips, every)):
@@ -70,11 +71,11 @@ def scan(
 
 
 def describe(image: np.ndarray, people: Detections) -> Tuple[int, float, float, float, np.ndarray]:
-    """People, their median height, brightness, sharpness, and cells of a picture."""
+    """Number of people, their median height, brightness, sharpness and cells of a picture."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     high = people.boxes[:, 3] - people.boxes[:, 1]
     scale = BLUR_HEIGHT_PX / grey.shape[0]
-    # No side below one pixel, however long and thin the picture is.
+    # Both sides keep at least one pixel, even of a very narrow picture.
     wide = max(scale, 1 / grey.shape[1])
     small = cv2.resize(grey, None, fx=wide, fy=scale, interpolation=cv2.INTER_AREA)
     return (
@@ -100,9 +101,9 @@ def _cells(grey: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (CELLS, CELLS), interpolation=cv2.INTER_AREA).ravel()
 
 
-def _table(rows: List[Row]) -> Seen:
+def _table(rows: List[Row]) -> ScannedFrames:
     columns = list(zip(*rows)) if rows else [()] * 8
     kinds = (np.int64, np.int64, np.float64, np.int64, np.float32, np.float32, np.float32)
     arrays = [np.array(column, kind) for column, kind in zip(columns, kinds)]
     arrays.append(np.array(columns[7], np.uint8).reshape(len(rows), 2 * CELLS * CELLS))
-    return Seen(*arrays)
+    return ScannedFrames(*arrays)

@@ -1,6 +1,6 @@
-"""What a calibration set is made of, as it stands in its set.toml."""
+"""The chosen frames of a calibration set, as its set.toml lists them."""
 
-# Annotations are evaluated by edge.settings.schema: typing.List, and no postponed evaluation.
+# edge.settings.schema evaluates the annotations: typing.List, no postponed evaluation.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
@@ -11,78 +11,78 @@ from edge.settings.config import read_toml
 from edge.settings.schema import build, key
 from tools.fetch.files import has_sha256
 
-FILE, BESIDE = "set.toml", "selection.toml"  # beside the set.toml of a set that is fetched
+FILE, BESIDE = "set.toml", "selection.toml"  # the second for a media set, which has a set.toml
 CALIBRATION, HELD_OUT = "calibration", "held-out"
 FOLDERS = {CALIBRATION: "frames", HELD_OUT: "heldout"}
 
 
 @dataclass(frozen=True)
-class Source:
-    """One recording."""
+class Recording:
+    """One recording that frames were chosen from."""
 
-    name: str = key(help="as it was named")
-    sha256: str = key("", "of a file; a camera has none")
-    frames: int = key(0, "in it", 0)
-    chosen: int = key(0, "of them in this set", 0)
+    name: str = key(help="path or URI as it was given")
+    sha256: str = key("", "hash of the file; empty for a camera")
+    frames: int = key(0, "number of frames in it", 0)
+    chosen: int = key(0, "number of frames chosen from it", 0)
 
 
 @dataclass(frozen=True)
 class Picture:
     """One chosen frame."""
 
-    file: str = key(help="in the set's folder")
-    split: str = key(help="which side", choices=(CALIBRATION, HELD_OUT))
-    source: str = key(help="the recording")
-    index: int = key(help="frame in it", low=0)
-    people: int = key(help="seen by the detector", low=0)
-    sha256: str = key(help="of the file")
+    file: str = key(help="path in the folder of the set")
+    split: str = key(help="calibration or held-out", choices=(CALIBRATION, HELD_OUT))
+    source: str = key(help="name of the recording")
+    index: int = key(help="number of the frame in the recording", low=0)
+    people: int = key(help="number of people that the detector found", low=0)
+    sha256: str = key(help="hash of the file")
     t_s: float = key(0.0, "time in the recording", 0)
-    height: float = key(0.0, "median of people, share of the frame's", 0)
-    brightness: float = key(0.0, "mean grey", 0, 255)
+    height: float = key(0.0, "median height of people, share of the frame's", 0)
+    brightness: float = key(0.0, "mean grey level", 0, 255)
     sharpness: float = key(0.0, "variance of the Laplacian at 360 px height", 0)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The whole file."""
+    """Content of set.toml of a calibration set."""
 
-    description: str = key(help="one line")
-    licence: str = key(help="of the recordings")
-    seed: int = key(help="of every draw", low=0)
+    description: str = key(help="one line about the set")
+    licence: str = key(help="licence of the recordings")
+    seed: int = key(help="seed of all random choices", low=0)
     rule: str = key(help="how frames were chosen")
-    detect: str = key(help="model that saw the people")
-    pose: str = key(help="model whose inputs were recorded with it")
-    sources: List[Source] = key(help="one [[sources]] table each")
-    frames: List[Picture] = key(help="one [[frames]] table each")
+    detect: str = key(help="detector that found the people")
+    pose: str = key(help="pose model whose inputs were recorded")
+    sources: List[Recording] = key(help="one [[sources]] table for each recording")
+    frames: List[Picture] = key(help="one [[frames]] table for each chosen frame")
 
     def of(self, split: str) -> List[Picture]:
-        """Frames of one side."""
+        """Frames of one split."""
         return [p for p in self.frames if p.split == split]
 
 
 def is_fetched(folder: Path) -> bool:
-    """Whether the set.toml there tells of archives of a registry."""
+    """Whether a folder holds a media set, whose set.toml lists archives of a registry."""
     path = folder / FILE
     sources: Any = read_toml(path).get("sources", []) if path.is_file() else []
     return any(isinstance(s, dict) and "registry" in s for s in sources)
 
 
 def is_made(folder: Path) -> bool:
-    """Whether the set.toml there is a selection, as `edge-tools calibrate` writes it."""
+    """Whether a folder's set.toml was written by `edge-tools calibrate`."""
     path = folder / FILE
     return path.is_file() and "frames" in read_toml(path) and not is_fetched(folder)
 
 
 def file_of(folder: Path) -> Path:
-    """Where the selection of a set stands."""
+    """File of a set that lists its chosen frames."""
     return folder / (BESIDE if is_fetched(folder) else FILE)
 
 
 def load(folder: Path) -> Selection:
-    """Read a set's selection.
+    """Read the chosen frames of a set.
 
     Raises:
-        NoInputError: none was made. ConfigError: names file and key.
+        NoInputError: no such set. ConfigError: the file is wrong; names file and key.
     """
     path = file_of(folder)
     if not path.is_file():
@@ -98,10 +98,10 @@ def load(folder: Path) -> Selection:
 
 
 def require_pictures(folder: Path, pictures: List[Picture]) -> None:
-    """Refuse a set whose pictures are not those that were chosen.
+    """Check that the pictures of a set are the chosen ones.
 
     Raises:
-        DataError: one is missing or changed.
+        DataError: a picture is missing or was changed.
     """
     for picture in pictures:
         if not has_sha256(folder / picture.file, picture.sha256):
@@ -112,7 +112,7 @@ def require_pictures(folder: Path, pictures: List[Picture]) -> None:
 
 
 def save(folder: Path, selection: Selection) -> Path:
-    """Write it; returns the file."""
+    """Write the chosen frames of a set; returns the file."""
     lines = [f"{name} = {_text(getattr(selection, name))}" for name in _scalars(Selection)]
     for table in ("sources", "frames"):
         for row in getattr(selection, table):

@@ -15,28 +15,28 @@ HEADER_BYTES = 128  # what NumPy writes for such an array, the padding included
 
 
 @contextlib.contextmanager
-def open_store(path: Path, shape: Tuple[int, ...]) -> Iterator[Store]:
-    """Open an .npy file of uint8 samples; it is there only after the `with` block.
+def open_sample_file(path: Path, shape: Tuple[int, ...]) -> Iterator[SampleFile]:
+    """Open a new .npy file of uint8 samples; the file appears after the `with` block.
 
     Args:
         path: the file; its folder is made.
         shape: of one sample.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path, READABLE) as stream:
-        store = Store(stream, shape)
-        yield store
-        store.finish()
+        file = SampleFile(stream, shape)
+        yield file
+        file.finish()
 
 
-class Store:
-    """The samples written so far.
+class SampleFile:
+    """Appends samples to an .npy file.
 
     Args:
-        stream: of a new file; can seek.
+        stream: of a new file; it must be seekable.
         shape: of one sample.
     """
 
@@ -51,12 +51,12 @@ class Store:
         self.count += len(samples)
 
     def finish(self) -> None:
-        """Write the header, which tells the number of samples."""
+        """Write the header, which holds the number of samples."""
         self._stream.seek(0)
         self._stream.write(self._header())
 
     def _header(self) -> bytes:
-        """Version 1.0 of the format (NEP 1), padded to the room that was left for it."""
+        """Header of format version 1.0 (NEP 1), padded to HEADER_BYTES."""
         shape = (self.count, *self._shape)
         text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
         room = HEADER_BYTES - npy.MAGIC_LEN - 2
