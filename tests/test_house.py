@@ -52,7 +52,7 @@ def mistakes(text: str, version: str) -> List[str]:
     for heading, kinds in found:
         if list(kinds) != [k for k in KINDS if k in kinds]:
             wrong.append(f"{heading}: {list(kinds)} are not of {KINDS} in this order")
-        repairs = re.compile(r"\bno longer\b|\bfix(es|ed)?\b", re.IGNORECASE)
+        repairs = re.compile(r"\bno longer\b|\bfixed\b|^Fix(es)?\b")
         wrong += [
             f"{heading}: under Added stands a fix: {entry.strip()}"
             for entry in kinds.get("Added", [])

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from acting import DAILY, FALLS, act, ballistic, events_of, smooth
 
 from edge.errors import ConfigError
 from edge.people.smoother import Smoother
@@ -13,6 +12,7 @@ from edge.rules import build_rule, fall
 from edge.settings.config import Smooth, Track
 from edge.skeletons import convert_poses, get
 from edge.structures import Poses
+from tests.edge.rules.acting import DAILY, FALLS, act, ballistic, events_of, smooth
 
 SIDES = [(yaw, pitch) for yaw in (0, 45, 90, 135, 180, -90) for pitch in (0, 15, 30)]
 VIEWS = {"yaw": [s[0] for s in SIDES], "pitch": [s[1] for s in SIDES]}

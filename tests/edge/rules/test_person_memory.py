@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from walking import people
 
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.structures import Poses
+from tests.edge.rules.walking import people
 
 HERE, NEAR, FAR = (500, 600), (560, 600), (1500, 600)
 S = 10**9

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from walking import events_of, people
 
 from edge.errors import ConfigError
 from edge.rules import build_rule, presence
 from edge.structures import Poses
+from tests.edge.rules.walking import events_of, people
 
 HERE = (500, 600)
 

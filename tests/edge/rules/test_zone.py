@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walking import TALL, events_of, people
 
 from edge.errors import ConfigError
 from edge.rules import build_rule, zone
 from edge.rules.zone import depths
 from edge.structures import Poses
+from tests.edge.rules.walking import TALL, events_of, people
 
 SQUARE = [[400, 400], [800, 400], [800, 800], [400, 800]]
 
