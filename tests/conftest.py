@@ -6,10 +6,12 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 from hypothesis import settings
+
+from tests.waiting import SOAK
 
 # A loaded machine is no failure of the code: no example has a time limit. The same code gives the
 # same result: `--hypothesis-profile=search` looks for examples that nobody tried yet.
@@ -21,6 +23,14 @@ settings.load_profile("house")
 # starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Tests of `make soak` only are left out of `make test`, which counts them."""
+    left_out = [i for i in items if i.get_closest_marker("soak") and not SOAK]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [i for i in items if i not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

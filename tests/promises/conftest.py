@@ -13,13 +13,15 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
+from tests.waiting import SOAK
+
 FIGURES: List[Dict[str, Any]] = []
 
 
 @pytest.fixture
 def soak() -> bool:
     """Whether the full length is wanted."""
-    return os.environ.get("EDGE_SOAK", "") not in ("", "0")
+    return SOAK
 
 
 @pytest.fixture
