@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests: everything on .venv's Python, then on each other one what depends on the version.
+# All tests: everything on .venv's Python, then tests/edge on each other one. The oldest runs them all;
+# those between leave out what is slow and the same on every Python (mark one_python).
 # 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7; /usr/bin/python3 is what `make deb` serves.
 # Each run of pytest ends with a list of the Pythons: what runs where, and loudly what does not.
 set -euo pipefail
@@ -64,7 +65,8 @@ here=$(version_of "$system") || here=
 declare -A what
 mapfile -t versions < <(printf '%s\n' "$own" "${WANTED[@]}" ${here:+"$here"} | awk '!seen[$0]++')
 for version in "${versions[@]}"; do
-  what[$version]="tests/edge where the version matters"
+  what[$version]="tests/edge but for the mark one_python"
+  [ "$version" != "${WANTED[0]}" ] || what[$version]="tests/edge"
   [ "$version" = "$own" ] || prepare "$version"
 done
 what[$own]="all tests"
@@ -73,7 +75,9 @@ echo "== all tests, Python $own"
 run "$own" "$venv/bin/python" "$@"
 for version in "${versions[@]}"; do
   if [ "${state[$version]}" = next ]; then
-    echo "== tests of edge/, Python $version"
-    run "$version" ".venv-$version/bin/python" tests/edge -m "not one_python" -p no:cacheprovider
+    echo "== ${what[$version]}, Python $version"
+    chosen=(tests/edge -p no:cacheprovider)
+    [ "${what[$version]}" = tests/edge ] || chosen+=(-m "not one_python")
+    run "$version" ".venv-$version/bin/python" "${chosen[@]}"
   fi
 done

@@ -105,13 +105,19 @@ def test_each_python_is_named_and_one_that_is_not_there_loudly(tmp_path: Path, b
     lines = interpreters(tmp_path, bin_, "3.12", {"3.8": 0})
     first, second = (i for i, line in enumerate(lines) if line.startswith("ran -m pytest"))
     assert lines[first + 1] == "Python 3.12: all tests: this run"
-    assert lines[first + 2] == "Python 3.8: tests/edge where the version matters: next"
+    assert lines[first + 2] == "Python 3.8: tests/edge: next"
     loud = "NOT RUN: there is no python3.10 on this machine"
-    assert lines[first + 3] == f"Python 3.10: tests/edge where the version matters: {loud}"
-    assert "tests/edge -m not one_python" in lines[second]
+    assert lines[first + 3] == f"Python 3.10: tests/edge but for the mark one_python: {loud}"
+    assert lines[second].endswith(" tests/edge -p no:cacheprovider"), "the oldest runs them all"
     assert lines[second + 1] == "Python 3.12: all tests: passed"
-    assert lines[second + 2] == "Python 3.8: tests/edge where the version matters: this run"
+    assert lines[second + 2] == "Python 3.8: tests/edge: this run"
     assert lines[-1] == "code 0"
+
+
+def test_those_between_leave_out_what_is_the_same_everywhere(tmp_path: Path, bin_: Path) -> None:
+    lines = interpreters(tmp_path, bin_, "3.12", {"3.10": 0})
+    last = [line for line in lines if line.startswith("ran -m pytest")][-1]
+    assert last.endswith(" -m not one_python")
 
 
 def test_a_python_that_fails_ends_it(tmp_path: Path, bin_: Path) -> None:

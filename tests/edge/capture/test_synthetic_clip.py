@@ -14,6 +14,8 @@ from edge.capture._synthetic.load import load
 from edge.capture._synthetic.scene import Scene, Setup
 from edge.errors import ConfigError, DataError, NoInputError
 
+pytestmark = pytest.mark.one_python
+
 ROOM = Path(__file__).resolve().parents[3] / "calibration"
 SIDE = """
       JOINT {s}UpLeg

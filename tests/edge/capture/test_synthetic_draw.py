@@ -10,6 +10,8 @@ from edge.capture._synthetic.draw import Canvas, mark
 from edge.capture._synthetic.gaits import MOTIONS
 from edge.capture._synthetic.scene import Scene, Setup
 
+pytestmark = pytest.mark.one_python
+
 
 def drawn(scene, index, **options):
     canvas = Canvas(scene, **options)

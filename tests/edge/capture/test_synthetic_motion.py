@@ -7,6 +7,8 @@ from edge.capture._synthetic import gaits
 from edge.capture._synthetic.body import AT, build
 from edge.capture._synthetic.motion import ease
 
+pytestmark = pytest.mark.one_python
+
 STATURE = 1.75
 STEP_S = 0.01
 

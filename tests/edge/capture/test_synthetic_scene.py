@@ -12,6 +12,8 @@ from edge.capture._synthetic.camera import around, hidden
 from edge.capture._synthetic.scene import SKELETON, Scene, Setup
 from edge.errors import ConfigError
 
+pytestmark = pytest.mark.one_python
+
 SIZE = (640, 480)
 
 

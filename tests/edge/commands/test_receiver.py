@@ -261,6 +261,7 @@ def test_a_signed_list_of_models_is_no_command(bench: Bench) -> None:
 GOOD = sign(order(), KEY)
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(at=GOOD.index(b'"signature":"') + 15, cut=0, put=b" ")
 @given(at=st.integers(0, len(GOOD) - 1), cut=st.integers(0, 4), put=st.binary(max_size=4))

@@ -246,6 +246,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     made.process.wait()
 
 
+@pytest.mark.one_python
 def test_a_slow_program_says_what_it_does_without_and_recovers(
     program: Program, contract: Check
 ) -> None:

@@ -121,6 +121,7 @@ def test_manifest_of_another_program_is_refused(tmp_path: Path) -> None:
         trust(signed(tmp_path, {}, schema="other/1"))
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.sampled_from(["manifest.json", "manifest.sig", "net/a.onnx"]), data=st.data())
 def test_no_mutation_is_ever_accepted(root: Path, which: str, data: st.DataObject) -> None:

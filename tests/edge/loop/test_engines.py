@@ -385,6 +385,7 @@ def until_served(executed: List[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pipeline, "run", run)
 
 
+@pytest.mark.one_python
 def test_the_daemon_goes_over_without_losing_a_frame(
     gpu: Gpu, models: Path, tmp_path: Path, contract: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def figures(got, truth):
     return np.sqrt((error**2).mean()), jerk.mean(), int(np.argmin(lags))
 
 
+@pytest.mark.one_python
 def test_the_gated_score_adaptive_filter_is_the_best_of_the_table():
     """Same order as measured on motion capture: raw > unit-less > One-Euro, ungated > ours."""
     truth = fast_motion()

@@ -60,6 +60,7 @@ def run_top_down(track, scene, seed, every=5):
     return truths, results
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("way", [{}, {"fps": 10.0}, {"speed": (1.0, 2.5)}], ids=str)
 def test_better_than_plain_sort(way):
     """Crossings, 10 % misses, 20 % low scores, clutter; summed over scenes."""
@@ -74,6 +75,7 @@ def test_better_than_plain_sort(way):
     assert np.mean([f.mota for f in ours]) > np.mean([f.mota for f in plain]) + 0.03, shown
 
 
+@pytest.mark.one_python
 def test_top_down_with_a_detector_in_every_fifth_frame():
     figures = [judge(*run_top_down(tracker(), walk(s, frames=150), s)) for s in range(3)]
     assert np.mean([f.mota for f in figures]) > 0.93, "\n".join(map(str, figures))
@@ -371,6 +373,7 @@ def test_the_model_may_hand_the_candidates_back():
     np.testing.assert_allclose(out.keypoints, standing([300, 700]).keypoints, atol=0.1)
 
 
+@pytest.mark.one_python
 def test_a_diverging_network_does_not_fill_the_memory():
     """Each frame doubles the boxes; boxes far outside every picture are dropped."""
     track = tracker()

@@ -14,6 +14,8 @@ from edge.skeletons import convert_poses, get
 from edge.structures import Poses
 from tests.edge.rules.acting import DAILY, FALLS, act, ballistic, events_of, smooth
 
+pytestmark = pytest.mark.one_python
+
 SIDES = [(yaw, pitch) for yaw in (0, 45, 90, 135, 180, -90) for pitch in (0, 15, 30)]
 VIEWS = {"yaw": [s[0] for s in SIDES], "pitch": [s[1] for s in SIDES]}
 LIE_DOWN = [("floor", 1.5, 1.0, smooth), ("back", 1.5, 5, smooth)]

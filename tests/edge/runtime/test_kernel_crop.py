@@ -25,6 +25,8 @@ from edge.structures import LAYOUTS, Frame, Veils
 from tests.fakes import crop_reference as reference
 from tests.fakes import kernel_cpu as kernel
 
+pytestmark = pytest.mark.one_python
+
 IMAGENET: Any = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 GREY, WHOLE = 0.02, 0.32  # grey values; see above
 # OpenCV 5 on x86-64 with FMA samples crops as the kernel does; before it, places are of 1/32 px.

@@ -18,6 +18,8 @@ from edge.structures import Frame, Veils
 from tests.fakes import kernel_cpu
 from tests.fakes.cuda_fake import FakeCuda
 
+pytestmark = pytest.mark.one_python
+
 CUBIN = b"\x7fELF kernels"
 NET = Network(file="x.onnx", width=24, height=32, std=[255.0] * 3)
 

@@ -19,6 +19,8 @@ from edge.runtime.kernels import crops, decode, layouts
 from edge.structures import Frame
 from tests.fakes import kernel_cpu, kernel_threads
 
+pytestmark = pytest.mark.one_python
+
 
 @pytest.mark.parametrize("rows", [1, 3, 9])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -242,6 +242,7 @@ def test_print_config_can_be_run_again(video: Path, tmp_path: Path) -> None:
     assert again.stdout == shown.stdout
 
 
+@pytest.mark.one_python
 def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
     fine = edge("check", write_config(tmp_path, f"file://{video}"), cwd=tmp_path)
     assert (fine.returncode, fine.stderr) == (0, "")

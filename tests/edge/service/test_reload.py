@@ -202,6 +202,7 @@ def test_a_frame_that_comes_during_the_swap_is_taken_after_it() -> None:
     cameras.close()
 
 
+@pytest.mark.one_python
 def test_a_live_camera_is_not_opened_anew(daemon: Daemon) -> None:
     live = '[[cameras]]\nname = "live"\nsource = "synthetic://walk?width=160&height=120&fps=5"\n'
     daemon.write("", live)
@@ -216,6 +217,7 @@ def test_a_live_camera_is_not_opened_anew(daemon: Daemon) -> None:
     assert [s["state"] for s in daemon.of("live/state")].count("starting") <= 1, "never opened anew"
 
 
+@pytest.mark.one_python
 def test_networks_are_changed_under_way_and_numbers_are_not_used_again(
     daemon: Daemon, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_networks_are_changed_under_way_and_numbers_are_not_used_again(
     assert loads[-1].startswith(str(tmp_path / "other"))
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -273,6 +276,7 @@ def test_a_wrong_configuration_changes_nothing_and_says_so(
     assert words in errors[0]
 
 
+@pytest.mark.one_python
 def test_many_hangups_at_once_do_no_harm(daemon: Daemon) -> None:
     daemon.write("a")
     daemon.start()
@@ -287,6 +291,7 @@ def test_many_hangups_at_once_do_no_harm(daemon: Daemon) -> None:
     assert "Traceback" not in daemon.log.read_text()
 
 
+@pytest.mark.one_python
 def test_systemd_hears_of_the_whole_life(daemon: Daemon) -> None:
     daemon.write("a")
     daemon.start()
@@ -318,6 +323,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.one_python
 def test_a_driver_that_hangs_is_left_in_time_and_starves_the_watchdog(daemon: Daemon) -> None:
     daemon.write("a")
     daemon.start("-c", HANGS.format(place="pipeline.Pipeline.look", call=5))
@@ -330,6 +336,7 @@ def test_a_driver_that_hangs_is_left_in_time_and_starves_the_watchdog(daemon: Da
     assert any(t.startswith("STOPPING=1") for t in daemon.hear())
 
 
+@pytest.mark.one_python
 def test_a_writer_that_is_stuck_does_not_keep_it_from_leaving(daemon: Daemon) -> None:
     os.mkfifo(daemon.folder / "pipe")
     ear = os.open(daemon.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -343,6 +350,7 @@ def test_a_writer_that_is_stuck_does_not_keep_it_from_leaving(daemon: Daemon) ->
     assert "Traceback" not in daemon.log.read_text()
 
 
+@pytest.mark.one_python
 def test_interrupt_while_loading_ends_it(daemon: Daemon) -> None:
     daemon.write("a")
     daemon.start("-c", HANGS.format(place="assemble.Models.__init__", call=1))
