@@ -14,7 +14,11 @@ from tests.mutants.entry import Mutant, load
 from tests.mutants.trial import ERROR, KILLED, SURVIVED, Outcome, judge
 
 CODE = "def fits(n):\n    return 0 < n <= 3\n"
-TEST = "from code_here import fits\ndef test_limits():\n    assert fits(1) and not fits(4)\n"
+TEST = (
+    "import os\nfrom code_here import fits\n"
+    "def test_limits():\n    assert fits(1) and not fits(4)\n"
+    "    assert float(os.environ['EDGE_GIVE_UP_S']) < 600\n"
+)
 FAILS = "def test_fails():\n    assert False\n"
 
 

@@ -18,6 +18,7 @@ from typing import Iterator, List, Sequence, Set
 from tests.mutants.entry import Mutant
 
 LIMIT_S = 900.0  # for the tests of one mutant: some mutants make a test wait for ever
+GIVE_UP_S = "60"  # for one wait of a test (tests/waiting.py); the unchanged code has it, too
 KILLED, SURVIVED, EQUIVALENT, ERROR = "killed", "survived", "equivalent", "error"
 
 
@@ -93,7 +94,7 @@ class Runner:
             process = subprocess.Popen(
                 command,
                 cwd=root,
-                env={**os.environ, "PYTHONPATH": str(root)},
+                env={"EDGE_GIVE_UP_S": GIVE_UP_S, **os.environ, "PYTHONPATH": str(root)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
