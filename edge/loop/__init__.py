@@ -1,1 +1,1 @@
-"""What a run is made of: cameras, networks, filters and rules, built from the configuration."""
+"""The parts of a run, made from the configuration: cameras, networks, trackers, rules, sinks."""

@@ -1,4 +1,4 @@
-"""From a checked configuration to the objects of the loop."""
+"""Makes the objects of the loop from a checked configuration."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Sequence, cast
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, cast
 
 from edge import skeletons
 from edge.errors import ConfigError, NoInputError
 from edge.loop.engines import Engines
-from edge.loop.engines import network_file as network_file  # part of this room's face
+from edge.loop.engines import network_file as network_file  # for other rooms
 from edge.models import (
     Detector,
     Gives,
@@ -41,7 +41,7 @@ SOURCE_MODELS = Path(__file__).resolve().parents[2] / "engines"
 
 
 def models_dir(config: Config) -> Path:
-    """The folder of models: the configured one, else where they are by default.
+    """The folder of models: the configured one, else the default one.
 
     Raises:
         NoInputError: the configured folder does not exist.
@@ -55,26 +55,37 @@ def models_dir(config: Config) -> Path:
 
 
 def default_models() -> Path:
-    """./engines if it is there, else the installed folder, else the source tree's."""
+    """The first folder that exists: ./engines, the installed one, that of the source tree."""
     there = (d for d in (HERE_MODELS, INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir())
     return next(there, HERE_MODELS)
 
 
 def trusted_read(folder: Path, key_file: str) -> Read:
-    """How files of models are read: with a key, only signed ones."""
+    """The function that reads files of models.
+
+    Args:
+        folder: of the models.
+        key_file: public key of the operator; with one, only signed files are read.
+
+    Raises:
+        EdgeError: the key or the manifest cannot be used.
+    """
     if not key_file:
         return read_plain
-    from edge.keys.trust import open_trust  # its library is loaded only where it is asked for
+    from edge.keys.trust import open_trust  # loads a library that only this needs
 
     return open_trust(folder, key_file).read
 
 
 class Models:
-    """The networks of a run, opened once, and what they mean.
+    """The detector and the pose model of a run, with their networks opened.
 
     Args:
-        config: which models, where from, how executed.
-        wrap: given each network's name (model/network) and runner; gives the runner to use.
+        config: names the models, and says how they are executed.
+        wrap: called with each network's name (model/network) and runner; gives the runner to use.
+
+    Raises:
+        EdgeError: a model cannot be opened, or is in the wrong place.
     """
 
     def __init__(
@@ -105,7 +116,7 @@ class Models:
         return all(r.concurrent for n, r in self.runners.items() if n.startswith(pose))
 
     def sha256(self) -> Dict[str, str]:
-        """Hash of each network's file, as loaded."""
+        """Hash of each network's file, as it was loaded."""
         return {name: runner.sha256 for name, runner in self.runners.items()}
 
     def close(self) -> None:
@@ -128,7 +139,7 @@ class Models:
     def _open(self, folder: Path, recipe: Recipe) -> Mapping[str, Runner]:
         shapes = input_shapes(recipe)
         opened: Dict[str, Runner] = {}
-        pool = self._pool if len(recipe.networks) > 1 else None  # one alone may have all cores
+        pool = self._pool if len(recipe.networks) > 1 else None  # a single one uses all cores
         for name, network in recipe.networks.items():
             full = f"{folder.name}/{name}"
             self.runners[full] = self.engines.open(folder, name, network, shapes[name], pool)
@@ -140,7 +151,7 @@ class Models:
 
 
 def check_roles(config: Config, detect: Gives, pose: Gives) -> None:
-    """Refuse a pose model in the detector's place and the like.
+    """Refuse a pose model as detector, a detector as pose model, and a missing detector.
 
     Args:
         config: names both models.
@@ -148,7 +159,7 @@ def check_roles(config: Config, detect: Gives, pose: Gives) -> None:
         pose: what the model of pose.model gives.
 
     Raises:
-        ConfigError: names the key.
+        ConfigError: a model is in the wrong place; the message names the key.
     """
     name = config.pose.model
     if pose is Gives.BOXES:
@@ -187,12 +198,18 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
 
 
 def build_rules(config: Config, camera: str) -> List[Rule]:
-    """The rules that watch a camera."""
-    return [
-        build_rule(table, f"rules[{i}]")
-        for i, table in enumerate(config.rules)
-        if camera in table.get("cameras", [camera])
-    ]
+    """The rules for a camera, in the order of `rule_tables`.
+
+    Raises:
+        ConfigError: a rule that cannot be built.
+    """
+    return [build_rule(table, f"rules[{i}]") for i, table in rule_tables(config, camera)]
+
+
+def rule_tables(config: Config, camera: str) -> List[Tuple[int, Dict[str, Any]]]:
+    """The [[rules]] tables for a camera, with their positions in the configuration."""
+    tables = enumerate(config.rules)
+    return [(i, table) for i, table in tables if camera in table.get("cameras", [camera])]
 
 
 def _summaries(rules: Sequence[Rule]) -> List[RuleSummary]:
@@ -211,7 +228,15 @@ def _unsmoothed(poses: Poses, t_ns: int) -> Poses:
 
 
 class Finish:
-    """The last look at a frame's people: who is sure enough, in which skeleton."""
+    """Drops weak people and converts keypoints; the last step before the rules.
+
+    Args:
+        config: has the lowest score and the skeleton to publish.
+        skeleton: name of the keypoint set that the pose model gives.
+
+    Raises:
+        ConfigError: there is no such skeleton.
+    """
 
     def __init__(self, config: Config, skeleton: str) -> None:
         self._min_score = config.pose.min_score
@@ -221,9 +246,9 @@ class Finish:
             raise ConfigError(f"pose.skeleton: no skeleton {self._target!r}; there are: {there}")
 
     def __call__(self, poses: Poses) -> Poses:
-        """Weak people out, keypoints converted."""
+        """Give the people who are strong enough, in the skeleton to publish."""
         strong = poses.person_scores >= self._min_score
-        sure = poses if strong.all() else poses.take(strong)
-        if sure.skeleton == self._target:
-            return sure
-        return skeletons.convert_poses(sure, self._target)
+        kept = poses if strong.all() else poses.take(strong)
+        if kept.skeleton == self._target:
+            return kept
+        return skeletons.convert_poses(kept, self._target)

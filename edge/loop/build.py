@@ -1,9 +1,9 @@
-"""From a configuration to a loop that can run."""
+"""Builds a loop that can run from a configuration."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, Dict, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 from edge.capture import Cameras, FrameMemory
 from edge.health import Health
@@ -11,7 +11,7 @@ from edge.loop.assemble import Finish, Models, build_stages
 from edge.loop.parts import Extra, Receive, Running, timed
 from edge.loop.rate_limit import RateLimit
 from edge.people.look_schedule import Pacing
-from edge.pipeline import Pipeline
+from edge.pipeline import CameraStages, Pipeline
 from edge.publish import Publisher, never_stop
 from edge.settings.config import Config
 
@@ -59,16 +59,15 @@ def build(
     Args:
         config: complete and checked.
         stack: closes the loop.
-        source: gives the networks.
+        source: opens the networks.
         extras: run beside the loop; attached here, in this order.
         memory: frames live in it; None = plain memory.
-        stop: true = no sink waits any longer.
-        goodbye_s: how long the sinks may take to close; asked when they do.
+        stop: when it gives true, no sink waits any longer.
+        goodbye_s: gives the time that the sinks may take to close.
 
     Raises:
         EdgeError: a part cannot be made; those made before are closed.
     """
-    health = Health()
     with contextlib.ExitStack() as undo:
         for extra in extras:
             undo.callback(extra.close)
@@ -77,27 +76,12 @@ def build(
         stages = build_stages(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
         cameras = Cameras(config.cameras, config.capture, memory)
-        rate_limit = RateLimit(cameras)
         publisher = Publisher(
             config, models.sha256(), cameras.lossless, stop, listen=_filters(extras)
         )
-        detect, pose, parts = timed(models, health)
-        pipeline = Pipeline(
-            cameras=rate_limit,
-            detect=detect,
-            pose=pose,
-            parts=parts,
-            concurrent=models.concurrent,
-            stages=stages,
-            publisher=publisher,
-            pacing=Pacing.of(config.detect),
-            finish=finish,
-            health=health,
-        )
-        running = Running(
-            config, models, cameras, rate_limit, publisher, pipeline, health, extras, goodbye_s
-        )
+        running = _joined(config, models, cameras, publisher, stages, finish)
         undo.pop_all()
+    running.extras, running.goodbye_s = extras, goodbye_s
     stack.callback(running.close)
     for extra in extras:
         extra.attach(running)
@@ -106,3 +90,28 @@ def build(
 
 def _filters(extras: Sequence[Extra]) -> Dict[str, Receive]:
     return {topic: take for extra in extras for topic, take in extra.listen().items()}
+
+
+def _joined(
+    config: Config,
+    models: Models,
+    cameras: Cameras,
+    publisher: Publisher,
+    stages: Mapping[str, CameraStages],
+    finish: Finish,
+) -> Running:
+    health, rate_limit = Health(), RateLimit(cameras)
+    detect, pose, parts = timed(models, health)
+    pipeline = Pipeline(
+        cameras=rate_limit,
+        detect=detect,
+        pose=pose,
+        parts=parts,
+        concurrent=models.concurrent,
+        stages=stages,
+        publisher=publisher,
+        pacing=Pacing.of(config.detect),
+        finish=finish,
+        health=health,
+    )
+    return Running(config, models, cameras, rate_limit, publisher, pipeline, health)

@@ -1,4 +1,4 @@
-"""Builds an engine in a process of its own: a builder that crashes takes nothing with it."""
+"""Builds an engine in another process, so that a crash of the builder does not end the daemon."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COMMAND = "edge-tools"
 LIMIT_S = 3600.0  # a first build of a large network on a Jetson takes ten minutes
 LEAVE_S = 2.0
 NICE = 10
-Build = Callable[[Path, str, str, threading.Event], None]  # models' folder, network, precision
+Build = Callable[[Path, str, str, threading.Event], None]  # see `build`
 
 
 def command() -> str:
-    """The tools' program, of this very installation if it has one.
+    """The path of the program `edge-tools`, preferably of this installation.
 
     Raises:
         UnavailableError: it is not installed.
@@ -37,16 +37,16 @@ def command() -> str:
 
 
 def build(folder: Path, network: str, precision: str, stop: threading.Event) -> None:
-    """Build one engine; the loop keeps the processor while it wants it.
+    """Build one engine at a lower priority than the loop.
 
     Args:
-        folder: the model's.
+        folder: of the model.
         network: its name in the recipe.
         precision: fp32, fp16 or int8.
-        stop: ends the build.
+        stop: ends the build when it is set.
 
     Raises:
-        UnavailableError: it could not be built; the line says why.
+        UnavailableError: the engine could not be built; the message says why.
     """
     line = [
         command(),
@@ -61,40 +61,40 @@ def build(folder: Path, network: str, precision: str, stop: threading.Event) -> 
         "--json",
     ]
     try:
-        code, said = _run(line, stop)
+        code, errors = _run(line, stop)
     except OSError as error:
         raise UnavailableError(f"{line[0]}: cannot be started: {error.strerror}") from error
     if code != 0:
-        last = (said.strip().split("\n") or [""])[-1][:300]
+        last = (errors.strip().split("\n") or [""])[-1][:300]
         raise UnavailableError(last or f"{COMMAND} build ended with {code}")
 
 
 def _run(line: List[str], stop: threading.Event) -> Tuple[int, str]:
-    """Exit code and what it said of errors."""
+    """Run a program; gives its exit code and its standard error."""
     with subprocess.Popen(
         line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        said: List[bytes] = []
+        errors: List[bytes] = []
         reader = threading.Thread(
-            target=lambda: said.append(process.stderr.read() if process.stderr else b""),
+            target=lambda: errors.append(process.stderr.read() if process.stderr else b""),
             name="build log",
         )
         reader.start()
         _yield_to_loop(process.pid)
         code = _wait(process, stop)
         reader.join()
-    return code, b"".join(said).decode(errors="replace")
+    return code, b"".join(errors).decode(errors="replace")
 
 
 def _yield_to_loop(pid: int) -> None:
-    """The loop has the processor first, where that may be asked for.
+    """Lower the priority of a process, if that is allowed.
 
-    The service's system call filter forbids it; the kernel's fair share has to do then.
+    The service's system call filter forbids it; then the kernel shares the processor fairly.
     """
     try:
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
     except PermissionError as error:
-        log.info("the build runs at the loop's priority: %s", error.strerror)
+        log.info("the engine is built at the loop's priority: %s", error.strerror)
 
 
 def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> int:

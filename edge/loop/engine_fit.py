@@ -1,4 +1,4 @@
-"""Whether the engine beside a network can serve on this machine, told by its build record."""
+"""Decides by its build record whether an engine can serve on this machine."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ SCHEMA = "engine-record/1"
 
 @dataclass(frozen=True)
 class Judged:
-    """An engine file and what speaks against it."""
+    """An engine file, and the reasons against it."""
 
     path: Path
     against: Tuple[str, ...]  # empty = nothing
     dla_core: Optional[int] = None
-    rebuild: bool = False  # building it again would help
+    rebuild: bool = False  # an engine that is built again would fit
 
 
 def engine_path(folder: Path, file: str, precision: str) -> Path:
-    """Where `edge-tools build` puts the engine of a network's ONNX file."""
+    """The path at which `edge-tools build` writes the engine of an ONNX file."""
     return folder / f"{Path(file).stem}.{precision}.engine"
 
 
 def judge(path: Path, machine: Mapping[str, Any], read: Callable[[Path], bytes]) -> Judged:
-    """Look at the engine and its record.
+    """Compare an engine's build record with this machine and with the ONNX file.
 
     Args:
         path: of the engine.
-        machine: gpu, compute_capability and tensorrt of this one.
+        machine: gpu, compute_capability and tensorrt of this machine.
         read: gives the bytes of an ONNX file, or refuses it.
     """
     if not path.is_file():
@@ -62,7 +62,7 @@ def _read_record(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def _machine_differs(record: Mapping[str, Any], machine: Mapping[str, Any]) -> List[str]:
-    """A plan needs the version and the kind of GPU that it was built with."""
+    """An engine runs only on the kind of GPU and with the TensorRT that it was built for."""
     gpu = _table(_table(record, "machine"), "gpu")
     wanted, version = gpu.get("compute_capability"), str(record.get("tensorrt"))
     found = []
@@ -75,7 +75,7 @@ def _machine_differs(record: Mapping[str, Any], machine: Mapping[str, Any]) -> L
 
 
 def _changed(folder: Path, record: Mapping[str, Any], read: Callable[[Path], bytes]) -> List[str]:
-    """Whether the network it was built from is another one by now; one that is gone is not."""
+    """Whether the ONNX file has changed since the build; a file that is gone has not."""
     onnx = _table(record, "onnx")
     name = str(onnx.get("file", ""))
     path = folder / Path(name).name
@@ -84,7 +84,7 @@ def _changed(folder: Path, record: Mapping[str, Any], read: Callable[[Path], byt
     try:
         digest = hashlib.sha256(read(path)).hexdigest()
     except EdgeError:
-        return []  # whoever loads that file says what is wrong with it
+        return []  # reported when the file itself is loaded
     return [] if digest == onnx.get("sha256") else [f"{name} has changed since it was built"]
 
 
@@ -94,7 +94,7 @@ def _table(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def same_version(one: str, other: str) -> bool:
-    """Whether two versions load each other's plans: 8.5.2 and 8.5.2.2 are the same."""
+    """Whether two versions of TensorRT load each other's engines: 8.5.2 and 8.5.2.2 do."""
     first, second = (re.findall(r"\d+", text)[:3] for text in (one, other))
     length = min(len(first), len(second))
     return length > 0 and first[:length] == second[:length]

@@ -1,9 +1,9 @@
-"""Which engine or network file executes what: chosen at the start, bettered while the loop runs.
+"""Chooses what executes each network, and replaces it by a better engine while the loop runs.
 
-An engine whose build record fits this machine serves at once. Where there is none that fits, the
-ONNX file serves on the CPU, an engine is built in a process beside the loop, loaded and tried in a
-thread beside it, and takes over between two frames. Every decision is a `Choice`: logged when it is
-made, and published in the status.
+An engine whose build record fits this machine serves at once. If there is none, the ONNX file
+serves on the CPU. Meanwhile an engine is built in another process, loaded and warmed up in another
+thread, and takes over between two frames. Every decision is a `Choice`, which is logged and
+published in the status.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from edge.threads import NonCriticalThread
 log = logging.getLogger(__name__)
 
 Shapes = Mapping[str, Tuple[int, ...]]
-# Engines that may serve until the one that is wanted is there: slower, never less exact.
+# By precision, those of engines that may serve until the wanted engine exists: slower and never
+# less exact.
 FINER = {"int8": ("fp16", "fp32"), "fp16": ("fp32",), "fp32": ()}
 
 
@@ -37,30 +38,30 @@ class Choice:
     """What executes a network, and why."""
 
     runtime: str  # trt | ort
-    file: str
+    file: str  # name of the engine or of the ONNX file
     why: str
-    next: str = ""  # what is under way: waiting | building | loading
+    next: str = ""  # state of the engine that will replace it: waiting | building | loading
 
 
 @dataclass(frozen=True)
 class _Job:
-    """An engine that is wanted."""
+    """An engine that is to be built."""
 
     name: str
     folder: Path
     network: str
     engine: Path
     shapes: Shapes
-    exchange: SwappableRunner
+    runner: SwappableRunner
 
 
 class Engines:
-    """Opens networks, and looks for better ones in a thread.
+    """Opens networks, and builds missing engines in a thread.
 
     Args:
-        settings: what the operator wants.
+        settings: the section [runtime] of the configuration.
         read: gives a file's bytes, or refuses it.
-        signed: whether `read` refuses what the operator did not sign.
+        signed: whether `read` refuses files that the operator did not sign.
         build: builds an engine.
     """
 
@@ -68,7 +69,7 @@ class Engines:
         self, settings: Runtime, read: Read, signed: bool = False, build: Build = build
     ) -> None:
         self.choices: Dict[str, Choice] = {}
-        self.changes = 0  # rises with every decision
+        self.changes = 0  # decisions so far
         self._settings = settings
         self._read = read
         self._signed = signed
@@ -87,23 +88,24 @@ class Engines:
         shapes: Shapes,
         pool: Optional[CorePool] = None,
     ) -> Runner:
-        """What executes a network from the start.
+        """Open what executes a network at first.
 
         Args:
-            folder: the model's.
+            folder: of the model.
             name: of the network in the recipe.
             network: its part of the recipe.
             shapes: of one sample of each input.
-            pool: shares the CPU's cores, where other networks run meanwhile.
+            pool: executes samples on the CPU together with other networks; None = all cores.
 
         Raises:
-            NoInputError: neither engine nor ONNX file. UnavailableError: an engine is demanded and
-            none fits. DataError, ConfigError: a file that cannot be used.
+            NoInputError: there is neither an engine nor an ONNX file. UnavailableError: the
+            configuration demands an engine and none fits. DataError, ConfigError: a file cannot be
+            used.
         """
         full = f"{folder.name}/{name}"
         if self._settings.prefer == "onnx":
-            told = 'runtime.prefer = "onnx"'
-            return self._open_onnx(full, folder, network, shapes, told, pool)
+            why = 'runtime.prefer = "onnx"'
+            return self._open_onnx(full, folder, network, shapes, why, pool)
         precision = self._settings.precision
         judged = self._judge(folder, network, precision)
         if not judged.against:
@@ -118,28 +120,28 @@ class Engines:
                 f"{folder.name} --network {name} --precision {precision}`"
             )
         slower = self._open_slower(full, folder, network, shapes, why)
-        exchange = SwappableRunner(
+        runner = SwappableRunner(
             slower or self._open_onnx(full, folder, network, shapes, why, pool)
         )
         if judged.rebuild and self._may_build(full):
-            self._jobs.append(_Job(full, folder, name, judged.path, shapes, exchange))
+            self._jobs.append(_Job(full, folder, name, judged.path, shapes, runner))
             self._change(full, next="waiting")
-        return exchange
+        return runner
 
     def start(self) -> None:
-        """Begin to build what is missing; may be called twice."""
+        """Begin to build missing engines; may be called twice."""
         if self._jobs and self._thread is None:
             self._thread = NonCriticalThread(target=self._work, name="engines", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """End what is under way; may be called twice. The runners are closed by who opened them."""
+        """Stop building; may be called twice. Runners are closed by the caller of `open`."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def report(self) -> Dict[str, Dict[str, str]]:
-        """The choices as plain values, for the status."""
+        """The choices as plain values, for the status message."""
         return {name: dict(vars(choice)) for name, choice in sorted(self.choices.items())}
 
     def _judge(self, folder: Path, network: Network, precision: str) -> Judged:
@@ -150,7 +152,7 @@ class Engines:
         return judge(path, here, self._read)
 
     def _machine(self) -> Optional[Dict[str, Any]]:
-        """This machine as an engine must fit it; None where engines cannot run."""
+        """This machine, as an engine must fit it; None if engines cannot run here."""
         if self._here is None and not self._no_gpu:
             try:
                 self._here = plug.load("runtime", "trt").machine()
@@ -171,8 +173,8 @@ class Engines:
             judged = self._judge(folder, network, precision)
             if not judged.against:
                 try:
-                    told = f"{why}; one in {precision} stands for it"
-                    return self._open_engine(full, judged, shapes, told)
+                    reason = f"{why}; an engine in {precision} serves instead"
+                    return self._open_engine(full, judged, shapes, reason)
                 except EdgeError as error:
                     log.info("%s: %s", full, error)
         return None
@@ -197,7 +199,7 @@ class Engines:
         runner = open_runner(path, shapes, options, self._read)
         log.info("loaded %s", path)
         if precision != self._settings.precision:
-            why += f"; on the CPU {precision} stands for {self._settings.precision}"
+            why += f"; on the CPU {precision} serves instead of {self._settings.precision}"
         self._decide(full, Choice("ort", path.name, why))
         return runner
 
@@ -225,13 +227,13 @@ class Engines:
             if self._stop.is_set():
                 return
             try:
-                self._better(job)
+                self._replace(job)
             except EdgeError as error:
                 why = "the program is ending" if self._stop.is_set() else str(error)
                 self._change(job.name, why=f"no engine: {why}", next="")
 
-    def _better(self, job: _Job) -> None:
-        """Build, load, hand over, and close what served before."""
+    def _replace(self, job: _Job) -> None:
+        """Build the engine, load it, let it take over, and close the runner before it."""
         self._change(job.name, next="building")
         self._build(job.folder, job.network, self._settings.precision, self._stop)
         self._change(job.name, next="loading")
@@ -239,13 +241,13 @@ class Engines:
         if judged.against:
             raise UnavailableError("; ".join(judged.against))
         runner = open_runner(job.engine, job.shapes, self._options(judged.dla_core), self._read)
-        refused = job.exchange.offer(runner)
+        refused = job.runner.offer(runner)
         if refused:
             raise UnavailableError(f"{job.engine}: {refused}")
-        while not job.exchange.taken.wait(0.1):
+        while not job.runner.taken.wait(0.1):
             if self._stop.is_set():
                 return
-        job.exchange.retire()
+        job.runner.retire()
         self._decide(job.name, Choice("trt", job.engine.name, "built on this machine just now"))
 
 
@@ -253,7 +255,7 @@ def network_file(folder: Path, network: Network, precision: str) -> Path:
     """The ONNX file of a network in a precision.
 
     Raises:
-        NoInputError: it was not made; the message says which command makes it.
+        NoInputError: it does not exist; the message names the command that makes it.
     """
     path = folder / network.file
     if precision != "fp32":
@@ -265,10 +267,10 @@ def network_file(folder: Path, network: Network, precision: str) -> Path:
 
 
 def serving_file(folder: Path, network: Network, precision: str) -> Tuple[Path, str]:
-    """What ONNX Runtime executes, and its precision: FP16 is for engines, FP32 stands for it.
+    """The ONNX file that ONNX Runtime executes, and its precision: FP32 if there is none in FP16.
 
     Raises:
-        NoInputError: it was not made; the message says which command makes it.
+        NoInputError: it does not exist; the message names the command that makes it.
     """
     if precision == "fp16" and not (folder / network.file).with_suffix(".fp16.onnx").is_file():
         precision = "fp32"

@@ -73,6 +73,12 @@ class Running:
     changing: threading.Lock = field(default_factory=threading.Lock)  # held by who plans a change
     _published_engines: Optional[Tuple[Engines, int]] = None
 
+    def start(self) -> None:
+        """Start building engines and reading cameras, and publish that the device is online."""
+        self.models.engines.start()
+        self.cameras.start()
+        self.publish_engines()
+
     def use(self, models: Models) -> Models:
         """Execute these networks from the next step on.
 

@@ -1,4 +1,4 @@
-"""`edge check`: everything that can be known to be wrong before a run."""
+"""`edge check`: finds what is wrong with a configuration before a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from edge.settings.config import Config
 
 
 def check(path: Path) -> Config:
-    """Load a configuration and look up everything it names, opening nothing.
+    """Load a configuration and check everything it names, without opening any of it.
 
     Raises:
-        NoInputError: there is no such file. ConfigError: the first thing that is wrong.
+        NoInputError: there is no such file. ConfigError: the first mistake.
     """
     settings = config.load(path)
     try:
@@ -31,10 +31,10 @@ def check(path: Path) -> Config:
 
 
 def look_up(settings: Config) -> None:
-    """Look up everything a configuration names, opening nothing.
+    """Check everything a configuration names, without opening any of it.
 
     Raises:
-        EdgeError: the first thing that is wrong.
+        EdgeError: the first mistake.
     """
     for i, camera in enumerate(settings.cameras):
         address = capture.parse(camera.source)

@@ -15,7 +15,7 @@ from edge.loop.parts import Running
 from edge.runtime._frames import frame_memory, staged
 from edge.service import extras
 from edge.service.reload import Reload
-from edge.service.signals import SPARE_S, Leave, reload_on_signal
+from edge.service.signals import SPARE_S, Shutdown, reload_on_signal
 from edge.service.systemd import Notifier
 from edge.settings.config import Config
 from edge.threads import ThreadFailures
@@ -51,40 +51,46 @@ def run(
     with contextlib.ExitStack() as stack:
         notify = Notifier()
         stack.callback(notify.close)
-        leave = stack.enter_context(Leave(notify))
-        failures = stack.enter_context(ThreadFailures(leave.now))
-        memory = frame_memory(config.runtime.prefer)
-        if memory is not None:
-            stack.callback(memory.close)
+        shutdown = stack.enter_context(Shutdown(notify))
+        failures = stack.enter_context(ThreadFailures(shutdown.request))
         chosen = extras.choose(config, annotate)
-        running = build(
-            config,
-            stack,
-            chosen.source,
-            chosen.extras,
-            memory,
-            stop=leave.asked,
-            goodbye_s=lambda: min(GOODBYE_S, leave.left_s() - SPARE_S),
-        )
+        running = _build(stack, config, chosen, shutdown)
         metrics = _Metrics(running, notify)
         running.pipeline.tick = metrics.tick
         if read_again is not None and annotate is None:
             applied, read = chosen.source.applied, read_again
-            stack.enter_context(reload_on_signal(Reload(running, lambda: applied(read()), notify)))
-        running.models.engines.start()
-        running.cameras.start()
-        running.publish_engines()  # which publishes, too, that the device is online
+            reload = Reload(running, lambda: applied(read()), notify)
+            stack.enter_context(reload_on_signal(reload))
+        running.start()
         notify.ready(running.status())
 
         def unread() -> bool:
             return running.publisher.readers_left and not chosen.keeps_results
 
-        steps = running.pipeline.run(lambda: leave.asked() or unread(), max_frames)
+        running.pipeline.run(lambda: shutdown.requested() or unread(), max_frames)
         notify.stopping("saying goodbye")
         metrics.publish()
-        log.info("%d steps, %d events", steps, running.health.events)
+        log.info("%d steps, %d events", running.health.steps, running.health.events)
         failures.check()
-        return PIPE_CLOSED if unread() and not leave.asked() else _exit_code(running.cameras)
+        left = unread() and not shutdown.requested()
+        return PIPE_CLOSED if left else _exit_code(running.cameras)
+
+
+def _build(
+    stack: contextlib.ExitStack, config: Config, chosen: extras.Chosen, shutdown: Shutdown
+) -> Running:
+    memory = frame_memory(config.runtime.prefer)
+    if memory is not None:
+        stack.callback(memory.close)
+    return build(
+        config,
+        stack,
+        chosen.source,
+        chosen.extras,
+        memory,
+        stop=shutdown.requested,
+        goodbye_s=lambda: min(GOODBYE_S, shutdown.left_s() - SPARE_S),
+    )
 
 
 def _exit_code(cameras: Cameras) -> int:

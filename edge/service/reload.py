@@ -1,8 +1,8 @@
-"""SIGHUP: check the new configuration, make its parts beside the old, swap between two steps.
+"""Reloads the configuration: checks it, makes its parts beside the old ones, swaps between steps.
 
-All of it or nothing: whatever is wrong with the new configuration, the old one stays and a line
-says why. What a camera has of its own (its stream, its people, their filters, its rules) is touched
-only when a key changed that it depends on.
+A reload is done as a whole or not at all: if anything is wrong with the new configuration, the old
+one stays and one line says why. The stream, the people, the filters and the rules of a camera are
+replaced only if a key changed on which they depend.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Set, cast
 
 from edge.capture import CameraList
 from edge.errors import ConfigError, EdgeError
-from edge.loop.assemble import Finish, Models, build_stages
+from edge.loop.assemble import Finish, Models, build_stages, rule_tables
 from edge.loop.parts import Running
 from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
@@ -30,30 +30,30 @@ from edge.structures import CameraState
 log = logging.getLogger(__name__)
 
 NETWORKS = ("models", "trust", "detect", "pose", "runtime")
-PEOPLE = ("track", "smooth")  # a change begins all people anew
-LIVE = {*NETWORKS, *PEOPLE, "cameras", "capture", "rules"}
-SETTLE_S = 30.0  # a step that takes longer is a hang, and the watchdog's matter
+PEOPLE = ("track", "smooth")  # a change here replaces all trackers and smoothers
+LIVE = {*NETWORKS, *PEOPLE, "cameras", "capture", "rules"}  # all other sections need a restart
+SETTLE_S = 30.0  # a step that takes longer hangs; then the watchdog ends the program
 
 
 @dataclass
-class Plan:
-    """The parts of the next configuration."""
+class NextParts:
+    """The parts of a loop for another configuration."""
 
     config: Config
     models: Models
     finish: Finish
     stages: Dict[str, CameraStages]
-    kept: Set[str]  # cameras of the old loop whose people go on
+    kept: Set[str]  # cameras whose trackers, smoothers and unchanged rules stay
     cameras: CameraList
 
 
 class Reload:
-    """Waits, in a thread of its own, to be asked for another configuration.
+    """Reloads the configuration on request, in a thread of its own.
 
     Args:
         running: the loop.
         read: reads the configuration again, as the program did when it started.
-        notify: whom to tell.
+        notify: is told about each reload.
     """
 
     def __init__(
@@ -65,73 +65,76 @@ class Reload:
         self._running, self._read, self._notify = running, read, notify
         # Written by signal handlers, one of which may interrupt another: SimpleQueue.put allows
         # that, an Event's lock does not.
-        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._left = False
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._closed = False
         self._thread = threading.Thread(target=self._loop, name="reload", daemon=True)
-        self.done = 0  # times a configuration was taken
+        self.done = 0  # reloads so far
         self.refused = 0
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Begin to wait for requests."""
         self._thread.start()
 
-    def ask(self) -> None:
-        """Ask for it; from a signal handler or any thread. Requests that come too fast are one."""
-        self._asked.put(True)
+    def request(self) -> None:
+        """Ask for a reload; from a signal handler or any thread.
+
+        Requests in quick succession become one reload.
+        """
+        self._requests.put(True)
 
     def close(self) -> None:
-        """Take no more requests; one that is under way is given up."""
-        self._left = True
-        self._asked.put(True)
+        """Accept no more requests; a reload in progress is given up."""
+        self._closed = True
+        self._requests.put(True)
 
     def _loop(self) -> None:
         while True:
-            self._asked.get()
-            while not self._asked.empty():
-                self._asked.get()
-            if self._left:
+            self._requests.get()
+            while not self._requests.empty():
+                self._requests.get()
+            if self._closed:
                 return
             with self._running.changing:
-                self._once()
+                self._reload()
 
-    def _once(self) -> None:
+    def _reload(self) -> None:
         self._notify.reloading()
         try:
-            plan = make_plan(self._running, self._read())
+            parts = prepare(self._running, self._read())
         except EdgeError as error:
             self.refused += 1
             log.error("reload refused, the old configuration stays: %s", error)
             self._notify.ready(f"reload refused: {error}")
             return
-        told = self._swap(plan)
+        changes = self._swap(parts)
         self.done += 1
-        log.info("reloaded: %s", told)
-        self._notify.ready(f"reloaded: {told}")
+        log.info("reloaded: %s", changes)
+        self._notify.ready(f"reloaded: {changes}")
 
-    def _swap(self, plan: Plan) -> str:
-        """Have the loop take the parts, then end those that are left over."""
+    def _swap(self, parts: NextParts) -> str:
+        """Have the loop use the parts, then close the replaced ones; says what changed."""
         swapped = threading.Event()
-        leftovers: List[Callable[[], None]] = []
-        told: List[str] = []
+        closers: List[Callable[[], None]] = []
+        changes: List[str] = []
 
         def change() -> None:
-            told.append(difference(self._running.config, plan.config))
-            leftovers.extend(apply(self._running, plan))
+            changes.append(difference(self._running.config, parts.config))
+            closers.extend(swap_in(self._running, parts))
             swapped.set()
 
         self._running.pipeline.between_steps(change)
-        while not swapped.wait(SETTLE_S) and not self._left:
+        while not swapped.wait(SETTLE_S) and not self._closed:
             log.warning("reload: a step takes more than %.0f s", SETTLE_S)
-        for leftover in leftovers:
-            leftover()
-        return told[0] if told else "nothing, the program ends"
+        for close in closers:
+            close()
+        return changes[0] if changes else "nothing, the program ends"
 
 
-def make_plan(running: Running, config: Config) -> Plan:
-    """Everything that can fail, while the loop goes on as it is.
+def prepare(running: Running, config: Config) -> NextParts:
+    """Make the parts for another configuration; the loop runs on unchanged meanwhile.
 
     Raises:
-        EdgeError: the configuration cannot be used, or not without a restart.
+        EdgeError: the configuration cannot be used, or needs a restart.
     """
     if not config.cameras:
         raise ConfigError("cameras: none; add a [[cameras]] table")
@@ -148,36 +151,40 @@ def make_plan(running: Running, config: Config) -> Plan:
         if not same:
             models.close()
         raise
-    return Plan(config, models, finish, stages, kept, cameras)
+    return NextParts(config, models, finish, stages, kept, cameras)
 
 
-def apply(running: Running, plan: Plan) -> List[Callable[[], None]]:
-    """Put the parts in place, in the loop's thread; gives what takes time and can be done later."""
-    leftovers = [running.cameras.swap(plan.cameras)]
+def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
+    """Have the loop use the parts; called in its thread.
+
+    Returns:
+        Calls that close what was replaced. They take time and are made later, in another thread.
+    """
+    closers = [running.cameras.swap(parts.cameras)]
     for name, old in running.pipeline.stages.items():
-        new = plan.stages.get(name)
-        if new is not None and name in plan.kept:
-            plan.stages[name] = dataclasses.replace(old, rules=new.rules, phase=new.phase)
+        new = parts.stages.get(name)
+        if new is not None and name in parts.kept:
+            parts.stages[name] = dataclasses.replace(old, rules=new.rules, phase=new.phase)
         elif new is not None:
             cast(Tracker, new.tracker).number_after(cast(Tracker, old.tracker))
-    gone = set(running.pipeline.stages) - set(plan.stages)
-    running.pipeline.stages = plan.stages
-    running.pipeline.finish = plan.finish
-    running.pipeline.pacing = Pacing.of(plan.config.detect)
-    if plan.models is not running.models:
-        leftovers.append(running.use(plan.models).close)
-    running.config = plan.config
+    gone = set(running.pipeline.stages) - set(parts.stages)
+    running.pipeline.stages = parts.stages
+    running.pipeline.finish = parts.finish
+    running.pipeline.pacing = Pacing.of(parts.config.detect)
+    if parts.models is not running.models:
+        closers.append(running.use(parts.models).close)
+    running.config = parts.config
     for name in sorted(gone):
         running.health.forget(name)
         now_ns = time.monotonic_ns()
-        away = CameraState(name, "ended", "is no longer in the configuration", now_ns)
-        running.publisher.camera(away, 0)
-    running.publisher.describe(running.camera_names(), plan.models.sha256())
-    return leftovers
+        state = CameraState(name, "ended", "is no longer in the configuration", now_ns)
+        running.publisher.camera(state, 0)
+    running.publisher.describe(running.camera_names(), parts.models.sha256())
+    return closers
 
 
 def difference(old: Config, new: Config) -> str:
-    """What changed, for people: sections, and cameras by name."""
+    """The changed sections and cameras, as text for a person."""
     before = {c.name: c for c in old.cameras}
     after = {c.name: c for c in new.cameras}
     parts = [f"+{name}" for name in after if name not in before]
@@ -200,7 +207,7 @@ def _refuse_fixed(old: Config, new: Config) -> None:
 
 
 def _networks(config: Config) -> List[Any]:
-    """What the networks depend on; the rest of these sections belongs to the loop."""
+    """The settings on which the networks depend; other keys of these sections are the loop's."""
     parts = {name: getattr(config, name) for name in NETWORKS}
     parts["detect"] = dataclasses.replace(config.detect, every=1, calm_s=0.0, still_s=0.0)
     parts["pose"] = dataclasses.replace(config.pose, min_score=0.0, skeleton="")
@@ -210,7 +217,7 @@ def _networks(config: Config) -> List[Any]:
 def _kept(
     running: Running, config: Config, models: Models, stages: Dict[str, CameraStages]
 ) -> Set[str]:
-    """The cameras whose people go on as they are; those of their rules that stay are put back."""
+    """The cameras whose people stay; their unchanged rules are put into `stages`."""
     old = running.config
     same = all(getattr(old, n) == getattr(config, n) for n in PEOPLE)
     if not same or models.pose.skeleton != running.models.pose.skeleton:
@@ -229,15 +236,14 @@ def _kept(
 def _rules(
     old: Config, new: Config, camera: str, before: CameraStages, now: CameraStages
 ) -> List[Any]:
-    """The rules of a camera: one whose table did not change goes on with what it knows."""
-    known = list(zip(tables(old, camera), before.rules))
+    """The rules of a camera; a rule with an unchanged table is the old one, with its state."""
+    known = list(zip(_tables(old, camera), before.rules))
     rules = []
-    for table, fresh in zip(tables(new, camera), now.rules):
+    for table, fresh in zip(_tables(new, camera), now.rules):
         at = next((i for i, (was, _) in enumerate(known) if was == table), -1)
         rules.append(known.pop(at)[1] if at >= 0 else fresh)
     return rules
 
 
-def tables(config: Config, camera: str) -> List[Dict[str, Any]]:
-    """The [[rules]] tables that watch a camera, in the order of its rules."""
-    return [t for t in config.rules if camera in t.get("cameras", [camera])]
+def _tables(config: Config, camera: str) -> List[Dict[str, Any]]:
+    return [table for _, table in rule_tables(config, camera)]

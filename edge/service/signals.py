@@ -1,4 +1,4 @@
-"""What signals mean: SIGTERM and SIGINT leave in time, SIGHUP reads the configuration again."""
+"""What signals do: SIGTERM and SIGINT end the process in time, SIGHUP reloads the configuration."""
 
 from __future__ import annotations
 
@@ -15,80 +15,83 @@ from edge.service.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
-LEAVE_S = 5.0  # after SIGTERM the process is gone, come what may
-SPARE_S = 1.3  # of these, what closing the sinks must leave to the rest
-ENDS = {signal.SIGTERM, signal.SIGINT}
+END_S = 5.0  # from SIGTERM until the kernel ends the process
+SPARE_S = 1.3  # of END_S, for everything but closing the sinks
+STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
-class Leave:
-    """Whether the process was told to go, and how much time it has left.
+class Shutdown:
+    """Whether the process has to end, and how much time is left for that.
 
-    A driver that hangs cannot be talked to, and Python's handlers wait for the main thread to come
-    back from it. So a thread hears of the signal by the wake-up descriptor, which is written at
-    once, and sets the kernel's alarm, which ends the process when the time is over; the broker then
-    tells our last will.
+    A driver call that hangs cannot be interrupted, and Python runs a signal handler only when the
+    main thread has returned from the call. So another thread is notified by the wake-up descriptor,
+    which is written at once. It sets the kernel's alarm, which ends the process when the time is
+    over; then the broker publishes our last will.
+
+    Args:
+        notify: is told that the process ends.
     """
 
     def __init__(self, notify: Notifier) -> None:
         self._notify = notify
-        self._asked = False  # no Event: a signal handler may interrupt another within its lock
-        self._asked_s = float("inf")
+        self._requested = False  # no Event: a handler may interrupt another within its lock
+        self._requested_s = float("inf")
         self._wakeup = -1
         self._before: Dict[int, Any] = {}
-        self._ear, self._mouth = socket.socketpair()
+        self._receiver, self._sender = socket.socketpair()
 
     def left_s(self) -> float:
-        """Until the alarm, not below a little; as good as for ever when nobody asked."""
-        return max(SPARE_S + 0.1, min(self._asked_s + LEAVE_S - time.monotonic(), 1e9))
+        """Seconds until the alarm, at least a little; very many if nobody asked to end."""
+        return max(SPARE_S + 0.1, min(self._requested_s + END_S - time.monotonic(), 1e9))
 
-    def asked(self) -> bool:
-        """Whether SIGTERM or SIGINT came, or the program itself must go."""
-        return self._asked
+    def requested(self) -> bool:
+        """Whether SIGTERM or SIGINT came, or `request` was called."""
+        return self._requested
 
-    def now(self, why: str) -> None:
-        """Go without a signal; may be called from any thread."""
+    def request(self, why: str) -> None:
+        """End the process without a signal; from any thread."""
         log.info("stopping: %s", why)
-        self._asked_s = min(self._asked_s, time.monotonic())
-        self._asked = True
-        self._mouth.send(bytes([signal.SIGTERM]))
+        self._requested_s = min(self._requested_s, time.monotonic())
+        self._requested = True
+        self._sender.send(bytes([signal.SIGTERM]))
 
-    def __enter__(self) -> Leave:
-        """Listen; a second signal of the same kind kills."""
-        self._mouth.setblocking(False)  # as set_wakeup_fd wants it
-        self._wakeup = signal.set_wakeup_fd(self._mouth.fileno())
-        self._before = {n: signal.signal(n, self._ask) for n in ENDS}
-        threading.Thread(target=self._listen, name="signals", daemon=True).start()
+    def __enter__(self) -> Shutdown:
+        """Handle the signals; a second signal of the same kind kills the process."""
+        self._sender.setblocking(False)  # as set_wakeup_fd wants it
+        self._wakeup = signal.set_wakeup_fd(self._sender.fileno())
+        self._before = {n: signal.signal(n, self._handle) for n in STOPPING}
+        threading.Thread(target=self._wait_for_signals, name="signals", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._mouth.close()  # ends the thread
+        self._sender.close()  # ends the thread
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _listen(self) -> None:
-        """The thread: starts the time that is left."""
-        with self._ear:
+    def _wait_for_signals(self) -> None:
+        """The thread that sets the alarm."""
+        with self._receiver:
             while True:
-                heard = self._ear.recv(16)
-                if not heard:
+                received = self._receiver.recv(16)
+                if not received:
                     return
-                if ENDS.intersection(heard):
-                    signal.setitimer(signal.ITIMER_REAL, LEAVE_S - 0.1)
+                if STOPPING.intersection(received):
+                    signal.setitimer(signal.ITIMER_REAL, END_S - 0.1)
                     self._notify.stopping("told to stop")
 
-    def _ask(self, number: int, frame: object) -> None:
-        self._asked_s = time.monotonic()
-        self._asked = True
+    def _handle(self, number: int, frame: object) -> None:
+        self._requested_s = time.monotonic()
+        self._requested = True
         log.info("stopping: %s", signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def reload_on_signal(reload: Reload) -> Iterator[None]:
-    """SIGHUP asks for the configuration to be read again."""
-    before = signal.signal(signal.SIGHUP, lambda number, frame: reload.ask())
+    """Have SIGHUP reload the configuration, inside a `with` block."""
+    before = signal.signal(signal.SIGHUP, lambda number, frame: reload.request())
     reload.start()
     try:
         yield

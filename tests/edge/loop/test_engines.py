@@ -224,7 +224,7 @@ def test_a_dla_core_is_that_of_the_record(gpu: Gpu, models: Path) -> None:
 def test_half_precision_is_for_engines(gpu: Gpu, models: Path) -> None:
     choosing = engines(models, precision="fp16", build=False)
     opened(choosing, models).close()
-    assert "on the CPU fp32 stands for fp16" in choosing.choices["standing/main"].why
+    assert "on the CPU fp32 serves instead of fp16" in choosing.choices["standing/main"].why
     with pytest.raises(NoInputError, match="`edge-tools quantize standing` makes it"):
         opened(engines(models, precision="int8"), models)
 
@@ -254,7 +254,7 @@ def test_a_finer_engine_serves_until_then(gpu: Gpu, models: Path) -> None:
     runner = opened(choosing, models)
     choice = choosing.choices["standing/main"]
     assert (choice.runtime, choice.file, choice.next) == ("trt", "model.fp32.engine", "waiting")
-    assert choice.why == "there is no engine yet; one in fp32 stands for it"
+    assert choice.why == "there is no engine yet; an engine in fp32 serves instead"
     before = step(runner)
     choosing.start()
     until(

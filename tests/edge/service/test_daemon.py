@@ -187,14 +187,14 @@ def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> No
         (("--source", "no-scheme"), 78, "scheme"),
         (("--source", "file://{video}", "--sink", "pigeon:coop"), 78, "pigeon"),
         (("--source", "file://{video}", "--models", "/nowhere"), 66, "/nowhere"),
-        (("--source", "file://{video}", "--annotate", "/nowhere/a.mp4"), 66, "/nowhere"),
+        (("--source", "file://{video}", "--annotate", "{folder}/none/a.mp4"), 66, "/none"),
         (("--config", "/nowhere.toml"), 66, "/nowhere.toml"),
     ],
 )
 def test_mistakes_are_one_line_and_an_exit_code(
     arguments: Any, code: int, words: str, video: Path, tmp_path: Path
 ) -> None:
-    given = [a.format(video=video) for a in arguments]
+    given = [a.format(video=video, folder=tmp_path) for a in arguments]
     if "--config" not in given and "--source" in given:
         given = ["--config", str(write_config(tmp_path)), *given]
     done = edge("run", *given, cwd=tmp_path)

@@ -159,7 +159,7 @@ def test_cameras_come_and_go_and_the_one_that_stays_loses_no_frame(daemon: Daemo
         "a",
         presence + '[[rules]]\nkind = "zone"\nname = "all"\n'
         "polygon = [[0,0],[160,0],[160,120],[0,120]]\n",
-        smooth="q = 8.0",
+        smooth=f"q = {config.Smooth().q}",  # as it is without the section
     )
     assert daemon.reload() == "reloaded: rules, cameras -c"
     daemon.until(lambda: daemon.of("a/event/zone"), "the new rule")

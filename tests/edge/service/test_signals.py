@@ -12,7 +12,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.service.reload import Reload
-from edge.service.signals import Leave
+from edge.service.signals import Shutdown
 
 GIVE_UP_S = 60.0
 
@@ -48,9 +48,9 @@ def interrupted(handler: Callable[[], None]) -> None:
 
 def test_a_hangup_may_come_within_another() -> None:
     waiting = reload()
-    interrupted(waiting.ask)
+    interrupted(waiting.request)
     waiting.start()
-    waiting.ask()
+    waiting.request()
     waiting.close()
     waiting._thread.join(GIVE_UP_S)
     assert not waiting._thread.is_alive()
@@ -60,10 +60,10 @@ def test_a_request_after_a_refused_one_is_heard() -> None:
     waiting, enough = reload(), threading.Event()
     waiting._notify.ready = lambda why: waiting.refused == 2 and enough.set()  # type: ignore[method-assign,assignment,func-returns-value]
     waiting.start()
-    waiting.ask()
+    waiting.request()
     while waiting.refused < 1 and waiting._thread.is_alive():
         threading.Event().wait(0.01)
-    waiting.ask()
+    waiting.request()
     assert enough.wait(GIVE_UP_S)
     waiting.close()
     waiting._thread.join(GIVE_UP_S)
@@ -73,9 +73,9 @@ def test_a_request_after_a_refused_one_is_heard() -> None:
 def test_to_be_told_to_stop_may_come_within_itself(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leave = Leave(SimpleNamespace())  # type: ignore[arg-type]
+    shutdown = Shutdown(SimpleNamespace())  # type: ignore[arg-type]
     monkeypatch.setattr(signal, "signal", lambda *given: None)  # not the main thread
-    interrupted(lambda: leave._ask(number, None))
-    assert leave.asked()
-    leave._ear.close()
-    leave._mouth.close()
+    interrupted(lambda: shutdown._handle(number, None))
+    assert shutdown.requested()
+    shutdown._receiver.close()
+    shutdown._sender.close()
