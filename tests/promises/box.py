@@ -20,7 +20,7 @@ import numpy as np
 
 from edge.capture import Cameras
 from edge.health import Health
-from edge.pipeline import Camera, Pipeline
+from edge.pipeline import CameraStages, Pipeline
 from edge.publish import Publisher
 from edge.settings import config
 from edge.structures import Detections, Frame, PoseEvent, Poses
@@ -102,8 +102,8 @@ class Box:
     def loop(self) -> None:
         cameras = Cameras(self.config.cameras, self.config.capture)
         names = [c.name for c in self.config.cameras]
-        people = {n: Camera(Everyone(), lambda p, t: p, [self.rule]) for n in names}
-        pipeline = Pipeline(cameras, nothing, stand, people, self.publisher, health=self.health)
+        stages = {n: CameraStages(Everyone(), lambda p, t: p, [self.rule]) for n in names}
+        pipeline = Pipeline(cameras, nothing, stand, stages, self.publisher, health=self.health)
         cameras.start()
         pipeline.run(self.stop)
         cameras.close()
