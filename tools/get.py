@@ -1,7 +1,8 @@
-"""Bring weights and media: download by pinned sha256, convert, verify, keep.
+"""`edge-tools get`: fetch models and media sets by name.
 
-A NAME is a model (`engines/NAME/model.toml`) or a media set (`calibration/NAME/set.toml`). What is
-already there is not fetched or converted again; an interrupted run goes on where it stopped.
+A NAME is a model (`engines/NAME/model.toml`) or a media set (`calibration/NAME/set.toml`). Archives
+are downloaded, checked by sha256, converted and verified. Files that are there are not fetched or
+converted again; an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -22,37 +23,47 @@ from tools.fetch.media import install_set, is_set_ready
 from tools.fetch.models import install_model, is_ready
 from tools.fetch.sources import load_set
 
-HELP = "bring weights and media: download, convert, verify, keep"
+HELP = "fetch models and media sets: download, check, convert, verify"
 OWN = "not from a registry"
 CALIBRATED = "made by edge-tools calibrate"
 
 
 @dataclass
 class Item:
-    """One model or media set, and what became of it."""
+    """One model or media set, and the result of fetching it.
+
+    Attributes:
+        name: of the model or set.
+        kind: model | set.
+        folder: where it is.
+        state: ready | missing | failed.
+        written: names of the files written.
+        error: one line; empty = no error.
+        exit_code: 0 = no error.
+    """
 
     name: str
-    kind: str  # model | set
+    kind: str
     folder: str
-    state: str = "missing"  # ready | missing | failed
+    state: str = "missing"
     written: List[str] = field(default_factory=list)
     error: str = ""
     exit_code: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declare the command line."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="a model or a media set")
-    parser.add_argument("--all", action="store_true", help="everything there is")
-    parser.add_argument("--list", action="store_true", help="show what there is and what is here")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="put models here (engines/)")
-    parser.add_argument("--sets", type=Path, metavar="DIR", help="put sets here (calibration/)")
-    parser.add_argument("--force", action="store_true", help="make again what is there already")
-    parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
+    parser.add_argument("--all", action="store_true", help="fetch all models and media sets")
+    parser.add_argument("--list", action="store_true", help="list all names and their state")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="models folder (engines/)")
+    parser.add_argument("--sets", type=Path, metavar="DIR", help="folder of sets (calibration/)")
+    parser.add_argument("--force", action="store_true", help="also fetch files that are there")
+    parser.add_argument("--json", action="store_true", help="print JSON, show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch each NAME; one that fails does not stop the others."""
+    """Fetch each NAME; if one fails, the others are still fetched."""
     arguments.models = arguments.models or places.own_models()
     arguments.sets = arguments.sets or places.own_sets()
     known = known_names(arguments.models, arguments.sets)
@@ -68,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fetchable(arguments: argparse.Namespace, known: Dict[str, str]) -> List[str]:
-    """All names but those of the user's own, which no registry has."""
+    """All names except those of the user's own models and sets, which no registry has."""
     rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
     return [row["name"] for row in rows if row["source"] not in (OWN, CALIBRATED)]
 
@@ -79,18 +90,18 @@ def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
         folder = item_folder(name, kind, arguments.models if kind == "model" else arguments.sets)
         item.folder = str(folder)
         if kind == "set" and selection.is_made(folder):
-            raise NoInputError(f"{CALIBRATED}; there is nothing to fetch")
+            raise NoInputError(f"{CALIBRATED}, so there is nothing to fetch")
         install = install_model if kind == "model" else install_set
         item.written = install(folder, arguments.force, arguments.json)
         item.state = "ready"
     except EdgeError as error:
         item.state, item.error, item.exit_code = "failed", str(error), error.exit_code
     if not arguments.json:
-        _say(item)
+        _print(item)
     return item
 
 
-def _say(item: Item) -> None:
+def _print(item: Item) -> None:
     if item.error:
         print(f"edge-tools: {item.name}: {item.error}", file=sys.stderr, flush=True)
     elif item.written:
@@ -117,7 +128,7 @@ def _row(name: str, kind: str, arguments: argparse.Namespace) -> Dict[str, str]:
     row = {"name": name, "kind": kind, "folder": str(folder), "licence": ""}
     try:
         row.update(_model_row(folder) if kind == "model" else _set_row(folder))
-    except EdgeError as error:  # of a user's own, or made by another command
+    except EdgeError as error:  # not a recipe: the user's own files
         row.update(state="other", description=str(error), source=OWN)
     return row
 
@@ -148,7 +159,7 @@ def _set_row(folder: Path) -> Dict[str, str]:
 
 
 def _calibrated_row(folder: Path) -> Dict[str, str]:
-    """A set of the user's own recordings."""
+    """Row of a set made by `edge-tools calibrate`."""
     chosen = selection.load(folder)
     there = all((folder / picture.file).is_file() for picture in chosen.frames)
     return {

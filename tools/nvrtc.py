@@ -16,7 +16,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, UnavailableError
 from tools.fetch.archives import read_members
-from tools.fetch.cache import cache_folder, obtain
+from tools.fetch.cache import cache_folder, cached_archive
 from tools.fetch.files import locked
 from tools.fetch.sources import Archive
 
@@ -172,7 +172,7 @@ def _unpacked(version: str, quiet: bool) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         if not (folder / Path(library).name).is_file():
-            members = read_members(obtain(archive, quiet=quiet), (library, builtins))
+            members = read_members(cached_archive(archive, quiet=quiet), (library, builtins))
             for member in (builtins, library):  # the library last: it marks that both are there
                 write_whole(folder / Path(member).name, members[member], READABLE)
     return folder

@@ -33,7 +33,7 @@ from tools.convert._tflite_file import TfliteFile
 from tools.convert.network import members_of
 from tools.convert.verify import enlarged, picture, pixels, sampled
 from tools.fetch.archives import read_members
-from tools.fetch.cache import obtain
+from tools.fetch.cache import cached_archive
 from tools.fetch.sources import archive_of_weights
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -122,7 +122,7 @@ def crops() -> None:
     for name, network in load_recipe(Path("engines/blazepose")).networks.items():
         weights = network.weights
         assert weights is not None
-        files = read_members(obtain(archive_of_weights(weights)), members_of(weights))
+        files = read_members(cached_archive(archive_of_weights(weights)), members_of(weights))
         place = GOLDEN / f"tflite_{name}.npz"
         with np.load(place) as stored:
             image = stored["image"]
@@ -136,7 +136,7 @@ def others() -> None:
     weights = load_recipe(Path("engines/blazepose")).networks["body"].weights
     assert weights is not None
     found = {}
-    for member, data in read_members(obtain(archive_of_weights(weights)), OTHERS).items():
+    for member, data in read_members(cached_archive(archive_of_weights(weights)), OTHERS).items():
         source = TfliteFile(data, member)
         height, width = source.shape(source.inputs[0])[1:3]
         sample = (pixels_of(height, width) / 255).astype(np.float32)
@@ -164,7 +164,7 @@ def main(folder: Path) -> None:
     for name, network in load_recipe(folder).networks.items():
         weights = network.weights
         assert weights is not None
-        files = read_members(obtain(archive_of_weights(weights)), members_of(weights))
+        files = read_members(cached_archive(archive_of_weights(weights)), members_of(weights))
         sys.stdout.write(f"[networks.{name}.weights.extra.golden]\n")
         sys.stdout.write(f"size = [{network.width}, {network.height}]\n")
         for output, values in MAKERS[weights.convert](network, weights, files).items():

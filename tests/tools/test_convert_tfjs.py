@@ -20,7 +20,7 @@ from tools.convert.graph import BATCH, GraphBuilder
 from tools.convert.network import members_of
 from tools.fetch.archives import read_members
 from tools.fetch.by_name import ENGINES
-from tools.fetch.cache import obtain
+from tools.fetch.cache import cached_archive
 from tools.fetch.sources import archive_of_weights
 
 HEAD_CHANNELS = {
@@ -298,7 +298,9 @@ def test_sizes_and_heads_that_cannot_be() -> None:
 def test_the_real_network_finds_the_woman_in_the_picture() -> None:
     weights = load_recipe(ENGINES / "movenet-multipose").networks["main"].weights
     assert weights is not None
-    files = read_members(obtain(archive_of_weights(weights), quiet=True), members_of(weights))
+    files = read_members(
+        cached_archive(archive_of_weights(weights), quiet=True), members_of(weights)
+    )
     model, shards = (files[n] for n in sorted(files, reverse=True))
     converted = tfjs.convert(model, shards, "movenet", (256, 256), "movenet-multipose")
     session = onnxruntime.InferenceSession(converted.SerializeToString())

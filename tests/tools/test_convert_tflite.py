@@ -22,7 +22,7 @@ from tools.convert.graph import same_pads
 from tools.convert.verify import enlarged, sampled
 from tools.fetch.archives import read_members
 from tools.fetch.by_name import ENGINES, ensure_model
-from tools.fetch.cache import obtain
+from tools.fetch.cache import cached_archive
 from tools.fetch.sources import archive_of_weights
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,7 +36,7 @@ BODY_OUTPUTS = {"landmarks": "Identity", "score": "Identity_1", "world": "Identi
 def members() -> Dict[str, bytes]:
     weights = load_recipe(ENGINES / "blazepose").networks["body"].weights
     assert weights is not None
-    archive = obtain(archive_of_weights(weights), quiet=True)
+    archive = cached_archive(archive_of_weights(weights), quiet=True)
     return read_members(archive, [*OTHERS, CUSTOM_OPERATORS, BODY, FACE])
 
 

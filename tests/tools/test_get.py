@@ -134,11 +134,9 @@ def test_offline_each_name_gets_a_line_that_tells_what_to_do(place: Place) -> No
     assert done.returncode == 69
     small, clips = complaints(done)
     wanted = place.cache / "edge" / f"{packages.sha256(content)}.whl"
-    assert small.startswith("edge-tools: small: could not fetch the pypi package smallnet 1.0: pip")
+    assert small.startswith("edge-tools: small: cannot fetch the pypi package smallnet 1.0: pip")
     assert f"put the archive (sha256 {packages.sha256(content)}) at {wanted}" in small
-    assert clips.startswith(
-        "edge-tools: clips: could not fetch the npm package clips 1.0: there is"
-    )
+    assert clips.startswith("edge-tools: clips: cannot fetch the npm package clips 1.0: npm ")
     assert sorted(p.name for p in folder.iterdir()) == [".lock", "model.toml"]
     assert [name for name in place.cached() if not name.endswith(".log")] == []
     # Doing what the line says is enough.
@@ -154,15 +152,18 @@ def test_a_damaged_archive_in_the_cache_is_replaced(place: Place) -> None:
     cached.write_bytes(content[:-10])
     done = place.get("small")
     assert done.returncode == 0
-    assert f"{cached}: damaged or another file; deleted" in done.stderr
+    assert f"{cached}: has another sha256 and is deleted" in done.stderr
     assert cached.read_bytes() == content
 
 
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("archive_sha256", "smallnet 1.0: the archive has sha256 {}, expected {}; deleted"),
-        ("member_sha256", "smallnet 1.0: small/net.weights has sha256 {}, expected {}; refused"),
+        ("archive_sha256", "smallnet 1.0: the archive has sha256 {}, expected {}; it is deleted"),
+        (
+            "member_sha256",
+            "smallnet 1.0: small/net.weights has sha256 {}, expected {}; it is refused",
+        ),
     ],
 )
 def test_another_sha256_than_the_pinned_one_is_refused(
@@ -199,7 +200,7 @@ def test_one_that_fails_does_not_stop_the_others(place: Place) -> None:
     assert done.stderr == ""
     wrong, right = json.loads(done.stdout)
     assert (wrong["name"], wrong["state"], wrong["exit_code"]) == ("wrong", "failed", 65)
-    assert wrong["error"].endswith("holds no file small/other")
+    assert wrong["error"].endswith("the archive has no file small/other")
     assert (right["state"], right["written"], right["kind"]) == ("ready", ["small.onnx"], "model")
 
 
@@ -369,7 +370,7 @@ def test_a_calibrated_set_is_called_so_and_not_fetched(place: Place) -> None:
         "source": "made by edge-tools calibrate",
     }
     done = place.get("gym")
-    told = "edge-tools: gym: made by edge-tools calibrate; there is nothing to fetch"
+    told = "edge-tools: gym: made by edge-tools calibrate, so there is nothing to fetch"
     assert (done.returncode, one_line(done)) == (66, told)
 
 
@@ -403,7 +404,7 @@ def test_only_named_plain_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tgz"
     path.write_bytes(packages.tarball({"../up": b"x", "in/a": b"1"}, {"in/link": "/etc/passwd"}))
     assert archives.read_members(path, ["in/a"]) == {"in/a": b"1"}
-    with pytest.raises(DataError, match="holds no file in/link"):
+    with pytest.raises(DataError, match="the archive has no file in/link"):
         archives.read_members(path, ["in/link"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.tgz"]
 

@@ -1,1 +1,1 @@
-"""Bring published weights and media onto the machine: clients, cache, archives, and their use."""
+"""Fetch published weights and media: clients of registries, cache, archives."""

@@ -1,6 +1,6 @@
-"""Read named files out of a wheel, an npm tarball or a Debian package, into memory.
+"""Read named files of a wheel, an npm tarball or a Debian package into memory.
 
-Nothing is unpacked to paths that an archive chooses: the caller names the members and their places.
+The caller names the members and where they go, so an archive can never choose a path.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ AR_HEADER_BYTES = 60
 
 
 def read_members(path: Path, members: Iterable[str]) -> Dict[str, bytes]:
-    """The content of each member.
+    """Member -> its content.
 
     Raises:
-        DataError: damaged archive, missing member, a member that is no plain file or too large.
+        DataError: the archive is damaged; or a member is missing, too large or not a plain file.
     """
     wanted = set(members)
     readers = {".whl": _from_zip, ".tgz": _from_tar, ".deb": _from_deb}
     try:
         found = readers[path.suffix](path, wanted)
     except DAMAGED as error:
-        raise DataError(f"{path}: damaged archive ({error}); delete it and run again") from None
+        raise DataError(f"{path}: the archive is damaged ({error}); delete it, run again") from None
     missing = sorted(wanted - set(found))
     if missing:
-        raise DataError(f"{path}: holds no file {missing[0]}")
+        raise DataError(f"{path}: the archive has no file {missing[0]}")
     return found
 
 
 def _bounded(stream: IO[bytes], name: str) -> bytes:
-    """All of a member, unless it is larger than any file we know (a compression bomb)."""
+    """Content of a member; refuses a compression bomb, larger than any file that is fetched."""
     data = stream.read(LARGEST_MEMBER_BYTES + 1)
     if len(data) > LARGEST_MEMBER_BYTES:
         raise DataError(f"{name}: larger than {LARGEST_MEMBER_BYTES >> 20} MB; refused")
@@ -81,13 +81,13 @@ def _tar_members(archive: tarfile.TarFile, wanted: Set[str]) -> Dict[str, bytes]
 
 
 def _deb_data(stream: IO[bytes], path: Path) -> bytes:
-    """The `data.tar.*` of a Debian package, which is an `ar` archive of three files."""
+    """Content of `data.tar.*` in a Debian package, which is an `ar` archive of three files."""
     if stream.read(len(AR_MAGIC)) != AR_MAGIC:
-        raise DataError(f"{path}: not a Debian package")
+        raise DataError(f"{path}: is not a Debian package")
     while True:
         header = stream.read(AR_HEADER_BYTES)
         if len(header) < AR_HEADER_BYTES or not header[48:58].strip().isdigit():
-            raise DataError(f"{path}: holds no data.tar")
+            raise DataError(f"{path}: has no data.tar")
         name, size = header[:16].strip().rstrip(b"/"), int(header[48:58])
         if name.startswith(b"data.tar"):
             return _bounded(stream, path.name) if size > LARGEST_MEMBER_BYTES else stream.read(size)

