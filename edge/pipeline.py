@@ -11,10 +11,11 @@ person crops of all cameras go to each network as one batch. A step goes through
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 from dataclasses import dataclass, field
-from typing import Callable, List, Mapping, Optional, Protocol, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from edge.health import Health
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
@@ -61,6 +62,16 @@ class Publisher(Protocol):
         """Publish the state of a camera, if it changed."""
 
 
+class Rule(Protocol):
+    """Turns the people of one camera into events (edge.rules)."""
+
+    def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+        """The events of a frame; called for frames without people, too."""
+
+    def summary(self) -> RuleSummary:
+        """What the rule knows of its camera after the last frame."""
+
+
 Detect = Callable[[Sequence[Frame]], List[Detections]]
 Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 Watcher = Callable[[Sequence[Frame], Sequence[Poses]], None]
@@ -72,10 +83,19 @@ class CameraStages:
 
     tracker: Tracker
     smooth: Callable[[Poses, int], Poses]
-    rules: List[Callable[[Poses, str, int], List[PoseEvent]]]
-    summaries: Callable[[], List[RuleSummary]] = list
+    rules: Sequence[Rule]
     phase: int = 0  # shifts the detector's turns against those of other cameras
     looks: Looks = field(default_factory=Looks)
+
+    def summaries(self) -> List[RuleSummary]:
+        """What each rule knows now; a second rule of the same name is called name-2."""
+        found: List[RuleSummary] = []
+        of_name: Dict[str, int] = {}
+        for summary in [rule.summary() for rule in self.rules]:
+            nth = of_name[summary.name] = of_name.get(summary.name, 0) + 1
+            name = summary.name if nth == 1 else f"{summary.name}-{nth}"
+            found.append(dataclasses.replace(summary, name=name))
+        return found
 
 
 @dataclass

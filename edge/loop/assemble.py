@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
-from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, List, Mapping, Tuple, cast
 
 from edge import skeletons
 from edge.errors import ConfigError, NoInputError
@@ -31,7 +29,7 @@ from edge.rules import Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
 from edge.runtime._core_pool import CorePool
 from edge.settings.config import Config
-from edge.structures import Poses, RuleSummary
+from edge.structures import Poses
 
 log = logging.getLogger(__name__)
 
@@ -186,12 +184,10 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
     stages: Dict[str, CameraStages] = {}
     for i, camera in enumerate(config.cameras):
         smooth = Smoother(config.smooth, skeletons.get(skeleton))
-        rules = build_rules(config, camera.name)
         stages[camera.name] = CameraStages(
             tracker=Tracker(config.track, skeletons.get(skeleton)),
             smooth=smooth if config.smooth.enabled else _unsmoothed,
-            rules=list(rules),
-            summaries=partial(_summaries, rules),
+            rules=build_rules(config, camera.name),
             phase=i * config.detect.every // max(len(config.cameras), 1),
         )
     return stages
@@ -210,17 +206,6 @@ def rule_tables(config: Config, camera: str) -> List[Tuple[int, Dict[str, Any]]]
     """The [[rules]] tables for a camera, with their positions in the configuration."""
     tables = enumerate(config.rules)
     return [(i, table) for i, table in tables if camera in table.get("cameras", [camera])]
-
-
-def _summaries(rules: Sequence[Rule]) -> List[RuleSummary]:
-    """What the rules of a camera know now; a second rule of one name is called name-2."""
-    found: List[RuleSummary] = []
-    of_name: Dict[str, int] = {}
-    for summary in [rule.summary() for rule in rules]:
-        nth = of_name[summary.name] = of_name.get(summary.name, 0) + 1
-        name = summary.name if nth == 1 else f"{summary.name}-{nth}"
-        found.append(dataclasses.replace(summary, name=name))
-    return found
 
 
 def _unsmoothed(poses: Poses, t_ns: int) -> Poses:

@@ -12,7 +12,7 @@ import pytest
 from edge.health import Health
 from edge.people.look_schedule import Pacing
 from edge.pipeline import CameraStages, Pipeline
-from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses
+from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses, RuleSummary
 from tests.waiting import GIVE_UP_S
 
 NAMES = ("a", "b", "c")
@@ -67,6 +67,7 @@ class Publisher:
         self.frames: List[Any] = []
         self.events: List[PoseEvent] = []
         self.states: List[CameraState] = []
+        self.rules: List[Sequence[RuleSummary]] = []
 
     def frame(self, frame: Frame, poses: Poses) -> None:
         self.frames.append((frame.camera, frame.index, len(poses)))
@@ -74,8 +75,9 @@ class Publisher:
     def event(self, event: PoseEvent) -> None:
         self.events.append(event)
 
-    def camera(self, state: CameraState, people: int, rules=()) -> None:
+    def camera(self, state: CameraState, people: int, rules: Sequence[RuleSummary] = ()) -> None:
         self.states.append(state)
+        self.rules.append(rules)
 
 
 def one_box(frames: Sequence[Frame]) -> List[Detections]:
@@ -377,14 +379,22 @@ def test_error_in_a_network_ends_the_thread_behind() -> None:
 
 
 def test_events_of_rules_are_published_and_counted() -> None:
-    def rule(poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
-        return [PoseEvent("seen", camera, -1, t_ns, 1.0)] * len(poses)
+    class Seen:
+        count = 0
+
+        def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+            self.count += len(poses)
+            return [PoseEvent("seen", camera, -1, t_ns, 1.0)] * len(poses)
+
+        def summary(self) -> RuleSummary:
+            return RuleSummary("seen", "seen", {"count": self.count})
 
     loop = pipeline(Cameras(4, names=("a",)))
-    loop.stages["a"].rules.append(rule)
+    loop.stages["a"].rules = [Seen()]
     loop.run(lambda: False)
     assert [e.t_ns for e in loop.publisher.events] == [i * 10**7 for i in range(1, 5)]
     assert loop.health.events == 4
+    assert [r.data for r in loop.publisher.rules[-1]] == [{"count": 4}], "what the rules know"
 
 
 def test_health_reports_rates_latency_and_stages() -> None:

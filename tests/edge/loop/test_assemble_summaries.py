@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from edge.loop.assemble import build_stages
 from edge.settings import config
 
@@ -20,3 +22,6 @@ def test_a_second_rule_of_one_name_is_numbered_and_cameras_are_apart() -> None:
     stages = build_stages(config.complete(config.build(config.Config, table)), "coco17")
     names = {n: [s.name for s in stage.summaries()] for n, stage in stages.items()}
     assert names == {"a": ["fall", "door", "door-2", "fall-2"], "b": ["fall", "door"]}
+    # A reload keeps what a camera has of its own, and replaces its rules.
+    kept = dataclasses.replace(stages["a"], rules=stages["b"].rules)
+    assert [s.name for s in kept.summaries()] == ["fall", "door"]
