@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import threading
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, Dict, Optional, cast
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 2**18  # of the socket: a larger one would only make live frames older
 CLOSE_S = 1.0  # for DISCONNECT to be sent
+# The largest packet that we take: commands and acknowledgements are far smaller. MQTT 5 brokers are
+# told, so they drop what is larger; with 3.1.1 such a packet ends the connection.
+MOST_BYTES_IN = 2**20
 ACK_ROOM = 10_000  # acknowledgements of consumers that may wait in the inbox
 # What paho 2.0 and 2.1 raise for bytes that are not MQTT.
 UNREADABLE = (MQTTException, struct.error, LookupError, ValueError, TypeError, AssertionError)
@@ -62,6 +65,12 @@ def new_client(broker: Broker, client_id: str, limit_s: float, kind: type = Clie
 
 class _Client(Client):
     unreadable: Callable[[Exception], None]
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """Refuse a packet that is too large before Python allocates its length."""
+        if bufsize > MOST_BYTES_IN:
+            raise ValueError(f"a packet of {bufsize} bytes; {MOST_BYTES_IN} are allowed")
+        return bytes(super()._sock_recv(bufsize))
 
     def loop_forever(self, *args: Any, **named: Any) -> Any:
         """Run paho's thread; bytes that it cannot read end the connection, not the program."""
@@ -117,9 +126,8 @@ class PahoConnection:
         """Connect and start paho's thread."""
         host, port = self._broker.host, self._broker.port
         keepalive_s = requested_keepalive_s(self._broker.settings.keepalive_s)
-        clean = {"clean_start": True} if self._v5 else {}
         try:
-            self._client.connect(host, port, keepalive_s, **clean)
+            self._client.connect(host, port, keepalive_s, **self._of_version_5())
         except (ssl.SSLError, ConnectionResetError) as error:
             if self._broker.tls is None:
                 raise
@@ -129,6 +137,13 @@ class PahoConnection:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.loop_start()
+
+    def _of_version_5(self) -> Dict[str, Any]:
+        if not self._v5:
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = MOST_BYTES_IN
+        return {"clean_start": True, "properties": properties}
 
     def publish(self, packet: Packet) -> int:
         """Queue a packet in paho; returns its number."""

@@ -6,12 +6,13 @@ no request can change anything.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 from urllib.parse import urlsplit
 
 from edge.errors import ConfigError, UnavailableError
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 PORT = 9464  # the one that OpenTelemetry's exporters use
 SLOW_S = 5.0  # a reader that takes longer is disconnected
+# Connections at once. The oldest is closed for a new one, so that readers that hold connections
+# neither exhaust the threads of the program nor keep others out.
+MOST_READERS = 8
 
 
 def open_sink(uri: str, options: SinkOptions) -> PrometheusSink:
@@ -114,9 +118,32 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: Tuple[str, int], page: Any) -> None:
         self.page = page
+        self._readers: List[socket.socket] = []  # the oldest first
+        self._lock = threading.Lock()
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if there is one to be had."""
+        with self._lock:
+            oldest = self._readers[: len(self._readers) + 1 - MOST_READERS]
+            self._readers.append(request)
+        for reader in oldest:
+            with contextlib.suppress(OSError):  # it has just left
+                reader.shutdown(socket.SHUT_RDWR)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError as error:  # no thread can be started
+            log.debug("prometheus: a reader was refused: %s", error)
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            if request in self._readers:
+                self._readers.remove(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a reader that closed the connection."""

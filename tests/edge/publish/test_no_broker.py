@@ -29,6 +29,7 @@ ANSWERS = {
     "a topic that is no text": CONNACK + b"\x30\x08\x00\x03\xff\xfea\x00hi",
     "an acknowledgement of nonsense": CONNACK + b"\x40\x04\x00\x01\xee\x00",
     "a receive maximum of 0": b"\x20\x06\x00\x00\x03\x21\x00\x00",
+    "a packet of 200 MB": CONNACK + b"\x30\x80\x80\x80\x60\x00\x01a" + b"x" * 4096,
     "properties of nonsense": CONNACK + b"\x30\x0a\x00\x01a\x04\xff\xff\xff\xffhi",
 }
 
@@ -132,3 +133,25 @@ def test_a_connection_that_is_over_leaves_no_socket_to_the_garbage_collector() -
     finally:
         gc.enable()
     assert after - before <= 2, "that of the port's own side, perhaps"
+
+
+def test_a_broker_of_mqtt_5_is_told_the_largest_packet() -> None:
+    """Without it mosquitto sent a message of 200 MB, which took 600 MB of memory."""
+    heard: queue.Queue[bytes] = queue.Queue()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hear() -> None:
+            with listener.accept()[0] as call:
+                heard.put(call.recv(4096))
+
+        threading.Thread(target=hear, daemon=True).start()
+        sink = open_sink(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", SinkOptions("box"))
+        connect = heard.get(timeout=GIVE_UP_S)
+        sink.close(1)
+    assert b"\x27" + _paho.MOST_BYTES_IN.to_bytes(4, "big") in connect[:32]
+
+
+def test_memory_is_not_asked_for_before_a_packet_is_refused() -> None:
+    client = _paho._Client(_paho.CallbackAPIVersion.VERSION2)
+    with pytest.raises(ValueError, match="a packet of 209715200 bytes; 1048576 are allowed"):
+        client._sock_recv(200 << 20)

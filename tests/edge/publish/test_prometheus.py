@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import threading
 import urllib.error
 import urllib.request
 from typing import Any, Dict, Iterator, List
@@ -17,7 +19,8 @@ from edge.health import Health
 from edge.messages import Builder
 from edge.publish import SinkOptions, open_sink, parse
 from edge.publish._exposition import CONTRACT, ENVELOPE, MOST, Exposition, exposed, flatten
-from tests.waiting import GIVE_UP_S
+from edge.publish.prometheus import MOST_READERS
+from tests.waiting import GIVE_UP_S, until
 
 LINE = re.compile(
     r'^edge_[a-z0-9_]+(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? '
@@ -332,3 +335,35 @@ def test_port_is_closed_with_the_sink() -> None:
     opened.close(5.0)
     with pytest.raises(urllib.error.URLError):
         ask(opened)
+
+
+def test_readers_that_hold_connections_keep_nobody_out(sink: Any) -> None:
+    """Under TasksMax a thread for each of them ended the program; now there are a few at most."""
+    before = threading.active_count()
+    port = int(sink.name.rpartition(":")[2])
+    held = []
+    try:
+        for _ in range(60):
+            held.append(socket.create_connection(("127.0.0.1", port)))
+            held[-1].sendall(b"GET /met")
+        ask(sink)
+        until(lambda: threading.active_count() <= before + MOST_READERS, "readers were let go")
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_without_a_thread_to_be_had_a_reader_is_refused_and_no_more(
+    sink: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    port = int(sink.name.rpartition(":")[2])
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        with socket.create_connection(("127.0.0.1", port), GIVE_UP_S) as refused:
+            refused.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert refused.recv(100) == b""
+    ask(sink)
