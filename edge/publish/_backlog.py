@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 from edge.outbox.store import Row
 from edge.publish._connection import FINAL_REFUSALS, NO_SUBSCRIBERS, SUCCESS, read_correlation
 from edge.publish._inbox import EventStore, FetchRequest, RowsFetched
+from edge.publish._live_order import LiveOrder
 from edge.publish._send_queues import PAUSE_MAX_S, PAUSE_S, HeldTopics, SendQueues
 from edge.publish._suspects import STRIKES, Suspects
 from edge.publish._unanswered import Unanswered
@@ -39,8 +40,7 @@ class Backlog:
     Args:
         store: the outbox's thread.
         late: whether a row is late if it is sent now.
-        answer_s: with `outbox.ack = "consumer"`, how long a consumer may take to acknowledge;
-            None = the broker's acknowledgement is enough.
+        answer_s: how long a consumer may take to acknowledge; None = the broker's word is enough.
         clock: monotonic seconds.
     """
 
@@ -65,7 +65,7 @@ class Backlog:
         self._unacked: Dict[int, _UnderWay] = {}  # by packet number
         self._unanswered = Unanswered(answer_s or 0.0)
         self._held = HeldTopics()
-        self._suspects = Suspects()
+        self._live_order, self._suspects = LiveOrder(), Suspects()
 
     # Rows in --------------------------------------------------------------------------------
 
@@ -121,11 +121,11 @@ class Backlog:
     def outbox_replaced(self) -> None:
         """Another outbox is in use, whose ids start anew."""
         self._highest_id, self._fresh_from_id = 0, MAX_ID
+        self._live_order.clear()
         self._suspects.clear()
         self.restart()
 
     def _release_held(self) -> None:
-        """Somebody accepts events again: send the held ones in the order they came."""
         self._held.clear()
         self._fetch_again()
 
@@ -160,8 +160,10 @@ class Backlog:
         while True:
             probe = bool(self._queues.probes)
             found = self._queues.take(self._late, self._more)
-            if found is None or probe or found[0].topic not in self._held:
-                return found
+            if found is None:
+                return None
+            if probe or found[0].topic not in self._held:
+                return found[0], self._live_order.historical(*found)
 
     def sent(self, packet: int, row: Row) -> None:
         """An event was sent under this packet number."""
@@ -171,6 +173,7 @@ class Backlog:
         """Set aside an event that cannot be delivered."""
         self._suspects.cleared(row.id)
         self._finished.add(row.id)
+        self._live_order.finished(row.id)
         self._store.park(row, reason)
 
     def _busy(self) -> Iterator[int]:
@@ -234,6 +237,7 @@ class Backlog:
 
     def _finish(self, row_id: int, token: str, topic: str) -> None:
         self._finished.add(row_id)
+        self._live_order.finished(row_id)
         self._store.remove(row_id, token)
         if topic in self._held:
             self._release_held()
@@ -243,7 +247,8 @@ class Backlog:
     def tick(self) -> None:
         """Fetch rows, try held topics, and give up waiting for consumers that took too long."""
         now_s = self._clock()
-        self._expire(now_s)
+        for topic in self._unanswered.expire(now_s):
+            self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s or PAUSE_S))
         for topic in self._held.due(now_s):
             skip = tuple(self._ids_under_way(topic))
             self._store.fetch(FetchRequest(self._generation, only=topic, skip=skip))
@@ -258,12 +263,6 @@ class Backlog:
     def due_s(self) -> List[float]:
         """When `tick` has something to do, in monotonic seconds."""
         return self._held.due_s() + self._unanswered.due_s()
-
-    def _expire(self, now_s: float) -> None:
-        """Hold the topics of events that no consumer acknowledged in time."""
-        if self._answer_s is not None:
-            for topic in self._unanswered.expire(now_s):
-                self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s))
 
     def _ids_under_way(self, topic: str) -> Iterator[int]:
         rows = [*(u.row for u in self._unacked.values()), *self._unanswered]
