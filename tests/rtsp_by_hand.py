@@ -13,6 +13,9 @@ from typing import List, Optional, Tuple
 import cv2
 import numpy as np
 
+from tests.h264_by_hand import frame as h264_frame
+from tests.h264_by_hand import payloads, sprop
+
 # Accepts no connection; accepts and says nothing; sends noise; sends header lines without end;
 # sends one byte now and then; redirects to itself; announces 2 GB; stops after a request.
 FAULTS = (
@@ -31,9 +34,11 @@ FAULTS = (
     "stop mid-frame",
     "slam",
 )
-_SDP = (
-    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
-    "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=control:t0\r\n"
+_SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+_JPEG = "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=control:t0\r\n"
+_H264 = (
+    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    "a=fmtp:96 packetization-mode=1;sprop-parameter-sets={}\r\na=control:t0\r\n"
 )
 
 
@@ -44,12 +49,17 @@ class HandCamera:
         fault: one of `FAULTS`; "" = it works.
         rate_hz: frames per second.
         picture: BGR, at most 2040 px wide and high, sides divisible by 16.
+        h264: width and height of grey H.264 frames, which are sent instead; may be changed.
     """
 
     def __init__(
-        self, fault: str = "", rate_hz: float = 10.0, picture: Optional[np.ndarray] = None
+        self,
+        fault: str = "",
+        rate_hz: float = 10.0,
+        picture: Optional[np.ndarray] = None,
+        h264: Optional[Tuple[int, int]] = None,
     ) -> None:
-        self.fault, self.rate_hz = fault, rate_hz
+        self.fault, self.rate_hz, self.h264 = fault, rate_hz, h264
         self.away = False  # hangs up at once
         self.connections = self.sent = 0
         self.show(np.full((240, 320, 3), 90, np.uint8) if picture is None else picture)
@@ -141,9 +151,9 @@ class HandCamera:
         if verb == "OPTIONS":
             extra = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
         elif verb == "DESCRIBE":
-            size = 2 * 10**9 if self.fault == "length" else len(_SDP)
+            body = _SDP + (_H264.format(sprop(*self.h264)) if self.h264 else _JPEG)
+            size = 2 * 10**9 if self.fault == "length" else len(body)
             extra = f"Content-Type: application/sdp\r\nContent-Length: {size}\r\n"
-            body = _SDP
         elif verb == "SETUP":
             extra = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
         self._send(link, (head + extra + "\r\n" + body).encode())
@@ -156,13 +166,18 @@ class HandCamera:
     def _play(self, link: socket.socket) -> None:
         sequence, index, begun = 0, 0, time.monotonic()
         while not self._closed.is_set():
-            frame, last = self._frame, len(self._frame) - 1
+            frame, kind = self._frame, 26
+            if self.h264:
+                frame, kind = payloads(h264_frame(*self.h264, index)), 96
+            last = len(frame) - 1
             for i, payload in enumerate(frame):
                 if self.fault == "stop mid-frame" and index == 20 and i == last // 2:
                     return
                 mark = 0x80 if i == last else 0
                 stamp = round(index * 90000 / self.rate_hz) & 0xFFFFFFFF
-                rtp = struct.pack(">BBHII", 0x80, 26 | mark, sequence & 0xFFFF, stamp, 7) + payload
+                rtp = (
+                    struct.pack(">BBHII", 0x80, kind | mark, sequence & 0xFFFF, stamp, 7) + payload
+                )
                 self._send(link, b"$\0" + struct.pack(">H", len(rtp)) + rtp)
                 sequence += 1
             index += 1

@@ -78,6 +78,11 @@ class Decoders:
             except TempError:
                 return 0  # the server is gone, and the decoder with it
 
+    @property
+    def server_pid(self) -> int:
+        """The fork server; 0 = it is not started."""
+        return self._server.pid if self._server is not None else 0
+
     def close(self) -> None:
         """End the server and with it all decoders, for good."""
         with self._lock:

@@ -14,6 +14,7 @@ from edge.capture import _opencv
 from edge.capture._decoder import wire
 from edge.capture._decoder.backlog import Backlog
 from edge.capture._decoder.http_stream import HttpStream
+from edge.capture._decoder.libav_log import LibavLog
 from edge.capture._decoder.redirects import Redirects
 from edge.capture._decoder.wire import Link
 from edge.capture._memory import FrameMemory, PlainMemory
@@ -55,9 +56,11 @@ class Session:
 
     Args:
         link: to the program.
+        log: of libav, if this process has it for itself.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, log: Optional[LibavLog] = None) -> None:
+        self._log = log
         self._link = link
         self._stream: Optional[Stream] = None
         self._pieces: Dict[int, np.ndarray] = {}
@@ -109,6 +112,8 @@ class Session:
             with Redirects(self._link):
                 stream = _opencv.Video(**asked)
             self._backlog = Backlog()
+        if self._log is not None:
+            self._log.change()
         self._stream = stream
         width, height = stream.coded_size
         told = {"open": stream.is_open, "width": width, "height": height}
@@ -122,6 +127,9 @@ class Session:
             got = self._backlog.skip(self._stream, got)
             self._backlog = None
         t_ns = time.monotonic_ns()
+        size = self._log.change() if self._log is not None else ""
+        if size:
+            raise TempError(f"its picture has another size now ({size}); it is opened again")
         self._link.send(wire.GRAB, wire.FRAME.pack(got, t_ns, *self._stream.coded_size))
 
     def _fill(self, number: int, shape: Tuple[int, ...], fd: int) -> None:

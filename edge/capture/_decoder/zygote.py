@@ -14,6 +14,7 @@ from typing import Set
 
 from edge.capture._decoder import wire
 from edge.capture._decoder.confine import confine, ignore_signals
+from edge.capture._decoder.libav_log import LibavLog
 from edge.capture._decoder.session import Session
 from edge.capture._decoder.wire import Link
 
@@ -56,7 +57,7 @@ def _start(control: Link, max_mb: int, fd: int) -> int:
     try:
         control.close()
         confine(max_mb, parent)
-        Session(Link(socket.socket(fileno=fd))).run()
+        Session(Link(socket.socket(fileno=fd)), LibavLog()).run()
     finally:
         os._exit(0)
 

@@ -129,6 +129,22 @@ def test_endless_answers_end_the_decoder(
     assert evil.sent < most_bytes
 
 
+@pytest.mark.parametrize("later", [(160, 96), (64, 48)])
+def test_a_change_of_resolution_is_told_and_followed(
+    camera: Callable, later: Tuple[int, int]
+) -> None:
+    one = camera(h264=(96, 64))
+    source, ring = open_source(one.url, OPTIONS), Ring(3, live=True)
+    assert {p.shape for p in pictures(source, ring, 3)} == {(64, 96, 3)}
+    one.h264 = later
+    with pytest.raises(TempError, match=rf"another size now \({later[0]}x{later[1]}\)"):
+        pictures(source, ring, 200)
+    source.close()
+    source = open_source(one.url, OPTIONS)
+    assert {p.shape for p in pictures(source, ring, 3)} == {(later[1], later[0], 3)}
+    source.close()
+
+
 def test_memory_is_limited() -> None:
     program = (
         "import os; from edge.capture._decoder.confine import confine; confine(64, os.getppid())\n"
