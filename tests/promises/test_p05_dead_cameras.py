@@ -9,8 +9,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from test_p05_stalled_camera import BACK_S, Watch
-from whole_daemon import Daemon, settings
 
+from tests.promises.whole_daemon import Daemon, settings
 from tests.rtsp_by_hand import FAULTS, HandCamera
 from tests.waiting import until
 

@@ -39,7 +39,7 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
 
 def _clip(folder: Path, width: int, height: int) -> str:
     path = folder / f"{width}.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (width, height))
     noise = np.random.default_rng(1)
     small = noise.integers(0, 255, (height // 16, width // 16, 3), np.uint8)
     for i in range(FRAMES):
