@@ -154,3 +154,9 @@ def test_tests_import_their_own_modules_by_full_name() -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not own & set(names), f"{path}: import tests....{own & set(names)}"
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """pytest imports a test module by its bare name: of two, the second is not collected."""
+    names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({n for n in names if names.count(n) > 1}) == []

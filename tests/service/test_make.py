@@ -35,7 +35,10 @@ def script(path: Path, text: str) -> Path:
 def bash(path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", str(path), *words],
-        env={"HOME": "/nowhere", **environment},
+        env={
+            "HOME": "/dev/null",
+            **environment,
+        },  # root would make another folder that is not there
         capture_output=True,
         text=True,
         check=False,
