@@ -12,9 +12,8 @@ import re
 from typing import Match
 
 MASK = "***"
-# Schemes whose addresses hold no secret: their queries are options of ours, and a file's path may
-# contain any character.
-_LOCAL = ("file", "v4l2", "csi", "synthetic", "gpio")
+# Schemes of this machine: their queries are options of ours and hold no secret.
+_LOCAL = ("v4l2", "csi", "synthetic")
 _URI = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>`|]+)")
 _QUOTED = re.compile(r"(['\"])([A-Za-z][A-Za-z0-9+.-]*://.*?)\1")  # may contain spaces
 _PARAMETER, _MASKED_PARAMETER = re.compile(r"([\w.~%-]+=)[^&;/?,]*"), rf"\g<1>{MASK}"
@@ -32,7 +31,7 @@ def masked_uri(uri: str) -> str:
     if not mark:
         return _without_user(uri)
     if scheme.lower() == "file":
-        return uri
+        return uri  # a path may contain any character
     if scheme.lower() in _LOCAL:
         path, question, query = body.partition("?")
         return f"{scheme}://{_without_user(path)}{question}{query}"

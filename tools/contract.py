@@ -17,6 +17,7 @@ from typing import Any, Dict, List
 import edge.publish
 from edge import skeletons
 from edge.durable import READABLE, write_whole
+from edge.errors import NoInputError
 
 HELP = "write the messages' contract as one file for code generators, and the keypoint sets as JSON"
 FOLDER = Path(edge.publish.__file__).parent / "contract"
@@ -42,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(text, end="")
         return 0
+    if not arguments.out.is_dir():
+        raise NoInputError(f"{arguments.out}: no such folder; create it")
     for name, body in ((BUNDLE, text), (SKELETONS, as_text(sets()))):
         write_whole(arguments.out / name, body.encode(), READABLE)
         print(arguments.out / name)
@@ -79,10 +82,9 @@ def _set(name: str) -> Json:
 def bundle() -> Json:
     """The AsyncAPI document without references to other files."""
     document: Json = _read(DOCUMENT)
-    for message in document["components"]["messages"].values():
-        name = message["payload"]["schema"]["$ref"].rpartition("/")[2]
-        message["payload"] = _whole(_read(name), _read(name), ())
     for name, message in document["components"]["messages"].items():
+        schema = _read(message["payload"]["schema"]["$ref"].rpartition("/")[2])
+        message["payload"] = _whole(schema, schema, ())
         _name_objects(message["payload"], _camel(name))
     return document
 

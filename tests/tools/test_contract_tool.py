@@ -69,3 +69,12 @@ def test_skeletons_say_what_a_consumer_needs() -> None:
         assert [one["mirror"][i] for i in one["mirror"]] == list(range(count))
         assert len(one["edges"]) == len(one["colours"]) > 0
         assert all(0 <= i < count for edge in one["edges"] for i in edge)
+
+
+def test_a_folder_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["contract", "--out", str(tmp_path / "none")]) == 66
+    assert (
+        capsys.readouterr().err == f"edge-tools: {tmp_path / 'none'}: no such folder; create it\n"
+    )
