@@ -1,4 +1,4 @@
-"""`edge-tools import`: an ONNX file of the user's own becomes a model of the program."""
+"""`edge-tools import`: make a model for the daemon from your own ONNX file."""
 
 from __future__ import annotations
 
@@ -9,59 +9,75 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from tools import places
-from tools.importing.command import Result, import_network
-from tools.importing.outputs import WANTED
+from tools.importing.import_network import ImportResult, import_network
+from tools.importing.outputs import FAMILY_OUTPUTS
 from tools.importing.report import text
-from tools.importing.request import Request
+from tools.importing.request import ImportRequest
 
-HELP = "your own ONNX network -> a model the program can run"
+HELP = "make a model for the daemon from your own ONNX file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("file", metavar="FILE.onnx", type=Path)
     parser.add_argument(
-        "--family", choices=sorted(WANTED), help="what kind of network it is; our exports know"
+        "--family",
+        choices=sorted(FAMILY_OUTPUTS),
+        help="what kind of network it is; our exports know",
     )
-    parser.add_argument("--skeleton", help="which keypoints it gives (pose networks)")
-    parser.add_argument("--name", help="of the model; else from the file's name")
-    parser.add_argument("--models", metavar="DIR", type=Path, default=places.models())
+    parser.add_argument("--skeleton", help="names of the keypoints (pose networks)")
+    parser.add_argument("--name", help="name of the model (default: from the file name)")
+    parser.add_argument(
+        "--models",
+        metavar="DIR",
+        type=Path,
+        default=places.models(),
+        help="folder of the models (default: %(default)s)",
+    )
     parser.add_argument("--force", action="store_true", help="replace a model imported before")
-    parser.add_argument("--width", type=int, metavar="PX", help="of an input of open size")
-    parser.add_argument("--height", type=int, metavar="PX")
-    parser.add_argument("--channels", choices=("rgb", "bgr"), help="order the network wants")
-    for name, what in (("mean", "subtracted"), ("std", "divided by")):
+    for side in ("width", "height"):
         parser.add_argument(
-            f"--{name}", nargs=3, type=float, metavar=("A", "B", "C"), help=f"{what}, 0..255"
+            f"--{side}", type=int, metavar="PX", help=f"input {side}, if the network leaves it open"
+        )
+    parser.add_argument(
+        "--channels", choices=("rgb", "bgr"), help="order of the colour channels in the input"
+    )
+    for name, use in (("mean", "is subtracted from"), ("std", "divides")):
+        parser.add_argument(
+            f"--{name}",
+            nargs=3,
+            type=float,
+            metavar=("A", "B", "C"),
+            help=f"{use} the pixel values 0..255, for each channel",
         )
     parser.add_argument(
         "--output",
         action="append",
         default=[],
         metavar="NAME=GRAPHNAME",
-        help="which output is what, if its name and shape do not say",
+        help="the family's name for an output, if its name and shape do not tell",
     )
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a setting of the family, such as decode=udp",
+        help="an option of the family, such as decode=udp",
     )
-    parser.add_argument("--licence", default="", help="of the weights")
+    parser.add_argument("--licence", default="", help="licence of the weights")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    result: Result = import_network(_request(args), quiet=args.json)
+    result: ImportResult = import_network(_request(args), quiet=args.json)
     print(json.dumps(result.facts) if args.json else text(result.facts))
     return 0
 
 
-def _request(args: argparse.Namespace) -> Request:
+def _request(args: argparse.Namespace) -> ImportRequest:
     pixels = {k: getattr(args, k) for k in ("channels", "mean", "std")}
-    return Request(
+    return ImportRequest(
         file=args.file,
         models=args.models,
         family=args.family,
@@ -70,7 +86,7 @@ def _request(args: argparse.Namespace) -> Request:
         size=(args.width, args.height),
         pixels={k: v for k, v in pixels.items() if v is not None},
         outputs=dict(_pair("--output", given) for given in args.output),
-        options={k: _setting(v) for k, v in (_pair("--option", o) for o in args.option)},
+        options={k: _option_value(v) for k, v in (_pair("--option", o) for o in args.option)},
         licence=args.licence,
         force=args.force,
     )
@@ -83,8 +99,8 @@ def _pair(flag: str, given: str) -> tuple[str, str]:
     return name, value
 
 
-def _setting(value: str) -> object:
-    """Numbers, true, false, lists and tables as JSON writes them; anything else is a text."""
+def _option_value(value: str) -> object:
+    """The value as JSON, else as text."""
     try:
         return json.loads(value)
     except ValueError:

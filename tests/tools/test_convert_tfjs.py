@@ -184,9 +184,9 @@ def small_model() -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
         {"name": "sum", "op": "AddV2", "input": ["up", "c0"]},
         convolution("d", "DepthwiseConv2dNative", ["sum", "w1"], stride=2),
     ]
-    renamed = {"in": _movenet.TRUNK_INPUT}
+    renamed = {"in": _movenet.BACKBONE_INPUT}
     for name in HEAD_CHANNELS:
-        nodes.append(convolution(_movenet.TRUNK_OUTPUTS[name], "Conv2D", ["d", f"h_{name}"]))
+        nodes.append(convolution(_movenet.BACKBONE_OUTPUTS[name], "Conv2D", ["d", f"h_{name}"]))
     for node in nodes:
         node["input"] = [renamed.get(i, i) for i in node["input"]]
     manifest = [
@@ -264,14 +264,14 @@ def broken(change: str) -> Tuple[bytes, bytes]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("operator", "operator Bessel is not known here; known: AddV2"),
+        ("operator", "operator Bessel is not supported; supported: AddV2"),
         ("missing node", "no node nowhere"),
         ("padding", "operator _FusedConv2D cannot be read"),
-        ("activation", "fused Elu is not known"),
-        ("weights", "c1 is no constant"),
+        ("activation", "fused Elu is not supported"),
+        ("weights", "c1 is not a constant"),
         ("circle", "operator _FusedConv2D cannot be read"),
-        ("shards", "damaged or no TensorFlow.js graph model"),
-        ("rest", "damaged or no TensorFlow.js graph model"),
+        ("shards", "is not a TensorFlow.js graph model, or damaged"),
+        ("rest", "is not a TensorFlow.js graph model, or damaged"),
     ],
 )
 def test_bad_models_are_answered_in_one_line(change: str, message: str) -> None:
@@ -283,7 +283,7 @@ def test_bad_models_are_answered_in_one_line(change: str, message: str) -> None:
 
 @pytest.mark.parametrize("model", [b"", b"{", b"[]", b"null", b'{"modelTopology": {}}'])
 def test_what_is_no_graph_model_is_refused(model: bytes) -> None:
-    with pytest.raises(DataError, match=r"^x: damaged or no TensorFlow.js graph model$"):
+    with pytest.raises(DataError, match=r"^x: is not a TensorFlow.js graph model, or damaged$"):
         tfjs.convert(model, b"", "x", (64, 64), "movenet-multipose")
 
 
@@ -291,7 +291,7 @@ def test_sizes_and_heads_that_cannot_be() -> None:
     small = packed(*small_model())
     with pytest.raises(ConfigError, match="width and height must be multiples of 32"):
         tfjs.convert(*small, "small", (100, 64), "movenet-multipose")
-    with pytest.raises(ConfigError, match="no head called yolo; there are: movenet-multipose"):
+    with pytest.raises(ConfigError, match="no head called yolo; known heads: movenet-multipose"):
         tfjs.convert(*small, "small", (64, 64), "yolo")
 
 

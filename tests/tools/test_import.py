@@ -170,7 +170,7 @@ def test_outputs_of_one_shape_are_asked_for(folder: Folder) -> None:
     facts = folder.facts(*wish, "--output", "simcc_x=q", "--output", "simcc_y=p")
     assert facts["names"] == {"simcc_x": "q", "simcc_y": "p"}
     _, line = folder.refused(*wish, "--name", "b", "--output", "simcc_x=z")
-    assert "there is no 'z': p [batch, 17, 128]" in line
+    assert "no output 'z'; the network has p [batch, 17, 128]" in line
 
 
 def test_a_fixed_batch_is_opened_where_the_network_allows_it(folder: Folder) -> None:
@@ -329,7 +329,7 @@ HALF = TensorProto.FLOAT16
 WRONG = [
     (network(SIMCC), ("--family", "simcc", "--skeleton", "halpe26"), 78, "has 26 keypoints"),
     (network(SIMCC), ("--family", "simcc", "--skeleton", "coco18"), 78, "coco18"),
-    (network(SIMCC), (), 78, "--family: is missing; say one of heatmap, movenet"),
+    (network(SIMCC), (), 78, "--family: is missing; give one of heatmap, movenet"),
     (network(SIMCC), ("--family", "simcc", "--name", "../up"), 78, "--name: '../up'"),
     (network(SIMCC), ("--family", "simcc", "--std", "1", "0", "1"), 78, "--std: 0"),
     (network(SIMCC), ("--family", "simcc", "--option", "padding"), 78, "expected NAME=VALUE"),

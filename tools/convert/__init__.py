@@ -1,1 +1,1 @@
-"""Converters from the formats that weights are published in to ONNX: one file per format."""
+"""Converters of published weights to ONNX, one file for each format."""

@@ -1,11 +1,12 @@
-"""The decoding of MoveNet-multipose for any batch, as nodes appended to the trunk.
+"""Decoding of MoveNet-multipose for any batch, as nodes appended to the backbone.
 
-It computes what the published graph computes for one image (CenterNet with one class: the six best
-centres; a box and 17 rough points regressed at each; around each rough point the best heatmap cell,
-weighted by a Gaussian of the distance and only inside the box). The Gaussian and the box are
-products of a row and a column part: the large tensor is only multiplied, never exponentiated.
+The published graph decodes one image; these nodes compute the same for a batch. It is CenterNet
+with one class: take the six best centres; at each, a box and 17 rough points are regressed; around
+each rough point take the best heatmap cell, weighted by a Gaussian of the distance, inside the box
+only. Gaussian and box are products of a row part and a column part, so the large tensor is only
+multiplied, never exponentiated.
 
-Letters: B batch, P = 6 people, K = 17 keypoints, h x w cells of four px.
+Letters: B batch, P = 6 people, K = 17 keypoints, h x w cells of 4 px.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from tools.convert.graph import BATCH, GraphBuilder, Outputs
 
 STRIDE = 32
 PEOPLE, KEYPOINTS = 6, 17
-TRUNK_INPUT = "StatefulPartitionedCall/sub_1"  # what our `mean` and `std` make of the pixels
-TRUNK_OUTPUTS = {
+BACKBONE_INPUT = "StatefulPartitionedCall/sub_1"  # pixels normalised by the recipe's mean and std
+BACKBONE_OUTPUTS = {
     "center": "StatefulPartitionedCall/center_0/conv2d_4/BiasAdd",
     "box_scale": "StatefulPartitionedCall/box_scale_0/conv2d_5/BiasAdd",
     "box_offset": "StatefulPartitionedCall/box_offset_0/conv2d_6/BiasAdd",
@@ -28,20 +29,20 @@ TRUNK_OUTPUTS = {
     "regress": "StatefulPartitionedCall/kpt_regress_0/conv2d_8/BiasAdd",
     "offset": "StatefulPartitionedCall/kpt_offset_0/conv2d_9/BiasAdd",
 }
-# Constants of the published graph, as it stores them.
-SAME_PEAK = 1.0132789611816406e-06  # a centre is a peak if it differs less from its 5 x 5 maximum
+# Constants of the published graph.
+SAME_PEAK = 1.0132789611816406e-06  # a centre is a peak if its 5 x 5 maximum is less above it
 SPREAD = 0.300048828125  # of the Gaussian: d^2 / (SPREAD * min(h, w))
-KEYPOINT_COUNTS = 0.126953125  # keypoints above it make the person's score
+KEYPOINT_COUNTS = 0.126953125  # keypoints above this score count in the score of the person
 
 
-class Maths:
-    """The operators of the decoding, in short."""
+class Operators:
+    """Appends operators by a short call."""
 
     def __init__(self, graph: GraphBuilder) -> None:
         self.graph = graph
 
     def __call__(self, op: str, *inputs: object, **attributes: Any) -> str:
-        """Append a node; numbers and arrays among the inputs become constants."""
+        """Append a node; inputs that are numbers or arrays become constants."""
         names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
         return self.graph.node(op, names, **attributes)
 
@@ -53,13 +54,13 @@ class Maths:
 
 
 def append(graph: GraphBuilder, heads: Dict[str, Tensor]) -> Outputs:
-    """Decode the trunk's heads.
+    """Append the decoding of the heads.
 
     Returns:
-        `people` [B, P, 56]: 17 x (y, x, score), then the box ymin, xmin, ymax, xmax and the
-        person's score; coordinates as shares of the input's height and width, 0..1.
+        `people` [B, P, 56]: 17 x (y, x, score), then the box ymin, xmin, ymax, xmax and the score
+        of the person. Coordinates are shares of the input's height and width, 0..1.
     """
-    ops = Maths(graph)
+    ops = Operators(graph)
     height, width = heads["center"].height, heads["center"].width
     flat = {k: ops("Reshape", t.name, [0, t.channels, height * width]) for k, t in heads.items()}
     score, cell = _centres(ops, heads["center"], height * width)
@@ -74,7 +75,7 @@ def append(graph: GraphBuilder, heads: Dict[str, Tensor]) -> Outputs:
     return {"people": (people, [BATCH, PEOPLE, 3 * KEYPOINTS + 5])}
 
 
-def _centres(ops: Maths, center: Tensor, cells: int) -> Tuple[str, str]:
+def _centres(ops: Operators, center: Tensor, cells: int) -> Tuple[str, str]:
     """Scores [B, P] and cells [B, 1, P] of the best peaks."""
     score = ops("Sigmoid", center.name)
     highest = ops("MaxPool", score, kernel_shape=[5, 5], strides=[1, 1], pads=[2, 2, 2, 2])
@@ -85,23 +86,23 @@ def _centres(ops: Maths, center: Tensor, cells: int) -> Tuple[str, str]:
     return best, ops("Unsqueeze", best + ".1", [1])
 
 
-def _row_column(ops: Maths, cell: str, width: int) -> Tuple[str, str]:
-    """Cells as rows and columns in FP32, same shape."""
+def _row_column(ops: Operators, cell: str, width: int) -> Tuple[str, str]:
+    """Rows and columns of cells, FP32 in the same shape."""
     row = ops("Div", cell, np.int64(width))
     column = ops("Sub", cell, ops("Mul", row, np.int64(width)))
     return ops("Cast", row, to=1), ops("Cast", column, to=1)
 
 
-def _at_cells(ops: Maths, values: str, cell: str, channels: int) -> str:
-    """Values [B, C, h*w] of each channel at the cells [B, 1, P]: [B, C, P]."""
+def _at_cells(ops: Operators, values: str, cell: str, channels: int) -> str:
+    """Values [B, C, P] of all channels [B, C, h*w] at the cells [B, 1, P]."""
     every = ops("Concat", *[cell] * channels, axis=1) if channels > 1 else cell
     return ops("GatherElements", values, every, axis=2)
 
 
 def _boxes(
-    ops: Maths, flat: Dict[str, str], cell: str, row: str, column: str, size: Tuple[int, int]
+    ops: Operators, flat: Dict[str, str], cell: str, row: str, column: str, size: Tuple[int, int]
 ) -> Dict[str, str]:
-    """Box sides in cells: ymin, xmin, ymax, xmax, each [B, 1, P]."""
+    """Sides of the boxes in cells: ymin, xmin, ymax, xmax, each [B, 1, P]."""
     extent = ops("Relu", _at_cells(ops, flat["box_scale"], cell, 2))
     half = ops("Mul", extent, 0.5)
     shift = _at_cells(ops, flat["box_offset"], cell, 2)
@@ -117,9 +118,9 @@ def _boxes(
 
 
 def _rough_points(
-    ops: Maths, flat: Dict[str, str], cell: str, row: str, column: str
+    ops: Operators, flat: Dict[str, str], cell: str, row: str, column: str
 ) -> Tuple[str, str]:
-    """Regressed points in cells: y and x, each [B, K, P]."""
+    """Regressed points in cells, y and x, each [B, K, P]."""
     both = ops("Reshape", _at_cells(ops, flat["regress"], cell, 34), [0, KEYPOINTS, 2, PEOPLE])
     halves = ops("Split", both, [1, 1], outputs=2, axis=2)
     y, x = (ops("Squeeze", half, [2]) for half in (halves, halves + ".1"))
@@ -127,9 +128,9 @@ def _rough_points(
 
 
 def _weighted(
-    ops: Maths, heatmap: str, rough: Tuple[str, str], box: Dict[str, str], size: Tuple[int, int]
+    ops: Operators, heatmap: str, rough: Tuple[str, str], box: Dict[str, str], size: Tuple[int, int]
 ) -> str:
-    """The heatmap as each rough point sees it: [B, K, P, h*w]."""
+    """The heatmap weighted for each rough point, [B, K, P, h*w]."""
     spread = SPREAD * min(size)
     sides = []
     for axis, length, point in zip("yx", size, rough):
@@ -145,11 +146,11 @@ def _weighted(
 
 
 def _peaks(
-    ops: Maths, offset: str, weighted: str, size: Tuple[int, int]
+    ops: Operators, offset: str, weighted: str, size: Tuple[int, int]
 ) -> Tuple[Tuple[str, str], str]:
-    """Best cell of each point, refined: (y, x) as shares of the image and scores, [B, K, P].
+    """Refined best cell of each point: (y, x) as shares of the image, and scores, [B, K, P].
 
-    The published score is the largest that any person's weighting gives to that cell.
+    As in the published graph, the score is the largest that any person's weights give this cell.
     """
     cell = ops("ArgMax", weighted, axis=3, keepdims=0)
     every = ops("Concat", *[ops("Unsqueeze", cell, [2])] * PEOPLE, axis=2)
@@ -166,22 +167,22 @@ def _peaks(
     return (points[0], points[1]), confidence
 
 
-def _flat_points(ops: Maths, points: Tuple[str, str], confidence: str) -> str:
-    """[B, P, 51]: y, x, score of each keypoint."""
+def _flat_points(ops: Operators, points: Tuple[str, str], confidence: str) -> str:
+    """y, x and score of each keypoint, [B, P, 51]."""
     parts = [ops("Unsqueeze", part, [3]) for part in (*points, confidence)]
     people_first = ops("Transpose", ops("Concat", *parts, axis=3), perm=[0, 2, 1, 3])
     return ops("Reshape", people_first, [0, PEOPLE, 3 * KEYPOINTS])
 
 
-def _normalised_box(ops: Maths, box: Dict[str, str], size: Tuple[int, int]) -> str:
-    """[B, P, 4]: the box as shares of the image."""
+def _normalised_box(ops: Operators, box: Dict[str, str], size: Tuple[int, int]) -> str:
+    """Boxes as shares of the image, [B, P, 4]."""
     sides = ops("Concat", *(box[k] for k in ("ymin", "xmin", "ymax", "xmax")), axis=1)
     share = np.array([1 / size[0], 1 / size[1]] * 2, np.float32).reshape(4, 1)
     return ops("Transpose", ops("Mul", sides, share), perm=[0, 2, 1])
 
 
-def _person_score(ops: Maths, score: str, confidence: str) -> str:
-    """[B, P, 1]: the centre's score times the mean of the keypoints that count."""
+def _person_score(ops: Operators, score: str, confidence: str) -> str:
+    """Score of the centre times the mean score of the keypoints that count, [B, P, 1]."""
     counts = ops("Cast", ops("Greater", confidence, KEYPOINT_COUNTS), to=1)
     total = ops("ReduceSum", ops("Mul", confidence, counts), [1], keepdims=0)
     number = ops("Max", ops("ReduceSum", counts, [1], keepdims=0), 1.0)

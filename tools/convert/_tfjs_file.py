@@ -1,8 +1,8 @@
-"""Read a TensorFlow.js graph model: its nodes, and its weights as FP32 or integer arrays.
+"""Read a TensorFlow.js graph model: nodes, and weights as FP32 or integer arrays.
 
-The format is the converter's: `modelTopology` is a TensorFlow GraphDef as JSON, `weightsManifest`
-lists arrays that lie one after the other in the `.bin` shards, possibly stored as fp16 or as 8 or
-16 bit integers with a scale.
+`modelTopology` is a TensorFlow GraphDef as JSON. `weightsManifest` lists the arrays, which lie one
+after the other in the `.bin` shards; they may be stored as fp16, or as integers of 8 or 16 bits
+with a scale.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of the graph."""
+    """One node of the graph."""
 
     name: str
     op: str
@@ -38,15 +38,15 @@ class Node:
     attributes: Dict[str, Any]
 
     def text(self, name: str) -> str:
-        """A string attribute; empty if absent. Strings are base64 in this JSON."""
+        """A string attribute; empty if absent. The JSON holds strings as base64."""
         return _text(self.attributes.get(name, {}).get("s", ""))
 
     def texts(self, name: str) -> List[str]:
-        """A list of strings."""
+        """A list of strings; empty if absent."""
         return [_text(s) for s in self.attributes.get(name, {}).get("list", {}).get("s", [])]
 
     def numbers(self, name: str) -> List[int]:
-        """A list of whole numbers; empty if absent. They are strings in this JSON."""
+        """A list of whole numbers; empty if absent. The JSON holds numbers as strings."""
         return [int(i) for i in self.attributes.get(name, {}).get("list", {}).get("i", [])]
 
     def flag(self, name: str) -> bool:
@@ -59,15 +59,15 @@ def _text(encoded: str) -> str:
 
 
 class GraphModel:
-    """Nodes by name and weights by name.
+    """Nodes and weights by name.
 
     Args:
         model: content of `model.json`.
-        shards: content of the `.bin` files, joined in the manifest's order.
-        label: what to call the network in an error.
+        shards: content of the `.bin` files, joined in the order of the manifest.
+        label: name of the network, for errors.
 
     Raises:
-        DataError: not a graph model, damaged, or weights that do not fit it.
+        DataError: the file is not a graph model or is damaged, or the weights do not fit it.
     """
 
     def __init__(self, model: bytes, shards: bytes, label: str) -> None:
@@ -78,21 +78,21 @@ class GraphModel:
             entries = [w for group in content["weightsManifest"] for w in group["weights"]]
             self.weights = _weights(entries, shards)
         except DAMAGED:
-            raise DataError(f"{label}: damaged or no TensorFlow.js graph model") from None
+            raise DataError(f"{label}: is not a TensorFlow.js graph model, or damaged") from None
 
     def constant(self, name: str) -> Array:
-        """The values of a weight.
+        """Values of a weight.
 
         Raises:
-            DataError: there is none of that name.
+            DataError: there is no weight of this name.
         """
         if name not in self.weights:
-            raise DataError(f"{self.label}: {name} is no constant")
+            raise DataError(f"{self.label}: {name} is not a constant")
         return self.weights[name]
 
 
 def _node(raw: Dict[str, Any]) -> Node:
-    # A leading ^ is an order of execution, not a value.
+    # An input with a leading ^ only orders the execution.
     inputs = [i for i in raw.get("input", []) if not i.startswith("^")]
     return Node(str(raw["name"]), str(raw["op"]), inputs, dict(raw.get("attr", {})))
 

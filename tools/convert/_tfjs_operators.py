@@ -1,4 +1,4 @@
-"""What each operator of a TensorFlow.js trunk becomes in ONNX; weights there: [h, w, in, out]."""
+"""Translate TensorFlow.js operators to ONNX; TensorFlow.js has weights [h, w, in, out]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.convert.graph import Array, GraphBuilder, same_pads
 
 @dataclass(frozen=True)
 class Tensor:
-    """A finished tensor [batch, channels, height, width]."""
+    """A translated tensor [batch, channels, height, width]."""
 
     name: str
     channels: int
@@ -20,8 +20,8 @@ class Tensor:
     width: int
 
 
-class Trunk:
-    """The state of one conversion."""
+class Translation:
+    """State of one translation: the tensors so far, by their names in the file."""
 
     def __init__(self, source: GraphModel, graph: GraphBuilder) -> None:
         self.source = source
@@ -29,68 +29,75 @@ class Trunk:
         self.tensors: Dict[str, Tensor] = {}
 
 
-def conv_2d(trunk: Trunk, node: Node) -> Tensor:
-    """Convolution with its bias and activation."""
-    weights = trunk.source.constant(node.inputs[1]).transpose(3, 2, 0, 1)
-    group = trunk.tensors[node.inputs[0]].channels // weights.shape[1]
-    return _convolved(trunk, node, weights, group)
+def conv_2d(translation: Translation, node: Node) -> Tensor:
+    """Translate a convolution with its bias and activation."""
+    weights = translation.source.constant(node.inputs[1]).transpose(3, 2, 0, 1)
+    group = translation.tensors[node.inputs[0]].channels // weights.shape[1]
+    return _convolved(translation, node, weights, group)
 
 
-def depthwise_conv_2d(trunk: Trunk, node: Node) -> Tensor:
-    """Depthwise convolution with its bias and activation."""
-    weights = trunk.source.constant(node.inputs[1])
+def depthwise_conv_2d(translation: Translation, node: Node) -> Tensor:
+    """Translate a depthwise convolution with its bias and activation."""
+    weights = translation.source.constant(node.inputs[1])
     height, width, channels, multiplier = weights.shape
     flat = weights.reshape(height, width, 1, channels * multiplier)
-    return _convolved(trunk, node, flat.transpose(3, 2, 0, 1), channels)
+    return _convolved(translation, node, flat.transpose(3, 2, 0, 1), channels)
 
 
-def _convolved(trunk: Trunk, node: Node, weights: Array, group: int) -> Tensor:
-    image = trunk.tensors[node.inputs[0]]
+def _convolved(translation: Translation, node: Node, weights: Array, group: int) -> Tensor:
+    image = translation.tensors[node.inputs[0]]
     kernel, stride = weights.shape[2:], node.numbers("strides")[1:3]
     dilation = (node.numbers("dilations") or [1, 1, 1, 1])[1:3]
     if node.text("data_format") not in ("", "NHWC") or dilation != [1, 1]:
-        raise DataError(f"{trunk.source.label}: {node.op} with another layout or with dilation")
+        raise DataError(
+            f"{translation.source.label}: {node.op} with dilation, or not NHWC, is not supported"
+        )
     size = (image.height, image.width)
     pads = same_pads(size, kernel, stride) if node.text("padding") == "SAME" else (0, 0, 0, 0)
-    inputs = [image.name, trunk.graph.constant(weights, "weight")]
+    inputs = [image.name, translation.graph.constant(weights, "weight")]
     if "BiasAdd" in node.texts("fused_ops"):
-        inputs.append(trunk.graph.constant(trunk.source.constant(node.inputs[2]), "bias"))
-    name = trunk.graph.node(
+        inputs.append(
+            translation.graph.constant(translation.source.constant(node.inputs[2]), "bias")
+        )
+    name = translation.graph.node(
         "Conv", inputs, kernel_shape=list(kernel), strides=stride, pads=list(pads), group=group
     )
-    name = _activated(trunk, name, node.texts("fused_ops"))
+    name = _activated(translation, name, node.texts("fused_ops"))
     grown = (n + pads[i] + pads[i + 2] - kernel[i] for i, n in enumerate(size))
     height, width = (n // s + 1 for n, s in zip(grown, stride))
     return Tensor(name, weights.shape[0], height, width)
 
 
-def _activated(trunk: Trunk, name: str, fused: List[str]) -> str:
+def _activated(translation: Translation, name: str, fused: List[str]) -> str:
     kinds = [op for op in fused if op != "BiasAdd"]
     if not kinds:
         return name
     if kinds == ["Relu6"]:
-        return trunk.graph.relu6(name)
+        return translation.graph.relu6(name)
     if kinds == ["Relu"]:
-        return trunk.graph.node("Relu", [name])
-    raise DataError(f"{trunk.source.label}: fused {', '.join(kinds)} is not known here")
+        return translation.graph.node("Relu", [name])
+    raise DataError(f"{translation.source.label}: fused {', '.join(kinds)} is not supported")
 
 
-def add(trunk: Trunk, node: Node) -> Tensor:
-    """Sum of two tensors of one shape."""
-    first, second = (trunk.tensors[name] for name in node.inputs)
-    return replace(first, name=trunk.graph.node("Add", [first.name, second.name]))
+def add(translation: Translation, node: Node) -> Tensor:
+    """Translate a sum of two tensors of the same shape."""
+    first, second = (translation.tensors[name] for name in node.inputs)
+    return replace(first, name=translation.graph.node("Add", [first.name, second.name]))
 
 
-def resize_bilinear(trunk: Trunk, node: Node) -> Tensor:
-    """Bilinear resize to twice the size, the only one that feature pyramids use."""
+def resize_bilinear(translation: Translation, node: Node) -> Tensor:
+    """Translate a bilinear resize to twice the size, the only one that feature pyramids use."""
     if node.flag("align_corners") or not node.flag("half_pixel_centers"):
-        raise DataError(f"{trunk.source.label}: ResizeBilinear without half-pixel centers")
-    image = trunk.tensors[node.inputs[0]]
-    name = trunk.graph.resized(image.name, (2, 2), "half_pixel")
+        raise DataError(
+            f"{translation.source.label}: ResizeBilinear without half-pixel centers "
+            "is not supported"
+        )
+    image = translation.tensors[node.inputs[0]]
+    name = translation.graph.resized(image.name, (2, 2), "half_pixel")
     return Tensor(name, image.channels, 2 * image.height, 2 * image.width)
 
 
-TRANSLATORS: Dict[str, Callable[[Trunk, Node], Tensor]] = {
+TRANSLATORS: Dict[str, Callable[[Translation, Node], Tensor]] = {
     "AddV2": add,
     "Conv2D": conv_2d,
     "_FusedConv2D": conv_2d,

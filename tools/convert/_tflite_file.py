@@ -1,7 +1,7 @@
-"""Read a TFLite file: tensors, constants and operators as plain Python.
+"""Read a TFLite file: tensors, constants and operators as Python objects.
 
-The schema is TensorFlow Lite's published one, parsed by the `tflite` package. fp16, quantized and
-sparse constants are unfolded here, so that whoever builds the graph sees FP32 arrays only.
+The `tflite` package parses TensorFlow Lite's published schema. Constants that are fp16, quantized
+or sparse are given as FP32 arrays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tflite
 from edge.errors import DataError
 from tools.convert.graph import Array
 
-LARGEST_TENSOR = 1 << 28  # elements; a damaged shape must not eat the memory
+LARGEST_TENSOR = 1 << 28  # elements; a damaged shape must not use up the memory
 DTYPES = {
     tflite.TensorType.FLOAT32: np.float32,
     tflite.TensorType.FLOAT16: np.float16,
@@ -25,7 +25,7 @@ DTYPES = {
     tflite.TensorType.UINT8: np.uint8,
     tflite.TensorType.INT8: np.int8,
 }
-# What reading a damaged file through its own offsets can end in.
+# Errors that offsets in a damaged file can cause.
 DAMAGED = (
     ArithmeticError,
     AttributeError,
@@ -41,7 +41,7 @@ _NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v,
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: its name (`CONV_2D`), tensors by index (-1: absent) and options table."""
+    """One operator: name (`CONV_2D`), indices of its tensors (-1: absent), options table."""
 
     name: str
     inputs: List[int]
@@ -50,24 +50,24 @@ class Operator:
 
 
 class TfliteFile:
-    """The one subgraph of a TFLite file.
+    """The first subgraph of a TFLite file.
 
     Args:
-        data: the whole file.
-        label: what to call it in an error.
+        data: content of the file.
+        label: name of the network, for errors.
 
     Raises:
-        DataError: the bytes are no TFLite file, or a damaged one.
+        DataError: the file is not a TFLite file, or is damaged.
     """
 
     def __init__(self, data: bytes, label: str) -> None:
         self.label = label
         if data[4:8] != b"TFL3":
-            raise DataError(f"{label}: not a TFLite file (no TFL3 mark)")
+            raise DataError(f"{label}: is not a TFLite file (no TFL3 mark)")
         try:
             self._read(data)
         except DAMAGED:
-            raise DataError(f"{label}: damaged TFLite file; fetch it again") from None
+            raise DataError(f"{label}: the TFLite file is damaged; fetch it again") from None
 
     def _read(self, data: bytes) -> None:
         self._model = tflite.Model.GetRootAsModel(data, 0)
@@ -83,7 +83,7 @@ class TfliteFile:
 
     def _operator(self, raw: Any) -> Operator:
         code = self._model.OperatorCodes(raw.OpcodeIndex())
-        # Old files keep the code in a byte, newer ones in an int: the larger one is meant.
+        # Old files store the code in a byte, new files in an int; the larger number is the code.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         custom = code.CustomCode()
         name = custom.decode("utf-8", "replace") if custom else _NAMES.get(builtin, str(builtin))
@@ -91,15 +91,15 @@ class TfliteFile:
         return Operator(name, inputs, [int(i) for i in raw.OutputsAsNumpy()], raw.BuiltinOptions())
 
     def name(self, index: int) -> str:
-        """The tensor's name in the file."""
+        """Name of a tensor in the file."""
         return str(self._tensors[index].Name().decode("utf-8", "replace"))
 
     def shape(self, index: int) -> Tuple[int, ...]:
-        """The tensor's shape as stored (NHWC, batch 1)."""
+        """Shape of a tensor as stored (NHWC, batch 1)."""
         return tuple(int(n) for n in np.atleast_1d(self._tensors[index].ShapeAsNumpy()))
 
     def constant(self, index: int) -> Optional[Array]:
-        """The tensor's values if they are known without running the network, else None."""
+        """Values of a tensor if they do not depend on the input, else None."""
         if index in self._constants:
             return self._constants[index]
         maker = self.makers.get(index)
@@ -139,11 +139,12 @@ class TfliteFile:
 
 
 def densified(values: Array, shape: Tuple[int, ...], sparsity: Any) -> Array:
-    """Unfold a sparse constant.
+    """Dense array of a sparse constant.
 
-    The schema stores one level per traversed dimension, dense (a size) or compressed (segments and
-    indices per parent entry), blocks of a dimension last. We expand all entries level by level:
-    `where[e]` is the coordinate of entry e in traversed order, `parent` its place in the level.
+    The schema stores one level for each traversed dimension: dense (a size) or compressed (segments
+    and indices for each parent entry); blocks of a dimension come last. All entries are expanded
+    level by level: `where[e]` holds the coordinates of entry e in traversed order, `parent` its
+    place in the level.
     """
     if np.prod(shape, dtype=np.int64) > LARGEST_TENSOR:
         raise ValueError("too large")
@@ -155,13 +156,13 @@ def densified(values: Array, shape: Tuple[int, ...], sparsity: Any) -> Array:
         meta = sparsity.DimMetadata(level)
         parent, row, index = _expanded(meta, parent)
         where = np.concatenate([where[row], index[:, None]], axis=1)
-        # Only a dense level can be the inside of a block, and only that size is asked for.
+        # Only a dense level can be inside a block, and only its size is used.
         sizes.append(int(meta.DenseSize()))
     return _scattered(values[parent], where, order, sizes, shape, sparsity)
 
 
 def _expanded(meta: Any, parent: Array) -> Tuple[Array, Array, Array]:
-    """One level further: (place of each new entry, row of its parent, its index in this level)."""
+    """Expand one level: place of each new entry, row of its parent, index in this level."""
     if meta.Format() == tflite.DimensionType.DENSE:
         size = meta.DenseSize()
         row: Array = np.repeat(np.arange(len(parent)), size)
@@ -177,7 +178,7 @@ def _expanded(meta: Any, parent: Array) -> Tuple[Array, Array, Array]:
 
 
 def _vector(kind: int, table: Any) -> Array:
-    """The union of index vectors: int32, uint16 or uint8."""
+    """Values of an index vector: int32, uint16 or uint8."""
     classes = {1: tflite.Int32Vector, 2: tflite.Uint16Vector, 3: tflite.Uint8Vector}
     vector = classes[kind]()
     vector.Init(table.Bytes, table.Pos)
@@ -192,7 +193,7 @@ def _scattered(
     shape: Tuple[int, ...],
     sparsity: Any,
 ) -> Array:
-    """Put the entries at their coordinates; a block's coordinate adds to its dimension's."""
+    """Put the entries at their coordinates; a coordinate in a block adds to its dimension."""
     axes: Array = np.zeros((len(shape), len(values)), np.int64)
     blocks = list(sparsity.BlockMapAsNumpy()) if sparsity.BlockMapLength() else []
     size_of = dict(zip((int(d) for d in order), sizes))

@@ -1,7 +1,7 @@
-"""What each TFLite operator becomes in ONNX: one small function per operator.
+"""Translate TFLite operators to ONNX, one function for each operator.
 
-The meaning of each operator and of SAME padding is TensorFlow Lite's documentation; weights are
-[out, h, w, in] (depthwise [1, h, w, out]) there and [out, in, h, w] here.
+Operators and SAME padding are as in TensorFlow Lite's documentation. TFLite has weights
+[out, h, w, in] (depthwise [1, h, w, out]), ONNX [out, in, h, w].
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from tools.convert.graph import Array, GraphBuilder, Pads, same_pads
 
 ACTIVATIONS = tflite.ActivationFunctionType
 SAME = tflite.Padding.SAME
-NCHW = (0, 3, 1, 2)  # where each NCHW axis is found in NHWC
+NCHW = (0, 3, 1, 2)  # place of each NCHW axis in NHWC
 NHWC = (0, 2, 3, 1)
 
 
 class Translation:
-    """The state of one conversion: ONNX names of finished tensors, and pads still to be folded."""
+    """State of one translation.
+
+    Attributes:
+        names: tensor of the file -> ONNX tensor.
+        pending: tensor of the file -> its source and zero padding that is not written yet.
+    """
 
     def __init__(self, source: TfliteFile, graph: GraphBuilder) -> None:
         self.source = source
@@ -31,7 +36,7 @@ class Translation:
         self.pending: Dict[int, Tuple[int, Pads]] = {}
 
     def name(self, index: int) -> str:
-        """The ONNX tensor for a tensor of the file; constants and unfolded pads are written now."""
+        """ONNX tensor of a tensor of the file; constants and pending pads are written now."""
         if index not in self.names:
             if index in self.pending:
                 source, pads = self.pending[index]
@@ -41,26 +46,26 @@ class Translation:
         return self.names[index]
 
     def known(self, index: int) -> Array:
-        """The values of a constant."""
+        """Values of a constant; ValueError if the tensor is not a constant."""
         values = self.source.constant(index)
         if values is None:
             raise ValueError("not a constant")
         return values
 
     def shape(self, index: int) -> Tuple[int, ...]:
-        """The shape in the file (NHWC)."""
+        """Shape in the file (NHWC)."""
         return self.source.shape(index)
 
 
 def nchw(values: Array) -> Array:
-    """A constant in our layout: per-channel vectors [1, 1, C] become [C, 1, 1]."""
+    """A constant in NCHW; vectors of channels [1, 1, C] become [C, 1, 1]."""
     if values.ndim == 4:
         return values.transpose(NCHW)
     return values.transpose(2, 0, 1) if values.ndim == 3 else values
 
 
 def pad_node(translation: Translation, name: str, pads: Pads) -> str:
-    """Zero padding as a node of its own."""
+    """Append zero padding as a node."""
     top, left, bottom, right = pads
     amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     return translation.graph.node("Pad", [name, translation.graph.constant(amounts, "pads")])
@@ -74,13 +79,13 @@ def activated(translation: Translation, name: str, activation: int) -> str:
         return translation.graph.node("Relu", [name])
     if activation == ACTIVATIONS.RELU6:
         return translation.graph.relu6(name)
-    raise DataError(f"{translation.source.label}: fused activation {activation} is not known here")
+    raise DataError(f"{translation.source.label}: fused activation {activation} is not supported")
 
 
 def convolved(
     translation: Translation, operator: Operator, weights: Array, options: Any, group: int
 ) -> str:
-    """A convolution with [out, in/group, h, w] weights, any preceding zero pad folded into it."""
+    """Append a convolution with weights [out, in/group, h, w]; pending padding becomes its own."""
     image, pads = operator.inputs[0], (0, 0, 0, 0)
     kernel, stride = weights.shape[2:], (options.StrideH(), options.StrideW())
     dilation = (options.DilationHFactor(), options.DilationWFactor())
@@ -105,14 +110,14 @@ def convolved(
 
 
 def options_of(operator: Operator, table: Any) -> Any:
-    """The operator's options, read as `table`."""
+    """Options of an operator, read as `table`."""
     options = table()
     options.Init(operator.options.Bytes, operator.options.Pos)
     return options
 
 
 def conv_2d(translation: Translation, operator: Operator) -> str:
-    """Convolution; groups follow from the weights' input channels."""
+    """Translate a convolution; its groups follow from the input channels of the weights."""
     weights = translation.known(operator.inputs[1]).transpose(NCHW)
     group = translation.shape(operator.inputs[0])[3] // weights.shape[1]
     options = options_of(operator, tflite.Conv2DOptions)
@@ -120,7 +125,7 @@ def conv_2d(translation: Translation, operator: Operator) -> str:
 
 
 def depthwise_conv_2d(translation: Translation, operator: Operator) -> str:
-    """Depthwise convolution: one group per input channel."""
+    """Translate a depthwise convolution: one group for each input channel."""
     weights = translation.known(operator.inputs[1]).transpose(3, 0, 1, 2)
     group = translation.shape(operator.inputs[0])[3]
     options = options_of(operator, tflite.DepthwiseConv2DOptions)
@@ -128,7 +133,7 @@ def depthwise_conv_2d(translation: Translation, operator: Operator) -> str:
 
 
 def pad(translation: Translation, operator: Operator) -> str:
-    """Zero padding: kept pending where only H and W grow, so that a convolution can swallow it."""
+    """Translate zero padding; padding of H and W is kept pending for a convolution to take."""
     amounts = translation.known(operator.inputs[1])
     if amounts.shape == (4, 2) and not amounts[[0, 3]].any():
         (top, bottom), (left, right) = amounts[1:3].tolist()
@@ -142,14 +147,14 @@ def pad(translation: Translation, operator: Operator) -> str:
 
 
 def add(translation: Translation, operator: Operator) -> str:
-    """Sum of two tensors."""
+    """Translate a sum of two tensors."""
     name = translation.graph.node("Add", [translation.name(i) for i in operator.inputs])
     options = options_of(operator, tflite.AddOptions)
     return activated(translation, name, options.FusedActivationFunction())
 
 
 def max_pool_2d(translation: Translation, operator: Operator) -> str:
-    """Maximum over windows."""
+    """Translate max pooling."""
     options = options_of(operator, tflite.Pool2DOptions)
     kernel = (options.FilterHeight(), options.FilterWidth())
     stride = (options.StrideH(), options.StrideW())
@@ -168,7 +173,7 @@ def max_pool_2d(translation: Translation, operator: Operator) -> str:
 
 
 def resize_bilinear(translation: Translation, operator: Operator) -> str:
-    """Bilinear resize by a whole scale, so that nothing in the graph names the batch."""
+    """Translate a bilinear resize; it is written as scales, which do not fix the batch."""
     options = options_of(operator, tflite.ResizeBilinearOptions)
     old = translation.shape(operator.inputs[0])[1:3]
     new = translation.known(operator.inputs[1]).tolist()
@@ -179,7 +184,7 @@ def resize_bilinear(translation: Translation, operator: Operator) -> str:
 
 
 def reshape(translation: Translation, operator: Operator) -> str:
-    """Reshape: the elements' order is NHWC's, so larger images are transposed back first."""
+    """Translate a reshape; its order is that of NHWC, so an image is first transposed back."""
     image, result = operator.inputs[0], operator.outputs[0]
     name, shape = translation.name(image), translation.shape(image)
     if len(shape) == 4 and shape[1:3] != (1, 1):
@@ -188,14 +193,14 @@ def reshape(translation: Translation, operator: Operator) -> str:
     if len(target) == 4:
         target = [target[i] for i in NCHW]
         if tuple(target[2:]) != (1, 1):
-            raise DataError(f"{translation.source.label}: RESHAPE to an image")
+            raise DataError(f"{translation.source.label}: RESHAPE to an image is not supported")
     target[0] = -1
     sizes = translation.graph.constant(np.array(target, np.int64), "shape")
     return translation.graph.node("Reshape", [name, sizes])
 
 
 def concatenation(translation: Translation, operator: Operator) -> str:
-    """Concatenation along the same axis, wherever our layout has it."""
+    """Translate a concatenation; its axis is moved to NCHW."""
     options = options_of(operator, tflite.ConcatenationOptions)
     rank = len(translation.shape(operator.outputs[0]))
     axis = options.Axis() % rank
@@ -207,10 +212,10 @@ def concatenation(translation: Translation, operator: Operator) -> str:
 
 
 def prelu(translation: Translation, operator: Operator) -> str:
-    """The identity above zero, a slope per channel below: (1 - slope) relu(x) + slope x.
+    """Translate PReLU as (1 - slope) relu(x) + slope x.
 
-    Written so because ONNX Runtime's own PRelu is slow on the CPU: with it the face network takes
-    2.7 times as long. TensorRT fuses the four into one kernel.
+    ONNX Runtime's PRelu is slow on the CPU: with it the face network takes 2.7 times as long.
+    TensorRT fuses the four nodes into one kernel.
     """
     graph, name = translation.graph, translation.name(operator.inputs[0])
     slope = nchw(translation.known(operator.inputs[1]))
@@ -220,17 +225,17 @@ def prelu(translation: Translation, operator: Operator) -> str:
 
 
 def mean(translation: Translation, operator: Operator) -> str:
-    """Mean over the whole image."""
+    """Translate a mean over the whole image."""
     axes = sorted(int(a) % 4 for a in translation.known(operator.inputs[1]).reshape(-1))
     if len(translation.shape(operator.inputs[0])) != 4 or axes != [1, 2]:
-        raise DataError(f"{translation.source.label}: MEAN over axes {axes}")
+        raise DataError(f"{translation.source.label}: MEAN over axes {axes} is not supported")
     name = translation.graph.node("GlobalAveragePool", [translation.name(operator.inputs[0])])
     flat = len(translation.shape(operator.outputs[0])) == 2
     return translation.graph.node("Flatten", [name]) if flat else name
 
 
 def fully_connected(translation: Translation, operator: Operator) -> str:
-    """Matrix product with [out, in] weights."""
+    """Translate a matrix product with weights [out, in]."""
     options = options_of(operator, tflite.FullyConnectedOptions)
     name = translation.name(operator.inputs[0])
     if len(translation.shape(operator.inputs[0])) != 2:
@@ -241,14 +246,14 @@ def fully_connected(translation: Translation, operator: Operator) -> str:
 
 
 def depth_to_space(translation: Translation, operator: Operator) -> str:
-    """Blocks of channels become pixels; TFLite's order of channels is ONNX's `DCR`."""
+    """Translate depth to space; TFLite's order of channels is `DCR` in ONNX."""
     size = options_of(operator, tflite.DepthToSpaceOptions).BlockSize()
     inputs = [translation.name(operator.inputs[0])]
     return translation.graph.node("DepthToSpace", inputs, blocksize=size, mode="DCR")
 
 
 def elementwise(op: str) -> Callable[[Translation, Operator], str]:
-    """An operator of one input that has the same meaning in ONNX."""
+    """Translator of an operator with one input that ONNX also has."""
 
     def translate(translation: Translation, operator: Operator) -> str:
         return translation.graph.node(op, [translation.name(operator.inputs[0])])

@@ -1,8 +1,7 @@
-"""Write an ONNX graph node by node: what every converter here builds on.
+"""Write an ONNX graph node by node; all converters use this.
 
-Opset 17 and IR 8 are the newest that TensorRT 8.5 and ONNX Runtime 1.16 read. Weights lie inside
-the file, the batch is dynamic, and the finished model has passed ONNX's own checker and shape
-inference.
+Opset 17 and IR 8 are the newest that TensorRT 8.5 and ONNX Runtime 1.16 read. Weights are inside
+the file, the batch is dynamic, and ONNX's checker and shape inference accept the finished model.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ OPSET = 17
 IR_VERSION = 8
 BATCH = "batch"
 Array = npt.NDArray[Any]
-Dim = Union[int, str]  # a string is a dynamic axis
-Shape = Optional[Sequence[Dim]]  # None: left to shape inference
+Dim = Union[int, str]  # a string names a dynamic axis
+Shape = Optional[Sequence[Dim]]  # None: shape inference finds it
 Pads = Tuple[int, int, int, int]  # px: top, left, bottom, right
 Outputs = Dict[str, Tuple[str, Shape]]  # name -> tensor, shape
 
 
 class GraphBuilder:
-    """Collects nodes and weights; `finish` turns them into a checked model.
+    """Collects nodes and weights; `finish` makes a checked model of them.
 
-    Tensors are named by strings that the caller gets back from `node` and `constant`.
+    Tensors are named by the strings that `input`, `node` and `constant` return.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,7 +45,7 @@ class GraphBuilder:
         return name
 
     def constant(self, values: Any, hint: str = "const") -> str:
-        """Store an array in the model; equal arrays are stored once."""
+        """Store an array in the model; equal arrays are stored only once."""
         array = np.ascontiguousarray(values)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -56,7 +55,7 @@ class GraphBuilder:
         return self._constants[key]
 
     def node(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> str:
-        """Append a node and return the name of its first output; the others end in `.1`, `.2`."""
+        """Append a node; returns the name of its first output. Others have `.1`, `.2` appended."""
         name = f"{op.lower()}_{len(self._nodes)}"
         names = [name] + [f"{name}.{i}" for i in range(1, outputs)]
         kept = {key: value for key, value in attributes.items() if value is not None}
@@ -64,19 +63,19 @@ class GraphBuilder:
         return name
 
     def relu6(self, name: str) -> str:
-        """Append the activation that limits to 0..6."""
+        """Append ReLU6, which limits to 0..6."""
         low, high = (self.constant(np.float32(limit), "limit") for limit in (0, 6))
         return self.node("Clip", [name, low, high])
 
     def resized(self, name: str, scale: Tuple[float, float], transform: str) -> str:
-        """Append a bilinear resize by (height, width) factors, so that nothing names the batch."""
+        """Append a bilinear resize by (height, width) factors, which do not fix the batch."""
         scales = self.constant(np.array([1, 1, *scale], np.float32), "scales")
         return self.node(
             "Resize", [name, "", scales], mode="linear", coordinate_transformation_mode=transform
         )
 
     def finish(self, outputs: Outputs) -> onnx.ModelProto:
-        """Close the graph with `outputs` (name -> tensor, shape) and check it.
+        """The checked model with these outputs (name -> tensor, shape).
 
         Raises:
             DataError: the graph is not a valid ONNX model.
@@ -94,14 +93,18 @@ class GraphBuilder:
 
 
 def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Pads:
-    """SAME padding: as many outputs as ceil(size / stride), the odd pixel after the image."""
+    """SAME padding: there are ceil(size / stride) outputs; an odd pixel is added at the end."""
     total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
     before = [t // 2 for t in total]
     return before[0], before[1], total[0] - before[0], total[1] - before[1]
 
 
 def checked(graph: onnx.GraphProto) -> onnx.ModelProto:
-    """Wrap a graph as a model of our opset that the ONNX checker accepts, shapes inferred."""
+    """A model of a graph, checked by ONNX.
+
+    Raises:
+        DataError: the ONNX checker refuses the graph.
+    """
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opset, producer_name="edge-tools")
     model.ir_version = IR_VERSION
@@ -109,12 +112,12 @@ def checked(graph: onnx.GraphProto) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         line = str(error).strip().splitlines()[0]
-        raise DataError(f"{graph.name}: conversion gave an invalid graph: {line}") from None
+        raise DataError(f"{graph.name}: the conversion made an invalid graph: {line}") from None
     return model
 
 
 def drop_identities(graph: onnx.GraphProto) -> None:
-    """Give an output its name at the node that makes it, where that node is its alone."""
+    """Remove Identity nodes before outputs: the node before writes the output itself."""
     makers = {name: node for node in graph.node for name in node.output}
     results = {value.name for value in graph.output}
     for node in [n for n in graph.node if n.op_type == "Identity"]:
@@ -132,7 +135,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and weights that no output depends on."""
+    """Remove nodes and weights that no output needs."""
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):

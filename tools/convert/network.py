@@ -1,4 +1,4 @@
-"""One network of a recipe: published files in, a verified ONNX model out."""
+"""Convert the published files of a recipe's network to ONNX, by the recipe's `convert` key."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from edge.errors import ConfigError, DataError
 from edge.recipe import Network, Weights
 from tools.convert import darknet, tfjs, tflite
 
-VERSION = 2  # raise when a converter gives another graph: what was made before is made again
+VERSION = 2  # increase it if a converter gives another graph; networks are then made again
 Files = Mapping[str, bytes]  # member of the archive -> content
 
 
 def convert(network: Network, weights: Weights, files: Files, label: str) -> bytes:
-    """Turn the files into ONNX.
+    """Convert the files of a network; returns the content of an ONNX file.
 
     Args:
-        network: the recipe's entry; gives the input size where the format leaves it open.
-        weights: its `weights` table; `extra` holds the converter's options.
+        network: recipe of the network; gives the input size if the format has none.
+        weights: its `weights` table; `extra` holds options of the converter.
         files: all members that `members_of` names.
-        label: model and network, for messages.
+        label: model and network, for errors.
 
     Raises:
-        DataError: files that cannot be converted. ConfigError: the recipe asks for the impossible.
+        DataError: the files cannot be converted. ConfigError: the recipe is wrong.
     """
     converter = CONVERTERS[weights.convert]
     return converter(network, weights, files, label)
 
 
 def members_of(weights: Weights) -> Dict[str, str]:
-    """Every member that a network needs, with its sha256."""
+    """Member -> sha256 of all files that a network is converted from."""
     members = dict(_table(weights, "members"))
     members[weights.member] = weights.member_sha256
     return members
@@ -46,11 +46,11 @@ def _table(weights: Weights, name: str) -> Dict[str, Any]:
 
 
 def _other(weights: Weights, files: Files, suffix: str, label: str) -> bytes:
-    """The member beside the main one that ends in `suffix`."""
+    """Content of the member with this suffix, beside the main one."""
     for name, content in files.items():
         if name != weights.member and PurePosixPath(name).suffix == suffix:
             return content
-    raise ConfigError(f"{label}: weights.extra.members names no {suffix} file")
+    raise ConfigError(f"{label}: weights.extra.members has no {suffix} file")
 
 
 def _tflite(network: Network, weights: Weights, files: Files, label: str) -> bytes:
@@ -78,7 +78,8 @@ def _copy(network: Network, weights: Weights, files: Files, label: str) -> bytes
     try:
         onnx.checker.check_model(onnx.load_from_string(files[weights.member]))
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise DataError(f"{label}: not a valid ONNX file: {str(error).splitlines()[0]}") from None
+        line = str(error).splitlines()[0]
+        raise DataError(f"{label}: is not a valid ONNX file: {line}") from None
     return files[weights.member]
 
 

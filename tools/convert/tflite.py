@@ -1,7 +1,7 @@
-"""TFLite -> ONNX: NCHW throughout, dynamic batch, FP32, only the layers that named outputs need.
+"""Convert a TFLite file to ONNX: NCHW, dynamic batch, FP32, only layers that the outputs need.
 
-No TensorFlow is involved. A TFLite image network is NHWC with batch 1; here every tensor of four
-dimensions is NCHW, so that the result has no transposes and quantizes and runs well everywhere.
+TensorFlow is not used. A TFLite image network is NHWC with batch 1. Here all tensors of four
+dimensions are NCHW, so the result has no transposes, which quantizes and runs well everywhere.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from tools.convert.graph import BATCH, GraphBuilder, Shape
 
 
 def convert(data: bytes, outputs: Mapping[str, str], label: str = "network") -> onnx.ModelProto:
-    """Translate a TFLite file.
+    """Convert a TFLite file.
 
     Args:
-        data: the whole file.
-        outputs: new name -> name of the output in the file; the others are cut with all that only
-            they need. Empty: all outputs under their own names.
-        label: what to call the file in an error.
+        data: content of the file.
+        outputs: new name -> name in the file; other outputs and their layers are left out.
+            Empty = all outputs, with their own names.
+        label: name of the network, for errors.
 
     Returns:
         A model with one input `input` [batch, C, H, W]; outputs of one pixel become [batch, C].
 
     Raises:
-        DataError: damaged file, unknown output, or an operator that is not known here.
+        DataError: the file is damaged, an output does not exist, or an operator is not supported.
     """
     source = TfliteFile(data, label)
     try:
         return _converted(source, _wanted(source, outputs))
     except DAMAGED:
-        raise DataError(f"{label}: damaged TFLite file; fetch it again") from None
+        raise DataError(f"{label}: the TFLite file is damaged; fetch it again") from None
 
 
 def _converted(source: TfliteFile, wanted: Dict[str, int]) -> onnx.ModelProto:
@@ -58,7 +58,7 @@ def _wanted(source: TfliteFile, outputs: Mapping[str, str]) -> Dict[str, int]:
 
 
 def _needed(source: TfliteFile, wanted: List[int]) -> List[Operator]:
-    """The operators that `wanted` depends on, in the file's order, foldable constants left out."""
+    """Operators that `wanted` needs, in the order of the file, without those of constants."""
     stack, seen = list(wanted), set()
     while stack:
         index = stack.pop()
@@ -86,11 +86,11 @@ def _translate(operator: Operator, translation: Translation) -> None:
     what = f"{translation.source.label}: operator {operator.name}"
     if translator is None:
         known = ", ".join(sorted(TRANSLATORS))
-        raise DataError(f"{what} is not known here; known: {known}")
+        raise DataError(f"{what} is not supported; supported: {known}")
     try:
         name = translator(translation, operator)
     except DAMAGED:
-        raise DataError(f"{what} cannot be read; the file is damaged") from None
+        raise DataError(f"{what} cannot be read: the file is damaged") from None
     if name:
         translation.names[operator.outputs[0]] = name
 

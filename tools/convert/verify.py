@@ -1,7 +1,7 @@
-"""Prove a converted network on this machine against the original framework's numbers.
+"""Verify a converted network on this machine against numbers of the original framework.
 
-A recipe holds, for each output, a few values that the framework the weights were published for
-gave on one small picture that lies beside this file.
+For each output, the recipe holds a few values that the original framework gave for one small
+picture, which lies beside this file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from edge.recipe import Network
 from tools.convert.graph import Array
 
 PICTURE = Path(__file__).with_name("picture.png")
-POINTS = 12  # values kept of each output, evenly spaced over it
-TOLERANCE = 5e-5  # of the largest value of an output: sums in another order differ by 1e-5
+POINTS = 12  # values kept of each output, evenly spaced
+TOLERANCE = 5e-5  # share of the largest value of an output; another order of sums gives 1e-5
 
 
 def picture(network: Network, mirrored: bool = False) -> Array:
-    """The fixed picture as one sample of the network's input, normalised as its recipe says."""
+    """The picture as one input sample, normalised as the recipe says."""
     shown = pixels(network)
     shown = shown[:, ::-1] if mirrored else shown
     if network.dtype == "float32":
@@ -33,9 +33,9 @@ def picture(network: Network, mirrored: bool = False) -> Array:
 
 
 def pixels(network: Network) -> Array:
-    """The picture [height, width, 3], whole numbers 0..255, in the network's order of channels.
+    """The picture [height, width, 3], whole numbers 0..255, in the channel order of the network.
 
-    Enlarged bilinearly by our own arithmetic: image libraries differ in the last bit.
+    It is enlarged bilinearly here, because image libraries differ in the last bit.
     """
     small = cv2.imread(str(PICTURE), cv2.IMREAD_COLOR)
     if small is None:
@@ -45,14 +45,14 @@ def pixels(network: Network) -> Array:
 
 
 def enlarged(image: Array, height: int, width: int) -> Array:
-    """An image [h, w, 3] as [height, width, 3], whole numbers."""
+    """An image [h, w, 3] enlarged to [height, width, 3], whole numbers."""
     rows = _interpolated(image.astype(np.float64), height)
     values: Array = np.round(_interpolated(rows.transpose(1, 0, 2), width)).transpose(1, 0, 2)
     return values
 
 
 def _interpolated(values: Array, length: int) -> Array:
-    """Linear interpolation of the first axis to `length`, pixel centres at halves."""
+    """Linear interpolation of the first axis to `length`; pixel centres are at 0.5, 1.5, ..."""
     place = (np.arange(length) + 0.5) * len(values) / length - 0.5
     place = np.clip(place, 0, len(values) - 1)
     below = np.minimum(place.astype(np.int64), len(values) - 2)
@@ -62,26 +62,27 @@ def _interpolated(values: Array, length: int) -> Array:
 
 
 def sampled(values: Array) -> Array:
-    """The values of one sample's output that a recipe keeps."""
+    """The values of an output [of one sample] that a recipe holds."""
     flat = values.reshape(-1)
     return flat[np.linspace(0, flat.size - 1, min(POINTS, flat.size)).astype(np.int64)]
 
 
 def verify(model: bytes, network: Network, golden: Mapping[str, Any], label: str) -> float:
-    """Run the model alone and, where its batch is open, two pictures at once.
+    """Run the model on one picture and, if its batch is dynamic, on two at once.
 
     Args:
-        model: the ONNX file's content.
-        network: the recipe's entry, for the input.
-        golden: output name -> the kept values; `tolerance` overrides ours; `size` is the (width,
-            height) that they are for. Empty or of another size: the outputs must only be finite.
-        label: what to call it in an error.
+        model: content of the ONNX file.
+        network: recipe of the network.
+        golden: output -> values. Optional keys: `tolerance` in place of TOLERANCE; `size`, the
+            (width, height) that the values are for. If empty or of another size, the outputs only
+            have to be finite.
+        label: name of the network, for errors.
 
     Returns:
-        The largest difference, as a share of its output's largest value.
+        The largest difference, as a share of the largest value of its output.
 
     Raises:
-        DataError: it cannot be run, gives other numbers, or mixes up the samples of a batch.
+        DataError: the model cannot be run, gives other numbers, or mixes samples of a batch.
     """
     session = opened(model, label)
     tolerance = float(golden.get("tolerance", TOLERANCE))
@@ -96,7 +97,7 @@ def verify(model: bytes, network: Network, golden: Mapping[str, Any], label: str
 
 
 def kept_values(golden: Mapping[str, Any], network: Network) -> Dict[str, Any]:
-    """Output name -> values; none if they are for another input size."""
+    """Output -> values; empty if they are for another input size."""
     size = [network.width, network.height]
     if golden.get("size", size) != size:
         return {}
@@ -104,7 +105,11 @@ def kept_values(golden: Mapping[str, Any], network: Network) -> Dict[str, Any]:
 
 
 def opened(model: bytes, label: str) -> Any:
-    """An ONNX Runtime session that says nothing but errors."""
+    """An ONNX Runtime session that prints errors only.
+
+    Raises:
+        DataError: ONNX Runtime refuses the model.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -114,7 +119,11 @@ def opened(model: bytes, label: str) -> Any:
 
 
 def run(session: Any, network: Network, pictures: List[Array], label: str) -> Dict[str, Array]:
-    """Outputs by name."""
+    """Outputs by name, [batch,...].
+
+    Raises:
+        DataError: the model cannot be run.
+    """
     names = [output.name for output in session.get_outputs()]
     try:
         return dict(zip(names, session.run(names, {network.input: np.stack(pictures)})))
@@ -125,7 +134,11 @@ def run(session: Any, network: Network, pictures: List[Array], label: str) -> Di
 def compared(
     outputs: Mapping[str, Array], golden: Mapping[str, Any], tolerance: float, label: str
 ) -> float:
-    """The largest difference from `golden` as a share of each output's largest value, or of 1."""
+    """Largest difference from `golden`, as a share of the output's largest value, or of 1 if less.
+
+    Raises:
+        DataError: an output is not finite, or differs by more than `tolerance`.
+    """
     for name, found in outputs.items():
         if not np.isfinite(found).all():
             raise DataError(f"{label}: output {name} is not finite")
@@ -134,8 +147,8 @@ def compared(
         worst = max(worst, _difference(outputs, name, values, label))
     if worst > tolerance:
         raise DataError(
-            f"{label}: conversion is wrong on this machine: differs from the original by "
-            f"{worst:.1e} of full scale, allowed {tolerance:.1e}"
+            f"{label}: the converted network is wrong on this machine: it differs from the "
+            f"original by {worst:.1e} of full scale; allowed is {tolerance:.1e}"
         )
     return worst
 
@@ -149,7 +162,7 @@ def _difference(outputs: Mapping[str, Array], name: str, golden: Any, label: str
 
 
 def _ort_errors() -> tuple[type[Exception], ...]:
-    """ONNX Runtime's exceptions share no parent of their own."""
+    """Exception classes of ONNX Runtime, which have no common base class."""
     state = onnxruntime.capi.onnxruntime_pybind11_state
     found = [getattr(state, n) for n in dir(state)]
     own = [e for e in found if isinstance(e, type) and issubclass(e, Exception)]

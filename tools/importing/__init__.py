@@ -1,1 +1,1 @@
-"""A network of the user's own becomes a model of the program: read, understand, try, write."""
+"""`edge-tools import`: read a user's ONNX file, deduce its recipe, run it once, write the model."""

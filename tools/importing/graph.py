@@ -1,4 +1,4 @@
-"""What an ONNX file of unknown origin is: its image input, outputs, batch, notes."""
+"""Read an ONNX file of unknown origin: its image input, opset, size and metadata."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _DTYPES = {
 
 
 @dataclass(frozen=True)
-class Image:
-    """The picture a network looks at. None = left open by the graph."""
+class ImageInput:
+    """The image input of a network. None = the graph leaves the value open."""
 
     name: str
     dtype: str
@@ -33,23 +33,24 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """One network file."""
+class ImportedGraph:
+    """One ONNX file and the facts read from it."""
 
     data: bytes
     model: onnx.ModelProto
-    image: Image
+    image: ImageInput
     opset: int
     parameters: int
-    notes: Dict[str, str]  # the file's metadata
+    notes: Dict[str, str]  # the file's metadata_props
 
 
-def read(path: Path) -> Graph:
-    """Read a network without trusting it.
+def read(path: Path) -> ImportedGraph:
+    """Read a network; every property is checked, because the file is not trusted.
 
     Raises:
-        NoInputError: no such file.
-        DataError: no ONNX, not whole, weights elsewhere, or not one picture as its input.
+        NoInputError: the file does not exist or cannot be read.
+        DataError: the file is not ONNX or is cut off, keeps weights in another file, or has
+            any input other than one image.
     """
     data = _bytes(path)
     model = _parsed(data, path)
@@ -58,13 +59,13 @@ def read(path: Path) -> Graph:
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
     notes = {p.key: p.value for p in model.metadata_props}
     parameters = sum(int(np.prod(w.dims)) for w in model.graph.initializer)
-    return Graph(data, model, _image(model, path), opset, parameters, notes)
+    return ImportedGraph(data, model, _image(model, path), opset, parameters, notes)
 
 
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise DataError(f"{path}: is larger than 2 GiB, which no ONNX file can be")
+            raise DataError(f"{path}: is larger than 2 GiB; an ONNX file cannot be so large")
         data = path.read_bytes()
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
@@ -77,9 +78,9 @@ def _parsed(data: bytes, path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
-        raise DataError(f"{path}: is no ONNX file, or not all of one; export it again") from error
+        raise DataError(f"{path}: is not an ONNX file, or is cut off; export it again") from error
     if not model.graph.node or not model.graph.output:
-        raise DataError(f"{path}: holds no network; is it an ONNX file?")
+        raise DataError(f"{path}: contains no network; check that it is an ONNX file")
     return model
 
 
@@ -116,12 +117,12 @@ def _dims(value: onnx.ValueInfoProto) -> List[Optional[int]]:
     return [d.dim_value or None for d in value.type.tensor_type.shape.dim]
 
 
-def _image(model: onnx.ModelProto, path: Path) -> Image:
+def _image(model: onnx.ModelProto, path: Path) -> ImageInput:
     weights = {w.name for w in model.graph.initializer}
     inputs = [i for i in model.graph.input if i.name not in weights]
     if len(inputs) != 1:
         listed = ", ".join(i.name for i in inputs) or "none"
-        raise DataError(f"{path}: expected one input, the picture; it has: {listed}")
+        raise DataError(f"{path}: expected one input, the image; it has: {listed}")
     value = inputs[0]
     dims, kind = _dims(value), value.type.tensor_type.elem_type
     if kind not in _DTYPES:
@@ -131,18 +132,18 @@ def _image(model: onnx.ModelProto, path: Path) -> Image:
     if len(dims) != 4 or (dims[1] != 3) == (dims[3] != 3):
         shape = [d or "?" for d in dims]
         raise DataError(
-            f"{path}: input {value.name!r} is {shape}; expected a batch of pictures of three "
-            "channels, [batch, 3, height, width] or [batch, height, width, 3]"
+            f"{path}: input {value.name!r} is {shape}; expected images with three channels, "
+            "[batch, 3, height, width] or [batch, height, width, 3]"
         )
     layout = "nchw" if dims[1] == 3 else "nhwc"
     height, width = dims[2:] if layout == "nchw" else dims[1:3]
-    return Image(value.name, _DTYPES[kind], layout, dims[0], width, height)
+    return ImageInput(value.name, _DTYPES[kind], layout, dims[0], width, height)
 
 
-def any_batch(graph: Graph) -> bytes:
-    """The same network with its batch left open.
+def any_batch(graph: ImportedGraph) -> bytes:
+    """The same network with an open batch.
 
-    Whether it still computes the same has to be tried: a shape may be written into its nodes.
+    The caller must check that it still computes the same: nodes may contain the fixed batch.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)

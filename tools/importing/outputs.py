@@ -1,4 +1,4 @@
-"""Which output of a graph is what a family expects, by name, else by shape."""
+"""Match the outputs of a graph to the outputs of a model family: by name, else by shape."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _DETS: List[Dict[str, Fits]] = [
     {"dets": _last(5, 2)},
     {"boxes": _last(4, 2), "scores": _rank(1, 2)},
 ]
-# What each family understands, in the order in which it looks.
-WANTED: Dict[str, List[Dict[str, Fits]]] = {
+# The sets of outputs that each family reads, in the order in which it tries them.
+FAMILY_OUTPUTS: Dict[str, List[Dict[str, Fits]]] = {
     "yolov4": [{"stride32": _stride(32), "stride16": _stride(16)}],
     "yolox": [*_DETS, {"output": _rows}],
     "rtmdet": _DETS,
@@ -74,32 +74,34 @@ WANTED: Dict[str, List[Dict[str, Fits]]] = {
 def names_of(
     family: str, shapes: Mapping[str, Shape], network: Network, given: Mapping[str, str]
 ) -> Dict[str, str]:
-    """Family names -> graph names, for those that differ.
+    """The family's output names -> the graph's output names, where the two differ.
 
     Args:
-        family: a key of WANTED.
-        shapes: of the graph's outputs, one sample each.
-        network: the size of the input.
-        given: what the user says; only checked.
+        family: a key of FAMILY_OUTPUTS.
+        shapes: the shape of each output of the graph, for one sample.
+        network: the recipe's entry, for the size of the input.
+        given: the user's --output options; they are checked and returned.
 
     Raises:
-        ConfigError: the user names an output that is not there.
-        DataError: several ways to read the graph; asks the user.
+        ConfigError: an --output names an output that the graph does not have.
+        DataError: several assignments fit. The message asks for --output.
     """
     for name, graph in given.items():
         if graph not in shapes:
-            raise ConfigError(f"--output {name}={graph}: there is no {graph!r}: {listed(shapes)}")
+            raise ConfigError(
+                f"--output {name}={graph}: no output {graph!r}; the network has {listed(shapes)}"
+            )
     if given:
         return dict(given)
-    for wanted in WANTED[family]:
+    for wanted in FAMILY_OUTPUTS[family]:
         if all(name in shapes and fits(shapes[name], network) for name, fits in wanted.items()):
             return {}
     return _by_shape(family, shapes, network)
 
 
 def _by_shape(family: str, shapes: Mapping[str, Shape], network: Network) -> Dict[str, str]:
-    """The first reading that fits; {} if none does, for the family then says what it misses."""
-    for wanted in WANTED[family]:
+    """The first set that fits by shape, or {}: then the family names the missing output."""
+    for wanted in FAMILY_OUTPUTS[family]:
         ways = [
             dict(zip(wanted, chosen))
             for chosen in permutations(shapes, len(wanted))
@@ -108,7 +110,7 @@ def _by_shape(family: str, shapes: Mapping[str, Shape], network: Network) -> Dic
         if len(ways) > 1:
             example = " ".join(f"--output {a}={b}" for a, b in ways[0].items())
             raise DataError(
-                f"outputs {listed(shapes)} can be read in {len(ways)} ways; say which is which, "
+                f"outputs {listed(shapes)} can be assigned in {len(ways)} ways; name them, "
                 f"for example {example}"
             )
         if ways:
@@ -117,5 +119,5 @@ def _by_shape(family: str, shapes: Mapping[str, Shape], network: Network) -> Dic
 
 
 def listed(shapes: Mapping[str, Shape]) -> str:
-    """Names and shapes of one sample, for messages."""
+    """The outputs with their shapes as text for messages."""
     return ", ".join(f"{n} {['batch', *s]}".replace("'", "") for n, s in shapes.items())

@@ -1,4 +1,4 @@
-"""The model.toml of an imported network."""
+"""Write the `model.toml` of an imported network."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Dict, List
 
 from edge.recipe import Network, Recipe
 
-# How each family's published networks take their pixels: channels, mean, std.
-# mmpose and mmdetection data_preprocessor of RTMPose, RTMDet, YOLOX and RTMO; darknet's [net];
-# MoveNet takes the bytes.
+# The pixel format of each family's published networks: channels, mean, std. Sources:
+# data_preprocessor in the mmpose and mmdetection configurations of RTMPose, RTMDet, YOLOX and
+# RTMO; the [net] section of darknet; MoveNet takes bytes.
 _IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 _PLAIN = ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
 PIXELS: Dict[str, Dict[str, Any]] = {
@@ -49,7 +49,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """TOML of a JSON value; strings and numbers are written alike in both."""
+    """A JSON value as TOML; both write strings and numbers alike."""
     if isinstance(value, dict):
         inner = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
         return "{ " + inner + " }"
@@ -59,7 +59,7 @@ def _value(value: Any) -> str:
 
 
 def describe(network: Network) -> str:
-    """The input in words."""
+    """The input as one line of text: name, type, shape, channels, mean, std."""
     shape = ", ".join(map(str, network.sample_shape))
     mean, std = (" ".join(f"{v:g}" for v in vs) for vs in (network.mean, network.std))
     kind = f"{network.dtype} [batch, {shape}] {network.channels}"

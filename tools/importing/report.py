@@ -1,4 +1,4 @@
-"""What `edge-tools import` found, in words."""
+"""The result of `edge-tools import` as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tools.importing.request import DETECTORS
 
 
 def text(facts: Dict[str, Any]) -> str:
-    """The result of an import as lines for people."""
+    """`ImportResult.facts` as lines for a terminal."""
     outputs = ", ".join(f"{n} {['batch', *s]}" for n, s in facts["outputs"].items())
     size = f"{facts['bytes'] / 1e6:.1f} MB, {facts['parameters'] / 1e6:.1f} M parameters"
     slot = "detect" if facts["family"] in DETECTORS else "pose"
@@ -17,8 +17,8 @@ def text(facts: Dict[str, Any]) -> str:
         ("network", f"{facts['family']}, {size}, opset {facts['opset']}"),
         ("input", facts["input"]),
         ("outputs", outputs.replace("'", "")),
-        ("batch", f"{facts['batch']}; two at once differ by {facts['batch_difference']:.1g}"),
-        ("ran", f"two frames of noise in {facts['two_frames_ms']} ms"),
+        ("batch", f"{facts['batch']}; two together differ by {facts['batch_difference']:.1g}"),
+        ("run", f"two frames of noise in {facts['two_frames_ms']} ms"),
         *(("note", note) for note in facts["notes"]),
         ("next", f'set {slot}.model = "{facts["name"]}" in the configuration'),
     ]

@@ -1,4 +1,4 @@
-"""What the user asks for, what the file says of itself, and the defaults for the rest."""
+"""The recipe's entry from three sources: the options, the file's metadata, family defaults."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional, Tuple
 from edge import skeletons
 from edge.errors import ConfigError
 from edge.recipe import Network
-from tools.importing.graph import Graph
-from tools.importing.outputs import WANTED, Shape
+from tools.importing.graph import ImportedGraph
+from tools.importing.outputs import FAMILY_OUTPUTS, Shape
 from tools.importing.recipe import PIXELS
 
 FILE = "model.onnx"
@@ -18,8 +18,8 @@ DETECTORS = ("yolov4", "yolox", "rtmdet")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asks for; None and empty = find out."""
+class ImportRequest:
+    """The user's options. None or empty = take the value from the file or the family."""
 
     file: Path
     models: Path
@@ -34,11 +34,11 @@ class Request:
     force: bool = False
 
 
-def network_of(request: Request, graph: Graph) -> Network:
-    """The recipe's entry, before its outputs are known.
+def network_of(request: ImportRequest, graph: ImportedGraph) -> Network:
+    """The recipe's entry, still without its outputs.
 
     Raises:
-        ConfigError: a wish that the graph does not allow, or one that is missing.
+        ConfigError: an option contradicts the graph, or a needed option is missing.
     """
     image, family = graph.image, family_of(request, graph)
     width = _side("width", image.width, request.size[0])
@@ -49,7 +49,7 @@ def network_of(request: Request, graph: Graph) -> Network:
     pixels.update(_noted_pixels(graph.notes))
     pixels.update(request.pixels)
     if 0 in pixels["std"]:
-        raise ConfigError("--std: 0 cannot be divided by")
+        raise ConfigError("--std: 0 is not allowed, pixels are divided by it")
     return Network(
         file=FILE,
         width=width,
@@ -61,15 +61,15 @@ def network_of(request: Request, graph: Graph) -> Network:
     )
 
 
-def family_of(request: Request, graph: Graph) -> str:
-    """The family asked for, else noted in the file.
+def family_of(request: ImportRequest, graph: ImportedGraph) -> str:
+    """The family from the options, else from the file's metadata.
 
     Raises:
-        ConfigError: neither.
+        ConfigError: neither names a family.
     """
     family = request.family or graph.notes.get("family", "")
-    if family not in WANTED:
-        raise ConfigError(f"--family: is missing; say one of {', '.join(sorted(WANTED))}")
+    if family not in FAMILY_OUTPUTS:
+        raise ConfigError(f"--family: is missing; give one of {', '.join(sorted(FAMILY_OUTPUTS))}")
     return family
 
 
@@ -78,14 +78,14 @@ def _side(name: str, fixed: Optional[int], asked: Optional[int]) -> int:
         raise ConfigError(f"--{name}: the network's input has {fixed} px, not {asked}")
     side = fixed or asked
     if side is None:
-        raise ConfigError(f"--{name}: the network leaves it open; give the size it was trained for")
+        raise ConfigError(f"--{name}: the network leaves it open; give the size used in training")
     if not 8 <= side <= 8192:
         raise ConfigError(f"--{name}: {side} px is outside 8 .. 8192")
     return side
 
 
 def _noted_pixels(notes: Dict[str, str]) -> Dict[str, Any]:
-    """What the file says of itself, as our own exports do; anything odd is not believed."""
+    """channels, mean and std from the metadata that our exports write; other values are ignored."""
     found: Dict[str, Any] = {}
     if notes.get("channels") in ("rgb", "bgr"):
         found["channels"] = notes["channels"]
@@ -100,23 +100,32 @@ def _noted_pixels(notes: Dict[str, str]) -> Dict[str, Any]:
 
 
 def skeleton_of(
-    family: str, request: Request, graph: Graph, names: Dict[str, str], shapes: Dict[str, Shape]
+    family: str,
+    request: ImportRequest,
+    graph: ImportedGraph,
+    names: Dict[str, str],
+    shapes: Dict[str, Shape],
 ) -> str:
-    """The one asked for, else noted in the file, else the only one with as many keypoints.
+    """The skeleton from the options, else the metadata, else the only one with that many keypoints.
 
     Args:
         family: of the network.
-        request: what the user asks for.
+        request: the user's options.
         graph: the file.
-        names: family names -> graph names.
-        shapes: of the graph's outputs, one sample each.
+        names: the family's output names -> the graph's output names.
+        shapes: the shape of each output of the graph, for one sample.
+
+    Returns:
+        The skeleton's name; empty for a detector, or if several skeletons fit.
 
     Raises:
-        ConfigError: there is no such skeleton, or the network has no keypoints.
+        ConfigError: no such skeleton, or --skeleton for a network without keypoints.
     """
     if family in DETECTORS:
         if request.skeleton:
-            raise ConfigError(f"--skeleton: {family} finds boxes, it has no keypoints")
+            raise ConfigError(
+                f"--skeleton: {family} finds boxes and has no keypoints; leave it out"
+            )
         return ""
     if request.skeleton or graph.notes.get("skeleton"):
         return skeletons.get(request.skeleton or graph.notes["skeleton"]).name

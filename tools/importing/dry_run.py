@@ -1,4 +1,4 @@
-"""Run a network that was just imported: raw, at batches of 1 and 2, and through its family."""
+"""Run an imported network on noise: alone at batches of 1 and 2, then through its family."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from edge.recipe import Network, Recipe
 from edge.runtime import Runner, RunnerOptions, open_runner
 from edge.structures import Detections, Frame, Poses
 
-_TOLERANCE = 1e-3  # of an output's largest value; kernels differ a little between batch sizes
+_TOLERANCE = 1e-3  # share of the output's largest value; kernels vary slightly with the batch
 _FRAME_PX = (640, 480)
 _FIX = (
     "export it with a dynamic batch: torch.onnx.export(..., dynamic_axes={'input': {0: 'batch'}})"
 )
 
 
-def opened(path: Path, network: Network) -> Runner:
-    """The network by itself."""
+def open_network(path: Path, network: Network) -> Runner:
+    """A runner for the network without its family."""
     shapes = {network.input: network.sample_shape}
     return open_runner(path, shapes, RunnerOptions(max_batch=2))
 
 
 def samples(network: Network) -> np.ndarray:
-    """Two pictures of noise in the network's own type: [2, ...]."""
+    """Two images of noise in the network's type and layout: [2, ...]."""
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (2, *network.sample_shape))
     if network.dtype != "float32":
@@ -37,19 +37,19 @@ def samples(network: Network) -> np.ndarray:
 
 
 def outputs_of(runner: Runner, network: Network, batch: np.ndarray) -> Dict[str, np.ndarray]:
-    """Raw outputs for a batch, copied."""
+    """Copies of the raw outputs for a batch."""
     runner.feed(len(batch))[network.input][:] = batch
     return {name: array.copy() for name, array in runner.run().items()}
 
 
 def check_batches(runner: Runner, network: Network) -> float:
-    """Two pictures together must give what each gives alone.
+    """Check that two images together give the same outputs as each image alone.
 
     Returns:
-        The largest difference, as a share of the output's largest value.
+        The largest difference as a share of the output's largest value.
 
     Raises:
-        DataError: they do not; says how to export the network.
+        DataError: they differ. The message says how to export the network.
     """
     pair = samples(network)
     alone = [outputs_of(runner, network, pair[i : i + 1]) for i in range(2)]
@@ -63,12 +63,15 @@ def check_batches(runner: Runner, network: Network) -> float:
             raise DataError(f"output {name!r} is {list(array.shape)} for a batch of 2; {_FIX}")
         worst = max(worst, _difference(array, [a[name] for a in alone]))
     if worst > _TOLERANCE:
-        raise DataError(f"a batch of 2 gives other numbers (off by {worst:.1%}); {_FIX}")
+        raise DataError(f"a batch of 2 changes the results by {worst:.1%}; {_FIX}")
     return worst
 
 
 def _difference(both: np.ndarray, alone: List[np.ndarray]) -> float:
-    """Rows that depend on what was found (suppression inside) have no fixed shape to compare."""
+    """The largest difference; 0 if the shapes differ.
+
+    A network that suppresses boxes itself gives as many rows as it finds boxes.
+    """
     if any(a.shape[1:] != both.shape[1:] for a in alone):
         return 0.0
     single = np.concatenate(alone).astype(np.float64)
@@ -77,13 +80,13 @@ def _difference(both: np.ndarray, alone: List[np.ndarray]) -> float:
 
 
 def run_family(folder: Path, recipe: Recipe) -> Tuple[int, float]:
-    """One and two frames of noise through the model as the daemon would run it.
+    """Run one frame, then two frames of noise through the model, like the daemon does.
 
     Returns:
-        People found in the two frames, and ms for them.
+        The people found in the two frames, and the time for both in ms.
 
     Raises:
-        EdgeError: what the family objects to.
+        EdgeError: the family refuses the network.
     """
     network = recipe.networks["main"]
     runner = open_runner(
@@ -92,15 +95,15 @@ def run_family(folder: Path, recipe: Recipe) -> Tuple[int, float]:
     try:
         model = load_model(recipe, {"main": runner}, ModelOptions(min_score=0.0))
         frames = _frames()
-        _look(model, frames[:1])
+        _call(model, frames[:1])
         began_s = time.perf_counter()
-        found = _look(model, frames)
+        found = _call(model, frames)
         return sum(len(f) for f in found), (time.perf_counter() - began_s) * 1e3
     finally:
         runner.close()
 
 
-def _look(model: Model, frames: List[Frame]) -> Sequence[Union[Detections, Poses]]:
+def _call(model: Model, frames: List[Frame]) -> Sequence[Union[Detections, Poses]]:
     if model.gives is Gives.BOXES:
         return model(frames)
     boxes = Detections(np.array([[200, 60, 400, 440]], np.float32), np.ones(1, np.float32))
