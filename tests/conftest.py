@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 from hypothesis import settings
 
-from tests.waiting import SOAK
+from tests.waiting import SOAK, Slowness
 
 # A loaded machine is no failure of the code: no example has a time limit. The same code gives the
 # same result: `--hypothesis-profile=search` looks for examples that nobody tried yet.
@@ -26,7 +26,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Tests of `make soak` only are left out of `make test`, which counts them."""
+    """Tests of `make soak` only are left out of `make test`, which counts them.
+
+    The longest tests come first: one that begins last would leave the other workers idle.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     left_out = [i for i in items if i.get_closest_marker("soak") and not SOAK]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -41,6 +45,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for line in lines:
         loud = "NOT RUN" in line
         terminalreporter.write_line(line, red=loud, bold=loud)
+
+
+@pytest.fixture
+def slowness() -> Iterator[Slowness]:
+    """Measured while the test runs; what was promised in seconds is multiplied by its `worst`."""
+    measured = Slowness()
+    measured.start()
+    yield measured
+    measured.stop()
 
 
 MADE = ("bundle", "skeletons")  # by `edge-tools contract`, not schemas themselves

@@ -56,7 +56,7 @@ run() { # $1 = version, $2 = interpreter, the rest = what to test
   state[$version]="this run"
   EDGE_PYTHONS=$(for one in "${versions[@]}"; do
     echo "Python $one: ${what[$one]}: ${state[$one]}"
-  done) "$interpreter" -m pytest -n auto --dist loadfile "$@"
+  done) "$interpreter" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"
   state[$version]=passed
 }
 

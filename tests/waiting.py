@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any, Callable
 
@@ -29,3 +30,37 @@ def until(true: Callable[[], Any], what: str = "it", every_s: float = 0.01) -> f
         assert time.monotonic() < start_s + GIVE_UP_S, f"{what} never happened"
         time.sleep(every_s)
     return time.monotonic() - start_s
+
+
+class Slowness:
+    """How much slower this machine is than a quiet one, while a test runs.
+
+    A promise in seconds is one of a quiet machine. A test that checks it multiplies it by `worst`,
+    so that other programs cannot make it fail.
+    """
+
+    SPIN_S, PAUSE_S = 0.02, 0.2  # longer than a scheduler's slice; a tenth of one core
+
+    def __init__(self) -> None:
+        self._worst = 1.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._measure, name="slowness", daemon=True)
+
+    @property
+    def worst(self) -> float:
+        """Elapsed time over CPU time of the slowest spin so far; at least 1."""
+        return self._worst
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _measure(self) -> None:
+        while not self._ended.wait(self.PAUSE_S):
+            begun_s, begun_cpu_s = time.monotonic(), time.thread_time()
+            while time.thread_time() - begun_cpu_s < self.SPIN_S:
+                pass
+            self._worst = max(self._worst, (time.monotonic() - begun_s) / self.SPIN_S)

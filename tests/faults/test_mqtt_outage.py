@@ -18,7 +18,7 @@ import pytest
 from edge.publish import Publisher
 from edge.publish import _sender as sender_module
 from tests.faults.mqtt_consumer import Consumer, config, connected, event, frame, poses, state
-from tests.waiting import until
+from tests.waiting import Slowness, until
 from tools.mqtt.broker import Broker, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +118,7 @@ def call_times_ms(publisher: Publisher) -> np.ndarray:
     return times
 
 
-def test_a_broker_that_hangs_never_holds_the_loop(broker: Broker) -> None:
+def test_a_broker_that_hangs_never_holds_the_loop(broker: Broker, slowness: Slowness) -> None:
     publisher = connected(broker.uri)
     normal = call_times_ms(publisher)
     os.kill(broker.pid, signal.SIGSTOP)
@@ -129,14 +129,16 @@ def test_a_broker_that_hangs_never_holds_the_loop(broker: Broker) -> None:
     finally:
         os.kill(broker.pid, signal.SIGCONT)
     figures = [np.percentile(times, (50, 99, 100)).round(3) for times in (normal, hung)]
-    assert hung.max() < 2000, f"ms p50 p99 max, normal and hung: {figures}"
-    assert np.median(hung) < 20 * np.median(normal), f"ms, normal and hung: {figures}"
+    assert hung.max() < 2000 * slowness.worst, f"ms p50 p99 max, normal and hung: {figures}"
+    assert np.median(hung) < 20 * slowness.worst * np.median(normal), (
+        f"ms, normal and hung: {figures}"
+    )
     assert report["dropped"] > 0, "frames"
     assert 0 < report["waiting"] <= CALLS * 2, "events"
 
 
 def test_leaving_a_broker_that_hangs_takes_no_longer_than_allowed_and_the_will_speaks(
-    broker: Broker, caplog: Any
+    broker: Broker, caplog: Any, slowness: Slowness
 ) -> None:
     with Consumer(broker.port) as consumer:
         publisher = connected(broker.uri)
@@ -150,7 +152,7 @@ def test_leaving_a_broker_that_hangs_takes_no_longer_than_allowed_and_the_will_s
         finally:
             os.kill(broker.pid, signal.SIGCONT)
         until(lambda: len(consumer.of("status")) >= 2, "the end")
-    assert took_s < 5
+    assert took_s < 5 * slowness.worst
     assert consumer.of("status")[-1].record["state"] == "offline"
     assert "1 events were not delivered" in caplog.text
 

@@ -88,7 +88,9 @@ def test_frames_flow_in_the_ring_s_memory(rtsp_server, until) -> None:
         assert len({s[3] for s in mine}) <= QUICK.buffers
 
 
-def test_stopped_server_stalls_and_the_other_camera_flows(rtsp_server, until, caplog) -> None:
+def test_stopped_server_stalls_and_the_other_camera_flows(
+    rtsp_server, until, caplog, slowness
+) -> None:
     caplog.set_level(logging.INFO)
     server, good = rtsp_server(), rtsp_server()
     settings = config.Capture(stall_s=0.7, timeout_s=30, backoff_max_s=0.5)
@@ -100,7 +102,7 @@ def test_stopped_server_stalls_and_the_other_camera_flows(rtsp_server, until, ca
         assert until(watch.is_("door", "stalled"))
         state = watch.state("door")
         assert "no frame for more than 0.7 s" in state.detail
-        assert began <= state.t_ns <= began + 1.7e9, "within stall_s + 1 s"
+        assert began <= state.t_ns <= began + 1.7e9 * slowness.worst, "within stall_s + 1 s"
         assert until(watch.more("gate", 10))
         assert until(watch.is_("gate", "ok"))
         assert watch.state("door").state == "stalled"
@@ -190,7 +192,7 @@ def test_each_wrong_address_is_told_in_one_line(rtsp_server, until) -> None:
         assert watch.cameras.failures == []
 
 
-def test_close_does_not_wait_for_a_server_that_hangs(rtsp_server, until, caplog) -> None:
+def test_close_does_not_wait_for_a_server_that_hangs(rtsp_server, until, caplog, slowness) -> None:
     server = rtsp_server()
     settings = config.Capture(stall_s=0.5, timeout_s=60)
     with watching(settings, door=server.url) as watch:
@@ -198,5 +200,5 @@ def test_close_does_not_wait_for_a_server_that_hangs(rtsp_server, until, caplog)
         server.signal(signal.SIGSTOP)
         assert until(watch.is_("door", "stalled"))
         began = time.monotonic()
-    assert time.monotonic() - began < 10, "the read itself would last 60 s"
+    assert time.monotonic() - began < 10 * slowness.worst, "the read itself would last 60 s"
     assert "left behind" not in caplog.text, "the decoder process is killed"

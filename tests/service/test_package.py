@@ -23,6 +23,8 @@ DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 OTHER = {"amd64": "arm64", "arm64": "amd64"}
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 
+pytestmark = pytest.mark.long
+
 
 def run(*command: Any, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

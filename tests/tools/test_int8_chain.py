@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A handful of frames cannot give good ranges: what is tested is the chain, and that it measures.
 LOOSE = "\n[gate]\nmin_oks = 0.5\nmax_px = 100.0\nmin_recall = 0.3\n"
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from tools.fetch.by_name import ensure_model, ensure_set
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+pytestmark = pytest.mark.long
+
 
 def commands_marked() -> List[str]:
     text = "".join(page.read_text("utf-8") for page in PAGES)

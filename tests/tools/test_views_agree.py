@@ -19,6 +19,8 @@ CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 PEOPLE = {"cam01": 3, "cam02": 3, "cam03": 2, "cam04": 2}
 FRAMES = 100
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray]]:
