@@ -38,7 +38,7 @@ _STILL_MEAN_S = 0.4
 _DROP_LEAK_H_S = 0.15  # a drop shrinks at this rate, so that slow sinking does not add up
 _HEIGHT_HOLD_S = 10.0  # standing heights are remembered, because a body seen end-on looks short
 _FLICKER_S = 0.4  # bad poses may interrupt lying for this long
-_RESTLESS = 3.0  # a person who moves is reported as down after this many times `still_s`
+_RESTLESS = 4.0  # a person who moves is reported as down after this many times `still_s`
 _LOST_S = 10.0
 UP, LYING, FALLEN = 0, 1, 2  # the posture that was last reported
 
@@ -53,7 +53,7 @@ class Options:
     )
     drop_h: float = key(0.25, "in a fall the hips drop further than this, in heights", 0.05, 1)
     window_s: float = key(1.5, "longest time between the drop and the lying of one fall", 0.2, 10)
-    still_s: float = key(2.0, "report a person who is still on the ground for this long", 0, 60)
+    still_s: float = key(1.4, "report a person who is still on the ground for this long", 0, 60)
     still_h_s: float = key(
         0.3, "a person slower than this, in heights per second, is still", 0.01, 5
     )

@@ -63,8 +63,9 @@ def test_data_and_times():
     events = events_of(rule, act([*FALLS["forward"], *GET_UP]))
     assert [e.data["action"] for e in events] == ["fall", "recover"]
     first, last = events
-    # Standing 1.5 s, the fall takes .7 s, the clock starts at 1 s; then 2 s of stillness.
-    assert 1 + 1.5 + 0.5 + 2 < first.t_ns * 1e-9 < 1 + 1.5 + 0.7 + 2 + 1.5
+    # Standing 1.5 s, the fall takes .7 s, the clock starts at 1 s; then 1.4 s of stillness.
+    # The fall is told within 2 s of the impact.
+    assert 1 + 1.5 + 0.5 + 1.4 < first.t_ns * 1e-9 < 1 + 1.5 + 0.7 + 2
     assert first.kind == "fall"
     assert first.person == 1
     assert first.camera == "cam0"
@@ -72,7 +73,7 @@ def test_data_and_times():
     assert 70 < first.data["tilt_deg"] < 110
     assert 0.8 < first.data["speed_h_s"] < 2.5
     assert 0.3 < first.data["drop_h"] < 0.6
-    assert 2 <= first.data["down_s"] < 4
+    assert 1.4 <= first.data["down_s"] < 2
     assert 0.7 < first.score <= 1
     assert last.data["down_s"] > 6
     assert json.loads(json.dumps(first.data)) == first.data
