@@ -32,6 +32,10 @@ class GuardedDetector(Detector):
         found, problem = _guarded(lambda: self.stage(frames))
         return self._give_up(problem)(frames) if problem else found
 
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """Ask the guarded detector; a failure ends the picture it is for, not the probation."""
+        return self.stage.everybody(frames, floor)
+
 
 class GuardedPose(PoseModel):
     """A pose model on probation: a call that fails is done again by the model before it.
@@ -61,6 +65,10 @@ class GuardedPose(PoseModel):
         """Call the pose model; the loop sees no failure."""
         found, problem = _guarded(lambda: self.stage(frames, people))
         return self._give_up(problem)(frames, people) if problem else found
+
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """Ask the guarded model; a failure ends the picture it is for, not the probation."""
+        return self.stage.everybody(frames, floor)
 
 
 def guard(models: Models, give_up: Callable[[str], Models]) -> Models:

@@ -8,7 +8,7 @@ import queue
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -32,15 +32,35 @@ class FrameRequest:
     camera: str  # empty = any
     ready: threading.Event = field(default_factory=threading.Event)
     image: Optional[np.ndarray] = None  # a copy
-    poses: Optional[Poses] = None
+    poses: Optional[Poses] = None  # published
+    boxes: Optional[np.ndarray] = None  # [N,4] f32 px of everybody, published or not
     name: str = ""
     t_ns: int = 0
 
 
-class FrameTap:
-    """Sees every step (`Pipeline.watchers`); does nothing unless a command waits for frames."""
+class Finder(Protocol):
+    """Knows where anybody may be (edge.loop.everybody)."""
 
-    def __init__(self) -> None:
+    def tracked(self, camera: str) -> np.ndarray:
+        """Boxes [N,4] f32 px of everybody who is followed now, published or not; a copy."""
+
+    def find(self, image: np.ndarray, camera: str, timeout_s: float) -> np.ndarray:
+        """Boxes [N,4] f32 px of everybody in a picture.
+
+        Raises:
+            EdgeError: nobody could look; then the picture must not be shown.
+        """
+
+
+class FrameTap:
+    """Sees every step (`Pipeline.watchers`); does nothing unless a command waits for frames.
+
+    Args:
+        finder: finds the people to hide in a picture.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
         self._request: Optional[FrameRequest] = None
         self.recorder: Optional[CalibrationRecorder] = None
 
@@ -49,33 +69,37 @@ class FrameTap:
         request, recorder = self._request, self.recorder
         for frame, people_here in zip(frames, poses):
             if request is not None and request.camera in ("", frame.camera):
-                _fill(request, frame, people_here)
+                self._fill(request, frame, people_here)
                 self._request = request = None
             if recorder is not None:
                 recorder.add(frame, people_here)
 
     def wait(self, camera: str, timeout_s: float) -> FrameRequest:
-        """Return a copy of the next frame of a camera.
+        """Return a copy of the next frame of a camera, and where anybody is in it.
 
         Args:
             camera: its name; empty = any.
-            timeout_s: how long to wait.
+            timeout_s: how long to wait for the frame, and as long for the boxes.
 
         Raises:
-            TempError: no frame came in time.
+            TempError: no frame came in time. Other errors are those of the finder.
         """
         request = FrameRequest(camera)
         self._request = request
         if not request.ready.wait(timeout_s):
             self._request = None
             raise TempError(f"no frame of {camera or 'any camera'} came in {timeout_s:g} s")
+        assert request.image is not None
+        assert request.boxes is not None
+        found = self._finder.find(request.image, request.name, timeout_s)
+        request.boxes = np.concatenate((request.boxes, found))
         return request
 
-
-def _fill(request: FrameRequest, frame: Frame, poses: Poses) -> None:
-    request.image, request.poses = snapshot.to_bgr(frame), _copy(poses)
-    request.name, request.t_ns = frame.camera, frame.t_ns
-    request.ready.set()
+    def _fill(self, request: FrameRequest, frame: Frame, poses: Poses) -> None:
+        request.image, request.poses = snapshot.to_bgr(frame), _copy(poses)
+        request.boxes = self._finder.tracked(frame.camera)
+        request.name, request.t_ns = frame.camera, frame.t_ns
+        request.ready.set()
 
 
 def _copy(poses: Poses) -> Poses:

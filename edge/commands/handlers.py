@@ -134,15 +134,17 @@ def _known(camera: str, cameras: List[str]) -> None:
 
 
 def take_picture(tap: FrameTap, wanted: SnapshotArguments) -> Dict[str, Any]:
-    """Take a picture with heads painted over, in base64.
+    """Take a picture with everybody painted over, in base64.
 
     Raises:
-        TempError: no frame came. DataError: it cannot be made small enough.
+        TempError: no frame came, or nobody could look for people in it.
+        DataError: it cannot be made small enough.
     """
     frame = tap.wait(wanted.camera, FRAME_S)
     assert frame.image is not None
     assert frame.poses is not None
-    snapshot.hide_heads(frame.image, frame.poses)
+    assert frame.boxes is not None
+    snapshot.hide_people(frame.image, frame.poses, frame.boxes)
     data = snapshot.jpeg(frame.image, wanted.width_px)
     return {
         "camera": frame.name,

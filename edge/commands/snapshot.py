@@ -1,8 +1,9 @@
-"""Pictures that may leave the loop: only for a signed command, with heads painted over.
+"""Pictures that may leave the loop: only for a signed command, with everybody painted over.
 
-A head is painted over with the mean colours of a coarse grid; unlike a blur this cannot be undone.
-A person whom the networks do not see is not painted over. Therefore pictures are off unless the
-configuration allows them.
+Whole people are painted over, since the place of a head is often wrong: networks see a lying or an
+upside-down body the wrong way round. They are painted over with the mean colours of a coarse grid;
+unlike a blur this cannot be undone. A person whom the networks do not see is not painted over.
+Therefore pictures are off unless the configuration allows them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import numpy as np
 
 from edge import skeletons
 from edge.errors import DataError
-from edge.structures import Frame, Poses
+from edge.structures import VISIBLE, Frame, Poses
 
 MAX_BYTES = 150_000  # of a JPEG: with base64 and signature below brokers' usual 262144
 CELLS = 4  # cells of the grid in each direction
-HEAD = 0.30  # share of the box's height in which a head is, if no keypoint shows it
+MARGIN = 0.15  # of a box's sides, on each side: detectors cut heads off, and people move
+LEAST_PX = 4.0
+HEAD = 0.30  # size of a head's square, share of the longer side of the person's box
 REACH = 1.6  # the face's keypoints end at brows and chin: hair and ears are outside
 HEADLESS = (
     "shoulder",
@@ -37,6 +40,7 @@ HEADLESS = (
     "index",
     "foot",
 )
+Box = Tuple[float, ...]  # x1 y1 x2 y2 px
 TO_BGR = {
     "nv12": cv2.COLOR_YUV2BGR_NV12,
     "yuyv": cv2.COLOR_YUV2BGR_YUYV,
@@ -52,50 +56,64 @@ def to_bgr(frame: Frame) -> np.ndarray:
     return np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]))
 
 
-def hide_heads(image: np.ndarray, poses: Poses) -> None:
-    """Paint over every head, in place.
+def hide_people(image: np.ndarray, poses: Poses, boxes: np.ndarray) -> None:
+    """Paint over everybody, in place.
 
     Args:
         image: [H,W,3] u8 BGR of the full frame.
-        poses: all people in it, px of the full frame; keypoints of any score are used.
+        poses: people in it, px of the full frame; keypoints of any score are used.
+        boxes: [N,4] px, where anybody else may be.
     """
+    everywhere = [*_widened(boxes), *_widened(poses.boxes), *_widened(_seen(poses))]
     for person in range(len(poses)):
-        for x1, y1, x2, y2 in head_boxes(poses, person, image.shape[1], image.shape[0]):
-            part = image[y1:y2, x1:x2]
-            if part.size:
-                small = cv2.resize(part, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-                part[:] = cv2.resize(small, (x2 - x1, y2 - y1), interpolation=cv2.INTER_NEAREST)
+        everywhere += _head(poses, person)
+    for place in everywhere:
+        x1, y1, x2, y2 = _inside(place, image.shape[1], image.shape[0])
+        part = image[y1:y2, x1:x2]
+        if part.size:
+            small = cv2.resize(part, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+            part[:] = cv2.resize(small, (x2 - x1, y2 - y1), interpolation=cv2.INTER_NEAREST)
 
 
-def head_boxes(
-    poses: Poses, person: int, width: int, height: int
-) -> List[Tuple[int, int, int, int]]:
-    """Return boxes around a person's head: one from the keypoints, one at the top of the box.
+def _widened(boxes: np.ndarray) -> List[Box]:
+    """Boxes with a margin; those with a coordinate that is not finite are left out."""
+    boxes = boxes[np.isfinite(boxes).all(1)].astype(np.float64)
+    margins = np.maximum(MARGIN * (boxes[:, 2:] - boxes[:, :2]), LEAST_PX)
+    wide = np.concatenate((boxes[:, :2] - margins, boxes[:, 2:] + margins), 1)
+    return [tuple(box) for box in wide.tolist()]
 
-    Both are painted over because each may be wrong: a keypoint may be misplaced, and the head of a
-    bent person is not at the top.
 
-    Returns:
-        x1 y1 x2 y2 in whole px, inside the picture.
+def _seen(poses: Poses) -> np.ndarray:
+    """Boxes [n,4] px around the visible keypoints of each person who has some."""
+    seen = (poses.scores > VISIBLE) & np.isfinite(poses.keypoints).all(-1)
+    ones = [p[s] for p, s in zip(poses.keypoints, seen) if s.any()]
+    around = [np.concatenate((points.min(0), points.max(0))) for points in ones]
+    return np.array(around, np.float32).reshape(-1, 4)
+
+
+def _head(poses: Poses, person: int) -> List[Box]:
+    """A square around a person's head, also where its keypoints are hardly sure; [] without them.
+
+    It may lie outside the person's box, which the network may have given too small.
     """
-    boxes = []
-    points = poses.keypoints[person][_head_points(poses.skeleton)]
-    sure = poses.scores[person][_head_points(poses.skeleton)] > 0
-    points = points[sure & np.isfinite(points).all(1)]
+    which = _head_points(poses.skeleton)
+    points, scores = poses.keypoints[person][which], poses.scores[person][which]
+    points = points[(scores > 0) & np.isfinite(points).all(1)]
+    if not len(points):
+        return []
     x1, y1, x2, y2 = (float(v) for v in np.nan_to_num(poses.boxes[person]))
-    if len(points):
-        centre = (points.min(0) + points.max(0)) / 2
-        half = max(float(np.ptp(points, 0).max()) / 2 * REACH, HEAD / 2 * min(y2 - y1, x2 - x1))
-        boxes.append((*(centre - half), *(centre + half)))
-    boxes.append((x1, y1, x2, y1 + HEAD * (y2 - y1)))
+    centre = (points.min(0) + points.max(0)) / 2
+    half = max(float(np.ptp(points, 0).max()) / 2 * REACH, HEAD / 2 * max(y2 - y1, x2 - x1))
+    return [(*(centre - half).tolist(), *(centre + half).tolist())]
+
+
+def _inside(box: Box, width: int, height: int) -> Tuple[int, int, int, int]:
     limits = (width, height, width, height)
-    return [
-        tuple(min(max(v, 0), m) for v, m in zip(_whole(box), limits))  # type: ignore[misc]
-        for box in boxes
-    ]
+    x1, y1, x2, y2 = (min(max(v, 0), m) for v, m in zip(_whole(box), limits))
+    return x1, y1, x2, y2
 
 
-def _whole(box: Tuple[float, ...]) -> Tuple[int, int, int, int]:
+def _whole(box: Box) -> Tuple[int, int, int, int]:
     x1, y1, x2, y2 = (min(max(v, -1e6), 1e6) for v in box)
     return math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)
 

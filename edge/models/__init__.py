@@ -56,6 +56,12 @@ class Detector(Protocol):
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
         """One Detections for each frame, with clipped boxes, the best score first."""
 
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """Boxes as `__call__` gives, but of any score from `floor` on, overlapping or not.
+
+        For pictures in which everybody is painted over. The frames belong to no camera.
+        """
+
 
 class PoseModel(Protocol):
     """Finds the skeletons of people; executes each network once for all frames.
@@ -83,6 +89,10 @@ class PoseModel(Protocol):
             frames: borrowed.
             people: the candidates of each frame; borrowed.
         """
+
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """As `Detector.everybody`; nobody if the model needs candidates."""
+        return [Detections.empty() for _ in frames]
 
 
 class Halves(Protocol):

@@ -85,6 +85,15 @@ class BoxDetector(Detector):
         self._outputs.note_bad(found.bad)
         return [self._finish(found, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
 
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """Boxes of any score from `floor` on, overlapping or not; a graph's own limits stay."""
+        if not frames:
+            return []
+        matrices = self._outputs.letterbox(frames, of_cameras=False)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = self._decode(self._outputs.run(), floor)
+        return [in_frame(found, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
+
     def _found(self) -> RawBoxes:
         """Execute and decode: the rows that a GPU selected, or else all."""
         chosen = self._outputs.run_chosen() if self._take is not None else None
@@ -96,11 +105,22 @@ class BoxDetector(Detector):
         self, found: RawBoxes, frame: int, matrix: np.ndarray, size: Tuple[int, int]
     ) -> Detections:
         mine = np.flatnonzero(found.frame == frame)
-        boxes, scores = found.boxes[mine], found.scores[mine]
-        kept = best(boxes, scores, self._options, self._suppress)
-        boxes = geometry.clip_boxes(to_frame(boxes[kept], matrix), size)
-        wide = (boxes[:, 2:] - boxes[:, :2] >= 1).all(-1)
-        return Detections(boxes, np.clip(scores[kept], 0, 1)).take(wide)
+        kept = best(found.boxes[mine], found.scores[mine], self._options, self._suppress)
+        return _placed(found, mine[kept], matrix, size)
+
+
+def in_frame(found: RawBoxes, frame: int, matrix: np.ndarray, size: Tuple[int, int]) -> Detections:
+    """All boxes of a frame of the batch in px of the frame, in any order."""
+    return _placed(found, np.flatnonzero(found.frame == frame), matrix, size)
+
+
+def _placed(
+    found: RawBoxes, rows: np.ndarray, matrix: np.ndarray, size: Tuple[int, int]
+) -> Detections:
+    """These rows, clipped to the frame; those thinner than a pixel are dropped."""
+    boxes = geometry.clip_boxes(to_frame(found.boxes[rows], matrix), size)
+    wide = (boxes[:, 2:] - boxes[:, :2] >= 1).all(-1)
+    return Detections(boxes, np.clip(found.scores[rows], 0, 1)).take(wide)
 
 
 def best(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Sequence
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from edge import geometry
 from edge.models import Gives, ModelOptions, PoseModel
-from edge.models._boxes import RawBoxes, best, to_frame
+from edge.models._boxes import RawBoxes, best, in_frame, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
-from edge.structures import Frame, Poses
+from edge.structures import VISIBLE, Detections, Frame, Poses
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,16 @@ class OneStage(PoseModel):
         self._outputs.note_bad(found.people.bad)
         return [self._finish(found, i, matrices[i], f) for i, f in enumerate(frames)]
 
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """Boxes around the boxes and keypoints of all people of any score from `floor` on."""
+        if not frames:
+            return []
+        matrices = self._outputs.letterbox(frames, self._border, of_cameras=False)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = self._decode(self._outputs.run(), floor)
+        around = dataclasses.replace(found.people, boxes=_around(found))
+        return [in_frame(around, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
+
     def _finish(self, found: RawPeople, frame: int, matrix: np.ndarray, source: Frame) -> Poses:
         mine = np.flatnonzero(found.people.frame == frame)
         boxes, scores = found.people.boxes[mine], found.people.scores[mine]
@@ -114,3 +125,15 @@ class OneStage(PoseModel):
             np.clip(found.people.scores[mine], 0, 1),
             self.skeleton,
         )
+
+
+def _around(found: RawPeople) -> np.ndarray:
+    """Boxes [M,4] px of the input, extended to the visible keypoints."""
+    boxes, points = found.people.boxes, found.keypoints
+    if not len(boxes):
+        return boxes
+    seen = (found.scores > VISIBLE)[..., None]
+    low = np.where(seen, points, boxes[:, None, :2]).min(1)
+    high = np.where(seen, points, boxes[:, None, 2:]).max(1)
+    ends = np.minimum(low, boxes[:, :2]), np.maximum(high, boxes[:, 2:])
+    return np.concatenate(ends, 1).astype(np.float32, copy=False)

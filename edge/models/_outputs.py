@@ -199,9 +199,18 @@ class Outputs:
             if not self.runner.begin(fill):
                 fill(0, len(which))
 
-    def letterbox(self, frames: Sequence[Frame], border: int = preprocess.PAD) -> np.ndarray:
-        """Fill the image input with whole frames; see `_preprocess.crops.letterbox`."""
-        self._bars.note(frames)
+    def letterbox(
+        self, frames: Sequence[Frame], border: int = preprocess.PAD, of_cameras: bool = True
+    ) -> np.ndarray:
+        """Fill the image input with whole frames; see `_preprocess.crops.letterbox`.
+
+        Args:
+            frames: borrowed until `run`.
+            border: grey value of the bars.
+            of_cameras: whether the frames have the shapes of the cameras' own.
+        """
+        if of_cameras:
+            self._bars.note(frames)
         crops = self._crops = self.runner.crops
         if crops is not None:
             return crops.letterbox(frames, self.network, border)

@@ -19,6 +19,10 @@ class Nobody(Detector):
         """An empty Detections for each frame."""
         return [Detections.empty() for _ in frames]
 
+    def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+        """An empty Detections for each frame."""
+        return self(frames)
+
 
 def load(
     recipe: Optional[Recipe] = None,

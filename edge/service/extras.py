@@ -203,8 +203,9 @@ class Commanding(Extra):
         from edge.commands.frame_tap import FrameTap
         from edge.commands.handlers import make_handlers
         from edge.commands.receiver import CommandReceiver
+        from edge.loop.everybody import EverybodyFinder
 
-        tap = FrameTap()
+        tap = FrameTap(EverybodyFinder(running))
         running.watch(tap)
         install = self._bundles.install if self._bundles else None
         handlers = make_handlers(

@@ -236,7 +236,7 @@ def command_target(folder: Path) -> Target:
 
     os.fsync = lambda handle: None  # the disk is not what is tried here
     os.environ.pop("INVOCATION_ID", None)
-    handlers.LOOK_S = 0.0
+    handlers.FRAME_S = 0.0
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "k.pub").write_bytes(public)
@@ -252,7 +252,7 @@ def command_target(folder: Path) -> Target:
         )
     )
     none: Any = None
-    made = handlers.make_handlers(settings, lambda: ["door"], FrameTap(), RateLimit(none))
+    made = handlers.make_handlers(settings, lambda: ["door"], FrameTap(none), RateLimit(none))
     now_ns = 10**18
     commands = CommandReceiver(settings, made, "0" * 16, lambda: now_ns)
     seq = [now_ns]

@@ -7,12 +7,13 @@ from typing import Any, List, Sequence
 
 import numpy as np
 
-from edge.bundle.guard import GuardedPose
+from edge.bundle.guard import GuardedDetector, GuardedPose
 from edge.degrade.apply import Degrader
 from edge.degrade.levels import Level
 from edge.errors import DataError
 from edge.loop.rate_limit import RateLimit
 from edge.models import Halves, PoseModel, halves
+from edge.models.none import Nobody
 from edge.settings.config import Config
 from edge.structures import Detections, Frame, Poses
 
@@ -90,3 +91,22 @@ def test_degrading_reaches_the_model_under_guard() -> None:
     assert model.part_limit == 4
     assert guard.part_limit == 4
     assert GuardedPose(Whole(), lambda why: model).part_limit is None
+
+
+def test_guarded_models_give_everybody_too() -> None:
+    """A picture that a command asks for on probation must hide the same people."""
+    somebody = Detections(np.array([[1, 2, 3, 4]], np.float32), np.ones(1, np.float32))
+
+    class Detect(Nobody):
+        def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+            return [somebody]
+
+    class OneStage(Whole):
+        def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
+            return [somebody]
+
+    def never(why: str) -> Any:
+        raise AssertionError(why)
+
+    assert GuardedDetector(Detect(), never).everybody([], 0.1) == [somebody]
+    assert GuardedPose(OneStage(), never).everybody([], 0.1) == [somebody]
