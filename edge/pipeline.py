@@ -42,7 +42,7 @@ class Cameras(Protocol):
 class Tracker(Following, Protocol):
     """The identities of the people in one camera (edge.people.tracker)."""
 
-    def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
+    def candidates(self, detections: Optional[Detections], t_ns: int, still: bool = False) -> Poses:
         """The people to look for in this frame."""
 
     def update(self, poses: Poses, t_ns: int) -> Poses:
@@ -84,7 +84,7 @@ class CameraStages:
     tracker: Tracker
     smooth: Callable[[Poses, int], Poses]
     rules: Sequence[Rule]
-    phase: int = 0  # shifts the detector's turns against those of other cameras
+    phase: float = 0.0  # share of a pause, shifts the detector's turns against other cameras'
     looks: Looks = field(default_factory=Looks)
 
     def summaries(self) -> List[RuleSummary]:
@@ -186,7 +186,9 @@ class Pipeline:
         """Detect, find poses and track; each network is executed once for all frames and people."""
         detections = self._detect_due(frames)
         trackers = [self.stages[f.camera].tracker for f in frames]
-        candidates = [t.candidates(d, f.t_ns) for t, d, f in zip(trackers, detections, frames)]
+        candidates = [
+            t.candidates(d, f.t_ns, f.still) for t, d, f in zip(trackers, detections, frames)
+        ]
         poses = self.pose(frames, candidates)
         return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)])
 
@@ -201,7 +203,8 @@ class Pipeline:
         published: List[Poses] = []
         for frame, poses in zip(step.frames, step.poses):
             stages = self.stages[frame.camera]
-            smooth = self.finish(stages.smooth(poses, frame.t_ns))
+            # The keypoints of a picture for itself have nothing to do with those before.
+            smooth = self.finish(poses if frame.still else stages.smooth(poses, frame.t_ns))
             published.append(smooth)
             self.publisher.frame(frame, smooth)
             for rule in stages.rules:
@@ -227,7 +230,7 @@ class Pipeline:
 
     def _is_due(self, frame: Frame, stages: CameraStages) -> bool:
         turn = turn_of(frame, stages.looks, stages.tracker, self.pacing, stages.phase)
-        stages.looks.note(turn, frame, stages.tracker.boxes, self.pacing)
+        stages.looks.note(turn, frame, stages.tracker.boxes, self.pacing, stages.phase)
         return turn is Turn.LOOK
 
 

@@ -43,6 +43,7 @@ class Frame:
     device_ptr: int = 0  # address of the same bytes for the GPU; 0 = host memory only
     layout: str = "bgr"  # one of LAYOUTS; nv12 images are [H*3/2,W], yuyv [H,W,2]
     slot: Any = None  # the ring's own bookkeeping; other code does not touch it
+    still: bool = False  # a picture for itself: the one before may show another scene
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:

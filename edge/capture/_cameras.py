@@ -187,5 +187,6 @@ def _take(camera: Supervisor) -> List[Frame]:
             slot.device_ptr,
             slot.layout,
             lease,
+            slot.still,
         )
     ]

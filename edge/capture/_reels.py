@@ -17,6 +17,7 @@ class Reel(Protocol):
     """The frames of a recording in order."""
 
     rate_hz: float
+    still: bool  # each picture stands for itself; see Frame
 
     def next_ns(self) -> Optional[int]:
         """Go to the next frame; its time since the first one, None at the end."""
@@ -55,6 +56,7 @@ class VideoReel:
         self._video = self._open()
         self.count = self._video.count  # from the container, often an estimate; 0 = unknown
         self.rate_hz = self._video.rate_hz or ASSUMED_HZ
+        self.still = self.count == 1
         self._seen = 0
         self._first_ms = 0.0
         self._last_ns = -1
@@ -122,14 +124,18 @@ class PictureReel:
     Args:
         paths: at least one, in order.
         rate_hz: images per second.
+        still: whether each picture stands for itself.
         max_megapixels: a larger image is refused before it is decoded.
 
     Raises:
         DataError: the first file is no image, or too large.
     """
 
-    def __init__(self, paths: Sequence[Path], rate_hz: float, max_megapixels: float) -> None:
+    def __init__(
+        self, paths: Sequence[Path], rate_hz: float, still: bool, max_megapixels: float
+    ) -> None:
         self._paths: List[Path] = list(paths)
+        self.still = still
         self._max_megapixels = max_megapixels
         self.rate_hz = rate_hz
         self._next = 0

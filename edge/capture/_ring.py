@@ -40,6 +40,7 @@ class Slot:
         self.arrival_ns = 0  # monotonic, when the buffer was full
         self.index = 0  # number of the frame, dropped frames included
         self.layout = "bgr"
+        self.still = False  # a picture for itself; see Frame
         self.device_ptr = 0  # the GPU's address of the same bytes; 0 = a GPU cannot read them
         self.transfer = DECODED  # how the frame came here
         self.copies = 0  # whole-frame copies by the CPU on the way here

@@ -1,8 +1,9 @@
 """Recordings: file://clip.mp4, a single image, a folder of images, or a glob of images.
 
 Options: loop=1 starts again at the end. rate=max (default) gives every frame and waits for the
-loop; rate=native plays at the recording's frame rate and drops late frames. fps=25 is the frame
-rate of images. A `?` in a name is written %3F.
+loop; rate=native plays at the recording's frame rate and drops late frames. fps=25: pictures are
+frames of one video of this rate. Without it each picture stands for itself: the detector looks at
+each, its people are published at once, and nothing is smoothed. A `?` in a name is written %3F.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _LATE_NS = 500_000_000  # if it is later than this, playback shifts its clock
+_SLOW_HZ = 4.0  # nobody waits for the second frame of a slower recording to confirm the first
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
@@ -67,16 +69,16 @@ def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel
         NoInputError, DataError: as `open_source`. OSError: it cannot be read.
     """
     path, paths = _find(address)
-    limit = options.max_megapixels
+    limit, still = options.max_megapixels, "fps" not in address.query or len(paths) == 1
     for one in paths:
         if not is_text(one):
             raise NoInputError(f"{one}: its name or folder is not in UTF-8; rename it")
     if path.is_dir() or len(paths) > 1:
-        return PictureReel(paths, rate_hz, limit)
+        return PictureReel(paths, rate_hz, still, limit)
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty (zero bytes); copy it again")
     if path.suffix.lower() in IMAGES or image_size(path) is not None:
-        return PictureReel([path], rate_hz, limit)
+        return PictureReel([path], rate_hz, still, limit)
     with path.open("rb") as file:
         # libav renders some text files as video, and follows playlists.
         if _TEXT.fullmatch(file.read(4096)):
@@ -153,6 +155,8 @@ class FileSource:
                 return None
             raise
         slot.t_ns, slot.index = due_ns, self._index
+        slow = self._index == 0 and self._reel.rate_hz < _SLOW_HZ
+        slot.still = self._reel.still or slow
         self._index += 1
         if self.live and self._wait(due_ns, ring):
             return _give_back(slot, ring)

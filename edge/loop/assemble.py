@@ -188,7 +188,7 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
             tracker=Tracker(config.track, skeletons.get(skeleton)),
             smooth=smooth if config.smooth.enabled else _unsmoothed,
             rules=build_rules(config, camera.name),
-            phase=i * config.detect.every // max(len(config.cameras), 1),
+            phase=i / len(config.cameras),
         )
     return stages
 

@@ -15,14 +15,19 @@ from edge.people.stillness import Stillness
 from edge.settings.config import Detect
 from edge.structures import Frame
 
+# Between frames that are further apart than this, people move too far to be followed without a box.
+_APART_NS = 250_000_000
+
 
 @dataclass(frozen=True)
 class Pacing:
     """How often the detector looks at each camera."""
 
-    every: int = 1  # frames of a camera from one turn to the next
+    every: int = 1  # frames of a camera from one turn to the next; 0 = `every_ns` counts
     calm_ns: int = 0  # minimum pause while everybody is tracked and nobody new was found
     still_ns: int = 0  # longest pause while nothing moves outside the known people; 0 = off
+    every_ns: int = 0  # from one turn of a camera to the next
+    apart_ns: int = 1 << 62  # a frame that is this much later than the one before is looked at
 
     @staticmethod
     def of(detect: Detect, times: int = 1) -> Pacing:
@@ -31,6 +36,8 @@ class Pacing:
             detect.every * times,
             int(detect.calm_s * 1e9) * times,
             int(detect.still_s * 1e9) * times,
+            int(detect.every_s * 1e9) * times,
+            _APART_NS * times,
         )
 
 
@@ -65,9 +72,23 @@ class Looks:
     seen: int = 0  # frames so far, looked at or not
     looked_ns: int = 0  # time of the last frame that the detector saw
     judged_ns: int = 0  # the same, or time of the last REST_STILL if that is later
+    last_ns: int = 0  # time of the last frame
+    turn_ns: int = 0  # when the next turn is, if turns are counted by time
     stillness: Stillness = field(default_factory=Stillness)  # the picture that the detector saw
 
-    def note(self, turn: Turn, frame: Frame, boxes: np.ndarray, pacing: Pacing) -> None:
+    def is_turn(self, frame: Frame, pacing: Pacing, phase: float) -> bool:
+        """Whether it is the camera's turn; by time, the frame nearest to the turn's time counts."""
+        if pacing.every:
+            return (self.seen + int(phase * pacing.every + 1e-9)) % pacing.every == 0
+        return self._nearest_ns(frame, pacing) >= self.turn_ns
+
+    def _nearest_ns(self, frame: Frame, pacing: Pacing) -> int:
+        """The end of the time to which this frame is the nearest."""
+        return frame.t_ns + min((frame.t_ns - self.last_ns) // 2, pacing.every_ns // 4)
+
+    def note(
+        self, turn: Turn, frame: Frame, boxes: np.ndarray, pacing: Pacing, phase: float = 0.0
+    ) -> None:
         """Remember what `turn_of` decided about a frame.
 
         Args:
@@ -75,8 +96,11 @@ class Looks:
             frame: borrowed; nothing of its image is kept.
             boxes: [N,4] f32 px, where known people are.
             pacing: the pacing in force.
+            phase: as for `turn_of`.
         """
+        self._next_turn(frame, pacing, phase)
         self.seen += 1
+        self.last_ns = frame.t_ns
         if turn is Turn.LOOK:
             self.looked_ns = self.judged_ns = frame.t_ns
             if pacing.still_ns:
@@ -84,8 +108,18 @@ class Looks:
         elif turn is Turn.REST_STILL:
             self.judged_ns = frame.t_ns
 
+    def _next_turn(self, frame: Frame, pacing: Pacing, phase: float) -> None:
+        """Turns keep their distance, so that the turns of cameras stay apart."""
+        if pacing.every or not pacing.every_ns:
+            return
+        if self.seen == 0:
+            self.turn_ns = frame.t_ns + pacing.every_ns - int(phase * pacing.every_ns)
+        elif self.is_turn(frame, pacing, phase):
+            late_ns = self._nearest_ns(frame, pacing) - self.turn_ns
+            self.turn_ns += (late_ns // pacing.every_ns + 1) * pacing.every_ns
 
-def turn_of(frame: Frame, looks: Looks, people: Following, pacing: Pacing, phase: int) -> Turn:
+
+def turn_of(frame: Frame, looks: Looks, people: Following, pacing: Pacing, phase: float) -> Turn:
     """Whether the detector looks at a frame.
 
     Args:
@@ -93,11 +127,12 @@ def turn_of(frame: Frame, looks: Looks, people: Following, pacing: Pacing, phase
         looks: at this camera so far.
         people: what its tracker knows.
         pacing: the pacing in force.
-        phase: frames by which the turns of this camera are shifted against those of others.
+        phase: share 0..1 of the pause by which this camera's turns are shifted against those of
+            other cameras.
     """
-    if looks.seen == 0:
+    if looks.seen == 0 or frame.still or frame.t_ns - looks.last_ns > pacing.apart_ns:
         return Turn.LOOK
-    if (looks.seen + phase) % pacing.every:
+    if not looks.is_turn(frame, pacing, phase):
         return Turn.REST
     return _pause(frame, looks, people, pacing)
 

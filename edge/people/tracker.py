@@ -19,8 +19,9 @@ from edge.settings.config import Track
 from edge.skeletons import Skeleton
 from edge.structures import VISIBLE, Detections, Poses, Rows
 
-# A track that was never published ends when it is unseen for this long: clutter does not come back.
-_TENTATIVE_GAP_S = 0.25
+# Between two frames that are further apart than `max_gap_s`, tracks that the first frame showed are
+# kept for this many times `max_gap_s`: nobody could be seen meanwhile.
+_KEPT_OVER_PAUSE = 2.5
 # Without a detector's box, an unseen person is looked for during this share of `max_gap_s`.
 _LOOK_SHARE = 0.5
 
@@ -41,6 +42,8 @@ class Tracker:
         self._tracks = motion.new_tracks(self._nobody, np.zeros(0, np.float32), 1, 0)
         self._next_id = 1
         self._last_ns = 0  # time of the frame before
+        self._begun = False  # whether there is a frame before
+        self._still = False  # whether this frame is a picture for itself
         self._expected: Optional[Tuple[int, Poses]] = None
         self._nobody_new = self._all_confirmed = False  # by the last frame that was detected in
 
@@ -72,17 +75,21 @@ class Tracker:
         """Continue after the ids that another tracker of the same camera gave."""
         self._next_id = max(self._next_id, other._next_id)
 
-    def candidates(self, detections: Optional[Detections], t_ns: int) -> Poses:
+    def candidates(self, detections: Optional[Detections], t_ns: int, still: bool = False) -> Poses:
         """The people to look for in a frame.
 
         Tracks come first, with their ids and predicted boxes. A detector's box replaces the
         predicted box. Tracks that were seen in the last frame have predicted keypoints; the others
-        have all scores 0. New people follow, with id -1, a detector's box and all scores 0.
+        have all scores 0, and so have all if the last frame is more than `confirm_s` ago. New
+        people follow, with id -1, a detector's box and all scores 0.
 
         Args:
             detections: people boxes of this frame; None if the detector did not run.
             t_ns: time of the frame.
+            still: the frame is a picture for itself. Then tracks without a detector's box are left
+                out, and `update` forgets the tracks that the picture does not show.
         """
+        self._still = still
         self._forget(t_ns)
         expected = self._predict(t_ns)
         new = Detections.empty()
@@ -104,7 +111,8 @@ class Tracker:
 
         Returns:
             The people of this frame who were seen in at least `min_hits` frames, by rising id, in
-            new arrays.
+            new arrays. One frame is enough in a picture for itself, and after a pause of more than
+            `confirm_s`.
         """
         self._forget(t_ns)
         expected = self._predict(t_ns)
@@ -121,18 +129,30 @@ class Tracker:
         chosen[likely] = match.two_stages(alike[likely], scores, self._options.high_score)
         seen = self._observe(poses, rows, chosen, expected, t_ns)
         new = self._start(poses, rows, stays & (chosen < 0), t_ns)
-        self._end_tentative(t_ns)
-        self._last_ns, self._expected = t_ns, None
-        if not len(new) or self._options.min_hits > 1:
+        enough = self._enough_hits(t_ns)
+        self._end_unseen(t_ns)
+        self._last_ns, self._expected, self._begun, self._still = t_ns, None, True, False
+        if not len(new) or enough > 1:
             return seen
         return Poses.join((seen, new))
+
+    def _enough_hits(self, t_ns: int) -> int:
+        """In how many frames a person must be seen to be published."""
+        return 1 if self._still or self._is_apart(t_ns) else self._options.min_hits
+
+    def _is_apart(self, t_ns: int) -> bool:
+        """Whether the frame before is too long ago to confirm or to predict anybody."""
+        return self._begun and t_ns - self._last_ns > self._options.confirm_s * 1e9
 
     def _recent(self, expected: Poses, t_ns: int) -> Poses:
         """Predictions of tracks that were alive lately; without keypoints if not seen last time.
 
         Keypoints that led the network astray once would do so again: it gets the whole box.
         """
-        seen = self._tracks.seen_ns >= self._last_ns
+        if self._still:
+            expected = dataclasses.replace(expected, scores=expected.scores * 0)
+            return expected.take(self._tracks.boxes_ns == t_ns)
+        seen = (self._tracks.seen_ns >= self._last_ns) & (not self._is_apart(t_ns))
         if not seen.all():
             expected = dataclasses.replace(expected, scores=expected.scores * seen[:, None])
         unseen_s = motion.elapsed_s(self._tracks.alive_ns, t_ns)
@@ -142,9 +162,16 @@ class Tracker:
     def _forget(self, t_ns: int) -> None:
         if self._expected is not None and self._expected[0] == t_ns:
             return  # `candidates` has done it for this frame
-        gone = motion.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
+        long_ago = motion.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
+        gone = long_ago & self._missed(t_ns)
         if gone.any():
             self._tracks, self._expected = self._tracks.take(~gone), None
+
+    def _missed(self, t_ns: int) -> np.ndarray:
+        """Whether the frame before, unless it is long ago, did not show a track [T]."""
+        longest_s = _KEPT_OVER_PAUSE * self._options.max_gap_s
+        paused = t_ns - self._last_ns > longest_s * 1e9
+        return (self._tracks.alive_ns < self._last_ns) | paused
 
     def _predict(self, t_ns: int) -> Poses:
         """Predict once for each frame, so that `update` sees what `candidates` refined."""
@@ -220,7 +247,7 @@ class Tracker:
             seen.skeleton,
             None if seen.places is None else seen.places.copy(),
         )
-        often = tracks.hits[which] >= self._options.min_hits
+        often = tracks.hits[which] >= self._enough_hits(t_ns)
         return seen if often.all() else seen.take(often)
 
     def _start(self, poses: Poses, rows: BodyState, free: np.ndarray, t_ns: int) -> Poses:
@@ -235,9 +262,11 @@ class Tracker:
         self._next_id += len(new)
         return dataclasses.replace(people, ids=tracks.ids.copy())
 
-    def _end_tentative(self, t_ns: int) -> None:
+    def _end_unseen(self, t_ns: int) -> None:
+        """End new people who are not seen again soon: clutter does not come back."""
         unseen_s = motion.elapsed_s(self._tracks.seen_ns, t_ns)
-        ended = (self._tracks.hits < self._options.min_hits) & (unseen_s > _TENTATIVE_GAP_S)
+        tentative = self._tracks.hits < self._options.min_hits
+        ended = (tentative & (unseen_s > self._options.confirm_s)) | ((unseen_s > 0) & self._still)
         if ended.any():
             self._tracks = self._tracks.take(~ended)
 

@@ -209,7 +209,9 @@ def _refuse_fixed(old: Config, new: Config) -> None:
 def _networks(config: Config) -> List[Any]:
     """The settings on which the networks depend; other keys of these sections are the loop's."""
     parts = {name: getattr(config, name) for name in NETWORKS}
-    parts["detect"] = dataclasses.replace(config.detect, every=1, calm_s=0.0, still_s=0.0)
+    parts["detect"] = dataclasses.replace(
+        config.detect, every=1, every_s=0.0, calm_s=0.0, still_s=0.0
+    )
     parts["pose"] = dataclasses.replace(config.pose, min_score=0.0, skeleton="")
     return list(parts.values())
 

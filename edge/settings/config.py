@@ -71,7 +71,12 @@ class Detect:
     )
     min_score: float = key(0.35, "boxes with a lower score are dropped", 0, 1)
     nms_iou: float = key(0.5, "of boxes that overlap more (IoU), the best one is kept", 0, 1)
-    every: int = key(5, "run the detector on every n-th frame of a camera", 1, 300)
+    every_s: float = key(
+        0.16, "pause from one turn of the detector at a camera to the next; 0 = every frame", 0, 10
+    )
+    every: int = key(
+        0, "run the detector on every n-th frame of a camera; 0 = every_s decides", 0, 300
+    )
     calm_s: float = key(
         0.5,
         "minimum pause between detections while everyone is tracked and nobody new was found",
@@ -125,7 +130,16 @@ class Track:
     high_score: float = key(0.6, "boxes above this score are matched first", 0, 1)
     low_score: float = key(0.1, "boxes below this score are ignored", 0, 1)
     new_score: float = key(0.4, "a box above this score may start a new person", 0, 1)
-    min_hits: int = key(2, "a person is published after this many frames", 1, 100)
+    min_hits: int = key(
+        2,
+        "a person is published after this many frames; after one if frames are further apart than "
+        "confirm_s",
+        1,
+        100,
+    )
+    confirm_s: float = key(
+        0.25, "a new person who is not seen again within this time is forgotten", 0.01, 60
+    )
     max_gap_s: float = key(1.0, "a person who is not seen for this long is forgotten", 0.05, 60)
     oks_weight: float = key(0.6, "weight of keypoint similarity; the rest is box overlap", 0, 1)
 

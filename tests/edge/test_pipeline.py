@@ -51,10 +51,12 @@ class Cameras:
 class Tracker:
     def __init__(self, calm: bool = False, confirmed: bool = True) -> None:
         self.detections: List[Any] = []
+        self.stills: List[bool] = []
         self.calm, self.confirmed = calm, confirmed
         self.boxes = np.zeros((0, 4), np.float32)
 
-    def candidates(self, detections: Any, t_ns: int) -> Poses:
+    def candidates(self, detections: Any, t_ns: int, still: bool = False) -> Poses:
+        self.stills.append(still)
         self.detections.append(detections)
         return Poses.of_boxes(detections or Detections.empty(), 17, "coco17")
 
@@ -87,7 +89,7 @@ def one_box(frames: Sequence[Frame]) -> List[Detections]:
 
 def pipeline(cameras: Cameras, **changes: Any) -> Pipeline:
     own = {
-        n: CameraStages(Tracker(), lambda poses, t_ns: poses, [], phase=i)
+        n: CameraStages(Tracker(), lambda poses, t_ns: poses, [], phase=i / 3)
         for i, n in enumerate(cameras.names)
     }
     stages: Dict[str, Any] = {
@@ -236,6 +238,29 @@ def test_an_empty_place_is_looked_at_when_it_stirs(
     looked = looked_at(False, still_ms, box, stirs_at)
     assert len(looked) == looks
     assert stirs_at > 60 or 30 in looked
+
+
+class Album(Cameras):
+    """Each frame is a picture for itself."""
+
+    def take(self, timeout_s: float) -> List[Frame]:
+        return [dataclasses.replace(f, still=True) for f in super().take(timeout_s)]
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_pictures_for_themselves_are_all_looked_at_and_never_smoothed(still: bool) -> None:
+    smoothed: List[int] = []
+
+    def smooth(poses: Poses, t_ns: int) -> Poses:
+        smoothed.append(t_ns)
+        return poses
+
+    camera = CameraStages(Tracker(calm=True), smooth, [])
+    cameras = (Album if still else Cameras)(9, ["a"])
+    pipeline(cameras, stages={"a": camera}, pacing=Pacing(3)).run(lambda: False)
+    assert camera.tracker.stills == [still] * 9
+    assert sum(d is not None for d in camera.tracker.detections) == (9 if still else 3)
+    assert len(smoothed) == (0 if still else 9)
 
 
 def test_networks_of_the_next_step_run_while_the_last_is_told() -> None:

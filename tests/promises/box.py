@@ -129,7 +129,7 @@ class Everyone:
 
     calm, boxes = False, np.zeros((0, 4), np.float32)
 
-    def candidates(self, detections: Any, t_ns: int) -> Poses:
+    def candidates(self, detections: Any, t_ns: int, still: bool = False) -> Poses:
         return Poses.empty(17, "coco17")
 
     def update(self, poses: Poses, t_ns: int) -> Poses:

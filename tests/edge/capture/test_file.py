@@ -417,3 +417,26 @@ def test_close_while_another_thread_reads(clip: Path) -> None:
     source.close()
     reading.join(GIVE_UP_S)
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("what", "stills"),
+    [
+        ("a.png", [True]),
+        ("a.png?fps=1", [True]),  # there is no other picture to follow anybody into
+        ("", [True, True, True]),
+        ("?fps=25", [False, False, False]),
+        ("?fps=1", [True, False, False]),  # the first one has nothing before it
+        ("slow.avi", [True, False, False]),
+        ("fast.avi", [False, False, False]),
+        ("one.avi", [True]),
+    ],
+)
+def test_pictures_for_themselves_are_marked(tmp_path: Path, what: str, stills: List[bool]) -> None:
+    for i, name in enumerate("abc"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture(i))
+    film(tmp_path / "slow.avi", frames=3, fps=2, codec="MJPG")
+    film(tmp_path / "fast.avi", frames=3, fps=25, codec="MJPG")
+    film(tmp_path / "one.avi", frames=1, fps=25, codec="MJPG")
+    source = open_source(f"file://{tmp_path}/{what}", OPTIONS)
+    assert [s.still for s in frames(source, Ring(4, source.live))] == stills

@@ -164,6 +164,59 @@ def test_a_camera_that_stalls_starts_anew():
     assert track.update(standing([400]), 5 * 10**9).ids.tolist() == [2]
 
 
+@pytest.mark.parametrize("hz", [0.5, 1.0, 2.0, 3.0])
+def test_a_slow_camera_gives_its_people_and_they_keep_their_ids(hz):
+    """About `hz`: the times of such a camera are never exact."""
+    track, rng = tracker(), np.random.default_rng(1)
+    for f in range(12):
+        t = int(f / hz * 1e9 + rng.uniform(-0.05, 0.05) * 1e9) + 10**9
+        candidates = track.candidates(boxes_at(400 + 5 * f, 900), t)
+        assert len(candidates) == 2
+        assert not candidates.scores.any(), "keypoints of long ago lead nowhere"
+        found = standing([400 + 5 * f, 900], ids=candidates.ids)
+        out = track.update(found, t)
+        assert out.ids.tolist() == ([1, 2] if f else []), f"frame {f}"
+
+
+def test_a_slow_camera_forgets_who_is_gone_and_a_normal_one_still_wants_two_frames():
+    track = tracker()
+    track.candidates(boxes_at(400), 0)
+    track.update(standing([400]), 0)
+    for t, x in ((1, [400]), (2, []), (3, [])):
+        track.candidates(boxes_at(*x), t * 10**9)
+        track.update(standing(x, ids=[1] * len(x)), t * 10**9)
+    assert len(track.boxes) == 0
+    t = 3 * 10**9 + STEP
+    assert len(track.update(standing([700]), t)) == 0
+    assert track.update(standing([700]), t + STEP).ids.tolist() == [2]
+
+
+@pytest.mark.parametrize(("confirm_s", "published"), [(0.25, 1), (2.0, 0)])
+def test_confirm_s_insists_on_min_hits(confirm_s, published):
+    track = tracker(confirm_s=confirm_s)
+    track.update(standing([]), 0)
+    assert len(track.update(standing([400]), 10**9)) == published
+
+
+def test_a_picture_for_itself_gives_its_people_at_once_and_no_others():
+    track = tracker()
+    for f, (x, ids) in enumerate([([400, 900], [1, 2]), ([405], [1]), ([1500], [3]), ([], [])]):
+        candidates = track.candidates(boxes_at(*x), f * 40 * MS, True)
+        assert len(candidates) == len(x), "nobody of another picture is looked for"
+        assert not candidates.scores.any()
+        found = standing(x, ids=candidates.ids)
+        assert track.update(found, f * 40 * MS).ids.tolist() == ids
+        assert len(track.boxes) == len(x)
+    assert len(track.update(standing([400]), 200 * MS)) == 0, "no picture for itself any more"
+
+
+def test_pictures_for_themselves_with_a_one_stage_model():
+    track = tracker()
+    for f, (x, ids) in enumerate([([400], [1]), ([1500, 500], [2, 3])]):
+        assert len(track.candidates(Detections.empty(), f * 40 * MS, True)) == 0
+        assert track.update(standing(x), f * 40 * MS).ids.tolist() == ids
+
+
 def test_motion_after_a_gap_is_that_of_the_gap():
     """Observation-centric: 0.5 s unseen at a new speed, and the next prediction has that speed."""
     track = tracker(min_hits=1)

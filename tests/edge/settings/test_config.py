@@ -26,7 +26,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("[detect]\nmin_scor = 0.5", "detect.min_scor: unknown key; did you mean 'min_score'?"),
         ("[detekt]\n", "detekt: unknown key; did you mean 'detect'?"),
         ("[detect]\nmin_score = 2", "detect.min_score: 2.0 is above the largest"),
-        ("[detect]\nevery = 0", "detect.every: 0 is below the smallest"),
+        ("[detect]\nevery = -1", "detect.every: -1 is below the smallest"),
         ("[detect]\nevery = 1.5", "detect.every: expected a whole number, got 1.5"),
         ("[detect]\nevery = true", "detect.every: expected a whole number, got True"),
         ("[detect]\nmin_score = true", "detect.min_score: expected a number, got True"),
