@@ -1,4 +1,4 @@
-"""`edge-tools bench`: our speed against peers and against the bare networks, in one run."""
+"""`edge-tools bench`: compare our speed with peers and with the bare networks, in one run."""
 
 from __future__ import annotations
 
@@ -18,22 +18,29 @@ from tools.benches import Row
 from tools.progress import track
 
 HELP = "measure our speed against peers, side by side; writes JSON and a plot"
-PARTS = ("memory", "peer", "peers")  # of the room, not benches
+PARTS = ("memory", "peer", "peers")  # modules of tools/benches that are not benches
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    parser.add_argument("names", nargs="*", help="benches to run; none = all")
+    """Declare the command line."""
+    parser.add_argument("names", nargs="*", help="benches to run; default: all")
     parser.add_argument("--list", action="store_true", help="print their names")
-    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for results")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/bench"),
+        help="folder for the results (default: %(default)s)",
+    )
     parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
     parser.add_argument("--sets", type=Path, default=places.sets(), help="media folder")
-    parser.add_argument("--rounds", type=int, default=11, help="turns of each side")
+    parser.add_argument(
+        "--rounds", type=int, default=11, help="rounds of each side (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run them one after the other; the exit code is 1 when a goal was missed."""
+    """Run the benches in order. The exit code is 1 if a goal was missed."""
     there = names()
     if arguments.list:
         print("\n".join(there))
@@ -41,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = arguments.names or there
     for name in chosen:
         if name not in there:
-            raise ConfigError(f"no bench called {name!r}; there are: {', '.join(there)}")
+            raise ConfigError(f"no bench called {name!r}; known: {', '.join(there)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: List[Row] = []
     for name in track(chosen, "benches", quiet=arguments.json):
@@ -55,13 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def names() -> List[str]:
-    """The benches there are."""
+    """The names of all benches."""
     found = (m.name for m in pkgutil.iter_modules(benches.__path__))
     return sorted(n for n in found if n not in PARTS and not n.startswith("_"))
 
 
 def machine() -> Dict[str, Any]:
-    """What it ran on."""
+    """The machine and the versions of the libraries."""
     return {
         "processor": platform.machine(),
         "cores": os.cpu_count(),
@@ -75,7 +82,7 @@ def _as_dict(one: Row) -> Dict[str, Any]:
 
 
 def table(rows: List[Row]) -> str:
-    """One line each: median, spread, goal."""
+    """The rows as lines of text: median, spread, goal."""
     width = max(len(r.name) for r in rows)
     return "\n".join(_line(r, width) for r in rows)
 
@@ -87,7 +94,7 @@ def _line(one: Row, width: int) -> str:
 
 
 def plot(rows: List[Row], path: Path) -> None:
-    """Ratios as bars with their spread and goals."""
+    """Plot the ratios as bars with their spread and goals."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,7 +1,7 @@
-"""PyTorch checkpoints: read without running anything in them, and fitted strictly to a network.
+"""Read PyTorch checkpoints without running code from them, and load them into a network strictly.
 
-Only tensors are taken. What official files carry beside them (NumPy arrays and log buffers in
-`meta` and `message_hub`) is read into inert objects; anything else is refused by name.
+Only tensors are used. Official files also contain NumPy arrays and log buffers (in `meta` and
+`message_hub`); these are read as inert objects. Any other object is refused by name.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tools.arch import megvii
 
 State = Dict[str, Tensor]
 HOLDERS = ("state_dict", "ema_state_dict", "model_state_dict", "model_ema", "ema", "model")
-# Not of the network itself: mmengine's preprocessor, and the second copy that mmdet 2 kept.
+# Not parts of the network: mmengine's preprocessor, and the second copy in files of mmdetection 2.
 DROPPED = re.compile(r"(^|\.)data_preprocessor\.|^ema_[a-z]+_|^n_averaged$|^steps$")
-DEPTH = 4  # dictionaries around the parameters; a file may hold itself
-NONE = "is no PyTorch checkpoint, or a damaged one"
-SHOWN = 3  # keys of each kind that an error names
+DEPTH = 4  # nested dictionaries around the parameters; a file may contain itself
+NONE = "is not a PyTorch checkpoint, or is damaged"
+SHOWN = 3  # keys of each kind in an error line
 
-# Classes and functions that official files name outside of their weights.
+# Classes and functions that official files name outside their weights.
 HARMLESS = (
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
@@ -51,7 +51,7 @@ HARMLESS = (
 
 
 class Inert:
-    """Stands for an object of a checkpoint that nobody needs; takes anything and keeps nothing."""
+    """Stands for an unneeded object of a checkpoint; accepts any call and stores nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -60,10 +60,10 @@ class Inert:
     def __setitem__(self, _: Any, __: Any) -> None: ...
 
     def append(self, _: Any) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def extend(self, _: Any) -> None:
-        """Forget them."""
+        """Do nothing."""
 
 
 def _inert(path: str) -> Any:
@@ -73,7 +73,7 @@ def _inert(path: str) -> Any:
 
 @contextlib.contextmanager
 def _harmless_allowed() -> Iterator[None]:
-    """Let the unpickler meet the harmless names, for one file; torch before 2.4 cannot."""
+    """Allow the unpickler the harmless names for one file; torch before 2.4 cannot."""
     registry = torch.serialization
     if not hasattr(registry, "add_safe_globals"):
         yield
@@ -90,30 +90,32 @@ def _harmless_allowed() -> Iterator[None]:
 def read_state(path: Path) -> State:
     """The parameters of a checkpoint by name, on the CPU.
 
-    A file may hold them bare, or under one of HOLDERS; a common prefix (`module.`, `ema_model.`)
-    is taken off by `fit`. YOLOX's own files come out with mmdet's names.
+    The parameters are at the top of the file or under one of HOLDERS. `fit` removes a common
+    prefix (`module.`, `ema_model.`). Keys of YOLOX's own files are renamed to mmdetection's.
 
     Raises:
-        NoInputError: no such file.
-        DataError: no checkpoint, damaged, or one that wants more than tensors.
-        UnavailableError: needs a newer torch.
+        NoInputError: the file does not exist.
+        DataError: the file is not a checkpoint, is damaged, or needs more than tensors.
+        UnavailableError: the file needs a newer torch.
     """
     if not path.is_file():
         raise NoInputError(f"{path}: no such checkpoint")
     if tarfile.is_tarfile(str(path)):
-        # Before torch 2.6 even weights_only could be made to run code by one (CVE-2025-32434).
-        raise DataError(f"{path}: is a tar, the oldest kind of checkpoint, which may run code")
+        # Before torch 2.6, such a file could run code even with weights_only (CVE-2025-32434).
+        raise DataError(
+            f"{path}: is a tar, the oldest format of checkpoints, which may run code; save it again"
+        )
     content = _load(path)
     state = {k: v for k, v in _parameters(content).items() if not DROPPED.search(k)}
     if not state:
-        raise DataError(f"{path}: holds no parameters (looked for {', '.join(HOLDERS)})")
+        raise DataError(f"{path}: contains no parameters (looked for {', '.join(HOLDERS)})")
     return megvii.rename(state)
 
 
 def _load(path: Path) -> Any:
     try:
         with _harmless_allowed(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of storage types that old files use
+            warnings.simplefilter("ignore")  # about storage types in old files
             return torch.load(str(path), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
@@ -129,28 +131,32 @@ def _load(path: Path) -> Any:
         ImportError,
         zipfile.BadZipFile,
     ) as error:
-        # What a damaged pickle makes torch stumble over is not one kind of exception.
+        # A damaged pickle makes torch raise exceptions of many kinds.
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path}: {NONE} ({said})") from None
 
 
 def _refusal(path: Path, said: str) -> Exception:
-    """One line for what weights_only turned away."""
+    """One error line for a file that weights_only refused."""
     named = re.search(r"(?:GLOBAL|global|class) ([\w.]*\w\.\w+)", said)
     if not named and "Unsupported operand" in said:
-        return DataError(f"{path}: {NONE}, or saved with another pickle protocol than torch's 2")
+        return DataError(
+            f"{path}: {NONE}, or was saved with a pickle protocol other than torch's 2"
+        )
     if not named:
         return DataError(f"{path}: {NONE}")
     if named[1] in HARMLESS:
-        return UnavailableError(f"{path}: has {named[1]} beside its weights; needs torch 2.4 or up")
+        return UnavailableError(
+            f"{path}: contains {named[1]} beside its weights; install torch 2.4 or newer"
+        )
     return DataError(
-        f"{path}: wants to load {named[1]}, which could run code; only tensors are read. "
-        "Save its state_dict alone, from a machine that trusts the file"
+        f"{path}: needs {named[1]}, which could run code; only tensors are read. "
+        "Save only its state_dict, on a machine that trusts the file"
     )
 
 
 def _parameters(content: Any) -> State:
-    """The dictionary of tensors inside whatever a trainer saved around it."""
+    """The dictionary of tensors, inside the dictionaries that a trainer saved around it."""
     for _ in range(DEPTH):
         inside = content if isinstance(content, dict) else {}
         holders = [inside[h] for h in HOLDERS if isinstance(inside.get(h), dict)]
@@ -165,12 +171,12 @@ def _is_tensor(value: Any) -> bool:
 
 
 def load(network: torch.nn.Module, path: Path, name: str) -> None:
-    """Read a checkpoint into a network, strictly.
+    """Load a checkpoint into a network; every key must match.
 
     Args:
         network: filled in place.
-        path: of the checkpoint.
-        name: of the network, for messages.
+        path: path of the checkpoint.
+        name: name of the network, for messages.
 
     Raises:
         NoInputError, DataError, UnavailableError: as `read_state` and `fit`.
@@ -182,8 +188,8 @@ def fit(network: torch.nn.Module, state: Mapping[str, Tensor], complaint: str) -
     """Copy parameters into a network: every key must be there, with its shape, and no other.
 
     Raises:
-        DataError: `complaint`, then what is missing, unexpected, of another shape, no number, or
-            different where the network has one tensor under several keys.
+        DataError: `complaint`, then the keys that are missing, unexpected, of another shape or not
+                finite, or that differ although they share one tensor in the network.
     """
     wanted = network.state_dict()
     given = without_prefix(state, list(wanted))
@@ -202,7 +208,7 @@ def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> List
         for k, v in wanted.items()
         if k in given and given[k].shape != v.shape
     ]
-    # Only what has its shape: a tensor of a few bytes may claim to be terabytes.
+    # Only tensors of the right shape: a few bytes may claim to be a tensor of terabytes.
     fitting = {k: v for k, v in given.items() if k in wanted and v.shape == wanted[k].shape}
     wild = [k for k, v in fitting.items() if v.is_floating_point() and not v.isfinite().all()]
     kinds = (
@@ -220,9 +226,9 @@ def _some(kind: str, keys: Sequence[str]) -> str:
 
 
 def without_prefix(state: Mapping[str, Tensor], wanted: Sequence[str]) -> State:
-    """Keys as the network has them: `module.backbone...` -> `backbone...`.
+    """Remove a common prefix from the keys: `module.backbone...` -> `backbone...`.
 
-    Where a file has several copies, the averaged one (a prefix with `ema` in it) is taken.
+    If a file has several copies, the averaged one is used (a prefix with `ema` in it).
     """
     prefixes = {k[: -len(wanted[0])] for k in state if k.endswith(wanted[0])}
     ranked: List[Tuple[bool, int, str]] = sorted(("ema" not in p, len(p), p) for p in prefixes)

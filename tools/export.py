@@ -1,4 +1,4 @@
-"""`edge-tools export`: a PyTorch checkpoint becomes one ONNX file, checked against PyTorch."""
+"""`edge-tools export`: convert a PyTorch checkpoint to ONNX and compare it with PyTorch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tools.arch.compare import Difference, differences
 from tools.arch.to_onnx import to_onnx
 from tools.progress import Progress
 
-HELP = "PyTorch checkpoint -> ONNX, checked against PyTorch"
-TOLERANCE = 1e-3  # of the largest value of each output; float32 rounding alone is 1e-5 to 5e-4
+HELP = "convert a PyTorch checkpoint to ONNX and compare it with PyTorch"
+TOLERANCE = 1e-3  # share of each output's largest value; float32 rounding alone is 1e-5 to 5e-4
 CROPS = 4
 LARGEST_PX = 2048
 FAILED = 1
@@ -34,43 +34,45 @@ FAILED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("--list", action="store_true", help="print the architectures and stop")
-    parser.add_argument("--arch", metavar="NAME", help="which network the checkpoint is of")
-    parser.add_argument("--out", metavar="F.onnx", type=Path, help="where the graph goes")
+    parser.add_argument("--arch", metavar="NAME", help="architecture of the checkpoint")
+    parser.add_argument("--out", metavar="F.onnx", type=Path, help="file to write")
     weights = parser.add_mutually_exclusive_group()
-    weights.add_argument("--checkpoint", metavar="F.pth", type=Path, help="its weights")
+    weights.add_argument("--checkpoint", metavar="F.pth", type=Path, help="file with the weights")
     weights.add_argument("--random-seed", metavar="N", type=int, help="random weights instead")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--raw", action="store_true", help="the head's own maps, nothing decoded")
+    form.add_argument(
+        "--raw", action="store_true", help="outputs: the head's own maps, not decoded"
+    )
     form.add_argument(
         "--fuse",
         action="store_true",
-        help="smallest outputs: keypoints instead of SimCC logits, the best people of a detector",
+        help="outputs: keypoints instead of SimCC logits, the best people of a detector",
     )
-    parser.add_argument("--size", metavar="WxH", help="input size in px, if not the usual one")
+    parser.add_argument("--size", metavar="WxH", help="input size in px (default: the usual size)")
     parser.add_argument(
         "--candidates",
         metavar="N",
         type=int,
-        help="people kept in each image, before suppression (rtmo; detectors with --fuse)",
+        help="people in the output per image, before suppression (rtmo; detectors with --fuse)",
     )
     parser.add_argument(
         "--images",
         metavar="PATH",
         type=Path,
         nargs="+",
-        help=f"check on these images or folders (the first {CROPS}); drawn ones otherwise",
+        help=f"images or folders to compare on, the first {CROPS} (default: drawn images)",
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=TOLERANCE,
-        help="largest error, as a share of the largest value of each output (%(default)s)",
+        help="allowed error, as a share of each output's largest value (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; 1 if the graph differs from PyTorch by more than the tolerance."""
+    """Run the command. Returns 1 if the graph differs from PyTorch by more than the tolerance."""
     if args.list:
         _print_list(args.json)
         return 0
@@ -118,18 +120,20 @@ def _listed(architecture: Architecture) -> Dict[str, Any]:
 
 
 def _wanted(args: argparse.Namespace) -> Architecture:
-    """The architecture at the size asked for; complains about what the command line lacks."""
+    """The architecture at the requested size; checks the options."""
     if not args.arch:
-        raise ConfigError("--arch: say which network it is; `edge-tools export --list` has all")
+        raise ConfigError("--arch: is missing; `edge-tools export --list` prints all architectures")
     architecture = describe(args.arch)
     if args.out is None:
-        raise ConfigError("--out: say where the ONNX file goes")
+        raise ConfigError("--out: is missing; name the ONNX file to write")
     if args.out.is_dir():
-        raise ConfigError(f"--out {args.out}: is a folder; name a file in it")
+        raise ConfigError(f"--out {args.out}: is a folder; name a file")
     if not args.out.resolve().parent.is_dir():
-        raise NoInputError(f"{args.out}: there is no folder {args.out.resolve().parent}")
+        raise NoInputError(f"{args.out}: no such folder: {args.out.resolve().parent}")
     if args.checkpoint is None and args.random_seed is None:
-        raise ConfigError("--checkpoint: give the weights, or --random-seed N for a bench")
+        raise ConfigError(
+            "--checkpoint: is missing; name the weights file, or use --random-seed N for a bench"
+        )
     if args.random_seed is not None and args.random_seed < 0:
         raise ConfigError(f"--random-seed {args.random_seed}: must be 0 or more")
     if not 0 < args.tolerance < 1:
@@ -154,7 +158,7 @@ def _images(architecture: Architecture, paths: List[Path]) -> np.ndarray:
     if not paths:
         return samples.inputs(architecture, samples.drawn_images(CROPS))
     found = samples.images_at(paths, CROPS)
-    # Two at least: one alone and a batch are both tried.
+    # At least two, because one image alone and a batch are both compared.
     return samples.inputs(architecture, found if len(found) > 1 else found * 2)
 
 
@@ -162,7 +166,7 @@ def _network(architecture: Architecture, args: argparse.Namespace, images: np.nd
     network = architecture.build()
     if args.candidates is not None:
         if not hasattr(network, "candidates") or args.candidates < 1:
-            raise ConfigError("--candidates: 1 or more, and only for detectors and rtmo")
+            raise ConfigError("--candidates: must be 1 or more, and the network a detector or rtmo")
         network.candidates = args.candidates
     if args.checkpoint is not None:
         checkpoint.load(network, args.checkpoint, architecture.name)
@@ -172,7 +176,7 @@ def _network(architecture: Architecture, args: argparse.Namespace, images: np.nd
 
 
 def _notes(architecture: Architecture, form: str, args: argparse.Namespace) -> Dict[str, str]:
-    """What a file should say about itself, for whoever finds it."""
+    """Metadata of the file: its origin and its input."""
     source = f"random seed {args.random_seed}"
     if args.checkpoint is not None:
         source = "checkpoint sha256 " + hashlib.sha256(args.checkpoint.read_bytes()).hexdigest()
@@ -192,9 +196,9 @@ def _notes(architecture: Architecture, form: str, args: argparse.Namespace) -> D
 
 
 def _session(data: bytes) -> Any:
-    """ONNX Runtime without its blocked layouts, whose sums round five times as much (measured).
+    """ONNX Runtime without its blocked layouts, whose sums have five times the rounding (measured).
 
-    That would say something about these kernels, not about the graph.
+    That error comes from these kernels, not from the graph.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -1,4 +1,4 @@
-"""`edge-tools predict`: how fast a model would be on a Jetson that is not here."""
+"""`edge-tools predict`: predict the speed of a model on a Jetson."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="model folder, architecture (`export --list`) or F.onnx; left out: which of our "
-        "configurations reach 30 FPS on AGX Xavier and 100 FPS on AGX Orin",
+        help="model folder, architecture (`export --list`) or F.onnx; without it: a table of the "
+        "project's configurations that reach 30 FPS on AGX Xavier and 100 FPS on AGX Orin",
     )
-    parser.add_argument("--board", metavar="NAME", help=f"one of {', '.join(BOARDS)}; NAME:MODE")
+    parser.add_argument(
+        "--board", metavar="NAME", help=f"one of {', '.join(BOARDS)}; NAME:MODE for one power mode"
+    )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
     parser.add_argument(
         "--people",
@@ -46,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="people per camera",
     )
     parser.add_argument("--cameras", type=int, default=1, metavar="N")
-    parser.add_argument("--detector", default="yolov4-tiny", metavar="MODEL", help="or none")
+    parser.add_argument(
+        "--detector", default="yolov4-tiny", metavar="MODEL", help="detector, or none"
+    )
     parser.add_argument(
         "--every", type=int, default=3, metavar="N", help="the detector runs on each n-th frame"
     )
@@ -54,10 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="the prediction against every published measurement, and stop",
+        help="only compare predictions with all published measurements",
     )
-    parser.add_argument("--layers", action="store_true", help="say what the time goes to")
-    parser.add_argument("--plot", type=Path, metavar="F.png", help="bars with the error band")
+    parser.add_argument(
+        "--layers",
+        action="store_true",
+        help="also print the share of arithmetic, memory and launches",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="F.png", help="also plot the speed with its error band"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -68,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     _require_counts(arguments)
     if arguments.model is None:
         if arguments.plot:
-            raise ConfigError("--plot: name a model to draw")
+            raise ConfigError("--plot: needs a MODEL")
         return _goals(arguments)
     model = find(arguments.model, arguments.models)
     cases = _cases(model, arguments)
@@ -79,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(_describe(model)))
         print(show.steps(found))
     if arguments.layers and not arguments.json:
-        print("\n".join(_where(model, found[-1])))
+        print("\n".join(_time_shares(model, found[-1])))
     if arguments.plot:
         picture.write(arguments.plot, found)
     return 0
@@ -106,7 +116,7 @@ def _boards(name: Optional[str]) -> List[Mode]:
 
 
 def _detector(arguments: argparse.Namespace, pose: Model) -> Optional[Model]:
-    """None for one-stage models and where a detector itself is asked for."""
+    """None for a one-stage model, and if the model is itself a detector."""
     if arguments.detector == "none" or pose.role != "pose":
         return None
     found = find(arguments.detector, arguments.models)
@@ -134,8 +144,8 @@ def _describe(model: Model) -> List[str]:
     ]
 
 
-def _where(model: Model, step: Step) -> List[str]:
-    """What the time of the last row goes to."""
+def _time_shares(model: Model, step: Step) -> List[str]:
+    """Shares of the last row's time, and its slowest layers."""
     case, lines = step.case, [""]
     for part in model.parts:
         batch = max(1, case.people * case.cameras * part.runs)
@@ -147,7 +157,7 @@ def _where(model: Model, step: Step) -> List[str]:
 
 
 def _goals(arguments: argparse.Namespace) -> int:
-    """Which configuration reaches what is asked of each board."""
+    """Print the configurations that reach each board's target."""
     found: Dict[str, List[List[Step]]] = {}
     for board, target in MARGIN_FPS.items():
         rows = []
@@ -189,7 +199,7 @@ def _about() -> Dict[str, Any]:
 
 
 def _check(as_json: bool) -> int:
-    """Leave one out, by measurement, by network, by source and by board."""
+    """Print the error of fits that leave out a measurement, a network, a source or a board."""
     published = measurements()
     compared = {part: left_out(published, part) for part in track(PARTS, "fitting", quiet=as_json)}
     if not as_json:

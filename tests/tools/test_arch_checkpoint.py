@@ -175,13 +175,13 @@ def test_no_checkpoint(data: bytes, tmp_path: Path) -> None:
 def test_file_that_holds_itself(tmp_path: Path) -> None:
     content: Dict[str, Any] = {}
     content["model"] = content
-    with pytest.raises(DataError, match="holds no parameters"):
+    with pytest.raises(DataError, match="contains no parameters"):
         checkpoint.read_state(saved(content, tmp_path))
 
 
 @pytest.mark.parametrize("content", [3, [1, 2], {}, {"state_dict": {}}, {"state_dict": {"a": 1}}])
 def test_no_parameters(content: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no parameters"):
+    with pytest.raises(DataError, match="contains no parameters"):
         checkpoint.read_state(saved(content, tmp_path))
 
 
@@ -306,7 +306,7 @@ def test_tar_is_refused(tmp_path: Path) -> None:
 def test_protocol_4_pickles(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     torch.save({"a": torch.ones(2)}, str(path), pickle_protocol=4)
-    with pytest.raises(DataError, match="another pickle protocol"):
+    with pytest.raises(DataError, match="a pickle protocol other"):
         checkpoint.read_state(path)
 
 

@@ -39,7 +39,7 @@ def test_a_person_is_pasted_as_often_as_wanted(people: int) -> None:
 
 def test_more_than_fit_are_refused() -> None:
     picture = np.zeros((100, 190, 3), np.uint8)
-    with pytest.raises(DataError, match="no room for 19 people"):
+    with pytest.raises(DataError, match="room for 18 people, not for 19"):
         crowded(picture, somebody(50, 10, 66, 54), 19)
 
 

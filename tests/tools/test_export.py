@@ -371,7 +371,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["--arch", "rtmpose-m-body71"], 78, "rtmpose-m-body17"),
         (["--arch", "yolox-nano"], 78, "--out"),
         (["--arch", "yolox-nano", "--out", "x.onnx"], 78, "--checkpoint"),
-        (["--arch", "yolox-nano", "--out", "no/where/x.onnx"], 66, "no folder"),
+        (["--arch", "yolox-nano", "--out", "no/where/x.onnx"], 66, "no such folder"),
         (["--arch", "yolox-nano", "--out", "x.onnx", "--checkpoint", "no.pth"], 66, "no.pth"),
         (
             ["--arch", "yolox-nano", "--out", "x.onnx", "--random-seed", "1", "--size", "70x70"],
@@ -472,4 +472,4 @@ def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     words = ["--arch", "yolox-nano", "--random-seed", "1", "--out", "x.onnx"]
     code, _, err = exported(capsys, *words, "--images", str(tmp_path))
     assert code == 66
-    assert "no image in it" in err
+    assert "contains no image" in err

@@ -1,7 +1,7 @@
-"""PyTorch definitions of the networks whose official checkpoints we take.
+"""PyTorch definitions of the networks whose official checkpoints `edge-tools export` reads.
 
-`names()` lists them, `describe(name)` says what a network wants and gives, `build(name)` makes it.
-Keys and shapes of the parameters are those of the published mmpose and mmdet checkpoints.
+`names()` lists them, `describe(name)` returns the inputs and outputs of one, `build(name)` makes
+it. Parameters have the keys and shapes of the published mmpose and mmdetection checkpoints.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = ["Architecture", "Network", "build", "describe", "names"]
 
 
 def names() -> List[str]:
-    """All architectures."""
+    """The names of all architectures."""
     return list(CATALOG)
 
 
 def describe(name: str) -> Architecture:
-    """One architecture by name.
+    """The architecture of a name.
 
-    `_` is read as `-`, and what a name says twice may be left out or added: the usual input size
-    (height x width) and the data set it is trained on.
+    `_` counts as `-`. The usual input size (height x width) and the training data set may be added
+    to the name or left out of it.
 
     Raises:
-        ConfigError: there is none; the message names the nearest.
+        ConfigError: the name is unknown. The message names the most similar ones.
     """
     wanted = name.lower().replace("_", "-")
     found = _readings(wanted)
@@ -41,7 +41,7 @@ def describe(name: str) -> Architecture:
 
 
 def _readings(wanted: str) -> List[str]:
-    """Names that this may stand for: with and without its input size and its data set."""
+    """The names that may be meant: with and without the input size and the data set."""
     stem, size, pixels = wanted, "", None
     sized = re.fullmatch(r"(.+)(-(\d+)x(\d+))", wanted)
     if sized:
@@ -52,13 +52,13 @@ def _readings(wanted: str) -> List[str]:
 
 
 def build(name: str, size: Optional[Tuple[int, int]] = None) -> Network:
-    """A network with fresh weights, in evaluation mode.
+    """Make a network with random weights, in evaluation mode.
 
     Args:
         name: one of `names()`.
-        size: height and width of the input in px, multiples of 32; its own if None.
+        size: height and width of the input in px, multiples of 32. None = the usual size.
 
     Raises:
-        ConfigError: no such name.
+        ConfigError: the name is unknown.
     """
     return describe(name).build(size)

@@ -1,4 +1,4 @@
-"""Transformer parts of RTMO: attention over cells, and the waves that tell it where they are."""
+"""Transformer parts of RTMO: attention over cells, and the encoding of their positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NORM_EPS = 1e-5
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention; keys of torch's own module, in plain operations."""
+    """Multi-head attention in plain operations, with the parameter keys of torch's own module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class SelfAttention(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Torch's own in plain operations: TensorRT 8.5 does not know the one of opset 17."""
+    """torch's LayerNorm in plain operations: TensorRT 8.5 cannot read the one of opset 17."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class LayerNorm(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a feed-forward net, each added to its input and normalised after."""
+    """Attention and a feed-forward network; each is added to its input and normalised."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class EncoderLayer(nn.Module):
 
 
 class Waves(nn.Module):
-    """Cosines and sines of a position: `dim_t` holds the wavelengths / 2 pi."""
+    """Sine and cosine encoding of a position. `dim_t` holds the wavelengths divided by 2 pi."""
 
     def __init__(self, features: int, temperature: float) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class Waves(nn.Module):
         self.register_buffer("dim_t", temperature**powers)
 
     def forward(self, position: Tensor) -> Tensor:
-        """Positions [...,n] -> [...,features,n]: all cosines, then all sines."""
+        """Positions [...,n] -> [...,features,n]: first all cosines, then all sines."""
         phase = position.unsqueeze(-2) / self.dim_t.unsqueeze(-1)
         return torch.cat((phase.cos(), phase.sin()), -2)
 
     def over_grid(self, height: int, width: int) -> Tensor:
-        """[1,height*width,2*features]: of each cell its row's waves, then its column's."""
+        """[1,height*width,2*features]: for each cell the encoding of its row, then its column."""
         steps = torch.arange(max(height, width), device=self.dim_t.device, dtype=self.dim_t.dtype)
         waves = self.forward(steps).transpose(0, 1)
         rows = waves[:height].repeat_interleave(width, 0)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Optional[Callable[[Tensor], Tensor]]
-SPP_KERNEL = 5  # pools of 9 and 13 are two and three pools of 5, one after the other
+SPP_KERNEL = 5  # pools of 9 and 13 equal two and three successive pools of 5
 
 
 class ConvBn(nn.Module):
-    """Convolution that keeps or halves the map, batch normalisation, activation."""
+    """A convolution that keeps or halves the map, batch normalisation, activation."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ConvBn(nn.Module):
 
 
 class Separable(nn.Module):
-    """A depthwise convolution, then a pointwise one, each normalised and activated."""
+    """A depthwise and a pointwise convolution, each with normalisation and activation."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, eps: float = 1e-5
@@ -59,11 +59,11 @@ class Separable(nn.Module):
 
 @dataclass(frozen=True)
 class Style:
-    """What tells one network of this kind from another, apart from its size."""
+    """The differences between networks of this kind, apart from the size."""
 
-    cspnext: bool  # CSPNeXt blocks (3x3, then separable 5x5); else YOLOX's (1x1, then 3x3)
+    cspnext: bool  # CSPNeXt blocks (3x3, then separable 5x5), else YOLOX blocks (1x1, then 3x3)
     eps: float  # of batch normalisation
-    separable: bool = False  # nano networks: every spatial convolution is separable
+    separable: bool = False  # nano networks: all spatial convolutions are separable
 
     def conv(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> ConvBn:
         """A plain convolution block."""
@@ -72,27 +72,27 @@ class Style:
     def spatial(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1
     ) -> Union[ConvBn, Separable]:
-        """A convolution block over space: plain, or separable in nano networks."""
+        """A spatial convolution block: plain, or separable in nano networks."""
         if self.separable:
             return Separable(inputs, outputs, kernel, stride, self.eps)
         return self.conv(inputs, outputs, kernel, stride)
 
 
 class Focus(nn.Module):
-    """YOLOX's stem: each 2x2 px become one cell of 4 x 3 channels, then a 3x3 convolution."""
+    """YOLOX's stem: each 2x2 px become one cell of 4 x 3 channels; then a 3x3 convolution."""
 
     def __init__(self, outputs: int, style: Style) -> None:
         super().__init__()
         self.conv = style.conv(12, outputs, 3)
 
     def forward(self, image: Tensor) -> Tensor:
-        """[B,3,H,W] -> [B,outputs,H/2,W/2]; the order of the four corners is the checkpoints'."""
+        """[B,3,H,W] -> [B,outputs,H/2,W/2]; the corners are in the order of the checkpoints."""
         corners = [image[..., y::2, x::2] for x in (0, 1) for y in (0, 1)]
         return self.conv(torch.cat(corners, 1))
 
 
 class SpatialPyramid(nn.Module):
-    """Maxima over 5, 9 and 13 cells beside the map itself."""
+    """Concatenates the map with its maxima over 5, 9 and 13 cells."""
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class SpatialPyramid(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Each channel weighted by what the means of all channels say."""
+    """Multiplies each channel with a weight computed from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
-"""Every architecture by name: sizes are rows of tables, networks are built from them.
+"""All architectures by name, built from tables of their sizes.
 
-Facts of the configs in open-mmlab/mmpose 1.3.2 and open-mmlab/mmdetection 3.3.0 (Apache-2.0).
+The tables hold facts of the configurations in open-mmlab/mmpose 1.3.2 and
+open-mmlab/mmdetection 3.3.0 (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tools.arch.rtmo import Rtmo
 from tools.arch.simcc import SimccNetwork
 from tools.arch.yolox import Yolox
 
-# Size -> (factor on the blocks, factor on the channels).
+# Size -> (factor on the number of blocks, factor on the channels).
 FACTORS = {
     "t": (0.167, 0.375),
     "s": (0.33, 0.5),
@@ -115,7 +116,7 @@ COCO = (
 
 @dataclass(frozen=True)
 class Pixels:
-    """How an image becomes the input; `mean` and `std` are in the order of `channels`."""
+    """How an image becomes the input. `mean` and `std` are in the order of `channels`."""
 
     channels: str  # rgb or bgr
     mean: Tuple[float, float, float]
@@ -129,16 +130,16 @@ PLAIN = Pixels("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built, and what its input and outputs mean."""
+    """A network that can be built, with the meaning of its input and outputs."""
 
     name: str
-    family: str  # of edge.models
+    family: str  # a model family of edge.models
     width_px: int
     height_px: int
     pixels: Pixels
     construct: Callable[[Size], Network]
-    skeleton: str = ""  # of edge.skeletons; detectors have none
-    classes: Tuple[str, ...] = ()  # of detectors
+    skeleton: str = ""  # a skeleton of edge.skeletons; empty for detectors
+    classes: Tuple[str, ...] = ()  # for detectors
 
     @property
     def size(self) -> Size:
@@ -146,7 +147,7 @@ class Architecture:
         return self.height_px, self.width_px
 
     def build(self, size: Optional[Size] = None) -> Network:
-        """The network with fresh weights, in evaluation mode; `size` is height, width in px."""
+        """The network with random weights, in evaluation mode. `size` is height and width in px."""
         network = self.construct(size or self.size)
         network.eval()
         return network
@@ -196,7 +197,7 @@ def _rtmo(name: str, size: str, px: int) -> Architecture:
 
 
 def _pose_rows() -> Dict[str, Architecture]:
-    """Name pattern, sizes, skeleton, height and width, RTMW's head or not."""
+    """Rows: name pattern, sizes, skeleton, height and width, whether it has RTMW's head."""
     rows = (
         ("rtmpose-{}-wholebody", "tsmlx", "wholebody133", SMALL, False),
         ("rtmpose-{}-wholebody-384x288", "lx", "wholebody133", LARGE, False),

@@ -1,4 +1,4 @@
-"""How far an exported graph is from the PyTorch network it was made from, output by output."""
+"""Compare the outputs of an exported graph with those of its PyTorch network."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from tools.arch.network import Network, Outputs, take_rows
 from tools.arch.rtmo import KEYPOINTS, Rtmo
 from tools.arch.simcc import BINS_PER_PX, SimccNetwork
 
-ROUNDINGS = 10  # two ways through a deep network in float32 differ by more than one rounding
+ROUNDINGS = 10  # two evaluation orders of a deep float32 network differ by more than one rounding
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One output: errors in its own unit (px, logits or probabilities)."""
+    """Errors of one output, in its own unit (px, logits or probabilities)."""
 
     name: str
     shape: Sequence[int]  # of one sample
-    largest: float  # magnitude PyTorch gives
+    largest: float  # largest magnitude in PyTorch's output
     max_error: float
     mean_error: float
-    rounding: float  # what float32 alone does to PyTorch's own result
+    rounding: float  # error of PyTorch's own result from float32
     allowed: float
 
     @property
     def ok(self) -> bool:
-        """Whether it may pass; NaN may not."""
+        """Whether the error is allowed; NaN is not."""
         return self.max_error <= self.allowed
 
 
 def differences(
     network: Network, form: str, session: Any, images: np.ndarray, tolerance: float
 ) -> List[Difference]:
-    """Run both on the same images, one alone and the others as a batch.
+    """Run both on the same images: the first alone, the others as a batch.
 
-    The allowed error is the tolerance, or ten times the network's own rounding where that is more:
-    networks with random weights amplify it, trained ones hardly do.
+    The allowed error is the tolerance, or ten times the network's own rounding error if that is
+    larger. Networks with random weights amplify rounding errors; trained networks hardly do.
 
     Args:
-        network: the original, nothing folded.
-        form: of the exported outputs, one of `tools.arch.to_onnx.FORMS`.
-        session: ONNX Runtime's, of the exported graph.
+        network: the original network, without folding.
+        form: form of the exported outputs, one of `tools.arch.to_onnx.FORMS`.
+        session: ONNX Runtime's session of the exported graph.
         images: [B,3,H,W] float32, B > 1.
-        tolerance: largest error, as a share of the largest magnitude of each output.
+        tolerance: largest allowed error, as a share of the largest magnitude of each output.
     """
     batches = [images[:1], images[1:]]
     names = [output.name for output in session.get_outputs()]
@@ -93,7 +93,7 @@ def _difference(
 def _expected(
     network: Network, form: str, image: Tensor, got: Outputs, tolerance: float
 ) -> Outputs:
-    """What PyTorch gives, in the order in which the graph ranked what is nearly equal."""
+    """PyTorch's outputs. Nearly equal entries are in the order in which the graph ranked them."""
     got = {name: found.to(image.dtype) for name, found in got.items()}
     with torch.no_grad():
         return _aligned(network, form, image, got, tolerance)
@@ -112,7 +112,7 @@ def _aligned(network: Network, form: str, image: Tensor, got: Outputs, tolerance
 
 
 def _keypoints(network: SimccNetwork, image: Tensor, got: Outputs, tolerance: float) -> Outputs:
-    """Of two bins with nearly the same logit either may be the maximum."""
+    """If two bins have nearly the same logit, either may be the maximum."""
     logits, exact = network(image), network.fused(image)
     axes = (logits["simcc_x"], logits["simcc_y"])
     slack = tolerance * max(float(axis.abs().max()) for axis in axes)
@@ -152,12 +152,12 @@ def _people(network: Rtmo, image: Tensor, got: Outputs) -> Outputs:
 
 
 def _nearest(boxes: Tensor, rows: Tensor) -> Tensor:
-    """Which of boxes [B,N,4] each of rows [B,M,4] is: [B,M] indices."""
+    """For each of the rows [B,M,4], the index of the nearest of boxes [B,N,4]: [B,M]."""
     return torch.cdist(rows, boxes, p=1).argmin(2)
 
 
 def _ranked(scores: Tensor, index: Tensor, got: Tensor) -> Tensor:
-    """The score of the same cell, or of the same rank, whichever is farther from `got`."""
+    """The score of the same cell or of the same rank, whichever differs more from `got`."""
     same_cell = scores.gather(1, index).unsqueeze(2)
     same_rank = scores.topk(index.shape[1], 1).values.unsqueeze(2)
     farther = (same_rank - got).abs() > (same_cell - got).abs()

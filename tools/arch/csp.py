@@ -1,4 +1,4 @@
-"""Cross-stage-partial layers and the backbone made of them, for CSPNeXt and CSPDarknet alike."""
+"""Cross-stage-partial layers, and the CSPNeXt and CSPDarknet backbones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from tools.arch.blocks import ChannelAttention, Focus, Separable, SpatialPyramid, Style
 
-WIDTHS = (64, 128, 256, 512, 1024)  # channels of the stem and the four stages at factor 1
-CSPNEXT_DEPTHS = (3, 6, 6, 3)  # blocks of each stage at factor 1
+WIDTHS = (64, 128, 256, 512, 1024)  # channels of the stem and the four stages at a factor of 1
+CSPNEXT_DEPTHS = (3, 6, 6, 3)  # blocks of each stage at a factor of 1
 DARKNET_DEPTHS = (3, 9, 9, 3)
 
 
 class Bottleneck(nn.Module):
-    """Two convolutions, with the input added if `identity`."""
+    """Two convolutions; the input is added if `identity`."""
 
     def __init__(self, channels: int, identity: bool, style: Style) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
 
 
 class CspLayer(nn.Module):
-    """Half of the channels goes through bottlenecks, the other half around them."""
+    """One half of the channels passes through bottlenecks, the other half passes by."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class CspLayer(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Stem and four stages, each of which halves the map.
+    """A stem and four stages; each halves the map.
 
     Args:
-        deepen: factor on the blocks of each stage.
+        deepen: factor on the number of blocks of each stage.
         widen: factor on the channels.
         style: CSPNeXt (with channel attention) or CSPDarknet.
     """
@@ -95,7 +95,7 @@ def _cspnext_stem(outputs: int, style: Style) -> nn.Module:
 
 
 def _stage(inputs: int, outputs: int, blocks: int, last: bool, style: Style) -> List[nn.Module]:
-    """The last stage looks over the pyramid and adds no identities."""
+    """One stage. The last one has a spatial pyramid, and its bottlenecks add no input."""
     layers: List[nn.Module] = [style.spatial(inputs, outputs, 3, 2)]
     if last:
         layers.append(SpatialPyramid(outputs, style))

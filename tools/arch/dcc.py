@@ -1,4 +1,4 @@
-"""Dynamic coordinate classification of RTMO (arXiv 2312.07526): bins laid over a box."""
+"""Dynamic coordinate classification of RTMO (arXiv 2312.07526): bins spread over a person's box."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.arch.gau import FEATURES, GatedAttention
 
 BINS_X, BINS_Y = 192, 256
 TEMPERATURE = 300
-PADDING = 1.25  # how much wider than its box a person's bins reach
+PADDING = 1.25  # width of a person's bins, as a factor on the box
 
 
 class SigmaScale(nn.Module):
@@ -22,11 +22,11 @@ class SigmaScale(nn.Module):
 
 
 class CoordinateClassifier(nn.Module):
-    """Pose vectors and boxes to keypoints.
+    """Computes keypoints from pose vectors and boxes.
 
     Args:
         inputs: features of a pose vector.
-        keypoints: how many.
+        keypoints: number of keypoints.
     """
 
     def __init__(self, inputs: int, keypoints: int) -> None:
@@ -41,16 +41,16 @@ class CoordinateClassifier(nn.Module):
         self.pose_to_kpts = nn.Sequential(nn.Linear(inputs, wide), nn.BatchNorm1d(wide))
         self.x_fc = nn.Linear(FEATURES, FEATURES)
         self.y_fc = nn.Linear(FEATURES, FEATURES)
-        # The deviations that training learns beside the coordinates; nothing here asks for them.
+        # Standard deviations, which training learns beside the coordinates; they are not used here.
         self.sigma_fc = nn.Sequential(nn.Linear(inputs, keypoints), nn.Sigmoid(), SigmaScale())
 
     def forward(self, vectors: Tensor, boxes: Tensor, points: Tensor) -> Tensor:
-        """Where each person's keypoints are.
+        """The keypoints of each person.
 
         Args:
-            vectors: [R,inputs], of one cell each.
-            boxes: [R,4] x1 y1 x2 y2 px, said by the same cells.
-            points: [R,2] px of these cells.
+            vectors: [R,inputs], each of one cell.
+            boxes: [R,4] x1 y1 x2 y2 px, predicted by the same cells.
+            points: [R,2] px places of these cells.
 
         Returns:
             [R,K,2] px.
@@ -67,11 +67,12 @@ class CoordinateClassifier(nn.Module):
     def _expected(
         self, tokens: Tensor, encode: nn.Linear, bins: Tensor, span: Tensor, away: Tensor
     ) -> Tensor:
-        """Mean bin [R,K], -0.5..0.5 of the span, under each keypoint's distribution.
+        """The mean bin [R,K] of each keypoint's distribution, -0.5..0.5 of the span.
 
-        The method encodes every bin with `encode` and multiplies with the token. Encoding the
-        token with the transposed matrix instead is the same product, with 17 tokens rather than
-        448 bins to encode; the bias shifts all bins of a keypoint alike, which softmax ignores.
+        The published method encodes all bins with `encode` and multiplies them with the token.
+        This code encodes the token with the transposed matrix: the same product, with 17 tokens
+        to encode instead of 448 bins. The bias shifts all bins of a keypoint equally; softmax
+        ignores that.
         """
         waves = self.spe(bins * span + away)  # [R,128,bins]
         return ((tokens @ encode.weight) @ waves).softmax(2) @ bins

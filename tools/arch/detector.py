@@ -1,4 +1,4 @@
-"""What RTMDet and YOLOX share: the same skeleton, different heads."""
+"""Base class of RTMDet and YOLOX, which differ in their heads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tools.arch.pafpn import Pafpn
 from tools.arch.priors import cells_of, grid
 
 STRIDES = (8, 16, 32)
-PERSON = 0  # class of a person, in COCO's order too
-CANDIDATES = 300  # boxes that a fused detector gives
+PERSON = 0  # class index of a person, as in COCO
+CANDIDATES = 300  # boxes in the output of a fused detector
 
 
 class Detector(Network):
     """Backbone and neck of a detector; the head is the subclass's `bbox_head`.
 
     Args:
-        deepen: factor on the blocks.
+        deepen: factor on the number of blocks.
         widen: factor on the channels.
-        classes: how many.
+        classes: number of classes.
         style: RTMDet's or YOLOX's.
         size: height, width of the input.
     """
@@ -35,7 +35,7 @@ class Detector(Network):
         self.candidates = CANDIDATES
         self.backbone = Backbone(deepen, widen, style)
         channels = self.backbone.channels
-        # The necks' depth in the configs is the factor on 3 blocks.
+        # In the configurations the necks' depth is the factor on 3 blocks.
         self.neck = Pafpn(channels, channels[0], max(round(3 * deepen), 1), style)
         self.cells = cells_of(size, STRIDES)
         points, strides = grid(size, STRIDES, centred=False)
@@ -52,7 +52,7 @@ class Detector(Network):
         return {"boxes": boxes, "scores": scores.transpose(1, 2)}
 
     def fused(self, image: Tensor) -> Outputs:
-        """People alone, best first, `candidates` at most: boxes [B,M,4] and scores [B,M,1]."""
+        """People only, best first, at most `candidates`: boxes [B,M,4] and scores [B,M,1]."""
         boxes, scores = self.decode(image)
         best, index = torch.topk(scores[:, PERSON], min(self.candidates, sum(self.cells)), 1)
         return {"boxes": take_rows(boxes, index, 4), "scores": best.unsqueeze(2)}

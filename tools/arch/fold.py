@@ -1,7 +1,8 @@
 """Rewrite a network into fewer, larger convolutions that compute the same.
 
-Every batch normalisation goes into the layer before it, so that a quantiser sees the weights that
-really run; RepVGG's two branches become one convolution; YOLOX's stem becomes one of stride 2.
+Each batch normalisation is folded into the layer before it, so that a quantizer sees the effective
+weights. The two branches of RepVGG become one convolution. YOLOX's stem becomes one convolution of
+stride 2.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Layer = Union[nn.Conv2d, nn.Linear]
 
 
 def folded(network: Network) -> Network:
-    """A copy of a network in evaluation mode, without a batch normalisation; gives the same."""
+    """A copy of a network in evaluation mode, without batch normalisations; same outputs."""
     network = copy.deepcopy(network)
     with torch.no_grad():
         _fold_children(network)
@@ -45,7 +46,7 @@ def _fold_children(parent: nn.Module) -> None:
 
 def _fold_block(block: ConvBn) -> None:
     if isinstance(block.bn, nn.BatchNorm2d):
-        # A convolution that several blocks share goes with a normalisation of each: a copy each.
+        # Several blocks may share a convolution but not a normalisation, so each gets a copy.
         block.conv = _with(block.conv, *_folded_weights(block.conv, block.bn))
         block.bn = nn.Identity()
 
@@ -60,7 +61,7 @@ def _folded_weights(layer: Layer, norm: nn.Module) -> Tuple[Tensor, Tensor]:
 
 
 def _with(layer: Layer, weight: Tensor, bias: Tensor) -> Layer:
-    """A copy of a layer with other weights, in the layer's own precision."""
+    """A copy of the layer with other weights, in the layer's own precision."""
     layer, kind = copy.deepcopy(layer), layer.weight.dtype
     layer.weight = nn.Parameter(weight.detach().to(kind), requires_grad=False)
     layer.bias = nn.Parameter(bias.detach().to(kind), requires_grad=False)
@@ -68,17 +69,17 @@ def _with(layer: Layer, weight: Tensor, bias: Tensor) -> Layer:
 
 
 def _one_branch(block: RepBlock) -> nn.Conv2d:
-    """A 1x1 convolution is a 3x3 one with zeros around."""
+    """One 3x3 convolution for both branches; a 1x1 window is a 3x3 one with zeros around."""
     large, small = block.branch_3x3.conv, block.branch_1x1.conv
     weight = large.weight.double() + functional.pad(small.weight.double(), [1, 1, 1, 1])
     return _with(large, weight, large.bias.double() + small.bias.double())
 
 
 def _one_stem(stem: Focus) -> nn.Conv2d:
-    """3x3 over 2x2-px cells of 4 x 3 channels is 6x6 over px, every second of them."""
+    """One convolution for the stem: 3x3 over cells of 2x2 px is 6x6 over px with stride 2."""
     conv = stem.conv.conv
     outputs = conv.weight.shape[0]
-    # As Focus stacks: [out, column in a cell, row in it, colour, the cell's row, its column].
+    # In the order of Focus: [out, column in a cell, row in it, colour, cell row, cell column].
     parts = conv.weight.double().reshape(outputs, 2, 2, 3, 3, 3)
     weight = parts.permute(0, 3, 4, 2, 5, 1).reshape(outputs, 3, 6, 6)
     wide = nn.Conv2d(3, outputs, 6, stride=2, padding=2).to(conv.weight)

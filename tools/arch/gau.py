@@ -1,6 +1,6 @@
-"""Gated attention over keypoint tokens (GAU, arXiv 2202.10447), as RTMPose and RTMO use it.
+"""Gated attention over keypoint tokens (GAU, arXiv 2202.10447), as in RTMPose and RTMO.
 
-Written in plain operations, so that a quantiser and TensorRT see each of them.
+It is written in plain operations, so that the quantizer and TensorRT see each operation.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEATURES = 128  # of a query and of a key
-EXPANSION = 2  # hidden features for each of a token's
+FEATURES = 128  # features of a query and of a key
+EXPANSION = 2  # hidden features per feature of a token
 EPS = 1e-5
 
 
 class ScaleNorm(nn.Module):
-    """A token divided by its root mean square, times one learnt number."""
+    """Divides a token by its root mean square and multiplies it with one learnt number."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ScaleNorm(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[...,features] -> the same shape."""
-        # Scaled before the norm: the squares of large activations would overflow half precision.
+        # Scaled before the norm: squares of large activations would overflow in half precision.
         length = torch.norm(tokens * self.scale, dim=-1, keepdim=True)
         return tokens / length.clamp(min=EPS) * self.g
 
@@ -59,7 +59,7 @@ class GatedAttention(nn.Module):
         self.res_scale = Scale(features)
 
     def forward(self, tokens: Tensor, position: Optional[Tensor] = None) -> Tensor:
-        """Let each keypoint's token hear the others.
+        """Update each keypoint's token with the others.
 
         Args:
             tokens: [B,K,features].

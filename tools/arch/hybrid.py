@@ -19,7 +19,7 @@ TEMPERATURE = 10000
 
 
 class RepBlock(nn.Module):
-    """A 3x3 and a 1x1 convolution side by side (RepVGG, arXiv 2101.03697)."""
+    """A 3x3 and a 1x1 convolution in parallel (RepVGG, arXiv 2101.03697)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class RepBlock(nn.Module):
 
 
 class CspRepLayer(nn.Module):
-    """Two halves of a stage, one of them through RepVGG blocks, added and widened again."""
+    """Two branches, one of them with RepVGG blocks; they are added and widened again."""
 
     def __init__(self, hidden: int, blocks: int) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class CspRepLayer(nn.Module):
 
 
 class HybridEncoder(nn.Module):
-    """Three maps in, the two coarser ones out.
+    """Reads three maps and returns the two coarser ones.
 
     Args:
-        channels: of the maps at strides 8, 16 and 32.
+        channels: channels of the maps at strides 8, 16 and 32.
         outputs: channels of both outputs.
-        deepen: factor on the blocks.
+        deepen: factor on the number of blocks.
         widen: factor on the hidden channels of the mixing layers.
         size: height, width of the network's input.
     """
@@ -90,7 +90,7 @@ class HybridEncoder(nn.Module):
         return last[0](middle), last[1](coarse)
 
     def places(self) -> Tensor:
-        """Where the coarsest cells are, [1,h*w,256], to be added to their queries and keys."""
+        """Encoded positions of the coarsest cells [1,h*w,256], added to their queries and keys."""
         return self.sincos_pos_enc.over_grid(*self.coarse)
 
     def _attend(self, maps: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""YOLOX checkpoints of Megvii-BaseDetection/YOLOX: the same networks under other key names."""
+"""Rename YOLOX checkpoints of Megvii-BaseDetection/YOLOX: same networks, other key names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Dict, Mapping
 
 from torch import Tensor
 
-OWN = "backbone.backbone.stem."  # only Megvii's files have this
+OWN = "backbone.backbone.stem."  # only Megvii's files have keys with this start
 
-# Start of a key there -> start of a key here; then the parts inside of a layer.
+# Start of a key there -> start of a key here; then the parts within a layer.
 PLACES = {
     "backbone.backbone.stem.": "backbone.stem.",
     "backbone.backbone.dark2.": "backbone.stage1.",
@@ -37,7 +37,7 @@ SEPARABLE_PARTS = {".dconv.": ".depthwise_conv.", ".pconv.": ".pointwise_conv."}
 
 
 def rename(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Megvii's keys as mmdet's; any other checkpoint comes back as it is."""
+    """Megvii's keys as mmdetection's; any other checkpoint is returned unchanged."""
     if not any(key.startswith(OWN) for key in state):
         return dict(state)
     return {_name(key): value for key, value in state.items()}

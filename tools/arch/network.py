@@ -1,4 +1,4 @@
-"""What every network here offers: three forms of its outputs, by name."""
+"""Base class of all networks: three forms of the outputs, by name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 Outputs = Dict[str, Tensor]
 Size = Tuple[int, int]  # height, width in px, the order of tensors
-DIVISOR = 32  # px of the input for each cell of the coarsest map
+DIVISOR = 32  # input px per cell of the coarsest map
 
 
 class Network(nn.Module):
-    """A network for one input size; images are [B,3,H,W], normalised as its description says.
+    """A network for one input size. Images are [B,3,H,W], normalised as the architecture says.
 
-    `raw` gives the head's own maps, `forward` what a family decodes, `fused` the smallest outputs
-    that still hold everything the family needs.
+    `raw` returns the head's own maps, `forward` the outputs that a model family decodes, `fused`
+    the smallest outputs that contain all that the family needs.
     """
 
     def __init__(self, size: Size) -> None:
@@ -27,7 +27,7 @@ class Network(nn.Module):
         self.size = size
 
     def features(self, image: Tensor) -> Tuple[Tensor, ...]:
-        """The maps that the head sees."""
+        """The maps that the head reads."""
         if not torch.jit.is_tracing() and tuple(image.shape[2:]) != self.size:
             raise ValueError(f"expected images of {self.size}, got {tuple(image.shape[2:])}")
         maps: Tuple[Tensor, ...] = self.get_submodule("backbone")(image)
@@ -35,11 +35,11 @@ class Network(nn.Module):
         return maps if neck is None else neck(maps)
 
     def raw(self, image: Tensor) -> Outputs:
-        """The head's maps, nothing decoded."""
+        """The head's maps, not decoded."""
         raise NotImplementedError
 
     def fused(self, image: Tensor) -> Outputs:
-        """Decoded and cut to what is worth copying."""
+        """Decoded outputs, reduced to the useful entries."""
         raise NotImplementedError
 
 
@@ -51,8 +51,8 @@ def by_level(**maps: Sequence[Tensor]) -> Outputs:
 def join_levels(levels: Sequence[Tensor], width: int, cells: Sequence[int]) -> Tensor:
     """Maps [B,width,h,w] of several levels -> [B,width,N], level by level, row by row.
 
-    `cells` are the h * w of each level. They and `width` are plain numbers: asked of the tensors,
-    they would become a computation in the exported graph.
+    `cells` holds h * w of each level. It and `width` are plain numbers, because reading them from
+    the tensors would add computations to the exported graph.
     """
     flat: List[Tensor] = [m.reshape(-1, width, n) for m, n in zip(levels, cells)]
     return torch.cat(flat, 2)
@@ -61,8 +61,8 @@ def join_levels(levels: Sequence[Tensor], width: int, cells: Sequence[int]) -> T
 def take_rows(rows: Tensor, index: Tensor, width: int) -> Tensor:
     """Rows [B,N,width], index [B,M] -> [B,M,width].
 
-    The index is widened by adding zeros: `expand` and `repeat` would leave shape arithmetic in the
-    exported graph.
+    The index is widened by adding zeros, because `expand` and `repeat` would add shape arithmetic
+    to the exported graph.
     """
     lanes = torch.from_numpy(np.zeros(width, np.int64)).to(index.device)
     return torch.gather(rows, 1, index.unsqueeze(2) + lanes)

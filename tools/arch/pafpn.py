@@ -1,4 +1,4 @@
-"""The neck that mixes three scales, top-down and then bottom-up (PAFPN), of YOLOX, RTMDet, RTMW."""
+"""Neck of YOLOX, RTMDet and RTMW: mixes three scales, top-down, then bottom-up (PAFPN)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tools.arch.csp import CspLayer
 
 
 class Pafpn(nn.Module):
-    """Maps at strides 8, 16 and 32 in, maps at the same strides out.
+    """Reads maps at strides 8, 16 and 32 and returns maps at the same strides.
 
     Args:
-        channels: of the three inputs, finest first.
-        outputs: channels of every output; None: the outputs stay as they are.
+        channels: channels of the three inputs, finest first.
+        outputs: channels of every output; None = as the layers give them.
         blocks: bottlenecks in each layer.
-        style: of the network; CSPNeXt ends in 3x3 convolutions, YOLOX in 1x1.
-        keep: how many outputs are given back, counted from the coarsest.
+        style: the network's style; CSPNeXt ends in 3x3 convolutions, YOLOX in 1x1.
+        keep: number of returned outputs, counted from the coarsest.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Pafpn(nn.Module):
         return tuple(mixed[-self.keep :])
 
     def _top_down(self, maps: Sequence[Tensor]) -> List[Tensor]:
-        """Finest first; every level but the finest comes back reduced to the width below it."""
+        """Finest first; each level but the finest is reduced to the width of the next finer one."""
         found = [maps[-1]]
         for reduce, block, fine in zip(self.reduce_layers, self.top_down_blocks, maps[-2::-1]):
             found[0] = reduce(found[0])

@@ -1,4 +1,4 @@
-"""Where the cells of a detector's maps lie in its input, and boxes from what it says there."""
+"""Places of the cells of a detector's maps in its input, and boxes from the cells' outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.arch.network import Size
 
 
 def cells_of(size: Size, strides: Sequence[int]) -> List[int]:
-    """How many cells each level has."""
+    """Number of cells in each level."""
     return [(size[0] // s) * (size[1] // s) for s in strides]
 
 
@@ -19,9 +19,9 @@ def grid(size: Size, strides: Sequence[int], centred: bool) -> Tuple[Tensor, Ten
     """Points and strides of all cells, level by level, row by row.
 
     Args:
-        size: of the input, px.
-        strides: px of a cell of each level.
-        centred: the middle of a cell's pixels, (stride - 1) / 2, as RTMO counts; else its corner.
+        size: height and width of the input, px.
+        strides: px per cell, for each level.
+        centred: use the middle of a cell's pixels, (stride - 1) / 2, as in RTMO; else its corner.
 
     Returns:
         Points [1,2,N] (x, y) px and strides [1,1,N] px, float32.

@@ -1,4 +1,4 @@
-"""RTMDet (arXiv 2212.07784): a head whose convolutions all levels share, each with its own norm."""
+"""RTMDet (arXiv 2212.07784): all levels share the head's convolutions but not its norms."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STACKED = 2  # convolutions of each branch
 
 
 class RtmdetHead(nn.Module):
-    """Classes and box sides for each cell.
+    """Predicts classes and the sides of a box for each cell.
 
     Args:
-        channels: of every map.
-        classes: how many.
-        style: nano's convolutions are separable, and not shared.
-        exponential: the sides are learnt as logarithms (m, l and x).
+        channels: channels of every map.
+        classes: number of classes.
+        style: for nano, convolutions are separable and not shared.
+        exponential: the sides are predicted as logarithms (m, l and x).
     """
 
     def __init__(self, channels: int, classes: int, style: Style, exponential: bool) -> None:
@@ -33,7 +33,7 @@ class RtmdetHead(nn.Module):
         self.rtm_reg = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in STRIDES)
 
     def forward(self, maps: Sequence[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
-        """Class logits [B,C,h,w] and distances left, top, right, bottom [B,4,h,w] px by level."""
+        """Class logits [B,C,h,w], and distances left, top, right, bottom [B,4,h,w] px, by level."""
         logits, distances = [], []
         for level, (features, stride) in enumerate(zip(maps, STRIDES)):
             logits.append(self.rtm_cls[level](self.cls_convs[level](features)))

@@ -15,17 +15,17 @@ from tools.arch.network import Network, Outputs, Size, by_level, join_levels, ta
 from tools.arch.priors import boxes_of_offsets, cells_of, grid
 
 STRIDES = (16, 32)
-EPS = 1e-3  # of batch normalisation in backbone and head
+EPS = 1e-3  # of batch normalisation in the backbone and the head
 KEYPOINTS = 17
-WIDTH = 256  # channels of each branch at factor 1; pose vectors have twice as many
+WIDTH = 256  # channels of each branch at a factor of 1; pose vectors have twice as many
 GROUPS = 8
 GROUP_WIDTH = 36
 STACKED = 2
-CANDIDATES = 300  # people that are looked at in each image, before suppression
+CANDIDATES = 300  # people decoded in each image, before suppression
 
 
 class HeadMaps(nn.Module):
-    """Class, box, visibility and pose vector of each cell."""
+    """Predicts class, box, visibility and pose vector of each cell."""
 
     def __init__(self, widen: float) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class HeadMaps(nn.Module):
         self.conv_pose = nn.ModuleList(_stack(width, grouped, 2 * STACKED, GROUPS) for _ in STRIDES)
         self.out_cls = predict(width, 1)
         self.out_bbox = predict(grouped, 4)
-        self.out_kpt_reg = predict(grouped, 2 * KEYPOINTS)  # training only
+        self.out_kpt_reg = predict(grouped, 2 * KEYPOINTS)  # used in training only
         self.out_kpt_vis = predict(grouped, KEYPOINTS)
         self.out_pose = predict(grouped, 2 * width)
 
@@ -57,14 +57,14 @@ class HeadMaps(nn.Module):
 
 
 def _stack(inputs: int, width: int, count: int, groups: int) -> nn.Sequential:
-    """The first convolution is not grouped."""
+    """A stack of convolutions; the first is not grouped."""
     first = ConvBn(inputs, width, 3, eps=EPS)
     rest = [ConvBn(width, width, 3, groups=groups, eps=EPS) for _ in range(count - 1)]
     return nn.Sequential(first, *rest)
 
 
 class RtmoHead(nn.Module):
-    """The maps, the coordinate classifier, and what training left in the checkpoints."""
+    """The maps, the coordinate classifier, and parameters that only training uses."""
 
     def __init__(self, widen: float) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Rtmo(Network):
     """RTMO of any size.
 
     Args:
-        deepen: factor on the blocks.
+        deepen: factor on the number of blocks.
         widen: factor on the channels.
         size: height, width of the input.
     """
@@ -131,5 +131,5 @@ class Rtmo(Network):
         }
 
     def fused(self, image: Tensor) -> Outputs:
-        """The same as `forward`, which already gives the best cells alone."""
+        """The same as `forward`, which already returns only the best cells."""
         return self.forward(image)

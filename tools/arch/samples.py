@@ -1,4 +1,4 @@
-"""Network inputs to compare with, made as the daemon makes them, of given or of drawn images."""
+"""Network inputs for a comparison, made like the daemon makes them, from given or drawn images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAWN_SEED = 20
 
 
 def input_of(architecture: Architecture, file: str = "model.onnx") -> Input:
-    """The input as a recipe's [networks.main] tells it."""
+    """The input as in a recipe's [networks.main]."""
     pixels = architecture.pixels
     return Input(
         file=file,
@@ -34,20 +34,20 @@ def input_of(architecture: Architecture, file: str = "model.onnx") -> Input:
 
 
 def images_at(paths: Sequence[Path], limit: int) -> List[np.ndarray]:
-    """The first images [H,W,3] u8 BGR among files and folders, in the order of their names.
+    """The first images [H,W,3] u8 BGR in files and folders, sorted by name.
 
     Raises:
-        NoInputError: a path that is not there, or no image among them.
-        DataError: a file that cannot be read as an image.
+        NoInputError: a path does not exist, or there is no image.
+        DataError: a file cannot be read as an image.
     """
     files: List[Path] = []
     for path in paths:
         if not path.exists():
-            raise NoInputError(f"{path}: no such image or folder")
+            raise NoInputError(f"{path}: no such file or folder")
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         files += [p for p in inside if path.is_file() or p.suffix.lower() in SUFFIXES]
     if not files:
-        raise NoInputError(f"{paths[0]}: no image in it ({', '.join(SUFFIXES)})")
+        raise NoInputError(f"{paths[0]}: contains no image ({', '.join(SUFFIXES)})")
     return [_read(file) for file in files[:limit]]
 
 
@@ -55,14 +55,14 @@ def _read(file: Path) -> np.ndarray:
     try:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     except cv2.error:
-        image = None  # larger than OpenCV takes
+        image = None  # larger than OpenCV allows
     if image is None:
         raise DataError(f"{file}: cannot be read as an image")
     return np.asarray(image)
 
 
 def drawn_images(count: int) -> List[np.ndarray]:
-    """Figures before blurred noise, the same ones every time."""
+    """Figures on a blurred noise background, the same in every run."""
     source = np.random.default_rng(DRAWN_SEED)
     return [_drawn(source) for _ in range(count)]
 
@@ -78,7 +78,7 @@ def _drawn(source: np.random.Generator) -> np.ndarray:
 
 
 def _draw_figure(image: np.ndarray, source: np.random.Generator) -> None:
-    """Head, trunk and four limbs."""
+    """Draw a head, a trunk and four limbs."""
     tall = int(source.integers(80, 400))
     x, y = int(source.integers(60, 580)), int(source.integers(20, 200))
     colours = source.integers(0, 256, (3, 3)).tolist()
@@ -93,7 +93,7 @@ def _draw_figure(image: np.ndarray, source: np.random.Generator) -> None:
 
 
 def inputs(architecture: Architecture, images: Sequence[np.ndarray]) -> np.ndarray:
-    """[B,3,H,W] float32, one for each image, which a top-down network takes as one person's box."""
+    """[B,3,H,W] float32, one per image. For a top-down network, the image is a person's box."""
     network = input_of(architecture)
     frames = [Frame(np.ascontiguousarray(im), i, 0, "export") for i, im in enumerate(images)]
     out = np.empty((len(frames), *network.sample_shape), np.float32)
@@ -101,7 +101,7 @@ def inputs(architecture: Architecture, images: Sequence[np.ndarray]) -> np.ndarr
         crops.letterbox(frames, network, out)
         return out
     boxes = np.array([[0, 0, *frame.size] for frame in frames], np.float32)
-    # The image is the whole region, not the person in the middle of it: nothing is added around.
+    # The image is the whole region, not a person in its middle, so no margin is added.
     matrices = geometry.crop_affine(boxes, (network.width, network.height), padding=1.0)
     crops.sample(frames, np.arange(len(frames)), matrices, network, out)
     return out

@@ -25,7 +25,7 @@ RTMW_NECK_BLOCKS = 2
 
 
 class Classifier(nn.Module):
-    """Tokens of keypoints to their coordinate distributions; the end of both heads."""
+    """Computes coordinate distributions from keypoint tokens; the last part of both heads."""
 
     def __init__(self, keypoints: int, size: Size) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
 
 
 class RtmccHead(Classifier):
-    """RTMPose's head: one map for each keypoint, its cells become the token."""
+    """RTMPose's head: one map for each keypoint; its cells become the token."""
 
     def __init__(self, channels: int, keypoints: int, size: Size) -> None:
         super().__init__(keypoints, size)
@@ -59,7 +59,7 @@ class RtmccHead(Classifier):
 
 
 class RtmwHead(Classifier):
-    """RTMW's head: half of each token from the coarsest map, half from a map twice as fine."""
+    """RTMW's head: half of a token comes from the coarsest map, half from a map twice as fine."""
 
     def __init__(self, channels: int, keypoints: int, size: Size) -> None:
         super().__init__(keypoints, size)
@@ -89,7 +89,7 @@ def _final(inputs: int, outputs: int) -> ConvBn:
 
 
 class SimccNetwork(Network):
-    """RTMPose, or RTMW where `fine` (a neck, and a head that also looks at the finer map)."""
+    """RTMPose, or RTMW if `fine` (with a neck and a head that also reads the finer map)."""
 
     def __init__(
         self, deepen: float, widen: float, keypoints: int, size: Size, fine: bool = False
@@ -103,18 +103,18 @@ class SimccNetwork(Network):
         self.head = head(channels[-1], keypoints, size)
 
     def forward(self, image: Tensor) -> Outputs:
-        """simcc_x [B,K,2W] and simcc_y [B,K,2H]: logits, half a pixel a bin."""
+        """simcc_x [B,K,2W] and simcc_y [B,K,2H]: logits; a bin is half a pixel."""
         over_x, over_y = self.head(self.features(image))
         return {"simcc_x": over_x, "simcc_y": over_y}
 
     def raw(self, image: Tensor) -> Outputs:
-        """The same as `forward`: nothing comes between the head and its logits."""
+        """The same as `forward`: the head's outputs are its logits."""
         return self.forward(image)
 
     def fused(self, image: Tensor) -> Outputs:
         """Keypoints [B,K,2] in input px and keypoint_scores [B,K], the smaller of both maxima.
 
-        Where that is not above 0, mmpose says the keypoint is not there, and puts it at bin -1.
+        If the score is not above 0, mmpose takes the keypoint as missing and puts it at bin -1.
         """
         logits = self.forward(image)
         both = (logits["simcc_x"], logits["simcc_y"])

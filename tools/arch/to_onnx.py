@@ -1,4 +1,4 @@
-"""A network as one clean ONNX file: folded, dynamic batch, opset 17, weights inside."""
+"""Export a network as one ONNX file: folded, dynamic batch, opset 17, weights inside."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tools.arch.fold import folded
 from tools.arch.network import Network, Outputs
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
-IR_VERSION = 8  # what ONNX Runtime 1.16 reads
+IR_VERSION = 8  # the newest that ONNX Runtime 1.16 reads
 INPUT = "input"
 FORMS = ("decoded", "raw", "fused")
-# Left over where something was not folded, or asked the batch for its size.
+# Operators that remain if something was not folded, or if the graph computes the batch size.
 UNWANTED = ("BatchNormalization", "Shape", "ConstantOfShape", "Identity", "If", "Loop", "Dropout")
 
 
 class Form(nn.Module):
-    """One form of a network's outputs, as the tuple that an exporter wants."""
+    """One form of a network's outputs as a tuple, for the exporter."""
 
     def __init__(self, network: Network, form: str) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class Form(nn.Module):
         self.form = form
 
     def outputs(self, image: Tensor) -> Outputs:
-        """By name."""
+        """The outputs by name."""
         network = self.network
         how = {"decoded": network.forward, "raw": network.raw, "fused": network.fused}
         return how[self.form](image)
 
     def forward(self, image: Tensor) -> Tuple[Tensor, ...]:
-        """In the order of the names."""
+        """The outputs in the order of their names."""
         return tuple(self.outputs(image).values())
 
 
@@ -47,15 +47,15 @@ def to_onnx(network: Network, form: str, notes: Dict[str, str]) -> onnx.ModelPro
     """Export a network.
 
     Args:
-        network: in evaluation mode; stays as it is.
+        network: the network, in evaluation mode; it is not changed.
         form: one of FORMS.
-        notes: written into the file's metadata.
+        notes: entries for the file's metadata.
 
     Returns:
         The checked model: input `input` [batch,3,H,W] float32, outputs by the form's names.
 
     Raises:
-        DataError: the graph is not clean; a bug in a definition.
+        DataError: the graph has unwanted operators, from a bug in a definition.
     """
     graph = Form(folded(network), form).eval()
     image = torch.zeros(2, 3, *network.size)
@@ -70,16 +70,16 @@ def to_onnx(network: Network, form: str, notes: Dict[str, str]) -> onnx.ModelPro
     onnx.checker.check_model(model)
     unwanted = sorted({node.op_type for node in model.graph.node} & set(UNWANTED))
     if unwanted:
-        raise DataError(f"the exported graph holds {', '.join(unwanted)}; it is not clean")
+        raise DataError(f"the exported graph contains {', '.join(unwanted)}, which must not remain")
     return model
 
 
 def _traced(graph: nn.Module, image: Tensor, names: List[str]) -> bytes:
     options = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the tracer is the one exporter that torch 2.0 to 2.13 share
+        options["dynamo"] = False  # the only exporter that torch 2.0 to 2.13 have in common
     file = io.BytesIO()
-    # Newer versions would rather have the other exporter used, older ones print a summary.
+    # Newer versions warn that the other exporter should be used, older ones print a summary.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -97,7 +97,7 @@ def _traced(graph: nn.Module, image: Tensor, names: List[str]) -> bytes:
 
 
 def _constants_to_weights(graph: onnx.GraphProto) -> None:
-    """Constants become weights: one kind of fixed tensor for whoever rewrites the graph next."""
+    """Turn constants into weights, so that the next tool finds one kind of fixed tensor."""
     for node in [n for n in graph.node if n.op_type == "Constant"]:
         weight = graph.initializer.add()
         weight.CopyFrom(node.attribute[0].t)
@@ -106,7 +106,7 @@ def _constants_to_weights(graph: onnx.GraphProto) -> None:
 
 
 def _drop_identities(graph: onnx.GraphProto) -> None:
-    """The tracer stores equal weights once and names the others by Identity nodes."""
+    """Remove Identity nodes: the tracer stores equal weights once and names the others by them."""
     weights = {weight.name for weight in graph.initializer}
     same = {}
     for node in [n for n in graph.node if n.op_type == "Identity" and n.input[0] in weights]:
@@ -118,7 +118,7 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
 
 
 def _state_shapes(model: onnx.ModelProto, outputs: Outputs) -> None:
-    """Write the outputs' shapes out: the tracer loses some of them behind a reshape."""
+    """Write the shapes of the outputs, because the tracer loses some of them at a reshape."""
     for output in model.graph.output:
         shape = output.type.tensor_type.shape
         del shape.dim[:]

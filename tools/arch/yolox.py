@@ -1,4 +1,4 @@
-"""YOLOX (arXiv 2107.08430) with mmdet's key names: a head of its own for each level."""
+"""YOLOX (arXiv 2107.08430) with mmdetection's key names: each level has its own head."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tools.arch.network import Outputs, Size, by_level, join_levels
 from tools.arch.priors import boxes_of_offsets
 
 STACKED = 2  # convolutions of each branch
-EPS = 1e-3  # of batch normalisation, YOLOX's own
+EPS = 1e-3  # of batch normalisation in YOLOX
 
 
 class YoloxHead(nn.Module):
-    """Classes, boxes and objectness for each cell."""
+    """Predicts classes, boxes and objectness for each cell."""
 
     def __init__(self, channels: int, classes: int, style: Style) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Yolox(Detector):
         return by_level(cls=classes, bbox=boxes, obj=objects)
 
     def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Boxes [B,N,4] in input px and class times object probability [B,C,N] of all cells."""
+        """Boxes [B,N,4] in input px, and class times object probability [B,C,N] of all cells."""
         maps = zip(self.bbox_head(self.features(image)), (self.classes, 4, 1))
         classes, offsets, objects = (join_levels(m, width, self.cells) for m, width in maps)
         scores = classes.sigmoid() * objects.sigmoid()

@@ -1,4 +1,4 @@
-"""Benches: ours and a peer, or ours and the bare network, side by side in one run."""
+"""Benches: this project and a peer, or this project and the bare networks, in one run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: a ratio or a time, with its spread over the rounds."""
+    """One figure, a ratio or a time, with its spread over the rounds."""
 
     name: str
     value: float  # median over the rounds
     low: float  # 10th percentile
     high: float  # 90th percentile
     unit: str  # "x" for ratios, ms, MB, s, count
-    goal: Optional[float] = None  # not above this; None = only told
+    goal: Optional[float] = None  # upper limit; None = no goal
     detail: Dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -29,7 +29,7 @@ class Row:
 def row(
     name: str, values: Sequence[float], unit: str, goal: Optional[float] = None, **detail: Any
 ) -> Row:
-    """Median and spread of one figure's rounds."""
+    """A row of the median and the spread over the rounds."""
     low, middle, high = np.percentile(np.asarray(values, np.float64), (10, 50, 90))
     return Row(name, float(middle), float(low), float(high), unit, goal, detail)
 
@@ -37,12 +37,12 @@ def row(
 def duel(
     ours: Callable[[], float], theirs: Callable[[], float], rounds: int
 ) -> Dict[str, List[float]]:
-    """Turns of ours and theirs, alternating who begins, so that noise meets both alike.
+    """Run both sides in turn. Each round begins with the other side, so both see the same noise.
 
     Args:
-        ours: runs one round and gives its ms per frame.
+        ours: runs one round and returns its ms per frame.
         theirs: the same for the peer.
-        rounds: how many of each.
+        rounds: rounds of each side.
 
     Returns:
         `ours` and `theirs` in ms, and `ratio` of each round.

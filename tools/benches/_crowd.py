@@ -1,4 +1,4 @@
-"""Many subscribers in one thread: bare MQTT 3.1.1 over sockets, counting what arrives."""
+"""Many subscribers in one thread: MQTT 3.1.1 over bare sockets; received messages are counted."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ KEEPALIVE_S = 3600
 
 
 def packet(kind: int, body: bytes) -> bytes:
-    """A packet below 128 bytes (MQTT 3.1.1 section 2.2)."""
+    """A packet of less than 128 bytes (MQTT 3.1.1 section 2.2)."""
     return bytes((kind, len(body))) + body
 
 
 def text(data: bytes) -> bytes:
-    """A string with its length (section 1.5.3)."""
+    """A string after its length (section 1.5.3)."""
     return struct.pack(">H", len(data)) + data
 
 
 class Crowd:
-    """Subscribes many times with QoS 0; a context manager.
+    """Many subscriptions with QoS 0; a context manager.
 
     Args:
-        port: of a broker on loopback.
-        size: how many.
+        port: port of a broker on loopback.
+        size: number of subscribers.
     """
 
     def __init__(self, port: int, size: int) -> None:
-        self.received = 0  # events, by all together
+        self.received = 0  # messages received by all subscribers together
         self._selector = selectors.DefaultSelector()
         self._left: Dict[int, bytes] = {}
         self._sockets: List[socket.socket] = [self._join(port, i) for i in range(size)]
@@ -43,7 +43,7 @@ class Crowd:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def wait(self, count: int, limit_s: float = 60.0) -> bool:
-        """Until so many have arrived."""
+        """Wait until `count` messages have arrived."""
         end_s = time.monotonic() + limit_s
         while self.received < count and time.monotonic() < end_s:
             time.sleep(0.002)
@@ -85,7 +85,7 @@ class Crowd:
                 self._left[key.fd] = self._count(data)
 
     def _count(self, data: bytes) -> bytes:
-        """Count whole packets; returns the rest."""
+        """Count the complete packets; returns the rest."""
         at = 0
         while True:
             size, shift, i = 0, 0, at + 1

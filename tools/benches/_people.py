@@ -1,4 +1,4 @@
-"""A loop over as many real people as a bench wants, each with both hands and a face."""
+"""A loop over a given number of real people, each with both hands and a face."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from edge.structures import Detections, Frame, Poses
 from tools.benches.memory import Loop
 
 _PARTS = ("left_hand", "right_hand", "face")
-_GREY = 127  # where nobody is
-_ROOM = 0.05  # around somebody, of the height
+_GREY = 127  # the background
+_ROOM = 0.05  # margin around a person, as a share of the height
 
 
 def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps: int) -> Loop:
-    """A loop in which each camera shows the person of a picture that often, for some steps.
+    """A loop in which each camera shows `people` copies of the picture's person, for `steps` steps.
 
     Raises:
-        DataError: the picture has no such person, or no room for so many.
+        DataError: the picture has no such person, or not enough room for the copies.
     """
     tables = {"models": {"dir": str(models)}, "track": {"min_hits": 1}}
     alone = Loop([[picture]], tables)
@@ -45,13 +45,13 @@ def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps:
 
 
 class Crowd:
-    """A real person, as often as wanted, so that the number is exact.
+    """Copies of a real person, so that the number of people is exact.
 
-    All networks run on real crops of everybody; what tracking and all after it are given is a
-    synthetic scene of as many people, who move.
+    All networks run on real crops of all copies. Tracking and all later stages get the poses of a
+    synthetic scene with the same number of people, who move.
 
     Raises:
-        DataError: not everybody gets two hands and a face.
+        DataError: the networks do not find two hands and a face for every copy.
     """
 
     def __init__(self, loop: Loop, person: Poses, shifts: np.ndarray, steps: int) -> None:
@@ -63,22 +63,22 @@ class Crowd:
         picture = loop.cameras.take(0.0)[0].image
         scene = Scene(Setup(people=len(shifts), motion="wave"), picture.shape[1], picture.shape[0])
         self._truth = [_nameless(scene.poses(i, person.skeleton)) for i in range(steps)]
-        self._seen: queue.SimpleQueue[List[Poses]] = queue.SimpleQueue()  # between the halves
+        self._seen: queue.SimpleQueue[List[Poses]] = queue.SimpleQueue()  # from `bodies` to `parts`
         self._check(Frame(picture, 0, 0, "still"))
 
     def detect(self, frames: Sequence[Frame]) -> List[Detections]:
-        """Boxes of the scene, after the real detector ran."""
+        """The boxes of the scene, after the real detector has run."""
         self._detect(frames)
         truth = [self._of(f) for f in frames]
         return [Detections(t.boxes, t.person_scores) for t in truth]
 
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """Keypoints of the scene, after the real network ran on everybody."""
+        """The keypoints of the scene, after the real network has run on all people."""
         self._seen.put(self._bodies(frames, [self._candidates for _ in frames]))
         return [self._of(f) for f in frames]
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
-        """The same people, after the real networks looked for everybody's hands and faces."""
+        """The same people, after the real networks have run on all hands and faces."""
         self._parts(frames, self._seen.get())
         return list(people)
 
@@ -92,26 +92,26 @@ class Crowd:
         whole, wanted = int(sum(here)), len(_PARTS) * len(self._candidates)
         if whole < wanted:
             raise DataError(
-                f"bench: {whole} of {wanted} hands and faces were found in the picture; take a "
-                "frame in which the networks find both hands and the face of the surest person"
+                f"bench: {whole} of {wanted} hands and faces were found in the picture; choose a "
+                "frame in which the networks find both hands and the face of its best person"
             )
 
 
 def crowded(picture: np.ndarray, person: Poses, people: int) -> Tuple[np.ndarray, np.ndarray]:
-    """The person cut out and pasted as often as wanted, side by side on grey.
+    """Paste the cut-out person `people` times, side by side on grey.
 
     Returns:
-        A picture of the same size, and [N,2] px by how much each copy is moved.
+        A picture of the same size, and the shift of each copy [N,2] px.
 
     Raises:
-        DataError: there is no room for so many.
+        DataError: the picture has not enough room.
     """
     height, width = picture.shape[:2]
     x1, y1, x2, y2 = _patch(person, width, height)
     columns, rows = width // (x2 - x1), height // (y2 - y1)
     if people > columns * rows:
         raise DataError(
-            f"bench: there is no room for {people} people in the picture, but for {columns * rows}"
+            f"bench: the picture has room for {columns * rows} people, not for {people}"
         )
     rows = -(-people // columns)
     columns = -(-people // rows)
@@ -126,7 +126,7 @@ def crowded(picture: np.ndarray, person: Poses, people: int) -> Tuple[np.ndarray
 
 
 def _patch(person: Poses, width: int, height: int) -> Tuple[int, int, int, int]:
-    """Where somebody is in a picture, with some room around."""
+    """The person's rectangle in the picture, with a margin."""
     x1, y1, x2, y2 = person.boxes[0].tolist()
     room = _ROOM * (y2 - y1)
     left, top = max(0, int(x1 - room)), max(0, int(y1 - room))
@@ -134,7 +134,7 @@ def _patch(person: Poses, width: int, height: int) -> Tuple[int, int, int, int]:
 
 
 def _moved(person: Poses, shifts: np.ndarray) -> Poses:
-    """One person by each of the shifts [N,2] px."""
+    """Copies of one person, moved by the shifts [N,2] px."""
     many = person.take(np.zeros(len(shifts), np.int64))
     return replace(
         many,
@@ -145,10 +145,10 @@ def _moved(person: Poses, shifts: np.ndarray) -> Poses:
 
 
 def look_twice(models: Models, picture: np.ndarray) -> Poses:
-    """Whoever is surest in a picture, found there and followed once.
+    """The person with the best score, detected in a picture and then tracked for one step.
 
     Raises:
-        DataError: nobody is found.
+        DataError: no person is found.
     """
     frame = Frame(picture, 0, 0, "still")
     found = models.detect([frame])[0]
@@ -157,7 +157,7 @@ def look_twice(models: Models, picture: np.ndarray) -> Poses:
     for _ in range(2):
         people = models.pose([frame], [people])[0]
     if not len(people):
-        raise DataError("bench: nobody was found in the picture that has a person")
+        raise DataError("bench: no person was found in the picture, which shows one")
     return people.take(np.array([0]))
 
 

@@ -1,7 +1,7 @@
-"""The price of a decoder process per network camera, against decoding in the program itself.
+"""Cost of one decoder process per network camera, compared with decoding in the program itself.
 
-The camera is an AVI file of MJPEG, read as fast as it goes: what is left besides decoding is the
-way of the frame into the ring's memory.
+The camera is an MJPEG file in AVI, read without pacing. The difference between both sides is the
+way of a frame into the ring's memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OPTIONS = CaptureOptions(timeout_s=30.0)
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """CPU time of both sides, program and decoder together; memory of many decoders."""
+    """CPU time of both sides, program and decoder together, and the memory of many decoders."""
     rows: List[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for width, height in SIZES:
@@ -53,7 +53,7 @@ def _asked(clip: str) -> Dict[str, Any]:
 
 
 def _times(clip: str, width: int, height: int, rounds: int) -> List[Row]:
-    """Rounds of both sides in turn."""
+    """Run both sides in turn."""
     ours: List[float] = []
     theirs: List[float] = []
     for _ in range(rounds):
@@ -84,7 +84,7 @@ def _remote_ms(clip: str) -> float:
 
 
 def _used_ms(video: Any, clock_s: Callable[[], float]) -> float:
-    """CPU time of a frame, when all memory has been touched once."""
+    """CPU time of a frame, measured after all memory has been touched once."""
     ring = Ring(6, live=True)
     _play(video, ring, WARM_UP)
     before_s = clock_s()
@@ -102,13 +102,13 @@ def _play(video: Any, ring: Ring, count: int) -> int:
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU time of a process by the scheduler's clock (proc(5), schedstat), all threads."""
+    """CPU time of a process with all its threads, from the scheduler (proc(5), schedstat)."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(t.read_text().split()[0]) for t in tasks) / 1e9
 
 
 def _memory(clip: str) -> List[Row]:
-    """Memory of many decoders beside the frames, which are the ring's as before."""
+    """Memory of many decoders, without the frames: these are in the ring on both sides."""
     opened: List[RemoteVideo] = []
     own_mb = []
     for _ in range(CAMERAS):
@@ -132,7 +132,7 @@ def _memory(clip: str) -> List[Row]:
 
 
 def _private_mb(pid: int) -> float:
-    """Memory that only this process has (proc(5), smaps_rollup)."""
+    """Memory that no other process shares (proc(5), smaps_rollup)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     private_kb = [int(line.split()[1]) for line in lines if line.startswith("Private_")]
     return sum(private_kb) / 1024

@@ -1,4 +1,4 @@
-"""Ours against MediaPipe's own Holistic: one person, the same weights, the same frames."""
+"""Compare this project with MediaPipe Holistic: one person, the same weights, the same frames."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tools.fetch.by_name import ensure_model, ensure_set
 
 GOAL = 0.6
 FRAMES = 100
-DETECT = "yolov4-tiny-tall"  # the clip's camera stands upright
+DETECT = "yolov4-tiny-tall"  # the camera of this clip is in portrait orientation
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Time per frame of both, alternating; body, face and both hands on our side."""
+    """Time per frame of both sides in turn. Our side gives the body, the face and both hands."""
     for name in (DETECT, "blazepose"):
         ensure_model(name, models)
     clip = read_video(ensure_set("singleperson", sets) / "cam03.mp4", FRAMES)
-    frames = clip + clip[::-1]  # to and fro: a camera has no cuts
+    frames = clip + clip[::-1]  # forwards, then backwards: a camera has no cuts
     loop = Loop([frames], {"models": {"dir": str(models)}, "detect": {"model": DETECT}})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frames.npy"

@@ -1,4 +1,4 @@
-"""Frames that are in memory already, and the daemon's own loop around them."""
+"""Frames from memory in place of cameras, and the daemon's own loop around them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_video(path: Path, count: int) -> List[np.ndarray]:
     """The first frames of a video, BGR.
 
     Raises:
-        NoInputError: it cannot be read.
+        NoInputError: the video cannot be read.
     """
     capture = cv2.VideoCapture(str(path))
     frames: List[np.ndarray] = []
@@ -42,15 +42,15 @@ def read_video(path: Path, count: int) -> List[np.ndarray]:
 
 
 class MemoryCameras:
-    """Plays arrays as synchronised cameras; nothing is decoded or copied."""
+    """Plays arrays as synchronised cameras, without decoding or copying."""
 
     def __init__(self, pictures: Sequence[Sequence[np.ndarray]]) -> None:
         self._pictures = pictures
         self._index = 0
-        self._clock = 0  # rises over rounds, so that trackers see one long recording
+        self._clock = 0  # keeps rising over the rounds, so that trackers see one long recording
 
     def rewind(self) -> None:
-        """Play from the start."""
+        """Start again at the first frame."""
         self._index = 0
 
     def take(self, timeout_s: float) -> List[Frame]:
@@ -66,15 +66,15 @@ class MemoryCameras:
         ]
 
     def release(self, frames: Sequence[Frame]) -> None:
-        """Nothing to give back."""
+        """Do nothing: the arrays stay in memory."""
 
     def states(self) -> List[CameraState]:
-        """No states: nothing can go wrong."""
+        """An empty list: these cameras cannot fail."""
         return []
 
     @property
     def ended(self) -> bool:
-        """Whether every picture was played."""
+        """Whether all frames were played."""
         return self._index >= len(self._pictures[0])
 
 
@@ -110,7 +110,7 @@ class Loop:
         )
 
     def round_ms(self) -> float:
-        """Play all frames once; ms per step of the loop."""
+        """Play all frames once; returns ms per step of the loop."""
         self.cameras.rewind()
         before = self.health.steps
         start = time.perf_counter()
@@ -118,6 +118,6 @@ class Loop:
         return (time.perf_counter() - start) * 1e3 / (self.health.steps - before)
 
     def close(self) -> None:
-        """Let go of networks and sinks."""
+        """Close the networks and sinks."""
         self.publisher.close()
         self.models.close()

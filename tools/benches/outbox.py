@@ -1,4 +1,4 @@
-"""Events: onto the disk, and through a real mosquitto to one subscriber and to 200."""
+"""Rate of events: to disk, and through a real mosquitto to 1 and to 200 subscribers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from tools.benches import Row, row
 from tools.benches._crowd import Crowd
 from tools.mqtt.broker import Broker, mosquitto
 
-BODY = b'{"schema":"pose/1","kind":"fall"' + b" " * 366 + b"}"  # 400 bytes, as events are
+# 400 bytes, the usual size of an event.
+BODY = b'{"schema":"pose/1","kind":"fall"' + b" " * 366 + b"}"
 MAX_BYTES = 16 * 2**20
 SINGLE, BURST, THROUGH = 100, 100, 1000
 SUBSCRIBERS = 200
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Rates are events per second: the larger, the better, so they have no goal here."""
+    """Rates in events per second. A larger rate is better, so these rows have no goal."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=".") as folder:
         rows = _disk(Path(folder), rounds)
         if mosquitto() is None:
-            raise UnavailableError("bench outbox: no mosquitto: apt install mosquitto")
+            raise UnavailableError(
+                "bench outbox: mosquitto is not installed: apt install mosquitto"
+            )
         with Broker("mosquitto", extra=["max_queued_messages 0"]) as broker:
             rows += _through(Path(folder), broker, rounds)
     return rows
@@ -63,7 +66,7 @@ def _rate(work: Callable[[], Any], count: int) -> float:
 
 
 def _written() -> int:
-    """Bytes this process has given to write calls, as the kernel counts them."""
+    """Bytes that this process has passed to write calls, as the kernel counts them."""
     found = re.search(r"wchar: (\d+)", Path("/proc/self/io").read_text())
     return int(found.group(1)) if found else 0
 
@@ -98,11 +101,11 @@ def _give(publisher: Publisher, count: int) -> None:
 def _ready(publisher: Publisher, crowd: Crowd, size: int = 1) -> None:
     _give(publisher, 1)
     if not crowd.wait(size):
-        raise UnavailableError("bench outbox: the broker delivers nothing")
+        raise UnavailableError("bench outbox: the broker delivers no event")
 
 
 def _burst(publisher: Publisher, crowd: Crowd, size: int) -> Tuple[float, float]:
-    """Events and deliveries per second of a burst."""
+    """Events and deliveries per second in a burst."""
     before = crowd.received
     start_s = time.perf_counter()
     _give(publisher, THROUGH)

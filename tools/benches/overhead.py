@@ -1,4 +1,4 @@
-"""The loop against its own networks: what everything that is no network costs a frame."""
+"""Overhead of the loop: time and CPU time of a frame beyond its networks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tools.fetch.by_name import ensure_model, ensure_set
 
 GOAL_SHARE = 0.10
 CASES = ((1, 1), (1, 5), (1, 20), (4, 1), (4, 5))  # cameras, people in each
-STEPS = 60  # filling and emptying the pipeline once is little of it
-_LATER = ("hand", "face")  # networks of the second half
-_WHOLE = 40  # a frame in which they find both hands and the face
+STEPS = 60  # enough steps to make filling and emptying the pipeline a small part
+_LATER = ("hand", "face")  # networks that may run one step later
+_WHOLE = 40  # index of a frame in which the networks find both hands and the face
 
 
 class Bare:
-    """The same executions of the same networks on batches of the same size, and nothing else.
+    """Runs the same networks on batches of the same sizes as the loop, and nothing else.
 
-    Arranged as in the loop: hands and faces beside the next frame's bodies, but nothing waits for
-    what it would need.
+    As in the loop, hands and faces run beside the bodies of the next frame. No execution waits for
+    the results of another.
     """
 
     def __init__(self, runners: Dict[str, Runner]) -> None:
@@ -43,18 +43,18 @@ class Bare:
         return noted
 
     def forget(self) -> None:
-        """Note anew what is fed."""
+        """Forget all recorded batches."""
         self._batches.clear()
 
     def samples(self) -> Dict[str, float]:
-        """Of each network, fed in a step since `forget`."""
+        """Samples fed to each network per step since `forget`."""
         return {
             name: round(sum(batch for n, batch in self._batches if n == name) / STEPS, 2)
             for name in self._runners
         }
 
     def round_ms(self) -> float:
-        """Everything that was fed since `forget` once more; ms a step."""
+        """Repeat all executions since `forget`; returns ms per step."""
         noted = list(self._batches)
         later = [(n, b) for n, b in noted if n.endswith(_LATER)]
         beside = threading.Thread(target=self._run_side_by_side, args=(later,))
@@ -70,7 +70,7 @@ class Bare:
         return (time.perf_counter() - start) * 1e3 / STEPS
 
     def _run_side_by_side(self, executions: Sequence[Tuple[str, int]]) -> None:
-        """Hands and faces of a step are begun together."""
+        """Start the hands and faces of a step together."""
         for i in range(0, len(executions), len(_LATER)):
             some = [(self._runners[name], batch) for name, batch in executions[i : i + len(_LATER)]]
             for runner, batch in some:
@@ -81,11 +81,11 @@ class Bare:
 
 
 def _as_it_is(start: int, count: int) -> None:
-    """The input holds what the loop wrote last."""
+    """Leave the input as the loop wrote it last."""
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """How much longer a frame takes than its networks, for one to twenty people."""
+    """How much longer a frame takes than its networks, for 1 to 20 people."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
     picture = read_video(ensure_set("walker", sets) / "demo.mp4", _WHOLE + 1)[-1]

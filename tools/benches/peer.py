@@ -1,7 +1,7 @@
-"""A peer library in an environment of its own, driven over pipes.
+"""Run a peer library in its own environment, over pipes.
 
-The peer's script reads one JSON request a line on standard input and answers one a line; arrays
-travel as .npy files. Its environment is made once and kept in the cache.
+The peer's script reads one JSON request per line on standard input and writes one answer per line.
+Arrays are passed as .npy files. The environment is made once and kept in the cache folder.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SCRIPTS = Path(__file__).parent / "peers"
 
 
 def cache_dir() -> Path:
-    """Where environments of peers are kept."""
+    """The folder of the peers' environments."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "edge" / "peers"
 
 
 def environment(name: str, requirements: Sequence[str]) -> Path:
-    """The interpreter of a peer's environment, made when it is not there.
+    """The interpreter of a peer's environment; the environment is made if it does not exist.
 
     Raises:
         UnavailableError: the packages cannot be installed.
@@ -37,7 +37,7 @@ def environment(name: str, requirements: Sequence[str]) -> Path:
     wanted = "\n".join(requirements) + "\n"
     if mark.is_file() and mark.read_text() == wanted:
         return python
-    print(f"installing {name} into an environment of its own", file=sys.stderr)
+    print(f"installing {name} into its own environment", file=sys.stderr)
     venv.create(folder, with_pip=True, clear=True)
     command = [str(python), "-m", "pip", "install", "--quiet", *requirements]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -49,7 +49,7 @@ def environment(name: str, requirements: Sequence[str]) -> Path:
 
 
 class Peer:
-    """One running peer process; a context manager."""
+    """A running peer process; a context manager."""
 
     def __init__(self, name: str, requirements: Sequence[str], *arguments: str) -> None:
         script = SCRIPTS / f"{name}_peer.py"
@@ -77,10 +77,10 @@ class Peer:
             self._process.wait()
 
     def ask(self, request: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-        """One request, one answer.
+        """Send one request and return its answer.
 
         Raises:
-            UnavailableError: the peer died.
+            UnavailableError: the peer has ended.
         """
         assert self._process.stdin
         assert self._process.stdout

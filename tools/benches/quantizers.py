@@ -1,4 +1,4 @@
-"""Our quantizer against those of ONNX Runtime and modelopt: the same crops, the same network."""
+"""Compare our quantizer with ONNX Runtime's and modelopt's: same crops, same network."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ MODELOPT = ["torch==2.13.0", "nvidia-modelopt[onnx]==0.47.0"]
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Output error on held-out crops and INT8's time against FP32's, per network."""
+    """For each network: the output error on held-out crops, and the time of INT8 against FP32."""
     _ensure_crops(models, sets)
     return [r for model, part in NETWORKS for r in _network(models, sets, model, part, rounds)]
 
 
 def _ensure_crops(models: Path, sets: Path) -> None:
-    """Recorded inputs of the clips, made once."""
+    """Record the networks' inputs on the clips, if this was not done yet."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
     clips = [str(p) for n in CLIPS for p in sorted(ensure_set(n, sets).glob("cam0*.mp4"))]
@@ -77,7 +77,7 @@ def _network(models: Path, sets: Path, model: str, part: str, rounds: int) -> Li
 def _ours(
     reference: Reference, floating: onnx.ModelProto, crops: inputs.Crops, name: str, theirs: float
 ) -> Tuple[List[Row], onnx.ModelProto]:
-    """Each method with every layer INT8 and no correction, then what `quantize` writes."""
+    """Each method with all layers in INT8 and without correction, then what `quantize` writes."""
     made = network.quantize_network(floating, crops, network.QuantizeOptions(quiet=True), name)
     label = f"quantizers: {name}"
     rows = [
@@ -101,18 +101,18 @@ def _ours(
 
 
 class _Reader(CalibrationDataReader):
-    """Crops, one batch at a time."""
+    """Feeds crops, one batch at a time."""
 
     def __init__(self, batches: Iterator[Feeds]) -> None:
         self._batches = batches
 
     def get_next(self) -> Optional[Feeds]:
-        """The next batch; None at the end."""
+        """The next batch, or None at the end."""
         return next(self._batches, None)
 
 
 def _defaults(file: Path, batches: Iterator[Feeds]) -> onnx.ModelProto:
-    """The network as `quantize_static` makes it without any option."""
+    """The network that `quantize_static` makes without any option."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "defaults.onnx"
         quantize_static(str(file), str(made), _Reader(batches))
@@ -120,7 +120,7 @@ def _defaults(file: Path, batches: Iterator[Feeds]) -> onnx.ModelProto:
 
 
 def _modelopt(file: Path, name: str, crops: inputs.Crops) -> Dict[str, onnx.ModelProto]:
-    """The network as modelopt makes it, with each of its ways to read ranges."""
+    """The networks that modelopt makes, one for each of its calibration methods."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "inputs.npy"

@@ -1,4 +1,4 @@
-"""Work that grows with the crowd: decoding, tracking and smoothing of 100 people, one core."""
+"""Work that grows with the number of people: decode, track and smooth 100 people on one core."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tools.benches import Row, row
 
 GOAL_MS = 5.0
 PEOPLE, KEYPOINTS = 100, 133
-SIZE = (288, 384)  # of the network's input: bins are twice as many
+SIZE = (288, 384)  # size of the network's input; SimCC has twice as many bins
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Times of the three, and of decoding when the graph gives the points itself."""
+    """Times of decoding, tracking and smoothing, and of decoding when the graph returns points."""
     rng = np.random.default_rng(0)
     simcc_x = rng.standard_normal((PEOPLE, KEYPOINTS, 2 * 192)).astype(np.float32)
     simcc_y = rng.standard_normal((PEOPLE, KEYPOINTS, 2 * 256)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Ours against rtmlib: the same SimCC network, the same frames, the same four boxes."""
+"""Compare this project with rtmlib: same SimCC network, same frames, same four boxes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tools.quant.network import QuantizeOptions, quantize_network
 ARCH = "rtmpose-m-wholebody"
 GOAL, GOAL_PX = 0.8, 0.01
 FRAMES, PEOPLE = 12, 4
-CROPS = 4  # drawn images that the random weights take their statistics from
+CROPS = 4  # drawn images that set the statistics of the random weights
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Time per frame of both, alternating, and how far the keypoints differ."""
+    """Time per frame of both sides in turn, and the largest difference of keypoints."""
     frames = read_video(ensure_set("walker", sets) / "demo.mp4", FRAMES)
     boxes = _boxes(frames[0].shape[1], frames[0].shape[0])
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     apart = np.abs(ours.keypoints - theirs).max()
     return [
         row("simcc: ours / rtmlib", times["ratio"], "x", GOAL, people=PEOPLE),
-        # What is left when everything but ONNX Runtime's convolutions takes no time at all.
+        # The lower limit: everything except ONNX Runtime's convolutions would take no time.
         row("simcc: the bare network / rtmlib", bare["ratio"], "x"),
         row("simcc: ours", times["ours"], "ms"),
         row("simcc: rtmlib", times["theirs"], "ms"),
@@ -73,9 +73,9 @@ def _random_network() -> onnx.ModelProto:
 
 
 def _in_int8(network: Path, crops: np.ndarray, folder: Path) -> Path:
-    """The network, as much of it in INT8 as `quantize` ever writes.
+    """The network with as many INT8 layers as `quantize` can choose.
 
-    Ranges do not change its speed, so those that are read quickest will do.
+    Ranges do not change the speed, so the fastest calibration method is used.
     """
     np.save(folder / "crops.npy", crops)
     told = _recipe(network).networks["main"]
@@ -88,13 +88,13 @@ def _in_int8(network: Path, crops: np.ndarray, folder: Path) -> Path:
 
 
 def _recipe(network: Path) -> Recipe:
-    # The peer feeds BGR, whatever the network was trained with: so do we here.
+    # The peer feeds BGR without regard to the training, so this side does the same.
     told = Network(network.name, 192, 256, channels="bgr", mean=MEAN, std=STD)
     return Recipe(family="simcc", skeleton="wholebody133", networks={"main": told})
 
 
 def _packages() -> List[str]:
-    """The peer with the very versions that we run on, so that pixels and runtime are the same."""
+    """The peer, with the versions of its libraries pinned to ours: equal pixels and runtime."""
     ours = ("numpy", "onnxruntime", "opencv-python-headless", "tqdm")
     return ["--no-deps", "rtmlib==0.0.16", *(f"{n}=={metadata.version(n)}" for n in ours)]
 
@@ -108,7 +108,7 @@ def _boxes(width: int, height: int) -> np.ndarray:
 
 
 class _Ours:
-    """The simcc family over the same arrays."""
+    """Our simcc family on the same arrays."""
 
     def __init__(self, network: Path, pictures: List[np.ndarray], boxes: np.ndarray) -> None:
         self._frames = [Frame(p, i, i, "cam0") for i, p in enumerate(pictures)]
@@ -121,14 +121,14 @@ class _Ours:
         self.keypoints = np.zeros((len(pictures), len(boxes), 133, 2), np.float32)
 
     def round_ms(self) -> float:
-        """All frames once; ms per frame."""
+        """Process all frames once; returns ms per frame."""
         start = time.perf_counter()
         for i, frame in enumerate(self._frames):
             self.keypoints[i] = self._model([frame], self._people)[0].keypoints
         return (time.perf_counter() - start) * 1e3 / len(self._frames)
 
     def crops(self) -> np.ndarray:
-        """[N,3,H,W] u8: what the network is given in all frames."""
+        """[N,3,H,W] u8: the network's input in all frames."""
         fed: List[np.ndarray] = []
         scale, shift = (np.array(values)[:, None, None] for values in (STD, MEAN))
         for frame in self._frames:
@@ -137,7 +137,7 @@ class _Ours:
         return np.concatenate(fed).astype(np.uint8)
 
     def bare_ms(self) -> float:
-        """The network alone on as many batches of the same size; ms per batch."""
+        """Run only the network, on batches of the same number and size; returns ms per batch."""
         self._runner.feed(PEOPLE)
         start = time.perf_counter()
         for _ in self._frames:

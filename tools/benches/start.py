@@ -1,4 +1,4 @@
-"""From the command to the first published frame, and the memory that it takes."""
+"""Time from the command to the first published frame, and the memory after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.fetch.by_name import ensure_model, ensure_set
 
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
-    """Start the daemon on one camera a few times."""
+    """Start the daemon on one camera several times."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
     video = ensure_set("walker", sets) / "demo.mp4"
@@ -42,5 +42,7 @@ def _once(models: Path, video: Path) -> Tuple[float, float]:
         if message["topic"].endswith("/metrics"):
             memory_mb = message["payload"]["memory_mb"]
     if process.wait() or not first_s:
-        raise InternalError("bench: the daemon gave no frame; try `edge run` by hand")
+        raise InternalError(
+            "bench: the daemon published no frame; run `edge run` by hand to see why"
+        )
     return first_s, memory_mb

@@ -1,1 +1,1 @@
-"""An MQTT broker to try things with, and a subscription at a broker."""
+"""A local MQTT broker for demos and tests, and a subscriber."""

@@ -1,4 +1,4 @@
-"""A throw-away MQTT broker on loopback: mosquitto where it is installed, else one from pip.
+"""A temporary MQTT broker on loopback: mosquitto if it is installed, else amqtt from pip.
 
 Use: `with Broker() as broker: print(broker.uri)`.
 """
@@ -29,20 +29,20 @@ KINDS = ("mosquitto", "amqtt")
 SBIN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on a user's PATH
 START_S = 10.0
 STOP_S = 5.0
-ROUNDS = 101  # of PBKDF2, what mosquitto 2.0 writes itself; the password is random and short-lived
+ROUNDS = 101  # of PBKDF2, as mosquitto 2.0 writes; the password is random and short-lived
 
 
 def mosquitto() -> Optional[str]:
-    """The path of the distribution's broker; None when it is not installed."""
+    """The path of mosquitto, or None if it is not installed."""
     places = os.pathsep.join([os.environ.get("PATH", ""), *SBIN])
     return shutil.which("mosquitto", path=places)
 
 
 def install_mosquitto() -> bool:
-    """Install it by apt when we are root and there is apt; tells whether it is there now."""
+    """Install mosquitto with apt if possible (as root); returns whether it is installed now."""
     if mosquitto() is None and os.geteuid() == 0 and shutil.which("apt-get"):
         command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "mosquitto"]
-        # The package would start a service on 1883; nobody asked for that.
+        # The package would start a service on port 1883, which is not wanted.
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         for attempt in (["apt-get", "update", "-q"], command):
             subprocess.run(attempt, env=quiet, check=False, stdout=sys.stderr)
@@ -50,10 +50,10 @@ def install_mosquitto() -> bool:
 
 
 def choose() -> str:
-    """The kind of broker this machine can run.
+    """The kind of broker that this machine can run.
 
     Raises:
-        UnavailableError: none; the message says what to install.
+        UnavailableError: there is no broker. The message says what to install.
     """
     if mosquitto():
         return "mosquitto"
@@ -67,8 +67,8 @@ class Broker:
 
     Args:
         kind: "auto", "mosquitto" or "amqtt".
-        user: asks for a login with this name and a random password (mosquitto only).
-        extra: more lines for mosquitto's configuration.
+        user: clients must log in with this name and a random password (mosquitto only).
+        extra: further lines of mosquitto's configuration.
     """
 
     def __init__(
@@ -91,20 +91,20 @@ class Broker:
 
     @property
     def uri(self) -> str:
-        """Its address as a sink."""
+        """Its address, in the form of a sink's address."""
         who = f"{self.user}@" if self.user else ""
         return f"mqtt://{who}{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Its process number; 0 when it does not run."""
+        """Its process id, or 0 if it does not run."""
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start it, again on the same port if it ran before; returns when it listens.
+        """Start it and wait until it listens. A second start uses the same port.
 
         Raises:
-            UnavailableError: it does not come up; the message ends with what it says.
+            UnavailableError: it does not start. The message ends with the broker's own.
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -112,7 +112,7 @@ class Broker:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C at the terminal is for us alone
+                start_new_session=True,  # Ctrl-C at the terminal must not reach the broker
             )
         give_up_s = time.monotonic() + START_S
         while not listens(self.host, self.port):
@@ -124,7 +124,7 @@ class Broker:
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it by a signal and wait until it is gone; it can be started again."""
+        """Send it a signal and wait until it has ended; it can be started again."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -159,7 +159,7 @@ class Broker:
         return [str(mosquitto()), "-c", str(self.folder / "mosquitto.conf")]
 
     def _write_files(self) -> None:
-        """Started by root, mosquitto becomes another user, who must be able to read them."""
+        """Write the files, readable by the user to whom mosquitto switches if root starts it."""
         files: Dict[str, str] = {"mosquitto.conf": "\n".join(self._lines()) + "\n"}
         if self.user:
             files["password"] = self.password + "\n"
@@ -182,7 +182,7 @@ class Broker:
 
 
 def account() -> str:
-    """Whom mosquitto runs as: its own user when we are root and there is one, else us."""
+    """The user that mosquitto runs as: its own if we are root and it exists, else ours."""
     if os.geteuid() != 0:
         return getpass.getuser()
     return "mosquitto" if any(u.pw_name == "mosquitto" for u in pwd.getpwall()) else "root"
@@ -196,14 +196,14 @@ def hashed(password: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses at the moment."""
+    """A TCP port on loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listens(host: str, port: int) -> bool:
-    """Whether something accepts connections there."""
+    """Whether a server accepts connections at this address."""
     try:
         socket.create_connection((host, port), 1.0).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""A broker from pip (amqtt) for machines without mosquitto: MQTT 3.1.1, anonymous, loopback only.
+"""A broker from pip (amqtt), used if mosquitto is missing: MQTT 3.1.1, anonymous, loopback only.
 
 Use: `python -m tools.mqtt.embedded_broker PORT`.
 """

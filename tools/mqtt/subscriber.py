@@ -1,4 +1,4 @@
-"""A subscription at a broker, for tools; and the messages of devices through one."""
+"""A subscription at a broker, and the messages that devices publish there."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ _L = TypeVar("_L", bound="Listener")
 
 
 class Received:
-    """One message as it came; its record is read when asked for."""
+    """A received message. Its record is decoded on request."""
 
     def __init__(self, topic: str, body: bytes, content_type: Optional[str] = None) -> None:
         self.topic, self.body = topic, body
-        # MQTT 3.1.1 has no content types; no CBOR map of ours begins with the byte of {.
+        # MQTT 3.1.1 has no content types. No CBOR map of this project begins with the byte of {.
         self.content_type = content_type or (codec.JSON if body[:1] == b"{" else codec.CBOR)
         self.arrival_ns = time.monotonic_ns()
 
     @property
     def kind(self) -> str:
-        """Of status frame event state metrics, by the topic; empty when it is none of ours."""
+        """The kind by topic (status, frame, event, state, metrics); "" for a foreign topic."""
         levels = self.topic.split("/")[2:]
         if len(levels) == 4:
             return "event" if levels[2] == "event" else ""
         return levels[-1] if len(levels) in (2, 3) else ""
 
     def record(self) -> Dict[str, Any]:
-        """What it says. Raises DataError when it cannot be read."""
+        """The decoded message. Raises DataError if it cannot be decoded."""
         return codec.read(self.body, self.content_type)
 
 
 class Listener:
-    """One subscription at a broker; a context manager, in which it is in force.
+    """A subscription at a broker; a context manager.
 
     Args:
         uri: mqtt://[user@]host[:port], with options as in a sink's address.
-        topic: filter to subscribe to.
+        topic: the topic filter.
 
     Raises:
-        UnavailableError: on entering, when the broker cannot be reached or refuses.
+        UnavailableError: on entering: the broker cannot be reached, or refuses.
     """
 
     def __init__(self, uri: str, topic: str) -> None:
         self._broker: Broker = parse(uri, Mqtt())
         self.topic = topic
         self.v5 = self._broker.settings.protocol == "5"
-        # No SimpleQueue: on Python 3.8 its time-out can be missed.
+        # Not a SimpleQueue: on Python 3.8 its timeout can be missed.
         self._ready: queue.Queue[str] = queue.Queue()
         self._client = self._make_client()
 
     def received(self, message: Any) -> None:
-        """Take a message of paho's, in its thread."""
+        """Handle a message of paho, in paho's thread."""
         raise NotImplementedError
 
     def __enter__(self: _L) -> _L:
@@ -90,7 +90,7 @@ class Listener:
         self.close()
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -123,10 +123,10 @@ class Listener:
 
 
 class Subscriber(Listener):
-    """What one device or all publish, one after another.
+    """The messages of one device, or of all, in order of arrival.
 
     Args:
-        uri: of the broker.
+        uri: address of the broker.
         device: its name; "+" = every device.
     """
 
@@ -135,7 +135,7 @@ class Subscriber(Listener):
         self._messages: queue.Queue[Received] = queue.Queue()
 
     def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
-        """What arrives, for ever; None whenever nothing came for so long."""
+        """The messages as they arrive, without end; None if none came within `wait_s`."""
         while True:
             try:
                 yield self._messages.get(timeout=wait_s)
@@ -143,6 +143,6 @@ class Subscriber(Listener):
                 yield None
 
     def received(self, message: Any) -> None:
-        """Keep it for `messages`."""
+        """Queue the message for `messages`."""
         kind = getattr(getattr(message, "properties", None), "ContentType", None)
         self._messages.put(Received(message.topic, message.payload, kind))

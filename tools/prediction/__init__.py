@@ -1,6 +1,6 @@
-"""What a network would take on a Jetson: a roofline of its layers, fitted to published times.
+"""Predict the time of a network on a Jetson: a roofline of its layers, fitted to published times.
 
-boards.py says what the boards can do, graph.py what a network asks of them, roofline.py how long
-that takes, published.py what others measured and fit.py how far off the roofline is from it.
-Everything that comes out of here is a prediction, not a measurement.
+`boards.py` holds the peak rates of the boards, `graph.py` counts the work of a network and
+`roofline.py` computes its time. `published.py` holds times that others measured; `fit.py` fits the
+roofline to them and computes its error. All results are predictions, not measurements.
 """

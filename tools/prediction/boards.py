@@ -1,4 +1,4 @@
-"""What the boards can do in each power mode.
+"""Peak rates of the boards in each power mode.
 
 Sources. Clocks, powered TPCs (two multiprocessors each) and memory caps of the modes: NVIDIA's own
 nvpmodel files p3701-0000, p3701-0004, p3767-0000 and p3767-0003 (plain and "super") for the Orins;
@@ -8,8 +8,8 @@ cap has the module's published maximum: 1377 MHz AGX Xavier, 1301 and 930 MHz AG
 918 (super 1173) MHz Orin NX, 625 (super 1020) MHz Orin Nano. Memory: published width times two
 transfers a clock (136.5, 204.8, 102.4 and 68 GB/s at full clock). Products per multiprocessor and
 clock follow from the published peaks: Xavier 11 TFLOPS FP16 and 22 TOPS INT8 on 8 multiprocessors,
-AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. DLAs are left out: nothing of ours
-runs on them by default.
+AGX Orin 42.5 TFLOPS FP16 and 85 TOPS INT8, both dense, on 16. DLAs are left out: no network of
+this project runs on them by default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Chip(NamedTuple):
     name: str
     tensor_fp16: int
     tensor_int8: int
-    cuda_fp16: int  # where tensor cores cannot help: depthwise convolutions
+    cuda_fp16: int  # for depthwise convolutions, which cannot use tensor cores
 
 
 VOLTA = Chip("volta", 512, 1024, 128)
@@ -31,7 +31,7 @@ AMPERE = Chip("ampere", 1024, 2048, 256)
 
 
 class Mode(NamedTuple):
-    """A board in one power mode."""
+    """A board in a power mode."""
 
     board: str
     name: str
@@ -46,12 +46,12 @@ class Mode(NamedTuple):
         return f"{self.board}:{self.name}"
 
     def int8_tops(self) -> float:
-        """Dense peak of the tensor cores."""
+        """Dense INT8 peak of the tensor cores, in 10^12 operations per second."""
         per_clock = 2 * self.multiprocessors * self.chip.tensor_int8
         return per_clock * self.clock_mhz / 1e6
 
 
-# Board -> chip, width of the memory in bits, modes: name, multiprocessors, GPU MHz, memory MHz.
+# Board -> chip, memory width in bits, modes: (name, multiprocessors, GPU MHz, memory MHz).
 Rows = List[Tuple[str, int, float, float]]
 BOARDS: Dict[str, Tuple[Chip, int, Rows]] = {
     "agx-xavier": (
@@ -122,5 +122,5 @@ MODES: Dict[str, Mode] = _modes()
 
 
 def modes(board: str) -> List[Mode]:
-    """The modes of a board (`agx-orin-64`) or the one of `agx-orin-64:30W`, fastest first."""
+    """The modes of a board (`agx-orin-64`), fastest first, or one mode (`agx-orin-64:30W`)."""
     return [m for key, m in MODES.items() if board.lower() in (m.board, key.lower())]

@@ -1,7 +1,8 @@
-"""The few efficiencies, fitted to published measurements, and how far off they are on others.
+"""Fit the efficiencies of the roofline to published measurements, and compute the fit's error.
 
-Least squares of log(predicted / measured), by Levenberg and Marquardt's method on the logarithms of
-the efficiencies. Weak pulls to a start value keep what few measurements touch from running away.
+The fit minimises the squares of log(predicted / measured) with the Levenberg-Marquardt method, over
+the logarithms of the efficiencies. A weak pull to a start value keeps an efficiency in place that
+few measurements depend on.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from tools.prediction.published import Measurement
 from tools.prediction.roofline import Efficiencies, Load, call_seconds, layer_seconds, load
 
 START = Efficiencies(0.4, 0.4, 0.4, 0.4, 0.8, 0.3, 0.7, 6.0, 6.0, 50.0, 100.0)
-PULL = 0.2  # of each log efficiency to START, against residuals of about 0.1
+PULL = 0.2  # weight of the distance of a log efficiency from START; residuals are about 0.1
 STEPS, SLOPE = 40, 1e-4
 
 
 class Compared(NamedTuple):
-    """A measurement and what was predicted without it."""
+    """A measurement and its prediction by a fit without it."""
 
     measurement: Measurement
     predicted_ms: float
 
     @property
     def error(self) -> float:
-        """0.1 = predicted a tenth too long."""
+        """Relative error; 0.1 = the predicted time is a tenth too long."""
         return self.predicted_ms / self.measurement.ms - 1
 
 
 class Stack:
-    """Many networks on many boards as one array, so that a fit takes milliseconds."""
+    """Many networks on many boards as one array, which makes a fit take milliseconds."""
 
     def __init__(self, found: Sequence[Measurement]) -> None:
         self.measured_s = np.array([m.ms for m in found]) / 1e3
@@ -45,7 +46,7 @@ class Stack:
                 self._halves.append((_joined(part), index, _starts(part)))
 
     def seconds(self, with_: Efficiencies) -> np.ndarray:
-        """Predicted, [N]."""
+        """Predicted times in seconds, [N]."""
         out = np.empty(len(self.measured_s))
         for work, index, starts in self._halves:
             each = layer_seconds(work, with_) * work.launches
@@ -62,18 +63,18 @@ def _starts(loads: Sequence[Load]) -> np.ndarray:
 
 
 def _joined(loads: Sequence[Load]) -> Load:
-    """One after the other."""
+    """The loads as one, in order."""
     arrays = [np.concatenate(column) for column in zip(*(w[:-1] for w in loads))]
     return Load._make([*arrays, loads[0].ampere])
 
 
 def fit(found: Sequence[Measurement]) -> Efficiencies:
-    """Efficiencies that suit these measurements best."""
+    """The efficiencies that fit these measurements best."""
     return solve(Stack(found))
 
 
 def solve(stack: Stack, keep: Sequence[int] = ()) -> Efficiencies:
-    """With the measurements of these indices only; all if empty."""
+    """Fit to the measurements with the indices `keep`; to all if it is empty."""
     rows = list(keep) or list(range(len(stack.measured_s)))
     start = np.log(np.array(START))
 
@@ -105,11 +106,11 @@ def _least_squares(residuals: Callable[[np.ndarray], np.ndarray], start: np.ndar
 
 
 def left_out(found: Sequence[Measurement], part: str = "") -> List[Compared]:
-    """Each measurement predicted by a fit that has not seen it.
+    """Predict each measurement by a fit without it.
 
     Args:
-        found: measurements; those that are not fitted are predicted by a fit of all that are.
-        part: leave out everything with the same `network`, `source` or `mode` too.
+        found: measurements. Those with `fitted` False are predicted by a fit of all others.
+        part: also leave out all measurements with the same `network`, `source` or `mode`.
     """
     stack = Stack(found)
     cache: Dict[str, np.ndarray] = {}
@@ -134,6 +135,6 @@ def _without(stack: Stack, found: Sequence[Measurement], part: str, name: str) -
 
 
 def typical(compared: Sequence[Compared]) -> Dict[str, float]:
-    """Median and 90th percentile of the error's size, as factors: 1.2 = a fifth."""
+    """Median and 90th percentile of the error's size as factors; 1.2 = a fifth."""
     sizes = np.exp(np.abs(np.log([1 + c.error for c in compared])))
     return {"median": float(np.median(sizes)), "p90": float(np.quantile(sizes, 0.9))}

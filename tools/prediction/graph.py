@@ -1,8 +1,8 @@
-"""The layers of an ONNX graph as TensorRT would launch them.
+"""Count the layers of an ONNX graph as TensorRT would launch them.
 
-Element-wise work is fused into what produced its operand, shape arithmetic and Q/DQ nodes vanish,
-reshapes and concatenations cost nothing, everything else is a kernel of its own. TensorRT's own
-choices differ a little from board to board; the fit to measurements absorbs the mean of that.
+Element-wise work is fused into the node that produced its operand. Shape arithmetic and Q/DQ nodes
+disappear. Reshapes and concatenations cost nothing. Every other node is one kernel. TensorRT's own
+choices vary slightly between boards; the fit to measurements covers their mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.macs import tensor_shapes
 from tools.prediction.layers import Layer
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
-# Another name for the same numbers: nothing runs.
+# Operators that only rename a tensor; no kernel runs.
 VIEWS = frozenset(
     (
         "Reshape",
@@ -73,17 +73,17 @@ class Group:
 
     def __init__(self, product: Optional[onnx.NodeProto]) -> None:
         self.product = product
-        self.newest = 0  # when a node was last added
-        self.read: Set[str] = set()  # names as its nodes have them, weights left out
-        self.inputs: Set[str] = set()  # tensors of other kernels
+        self.newest = 0  # index of the node that was added last
+        self.read: Set[str] = set()  # tensor names as in the nodes, without weights
+        self.inputs: Set[str] = set()  # tensors that other kernels write
         self.outputs: Set[str] = set()
 
 
 def layers_of(model: onnx.ModelProto, source: str = "the graph") -> List[Layer]:
-    """Layers in order, for one sample.
+    """The layers in order, for one sample.
 
     Raises:
-        DataError: a product's size cannot be inferred: the graph has open sizes besides the batch.
+        DataError: a size cannot be inferred, because a size other than the batch is open.
     """
     shapes = tensor_shapes(model)
     groups = _groups(model.graph, shapes)
@@ -99,7 +99,7 @@ def layers_of(model: onnx.ModelProto, source: str = "the graph") -> List[Layer]:
 def _groups(graph: onnx.GraphProto, shapes: Dict[str, List[int]]) -> List[Group]:
     fixed = {t.name for t in graph.initializer}
     owner: Dict[str, Group] = {}
-    real: Dict[str, str] = {}  # a view's name -> the tensor behind it
+    real: Dict[str, str] = {}  # name of a view -> the tensor that it renames
     groups: List[Group] = []
     for node in graph.node:
         inputs = [real.get(n, n) for n in node.input if n and n not in fixed]
@@ -107,7 +107,7 @@ def _groups(graph: onnx.GraphProto, shapes: Dict[str, List[int]]) -> List[Group]
             fixed.update(node.output)
         elif node.op_type in VIEWS:
             real.update(dict.fromkeys(node.output, inputs[0]))
-        elif node.op_type != "Concat":  # its parts are written in place
+        elif node.op_type != "Concat":  # the inputs of a Concat are written in place
             group = _joined(node, inputs, owner, shapes) or _started(node, groups)
             group.newest = len(owner)
             group.read.update(n for n in node.input if n not in fixed)
@@ -129,7 +129,7 @@ def _joined(
     owner: Dict[str, Group],
     shapes: Dict[str, List[int]],
 ) -> Optional[Group]:
-    """The kernel that a point-wise node is fused into: the last to make an input of its size."""
+    """The kernel to fuse a point-wise node into: the last that writes an input of its size."""
     if node.op_type not in POINTWISE:
         return None
     size = _size(shapes, node.output[0])
@@ -138,7 +138,7 @@ def _joined(
 
 
 def _drop_inner(graph: onnx.GraphProto, groups: List[Group], real: Dict[str, str]) -> None:
-    """What only the own kernel reads is never written."""
+    """Remove from each group the inputs that the same group writes: they stay inside the kernel."""
     needed = {real.get(v.name, v.name) for v in graph.output}
     for node in graph.node:
         if node.op_type == "Concat":
@@ -150,7 +150,7 @@ def _drop_inner(graph: onnx.GraphProto, groups: List[Group], real: Dict[str, str
 
 
 def _last(graph: onnx.GraphProto, products: List[Group]) -> Set[Group]:
-    """Products of which no other product depends."""
+    """The products that no other product depends on."""
     feeds: Dict[str, bool] = {}
     for node in reversed(graph.node):
         onward = node.op_type in PRODUCTS or any(feeds.get(n, False) for n in node.output)

@@ -1,4 +1,4 @@
-"""Published networks by their definitions, for the measurements that others made of them.
+"""Layers of published networks, for measurements whose graphs are not here.
 
 ResNet (arXiv 1512.03385), VGG (1409.1556), MobileNetV2 (1801.04381), MnasNet-B1 (1807.11626),
 YOLOv3 (1804.02767), and the head of NVIDIA's trt_pose on ResNet-18. Batch norms are folded.
@@ -46,18 +46,18 @@ MNASNET_B1 = (
 
 
 def half(size: Size) -> Size:
-    """After a stride of two."""
+    """The size after a stride of 2."""
     return -(-size[0] // 2), -(-size[1] // 2)
 
 
 def pool(size: Size, channels: int) -> Layer:
-    """A pooling with stride two."""
+    """A pooling layer with stride 2."""
     after = half(size)
     return move(size[0] * size[1] * channels, after[0] * after[1] * channels)
 
 
 def backbone(name: str, px: int) -> List[Layer]:
-    """A ResNet up to its last stage."""
+    """The layers of a ResNet up to its last stage."""
     size = half((px, px))
     found = [conv((px, px), 3, 64, 7, 2), pool(size, 64)]
     size, channels, deep = half(size), 64, name not in ("resnet18", "resnet34")
@@ -85,14 +85,14 @@ def _bottleneck(size: Size, inputs: int, width: int, stride: int) -> List[Layer]
 
 
 def resnet(name: str, px: int = 224) -> List[Layer]:
-    """With its classifier."""
+    """The layers of a ResNet with its classifier."""
     channels = 512 if name in ("resnet18", "resnet34") else 2048
     pixels = (px // 32) ** 2
     return [*backbone(name, px), move(channels * pixels, channels), linear(channels, 1000)]
 
 
 def vgg(name: str, px: int = 224) -> List[Layer]:
-    """With its three fully connected layers: 120 million weights."""
+    """The layers of a VGG with its three fully connected layers (120 million weights)."""
     found, channels, size = [], 3, (px, px)
     for stage, convs in enumerate(VGGS[name]):
         width = min(512, 64 << stage)
@@ -105,13 +105,13 @@ def vgg(name: str, px: int = 224) -> List[Layer]:
 
 
 def _eight(channels: float) -> int:
-    """To the nearest multiple of eight, at most a tenth below."""
+    """The nearest multiple of 8 that is at most a tenth below."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near
 
 
 def inverted(rows: Tuple[Tuple[int, ...], ...], factor: float, last: int) -> List[Layer]:
-    """MobileNetV2 and MnasNet: 1x1 up, depthwise, 1x1 down."""
+    """The layers of MobileNetV2 or MnasNet: 1x1 expansion, depthwise, 1x1 projection."""
     channels, size = _eight(32 * factor), (112, 112)
     found = [conv((224, 224), 3, channels, 3, 2)]
     for expansion, width, repeats, stride, window in rows:
@@ -128,7 +128,7 @@ def inverted(rows: Tuple[Tuple[int, ...], ...], factor: float, last: int) -> Lis
 
 
 def yolov3(px: int) -> List[Layer]:
-    """Darknet-53 with its three heads."""
+    """The layers of Darknet-53 with the three heads."""
     size, channels = (px, px), 32
     found, kept = [conv(size, 3, 32, 3)], []
     for blocks in (1, 2, 8, 8, 4):
@@ -168,7 +168,7 @@ def trt_pose_resnet18(px: int = 224) -> List[Layer]:
 
 
 def layers_of(name: str) -> List[Layer]:
-    """A network of this file by name, such as `resnet50` or `resnet18@256`."""
+    """The layers of a network of this file by name, such as `resnet50` or `resnet18@256`."""
     base, _, size = name.partition("@")
     if base in RESNETS:
         return resnet(base, int(size or 224))

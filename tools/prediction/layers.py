@@ -1,4 +1,4 @@
-"""One kernel launch: what it multiplies, what it reads and what it writes."""
+"""Work of one kernel launch: products, elements read, elements written."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-# conv: window above 1x1. point: 1x1. depth: grouped. matmul: MatMul, Gemm. move: no products.
+# conv: window larger than 1x1. point: 1x1. depth: grouped. matmul: MatMul, Gemm. move: no products.
 KINDS = ("conv", "point", "depth", "matmul", "move")
 
 
 class Layer(NamedTuple):
-    """A layer with all that is fused into it, for one sample; sizes in elements, not bytes."""
+    """A layer with everything fused into it, for one sample. Sizes are in elements, not bytes."""
 
     kind: str
-    positions: int  # rows of the product: output pixels, tokens
-    outputs: int  # columns of the product, in one group
-    depth: int  # length of each sum
+    positions: int  # rows of the product: output pixels or tokens
+    outputs: int  # columns of the product in one group
+    depth: int  # length of each sum of products
     groups: int
-    weights: int  # read once per batch
-    read: int  # activations
+    weights: int  # elements, read once per batch
+    read: int  # activations, elements
     written: int
-    ends: bool = False  # the first or a last product of a network: stays FP16 in `mixed`
-    repeats: int = 1  # equal layers
+    ends: bool = False  # first or last product of a network: stays FP16 in `mixed`
+    repeats: int = 1  # number of equal layers
 
     @property
     def macs(self) -> int:
@@ -32,7 +32,7 @@ class Layer(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Layers as columns; `kind` is an index of KINDS."""
+    """Layers as columns; `kind` holds indices of KINDS."""
 
     kind: np.ndarray
     positions: np.ndarray
@@ -64,7 +64,7 @@ def weights(layers: Iterable[Layer]) -> int:
 
 
 def merged(layers: Iterable[Layer]) -> List[Layer]:
-    """Equal layers as one that repeats, in the order of their sizes: no wiring is left in it."""
+    """The layers sorted by size, with equal layers merged; the order of execution is lost."""
     counts: Dict[Layer, int] = Counter()
     for layer in layers:
         counts[layer._replace(repeats=1)] += layer.repeats
@@ -81,23 +81,23 @@ def conv(
     added: bool = False,
     upward: bool = False,
 ) -> Layer:
-    """A convolution by its definition.
+    """A convolution layer.
 
     Args:
-        size: height, width of its input.
-        inputs: channels.
-        outputs: channels.
-        kernel: height = width of the window.
-        stride: of the window; padding keeps the size otherwise.
-        groups: of channels.
-        added: a residual of the output's size is read too.
-        upward: transposed: `stride` enlarges.
+        size: height and width of the input.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        kernel: height and width of the window.
+        stride: stride of the window. The padding keeps the size if it is 1.
+        groups: groups of channels.
+        added: the layer also reads a residual of the output's size.
+        upward: transposed convolution: `stride` enlarges the image.
     """
     pixels_in = size[0] * size[1]
     small = -(-size[0] // stride) * -(-size[1] // stride)
     pixels = pixels_in * stride * stride if upward else small
     window = kernel * kernel
-    # A transposed window spreads each input over kernel x kernel outputs.
+    # A transposed convolution spreads each input over kernel x kernel outputs.
     product = (pixels, outputs // groups, inputs // groups * window)
     if upward:
         product = (pixels_in, outputs * window, inputs)
@@ -114,5 +114,5 @@ def linear(inputs: int, outputs: int, rows: int = 1) -> Layer:
 
 
 def move(read: int, written: int) -> Layer:
-    """Pooling, resizing, copies: memory only."""
+    """A layer without products: pooling, resizing or a copy."""
     return Layer("move", 0, 0, 0, 1, 0, read, written)

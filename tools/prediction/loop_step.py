@@ -1,4 +1,4 @@
-"""A step of the loop: detector now and then, pose networks in batches, on one board."""
+"""Predict one step of the loop: the detector at an interval, and pose networks in batches."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from tools.prediction.networks import Model, Part
 from tools.prediction.roofline import layer_seconds, limits, load, seconds
 
 MAX_BATCH = 32  # as [runtime] max_batch: larger batches run in chunks
-# Of a step beside the networks: the loop's goal, 8 % measured on x86; nothing measured on a Jetson.
+# Share of a step beside the networks: the loop's goal. 8 % were measured on x86; not measured on a
+# Jetson yet.
 LOOP_SHARE = 0.10
-MARGIN_FPS = {"agx-xavier": 30.0, "agx-orin-64": 100.0}  # what is asked of each
+MARGIN_FPS = {"agx-xavier": 30.0, "agx-orin-64": 100.0}  # targets of the project
 
 
 class Case(NamedTuple):
-    """A configuration; people are counted per camera."""
+    """A configuration; `people` counts per camera."""
 
     mode: Mode
     pose: Model
-    detector: Optional[Model]  # None: the pose model needs none
+    detector: Optional[Model]  # None: the pose model needs no detector
     every: int  # the detector runs on each n-th frame
     precision: str
     people: int
@@ -28,7 +29,7 @@ class Case(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Predicted milliseconds of a mean step, networks and loop."""
+    """Predicted times of a mean step in ms, networks and loop."""
 
     case: Case
     pose_ms: float
@@ -36,7 +37,7 @@ class Step(NamedTuple):
 
     @property
     def ms(self) -> float:
-        """Mean step."""
+        """Time of a mean step."""
         networks = self.pose_ms + self.detector_ms / self.case.every
         return networks / (1 - LOOP_SHARE)
 
@@ -46,13 +47,13 @@ class Step(NamedTuple):
         return 1e3 / self.ms
 
     def verdict(self, target_fps: float) -> str:
-        """yes: even at the long end of the error band; perhaps: only as predicted; no."""
+        """yes: even at the slow end of the error band; perhaps: only as predicted; no: missed."""
         if self.fps >= target_fps * BAND:
             return "yes"
         return "perhaps" if self.fps >= target_fps else "no"
 
     def row(self) -> Dict[str, Any]:
-        """For --json and pictures."""
+        """Values for --json and pictures."""
         case, fps = self.case, self.fps
         return {
             "board": case.mode.board,
@@ -73,7 +74,7 @@ class Step(NamedTuple):
 
 
 def predict(case: Case) -> Step:
-    """A step's time."""
+    """Predict a step."""
     people = case.people * case.cameras
     samples = case.cameras if case.pose.role != "pose" else people
     pose_s = sum(_part_s(p, case, samples * p.runs) for p in case.pose.parts)
@@ -90,17 +91,17 @@ def _part_s(part: Part, case: Case, samples: int) -> float:
 
 
 def engine_s(part: Part, mode: Mode, precision: str, batch: int) -> float:
-    """One execution."""
+    """Time of one execution of an engine in seconds."""
     return seconds(load(part.layers, mode, precision, batch), EFFICIENCIES)
 
 
 def bound_by(part: Part, mode: Mode, precision: str, batch: int) -> Dict[str, float]:
-    """What the time of one execution goes to, as shares."""
+    """Shares of the time of one execution: arithmetic, memory, launches."""
     return limits(load(part.layers, mode, precision, batch), EFFICIENCIES)
 
 
 def slowest(part: Part, mode: Mode, precision: str, batch: int, most: int) -> List[str]:
-    """The layers that take longest, as text."""
+    """The `most` slowest layers as text."""
     work = load(part.layers, mode, precision, batch)
     each = layer_seconds(work, EFFICIENCIES) * work.launches
     total = float(each.sum())
@@ -124,7 +125,7 @@ def sparsest(
     cameras: int,
     target_fps: float,
 ) -> Step:
-    """The smallest detector interval with the best verdict that any of them gets."""
+    """The step with the smallest detector interval among those with the best verdict."""
     steps = [
         predict(Case(mode, pose, detector, n, precision, people, cameras))
         for n in (everys if detector else everys[:1])

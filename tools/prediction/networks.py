@@ -1,4 +1,4 @@
-"""A name, a folder or a file -> the networks behind it and how often each runs."""
+"""Find the networks of a model by name, folder or file, and how often each runs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tools.prediction.shapes import shapes
 
 DETECTORS = ("yolov4", "yolox", "rtmdet")
 ONE_STAGE = ("movenet", "rtmo")
-# Runs per person of the cascade's networks.
+# Executions per person of the cascade's networks.
 CASCADE = {"body": 1, "hand": 2, "face": 1}
 
 
 class Part(NamedTuple):
-    """One engine."""
+    """One engine and its layers."""
 
     name: str
     layers: List[Layer]
-    runs: int  # samples per person or frame
+    runs: int  # samples per person, or per frame
 
 
 class Model(NamedTuple):
-    """What is run together; `role`: detector and one-stage per frame, pose per person."""
+    """Networks that run together. Roles: detector and one-stage (per frame), pose (per person)."""
 
     name: str
     role: str
@@ -44,8 +44,9 @@ def find(name: str, models: Path) -> Model:
     """A model by folder name, by architecture or by file.
 
     Raises:
-        ConfigError: nothing is called so. NoInputError: no such file. DataError: not ONNX, or open
-        sizes. UnavailableError: an architecture that was not counted, and no PyTorch here.
+        ConfigError: nothing has this name. NoInputError: the file does not exist. DataError: the
+            file is not ONNX, or has open sizes. UnavailableError: an architecture without counted
+            layers, and PyTorch is missing.
     """
     if name.endswith(".onnx"):
         return from_file(Path(name))
@@ -64,14 +65,14 @@ def find(name: str, models: Path) -> Model:
 
 
 def from_file(path: Path) -> Model:
-    """A graph; it counts as a pose network, one run per person, unless its name tells otherwise."""
+    """Load a graph: a pose network, run once per person, unless its name says otherwise."""
     if not path.is_file():
         raise NoInputError(f"{path}: no such file")
     return Model(path.name, role(path.stem), (Part(path.stem, _layers(path), 1),))
 
 
 def from_folder(folder: Path) -> Model:
-    """A model folder; where its networks were not made yet, their counted sizes serve."""
+    """Load a model folder. If a network was not made yet, its counted layers are used."""
     recipe = load_recipe(folder)
     parts = []
     for name, network in recipe.networks.items():
@@ -88,7 +89,7 @@ def from_folder(folder: Path) -> Model:
 
 
 def role(family: str) -> str:
-    """Of a family or of an architecture's name."""
+    """The role of a family, or of an architecture by its name."""
     if family.startswith(DETECTORS):
         return "detector"
     return "one-stage" if family.startswith(ONE_STAGE) else "pose"
@@ -114,7 +115,7 @@ def _architectures() -> List[str]:
 
 
 def exported(name: str) -> Path:
-    """An architecture's graph with random weights, made once and kept in the cache folder."""
+    """Export the graph of an architecture with random weights, once, into the cache folder."""
     place = cache_folder() / "graphs" / f"{name}-{__version__}.onnx"
     if place.is_file():
         return place

@@ -1,4 +1,4 @@
-"""Predicted frames per second as bars, one a board and mode, with the error band."""
+"""Plot predicted frames per second: one bar for each board and mode, with the error band."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.prediction.loop_step import MARGIN_FPS, Step
 
 
 def write(path: Path, steps: Sequence[Step]) -> None:
-    """Draw; all steps are of one pose model and precision."""
+    """Draw steps of one pose model and precision."""
     import matplotlib
 
     matplotlib.use("Agg")

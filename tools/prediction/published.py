@@ -1,8 +1,8 @@
-"""Engine times that others measured on Jetsons, to fit the roofline to and to check it with.
+"""Engine times that others measured on Jetsons: the data for the roofline's fit and its check.
 
-Only measurements whose board is certain, of one engine alone, and of networks whose layers are
-known here. Frames per second of back-to-back runs are taken where given, else the mean latency.
-Nobody states clocks: MAXN is assumed where a source says or implies its fastest mode.
+A measurement is used if its board is certain, if it times one engine alone, and if the layers of
+its network are known. It is the frames per second of back-to-back runs, else the mean latency. No
+source states clocks: MAXN is assumed if a source says or implies the board's fastest mode.
 
 torch2trt: NVIDIA-AI-IOT/torch2trt docs/benchmarks/jetson_xavier.md, FP16, throughput.
 paddle: Paddle Lite's TensorRT page (TensorRT 7.1, MAXN), GPU columns.
@@ -11,7 +11,8 @@ Nano Super; times of its own loop around the engine.
 idein: Idein/aicast_jetson_benchmark, trtexec on JetPack 5.1.2, whose fastest mode is 15 W.
 choi: hokwangchoi/jetson-orin-nano-benchmarks, GPU time in MAXN SUPER.
 
-Only checked against, for the kind of Xavier and its mode are unsaid or not all of it is TensorRT:
+Not fitted, only checked, because the kind of Xavier and its mode are not stated, or because a part
+does not run in TensorRT:
 trt_pose: NVIDIA-AI-IOT/trt_pose README.
 kentaroy: kentaroy47/benchmark-FP32-FP16-INT8-with-TensorRT, "Jetson Xavier", timed from Python.
 tkdnn: ceccocats/tkDNN issue 170 (JetPack 4.3) and, 335 FPS, 248 (TensorRT 7.1, nvpmodel 0); its
@@ -35,11 +36,11 @@ class Measurement(NamedTuple):
     mode: str  # key of boards.MODES
     precision: str
     batch: int
-    ms: float  # of the whole batch
-    fitted: bool = True  # False: only checked against
+    ms: float  # for the whole batch
+    fitted: bool = True  # False: only checked
 
     def layers(self) -> List[Layer]:
-        """Of the network."""
+        """The layers of the network."""
         found = shapes().get(self.network)
         return known.layers_of(self.network) if found is None else found
 
@@ -99,7 +100,7 @@ OTHERS = [
 
 
 def measurements() -> List[Measurement]:
-    """All of them."""
+    """All published measurements."""
     found = [
         Measurement("torch2trt", name, XAVIER, "fp16", 1, 1e3 / fps)
         for name, fps in TORCH2TRT.items()

@@ -1,12 +1,12 @@
-"""Layer sizes of networks, counted in their graphs: what a prediction needs when no graph is here.
+"""Layers of networks, counted in their graphs and stored, for predictions without the graph.
 
-Equal layers are merged and sorted, so this is a count of work and holds no wiring. Counted with
-graph.py in our own recipes of yolov4-tiny and blazepose, in the exports of tools/arch with random
-weights (a test counts two of them anew), and for the published measurements of YOLO11 and YOLOv8,
-which are no part of this project, in graphs with random weights that their own program wrote.
+Equal layers are merged and sorted, so a list tells the work but not the connections. graph.py
+counted them in yolov4-tiny and blazepose, in exports of tools/arch with random weights (a test
+repeats two of these), and in YOLO11 and YOLOv8 graphs with random weights that their own program
+wrote. YOLO11 and YOLOv8 serve the published measurements only and are no part of this project.
 
-`shapes.txt` has one network a line: its name, then its layers. A layer is its kind as an index of
-KINDS, then Layer's numbers, `*` how often it repeats if above one.
+`shapes.txt` has one network a line: its name, then its layers. A layer is an index of KINDS, then
+the numbers of `Layer`, then `*` and the number of repeats if it is above 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE = Path(__file__).with_name("shapes.txt")
 
 @lru_cache(maxsize=None)
 def shapes() -> Dict[str, List[Layer]]:
-    """Every counted network by name."""
+    """The layers of all counted networks by name."""
     lines = (line.split() for line in FILE.read_text(encoding="utf-8").splitlines())
     return {line[0]: [_layer(text) for text in line[1:]] for line in lines}
 
@@ -35,7 +35,7 @@ def _layer(text: str) -> Layer:
 
 
 def written(name: str, layers: List[Layer]) -> str:
-    """A network as its line of the file."""
+    """The line of `shapes.txt` for a network."""
     texts = [name]
     for layer in layers:
         numbers = [KINDS.index(layer.kind), *map(int, layer[1:-1])]

@@ -9,22 +9,22 @@ from tools.prediction.fitted import BAND, MEDIAN
 from tools.prediction.loop_step import LOOP_SHARE, Step
 
 LABEL = (
-    "PREDICTION, not a measurement: a roofline fitted to published times; nine of ten published "
-    f"times lie within a factor {BAND:g} of it, half within {MEDIAN:g}."
+    "PREDICTION, not a measurement: a roofline fitted to published times. 90 % of the published "
+    f"times lie within a factor {BAND:g} of it, half of them within {MEDIAN:g}."
 )
 LOOP = (
-    f"{LOOP_SHARE:.0%} of each step are allowed for the loop itself; capture runs beside it.\n"
-    "The published times are of fast modes and, but for two, of one sample; slower modes are\n"
-    "scaled by their clocks. INT8 on AGX Xavier rests on two measurements."
+    f"{LOOP_SHARE:.0%} of each step are reserved for the loop itself; capture runs in parallel.\n"
+    "The published times are of fast power modes and, except for two, of batch 1.\n"
+    "Slower modes are scaled by their clocks. INT8 on AGX Xavier rests on two measurements."
 )
 
 
 def steps(found: Sequence[Step]) -> str:
-    """One line a board, mode and number of people."""
+    """A table with one line for each board, mode and number of people."""
     lines = [LABEL, LOOP, ""]
     lines.append(
         f"{'board and mode':<26}{'people':>7}{'step ms':>9}{'pose':>8}{'detector':>10}"
-        f"{'FPS':>8}   nine of ten within"
+        f"{'FPS':>8}   90 % within"
     )
     for step in found:
         case = step.case
@@ -38,12 +38,12 @@ def steps(found: Sequence[Step]) -> str:
 
 
 def goals(found: Dict[str, List[List[Step]]], target: Dict[str, float]) -> str:
-    """Which configuration reaches what is asked of a board; rows of steps, one per people."""
+    """A table of the configurations that reach each board's target."""
     lines = [
         LABEL,
         LOOP,
-        "A cell: detector interval that reaches it, and FPS; `?` = reached as "
-        "predicted, not at the long end of the error band; `no` = not even every 5th.",
+        "A cell: the detector interval that reaches the target, and FPS. `?` = as predicted, "
+        "but not at the slow end of the error band; `no` = not reached even with an interval of 5.",
     ]
     for board, rows in found.items():
         first = rows[0][0].case
@@ -67,9 +67,9 @@ def _cell(step: Step, target_fps: float) -> str:
 
 
 def check(compared: Dict[str, List[Compared]]) -> str:
-    """Every published time beside its prediction by a fit that has not seen that network."""
+    """A table of every published time beside its prediction by a fit without that network."""
     rows = compared["network"]
-    lines = [LABEL, "Each row is predicted by a fit without any measurement of its network.", ""]
+    lines = [LABEL, "Each row is predicted by a fit without the measurements of its network.", ""]
     lines.append(
         f"{'source':<12}{'network':<20}{'board and mode':<25}{'':<6}{'batch':<7}"
         f"{'published':>10}{'predicted':>10}{'error':>8}"
@@ -81,13 +81,13 @@ def check(compared: Dict[str, List[Compared]]) -> str:
             f"{m.source:<12}{m.network:<20}{m.mode.replace(':', ' '):<25}{m.precision:<6}"
             f"{m.batch:<7}{m.ms:>7.2f} ms{one.predicted_ms:>7.2f} ms{one.error:>+8.0%}{note}"
         )
-    lines += ["", f"{'left out of the fit':<30}{'half within':>13}{'nine of ten within':>19}"]
+    lines += ["", f"{'left out of the fit':<30}{'half within':>13}{'90 % within':>19}"]
     for part, found in compared.items():
         lines.append(_summary(f"each {part or 'measurement'}", found))
         if part == "network":
-            lines.append(_summary("  of them fitted", [c for c in found if c.measurement.fitted]))
+            lines.append(_summary("  fitted only", [c for c in found if c.measurement.fitted]))
             rest = [c for c in found if not c.measurement.fitted]
-            lines.append(_summary("  of them only checked", rest))
+            lines.append(_summary("  only checked", rest))
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""MediaPipe's own Holistic over frames in memory. Runs in its own environment."""
+"""MediaPipe Holistic over frames in memory. Runs in its own environment."""
 
 import json
 import os

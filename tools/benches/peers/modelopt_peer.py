@@ -11,7 +11,7 @@ import numpy as np  # noqa: E402
 from modelopt.onnx.quantization import quantize  # noqa: E402
 
 network, name, inputs_file = sys.argv[1:]
-inputs = np.load(inputs_file)  # [N,...] f32 as the network is fed
+inputs = np.load(inputs_file)  # [N,...] f32, the network's input
 for line in sys.stdin:
     request = json.loads(line)  # {"method": "entropy" | "max", "out": FILE}
     quantize(
