@@ -1,8 +1,9 @@
 """The records that pass between rooms: frames, detections, poses, events, camera states.
 
 N is the number of people, K of keypoints; H and W are image rows and columns. Coordinates are px of
-the full frame, with the origin at the top left, x to the right and y down. Boxes are x1 y1 x2 y2.
-Scores are 0..1. The id -1 means no id. Times are monotonic nanoseconds. N = 0 is legal everywhere.
+the full upright frame, with the origin at the top left, x to the right and y down. Boxes are x1 y1
+x2 y2. Scores are 0..1. The id -1 means no id. Times are monotonic nanoseconds. N = 0 is legal
+everywhere.
 
 Arrays are borrowed until the next call that returns the same kind of record: copy what you keep.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
+
+from edge.view import View
 
 Rows = Union[np.ndarray, slice]
 VISIBLE = 0.3  # a keypoint with a higher score counts as visible
@@ -44,6 +47,7 @@ class Frame:
     layout: str = "bgr"  # one of LAYOUTS; nv12 images are [H*3/2,W], yuyv [H,W,2]
     slot: Any = None  # the ring's own bookkeeping; other code does not touch it
     still: bool = False  # a picture for itself: the one before may show another scene
+    view: Optional[View] = None  # how `image` lies in the upright picture; None = it is upright
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -53,7 +57,12 @@ class Frame:
 
     @property
     def size(self) -> Tuple[int, int]:
-        """Width and height of the picture in pixels."""
+        """Width and height of the upright picture in px: the space of boxes and keypoints."""
+        return self.stored_size if self.view is None else self.view.size(self.stored_size)
+
+    @property
+    def stored_size(self) -> Tuple[int, int]:
+        """Width and height in px of the picture as it lies in memory."""
         rows = self.image.shape[0]
         return int(self.image.shape[1]), rows * 2 // 3 if self.layout == "nv12" else rows
 

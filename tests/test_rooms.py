@@ -20,16 +20,17 @@ TOP: Dict[str, Set[str]] = {
     "durable": {"errors"},
     "plug": {"errors"},
     "codec": {"errors"},
-    "structures": {"skeletons"},
+    "structures": {"skeletons", "view"},
     "skeleton_sets": set(),
     "skeletons": {"errors", "skeleton_sets", "structures"},
     "geometry": set(),
+    "view": set(),
     "recipe": {"errors", "settings"},
     "messages": {"errors", "codec", "structures", "settings"},
     "health": {"structures"},
     "pipeline": {"structures", "health", "people"},
 }
-RECORDS = {"errors", "structures", "skeletons", "geometry"}
+RECORDS = {"errors", "structures", "skeletons", "geometry", "view"}
 PROMISE = {"errors", "structures", "skeletons", "settings", "durable", "codec", "messages"}
 # Rooms of edge/, each with the top files and other rooms it may import.
 ROOMS: Dict[str, Set[str]] = {
@@ -78,6 +79,7 @@ PURE = (
     "edge/rules/",
     "edge/degrade/levels.py",
     "edge/geometry.py",
+    "edge/view.py",
     "edge/skeletons.py",
 )
 IMPURE = {"time", "datetime", "threading", "socket", "os", "pathlib", "io", "subprocess", "queue"}

@@ -188,5 +188,6 @@ def _take(camera: Supervisor) -> List[Frame]:
             slot.layout,
             lease,
             slot.still,
+            slot.view,
         )
     ]

@@ -24,6 +24,7 @@ from edge.errors import (
     UnavailableError,
 )
 from edge.threads import NonCriticalThread
+from edge.view import View
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class SourceSpec:
     shown: str  # the URI without its password
     kind: str
     options: CaptureOptions
+    hung: View  # how the camera hangs
     stall_s: float
     backoff_max_s: float
 
@@ -82,6 +84,7 @@ class Reader(NonCriticalThread):
         self._options = dataclasses.replace(spec.options, stop=self.stopped)
         self._logged, self._logged_s = "", 0.0
         self._closer: Optional[threading.Thread] = None
+        self._view = spec.hung  # of the last frame
 
     def run(self) -> None:
         """Open and read again and again, with doubling pauses, until an error or end is final."""
@@ -178,11 +181,13 @@ class Reader(NonCriticalThread):
             slot.image = Slot().image  # no later frame may be written into this array
             self._ring.cancel(slot)
             raise DataError(f"{self._spec.shown}: gave {problem} instead of a picture")
+        slot.view = self._view_of(slot)
         progress, now_ns = self._progress, time.monotonic_ns()
         slot.index += base
         progress.skipped += slot.index - progress.next_index
         progress.next_index = slot.index + 1
-        self._note_size(_size(slot))
+        size = _size(slot)
+        self._note_size(size if slot.view is None else slot.view.size(size))
         quiet_s = (now_ns - max(progress.alive_ns, self._ring.rested_ns)) / 1e9
         if progress.state != "ok":
             progress.enter("ok")
@@ -190,6 +195,12 @@ class Reader(NonCriticalThread):
             progress.since_ns = now_ns
         progress.alive_ns = now_ns
         self._ring.publish(slot)
+
+    def _view_of(self, slot: Slot) -> Optional[View]:
+        """How the picture lies in the upright one."""
+        if slot.aspect != self._view.aspect:
+            self._view = dataclasses.replace(self._view, aspect=slot.aspect)
+        return None if self._view.is_plain else self._view
 
     def _note_size(self, size: Tuple[int, int]) -> None:
         if size != self._progress.size:

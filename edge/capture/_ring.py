@@ -14,6 +14,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from edge.capture._memory import FrameMemory, Imported, PlainMemory
+from edge.view import View
 
 # How a frame came into its slot, for metrics and `edge doctor`.
 DECODED = "decoded"  # by software, into the ring's memory
@@ -41,6 +42,8 @@ class Slot:
         self.index = 0  # number of the frame, dropped frames included
         self.layout = "bgr"
         self.still = False  # a picture for itself; see Frame
+        self.aspect = 1.0  # width over height of a pixel
+        self.view: Optional[View] = None  # see Frame; the reading thread sets it
         self.device_ptr = 0  # the GPU's address of the same bytes; 0 = a GPU cannot read them
         self.transfer = DECODED  # how the frame came here
         self.copies = 0  # whole-frame copies by the CPU on the way here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional, Protocol, cast
@@ -13,10 +14,13 @@ from edge.capture._addresses import FOREIGN, meant, rooted
 from edge.capture._ring import Ring, Slot
 from edge.errors import ConfigError, NoInputError
 from edge.masking import masked_uri
+from edge.view import FLIPS, TURNS, View
 
 CAMERA = "camera"  # live; opened again when it breaks
 PLAYBACK = "playback"  # a recording at its own frame rate: live, but its end is final
 RECORDING = "recording"  # waits for the loop, loses no frame; its end is final
+# Values of csi's own option `flip`, which is older than that of every source.
+OLD_CSI_FLIPS = ("none", "90", "180", "270", "horizontal", "vertical")
 
 
 @dataclass(frozen=True)
@@ -131,13 +135,50 @@ def parse(uri: str) -> Address:
     return Address(shown, uri, scheme, unquote(path), pairs)
 
 
+def hung_of(uri: str, rotate: int = 0, flip: str = "") -> View:
+    """How a camera hangs, by the options `rotate` and `flip` that every source has.
+
+    Args:
+        uri: of the source; its options win.
+        rotate: degrees clockwise that make the picture upright.
+        flip: h = mirrored from left to right, v = from top to bottom, after the turn.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+    address = parse(uri)
+    turn = address.query.get("rotate", str(rotate))
+    if turn not in map(str, TURNS):
+        raise ConfigError(f"{address.uri}: rotate={turn}: use one of {', '.join(map(str, TURNS))}")
+    mirror = address.query.get("flip", flip)
+    if mirror in OLD_CSI_FLIPS and address.scheme == "csi":
+        mirror = flip  # the source does it
+    if mirror not in FLIPS:
+        raise ConfigError(f"{address.uri}: flip={mirror}: use h, v, or nothing")
+    return View(int(turn), mirror)
+
+
+def _without_hung(address: Address) -> Address:
+    """The address without the options of `hung_of`, which no source and no camera needs to see."""
+    ours = {"rotate", "flip"}
+    if address.scheme == "csi" and address.query.get("flip") in OLD_CSI_FLIPS:
+        ours = {"rotate"}
+    if not ours & set(address.query):
+        return address
+    head, _, query = address.secret_uri.partition("?")
+    rest = "&".join(p for p in query.split("&") if p.partition("=")[0] not in ours)
+    kept = {name: value for name, value in address.query.items() if name not in ours}
+    return dataclasses.replace(address, secret_uri=head + ("?" + rest) * bool(rest), query=kept)
+
+
 def kind(uri: str) -> str:
     """CAMERA, PLAYBACK or RECORDING, without opening the source.
 
     Raises:
         ConfigError: the scheme is unknown, or an option is wrong.
     """
-    address = parse(uri)
+    hung_of(uri)
+    address = _without_hung(parse(uri))
     with _third_slash(address):
         return _plug(address).kind(address)
 
@@ -149,7 +190,7 @@ def open_source(uri: str, options: CaptureOptions) -> Source:
         ConfigError: the scheme is unknown, or an option is wrong.
         NoInputError, TempError, DataError: the source cannot be opened.
     """
-    address = parse(uri)
+    address = _without_hung(parse(uri))
     with _third_slash(address):
         return _plug(address).open_source(address, options)
 

@@ -10,10 +10,11 @@ from typing import Callable, List, Optional, Tuple
 from edge.capture._memory import FrameMemory
 from edge.capture._reader import FINAL_STATES, Progress, Reader, SourceSpec
 from edge.capture._ring import Ring
-from edge.capture._source import CAMERA, RECORDING, CaptureOptions, kind, parse
+from edge.capture._source import CAMERA, RECORDING, CaptureOptions, hung_of, kind, parse
 from edge.errors import EdgeError
 from edge.settings import config
 from edge.structures import CameraState
+from edge.view import View
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,11 @@ class Supervisor:
 
     def _spec_of(self, camera: config.Camera, settings: config.Capture) -> SourceSpec:
         """Describe the source without opening it."""
-        shown, what = camera.name, CAMERA
+        shown, what, hung = camera.name, CAMERA, View()
         try:
             shown = parse(camera.source).uri
             what = kind(camera.source)
+            hung = hung_of(camera.source, camera.rotate, camera.flip)
         except EdgeError as error:
             self._progress.error = error
             self._progress.enter("failed", str(error))
@@ -72,6 +74,7 @@ class Supervisor:
             shown,
             what,
             options,
+            hung,
             settings.stall_s,
             settings.backoff_max_s,
         )

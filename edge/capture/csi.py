@@ -1,7 +1,7 @@
 """Cameras on the Jetson board, through Argus: csi://0?width=1920&height=1080&fps=30.
 
-Options: width, height (px), fps, flip (none, 90, 180, 270 degrees clockwise, horizontal,
-vertical), layout (auto, bgr, nv12), memory (auto, dmabuf, copy).
+Options: width, height (px), fps, layout (auto, bgr, nv12), memory (auto, dmabuf, copy). Deprecated:
+flip=none, 90, 180, 270, horizontal, vertical; use rotate and flip=h|v, which every source has.
 
 - memory=dmabuf: the GPU reads the camera's surfaces, and the layout is yuyv. memory=copy: each
   frame is copied once. auto: dmabuf if the GPU accepts the surfaces and layout is auto, else copy.
@@ -10,6 +10,7 @@ vertical), layout (auto, bgr, nv12), memory (auto, dmabuf, copy).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Tuple
 
@@ -19,9 +20,11 @@ from edge.capture._csi.argus import InPlace, InPlaceOrCopied
 from edge.capture._gstreamer_calls import Pipeline
 from edge.capture._opencv import GSTREAMER, Video
 from edge.capture._ring import Ring
-from edge.capture._source import CAMERA, Address, CaptureOptions, Source
+from edge.capture._source import CAMERA, OLD_CSI_FLIPS, Address, CaptureOptions, Source
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, TempError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 # nvvidconv's flip-method; its numbers count quarter turns counter-clockwise.
 FLIPS = {"none": 0, "90": 3, "180": 2, "270": 1, "horizontal": 4, "vertical": 6}
@@ -63,6 +66,12 @@ def open_source(address: Address, options: CaptureOptions) -> Source:
             without GStreamer. TempError: the camera does not start.
     """
     request = read_request(address, options)
+    if "flip" in address.query:
+        log.warning(
+            "%s: flip=%s is deprecated; use rotate=0|90|180|270 and flip=h|v",
+            address.uri,
+            address.query["flip"],
+        )
     opener = _Opener(request, address, options)
     if request.memory != "copy" and request.layout == "auto":
         try:
@@ -115,7 +124,7 @@ def read_request(address: Address, options: CaptureOptions) -> CsiRequest:
     if memory == "dmabuf" and layout != "auto":
         raise ConfigError(f"{address.uri}: memory=dmabuf gives yuyv, so leave layout out")
     rate_hz = _query.integer(address, "fps", 30, 1, 1000)
-    flip = FLIPS[_query.choice(address, "flip", tuple(FLIPS))]
+    flip = FLIPS[_query.choice(address, "flip", OLD_CSI_FLIPS)]
     return CsiRequest(int(sensor), width, height, rate_hz, flip, layout, memory)
 
 

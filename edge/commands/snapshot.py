@@ -50,10 +50,16 @@ TO_BGR = {
 
 
 def to_bgr(frame: Frame) -> np.ndarray:
-    """Return the picture as [H,W,3] u8 BGR, a copy."""
+    """Return the upright picture as [H,W,3] u8 BGR, a copy."""
     if frame.layout == "bgr":
-        return frame.image.copy()
-    return np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]))
+        image = frame.image.copy()
+    else:
+        image = np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]))
+    if frame.view is None:
+        return image
+    if frame.view.aspect != 1:
+        image = cv2.resize(image, frame.view.stretched(frame.stored_size))
+    return np.ascontiguousarray(frame.view.upright(image))
 
 
 def hide_people(image: np.ndarray, poses: Poses, boxes: np.ndarray) -> None:

@@ -51,7 +51,7 @@ class Stillness:
             boxes: [N,4] f32 px of known people.
         """
         self._size = frame.size
-        self._then, self._known = _grid(frame), _within(boxes, frame.size)
+        self._then, self._known = _grid(frame), _known(frame, boxes)
 
     def share(self, frame: Frame, boxes: np.ndarray) -> float:
         """The share of the picture that has not changed since the remembered frame.
@@ -66,7 +66,7 @@ class Stillness:
         """
         if frame.size != self._size:
             return 0.0
-        free = ~(self._known | _within(boxes, frame.size))
+        free = ~(self._known | _known(frame, boxes))
         change = (_grid(frame) - self._then)[free]
         if len(change) < _LEAST_FREE_CELLS or _has_motion(change):
             return 0.0
@@ -89,7 +89,7 @@ def _median(values: np.ndarray) -> float:
 
 def _grid(frame: Frame) -> np.ndarray:
     """Mean brightness [R,C] f32 of each cell, from every step-th pixel of every step-th row."""
-    step, top, left, rows, columns = _layout(frame.size)
+    step, top, left, rows, columns = _layout(frame.stored_size)
     bottom, right = top + rows * _SAMPLES * step, left + columns * _SAMPLES * step
     plane = _brightness(frame)
     read = plane[top + step // 2 : bottom : step, left + step // 2 : right : step]
@@ -102,7 +102,7 @@ def _brightness(frame: Frame) -> np.ndarray:
     """[H,W] u8 view: luma if the layout has it, else green, which is most of the brightness."""
     image = frame.image
     if frame.layout == "nv12":
-        return image[: frame.size[1]]
+        return image[: frame.stored_size[1]]
     if frame.layout == "yuyv" or (frame.layout == "gray" and image.ndim == 3):
         return image[..., 0]
     return image if frame.layout == "gray" else image[..., 1]
@@ -115,6 +115,13 @@ def _layout(size: Tuple[int, int]) -> Tuple[int, int, int, int, int]:
     cell = step * _SAMPLES
     rows, columns = height // cell, width // cell
     return step, (height - rows * cell) // 2, (width - columns * cell) // 2, rows, columns
+
+
+def _known(frame: Frame, boxes: np.ndarray) -> np.ndarray:
+    """[R,C] bool: cells of the stored picture that boxes [N,4] of the upright one touch."""
+    if frame.view is not None:
+        boxes = frame.view.stored_boxes(boxes, frame.stored_size)
+    return _within(boxes, frame.stored_size)
 
 
 def _within(boxes: np.ndarray, size: Tuple[int, int]) -> np.ndarray:

@@ -149,7 +149,8 @@ class Annotator:
         tile = self._canvas[row * h : (row + 1) * h, column * w : (column + 1) * w]
         scale = min(w / width, h / height)
         inner = tile[: max(int(height * scale), 1), : max(int(width * scale), 1)]
-        image = frame.image if frame.layout == "bgr" else to_bgr(frame)
+        plain = frame.layout == "bgr" and frame.view is None
+        image = frame.image if plain else to_bgr(frame)
         if inner.shape == image.shape:
             inner[:] = image
         else:

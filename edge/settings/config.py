@@ -28,6 +28,16 @@ class Camera:
         "name in topics; empty = cam0, cam1, ... by position in this file",
         check=lambda v: name_problem(v) if v else None,
     )
+    rotate: int = key(
+        0,
+        "degrees clockwise, 0 90 180 or 270, that make its picture upright",
+        check=lambda v: None if v in (0, 90, 180, 270) else "use 0, 90, 180 or 270",
+    )
+    flip: str = key(
+        "",
+        "mirror its picture after the turn: h = left to right, v = top to bottom",
+        check=lambda v: None if v in ("", "h", "v") else 'use "h", "v" or ""',
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from edge.recipe import Network
 from edge.runtime.kernels import crops, decode, layouts
 from edge.structures import Veils
+from edge.view import crop_maps
 
 SOURCES = Path(layouts.__file__).parent
 FLAGS = [
@@ -84,7 +85,8 @@ def sampled(
     sources = crops.rows_of_frames(frames, [f.image.ctypes.data for f in frames])
     table = np.zeros(len(which), layouts.CROP)
     size: Tuple[int, int] = (network.width, network.height)
-    crops.fill_samples(table, sources, np.asarray(which), np.asarray(matrices), size)
+    maps = crop_maps(frames, np.asarray(which), np.asarray(matrices))
+    crops.fill_samples(table, sources, np.asarray(which), maps, size)
     return cut(table, network, dtype, border, veils=veils)
 
 
@@ -94,7 +96,7 @@ def letterboxed(
     """What `_preprocess.letterbox` does, by the kernel."""
     sources = crops.rows_of_frames(frames, [f.image.ctypes.data for f in frames])
     table = np.zeros(len(frames), layouts.CROP)
-    crops.fill_letterboxes(table, sources, (network.width, network.height))
+    crops.fill_letterboxes(table, sources, frames, (network.width, network.height))
     return cut(table, network, dtype, border)
 
 

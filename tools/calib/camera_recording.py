@@ -6,22 +6,15 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from edge import capture
+from edge.commands.snapshot import to_bgr
 from edge.errors import NoInputError
 from edge.settings import config
-from edge.structures import Frame
 from tools.calib.media import Clip
 from tools.progress import Progress
 
 WAIT_S = 0.5
-TO_BGR = {
-    "nv12": cv2.COLOR_YUV2BGR_NV12,
-    "yuyv": cv2.COLOR_YUV2BGR_YUYV,
-    "rgb": cv2.COLOR_RGB2BGR,
-    "gray": cv2.COLOR_GRAY2BGR,
-}
 
 
 def record_camera(uri: str, seconds: float, pictures: int, folder: Path, quiet: bool) -> Clip:
@@ -70,12 +63,7 @@ def _watch(
                 end_s = 0.0
             elif passed_s >= len(clip.paths) * seconds / pictures:
                 path = folder / f"{len(clip.paths):06d}.png"
-                cv2.imwrite(str(path), _bgr(frame), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+                cv2.imwrite(str(path), to_bgr(frame), [cv2.IMWRITE_PNG_COMPRESSION, 1])
                 clip.paths.append(path)
                 bar.update()
         cameras.release(frames)
-
-
-def _bgr(frame: Frame) -> np.ndarray:
-    code = TO_BGR.get(frame.layout)
-    return frame.image if code is None else np.asarray(cv2.cvtColor(frame.image, code))

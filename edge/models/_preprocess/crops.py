@@ -21,6 +21,7 @@ from edge.models._preprocess import veil
 from edge.models._preprocess import wide as preprocess_wide
 from edge.recipe import Network
 from edge.structures import Frame, Veils
+from edge.view import SWAPPED, crop_maps
 
 PAD = 114  # grey of the bars for YOLOX, RTMDet and RTMO (open-mmlab/mmdetection, Pad; Tau-J/rtmlib)
 _TO_BGR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "yuyv": cv2.COLOR_YUV2BGR_YUYV}
@@ -42,12 +43,20 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.inputs: Dict[Tuple[int, ...], np.ndarray] = {}
+        self.small: Dict[Tuple[int, ...], np.ndarray] = {}
         self.planes: Dict[Tuple[int, ...], List[np.ndarray]] = {}
 
     def input(self, shape: Tuple[int, ...]) -> np.ndarray:
         if shape not in self.inputs:
             self.inputs[shape] = np.zeros(shape, np.uint8)
         return self.inputs[shape]
+
+    def unturned(self, shape: Tuple[int, ...]) -> np.ndarray:
+        if shape not in self.small:
+            if len(self.small) >= _MANY:  # a camera changes its size again and again
+                self.small.clear()
+            self.small[shape] = np.zeros(shape, np.uint8)
+        return self.small[shape]
 
     def split(self, picture: np.ndarray) -> List[np.ndarray]:
         height, width, channels = picture.shape
@@ -82,7 +91,7 @@ class _Pictures:
 
     def _convert(self, frame: Frame) -> np.ndarray:
         codes = _TO_BGRA if preprocess_wide.FASTER else _TO_BGR
-        shape = (*frame.size[::-1], 4 if preprocess_wide.FASTER else 3)
+        shape = (*frame.stored_size[::-1], 4 if preprocess_wide.FASTER else 3)
         free = next(
             (i for i, (ref, bgr) in enumerate(self._converted) if not ref() and bgr.shape == shape),
             None,
@@ -134,7 +143,7 @@ def sample(
     """
     tables, out = _tables_of(network, out), _storable(out)
     size = (network.width, network.height)
-    maps = np.asarray(matrices, np.float64)
+    maps = crop_maps(frames, which, matrices)
     hidden = [-1] * len(which) if veils is None else veils.of_crop.tolist()
     for i, frame in enumerate(which.tolist()):
         picture = preprocess_wide.widened(_pictures.of(frames[frame]), maps[i], size)
@@ -174,10 +183,16 @@ def letterbox(
 def _fit(frame: Frame, size: geometry.Size, border: int) -> np.ndarray:
     picture = _pictures.of(frame)
     box = _scratch.input((size[1], size[0]) + picture.shape[2:])
-    rows, columns = picture.shape[:2]
+    columns, rows = frame.size
     ratio = min(size[0] / columns, size[1] / rows)
     wide, high = max(1, int(columns * ratio)), max(1, int(rows * ratio))
-    cv2.resize(picture, (wide, high), dst=box[:high, :wide], interpolation=cv2.INTER_LINEAR)
+    if frame.view is None or not frame.view.code:
+        cv2.resize(picture, (wide, high), dst=box[:high, :wide], interpolation=_LINEAR)
+    else:  # the small picture is turned, not the large one
+        fit = (high, wide) if frame.view.code & SWAPPED else (wide, high)
+        small = _scratch.unturned((fit[1], fit[0]) + picture.shape[2:])
+        cv2.resize(picture, fit, dst=small, interpolation=_LINEAR)
+        np.copyto(box[:high, :wide], frame.view.upright(small))
     box[high:] = border
     box[:high, wide:] = border
     return box

@@ -11,6 +11,7 @@
 enum Format { BGR = 0, NV12 = 1, YUYV = 2, RGB = 3, GRAY = 4 };  // edge.structures.LAYOUTS
 enum Type { F32 = 0, F16 = 1, I8 = 2, U8 = 3, I32 = 4 };
 enum { VEIL_CELL = 4 };  // px of a side; edge.structures.VEIL_CELL_PX
+enum { SWAPPED = 1, MIRRORED_X = 2, MIRRORED_Y = 4 };  // edge.view
 
 struct Crop {       // 80 bytes, one a crop
   u64 pixels;       // address of the first byte: packed pixels, or luma
@@ -20,7 +21,7 @@ struct Crop {       // 80 bytes, one a crop
   i32 format;                      // Format
   i32 slot;                        // which sample of the output
   i32 fit_width, fit_height;       // output px that show the frame; the others are border
-  i32 whole;                       // 1 = the whole frame is stretched to fit, 0 = see map
+  i32 whole;                       // 1 + View.code = the whole frame is fitted in, 0 = see map
   float map[6];                    // output px -> frame px, pixel centres at whole numbers
   i32 veil;                        // 1 + which of the veils lies on it, 0 = none
 };
@@ -161,9 +162,15 @@ DEVICE float mixed(const Mix &x, const Mix &y, float a, float b, float c, float 
 }
 
 // As cv2.resize with INTER_LINEAR (every version, 8 bits): from edge to edge, its edge repeated.
+// A turned frame is stretched as it lies in memory; u and v are px of the upright picture.
 DEVICE Colour stretch(const Crop &crop, i32 u, i32 v) {
-  const Mix x = mix(u, crop.width, crop.fit_width, true);
-  const Mix y = mix(v, crop.height, crop.fit_height, false);
+  const i32 code = crop.whole - 1;
+  const bool swapped = code & SWAPPED;
+  const i32 wide = swapped ? crop.fit_height : crop.fit_width;
+  const i32 high = swapped ? crop.fit_width : crop.fit_height;
+  const i32 across = swapped ? v : u, down = swapped ? u : v;
+  const Mix x = mix(code & MIRRORED_X ? wide - 1 - across : across, crop.width, wide, true);
+  const Mix y = mix(code & MIRRORED_Y ? high - 1 - down : down, crop.height, high, false);
   const Colour a = pixel(crop, x.first, y.first), b = pixel(crop, x.second, y.first);
   const Colour c = pixel(crop, x.first, y.second), d = pixel(crop, x.second, y.second);
   Colour whole;

@@ -28,6 +28,7 @@ from edge.runtime.kernels.layouts import CROP
 from edge.runtime.kernels.peaks import Found, PeakReader
 from edge.runtime.kernels.staging import StagingMemory
 from edge.structures import Frame, Veils
+from edge.view import crop_maps
 
 
 class Cropper:
@@ -84,7 +85,8 @@ class Cropper:
         """
         table, size = self._rows(len(which)), (network.width, network.height)
         if len(which):
-            fill_samples(table, self._sources(frames), which, matrices, size)
+            maps = crop_maps(frames, which, matrices)
+            fill_samples(table, self._sources(frames), which, maps, size)
             self._hide(table, veils)
         self._launch(len(which), network, border)
 
@@ -96,7 +98,7 @@ class Cropper:
         """
         table, size = self._rows(len(frames)), (network.width, network.height)
         if frames:
-            fill_letterboxes(table, self._sources(frames), size)
+            fill_letterboxes(table, self._sources(frames), frames, size)
         self._launch(len(frames), network, border)
         matrices = [geometry.letterbox(frame.size, size) for frame in frames]
         return np.array(matrices, np.float32).reshape(-1, 2, 3)

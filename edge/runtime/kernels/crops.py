@@ -31,7 +31,7 @@ def rows_of_frames(frames: Sequence[Frame], pointers: Sequence[int]) -> np.ndarr
 def _row(frame: Frame, pointer: int) -> Tuple[Any, ...]:
     """In the order of CROP's fields; a tuple, because setting single fields is ten times slower."""
     check_image(frame)
-    (width, height), pitch = frame.size, frame.image.strides[0]
+    (width, height), pitch = frame.stored_size, frame.image.strides[0]
     chroma = pointer + height * pitch if frame.layout == "nv12" else 0
     what = (FORMATS[frame.layout], 0, 0, 0, 0, _NO_MAP, 0)
     return (pointer, chroma, width, height, pitch, pitch, *what)
@@ -65,7 +65,7 @@ def fill_samples(
         table: [B] CROP, filled in place.
         sources: [F] of `rows_of_frames`.
         which: [B] index into `sources`.
-        matrices: [B,2,3] frame px -> input px.
+        matrices: [B,2,3] px of the stored picture -> input px.
         size: width, height of the input.
     """
     table[:] = sources[which]
@@ -87,7 +87,9 @@ def _inverted(matrices: np.ndarray) -> np.ndarray:
     return np.stack((a, b, -a * x - b * y, c, d, -c * x - d * y), -1)
 
 
-def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, int]) -> None:
+def fill_letterboxes(
+    table: np.ndarray, sources: np.ndarray, frames: Sequence[Frame], size: Tuple[int, int]
+) -> None:
     """Fill the rows that make the kernel fit whole frames as `_preprocess.crops.letterbox` does.
 
     The size of the fitted picture is rounded down to whole px, and the frame is scaled to it.
@@ -95,14 +97,16 @@ def fill_letterboxes(table: np.ndarray, sources: np.ndarray, size: Tuple[int, in
     Args:
         table: [F] CROP, filled in place.
         sources: [F] of `rows_of_frames`.
+        frames: [F] the same frames, for their views.
         size: width, height of the input.
     """
     table[:] = sources
-    frame = np.stack((sources["width"], sources["height"]), -1).astype(np.float64)
-    ratio = np.min(np.array(size) / frame, axis=-1, keepdims=True)
-    fit = np.maximum((frame * ratio).astype(np.int64), 1)
+    upright = np.array([f.size for f in frames], np.float64)
+    ratio = np.min(np.array(size) / upright, axis=-1, keepdims=True)
+    fit = np.maximum((upright * ratio).astype(np.int64), 1)
     table["fit_width"], table["fit_height"] = fit.T
-    table["slot"], table["whole"] = np.arange(len(table)), 1
+    table["slot"] = np.arange(len(table))
+    table["whole"] = [1 + (0 if f.view is None else f.view.code) for f in frames]
 
 
 def target_of(network: Network, dtype: np.dtype, border: float, quantum: float = 1.0) -> Target:

@@ -7,10 +7,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.capture import CaptureOptions, Ring, open_source, parse
+from edge.capture import CAMERA, CaptureOptions, Ring, kind, open_source, parse
 from edge.capture._gstreamer import csi
+from edge.capture._source import hung_of
 from edge.capture.csi import read_request
 from edge.errors import ConfigError, TempError, UnavailableError
+from edge.view import View
 from tests.edge.capture.fake_opencv import backends, elements
 
 OPTIONS = CaptureOptions()
@@ -104,3 +106,13 @@ def test_frames(jetson: type, layout: str, shape: tuple) -> None:
     with pytest.raises(TempError, match="nvargus-daemon"):
         source.read(ring)
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("flip", "view"), [("180", View()), ("horizontal", View()), ("h", View(0, "h"))]
+)
+def test_its_older_flip_is_the_hardwares_and_the_common_one_is_not(flip: str, view: View) -> None:
+    uri = f"csi://0?flip={flip}"
+    assert kind(uri) == CAMERA
+    assert hung_of(uri) == view
+    assert hung_of(f"{uri}&rotate=90").turn == 90

@@ -27,6 +27,7 @@ from edge.capture import (
 from edge.capture._source import SourcePlug
 from edge.errors import ConfigError
 from edge.settings import config
+from edge.view import View
 from tests.edge.capture.fake_opencv import backends, elements
 from tests.edge.capture.films import film, picture
 from tests.http_by_hand import HttpCamera
@@ -203,3 +204,30 @@ def test_unknown_option_is_refused(name: str, tmp_path: Path) -> None:
     uri += ("&" if "?" in uri else "?") + "nonsense=1"
     with pytest.raises(ConfigError, match="unknown option 'nonsense'"):
         open_source(uri, CaptureOptions())
+
+
+@pytest.mark.parametrize("by", ["key", "option"])
+def test_every_source_can_be_turned_and_mirrored(uri: str, by: str) -> None:
+    """The frame stays as it is in memory; its size is that of the upright picture."""
+    camera = config.Camera(uri, rotate=90, flip="v")
+    if by == "option":
+        camera = config.Camera(f"{uri}{'&' if '?' in uri else '?'}rotate=90&flip=v", rotate=180)
+    cameras = Cameras([camera], config.Capture())
+    cameras.start()
+    try:
+        frame = cameras.take(20)[0]
+        assert frame.view == View(90, "v")
+        assert frame.size == frame.image.shape[:2]
+        assert cameras.states()[0].size == frame.size
+        cameras.release([frame])
+    finally:
+        cameras.close()
+
+
+@pytest.mark.parametrize("option", ["rotate=45", "rotate=", "flip=x", "flip=180", "rotate=-90"])
+def test_wrong_turns_are_refused_whatever_the_source(uri: str, option: str) -> None:
+    if uri.startswith("csi") and option == "flip=180":
+        return  # its own, older option
+    wrong = f"{uri}{'&' if '?' in uri else '?'}{option}"
+    with pytest.raises(ConfigError, match=r"rotate=.*: use one of 0, 90|flip=.*: use h, v"):
+        kind(wrong)

@@ -34,7 +34,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
         writer.write(rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
     writer.release()
     table: Dict[str, Any] = {
-        "cameras": [{"source": f"file://{path}?loop=1"}] * 2,
+        "cameras": [
+            {"source": f"file://{path}?loop=1"},
+            {"source": f"file://{path}?loop=1", "rotate": 90, "flip": "h"},
+        ],
         "models": {"dir": str(MODELS)},
         "detect": {"model": "twobox", "every": 2},
         "pose": {"model": "standing"},

@@ -7,6 +7,7 @@ Largest errors measured before rounding to whole grey values, on noise, which is
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, List, Tuple
 
 import cv2
@@ -22,6 +23,7 @@ from edge.models._preprocess import veil
 from edge.recipe import Network
 from edge.runtime.kernels import crops, layouts
 from edge.structures import LAYOUTS, Frame, Veils
+from edge.view import FLIPS, TURNS, View
 from tests.fakes import crop_reference as reference
 from tests.fakes import kernel_cpu as kernel
 
@@ -353,7 +355,7 @@ def test_halves_are_rounded_as_ieee_says() -> None:
     frame = Frame(np.ones((1, 1), np.uint8), 0, 0, "a", layout="gray")
     sources = crops.rows_of_frames([frame], [frame.image.ctypes.data])
     table = np.zeros(1, layouts.CROP)
-    crops.fill_letterboxes(table, sources, (1, 1))
+    crops.fill_letterboxes(table, sources, [frame], (1, 1))
     net = Network(file="x", width=1, height=1)
     target = crops.target_of(net, np.dtype(np.float16), 0)
     out = np.zeros(3, np.float16)
@@ -378,3 +380,27 @@ def test_what_cannot_be_read_is_refused() -> None:
         crops.target_of(network(), np.dtype(np.float64), 0)
     with pytest.raises(InternalError, match="65535"):
         crops.check_count(65536)
+
+
+VIEWS = [View(turn, flip, a) for turn in TURNS for flip in FLIPS for a in (1.0, 1.6, 0.7)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_turned_and_stretched_frames_are_what_opencv_gives(layout: str, view: View) -> None:
+    frame = dataclasses.replace(noise(layout, 160, 120, 3), view=view)
+    net = network(33, 24)
+    ours, theirs = kernel.letterboxed([frame], net), np.zeros((1, 3, 24, 33), np.float32)
+    preprocess.letterbox([frame], net, theirs)
+    np.testing.assert_array_equal(ours, theirs)
+    boxes = boxes_around(*frame.size)
+    matrices = geometry.crop_affine(boxes, (33, 24), rotations_rad=np.linspace(-4, 4, len(boxes)))
+    which = np.zeros(len(boxes), int)
+    ours = kernel.sampled([frame], which, matrices, net)
+    theirs = np.zeros_like(ours)
+    preprocess.sample([frame], which, matrices, net, theirs)
+    if SAMPLES_ALIKE:  # but for a rounding here and there
+        assert np.abs(ours - theirs).max() <= 1
+        assert np.mean(ours != theirs) < 2e-4
+    else:
+        assert np.abs(ours - theirs).mean() < 4

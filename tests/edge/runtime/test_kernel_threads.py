@@ -94,5 +94,5 @@ def test_a_grid_of_threads_covers_every_pixel(dtype: Any) -> None:
     )
     np.testing.assert_array_equal(cut(fill, net, plain), plain)
     plain = kernel_cpu.letterboxed([frame] * 2, net, dtype)
-    fill = partial(crops.fill_letterboxes, sources=sources, size=(37, 11))
+    fill = partial(crops.fill_letterboxes, sources=sources, frames=[frame] * 2, size=(37, 11))
     np.testing.assert_array_equal(cut(fill, net, plain), plain)

@@ -37,6 +37,8 @@ def write(tmp_path: Path, text: str) -> Path:
         ('device = "a/#"', "device: 'a/#': use 1 to 32 of a-z"),
         ("[[cameras]]\nname = 'a'", "cameras[0].source: is missing; URI: file://"),
         ("[[cameras]]\nsource = 1", "cameras[0].source: expected a string, got 1"),
+        ("[[cameras]]\nsource = 'a'\nrotate = 45", "cameras[0].rotate: 45: use 0, 90, 180 or 270"),
+        ("[[cameras]]\nsource = 'a'\nflip = 'x'", 'cameras[0].flip: \'x\': use "h", "v"'),
         ("cameras = 1", "cameras: expected a list, got 1"),
         ("[detect", "not valid TOML"),
         ("a = " + "[" * 5000, "not valid TOML"),
