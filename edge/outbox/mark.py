@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from edge.outbox.state_row import is_next_id, is_token
+
 LAYOUT = struct.Struct("<8sQQQ16s")  # magic, turn, next id, rows waiting, token
 SLOT = LAYOUT.size + 4
 MAGIC = b"outbox1\n"
+LAST_TURN = 2**63
+MOST_WAITING = 2**32  # more rows than the largest outbox holds
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,15 @@ class MarkFile:
     """The file of a mark; it is made if it is missing.
 
     Args:
-        path: of the file. Damaged content counts as no mark.
+        path: of the file. Damaged content counts as no mark; a folder, a link or a pipe is renamed.
 
     Raises:
         OSError: it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.replace(path.with_name(path.name + ".corrupt"))
         self._fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._turn = 0
         self.found = self._read()
@@ -65,7 +71,13 @@ class MarkFile:
             if len(crc) < 4 or struct.unpack("<I", crc)[0] != zlib.crc32(head):
                 continue
             magic, turn, next_id, waiting, token = LAYOUT.unpack(head)
-            if magic == MAGIC and turn > self._turn:
+            mark = Mark(next_id, waiting, token.decode("latin-1"))
+            if magic == MAGIC and LAST_TURN > turn > self._turn and _possible(mark):
                 self._turn = turn
-                newest = Mark(next_id, waiting, token.decode("ascii"))
+                newest = mark
         return newest
+
+
+def _possible(mark: Mark) -> bool:
+    """Whether a mark can be ours: its checksum may be right and its content odd."""
+    return is_next_id(mark.next_id) and mark.waiting <= MOST_WAITING and is_token(mark.token)

@@ -7,6 +7,7 @@ from there.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import sqlite3
@@ -16,9 +17,16 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from edge import durable
 from edge.outbox import sqlite_file as file
-from edge.outbox.sqlite_file import Raw, State
+from edge.outbox import state_row
+from edge.outbox.mark import Mark
+from edge.outbox.sqlite_file import Raw
+from edge.outbox.state_row import Losses, State
 
+ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
 MAX_BYTES = 2**32  # more than outbox.max_mb allows
+STATE_COLUMNS = 4
+# What SQLite and Python raise for damage; a new block of the same object suppresses again.
+UNREADABLE = contextlib.suppress(sqlite3.Error, ValueError, TypeError, OverflowError)
 log = logging.getLogger(__name__)
 
 
@@ -61,28 +69,61 @@ class Places:
 def salvage(path: Path) -> Tuple[List[Raw], Optional[State]]:
     """Read a damaged file from both ends.
 
+    Tables and columns may have other names; rows are known by their checksums. Views and triggers
+    are not used.
+
     Returns:
-        Every row that can be read and has the right checksum, in the order of ids; and the state,
-        None if it cannot be read.
+        Every row that can be read and has the right checksum, in the order of ids; and what can be
+        read of the state, None if there is no state.
     """
     rows: Dict[int, Raw] = {}
     state: Optional[State] = None
     _lengthen(path)
-    unreadable = contextlib.suppress(sqlite3.Error, ValueError, TypeError, OverflowError)
     with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as db:
         db.text_factory = file.any_text
-        for order in ("ASC", "DESC"):
-            with unreadable:
-                for row in _walk(db, order):
-                    if isinstance(row[5], bytes) and file.crc(row[:6]) == row[6]:
-                        rows[row[0]] = row[:6]
-        with unreadable:
-            state = file.read_state(db)
+        for name, columns in _tables(db):
+            if columns >= len(file.KINDS) + 1:
+                rows.update(_read_rows(db, name))
+            elif columns >= STATE_COLUMNS:
+                state = state or _read_state(db, name)
     return [rows[i] for i in sorted(rows)], state
 
 
-def _walk(db: sqlite3.Connection, order: str) -> Iterator[Tuple[Any, ...]]:
-    """Yield rows up to the first damaged page.
+def _tables(db: sqlite3.Connection) -> List[Tuple[str, int]]:
+    """Quoted name and number of columns of every real table, as far as they can be read."""
+    found: List[Tuple[str, int]] = []
+    with UNREADABLE:
+        db.execute("PRAGMA writable_schema=ON")  # a broken entry of the schema hides no other
+        listed = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+        for (name,) in db.execute(listed).fetchall():
+            quoted = '"' + str(name).replace('"', '""') + '"'
+            with UNREADABLE:
+                columns = db.execute(f"PRAGMA table_info({quoted})").fetchall()
+                found.append((quoted, len(columns)))
+    return found
+
+
+def _read_rows(db: sqlite3.Connection, table: str) -> Dict[int, Raw]:
+    rows: Dict[int, Raw] = {}
+    for order in ("ASC", "DESC"):
+        with UNREADABLE:
+            for row in _walk(db, table, order):
+                if file.sound(row):
+                    i, priority, run, t_ns, topic, body = row[:6]
+                    rows[i] = (i, priority, run, t_ns, topic, body)
+    return rows
+
+
+def _read_state(db: sqlite3.Connection, table: str) -> Optional[State]:
+    with UNREADABLE:
+        row = db.execute(f"SELECT * FROM {table}").fetchone()
+        if row is not None:
+            return state_row.salvage(row[1:STATE_COLUMNS])
+    return None
+
+
+def _walk(db: sqlite3.Connection, table: str, order: str) -> Iterator[Tuple[Any, ...]]:
+    """Yield the columns of rows up to the first damaged page.
 
     There is one query for each row: Python's cursor reads one row ahead, so an error behind a row
     would lose that row too.
@@ -90,15 +131,49 @@ def _walk(db: sqlite3.Connection, order: str) -> Iterator[Tuple[Any, ...]]:
     rises = order == "ASC"
     last = -1 if rises else 2**63 - 1
     query = (
-        f"SELECT {file.COLUMNS}, crc FROM events WHERE id {'>' if rises else '<'} ? "
-        f"ORDER BY id {order} LIMIT 1"
+        f"SELECT rowid, * FROM {table} WHERE rowid {'>' if rises else '<'} ? "
+        f"ORDER BY rowid {order} LIMIT 1"
     )
     while True:
         row = db.execute(query, (last,)).fetchone()
         if row is None or (row[0] <= last if rises else row[0] >= last):  # a damaged index
             return
         last = row[0]
-        yield row
+        yield row[1:]
+
+
+def rebuild(places: Places, reason: str, mark: Optional[Mark]) -> None:
+    """Put every readable row into a new file; the damaged file is kept beside it.
+
+    Args:
+        places: the files.
+        reason: what is damaged, for the log and the outbox_reset event.
+        mark: what the file held; None = not known.
+
+    Raises:
+        OSError, sqlite3.Error: the disk refuses.
+    """
+    rows, known = salvage(places.db)
+    lost = None if mark is None else max(0, mark.waiting - len(rows))
+    reason = "".join(c for c in reason if c.isprintable())[: state_row.MOST_REASON]
+    reset = {"reason": reason, "recovered": len(rows), "lost": lost}
+    losses = dataclasses.replace(known.losses if known else Losses(), reset=reset)
+    shown = "an unknown number" if lost is None else lost
+    log.error("%s: damaged (%s): %d events saved, %s lost", places.db, reason, len(rows), shown)
+    replace(places, *_numbered(rows, known, mark, losses))
+
+
+def _numbered(
+    rows: List[Raw], known: Optional[State], mark: Optional[Mark], losses: Losses
+) -> Tuple[List[Raw], State]:
+    """The rows and the state of the new file; rows get new ids where the old ones are too high."""
+    ids = [row[0] for row in rows] + [mark.next_id if mark else 0, known.next_id if known else 0]
+    next_id = max(ids) + ID_GAP
+    if state_row.is_next_id(next_id):
+        token = known.token if known else mark.token if mark else state_row.new_token()
+        return rows, State(token, next_id, losses)
+    again: List[Raw] = [(i, *row[1:]) for i, row in enumerate(rows, 1)]
+    return again, State(state_row.new_token(), len(rows) + 1, losses)
 
 
 def _lengthen(path: Path) -> None:
@@ -142,7 +217,7 @@ def replace(places: Places, rows: List[Raw], state: State) -> None:
 def _write(path: Path, rows: List[Raw], state: State) -> None:
     with contextlib.closing(file.connect(path)) as db, file.transaction(db):
         file.insert(db, rows)
-        file.write_state(db, state)
+        state_row.write(db, state)
     durable.sync_dir(path.parent)
 
 

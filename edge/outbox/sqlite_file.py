@@ -8,55 +8,22 @@ size. In WAL mode a file on a full disk does not even open; in DELETE mode nothi
 from __future__ import annotations
 
 import contextlib
-import json
-import re
-import secrets
 import sqlite3
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 from edge.errors import UnavailableError
+from edge.outbox import schema, state_row
+from edge.outbox.schema import PAGE
+from edge.outbox.state_row import DamagedError, Losses, State
 
-PAGE = 4096
 FILLER = PAGE - 200  # bytes of a row that fills a page
 CHUNK = 384  # pages of one transaction while space is reserved
 LEAST_PAGES = 2 * CHUNK  # size of the journal, and of the smallest outbox
 COLUMNS = "id, priority, run, t_ns, topic, body"
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, "
-    "run TEXT NOT NULL, t_ns INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL, "
-    "crc INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), "
-    "token TEXT NOT NULL, next_id INTEGER NOT NULL, losses TEXT NOT NULL)",
-)
-TOKEN = re.compile("[0-9a-f]{16}")
+KINDS = [int, int, str, int, str, bytes]  # of the columns
 Raw = Tuple[int, int, str, int, str, bytes]
-
-
-class DamagedError(sqlite3.DatabaseError):
-    """A row or the state is not what was written."""
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Events that are lost for good, and which losses an event has reported."""
-
-    evicted: int = 0  # removed because the outbox was full, ever
-    reported: int = 0  # of those
-    reset: Optional[Dict[str, Any]] = (
-        None  # data of an outbox_reset event; None = no reset to report
-    )
-
-
-@dataclass(frozen=True)
-class State:
-    """The state row of an outbox."""
-
-    token: str  # random, so that correlation data cannot be guessed
-    next_id: int
-    losses: Losses
 
 
 def crc(row: Raw) -> int:
@@ -64,6 +31,19 @@ def crc(row: Raw) -> int:
     head = f"{row[0]} {row[1]} {row[2]} {row[3]} {row[4]}\n".encode()
     body = row[5] if isinstance(row[5], bytes) else b""
     return zlib.crc32(body, zlib.crc32(head))
+
+
+def sound(row: Sequence[Any]) -> bool:
+    """Whether a row has its types, an id in range and the right checksum.
+
+    Args:
+        row: the columns and the checksum, of any type.
+    """
+    return (
+        [type(value) for value in row[:6]] == KINDS
+        and 1 <= row[0] <= state_row.LAST_ID
+        and crc((row[0], row[1], row[2], row[3], row[4], row[5])) == row[6]
+    )
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Raw]) -> None:
@@ -96,13 +76,13 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
             "journal_mode=PERSIST",
             "synchronous=FULL",
             "temp_store=MEMORY",
+            "trusted_schema=OFF",
         ):
             db.execute(f"PRAGMA {pragma}").fetchall()
-        with transaction(db):
-            for table in TABLES:
-                db.execute(table)
-            if db.execute("SELECT 1 FROM state").fetchone() is None:
-                write_state(db, State(new_token(), 1, Losses()))
+        if schema.is_empty(db):
+            with transaction(db):
+                schema.create(db)
+                state_row.write(db, State(state_row.new_token(), 1, Losses()))
     except sqlite3.Error as error:
         db.close()
         if "locked" in str(error):
@@ -165,7 +145,8 @@ def _filler(db: sqlite3.Connection) -> bool:
 def _fill(db: sqlite3.Connection, pages: int) -> None:
     while number(db, "page_count") < pages:
         with transaction(db):
-            db.execute("CREATE TABLE IF NOT EXISTS filler (pad BLOB)")
+            if not _filler(db):
+                db.execute(schema.FILLER)
             # Rows take free pages first, so one pass may not be enough.
             free = number(db, "freelist_count")
             many = min(CHUNK, pages - number(db, "page_count") + free)
@@ -192,64 +173,31 @@ def _empty(db: sqlite3.Connection) -> None:
 
 
 def verified(path: Path) -> sqlite3.Connection:
-    """Open a file and check all of it; raises what `connect`, `verify` and `read_state` raise."""
+    """Open a file and check all of it; raises what `connect` and `verify` raise."""
     db = connect(path)
     try:
         verify(db)
-        read_state(db)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def new_token() -> str:
-    """Return a random token."""
-    return secrets.token_hex(8)
-
-
 def verify(db: sqlite3.Connection) -> None:
-    """Check every page and row.
+    """Check the schema, every page and row, and the state.
 
     Raises:
         sqlite3.DatabaseError: something is damaged.
     """
+    schema.check(db)
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise DamagedError(str(found).splitlines()[-1])
-    with contextlib.closing(db.execute(f"SELECT {COLUMNS}, crc FROM events")) as rows:
+    last = 0
+    with contextlib.closing(db.execute(f"SELECT {COLUMNS}, crc FROM events ORDER BY id")) as rows:
         for row in rows:
-            if crc(row[:6]) != row[6]:
-                raise DamagedError(f"row {row[0]} has a wrong checksum")
-
-
-def read_state(db: sqlite3.Connection) -> State:
-    """Return the state row.
-
-    Raises:
-        DamagedError: it cannot be read.
-    """
-    row = db.execute("SELECT token, next_id, losses FROM state").fetchone()
-    try:
-        losses = _parse_losses(row[2])
-        if not (isinstance(row[1], int) and TOKEN.fullmatch(row[0])):
-            raise ValueError(row)
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedError("the state row cannot be read") from error
-    return State(row[0], row[1], losses)
-
-
-def _parse_losses(text: str) -> Losses:
-    table = json.loads(text)
-    return Losses(table["evicted"], table["told"], table["reset"])
-
-
-def write_state(db: sqlite3.Connection, state: State) -> None:
-    """Replace the state row; needs a transaction."""
-    losses = state.losses
-    # `told` is the name of `reported` in files that are in use.
-    table = {"evicted": losses.evicted, "told": losses.reported, "reset": losses.reset}
-    db.execute(
-        "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)",
-        (state.token, state.next_id, json.dumps(table)),
-    )
+            if not sound(row):
+                raise DamagedError(f"row {row[0]!r:.20} has a wrong checksum")
+            last = row[0]
+    if last >= state_row.read(db).next_id:
+        raise DamagedError("the next id is in use")

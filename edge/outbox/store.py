@@ -23,9 +23,10 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from edge.errors import ConfigError
 from edge.outbox import sqlite_file as file
+from edge.outbox import state_row
 from edge.outbox.mark import Mark, MarkFile
-from edge.outbox.salvage import Places, replace, salvage, settle
-from edge.outbox.sqlite_file import DamagedError, Losses, State
+from edge.outbox.salvage import ID_GAP, Places, rebuild, settle
+from edge.outbox.state_row import DamagedError, Losses
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ MINOR, NORMAL, URGENT = 0, 1, 2  # the order of eviction
 BATCH_BYTES = 2**18  # of one transaction, so that its journal fits into the reserved space
 BATCH_ROWS = 128
 MAX_BODY_BYTES = 2**17  # of one event
-ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
+ODD = (ValueError, TypeError, OverflowError, LookupError)  # what a field of another type may raise
 # How SQLite's messages begin if the disk is at fault, not the file's content.
 DISK = ("database or disk is full", "unable to open", "disk I/O error", "attempt to write")
 
@@ -83,7 +84,7 @@ class Outbox:
             self._close_mark()
             raise
         try:
-            self.state = file.read_state(self._db)
+            self.state = state_row.read(self._db)
             self._compare_with_mark()
             self._reserve(max(max_bytes // file.PAGE, file.LEAST_PAGES))
             self._db.execute("CREATE TEMP TABLE parked (id INTEGER PRIMARY KEY)")
@@ -134,7 +135,7 @@ class Outbox:
                 self._insert(rows)
                 count += len(rows) - evicted
             if state != self.state:
-                file.write_state(self._db, state)
+                state_row.write(self._db, state)
         self.state, self.count = state, count
         self._write_mark()
         return rows
@@ -199,24 +200,11 @@ class Outbox:
             if str(error).startswith(DISK):
                 raise
             reason = str(error)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, *ODD) as error:
             reason = str(error)
-        self._restart(places, reason)
+        rebuild(places, reason, self._mark.found)
+        self._mark.found = None  # its losses are counted now
         return file.verified(places.db)
-
-    def _restart(self, places: Places, reason: str) -> None:
-        """Put every readable row into a new file; the damaged file is kept beside it."""
-        rows, known = salvage(places.db)
-        mark = self._mark.found if self._mark else None
-        ids = [row[0] for row in rows] + [mark.next_id if mark else 0]
-        ids.append(known.next_id if known else 0)
-        token = known.token if known else mark.token if mark else file.new_token()
-        lost = None if mark is None else max(0, mark.waiting - len(rows))
-        reset = {"reason": reason, "recovered": len(rows), "lost": lost}
-        losses = dataclasses.replace(known.losses if known else Losses(), reset=reset)
-        shown = "an unknown number" if lost is None else lost
-        log.error("%s: damaged (%s): %d events saved, %s lost", places.db, reason, len(rows), shown)
-        replace(places, rows, State(token, max(ids) + ID_GAP, losses))
 
     def _compare_with_mark(self) -> None:
         """Count lost rows: an undamaged file that is older than its mark has lost some."""
@@ -232,9 +220,11 @@ class Outbox:
             losses = dataclasses.replace(self.losses, reset=reset)
             self.state = dataclasses.replace(self.state, losses=losses)
         next_id = max(mark.next_id, self.state.next_id) + ID_GAP
+        if not state_row.is_next_id(next_id):
+            next_id = self.state.next_id + ID_GAP
         self.state = dataclasses.replace(self.state, next_id=next_id)
         with file.transaction(self._db):
-            file.write_state(self._db, self.state)
+            state_row.write(self._db, self.state)
 
     def _reserve(self, pages: int) -> None:
         self._pages = min(pages, file.reserve(self._db, pages)) if self.path else pages
@@ -280,8 +270,8 @@ class Outbox:
         # An open statement keeps the file locked, even after its connection is closed.
         with contextlib.closing(found):
             for raw in found:
-                if file.crc(raw[:6]) != raw[6]:
-                    raise DamagedError(f"row {raw[0]} has a wrong checksum")
+                if not file.sound(raw):
+                    raise DamagedError(f"row {raw[0]!r:.20} has a wrong checksum")
                 i, priority, run, t_ns, topic, body = raw[:6]
                 rows.append(Row(i, priority, run, t_ns, topic, body, self.state.token))
                 size += len(body)

@@ -12,8 +12,8 @@ from typing import Callable, List, Optional, Sequence
 
 from edge import durable
 from edge.errors import EdgeError
-from edge.outbox.sqlite_file import Losses
-from edge.outbox.store import BATCH_ROWS, Entry, Outbox, Row
+from edge.outbox.state_row import Losses
+from edge.outbox.store import BATCH_ROWS, ODD, Entry, Outbox, Row
 from edge.publish import Counters, SinkOptions
 from edge.publish._address import Broker
 from edge.publish._inbox import FetchRequest
@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 DISK_S = 30.0  # between two tries of a disk that failed
 TRIES = 3  # the present outbox, the file opened again (which mends damage), memory
-FAILURES = (sqlite3.Error, OSError, EdgeError)
+FAILURES = (sqlite3.Error, OSError, EdgeError, *ODD)
+IN_USE = (sqlite3.Error, *ODD)  # of an outbox that is open
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class FallbackOutbox:
             known = max(self.losses.evicted, losses.evicted)
             try:
                 rows = self.current.commit(puts, removed, time.monotonic_ns(), losses)
-            except sqlite3.Error as error:
+            except IN_USE as error:
                 self._replace(error, in_memory=attempt == TRIES - 1)
                 losses, removed = self.losses, []
             else:
@@ -139,7 +140,7 @@ class FallbackOutbox:
             if request.only:
                 return self.current.oldest(request.only, request.skip)
             return self.current.after(request.cursor, request.below, limit, request.without)
-        except sqlite3.Error as error:
+        except IN_USE as error:
             self._replace(error, in_memory=False)
             return None
 

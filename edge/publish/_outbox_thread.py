@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List
 
 from edge.messages import Message
-from edge.outbox.sqlite_file import Losses
+from edge.outbox.state_row import Losses
 from edge.outbox.store import (
     BATCH_BYTES,
     BATCH_ROWS,

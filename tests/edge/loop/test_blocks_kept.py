@@ -21,7 +21,9 @@ import pytest
 
 from edge.messages import Builder
 from edge.models._boxes import to_frame
-from edge.outbox.sqlite_file import Losses, State, connect, new_token, transaction, write_state
+from edge.outbox import state_row
+from edge.outbox.sqlite_file import connect, transaction
+from edge.outbox.state_row import Losses, State, new_token
 from edge.people.motion import new_tracks
 from edge.recording.ring import Recorder
 from edge.settings import config
@@ -89,7 +91,7 @@ def test_the_outbox_writes_its_state() -> None:
 
     def write() -> None:
         with transaction(db):
-            write_state(db, state)
+            state_row.write(db, state)
 
     with closing(connect(None)) as db:
         assert kept(write) < FEW

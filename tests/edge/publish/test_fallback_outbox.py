@@ -13,7 +13,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.messages import Message
-from edge.outbox.sqlite_file import Losses
+from edge.outbox.state_row import Losses
 from edge.outbox.store import MAX_BODY_BYTES, Entry, Outbox, Row
 from edge.publish import Counters, SinkOptions
 from edge.publish import _outbox_thread as thread_module
