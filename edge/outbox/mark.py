@@ -7,20 +7,25 @@ so an outbox that is older than its mark has lost rows.
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import os
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
-from edge.outbox.state_row import is_next_id, is_token
+from edge.outbox.presence import identity
+from edge.outbox.state_row import State, is_next_id, is_token
 
 LAYOUT = struct.Struct("<8sQQQ16s")  # magic, turn, next id, rows waiting, token
 SLOT = LAYOUT.size + 4
 MAGIC = b"outbox1\n"
+ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
 LAST_TURN = 2**63
 MOST_WAITING = 2**32  # more rows than the largest outbox holds
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class MarkFile:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             path.replace(path.with_name(path.name + ".corrupt"))
         self._fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._turn = 0
+        self._path, self._turn = path, 0
         self.found = self._read()
 
     def write(self, mark: Mark) -> None:
@@ -57,6 +62,12 @@ class MarkFile:
         )
         slot = head + struct.pack("<I", zlib.crc32(head))
         os.pwrite(self._fd, slot, self._turn % 2 * SLOT)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the file at the path is another one, or none."""
+        opened = os.fstat(self._fd)
+        return identity(self._path) != (opened.st_dev, opened.st_ino)
 
     def close(self) -> None:
         """Close the file."""
@@ -81,3 +92,29 @@ class MarkFile:
 def _possible(mark: Mark) -> bool:
     """Whether a mark can be ours: its checksum may be right and its content odd."""
     return is_next_id(mark.next_id) and mark.waiting <= MOST_WAITING and is_token(mark.token)
+
+
+def compared(mark: Optional[Mark], state: State, where: str) -> State:
+    """Count lost rows: an undamaged file that is older than its mark has lost some.
+
+    Args:
+        mark: None = not known.
+        state: of the file.
+        where: the file, for the log.
+
+    Returns:
+        The state with the loss and with a next id that was never used.
+    """
+    if mark is None or (mark.token == state.token and mark.next_id <= state.next_id):
+        return state
+    same = mark.token == state.token
+    lost = mark.next_id - state.next_id if same else mark.waiting
+    if lost:
+        reason = "the file is older than it was" if same else "the file is another one"
+        log.error("%s: %s: up to %d events lost", where, reason, lost)
+        reset: Dict[str, Any] = {"reason": reason, "recovered": 0, "lost": lost}
+        state = dataclasses.replace(state, losses=dataclasses.replace(state.losses, reset=reset))
+    next_id = max(mark.next_id, state.next_id) + ID_GAP
+    if not is_next_id(next_id):
+        next_id = state.next_id + ID_GAP
+    return dataclasses.replace(state, next_id=next_id)

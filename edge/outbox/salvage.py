@@ -18,11 +18,10 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from edge import durable
 from edge.outbox import sqlite_file as file
 from edge.outbox import state_row
-from edge.outbox.mark import Mark
+from edge.outbox.mark import ID_GAP, Mark
 from edge.outbox.sqlite_file import Raw
 from edge.outbox.state_row import Losses, State
 
-ID_GAP = 1000  # ids skipped after damage: more than a mark can be behind
 MAX_BYTES = 2**32  # more than outbox.max_mb allows
 STATE_COLUMNS = 4
 # What SQLite and Python raise for damage; a new block of the same object suppresses again.

@@ -19,18 +19,24 @@ import logging
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from edge.errors import ConfigError
+from edge.outbox import room, state_row
 from edge.outbox import sqlite_file as file
-from edge.outbox import state_row
-from edge.outbox.mark import Mark, MarkFile
-from edge.outbox.salvage import ID_GAP, Places, rebuild, settle
+from edge.outbox.mark import Mark, MarkFile, compared
+from edge.outbox.presence import Presence
+from edge.outbox.salvage import Places, rebuild, settle
 from edge.outbox.state_row import DamagedError, Losses
 
 log = logging.getLogger(__name__)
 
 MINOR, NORMAL, URGENT = 0, 1, 2  # the order of eviction
+WHICH = {  # rows that a query is about
+    "waiting": "AND id NOT IN (SELECT id FROM parked)",
+    "parked": "AND id IN (SELECT id FROM parked)",
+    "all": "",
+}
 BATCH_BYTES = 2**18  # of one transaction, so that its journal fits into the reserved space
 BATCH_ROWS = 128
 MAX_BODY_BYTES = 2**17  # of one event
@@ -46,6 +52,8 @@ class Entry:
     topic: str
     body: bytes
     priority: int = NORMAL
+    run: str = ""  # of a row of another outbox; empty = stored now by this run
+    t_ns: int = 0  # of that row
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,26 @@ class Outbox:
             self.count = int(self._db.execute("SELECT count(*) FROM events").fetchone()[0])
             self.parked = 0
             self._write_mark()
+            self.presence = Presence(path, Places(path).journal) if path else None
         except BaseException:
             self.close()
             raise
+
+    def problem(self) -> str:
+        """Look whether the files are still those at their paths; a mark that is not is renewed.
+
+        Returns:
+            What happened to the database or its journal; "" = nothing.
+
+        Raises:
+            OSError: the mark cannot be renewed.
+        """
+        found = self.presence.problem() if self.presence else ""
+        if self.path and not found and self._mark is not None and self._mark.moved:
+            self._close_mark()
+            self._mark = MarkFile(Places(self.path).mark)
+            self._write_mark()
+        return found
 
     @property
     def losses(self) -> Losses:
@@ -123,13 +148,17 @@ class Outbox:
         """
         state = dataclasses.replace(self.state, losses=losses or self.losses)
         rows = [
-            Row(state.next_id + i, p.priority, self._run, now_ns, p.topic, p.body, state.token)
+            Row(
+                *(state.next_id + i, p.priority, p.run or self._run, p.t_ns if p.run else now_ns),
+                *(p.topic, p.body, state.token),
+            )
             for i, p in enumerate(puts)
         ]
         with file.transaction(self._db):
-            count = self.count - self._delete(removed)
+            count = self.count - room.delete(self._db, removed)
             if rows:
-                evicted = self._make_room(puts, count)
+                sizes = [len(p.body) + len(p.topic) + 100 for p in puts]
+                evicted = room.make_room(self._db, self._pages, sizes, count)
                 more = dataclasses.replace(state.losses, evicted=state.losses.evicted + evicted)
                 state = dataclasses.replace(state, losses=more, next_id=rows[-1].id + 1)
                 self._insert(rows)
@@ -137,17 +166,27 @@ class Outbox:
             if state != self.state:
                 state_row.write(self._db, state)
         self.state, self.count = state, count
+        if self.parked:
+            self._count_parked()
         self._write_mark()
         return rows
 
-    def after(self, cursor: int, below: int, limit: int, without: Sequence[str] = ()) -> List[Row]:
-        """Return waiting rows in the order of ids; parked rows are left out.
+    def after(
+        self,
+        cursor: int,
+        below: int,
+        limit: int,
+        without: Sequence[str] = (),
+        which: str = "waiting",
+    ) -> List[Row]:
+        """Return rows in the order of ids.
 
         Args:
             cursor: lower bound of the ids, exclusive.
             below: upper bound of the ids, exclusive.
             limit: number of rows at most; a few more than BATCH_BYTES end the list, too.
             without: topics left out, at most 500.
+            which: a key of WHICH.
 
         Raises:
             sqlite3.Error: a row or page is damaged; open the outbox again.
@@ -155,8 +194,7 @@ class Outbox:
         marks = ",".join("?" * len(without))
         found = self._db.execute(
             f"SELECT {file.COLUMNS}, crc FROM events WHERE id > ? AND id < ? "
-            f"AND id NOT IN (SELECT id FROM parked) AND topic NOT IN ({marks}) "
-            "ORDER BY id LIMIT ?",
+            f"{WHICH[which]} AND topic NOT IN ({marks}) ORDER BY id LIMIT ?",
             (cursor, below, *without, limit),
         )
         return self._checked(found)
@@ -166,14 +204,22 @@ class Outbox:
         marks = ",".join("?" * len(without))
         found = self._db.execute(
             f"SELECT {file.COLUMNS}, crc FROM events WHERE topic = ? AND id NOT IN ({marks}) "
-            "AND id NOT IN (SELECT id FROM parked) ORDER BY id LIMIT 1",
+            f"{WHICH['waiting']} ORDER BY id LIMIT 1",
             (topic, *without),
         )
         return self._checked(found)
 
     def park(self, ids: Sequence[int]) -> None:
-        """Leave rows out of `after` and `oldest` until the outbox is opened again."""
+        """Set rows aside: `oldest` and `after` leave them out, until `unpark` or the next start."""
         self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?)", [(i,) for i in ids])
+        self._count_parked()
+
+    def unpark(self, ids: Sequence[int]) -> None:
+        """Let parked rows wait again."""
+        self._db.executemany("DELETE FROM parked WHERE id = ?", [(i,) for i in ids])
+        self._count_parked()
+
+    def _count_parked(self) -> None:
         found = "SELECT count(*) FROM parked JOIN events USING (id)"
         self.parked = int(self._db.execute(found).fetchone()[0])
 
@@ -207,24 +253,11 @@ class Outbox:
         return file.verified(places.db)
 
     def _compare_with_mark(self) -> None:
-        """Count lost rows: an undamaged file that is older than its mark has lost some."""
-        mark = self._mark.found if self._mark else None
-        if mark is None or (mark.token == self.state.token and mark.next_id <= self.state.next_id):
-            return
-        same = mark.token == self.state.token
-        lost = mark.next_id - self.state.next_id if same else mark.waiting
-        if lost:
-            reason = "the file is older than it was" if same else "the file is another one"
-            log.error("%s: %s: up to %d events lost", self.path, reason, lost)
-            reset: Dict[str, Any] = {"reason": reason, "recovered": 0, "lost": lost}
-            losses = dataclasses.replace(self.losses, reset=reset)
-            self.state = dataclasses.replace(self.state, losses=losses)
-        next_id = max(mark.next_id, self.state.next_id) + ID_GAP
-        if not state_row.is_next_id(next_id):
-            next_id = self.state.next_id + ID_GAP
-        self.state = dataclasses.replace(self.state, next_id=next_id)
-        with file.transaction(self._db):
-            state_row.write(self._db, self.state)
+        state = compared(self._mark.found if self._mark else None, self.state, str(self.path))
+        if state != self.state:
+            self.state = state
+            with file.transaction(self._db):
+                state_row.write(self._db, state)
 
     def _reserve(self, pages: int) -> None:
         self._pages = min(pages, file.reserve(self._db, pages)) if self.path else pages
@@ -236,33 +269,8 @@ class Outbox:
 
     # Rows ------------------------------------------------------------------------------------
 
-    def _delete(self, ids: Sequence[int]) -> int:
-        before = self._db.total_changes
-        self._db.executemany("DELETE FROM events WHERE id = ?", [(i,) for i in ids])
-        return self._db.total_changes - before
-
     def _insert(self, rows: Sequence[Row]) -> None:
         file.insert(self._db, [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows])
-
-    def _make_room(self, puts: Sequence[Entry], count: int) -> int:
-        """Evict rows until there is room; a page is free only when all its rows are gone."""
-        sizes = [len(p.body) + len(p.topic) + 100 for p in puts]
-        need = 8 + sum(size // 2000 + 1 for size in sizes) // 2 + sum(s // 4000 for s in sizes)
-        if self._spare() >= need:
-            return 0
-        goal, evicted = need + min(self._pages // 64, file.CHUNK // 3), 0
-        while self._spare() < goal and evicted < count:
-            some = max(4, (goal - self._spare()) * (count - evicted) // max(self._used(), 1))
-            worst = "SELECT id FROM events ORDER BY priority, id LIMIT ?"
-            evicted += self._delete([i for (i,) in self._db.execute(worst, (some,)).fetchall()])
-        return evicted
-
-    def _spare(self) -> int:
-        """Number of pages left for rows."""
-        return self._pages - self._used()
-
-    def _used(self) -> int:
-        return file.number(self._db, "page_count") - file.number(self._db, "freelist_count")
 
     def _checked(self, found: sqlite3.Cursor) -> List[Row]:
         rows: List[Row] = []

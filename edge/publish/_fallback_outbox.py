@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from edge import durable
 from edge.errors import EdgeError
@@ -144,6 +145,46 @@ class FallbackOutbox:
             self._replace(error, in_memory=False)
             return None
 
+    def follow(self) -> None:
+        """Go on in a new file if the file was removed, replaced or unmounted under the program.
+
+        Its events are still readable by the open file, so they move. Without a place on the disk
+        they move into memory, until `return_to_disk` finds one.
+        """
+        try:
+            problem = self.current.problem()
+        except OSError as error:
+            problem = f"its mark: {error.strerror}"
+        presence = self.current.presence
+        if not problem or presence is None:
+            return
+        if not presence.moved:  # opening the file again makes a journal, or finds the damage
+            self._replace(sqlite3.OperationalError(problem), in_memory=False)
+            return
+        old, new = self.current, self._opened_anew(presence.device)
+        kept = new or self._in_memory()
+        recovered = move_rows(old, kept, problem)
+        where = "in a new file" if new else "in memory only, mend it or make room"
+        log.error(
+            "%s: outbox %s: %s; %d of its %d events go on %s",
+            *(self._name, self._settings.path, problem, recovered, old.count, where),
+        )
+        old.close()
+        self._current = kept
+        self.resets += 1
+        self._replaced()
+
+    def _opened_anew(self, device: int) -> Optional[Outbox]:
+        """Open the file at the path again; its folder is made if no file system went with it."""
+        folder = self._settings.path.parent if self._settings.path else Path()
+        try:
+            if not folder.exists() and folder.parent.stat().st_dev == device:
+                durable.make_dir(folder)
+            return self._on_disk()
+        except FAILURES as error:
+            log.warning("%s: outbox %s: %s", self._name, self._settings.path, error)
+            return None
+
     def park(self, row: Row) -> None:
         """Leave a row out until the next start."""
         if row.token == self.token:
@@ -205,14 +246,41 @@ class FallbackOutbox:
 
 def copy_rows(source: Outbox, target: Outbox) -> None:
     """Copy all rows of an outbox into another one, with the losses that are not reported yet."""
+    for rows in _batches(source):
+        target.commit([Entry(r.topic, r.body, r.priority, r.run, r.t_ns) for r in rows])
+    known = target.losses
+    evicted = known.evicted + source.losses.evicted - source.losses.reported
+    losses = dataclasses.replace(known, evicted=evicted, reset=source.losses.reset or known.reset)
+    if losses != known:
+        target.commit((), (), 0, losses)
+
+
+def move_rows(source: Outbox, target: Outbox, reason: str) -> int:
+    """Copy what can be read of an outbox whose file is gone, and note a reset in the target.
+
+    Returns:
+        How many rows were copied.
+    """
+    before = target.count
+    try:
+        copy_rows(source, target)
+    except IN_USE as error:
+        log.warning("outbox %s: %s", source.path, error)
+    copied = target.count - before
+    known = source.losses.reset or {}
+    lost = max(0, source.count - copied) + (known.get("lost") or 0)
+    reset = {"reason": reason, "recovered": copied, "lost": lost}
+    with contextlib.suppress(*IN_USE):  # the next commit finds the same failure
+        target.commit((), (), 0, dataclasses.replace(target.losses, reset=reset))
+    return copied
+
+
+def _batches(source: Outbox) -> Iterator[List[Row]]:
+    """All rows, in pieces that one commit takes."""
     cursor = 0
     while True:
-        rows = source.after(cursor, 2**63 - 1, BATCH_ROWS)
+        rows = source.after(cursor, 2**63 - 1, BATCH_ROWS, which="all")
         if not rows:
-            break
-        target.commit([Entry(r.topic, r.body, r.priority) for r in rows], (), rows[0].t_ns)
+            return
+        yield rows
         cursor = rows[-1].id
-    lost = source.losses.evicted - source.losses.reported
-    if lost:
-        evicted = target.losses.evicted + lost
-        target.commit((), (), 0, dataclasses.replace(target.losses, evicted=evicted))

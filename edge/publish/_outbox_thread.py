@@ -36,6 +36,7 @@ ROOM = 4096  # events on their way from the loop to the disk
 FETCH_ROWS = 64
 LINGER_S = 0.05  # removals alone can wait: after a kill an event comes twice, none is lost
 REPORT_S = 10.0  # between two events about losses
+LOOK_S = 2.0  # between two looks at the files while nothing happens
 OWN_KINDS = "outbox_"  # how the kinds of events about the outbox itself begin
 
 
@@ -141,11 +142,13 @@ class OutboxThread:
         """Take the queued requests: first one commit for all events and removals, then the rest."""
         batch = self._gather()
         self._outbox.return_to_disk()
+        self._outbox.follow()
         messages = [b for b in batch if isinstance(b, Message)]
         token = self._outbox.token
         removed = [b.row_id for b in batch if isinstance(b, _Remove) and b.token == token]
         if messages or removed:
             self._commit(messages, removed)
+            self._outbox.follow()  # before the rows count as stored
         for request in batch:
             if isinstance(request, FetchRequest):
                 self._fetch_rows(request)
@@ -161,7 +164,7 @@ class OutboxThread:
         size, linger_s = 0, 0.0
         while len(batch) < BATCH_ROWS and size < BATCH_BYTES - MAX_BODY_BYTES:
             try:
-                batch.append(self._queue.get(timeout=linger_s if batch else REPORT_S))
+                batch.append(self._queue.get(timeout=linger_s if batch else LOOK_S))
             except queue.Empty:
                 break
             only_removals = all(isinstance(b, _Remove) for b in batch)

@@ -112,7 +112,7 @@ def test_any_value_in_any_column_of_the_state_costs_no_event(
     try:
         edit(path, f"UPDATE state SET {column} = ?", values=(value,))
     except sqlite3.IntegrityError:
-        pytest.xfail("SQLite refuses this value: no such file can exist")
+        return  # SQLite refuses this value: no such file can exist
     box = opened(path)
     assert bodies(box) == BODIES
     works(box)
