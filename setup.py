@@ -29,6 +29,8 @@ TOOLS = [
     # Embedded broker of the demo, where mosquitto is missing and cannot be installed.
     'amqtt>=0.11.3,<0.13; python_version >= "3.10"',
 ]
+# `edge-tools synth`. Its bodies are data of a wheel that it opens and never installs.
+SYNTH = ["numba>=0.57,<1"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",
@@ -66,9 +68,10 @@ setup(
         "jetson": JETSON,
         "fast": ["orjson>=3.10"],
         "tools": LAPTOP + TOOLS,
+        "synth": LAPTOP + TOOLS + SYNTH,
         "torch": TORCH,
         "edgetest": LAPTOP + DEV[:6],
-        "dev": LAPTOP + TOOLS + DEV,
+        "dev": LAPTOP + TOOLS + SYNTH + DEV,
     },
     entry_points={
         "console_scripts": ["edge = edge.__main__:main", "edge-tools = tools.__main__:main"]

@@ -62,6 +62,7 @@ ONE_PLACE = {
     # The sink, and the doctor's one connection under another name.
     "paho": ("edge/publish/_paho.py", "edge/publish/_probe.py", "tools/", "examples/"),
     "torch": ("tools/",),
+    "numba": ("tools/render/",),
     "onnx": ("tools/",),
     "cv2": (
         "edge/models/_preprocess/",

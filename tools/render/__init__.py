@@ -1,0 +1,1 @@
+"""People drawn with exact truth: bodies, motions, scenes, pictures and clips for `synth`."""

@@ -1,0 +1,234 @@
+"""Make a rendered set: pictures or clips, one job each, in several processes.
+
+Each picture or clip has its own random numbers from seed, split and number. So the result does not
+depend on the number of processes, and a longer run begins with the same pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from edge.errors import DataError
+from tools.progress import Progress
+from tools.render.body.mesh import load as load_body
+from tools.render.motion.acts import SPLITS, require_known
+from tools.render.out import coco, sheet
+from tools.render.out.clip import SUFFIX, write_clip
+from tools.render.out.labels import labels_of
+from tools.render.recipe import CLIPS, Recipe
+from tools.render.scene.backdrop import Backdrops
+from tools.render.scene.stage import Stage
+
+SHEET_TILES = 24
+JPEG_QUALITY = 92
+SHEET = "sheet.png"
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is made.
+
+    Attributes:
+        recipe: of the set.
+        folder: where to.
+        split: tune | report.
+        seed: of all random choices.
+        backgrounds: the user's own pictures and videos; empty = drawn rooms.
+        workers: processes.
+        quiet: show no progress.
+    """
+
+    recipe: Recipe
+    folder: Path
+    split: str
+    seed: int
+    backgrounds: Tuple[Path, ...] = ()
+    workers: int = 1
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made."""
+
+    pictures: int  # or frames of clips
+    people: int
+    clips: List[str]
+    sheet: Path
+
+
+Row = Dict[str, Any]
+_steps: List[Callable[[], None]] = []  # of this process: called after each picture
+
+
+def make(order: Order) -> Made:
+    """Make a set; a folder of an earlier run of `synth` is replaced.
+
+    Raises:
+        ConfigError: a motion is unknown, or people have no room. NoInputError: no such background.
+        DataError: a background cannot be read, or the folder holds other files.
+        EdgeError: the body cannot be fetched.
+    """
+    for motion in order.recipe.motions:
+        require_known(motion)
+    load_body(order.quiet)
+    if order.backgrounds:
+        _backdrops(order)
+    _clear(order.folder)
+    clips = order.recipe.kind == CLIPS
+    if not clips:
+        (order.folder / coco.IMAGES).mkdir()
+    each = max(1, round(order.recipe.seconds * order.recipe.fps)) if clips else 1
+    job = _clip if clips else _picture
+    label, unit = f"drawing {order.recipe.kind}", "frames" if clips else "pictures"
+    with Progress(label, order.recipe.count * each, unit, order.quiet) as bar:
+        rows = _run(job, order, bar)
+    if not clips:
+        coco.save(order.folder, rows, order.recipe.description)
+    tiles = [r["tile"] for r in rows if r["tile"] is not None][:SHEET_TILES]
+    sheet.save(order.folder / SHEET, tiles)
+    people = sum(len(r["annotations"]) for r in rows)
+    return Made(len(rows) * each, people, [r["video"] for r in rows if clips], order.folder / SHEET)
+
+
+def seed_of(order: Order, number: int) -> np.random.Generator:
+    """Random numbers of one picture or clip."""
+    return np.random.default_rng([order.seed, SPLITS.index(order.split), number])
+
+
+def _backdrops(order: Order) -> Optional[Backdrops]:
+    if not order.backgrounds:
+        return None
+    return _read_backdrops(order.backgrounds, order.recipe.view.width, order.recipe.view.height)
+
+
+@lru_cache(maxsize=1)
+def _read_backdrops(paths: Tuple[Path, ...], width: int, height: int) -> Backdrops:
+    return Backdrops(list(paths), width, height)
+
+
+def _picture(order: Order, number: int) -> Row:
+    stage = Stage(order.recipe, order.split, seed_of(order, number), _backdrops(order), False)
+    shot = stage.shoot()
+    labels = labels_of(shot)
+    name = f"{number:06d}.jpg"
+    data = cv2.imencode(".jpg", shot.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    (order.folder / coco.IMAGES / name).write_bytes(data.tobytes())
+    _count()
+    return {
+        "image": {
+            "id": number + 1,
+            "file_name": f"{coco.IMAGES}/{name}",
+            "width": shot.image.shape[1],
+            "height": shot.image.shape[0],
+            "license": 1,
+        },
+        "annotations": [coco.annotation(label, number + 1, 0) for label in labels],
+        "scene": coco.scene_record(f"{coco.IMAGES}/{name}", stage, labels, order.split),
+        "tile": sheet.tile(shot.image, labels) if number < SHEET_TILES else None,
+    }
+
+
+def _clip(order: Order, number: int) -> Row:
+    stage = Stage(order.recipe, order.split, seed_of(order, number), _backdrops(order), True)
+    name = f"{order.folder.name}-{number:03d}"
+    head = write_clip(order.folder, name, stage, order.split, _count)
+    shot = stage.shoot(order.recipe.seconds * 0.6)
+    tile = sheet.tile(shot.image, labels_of(shot)) if number < SHEET_TILES else None
+    return {"video": head["video"], "annotations": head["people"], "tile": tile}
+
+
+def _clear(folder: Path) -> None:
+    """Make an empty folder; only what `synth` has written is taken away.
+
+    Raises:
+        DataError: the folder holds something else.
+    """
+    ours = {coco.ANNOTATIONS, coco.SCENES, SHEET, coco.IMAGES}
+    folder.mkdir(parents=True, exist_ok=True)
+    old = [p for p in folder.iterdir() if p.name != "recipe.toml"]
+    made = [p for p in old if p.name in ours or p.name.endswith((SUFFIX, ".mp4"))]
+    foreign = sorted(p.name for p in old if p not in made and not p.name.startswith("."))
+    if foreign:
+        raise DataError(f"{folder}: holds {foreign[0]}, which synth did not write; name another")
+    for path in made:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _count() -> None:
+    for step in _steps:
+        step()
+
+
+def _begin(counter: Any) -> None:
+    """Prepare a worker process: it counts its pictures in memory that all share."""
+
+    def step() -> None:
+        with counter.get_lock():
+            counter.value += 1
+
+    cv2.setNumThreads(1)
+    _steps[:] = [step]
+
+
+def _run(job: Callable[[Order, int], Row], order: Order, bar: Progress) -> List[Row]:
+    """Rows of all pictures or clips, in order."""
+    counter = multiprocessing.get_context("spawn").Value("q", 0)
+    if order.workers == 1 or order.recipe.count == 1:
+        _steps[:] = [bar.update]
+        try:
+            return [job(order, number) for number in range(order.recipe.count)]
+        finally:
+            _steps.clear()
+    with _pool(order, counter) as pool:
+        jobs = [pool.submit(_several, job, order, numbers) for numbers in _shares(order)]
+        waiting = set(jobs)
+        while waiting:
+            done, waiting = wait(waiting, _POLL_S)
+            bar.update(counter.value - bar.done)
+            for future in done:
+                future.result()
+        return [row for future in jobs for row in future.result()]
+
+
+@contextlib.contextmanager
+def _pool(order: Order, counter: Any) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(
+        min(order.workers, order.recipe.count),
+        multiprocessing.get_context("spawn"),
+        _begin,
+        (counter,),
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _shares(order: Order) -> Iterator[Sequence[int]]:
+    size = 1 if order.recipe.kind == CLIPS else 16
+    for first in range(0, order.recipe.count, size):
+        yield range(first, min(first + size, order.recipe.count))
+
+
+def _several(job: Callable[[Order, int], Row], order: Order, numbers: Sequence[int]) -> List[Row]:
+    return [job(order, number) for number in numbers]
+
+
+def default_workers() -> int:
+    """One process for each core that this program may use."""
+    return len(os.sched_getaffinity(0))

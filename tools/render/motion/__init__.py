@@ -1,0 +1,1 @@
+"""What people do: motion capture and scripts of joint angles."""

@@ -1,0 +1,146 @@
+"""Falls with the timing of free bodies: a trip, a slip, a faint, and a fall to the side.
+
+Until t = 0 the person walks or stands. Then the body topples about its feet as a rod does
+(theta'' = 3 g / 2 L sin theta), or its support gives way and it drops at most of g. It then lies
+still. The path of the mid-hip belongs to the motion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Tuple
+
+import numpy as np
+
+from edge.capture._synthetic.body import LEG, STATURE_M, chained, turns
+from edge.capture._synthetic.gaits import GRAVITY, WALK_SPEED, stand, walk
+from edge.capture._synthetic.motion import Move, Posture, X, Y, Z, ease
+
+KINDS = ("trip", "slip", "faint", "fall_sideways")
+_FIRST_DEG = 6.0
+_PULL = {"trip": 1.15, "slip": 1.3, "faint": 1.0, "fall_sideways": 1.0}  # push beyond gravity
+
+
+@lru_cache(maxsize=None)
+def toppling(length_m: float, pull: float) -> Tuple[np.ndarray, np.ndarray]:
+    """Times s and tilts rad of a rod that topples from 6 degrees to 90, in steps of 1 ms."""
+    tilt, speed = np.radians(_FIRST_DEG), 0.15 * pull
+    path = [tilt]
+    while tilt < np.pi / 2:
+        speed += 1.5 * GRAVITY * pull / length_m * np.sin(tilt) * 1e-3
+        tilt += speed * 1e-3
+        path.append(tilt)
+    path[-1] = np.pi / 2
+    return np.arange(len(path)) * 1e-3, np.array(path)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """One kind of fall; the contract is `edge.capture._synthetic.motion.Motion`."""
+
+    kind: str
+    walking: bool
+    speed: float = 0.0
+    planted: bool = False
+    once: bool = True
+    span_s: float = 0.0
+
+    @property
+    def impact_s(self) -> float:
+        """Time from the start of the fall until the trunk is on the floor."""
+        length_m = 1.25 if self.kind == "faint" else 1.7
+        return float(toppling(length_m, _PULL[self.kind])[0][-1])
+
+    def at(self, t_s: np.ndarray, own: np.ndarray) -> Posture:
+        """Postures at [N] seconds; the fall starts at 0."""
+        before = np.minimum(t_s, 0.0)
+        move = walk(before, own) if self.walking else stand(before, own)
+        share = ease(t_s, ((-0.05, 0), (0.25, 1)))  # how much of the walk is lost
+        move.angles *= (1 - share)[:, None, None]
+        times, path = toppling(1.25 if self.kind == "faint" else 1.7, _PULL[self.kind])
+        tilt = np.degrees(np.where(t_s < 0, 0, np.interp(t_s, times, path) - path[0]))
+        tilt = np.minimum(tilt * 90 / (90 - _FIRST_DEG), 90)
+        travel = np.zeros((len(t_s), 2))
+        if self.walking:
+            travel[:, 0] = WALK_SPEED * before + 0.12 * share
+        _WAYS[self.kind](move, t_s, tilt, own, travel)
+        return Posture(chained(turns(move.angles)), move.lift, travel, move.curl)
+
+
+def _trip(move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray) -> None:
+    """To the front, the arms held out."""
+    give = np.sin(np.radians(2 * tilt))
+    travel[:, 0] += LEG * np.sin(np.radians(tilt))
+    move.turn("pelvis", Y, tilt)
+    move.turn("pelvis", Z, (own[:, 1] - 0.5) * 40 * tilt / 90)
+    reach = ease(t, ((0.1, 0), (0.4, 1)))
+    move.both("upper_arm", Y, -100 * reach * (1 - 0.35 * tilt / 90))
+    move.both("upper_arm", X, 30 * tilt / 90)
+    move.both("forearm", Y, -50 * give - 30 * tilt / 90)
+    move.turn("left_thigh", Y, -45 * give)
+    move.turn("left_shank", Y, 70 * give)
+    move.turn("right_thigh", Y, -20 * give)
+    move.turn("right_shank", Y, 40 * give)
+    move.both("foot", Y, 50 * tilt / 90)
+    move.turn("head", Y, -28 * np.ones(len(t)) * tilt / 90)
+    move.turn("head", Z, (own[:, 2] - 0.5) * 80 * tilt / 90)
+
+
+def _slip(move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray) -> None:
+    """To the back: the feet slide away to the front, the arms fly up."""
+    give = np.sin(np.radians(2 * tilt))
+    travel[:, 0] -= 0.35 * LEG * np.sin(np.radians(tilt))
+    move.turn("pelvis", Y, -tilt)
+    move.both("thigh", Y, -55 * give - 14 * tilt / 90)
+    move.turn("left_shank", Y, 60 * give + 20 * tilt / 90)
+    move.turn("right_shank", Y, 20 * give + 30 * tilt / 90)
+    move.both("upper_arm", Y, -70 * give + 15 * tilt / 90)
+    move.both("upper_arm", X, 60 * give + 30 * tilt / 90)
+    move.turn("chest", Y, 30 * give)
+    move.turn("head", Y, 35 * give + 10 * tilt / 90)
+
+
+def _faint(
+    move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray
+) -> None:
+    """The knees give way, then the body falls over limply to the front or to a side."""
+    drop_s = np.sqrt(2 * 0.28 * STATURE_M / (0.8 * GRAVITY))
+    buckle = np.clip(t / drop_s, 0, 1) ** 2 * (1 - 0.55 * ease(t, ((0.5, 0), (1.1, 1))))
+    way = np.where(own[:, 1] < 0.5, 1.0, -1.0)
+    side = own[:, 2] < 0.5
+    lean = np.where(t > 0.12, tilt, 0)
+    move.turn("pelvis", Y, np.where(side, 0.35, 1.0) * lean)
+    move.turn("pelvis", X, np.where(side, way * lean * 0.95, 0))
+    travel[:, 0] += np.where(side, 0, 0.7 * LEG * np.sin(np.radians(lean)))
+    travel[:, 1] -= np.where(side, way * 0.7 * LEG * np.sin(np.radians(lean)), 0)
+    move.both("thigh", Y, -75 * buckle)
+    move.both("shank", Y, 125 * buckle)
+    move.turn("left_thigh", Y, -20 * own[:, 1] * tilt / 90)
+    move.turn("left_shank", Y, 50 * own[:, 1] * tilt / 90)
+    move.turn("chest", Y, 20 * buckle)
+    move.turn("head", Y, 25 * buckle - 12 * tilt / 90)
+    move.both("upper_arm", Y, -35 * tilt / 90 * (0.4 + own[:, 2]))
+    move.both("upper_arm", X, 12 * tilt / 90)
+    move.both("forearm", Y, -30 * tilt / 90)
+    move.both("foot", Y, 30 * tilt / 90)
+
+
+def _fall_sideways(
+    move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray
+) -> None:
+    """To a side, on one arm."""
+    give = np.sin(np.radians(2 * tilt))
+    way = np.where(own[:, 1] < 0.5, 1.0, -1.0)
+    travel[:, 1] -= way * LEG * np.sin(np.radians(tilt))
+    move.turn("pelvis", X, way * tilt)
+    move.turn("pelvis", Z, way * 25 * tilt / 90)
+    move.both("thigh", Y, -45 * give - 22 * tilt / 90)
+    move.both("shank", Y, 55 * give + 35 * tilt / 90)
+    move.both("upper_arm", Y, -55 * tilt / 90)
+    move.both("upper_arm", X, -6 * tilt / 90 + 40 * give)
+    move.both("forearm", Y, -40 * tilt / 90)
+    move.turn("head", X, way * -15 * tilt / 90)
+
+
+_WAYS = {"trip": _trip, "slip": _slip, "faint": _faint, "fall_sideways": _fall_sideways}

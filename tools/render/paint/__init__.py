@@ -1,0 +1,1 @@
+"""From triangles to pictures: z-buffer, shading, and the look of a real camera."""
