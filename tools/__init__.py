@@ -1,1 +1,1 @@
-"""Offline half: models in, proven engines out."""
+"""Command-line tools around the daemon: make, check and build networks; sign, replay, listen."""

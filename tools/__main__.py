@@ -1,8 +1,8 @@
-"""`edge-tools <command>`: finds the commands and turns errors into one line and an exit code.
+"""`edge-tools COMMAND`: find and run a command; an error becomes one line and an exit code.
 
 A command is a file of this folder with `HELP` (one line), `add_arguments(parser)` and
-`run(arguments) -> exit code`; `engine_info.py` is called `engine-info`. Only the chosen file is
-imported, so that a missing library matters only to the command that needs it.
+`run(arguments) -> exit code`. The file `engine_info.py` is the command `engine-info`. Only the
+chosen file is imported, so a missing library breaks only the command that needs it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IO_ERROR = 74  # sysexits EX_IOERR
 
 
 def commands() -> Dict[str, str]:
-    """Command name -> its one line, read from the files without importing them."""
+    """Command name -> its HELP line, read from the files without importing them."""
     found = {}
     for path in sorted(HERE.glob("[a-z]*.py")):
         line = help_line(path)
@@ -42,7 +42,7 @@ def commands() -> Dict[str, str]:
 
 
 def help_line(path: Path) -> str:
-    """The string that a file assigns to HELP at its top level; empty if it has none."""
+    """The string that a file assigns to HELP at its top level, or ""."""
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             value = statement.value
@@ -55,8 +55,8 @@ def load(name: str) -> ModuleType:
     """Import a command's file.
 
     Raises:
-        ConfigError: no such command.
-        UnavailableError: a library that it needs is not installed.
+        ConfigError: the command does not exist.
+        UnavailableError: a library that the command needs is not installed.
     """
     known = commands()
     if name not in known:
@@ -75,12 +75,12 @@ def load(name: str) -> ModuleType:
 
 
 def overview() -> str:
-    """The text of `edge-tools --help`."""
+    """The output of `edge-tools --help`."""
     lines = ["usage: edge-tools [--version] COMMAND ...", "", "commands:"]
     known = commands()
     width = max([len(name) for name in known] + [1])
     lines += [f"  {name.ljust(width)}  {line}" for name, line in known.items()]
-    return "\n".join(lines + ["", "`edge-tools COMMAND --help` tells more about one."])
+    return "\n".join(lines + ["", "`edge-tools COMMAND --help` prints the options of a command."])
 
 
 def dispatch(arguments: Sequence[str]) -> int:
@@ -98,8 +98,8 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run a command line and return its exit code, whatever happens."""
-    if sys.stdout is None:  # a shell's `>&-`: nobody wants to read it
+    """Run a command line and return its exit code; no exception leaves this function."""
+    if sys.stdout is None:  # the shell closed it with `>&-`
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
         code = dispatch(sys.argv[1:] if arguments is None else arguments)
@@ -110,20 +110,22 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader is gone: nothing to say, and the interpreter must not try to flush at exit.
+        # The reader has closed the pipe. The interpreter must not try to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except UnicodeEncodeError as error:
-        # Of a file: the bytes of a name that is not UTF-8 come as surrogates (PEP 383).
+        # From a file name: bytes that are not UTF-8 become surrogates (PEP 383).
         around = str(error.object)[max(0, error.start - 20) : error.end + 20]
-        return complain(f"a name is not UTF-8, rename it: ... {around!a} ...", DataError.exit_code)
+        return complain(
+            f"a file name is not UTF-8, rename the file: ... {around!a} ...", DataError.exit_code
+        )
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", IO_ERROR)
 
 
 def complain(message: str, code: int) -> int:
-    """Print one line on stderr and pass the exit code on."""
+    """Print one line on stderr; returns the exit code."""
     print("edge-tools:", " ".join(message.split()), file=sys.stderr)
     return code
 

@@ -1,9 +1,10 @@
 """Average precision and recall of poses by the COCO protocol, whole-body parts included.
 
-Ten OKS thresholds .50 to .95, recall sampled at 101 points, the 20 best predictions of an image,
-people of medium and large area apart (Lin et al., ECCV 2014, and the COCO keypoint evaluation).
-Whole-body files carry each part in a field of its own (Jin et al., ECCV 2020). Crowds, people
-without a labelled keypoint of the part, and people of another size are neither right nor wrong.
+The protocol has ten OKS thresholds from .50 to .95 and samples recall at 101 points. It takes the
+20 best predictions of an image and also rates people of medium and large area separately (Lin et
+al., ECCV 2014, and the COCO keypoint evaluation). Whole-body files store each part in its own field
+(Jin et al., ECCV 2020). Crowds, people without a labelled keypoint of the part, and people of
+another size count neither as right nor as wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tools.metrics import EPS, oks
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
-MOST = 20  # predictions of one image that count
+MOST = 20  # predictions per image that count
 SIZES = {"": (0.0, 1e10), "_medium": (32.0**2, 96.0**2), "_large": (96.0**2, 1e10)}
 FIELDS: Dict[str, Tuple[str, ...]] = {
     "body": ("keypoints",),
@@ -38,7 +39,7 @@ class Truth:
     labelled: np.ndarray  # [G,K] bool
     areas: np.ndarray  # [G] f64 px² of the person
     boxes: np.ndarray  # [G,4] f64 x y width height px
-    crowd: np.ndarray  # [G] bool: a crowd, not one person
+    crowd: np.ndarray  # True: a crowd, not one person
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Found:
     images: np.ndarray  # [N] i64
     keypoints: np.ndarray  # [N,K,2] f64 px
     scores: np.ndarray  # [N] f64
-    areas: np.ndarray  # [N] f64 px², of the box around the body's keypoints
+    areas: np.ndarray  # px², area of the box around the body's keypoints
 
 
 Image = Tuple[Truth, Found, np.ndarray]
 
 
 def truth_of(annotations: Sequence[Mapping[str, Any]], part: str = "body") -> Truth:
-    """People of a COCO annotation file (its "annotations"), one of FIELDS of them."""
+    """People of a COCO annotation file (its "annotations"), with the field of one part."""
     points = _points(annotations, part)
     return Truth(
         np.array([a["image_id"] for a in annotations], np.int64),
@@ -68,10 +69,10 @@ def truth_of(annotations: Sequence[Mapping[str, Any]], part: str = "body") -> Tr
 
 
 def found_of(results: Sequence[Mapping[str, Any]], part: str = "body") -> Found:
-    """Predictions of a COCO result file, one of FIELDS of them.
+    """Predictions of a COCO result file, with the field of one part.
 
-    A part's own score, as `face_score`, takes the place of `score`; a prediction without any
-    keypoint score above 0 in the part is none (xtcocotools 1.14).
+    A score of the part, such as `face_score`, replaces `score`. A prediction is ignored if all
+    keypoint scores of the part are 0 (as in xtcocotools 1.14).
     """
     points = _points(results, part)
     body = _points(results, "body")[..., :2]
@@ -87,7 +88,7 @@ def found_of(results: Sequence[Mapping[str, Any]], part: str = "body") -> Found:
 
 
 def average_precision(truth: Truth, found: Found, sigmas: np.ndarray) -> Dict[str, float]:
-    """AP, AP50, AP75, AP_medium, AP_large and the same of AR; -1 where there is nobody to find."""
+    """AP, AP50, AP75, AP_medium, AP_large, and the same for AR; -1 without people to find."""
     out: Dict[str, float] = {}
     images = list(_images(truth, found, np.asarray(sigmas, np.float64)))
     for size, limits in SIZES.items():
@@ -103,8 +104,8 @@ def average_precision(truth: Truth, found: Found, sigmas: np.ndarray) -> Dict[st
 def similarities(truth: Truth, found: Found, sigmas: np.ndarray) -> np.ndarray:
     """OKS [N,G] of one image.
 
-    For people without a labelled keypoint, distances are those to a box three times as large, so
-    that whatever is found on them is not held against anybody.
+    For people without a labelled keypoint, distances are measured to a box three times as large, so
+    predictions on them count as similar and are ignored.
     """
     alike = oks(found.keypoints, truth.keypoints, truth.areas, sigmas, truth.labelled)
     bare = np.flatnonzero(~truth.labelled.any(1))
@@ -118,7 +119,7 @@ def similarities(truth: Truth, found: Found, sigmas: np.ndarray) -> np.ndarray:
 
 
 def _images(truth: Truth, found: Found, sigmas: np.ndarray) -> Iterator[Image]:
-    """(people, their predictions best first, OKS) of each image, by rising id."""
+    """(people, their predictions with the best first, OKS) of each image, by rising id."""
     for image in np.union1d(truth.images, found.images):
         here = _take(truth, truth.images == image)
         seen = _take(found, found.images == image)
@@ -130,10 +131,10 @@ Matches = Tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
 def _match(truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, float]) -> Matches:
-    """Give each prediction, best first, the person it is most like and who is still free.
+    """Match each prediction, best first, to the most similar person who is still free.
 
     Returns:
-        scores [N]; matched [T,N] bool; ignored [T,N] bool; how many people were to be found.
+        scores [N]; matched [T,N] bool; ignored [T,N] bool; the number of people to find.
     """
     low, high = limits
     ignored = truth.crowd | ~truth.labelled.any(1) | (truth.areas < low) | (truth.areas > high)
@@ -156,14 +157,14 @@ def _match(truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, f
 
 
 def _last_best(values: np.ndarray) -> np.ndarray:
-    """Column [T] of each row's largest value [T,G]; of equal ones the last."""
+    """Column [T] of each row's largest value [T,G]; the last of equal values."""
     if not values.shape[1]:
         return np.zeros(len(values), np.int64)
     return values.shape[1] - 1 - values[:, ::-1].argmax(1)
 
 
 def _curves(images: List[Matches]) -> Tuple[np.ndarray, np.ndarray]:
-    """Precision [T,101] at the recalls, and the recall reached [T]; -1 with nobody to find."""
+    """Precision [T,101] at the recalls, and the recall reached [T]; -1 if there are no people."""
     precision = np.full((len(THRESHOLDS), len(RECALLS)), -1.0)
     recall = np.full(len(THRESHOLDS), -1.0)
     people = sum(count for *_, count in images)
@@ -176,7 +177,7 @@ def _curves(images: List[Matches]) -> Tuple[np.ndarray, np.ndarray]:
     for t in range(len(THRESHOLDS)):
         reached = right[t] / people
         sure = right[t] / (right[t] + wrong[t] + EPS)
-        # The best precision at this recall or any higher one.
+        # The best precision at this recall or a higher one.
         sure = np.append(np.maximum.accumulate(sure[::-1])[::-1], 0.0)
         precision[t] = sure[np.searchsorted(reached, RECALLS, side="left")]
         recall[t] = reached[-1] if len(reached) else 0.0
@@ -184,7 +185,7 @@ def _curves(images: List[Matches]) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], part: str) -> np.ndarray:
-    """[N,K,3] x, y, visibility or score."""
+    """[N,K,3]: x, y, and visibility or score."""
     if not rows:
         return np.zeros((0, 0, 3))
     flat = [[v for field in FIELDS[part] for v in row[field]] for row in rows]

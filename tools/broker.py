@@ -1,4 +1,4 @@
-"""`edge-tools broker`: an MQTT broker on loopback, to try things with."""
+"""`edge-tools broker`: run a temporary MQTT broker on loopback."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import signal
 
 from tools.mqtt.broker import KINDS, Broker
 
-HELP = "run an MQTT broker on loopback until Ctrl-C, to try things with"
+HELP = "run a temporary MQTT broker on loopback until Ctrl-C"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    parser.add_argument("--kind", choices=("auto", *KINDS), default="auto", help="which broker")
-    parser.add_argument("--user", help="ask for a login; the password is in the file that is told")
+    """Declare the command line."""
+    parser.add_argument(
+        "--kind",
+        choices=("auto", *KINDS),
+        default="auto",
+        help="the program to run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--user", help="require a login by this user; prints the file with the password"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a broker until Ctrl-C."""
-    # SIGINT, too: a shell's background job starts with it ignored.
+    """Run a broker until Ctrl-C or SIGTERM."""
+    # A shell starts a background job with SIGINT ignored, so SIGINT is set as well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

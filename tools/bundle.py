@@ -1,4 +1,4 @@
-"""`edge-tools bundle`: a models folder as one signed file that a box takes over by itself."""
+"""`edge-tools bundle`: pack models into one signed file, which boxes install by themselves."""
 
 from __future__ import annotations
 
@@ -17,40 +17,45 @@ from tools import places
 from tools.progress import Progress
 from tools.sign import load_secret, signable
 
-HELP = "make, look into or install a signed model bundle"
+HELP = "make, inspect or install a signed model bundle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="make|inspect|install")
-    make = deeds.add_parser("make", help="sign models and put them into one file")
-    make.add_argument("model", nargs="+", help="folders of the models folder")
+    """Declare the command line."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="make|inspect|install")
+    make = actions.add_parser("make", help="sign models and pack them into one file")
+    make.add_argument("model", nargs="+", help="folders in the models folder")
     make.add_argument("--models", type=Path, default=places.models(), help="models folder")
     make.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
     make.add_argument(
-        "--version", type=int, required=True, help="higher than that of every bundle before"
+        "--version",
+        type=int,
+        required=True,
+        help="version number, higher than that of all earlier bundles",
     )
-    make.add_argument("--name", default="", help="for people")
+    make.add_argument("--name", default="", help="name of the bundle, for people")
     make.add_argument("--out", type=Path, required=True, metavar="F")
-    make.add_argument("--json", action="store_true", help="print what is in it as JSON")
-    inspect = deeds.add_parser("inspect", help="verify everything and tell what is in it")
-    install = deeds.add_parser("install", help="put it into a state directory, for the next start")
+    make.add_argument("--json", action="store_true", help="print the contents as JSON")
+    inspect = actions.add_parser("inspect", help="verify a bundle and print its contents")
+    install = actions.add_parser(
+        "install", help="put a bundle into a box's state directory; the next start uses it"
+    )
     for one in (inspect, install):
         one.add_argument("file", type=Path)
         one.add_argument("--key", type=Path, required=True, help="public key (NAME.pub)")
-        one.add_argument("--json", action="store_true", help="print the answer as JSON")
+        one.add_argument("--json", action="store_true", help="print the result as JSON")
     install.add_argument("--state", type=Path, required=True, help="state.dir of the box")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do one of the three."""
-    deed = {"make": _make, "inspect": _inspect, "install": _install}[arguments.deed]
-    return deed(arguments)
+    """Run `make`, `inspect` or `install`."""
+    action = {"make": _make, "inspect": _inspect, "install": _install}[arguments.action]
+    return action(arguments)
 
 
 def _make(arguments: argparse.Namespace) -> int:
     if arguments.version < 1:
-        raise ConfigError("--version: begins at 1")
+        raise ConfigError("--version: must be 1 or more")
     files = chosen(arguments.models, arguments.model)
     key = load_secret(arguments.key)
     try:
@@ -58,15 +63,15 @@ def _make(arguments: argparse.Namespace) -> int:
             contents = write_bundle(out, files, arguments.version, arguments.name, key)
     except OSError as error:
         raise NoInputError(f"{error.filename}: {error.strerror}") from error
-    _tell(arguments.out, contents, arguments.json)
+    _print(arguments.out, contents, arguments.json)
     return 0
 
 
 def chosen(root: Path, models: List[str]) -> Dict[str, Path]:
-    """The files of models that a bundle takes along.
+    """The files of models that go into a bundle.
 
     Raises:
-        NoInputError: no such model. ConfigError: its recipe is wrong.
+        NoInputError: a model does not exist. ConfigError: a recipe is wrong.
     """
     for name in models:
         load_recipe(root / name)
@@ -76,15 +81,15 @@ def chosen(root: Path, models: List[str]) -> Dict[str, Path]:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     contents = verify(arguments.file, arguments.key, arguments.json)
-    _tell(arguments.file, contents, arguments.json)
+    _print(arguments.file, contents, arguments.json)
     return 0
 
 
 def verify(path: Path, key: Path, quiet: bool = False) -> Contents:
-    """Read a bundle to its end, as a box does.
+    """Read a whole bundle, as a box does.
 
     Raises:
-        DataError: it is not to be trusted.
+        DataError: the bundle is damaged, or not signed with this key.
     """
     with open_bundle(path) as file:
         contents = read_head(file, path, load_key(key))
@@ -96,16 +101,16 @@ def verify(path: Path, key: Path, quiet: bool = False) -> Contents:
 
 def _install(arguments: argparse.Namespace) -> int:
     if not arguments.state.is_dir():
-        raise NoInputError(f"{arguments.state}: no such state directory")
+        raise NoInputError(f"{arguments.state}: no such directory; give the box's state.dir")
     slots = Slots(arguments.state / "bundles")
     slot, version = slots.install(arguments.file, load_key(arguments.key))
     slots.switch(slot, version)
-    text = f"version {version} is in slot {slot}; on probation from the next start on"
+    text = f"version {version} is in slot {slot}; the next start begins its probation"
     print(json.dumps({"slot": slot, "version": version}) if arguments.json else text)
     return 0
 
 
-def _tell(path: Path, contents: Contents, as_json: bool) -> None:
+def _print(path: Path, contents: Contents, as_json: bool) -> None:
     if as_json:
         table = {
             "version": contents.version,
@@ -119,7 +124,7 @@ def _tell(path: Path, contents: Contents, as_json: bool) -> None:
     total_mb = sum(contents.sizes.values()) / 1e6
     print(
         f"{path}: version {contents.version}{name}, {len(contents.files)} files, "
-        f"{total_mb:.1f} MB, signature and hashes are right"
+        f"{total_mb:.1f} MB, signature and hashes are correct"
     )
     for inside in sorted(contents.files):
         print(f"  {contents.sizes[inside]:>12}  {contents.files[inside][:16]}  {inside}")

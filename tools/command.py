@@ -1,4 +1,4 @@
-"""`edge-tools command`: sign a command, send it to a box, wait for its answer."""
+"""`edge-tools command`: sign a command, send it to a box and wait for the answer."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     parser.add_argument("name", choices=NAMES)
     parser.add_argument(
         "values",
         nargs="*",
         metavar="KEY=VALUE",
-        help="max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle",
+        help="arguments: max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle",
     )
     parser.add_argument("--device", required=True, help="name of the box")
     parser.add_argument(
         "--broker",
         default="mqtt://127.0.0.1",
         metavar="mqtt://[user@]host[:port]",
-        help="default: this machine",
+        help="the broker (default: on this machine)",
     )
     parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
     parser.add_argument(
@@ -53,31 +53,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HEX",
         help="refuse answers that are not signed with this key of the box",
     )
-    parser.add_argument("--wait", type=float, default=15.0, metavar="S", help="for the answer")
-    parser.add_argument("--out", type=Path, metavar="F.jpg", help="where a picture goes")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=15.0,
+        metavar="S",
+        help="time to wait for the answer (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="F.jpg", help="file for the picture of a snapshot"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask, and tell the answer."""
+    """Send the command and print the answer."""
     if name_problem(arguments.device):
         raise ConfigError(f"--device: {name_problem(arguments.device)}")
     if not 0 < arguments.wait <= LONGEST_WAIT_S:
-        raise ConfigError(f"--wait: above 0 and up to {LONGEST_WAIT_S} s")
+        raise ConfigError(f"--wait: must be above 0 and at most {LONGEST_WAIT_S} s")
     args = values(arguments.values)
     if arguments.name == "snapshot" and arguments.out is None:
-        raise ConfigError("--out F.jpg: where the picture goes is missing")
+        raise ConfigError("--out: is missing; name a file for the picture")
     key = load_secret(arguments.key)
-    with Asker(arguments.broker, arguments.device) as asker:
-        command = order(arguments.name, arguments.device, args, asker.topic, arguments.wait)
-        answer = asker.ask(arguments.name, sign(command, key), command["id"], arguments.wait)
+    with CommandClient(arguments.broker, arguments.device) as client:
+        command = new_command(arguments.name, arguments.device, args, client.topic, arguments.wait)
+        answer = client.ask(arguments.name, sign(command, key), command["id"], arguments.wait)
     check_answer(answer, arguments.box_key)
-    _tell(answer, arguments)
+    _print(answer, arguments)
     return 0 if answer["state"] == "done" else REFUSED
 
 
 def values(pairs: List[str]) -> Dict[str, Any]:
-    """KEY=VALUE to a record; what is a whole number is one."""
+    """The record of KEY=VALUE arguments; whole numbers become numbers."""
     found: Dict[str, Any] = {}
     for pair in pairs:
         name, mark, value = pair.partition("=")
@@ -87,10 +95,10 @@ def values(pairs: List[str]) -> Dict[str, Any]:
     return found
 
 
-def order(
+def new_command(
     name: str, device: str, args: Dict[str, Any], answer_to: str, lives_s: float
 ) -> Dict[str, Any]:
-    """A command that is yet to be signed; it expires when nobody waits for it any more."""
+    """An unsigned command. It expires when the wait for its answer ends."""
     now_ns = time.time_ns()
     return {
         "schema": SCHEMA,
@@ -105,10 +113,10 @@ def order(
 
 
 def check_answer(answer: Dict[str, Any], box_key: str) -> None:
-    """Whether it comes from the box.
+    """Check that an answer comes from the box.
 
     Raises:
-        DataError: its signature is wrong, or of another box.
+        DataError: the signature is missing, wrong, or of another box.
     """
     try:
         fine = answer["schema"] == ANSWER_SCHEMA and box_key in ("", answer["key"])
@@ -117,10 +125,10 @@ def check_answer(answer: Dict[str, Any], box_key: str) -> None:
     except (KeyError, ValueError, TypeError):
         fine = False
     if not fine:
-        raise DataError("the answer is not signed by the box; somebody else may have written it")
+        raise DataError("the answer is not signed by the box, so anyone may have sent it")
 
 
-def _tell(answer: Dict[str, Any], arguments: argparse.Namespace) -> None:
+def _print(answer: Dict[str, Any], arguments: argparse.Namespace) -> None:
     result = dict(answer["result"])
     if "jpeg" in result and arguments.out is not None:
         data = base64.b64decode(result.pop("jpeg"))
@@ -137,12 +145,12 @@ def _tell(answer: Dict[str, Any], arguments: argparse.Namespace) -> None:
     print(f"{arguments.device}: {arguments.name} {answer['state']}{reason} {told}".rstrip())
 
 
-class Asker(Listener):
-    """A connection that listens for answers; a context manager.
+class CommandClient(Listener):
+    """A connection that receives answers; a context manager.
 
     Args:
-        uri: of the broker.
-        device: who is asked.
+        uri: address of the broker.
+        device: name of the box.
     """
 
     def __init__(self, uri: str, device: str) -> None:
@@ -151,10 +159,10 @@ class Asker(Listener):
         self._answers: queue.Queue[bytes] = queue.Queue()
 
     def ask(self, name: str, body: bytes, id: str, wait_s: float) -> Dict[str, Any]:
-        """Publish a command; gives the answer to it.
+        """Publish a command and return its answer.
 
         Raises:
-            TempError: none came.
+            TempError: no answer came.
         """
         properties: Optional[Properties] = None
         if self.v5:
@@ -169,8 +177,8 @@ class Asker(Listener):
                 answer = json.loads(self._answers.get(timeout=max(0.0, end - time.monotonic())))
             except queue.Empty:
                 raise TempError(
-                    f"{self._device}: no answer in {wait_s:g} s; is it online, and is "
-                    "commands.allow set there?"
+                    f"{self._device}: no answer in {wait_s:g} s; check that it is online and that "
+                    "its configuration sets commands.allow"
                 ) from None
             except (ValueError, RecursionError):
                 continue
@@ -178,5 +186,5 @@ class Asker(Listener):
                 return answer
 
     def received(self, message: Any) -> None:
-        """Keep it for `ask`."""
+        """Queue the answer for `ask`."""
         self._answers.put(bytes(message.payload))

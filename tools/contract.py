@@ -1,8 +1,8 @@
-"""`edge-tools contract`: the messages' contract for generators, and the keypoint sets as JSON.
+"""`edge-tools contract`: write the contract of the messages, and the keypoint sets as JSON.
 
-The schemas of edge/publish/contract refer to each other by file. Many generators take one file and
-name types by titles. `bundle` gives one AsyncAPI document with all schemas inside and a title for
-each object.
+The schemas of edge/publish/contract refer to each other by file. Many code generators take only one
+file and name types by their titles. So `bundle` makes one AsyncAPI document that contains all
+schemas and has a title for each object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge import skeletons
 from edge.durable import READABLE, write_whole
 from edge.errors import NoInputError
 
-HELP = "write the messages' contract as one file for code generators, and the keypoint sets as JSON"
+HELP = "write the contract of the messages as one file, and the keypoint sets as JSON"
 FOLDER = Path(edge.publish.__file__).parent / "contract"
 DOCUMENT, SKELETONS = "asyncapi.json", "skeletons.json"
 BUNDLE = "bundle.json"
@@ -27,12 +27,12 @@ Json = Dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     parser.add_argument(
         "--out",
         type=Path,
         default=Path(),
-        help=f"folder for {BUNDLE} and {SKELETONS}; default: the current one",
+        help=f"folder for {BUNDLE} and {SKELETONS}; default: the current folder",
     )
     parser.add_argument("--json", action="store_true", help=f"print {BUNDLE} and write nothing")
 
@@ -52,18 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def as_text(document: Json) -> str:
-    """JSON in which each list of numbers and names is one line."""
+    """A document as JSON with each list of numbers or names on one line."""
     text = json.dumps(document, indent=1, ensure_ascii=False)
     return re.sub(r"\[[^][{}]*\]", lambda m: " ".join(m.group().split()), text) + "\n"
 
 
 def sets() -> Json:
-    """Names, edges, mirror partners, parts and colours of every keypoint set.
+    """Names, edges, mirror indices, parts and colours of all keypoint sets.
 
     Returns:
-        `skeletons`: for each name `points` (names in index order), `parts` (indices of body, feet,
-        face and hands), `mirror` (index of the partner on the other side, or of the point itself),
-        `edges` (pairs of indices), `colours` (#rrggbb of each edge).
+        `skeletons`: for each name `points` (names by index), `parts` (indices of body, feet, face
+        and hands), `mirror` (index of the point on the other side, or of the point itself), `edges`
+        (pairs of indices), `colours` (#rrggbb of each edge).
     """
     return {"title": "Skeletons", "skeletons": {n: _set(n) for n in skeletons.names()}}
 
@@ -95,7 +95,7 @@ def _read(name: str) -> Json:
 
 
 def _whole(node: Any, file: Json, inside: Any) -> Any:
-    """A part of a schema with each reference replaced by what it refers to."""
+    """A part of a schema in which each reference is replaced by its target."""
     if isinstance(node, list):
         return [_whole(n, file, inside) for n in node]
     if not isinstance(node, dict):
@@ -110,7 +110,7 @@ def _followed(node: Json, file: Json, inside: Any) -> Any:
     name, _, path = node["$ref"].partition("#")
     there = _read(name) if name else file
     if node["$ref"] in inside and not name:
-        return {}  # a schema that contains itself: anything is allowed from here on
+        return {}  # a schema that contains itself: anything is allowed from here
     target: Any = there
     for step in path.strip("/").split("/") if path else []:
         target = target[step]
@@ -119,7 +119,7 @@ def _followed(node: Json, file: Json, inside: Any) -> Any:
 
 
 def _name_objects(node: Any, name: str) -> None:
-    """Give each object without a title the name of its place; generators name types by it."""
+    """Give each object without a title the name of its place; generators name types by titles."""
     if not isinstance(node, dict):
         return
     if node.get("type") == "object" or "properties" in node:

@@ -1,4 +1,4 @@
-"""The whole program on real video: broker, daemon, subscriber, and pictures to look at."""
+"""`edge-tools demo`: run the daemon on real video, with a broker and a subscriber."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tools.listen import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.broker import Broker, choose, install_mosquitto
 from tools.mqtt.subscriber import Subscriber
 
-HELP = "show everything on four cameras of real video, over a real broker"
+HELP = "run the daemon on four cameras of real video, with a broker and a subscriber"
 CLIP = "multiperson"
-DETECT, POSE = "yolov4-tiny-tall", "blazepose"  # the clip's cameras stand upright
+DETECT, POSE = "yolov4-tiny-tall", "blazepose"  # the clip's cameras are in portrait orientation
 DEVICE = "demo"
 SHEET_PICTURES = 4
-QUIET_S = 2.0  # after the daemon has ended, its last messages are no further away than this
+QUIET_S = 2.0  # time to wait for the last messages after the daemon has ended
 STOP_S = 10.0
 
 CONFIG = """\
@@ -75,7 +75,7 @@ kind = "fall"
 
 @dataclass
 class Files:
-    """What the demo leaves behind."""
+    """The files that the demo writes."""
 
     folder: Path
 
@@ -88,7 +88,7 @@ class Files:
         self.log = self.folder / "daemon.log"
 
     def clear(self) -> None:
-        """Make the folder; nothing of an earlier run may pass for ours."""
+        """Make the folder and remove files of an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in (self.config, self.video, self.sheet, self.recording, self.log):
             if path.exists():
@@ -96,21 +96,35 @@ class Files:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where results go")
+    """Declare the command line."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        help="folder for the results (default: %(default)s)",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models")
     parser.add_argument("--sets", type=Path, metavar="DIR", help="folder of media sets")
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument(
-        "--max-frames", type=int, default=0, metavar="N", help="of each camera; 0 = the whole clip"
+        "--max-frames",
+        type=int,
+        default=0,
+        metavar="N",
+        help="frames of each camera; 0 = the whole clip",
     )
-    parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0 = never")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.0,
+        help="stop after this time; 0 = at the end of the clip",
+    )
     parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; the exit code is the daemon's unless something else failed."""
-    # SIGINT, too: a shell's background job starts with it ignored.
+    """Run the demo. The exit code is the daemon's, unless another part failed."""
+    # A shell starts a background job with SIGINT ignored, so SIGINT is set as well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     start_s = time.monotonic()
@@ -137,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def open_broker(kind: str) -> Broker:
-    """A broker with a login where it knows logins."""
+    """A broker, with a login if this kind of broker supports logins."""
     chosen = choose() if kind == "auto" else kind
     return Broker(chosen, user=None if chosen == "amqtt" else DEVICE)
 
@@ -162,13 +176,13 @@ def config_text(
         "protocol": broker.protocol,
         "password_file": str(broker.password_file) if broker.user else "",
     }
-    # A JSON string is a TOML string, too.
+    # A JSON string is also a TOML string.
     quoted = {name: json.dumps(text) for name, text in texts.items()}
     return CONFIG.format(cameras=cameras, rules=RULES, **quoted)
 
 
 class Daemon:
-    """`edge run` as a child; a context manager that leaves none behind."""
+    """`edge run` as a child process; a context manager that ends it."""
 
     def __init__(self, files: Files, max_frames: int) -> None:
         self._files = files
@@ -180,19 +194,19 @@ class Daemon:
         self.code: Optional[int] = None
 
     def running(self) -> bool:
-        """Whether it still runs; its exit code is known after."""
+        """Whether it still runs; if not, its exit code is known."""
         self.code = self._process.poll() if self._process else self.code
         return self.code is None
 
     def stop(self) -> None:
-        """Ask it to end, as systemd would; once, for it takes a second time as an order."""
+        """Send SIGTERM like systemd, but only once: a second signal ends the daemon at once."""
         if self._process is not None and self.running() and not self._asked:
             self._asked = True
             self._process.terminate()
 
     def __enter__(self) -> Daemon:
         with self._files.log.open("wb") as log:
-            # A session of its own: a Ctrl-C at the terminal reaches it through us, once.
+            # An own session: Ctrl-C must reach the daemon only once, through this process.
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -215,7 +229,7 @@ class Daemon:
 
 
 def watch(listener: Subscriber, daemon: Daemon, total: int, seconds: float) -> Figures:
-    """Show what arrives until the daemon has said goodbye or has been gone for a while."""
+    """Show messages until the daemon says it is offline, or has ended and sends nothing more."""
     figures, screen = Figures(), Screen(sys.stdout)
     end_s = time.monotonic() + seconds if seconds else float("inf")
     gone_s = float("inf")
@@ -235,7 +249,7 @@ def watch(listener: Subscriber, daemon: Daemon, total: int, seconds: float) -> F
 
 
 def count_frames(clip: Path) -> int:
-    """Frames of a video, as its header says."""
+    """Number of frames of a video, from its header."""
     video = cv2.VideoCapture(str(clip))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     video.release()
@@ -243,7 +257,7 @@ def count_frames(clip: Path) -> int:
 
 
 def write_sheet(files: Files) -> bool:
-    """Pictures of the annotated video at even spacing on one sheet; False when it has none."""
+    """Write evenly spaced pictures of the annotated video on one sheet; False if there are none."""
     pictures: List[np.ndarray] = []
     wanted = np.linspace(0, max(count_frames(files.video) - 1, 0), SHEET_PICTURES + 2)[1:-1]
     video = cv2.VideoCapture(str(files.video))
@@ -257,7 +271,7 @@ def write_sheet(files: Files) -> bool:
 
 
 def tell(files: Files, figures: Figures, took_s: float, sheet: bool) -> None:
-    """Where everything is, and the summary."""
+    """Print the files and the summary."""
     places = {
         "annotated video": files.video,
         "contact sheet": files.sheet if sheet else None,
@@ -272,25 +286,25 @@ def tell(files: Files, figures: Figures, took_s: float, sheet: bool) -> None:
 
 
 def summary(figures: Figures, took_s: float) -> str:
-    """One line of figures over the whole run."""
+    """One line of figures for the whole run."""
     now = figures.report(time.monotonic_ns())
     times = [f"{p} {v:.0f} ms" for p, v in now["latency_ms"].items() if v is not None]
     return (
         f"{now['frames']} frames of {now['cameras']} cameras at {figures.mean_fps():.1f} fps, "
         f"up to {figures.most_people} people, {now['events']} events, "
         f"latency {' '.join(times) or 'unknown'}, dropped {now['dropped']}, gaps {now['gaps']}; "
-        f"{took_s:.0f} s in all"
+        f"{took_s:.0f} s in total"
     )
 
 
 def verdict(daemon: Daemon, figures: Figures, files: Files, sheet: bool) -> int:
-    """0 only when the daemon ended well and its messages and pictures are here."""
+    """0 if the daemon ended with 0 and its messages and pictures are complete."""
     if daemon.code:
-        lines = files.log.read_text("utf-8", "replace").splitlines() or ["it said nothing"]
+        lines = files.log.read_text("utf-8", "replace").splitlines() or ["no output"]
         print(f"edge-tools: edge run ended with {daemon.code}: {lines[-1]}", file=sys.stderr)
         return daemon.code if daemon.code > 0 else 128 - daemon.code
     if not figures.frames:
-        raise InternalError("the daemon ended well, but none of its frames arrived over MQTT")
+        raise InternalError("the daemon ended without an error, but no frame arrived over MQTT")
     if not sheet:
         raise DataError(f"{files.video}: no picture could be read from the annotated video")
     return 0

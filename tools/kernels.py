@@ -1,4 +1,4 @@
-"""`edge-tools kernels`: the CUDA kernels compiled for each board, without a GPU."""
+"""`edge-tools kernels`: compile the CUDA kernels for each board, without a GPU."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ from tools.nvrtc import Nvrtc, open_nvrtc
 from tools.progress import Progress
 
 HELP = "compile the CUDA kernels for Xavier, Orin, Hopper and Thor; no GPU needed"
-_NEWEST_OF_11 = 90  # NVRTC 11.8 ends with Hopper
-_EM_CUDA = 190  # e_machine of an ELF file of NVIDIA's
+_NEWEST_OF_11 = 90  # the newest architecture of NVRTC 11.8, Hopper
+_EM_CUDA = 190  # e_machine of NVIDIA's ELF files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     boards = " ".join(map(str, cubins.ARCHES))
     parser.add_argument("--arch", type=int, nargs="+", metavar="SM", help=f"default: {boards}")
-    parser.add_argument("--out", type=Path, default=cubins.HERE, help="default: in the package")
-    parser.add_argument("--nvrtc", type=Path, metavar="FILE", help="a libnvrtc.so to compile with")
-    parser.add_argument("--json", action="store_true", help="machine-readable, no progress")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=cubins.HERE,
+        help="folder for the cubins (default: in the package)",
+    )
+    parser.add_argument("--nvrtc", type=Path, metavar="FILE", help="the libnvrtc.so to use")
+    parser.add_argument("--json", action="store_true", help="print JSON, show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile what was asked for; stale cubins in the folder go."""
+    """Compile the kernels; outdated cubins in the folder are removed."""
     if not arguments.out.is_dir():
         raise NoInputError(f"{arguments.out}: no such folder")
     made = build(arguments.arch, arguments.out, arguments.nvrtc, arguments.json)
@@ -43,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
 def build(
     arches: Optional[List[int]], folder: Path, library: Optional[Path] = None, quiet: bool = False
 ) -> List[Dict[str, object]]:
-    """Write a cubin for each architecture, then remove those of other sources.
+    """Write a cubin for each architecture, then remove cubins of other sources.
 
     Args:
-        arches: such as 87; None = all boards, as far as the one compiler of a board knows them.
-        folder: where to.
-        library: an NVRTC to use for all.
+        arches: numbers such as 87. None = all boards that the compiler of each board supports.
+        folder: folder to write to.
+        library: an NVRTC library to use for all.
         quiet: no progress.
     """
     wanted = list(arches or cubins.ARCHES)
@@ -62,7 +67,7 @@ def build(
                 made.append(_write(nvrtc, arch, folder))
             bar.update()
     if not made:
-        raise ConfigError(f"this NVRTC knows none of {wanted}; name one of its own by --arch")
+        raise ConfigError(f"this NVRTC supports none of {wanted}; name a supported one with --arch")
     for stale in set(folder.glob("edge-*.cubin")) - {
         folder / cubins.file_name(arch) for arch in cubins.there(folder)
     }:
@@ -79,10 +84,10 @@ def _write(nvrtc: Nvrtc, arch: int, folder: Path) -> Dict[str, object]:
 
 
 def check(cubin: bytes, arch: int) -> None:
-    """Refuse what is no cubin with all our kernels in it.
+    """Refuse a file that is not a cubin with all our kernels.
 
     Raises:
-        DataError: saying what is wrong.
+        DataError: the file is wrong; the message says how.
     """
     if cubin[:4] != b"\x7fELF" or int.from_bytes(cubin[18:20], "little") != _EM_CUDA:
         raise DataError(f"sm_{arch}: the compiler gave no cubin")

@@ -1,6 +1,6 @@
-"""How far poses are from the truth: OKS, PCK, AUC, EPE, NME; and the scores predictions go by.
+"""Measures of pose error (OKS, PCK, AUC, EPE, NME), and scores that rank predictions.
 
-float64 throughout. Letters: N people or predictions, G people of the truth, K keypoints.
+All numbers are float64. Letters: N people or predictions, G people of the truth, K keypoints.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def oks(
     Args:
         found: [N,K,2] px.
         truth: [G,K,2] px.
-        areas: s² in px², of each person of the truth [G] or of each pair [N,G].
+        areas: s² in px², for each true person [G] or each pair [N,G].
         sigmas: [K].
-        weights: [G,K], 0 leaves a keypoint out.
+        weights: [G,K]; a keypoint with weight 0 is left out.
 
     Returns:
-        [N,G] 0..1; 0 where no keypoint counts.
+        [N,G] 0..1; 0 if no keypoint counts.
     """
     gap = np.square(found[:, None].astype(np.float64) - truth[None]).sum(-1)
     scale = np.square(2.0 * np.asarray(sigmas, np.float64))
@@ -39,9 +39,10 @@ def oks(
 def rescore(
     keypoint_scores: np.ndarray, box_scores: np.ndarray, min_score: float = 0.2
 ) -> np.ndarray:
-    """Scores [N] to sort predictions by: the box's times the mean of the keypoints' that count.
+    """Scores [N] that rank predictions: box score times the mean score of the keypoints that count.
 
-    Source: mmpose, `score_mode="bbox_keypoint"`. 0 where no keypoint is above `min_score`.
+    A keypoint counts if its score is above `min_score`; the result is 0 if none does.
+    Source: mmpose, `score_mode="bbox_keypoint"`.
     """
     counted = keypoint_scores > min_score
     total = np.where(counted, keypoint_scores, 0).sum(1, dtype=np.float64)
@@ -55,17 +56,17 @@ def suppress(
     sigmas: np.ndarray,
     max_oks: float = 0.9,
 ) -> np.ndarray:
-    """OKS-NMS of one image's predictions, s² the mean of both areas.
+    """Non-maximum suppression by OKS in one image; s² is the mean of both areas.
 
     Args:
         keypoints: [N,K,2] px.
         scores: [N].
         areas: [N] px².
         sigmas: [K].
-        max_oks: a prediction closer than this to a better one is dropped.
+        max_oks: a prediction with a larger OKS to a better prediction is dropped.
 
     Returns:
-        [<=N] i64 indices kept, best first.
+        [<=N] i64 indices of the kept predictions, best first.
     """
     pairs = (areas[:, None] + areas[None]).astype(np.float64) / 2
     alike = oks(keypoints, keypoints, pairs, sigmas, np.ones(keypoints.shape[:2]))
@@ -81,13 +82,13 @@ def suppress(
 def distances(
     found: np.ndarray, truth: np.ndarray, mask: np.ndarray, norms: np.ndarray
 ) -> np.ndarray:
-    """Distances in units of a length of each person; NaN where they do not count.
+    """Distances in units of a length of each person; NaN for keypoints that do not count.
 
     Args:
         found: [N,K,2] px.
         truth: [N,K,2] px.
-        mask: [N,K] bool, which keypoints count.
-        norms: [N,2] px for x and y; somebody with a 0 in it is left out.
+        mask: [N,K] bool, whether a keypoint counts.
+        norms: [N,2] px for x and y; a person with a 0 is left out.
 
     Returns:
         [N,K] f64.
@@ -103,10 +104,11 @@ def pck(
 ) -> Tuple[np.ndarray, float]:
     """Percentage of correct keypoints: nearer than `share` of a length of the person.
 
-    Args as of `distances`. The length is the box for PCK, the head for PCKh, the torso for tPCK.
+    Arguments as in `distances`. The length is that of the box for PCK, of the head for PCKh, of the
+    torso for tPCK.
 
     Returns:
-        [K] for each keypoint, NaN where none counts; their mean, 0 without any.
+        [K] for each keypoint, NaN if it never counts; and their mean, 0 if no keypoint counts.
     """
     apart = distances(found, truth, mask, norms)
     counted = ~np.isnan(apart)
@@ -142,9 +144,9 @@ def errors_by_part(
     skeleton: Skeleton,
     norms: Optional[np.ndarray] = None,
 ) -> Dict[str, float]:
-    """Mean distance for each body part that the skeleton has, and of all; NaN where none counts.
+    """Mean distance for each body part of the skeleton, and for all; NaN if no keypoint counts.
 
-    In px, or in units of `norms` [N,2].
+    The unit is px, or `norms` [N,2].
     """
     norms = np.ones((len(found), 2)) if norms is None else norms
     apart = distances(found, truth, mask, norms)

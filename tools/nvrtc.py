@@ -1,8 +1,9 @@
-"""NVIDIA's run-time compiler by ctypes: CUDA source to a cubin, on a machine without a GPU.
+"""Compile CUDA source to a cubin with NVIDIA's NVRTC through ctypes; no GPU is needed.
 
-A release wants the oldest NVRTC that knows an architecture, because a driver runs cubins of its own
-toolkit and of older ones: 11.8 for all up to Hopper (JetPack 5 has CUDA 11.4, whose driver takes
-11.x), 13.0 for Thor. On x86-64 both come as wheels; on a board its own library serves.
+A release uses the oldest NVRTC that supports an architecture, because a driver runs cubins of its
+own toolkit and of older ones: 11.8 for all up to Hopper (JetPack 5 has CUDA 11.4, whose driver
+accepts 11.x), 13.0 for Thor. On x86-64 both are installed from wheels; on a board, its own library
+is used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tools.fetch.files import locked
 from tools.fetch.sources import Archive
 
 _LIB = "nvidia/cuda_nvrtc/lib/"
-# Version -> the wheel, and its library and that library's built-in header.
+# Version -> the wheel, its library, and that library's built-in header.
 _WHEELS: Dict[str, Tuple[Archive, str, str]] = {
     "11.8": (
         Archive(
@@ -65,7 +66,7 @@ _BOARD = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/aarch64-linux/lib")
 
 
 class Nvrtc:
-    """One loaded compiler.
+    """A loaded compiler.
 
     Raises:
         UnavailableError: the library cannot be loaded.
@@ -73,7 +74,7 @@ class Nvrtc:
 
     def __init__(self, path: str, builtins: str = "") -> None:
         try:
-            # The library opens its built-in header by name alone: one that is loaded is found.
+            # The library opens its built-in header by name, and finds it if it is loaded.
             self._builtins = ctypes.CDLL(builtins) if builtins else None
             self._lib = ctypes.CDLL(path)
             self._lib.nvrtcGetErrorString.restype = ctypes.c_char_p
@@ -84,7 +85,7 @@ class Nvrtc:
         self.version = f"{major.value}.{minor.value}"
 
     def arches(self) -> List[int]:
-        """Architectures it compiles for, such as 87."""
+        """Supported architectures, such as 87."""
         count = ctypes.c_int()
         self._must(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)), "its list")
         found = (ctypes.c_int * count.value)()
@@ -92,19 +93,21 @@ class Nvrtc:
         return list(found)
 
     def compile(self, arch: int, sources: Mapping[str, str], name: str = "edge") -> bytes:
-        """A cubin of all .cu files together.
+        """Compile all .cu files together into a cubin.
 
         Args:
-            arch: such as 87.
+            arch: architecture, such as 87.
             sources: .cu files and headers by name.
-            name: of the whole, for messages.
+            name: name of the program, for messages.
 
         Raises:
-            ConfigError: it does not know the architecture. DataError: the source is wrong.
+            ConfigError: the architecture is not supported. DataError: the source has errors.
         """
         if arch not in self.arches():
             known = ", ".join(map(str, self.arches()))
-            raise ConfigError(f"NVRTC {self.version} does not know sm_{arch}; it knows {known}")
+            raise ConfigError(
+                f"NVRTC {self.version} does not support sm_{arch}; supported: {known}"
+            )
         whole = "".join(f'#include "{s}"\n' for s in sources if s.endswith(".cu"))
         program = self._program(name, whole, sources)
         try:
@@ -146,15 +149,15 @@ class Nvrtc:
 
 
 def open_nvrtc(version: str, library: Optional[Path] = None, quiet: bool = False) -> Nvrtc:
-    """The compiler of a version, fetched where that is possible; else the board's own.
+    """The compiler of a version: from a wheel if possible, else the board's own.
 
     Args:
         version: one of VERSIONS.
-        library: a file to use instead.
+        library: a library file to use instead.
         quiet: no progress.
 
     Raises:
-        UnavailableError: there is none.
+        UnavailableError: no compiler was found.
     """
     if library is not None:
         return Nvrtc(str(library))
@@ -166,14 +169,17 @@ def open_nvrtc(version: str, library: Optional[Path] = None, quiet: bool = False
 
 
 def _unpacked(version: str, quiet: bool) -> Path:
-    """The folder of the cache with the library of a wheel and its built-in header."""
+    """The cache folder with the library of a wheel and its built-in header."""
     archive, library, builtins = _WHEELS[version]
     folder = cache_folder() / f"nvrtc-{archive.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         if not (folder / Path(library).name).is_file():
             members = read_members(cached_archive(archive, quiet=quiet), (library, builtins))
-            for member in (builtins, library):  # the library last: it marks that both are there
+            for member in (
+                builtins,
+                library,
+            ):  # the library last: its presence means that both are complete
                 write_whole(folder / Path(member).name, members[member], READABLE)
     return folder
 
@@ -182,5 +188,7 @@ def _of_the_board() -> str:
     found = [str(p) for d in _BOARD for p in sorted(Path(d).glob("libnvrtc.so*"))]
     path = found[0] if found else ctypes.util.find_library("nvrtc")
     if path is None:
-        raise UnavailableError("no NVRTC here; apt install cuda-nvrtc, or name it by --nvrtc FILE")
+        raise UnavailableError(
+            "NVRTC is not installed; apt install cuda-nvrtc, or name its file with --nvrtc"
+        )
     return path

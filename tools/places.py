@@ -1,4 +1,4 @@
-"""Where models and sets are when nobody says: here if there is such a folder, else the source's."""
+"""Default folders of models and sets: in the working directory if there, else in the source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCE_SETS = Path(__file__).resolve().parent.parent / "calibration"
 
 
 def models() -> Path:
-    """The models folder, as the daemon finds it."""
+    """The models folder, found like the daemon finds it."""
     return default_models()
 
 
@@ -22,12 +22,12 @@ def sets() -> Path:
 
 
 def own_models() -> Optional[Path]:
-    """./engines where that is a folder of the user's own, not the source tree's."""
+    """./engines, if it is a folder of the user and not the source tree's."""
     here = Path("engines")
     return here if here.is_dir() and here.resolve() != SOURCE_MODELS else None
 
 
 def own_sets() -> Optional[Path]:
-    """The same of ./calibration."""
+    """./calibration, if it is a folder of the user and not the source tree's."""
     here = Path("calibration")
     return here if here.is_dir() and here.resolve() != SOURCE_SETS else None

@@ -1,7 +1,7 @@
-"""Progress on stderr for anything that may take longer than two seconds.
+"""Show progress on stderr for any work that may take longer than two seconds.
 
-On a terminal a bar appears after a second; elsewhere (a log, a pipe) a plain line after two seconds
-and then every ten. With `quiet` (a command's `--json`) nothing is written.
+On a terminal, a bar appears after a second. Elsewhere (a log, a pipe), a line appears after two
+seconds and then every ten. With `quiet` (the --json of a command) nothing is written.
 
     for frame in track(frames, "reading frames", total=100): ...
     with Progress("mediapipe 0.10.21", total=35622638, unit="B") as bar: bar.update(4096)
@@ -23,14 +23,14 @@ LINE_EVERY_S = 10.0
 
 
 class Progress:
-    """One running job.
+    """One piece of work.
 
     Args:
-        label: what is being done.
-        total: units in all; None: unknown.
+        label: name of the work.
+        total: number of units; None = unknown.
         unit: name of a unit; "B" counts bytes and shows them as kB and MB.
-        quiet: write nothing at all.
-        stream: where to; stderr if None.
+        quiet: write nothing.
+        stream: the stream to write to; None = stderr.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Progress:
         )
 
     def update(self, units: int = 1) -> None:
-        """Count more units as done; 0 only lets the display move on."""
+        """Count further units as done; 0 only refreshes the display."""
         self.done += units
         if self._bar is not None:
             self._bar.update(units)
@@ -84,7 +84,7 @@ class Progress:
         return f"{self.label}: {share} % ({done:.0f} of {total:.0f}{unit.rstrip()})"
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
 
@@ -107,7 +107,7 @@ def track(
     unit: str = "",
     quiet: bool = False,
 ) -> Iterator[T]:
-    """Pass `items` through and show how far the loop is; `total` comes from len() if it can."""
+    """Iterate over `items` and show progress; `total` is len(items) if that is known."""
     known = total if total is not None else getattr(items, "__len__", lambda: None)()
     with Progress(label, known, unit, quiet) as bar:
         for item in items:

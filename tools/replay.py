@@ -1,8 +1,8 @@
-"""`edge-tools replay`: recorded poses through the rules again, giving the same events bit for bit.
+"""`edge-tools replay`: run rules on recorded poses; the same rules give the same events.
 
 Rules are pure functions of poses and their times, so a recording that begins with the run gives
-exactly its events. Where the ring has dropped the beginning, or frames are missing, rules know less
-than they did: that is said.
+exactly the events of the run. If the ring has dropped the beginning, or frames are missing, events
+may differ; a note says so.
 """
 
 from __future__ import annotations
@@ -26,26 +26,28 @@ from edge.settings import config
 from edge.structures import Frame
 from tools.progress import Progress
 
-HELP = "recorded poses through the rules again: the same events, or those of other rules"
+HELP = "run rules on recorded poses: the rules of the recording, or other rules"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     parser.add_argument("file", type=Path, help="a segment (.poses), or the folder of recordings")
-    parser.add_argument("--config", type=Path, metavar="F", help="take the rules of this file")
+    parser.add_argument(
+        "--config", type=Path, metavar="F", help="use the rules of this configuration file"
+    )
     parser.add_argument(
         "--sink",
         action="append",
         default=[],
         metavar="URI",
-        help="where events go; default: jsonl:- (standard output)",
+        help="sink for the events (default: jsonl:-, standard output)",
     )
-    parser.add_argument("--frames", action="store_true", help="tell the frames, too")
-    parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
+    parser.add_argument("--frames", action="store_true", help="also publish the frames")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay everything in order."""
+    """Replay all segments in order."""
     segments = find(arguments.file)
     rules_of = config.load(arguments.config) if arguments.config else None
     player = Player(rules_of, arguments.frames)
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(text, file=sys.stdout if arguments.json else sys.stderr)
     for name, count in lost.items():
         if count:
-            raise UnavailableError(f"{name}: {count} messages did not get there")
+            raise UnavailableError(f"{name}: {count} messages were not delivered")
     return 0
 
 
@@ -81,11 +83,11 @@ def find(path: Path) -> List[Path]:
     """The segments of a recording, oldest first.
 
     Raises:
-        NoInputError: there are none.
+        NoInputError: there are no segments.
     """
     segments = sorted(path.glob("*" + SUFFIX)) if path.is_dir() else [path]
     if not segments or not segments[0].is_file():
-        raise NoInputError(f"{path}: no recording here; [record] max_mb turns them on")
+        raise NoInputError(f"{path}: contains no recording; set [record] max_mb to record")
     return segments
 
 
@@ -99,11 +101,11 @@ def _play(player: Player, segments: List[Path], sinks: List[Sink]) -> None:
 
 
 class Player:
-    """Recorded frames in, messages out.
+    """Turns recorded frames into messages.
 
     Args:
-        rules_of: whose rules are applied; None = those that were in force.
-        with_frames: give frame messages, too.
+        rules_of: configuration with the rules; None = the rules of the recording.
+        with_frames: also return frame messages.
     """
 
     def __init__(self, rules_of: Optional[config.Config] = None, with_frames: bool = False) -> None:
@@ -120,7 +122,7 @@ class Player:
         """The messages of one segment.
 
         Raises:
-            DataError: it is none, or of another program version.
+            DataError: the file is not a segment, or is of another program version.
         """
         kinds: Dict[str, Callable[[bytes], Iterator[Message]]] = {
             "H": self._head,
@@ -151,13 +153,15 @@ class Player:
         if any(topic.endswith("/frame") for topic in record["numbers"]):
             self.notes.append(
                 f"run {self._boot_id}: its beginning is gone from the ring; rules "
-                "begin anew, so events may differ"
+                "start without memory, so events may differ"
             )
 
     def _gap(self, payload: bytes) -> Iterator[Message]:
         missing = int(_record(payload, "frames")["frames"])
         self.missing += missing
-        self.notes.append(f"run {self._boot_id}: {missing} frames are missing, events may differ")
+        self.notes.append(
+            f"run {self._boot_id}: {missing} frames are missing, so events may differ"
+        )
         yield from ()
 
     def _frame(self, payload: bytes) -> Iterator[Message]:
@@ -173,7 +177,7 @@ class Player:
                 yield self._build.event(event)
 
     def _rules_for(self, camera: str) -> List[Rule]:
-        """As a reload does: a rule whose table did not change goes on with what it knows."""
+        """The rules of a camera; as after a reload, an unchanged rule keeps its memory."""
         settings = self._rules_of or self._config
         tables = [t for t in settings.rules if camera in t.get("cameras", [camera])]
         known = self._rules.get(camera)
@@ -196,7 +200,7 @@ def _record(payload: bytes, *names: str) -> Dict[str, Any]:
 
 
 def _frame(told: RecordedFrame) -> Frame:
-    """A frame without a picture."""
+    """A frame without an image."""
     width, height = told.size
     nothing = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
     return Frame(nothing, told.index, told.t_ns, told.camera)

@@ -1,4 +1,4 @@
-"""`edge-tools sign`: the manifest of a models folder, signed."""
+"""`edge-tools sign`: write and sign the manifest of a models folder."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SUFFIXES = (".toml", ".onnx", ".engine", ".json", ".cache")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Declare the command line."""
     parser.add_argument("--models", type=Path, default=places.models(), help="models folder")
     parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
-    parser.add_argument("--check", action="store_true", help="only verify what is there")
+    parser.add_argument("--check", action="store_true", help="only verify the existing manifest")
     parser.add_argument("--json", action="store_true", help="print the manifest")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sign, or verify every file that was signed."""
+    """Sign the folder, or verify all signed files."""
     key = load_secret(arguments.key)
     root = arguments.models
     if not root.is_dir():
@@ -51,7 +51,7 @@ def load_secret(path: Path) -> Ed25519PrivateKey:
     """The operator's secret key.
 
     Raises:
-        NoInputError: no such file. ConfigError: not an unencrypted ed25519 key.
+        NoInputError: the file does not exist. ConfigError: it is not an unencrypted ed25519 key.
     """
     try:
         data = read_once(path, 1 << 16)
@@ -67,33 +67,33 @@ def load_secret(path: Path) -> Ed25519PrivateKey:
 
 
 def sign(root: Path, key: Ed25519PrivateKey) -> None:
-    """Write manifest and signature, each in one rename.
+    """Write the manifest and its signature, each by one rename.
 
-    Between the two renames the old signature does not fit the new list: a reader refuses, it never
-    accepts what was not signed.
+    Between the two renames the old signature does not match the new manifest. A reader refuses such
+    a folder; it never accepts a file that was not signed.
     """
     for path in signable(root):
         if root.resolve() not in path.resolve().parents:
-            raise DataError(f"{path.parent}: is a link out of {root}; put the folder itself there")
+            raise DataError(f"{path.parent}: is a link out of {root}; copy the folder into it")
     files = {p.relative_to(root).as_posix(): digest(p) for p in signable(root)}
     if not files:
-        raise DataError(f"{root}: nothing to sign; there is no model.toml, .onnx or .engine in it")
+        raise DataError(f"{root}: nothing to sign; it contains no model.toml, .onnx or .engine")
     manifest = json.dumps({"schema": SCHEMA, "files": files}, indent=1, sort_keys=True).encode()
     write_whole(root / MANIFEST, manifest, READABLE)
     write_whole(root / SIGNATURE, key.sign(manifest), READABLE)
 
 
 def signable(root: Path) -> List[Path]:
-    """Files of models, sorted; links and hidden files are left out, so they are never loaded."""
+    """Files of models, sorted, without links and hidden files: the daemon never loads those."""
     found = (p for s in SUFFIXES for p in root.glob(f"*/*{s}"))
     return sorted(p for p in found if p.is_file() and not p.is_symlink() and p.name[0] != ".")
 
 
 def digest(path: Path) -> str:
-    """sha256 in hex.
+    """The sha256 of a file in hex.
 
     Raises:
-        DataError: a network that would load other files, which no signature covers.
+        DataError: the network would load other files, which the signature does not cover.
     """
     data = read_once(path, MAX_FILE_BYTES)
     if path.suffix == ".onnx":
@@ -102,7 +102,7 @@ def digest(path: Path) -> str:
 
 
 def verify(root: Path, key: Ed25519PrivateKey) -> Dict[str, str]:
-    """Every signed file, read as the daemon reads it; names and hashes."""
+    """Check all signed files, read like the daemon reads them; returns names and hashes."""
     trust = Trust(root, key.public_key())
     for name in trust.files:
         trust.read(root / name)

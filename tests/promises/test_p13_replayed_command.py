@@ -22,7 +22,7 @@ from edge.commands.record import sign
 from tests.promises.whole_daemon import Daemon, key_pair, settings
 from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main as tools
-from tools.command import check_answer, order
+from tools.command import check_answer, new_command
 
 ALLOW = ["rate", "snapshot", "reload", "restart", "calibrate-record"]
 
@@ -74,7 +74,7 @@ def stranger(broker: Any) -> Iterator[Stranger]:
 
 def command(key: Ed25519PrivateKey, name: str = "rate", **changes: Any) -> bytes:
     args: Dict[str, Any] = {"max_hz": 9} if name == "rate" else {}
-    record = order(name, "hall", args, "poses/v1/hall/answer/me", 50.0)
+    record = new_command(name, "hall", args, "poses/v1/hall/answer/me", 50.0)
     return sign({**record, **changes}, key)
 
 

@@ -62,7 +62,7 @@ def test_make_inspect_install(home: Path, capsys: pytest.CaptureFixture[str]) ->
     [
         ("standing", "nothing", 66, "no such model"),
         ("{home}/operator.key", "none.key", 66, "none.key"),
-        ("4", "0", 78, "begins at 1"),
+        ("4", "0", 78, "must be 1 or more"),
         ("{home}/x.bundle", "/nowhere/x", 66, "/nowhere"),
     ],
 )
@@ -79,4 +79,4 @@ def test_mistakes_are_one_line(
 
 def test_install_without_a_place(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bundle", "install", "x", "--key", "y", "--state", str(home / "none")]) == 66
-    assert "no such state directory" in capsys.readouterr().err
+    assert "no such directory; give the box's state.dir" in capsys.readouterr().err

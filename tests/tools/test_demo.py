@@ -204,7 +204,7 @@ def test_a_verdict_is_good_only_when_all_is_there(tmp_path: Path) -> None:
     files, figures = Files(tmp_path), Figures()
     daemon = Daemon(files, 0)
     daemon.code = 0
-    with pytest.raises(InternalError, match="none of its frames arrived"):
+    with pytest.raises(InternalError, match="no frame arrived over MQTT"):
         verdict(daemon, figures, files, True)
     figures.frames = 1
     with pytest.raises(DataError, match="no picture could be read"):

@@ -151,4 +151,4 @@ def test_events_that_found_no_room_are_no_success(tmp_path: Path) -> None:
     words = ("replay", "state/recordings", "--sink", "jsonl:/dev/full")
     done = call("tools", *words, cwd=tmp_path)
     assert done.returncode == 69
-    assert f"jsonl:/dev/full: {len(lived)} messages did not get there" in done.stderr
+    assert f"jsonl:/dev/full: {len(lived)} messages were not delivered" in done.stderr
