@@ -15,7 +15,7 @@ from edge.masking import masked
 
 # Exit codes that are no EdgeError's: 128 + the number of a signal, as shells count.
 INTERRUPTED = 130  # SIGINT
-PIPE_CLOSED = 141  # SIGPIPE: nobody reads standard output any more
+PIPE_CLOSED = 141  # SIGPIPE: the reader of standard output has left
 
 
 class EdgeError(Exception):

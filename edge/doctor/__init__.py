@@ -67,7 +67,7 @@ def _line(finding: Finding) -> str:
 
 
 def examine(path: Optional[Path]) -> List[Finding]:
-    """All findings: first of the machine, then of what is configured."""
+    """All findings: first about the machine, then about the configured parts."""
     found = [f for check in MACHINE for f in check()]
     try:
         settings = config.load(path) if path else config.complete(Config())

@@ -51,8 +51,8 @@ class Tracker:
     def calm(self) -> bool:
         """Whether everybody is tracked reliably, so that a detector would add little.
 
-        True if the detector found nobody new when it ran last, and every track was seen in the last
-        frame. False if there is no track.
+        True if the detector found no new person when it ran last, and every track was seen in the
+        last frame. False if there is no track.
         """
         seen = self._tracks.seen_ns >= self._last_ns
         often = self._tracks.hits >= self._options.min_hits

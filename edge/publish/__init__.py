@@ -18,6 +18,7 @@ from edge.errors import ConfigError, EdgeError
 from edge.messages import Builder, Incoming, Message
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality
+from edge.publish._counters import Counters
 from edge.settings.config import Config, Mqtt, Outbox
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
@@ -29,7 +30,7 @@ def discard_event(event: PoseEvent) -> None:
 
 
 def never_stop() -> bool:
-    """Return False: nobody stops this run."""
+    """Return False: the run is not stopped."""
     return False
 
 
@@ -51,35 +52,13 @@ class SinkOptions:
     listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)
 
 
-class Counters:
-    """Counts a sink's messages by their fate; several threads may write."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.sent = 0  # written, or acknowledged by the broker
-        self.dropped = 0  # given up: no connection, no room, or a full disk
-        self.refused = 0  # too large, or not allowed by the broker
-        self.outbox: Dict[str, Any] = {}  # see contract/metrics.json; empty = no outbox
-
-    def add(self, name: str, count: int = 1) -> None:
-        """Add to the counter with this name."""
-        with self._lock:
-            setattr(self, name, getattr(self, name) + count)
-
-    def report(self) -> Dict[str, Any]:
-        """All counters of one instant."""
-        with self._lock:
-            counts = {"sent": self.sent, "dropped": self.dropped, "refused": self.refused}
-        return {**counts, "outbox": self.outbox} if self.outbox else counts
-
-
 class Sink(Protocol):
     """Takes messages. It is called by one thread at a time."""
 
     name: str  # the address without user and options, for people
     counters: Counters
 
-    reader_left: bool  # for good: no message will ever be read again
+    reader_left: bool  # permanently: no further message will be read
 
     @property
     def ok(self) -> bool:
@@ -168,8 +147,8 @@ class Publisher:
         self._engines = dict(engines or {})
         self._runtimes: Dict[str, Dict[str, str]] = {}
         self._degraded: Dict[str, Any] = {}
-        self._camera_states: Dict[str, Any] = {}  # as last published
-        self._last_states: Dict[str, CameraState] = {}
+        # Camera -> the state that was published last, and what of it is compared with the next.
+        self._camera_states: Dict[str, Tuple[CameraState, object]] = {}
         self._lock = threading.Lock()
         self._closed = False
         will = self.build.offline("lost")
@@ -255,9 +234,9 @@ class Publisher:
         """
         shown = (state.state, state.detail, state.reconnects, state.size, people, list(rules))
         with self._lock:
-            if self._camera_states.get(state.camera) != shown:
-                self._camera_states[state.camera] = shown
-                self._last_states[state.camera] = state
+            _, before = self._camera_states.get(state.camera, (None, None))
+            if before != shown:
+                self._camera_states[state.camera] = (state, shown)
                 self._send(self.build.state(state, people, rules))
 
     def metrics(self, record: Mapping[str, Any]) -> None:
@@ -267,7 +246,7 @@ class Publisher:
 
     @property
     def readers_left(self) -> bool:
-        """Whether the readers of all sinks have left for good."""
+        """Whether the readers of all sinks have left permanently."""
         return bool(self.sinks) and all(s.reader_left for s in self.sinks)
 
     def report(self) -> List[Dict[str, Any]]:
@@ -286,7 +265,7 @@ class Publisher:
         with self._lock:
             if self._closed:
                 return
-            for state in self._last_states.values():
+            for state, _ in self._camera_states.values():
                 self._send(self.build.state(_stopped(state), 0))
             self._send(self.build.offline("stopped"))
             self._closed = True

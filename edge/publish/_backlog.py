@@ -119,7 +119,7 @@ class Backlog:
         self._fetch_again()
 
     def outbox_replaced(self) -> None:
-        """Another outbox is in use, whose ids start anew."""
+        """Start again with another outbox, whose ids begin at 1."""
         self._highest_id, self._fresh_from_id = 0, MAX_ID
         self._live_order.clear()
         self._suspects.clear()

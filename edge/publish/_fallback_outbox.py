@@ -15,8 +15,9 @@ from edge import durable
 from edge.errors import EdgeError
 from edge.outbox.state_row import Losses
 from edge.outbox.store import BATCH_ROWS, ODD, Entry, Outbox, Row
-from edge.publish import Counters, SinkOptions
+from edge.publish import SinkOptions
 from edge.publish._address import Broker
+from edge.publish._counters import Counters
 from edge.publish._inbox import FetchRequest
 
 log = logging.getLogger(__name__)

@@ -42,6 +42,6 @@ class LiveOrder:
         self._sent.discard(row_id)
 
     def clear(self) -> None:
-        """Forget everything: the ids start anew."""
+        """Forget everything, for an outbox whose ids begin at 1."""
         self._newest.clear()
         self._sent.clear()

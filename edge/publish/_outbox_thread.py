@@ -25,7 +25,7 @@ from edge.outbox.store import (
     Entry,
     Row,
 )
-from edge.publish import Counters
+from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import FallbackOutbox, OutboxSettings
 from edge.publish._inbox import FetchRequest, OutboxReplaced, RowsFetched, RowsStored
 from edge.structures import PoseEvent

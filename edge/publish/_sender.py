@@ -13,10 +13,11 @@ import time
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from edge.messages import Message
-from edge.publish import Counters, _connection, _inbox
+from edge.publish import _connection, _inbox
 from edge.publish._backlog import Backlog
 from edge.publish._backoff import Backoff
 from edge.publish._connection import Connection, Packet
+from edge.publish._counters import Counters
 from edge.publish._live_frames import LiveFrames
 from edge.publish._outbox_thread import OutboxThread
 from edge.publish._retained import Retained

@@ -23,7 +23,8 @@ from typing import Callable, Optional
 from edge import codec
 from edge.errors import ConfigError, UnavailableError
 from edge.messages import Message
-from edge.publish import Counters, SinkOptions
+from edge.publish import SinkOptions
+from edge.publish._counters import Counters
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from typing import Any, Optional
 
 from edge.errors import ConfigError
 from edge.messages import ROOT, Message
-from edge.publish import Counters, SinkOptions
+from edge.publish import SinkOptions
 from edge.publish._address import Broker, parse
 from edge.publish._backlog import Backlog
+from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import OutboxSettings, outbox_file
 from edge.publish._outbox_thread import OutboxThread
 from edge.publish._paho import PahoConnection

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from edge.errors import ConfigError, UnavailableError
 from edge.messages import Message
-from edge.publish import Counters, SinkOptions
+from edge.publish import SinkOptions
+from edge.publish._counters import Counters
 from edge.publish._exposition import Exposition
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def check(uri: str, options: SinkOptions) -> Tuple[str, int]:
     if not loopback:
         raise ConfigError(
             f"sink {uri!r}: only prometheus://127.0.0.1:9464 or prometheus://[::1]:9464, any port "
-            "from 1 to 65535; nobody else may reach this box, a local agent can pass them on"
+            "from 1 to 65535, because only this box may read it; let a local agent forward it"
         )
     if parts.path.strip("/") or parts.query or parts.username or port == 0:
         raise ConfigError(f"sink {uri!r}: nothing may stand beside host and port")

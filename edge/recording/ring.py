@@ -184,7 +184,7 @@ class Recorder:
         self._now: List[Any] = [
             config.show(config.Config()),
             {},
-        ]  # configuration and numbers at what is being written
+        ]  # configuration and numbers of the record being written
         self._missing = 0
         self._ok = True
         self._lost = 0  # frames that the disk refused and no `G` record counts yet

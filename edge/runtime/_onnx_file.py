@@ -1,6 +1,6 @@
-"""Whether an ONNX file stands alone: no weights in other files, no code from elsewhere.
+"""Check that an ONNX file is complete by itself: no weights in other files, no foreign code.
 
-A runtime follows a path in the file, so a signed network could load what nobody signed. The file is
+A runtime follows a path in the file, so a signed network could load unsigned data. The file is
 parsed as protobuf, because the same field can be spelt in many ways. Field numbers are those of
 onnx.proto (onnx/onnx, opset 1 to 24); a message that is not listed cannot hold a tensor.
 """

@@ -40,8 +40,8 @@ def run(
         read_again: reads the configuration again at SIGHUP; None = there is no file to read.
 
     Returns:
-        0, the exit code of the first camera that failed for good, or 141 when nobody reads the
-        results any more.
+        0, the exit code of the first camera that failed permanently, or 141 if all readers of the
+        results have left.
 
     Raises:
         EdgeError: the loop could not be started, or a thread died.

@@ -46,7 +46,7 @@ class Chosen:
 
     source: ModelSource
     extras: List[Extra]
-    keeps_results: bool  # beside the sinks: the loop goes on when nobody reads these
+    keeps_results: bool  # an extra stores results: the loop goes on without readers of the sinks
 
 
 def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:

@@ -41,7 +41,7 @@ class Shutdown:
         self._receiver, self._sender = socket.socketpair()
 
     def left_s(self) -> float:
-        """Seconds until the alarm, at least a little; very many if nobody asked to end."""
+        """Seconds until the alarm, at least 0.1; 1e9 if no end was requested."""
         return max(SPARE_S + 0.1, min(self._requested_s + END_S - time.monotonic(), 1e9))
 
     def requested(self) -> bool:

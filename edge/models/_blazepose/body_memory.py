@@ -1,7 +1,7 @@
 """Remembers keypoints outside the frame, so that crops hold the whole person.
 
-The tracker drops keypoints outside the frame, because their score is 0. But the crop of a person of
-whom only the upper body is in view is computed from the hips.
+The tracker drops keypoints outside the frame, because their score is 0. But if only the upper body
+is in view, the crop is computed from the hips below the frame.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def veils(
     Args:
         batch: the people of the crops. Their neighbours are the _MOST whose boxes overlap most.
         certain: [N] bool, whether a person's place is known from keypoints. Other people are not
-            hidden and hide nobody, because their box may be a second box of a known person.
+            hidden and hide no other person, because their box may be a second box of a known
+            person.
         matrices: [N,2,3] from px of the frame to px of the input.
         network: gives the size of the input.
     """

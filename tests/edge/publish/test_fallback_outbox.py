@@ -15,10 +15,11 @@ from edge.errors import ConfigError
 from edge.messages import Message
 from edge.outbox.state_row import Losses
 from edge.outbox.store import MAX_BODY_BYTES, Entry, Outbox, Row
-from edge.publish import Counters, SinkOptions
+from edge.publish import SinkOptions
 from edge.publish import _outbox_thread as thread_module
 from edge.publish._address import parse
 from edge.publish._backoff import requested_keepalive_s
+from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import FallbackOutbox, OutboxSettings, copy_rows, outbox_file
 from edge.publish._inbox import FetchRequest, OutboxReplaced, RowsFetched, RowsStored
 from edge.publish._outbox_thread import OutboxThread

@@ -10,11 +10,11 @@ from typing import Any, List, Optional
 import pytest
 
 from edge.messages import Message
-from edge.publish import Counters
 from edge.publish import _backoff as backoff_module
 from edge.publish import _outbox_thread as thread_module
 from edge.publish._backlog import FRESH_ROOM, Backlog
 from edge.publish._connection import NO_SUBSCRIBERS, Packet
+from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import OutboxSettings
 from edge.publish._inbox import (
     Acknowledged,

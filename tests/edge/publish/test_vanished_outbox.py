@@ -12,8 +12,8 @@ import pytest
 
 from edge.messages import Message
 from edge.outbox.store import Entry, Outbox
-from edge.publish import Counters
 from edge.publish import _fallback_outbox as fallback_module
+from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import FallbackOutbox, OutboxSettings
 from edge.publish._inbox import FetchRequest, OutboxReplaced, RowsStored
 from edge.publish._outbox_thread import OutboxThread
