@@ -21,10 +21,10 @@ DEVICE = [
 # JetPack brings its own OpenCV; everywhere else the build without a window system.
 LAPTOP = ["onnxruntime>=1.16,<2", "opencv-python-headless>=4.5,<6"]
 JETSON = ["pycuda>=2022.1", "jetson-stats>=4.3,<8"]
-TOOLS = [
-    "onnx>=1.15,<2",
-    "tflite>=2.10",
-    "tqdm>=4.60",
+# What a box needs beside DEVICE, for the commands of edge-tools that run there; systemd/wheels.sh
+# brings it.
+BOX = ["onnx>=1.15,<2", "tflite>=2.10", "tqdm>=4.60"]
+TOOLS = BOX + [
     "matplotlib>=3.5",
     # Embedded broker of the demo, where mosquitto is missing and cannot be installed.
     'amqtt>=0.11.3,<0.13; python_version >= "3.10"',
@@ -67,6 +67,7 @@ setup(
         "laptop": LAPTOP,
         "jetson": JETSON,
         "fast": ["orjson>=3.10"],
+        "device": BOX,
         "tools": LAPTOP + TOOLS,
         "synth": LAPTOP + TOOLS + SYNTH,
         "torch": TORCH,

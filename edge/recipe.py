@@ -8,6 +8,20 @@ from edge.errors import ConfigError, NoInputError
 from edge.settings.config import read_toml
 from edge.settings.schema import build, key, name_problem
 
+INSTALLED = Path("/var/lib/edge")  # of the service on a box
+INSTALLED_MODELS = INSTALLED / "engines"
+
+
+def tool_line(command: str, model: Path) -> str:
+    """The command line of `edge-tools` that makes something in a model's folder, for messages.
+
+    Args:
+        command: get, quantize ...
+        model: folder of the model.
+    """
+    line = f"edge-tools {command} {model.name}"
+    return f"runuser -u edge -- {line}" if model.parent == INSTALLED_MODELS else line
+
 
 def _file_problem(value: str) -> Optional[str]:
     """Refuse file names that lead out of the model's folder."""

@@ -48,14 +48,16 @@ fetch() { # $1 = Python, then requirements
 }
 
 for version; do
+  # onnx from 1.18 on needs ml_dtypes too, which does not know the oldest NumPy.
   case $version in
-    3.8) set -- 'numpy==1.23.5' tomli typing-extensions ;;
-    3.9 | 3.10) set -- 'numpy<2' tomli typing-extensions ;;
-    3.11 | 3.12) set -- 'numpy<2' ;;
-    *) set -- 'numpy<3' ;;
+    3.8) set -- 'numpy==1.23.5' 'onnx>=1.15,<1.18' tomli typing-extensions ;;
+    3.9 | 3.10) set -- 'numpy<2' 'onnx>=1.15,<1.18' tomli typing-extensions ;;
+    3.11 | 3.12) set -- 'numpy<2' 'onnx>=1.15,<1.18' ;;
+    *) set -- 'numpy<3' 'onnx>=1.18,<2' ml_dtypes typing-extensions ;;
   esac
   fetch "$version" "$@" 'cryptography>=41' 'cbor2>=5.6,<7' 'paho-mqtt>=2,<3' 'tomlkit>=0.13,<1' \
-    orjson 'onnxruntime>=1.16,<2' flatbuffers protobuf packaging cffi pycparser pip
+    orjson 'onnxruntime>=1.16,<2' flatbuffers protobuf packaging cffi pycparser pip \
+    'tflite>=2.10' 'tqdm>=4.60'
 done
 
 rm -rf build "$folder"/edge_pose-*.whl

@@ -2,7 +2,8 @@
 
 A command is a file of this folder with `HELP` (one line), `add_arguments(parser)` and
 `run(arguments) -> exit code`. The file `engine_info.py` is the command `engine-info`. Only the
-chosen file is imported, so a missing library breaks only the command that needs it.
+chosen file is imported, so a missing library breaks only the command that needs it. The package of
+a box brings the libraries of all commands but those of `box.WORKSTATION`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ from edge.errors import (
     EdgeError,
     UnavailableError,
 )
+from tools import box
 
 HERE = Path(__file__).parent
+ELSEWHERE = (
+    "{0} is not on a box: run it on a workstation, in the source of the same version "
+    "(make setup, then .venv/bin/edge-tools {0}), and copy the result here"
+)
 IO_ERROR = 74  # sysexits EX_IOERR
 
 
@@ -56,13 +62,16 @@ def load(name: str) -> ModuleType:
 
     Raises:
         ConfigError: the command does not exist.
-        UnavailableError: a library that the command needs is not installed.
+        UnavailableError: a library that the command needs is not installed, or this is a box that
+            does not have the command.
     """
     known = commands()
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else "`edge-tools --help` lists them"
         raise ConfigError(f"no command called {name}; {hint}")
+    if box.on_box() and name in box.WORKSTATION:
+        raise UnavailableError(ELSEWHERE.format(name))
     try:
         return importlib.import_module("tools." + name.replace("-", "_"))
     except ModuleNotFoundError as error:
@@ -75,11 +84,14 @@ def load(name: str) -> ModuleType:
 
 
 def overview() -> str:
-    """The output of `edge-tools --help`."""
+    """The output of `edge-tools --help`; on a box, the commands of a workstation come last."""
     lines = ["usage: edge-tools [--version] COMMAND ...", "", "commands:"]
     known = commands()
+    elsewhere = box.WORKSTATION if box.on_box() else ()
     width = max([len(name) for name in known] + [1])
-    lines += [f"  {name.ljust(width)}  {line}" for name, line in known.items()]
+    lines += [f"  {n.ljust(width)}  {line}" for n, line in known.items() if n not in elsewhere]
+    if elsewhere:
+        lines += ["", f"on a workstation, from the source (make setup): {' '.join(elsewhere)}"]
     return "\n".join(lines + ["", "`edge-tools COMMAND --help` prints the options of a command."])
 
 

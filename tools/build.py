@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = [p.as_json() for p in plans]
         print(json.dumps(found, indent=1) if arguments.json else show.plans(plans))
         return 0
+    places.require_owner(arguments.models)
     machine = read_machine()
     gpu = require_gpu(machine)
     trt = tensorrt.load()

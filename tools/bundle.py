@@ -102,6 +102,7 @@ def verify(path: Path, key: Path, quiet: bool = False) -> Contents:
 def _install(arguments: argparse.Namespace) -> int:
     if not arguments.state.is_dir():
         raise NoInputError(f"{arguments.state}: no such directory; give the box's state.dir")
+    places.require_owner(arguments.state)
     slots = Slots(arguments.state / "bundles")
     slot, version = slots.install(arguments.file, load_key(arguments.key))
     slots.switch(slot, version)

@@ -19,6 +19,7 @@ from edge.settings.schema import name_problem
 from tools import places
 from tools.calib import make, media, selection
 from tools.calib.make import MadeSet, SetRequest
+from tools.calib.report import REPORT
 from tools.calib.selection import CALIBRATION, HELD_OUT
 from tools.fetch.by_name import ensure_set
 from tools.fetch.files import locked
@@ -82,6 +83,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make a set, or record the inputs of an existing set again."""
+    places.require_owner(arguments.sets)
     settings = _settings(arguments)
     folder = arguments.sets / arguments.name
     if arguments.words:
@@ -159,7 +161,7 @@ def _print(made: MadeSet, as_json: bool) -> None:
         "looked_at": made.looked_at,
         "left_out": made.problems,
         "inputs": made.inputs,
-        "report": str(made.folder / "report.png"),
+        "report": str(made.folder / REPORT) if (made.folder / REPORT).is_file() else "",
     }
     if as_json:
         print(json.dumps(figures, indent=1))
@@ -175,4 +177,4 @@ def _print(made: MadeSet, as_json: bool) -> None:
     )
     for name, count in made.inputs.items():
         print(f"  {name}: {count} inputs")
-    print(f"report: {figures['report']}")
+    print(f"report: {figures['report'] or 'not drawn, as matplotlib is not installed'}")

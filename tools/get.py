@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = known_names(arguments.models, arguments.sets)
     if arguments.list:
         return _list(arguments, known)
+    places.require_owner(arguments.models)
     names = _fetchable(arguments, known) if arguments.all else arguments.names
     if not names:
         raise NoInputError("name a model or a media set; `edge-tools get --list` shows them")

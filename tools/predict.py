@@ -21,6 +21,7 @@ from tools.prediction.roofline import PRECISIONS
 from tools.progress import track
 
 HELP = "predict the speed of a model on AGX Xavier and the Orins"
+WORKSTATION = True
 POSES = ("blazepose", "rtmpose-m-wholebody", "rtmpose-l-wholebody", "rtmw-l-384x288")
 EVERYS = (1, 3, 5)
 PARTS = ("", "network", "source", "mode")

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify one model."""
+    places.require_owner(arguments.models)
     folder = arguments.models / arguments.model
     recipe = load_recipe(folder)
     floats = {n: network_file(folder, net, "fp32") for n, net in recipe.networks.items()}

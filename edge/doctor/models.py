@@ -8,10 +8,10 @@ from typing import List
 from edge import plug
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError
-from edge.loop.assemble import models_dir, trusted_read
+from edge.loop.assemble import default_models, models_dir, trusted_read
 from edge.loop.engine_fit import engine_path, judge
 from edge.loop.engines import serving_file
-from edge.recipe import Network, load_recipe
+from edge.recipe import Network, load_recipe, tool_line
 from edge.runtime import Read
 from edge.settings.config import Config
 
@@ -24,15 +24,16 @@ def models(settings: Config) -> List[Finding]:
 
 def _model(settings: Config, name: str) -> List[Finding]:
     what = f"model {name}"
+    root = Path(settings.models.dir or default_models())
     try:
-        root = models_dir(settings)
+        models_dir(settings)
         read = trusted_read(root, settings.trust.key_file)
         recipe = load_recipe(root / name, read)
         for network in recipe.networks.values():
             read(serving_file(root / name, network, settings.runtime.precision)[0])
     except EdgeError as error:
         unsigned = settings.trust.key_file and "sign" in str(error)
-        fix = "edge-tools sign --key operator.key" if unsigned else f"edge-tools get {name}"
+        fix = "edge-tools sign --key operator.key" if unsigned else tool_line("get", root / name)
         return [Finding(what, FAIL, str(error), fix)]
     signed = ", signed" if settings.trust.key_file else ""
     found = [Finding(what, OK, f"{root / name}{signed}")]
@@ -61,6 +62,6 @@ def _engine(
     if not judged.against:
         return [Finding(what, OK, str(path))]
     state = FAIL if settings.runtime.prefer == "engine" else WARN
-    command = f"edge-tools build {folder.name} --network {name}"
+    command = f"{tool_line('build', folder)} --network {name}"
     fix = f"{command} --precision {settings.runtime.precision}"
     return [Finding(what, state, "; ".join(judged.against), fix)]

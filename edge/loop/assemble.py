@@ -24,7 +24,7 @@ from edge.models._preprocess.crops import one_thread_a_crop
 from edge.people.smoother import Smoother
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
-from edge.recipe import Recipe, load_recipe
+from edge.recipe import INSTALLED_MODELS, Recipe, load_recipe
 from edge.rules import Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
 from edge.runtime._core_pool import CorePool
@@ -34,7 +34,6 @@ from edge.structures import Poses
 log = logging.getLogger(__name__)
 
 HERE_MODELS = Path("engines")
-INSTALLED_MODELS = Path("/var/lib/edge/engines")
 SOURCE_MODELS = Path(__file__).resolve().parents[2] / "engines"
 
 
@@ -54,7 +53,8 @@ def models_dir(config: Config) -> Path:
 
 def default_models() -> Path:
     """The first folder that exists: ./engines, the installed one, that of the source tree."""
-    there = (d for d in (HERE_MODELS, INSTALLED_MODELS, SOURCE_MODELS) if d.is_dir())
+    places = (HERE_MODELS, INSTALLED_MODELS, SOURCE_MODELS)
+    there = (d for d in places if os.path.isdir(d))  # noqa: PTH112 - is_dir raises in a closed folder
     return next(there, HERE_MODELS)
 
 

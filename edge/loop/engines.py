@@ -18,7 +18,7 @@ from edge import plug
 from edge.errors import EdgeError, NoInputError, UnavailableError
 from edge.loop.engine_build import Build, build
 from edge.loop.engine_fit import Judged, engine_path, judge
-from edge.recipe import Network
+from edge.recipe import Network, tool_line
 from edge.runtime import Read, Runner, RunnerOptions, open_runner
 from edge.runtime._core_pool import CorePool
 from edge.runtime._swappable import SwappableRunner
@@ -262,8 +262,11 @@ def network_file(folder: Path, network: Network, precision: str) -> Path:
         path = path.with_suffix(f".{precision}{path.suffix}")
     if path.is_file():
         return path
-    name, made = folder.name, "get" if precision == "fp32" else "quantize"
-    raise NoInputError(f"{path}: is missing; `edge-tools {made} {name}` makes it")
+    if precision == "fp32":
+        raise NoInputError(f"{path}: is missing; `{tool_line('get', folder)}` makes it")
+    raise NoInputError(
+        f"{path}: is missing; `edge-tools quantize {folder.name}` on a workstation makes it"
+    )
 
 
 def serving_file(folder: Path, network: Network, precision: str) -> Tuple[Path, str]:

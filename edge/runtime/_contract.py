@@ -9,7 +9,7 @@ from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 import numpy as np
 
 from edge.errors import NoInputError
-from edge.recipe import Network
+from edge.recipe import Network, tool_line
 from edge.runtime._core_pool import CorePool
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Frame, Veils
@@ -169,5 +169,5 @@ def read_plain(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise NoInputError(
-            f"{path}: {error.strerror or error}; `edge-tools get {path.parent.name}` fetches it"
+            f"{path}: {error.strerror or error}; `{tool_line('get', path.parent)}` fetches it"
         ) from error

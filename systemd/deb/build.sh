@@ -31,7 +31,8 @@ case "$(dpkg --print-architecture),${FOREIGN:-}, $* " in
     ;;
 esac
 for version; do
-  for name in edge_pose "$version/numpy" "$version/onnxruntime" "$version/cryptography" "$version/pip"; do
+  for name in edge_pose "$version/numpy" "$version/onnxruntime" "$version/cryptography" \
+    "$version/onnx" "$version/tflite" "$version/tqdm" "$version/pip"; do
     ls "$wheels/$name"-*.whl >/dev/null 2>&1 || {
       echo "deb/build.sh: no wheel $name in $wheels: make wheels PYTHONS='$*'" >&2
       exit 66

@@ -3,80 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 
 from edge import __version__
 from tests.service import machine_copy
+from tests.service.debian import OTHER, ROOT, here, python_here, run
 
-ROOT = Path(__file__).resolve().parents[2]
-WHEELS = ROOT / "out/wheels-test"  # kept between runs
-SYSTEM_PYTHON = "/usr/bin/python3"
-DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
-OTHER = {"amd64": "arm64", "arm64": "amd64"}
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 pytestmark = pytest.mark.long
-
-
-def run(*command: Any, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(c) for c in command],
-        env={**os.environ, **environment},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def here() -> str:
-    return DEBIAN[os.uname().machine]
-
-
-def python_here() -> str:
-    code = 'import sys; print("%d.%d" % sys.version_info[:2])'
-    return run(SYSTEM_PYTHON, "-c", code).stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
-    """For this machine's own Python, and for a Jetson's oldest on the other machine."""
-    out = tmp_path_factory.mktemp("deb")
-    made = {}
-    for arch, version in ((here(), python_here()), (OTHER[here()], "3.8")):
-        done = run(
-            "sh", "systemd/wheels.sh", WHEELS / arch, arch, version, BUILD_PYTHON=sys.executable
-        )
-        assert done.returncode == 0, done.stderr
-        done = run("sh", "systemd/deb/build.sh", arch, WHEELS / arch, out)
-        assert done.returncode == 0, done.stderr
-        made[arch] = Path(done.stdout.strip())
-    return made
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[machine_copy.Run]:
-    """Commands as root on a copy of this machine, or in a container on the container itself."""
-    try:
-        with machine_copy.machine_copy(tmp_path_factory.mktemp("machine")) as run_there:
-            yield run_there
-        return
-    except PermissionError:
-        pass
-    try:
-        run_there = machine_copy.own_root()
-    except PermissionError as reason:
-        pytest.skip(f"the package was not installed: {reason}")
-    yield run_there
-    run_there("dpkg", "--purge", "edge-pose")
 
 
 def names(package: Path) -> List[str]:
@@ -104,6 +44,9 @@ def test_a_package_is_for_its_machine_and_complete(packages: Dict[str, Path], ar
         "cbor2",
         "paho_mqtt",
         "tomlkit",
+        "onnx",
+        "tflite",
+        "tqdm",
     }
     for wanted in (
         "/usr/lib/systemd/system/edge.service",
@@ -161,7 +104,7 @@ def stand_ins(folder: Path, *versions: str) -> Path:
     """Wheels by name only."""
     for version in versions:
         (folder / version).mkdir(parents=True)
-        for name in ("numpy", "onnxruntime", "cryptography", "pip"):
+        for name in ("numpy", "onnxruntime", "cryptography", "onnx", "tflite", "tqdm", "pip"):
             (folder / version / f"{name}-1-py3-none-any.whl").touch()
     (folder / "edge_pose-0-py3-none-any.whl").touch()
     return folder

@@ -81,6 +81,20 @@ def test_a_set_of_videos_and_pictures(tmp_path: Path, capsys: Any) -> None:
     assert cv2.imread(str(tmp_path / "gym/report.png")).shape[1] > 600
 
 
+def test_without_matplotlib_there_is_no_report_and_that_is_said(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box does not have it. A report of an earlier set does not stay."""
+    clip = video(tmp_path / "clip.avi", 60)
+    assert calibrate(tmp_path, *few(clip)) == 0
+    report = next(tmp_path.rglob("report.png"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    capsys.readouterr()
+    assert calibrate(tmp_path, *few(clip)) == 0
+    assert "report: not drawn, as matplotlib is not installed" in capsys.readouterr().out
+    assert not report.exists()
+
+
 def test_the_same_again(tmp_path: Path) -> None:
     clip = video(tmp_path / "clip.avi", 60)
     for sets in ("a", "b"):

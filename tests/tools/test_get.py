@@ -185,7 +185,7 @@ def test_a_conversion_that_gives_other_numbers_is_refused(place: Place) -> None:
     folder = place.model(packages.recipe(place.wheel()) + golden)
     done = place.get("small")
     assert done.returncode == 65
-    assert "small/main: conversion is wrong on this machine: differs from the original" in one_line(
+    assert "small/main: the converted network is wrong on this machine: it differs" in one_line(
         done
     )
     assert not (folder / "small.onnx").exists()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any, Dict
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -87,6 +89,10 @@ def test_files_are_written_and_the_network_is_the_one_the_daemon_loads(
     assert qdq.problems(model) == []
     assert made(place, ".onnx").read_bytes() == before
     assert made(place, ".quant.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    made(place, ".quant.png").unlink()
+    with mock.patch.dict(sys.modules, {"matplotlib.figure": None}):  # as on a box
+        assert quantize(place) == 0
+    assert not made(place, ".quant.png").exists()
     assert [p.name for p in folder.glob(".*")] == [], "no half-written file"
     found = read_ranges_file(made(place, ".ranges.json"))
     assert read_cache(made(place, ".trt-cache")) == pytest.approx(found["amax"])

@@ -298,9 +298,12 @@ def _sources(
 
 
 def _install(part: Path, folder: Path) -> None:
-    """Replace the files of an earlier set by the new ones."""
-    for made in ("crops", *FOLDERS.values(), "report.png"):
+    """Replace the files of an earlier set by the new ones; a report may not have been drawn."""
+    for made in ("crops", *FOLDERS.values(), report.REPORT):
         place = folder / made
         if place.is_dir():
             shutil.rmtree(place)
-        (part / made).replace(place)
+        elif place.is_file():
+            place.unlink()
+        if (part / made).exists():
+            (part / made).replace(place)

@@ -7,12 +7,12 @@ from typing import Any, List, Tuple
 
 import cv2
 import numpy as np
-from matplotlib.figure import Figure
 
 from edge.errors import DataError
 from tools.calib.scan import ScannedFrames
 from tools.calib.selection import HELD_OUT, Selection
 
+REPORT = "report.png"
 THUMBNAILS = 24
 THUMBNAIL_PX = (192, 144)
 COLUMNS = 8
@@ -21,8 +21,8 @@ GREEN, ORANGE = (80, 200, 80), (40, 140, 250)  # BGR: calibration, held out
 
 def write(
     folder: Path, selection: Selection, seen: ScannedFrames, chosen: np.ndarray, name: str
-) -> Path:
-    """Draw report.png.
+) -> None:
+    """Draw REPORT; without matplotlib, which a box does not have, nothing is drawn.
 
     Args:
         folder: of the set, with its pictures.
@@ -31,6 +31,10 @@ def write(
         chosen: [C] indices of the chosen frames in `seen`.
         name: of the set.
     """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return
     figure = Figure(figsize=(12, 9), dpi=100)
     grid = figure.add_gridspec(2, 4, height_ratios=(2.4, 1), hspace=0.25)
     sheet = figure.add_subplot(grid[0, :])
@@ -39,9 +43,7 @@ def write(
     sheet.set_title(_title(name, selection, seen), fontsize=10, loc="left")
     for place, (label, values, bins) in enumerate(_columns(seen)):
         _histogram(figure.add_subplot(grid[1, place]), label, values, values[chosen], bins)
-    path = folder / "report.png"
-    figure.savefig(str(path), bbox_inches="tight")
-    return path
+    figure.savefig(str(folder / REPORT), bbox_inches="tight")
 
 
 def _title(name: str, selection: Selection, seen: ScannedFrames) -> str:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from edge.errors import NoInputError
-from edge.loop.assemble import SOURCE_MODELS
 from tools.fetch.media import install_set
 from tools.fetch.models import copy_recipe, install_model
-from tools.places import SOURCE_SETS
+from tools.places import SOURCE_SETS, shipped_models
 
-ENGINES, CALIBRATION = SOURCE_MODELS, SOURCE_SETS  # shipped recipes
+ENGINES, CALIBRATION = shipped_models(), SOURCE_SETS  # shipped recipes
 
 
 def ensure_model(name: str, models_dir: Optional[Path] = None, quiet: bool = False) -> Path:

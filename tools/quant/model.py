@@ -98,8 +98,10 @@ def _write(job: QuantizeJob, name: str, outcome: QuantizedNetwork) -> Written:
     content = ranges_file.describe(outcome, file, job.crops / f"{name}.npy")
     files = {
         ".ranges.json": json.dumps(content, indent=1).encode(),
-        ".quant.png": report.picture(outcome, f"{job.folder.name}/{name}"),
     }
+    picture = report.picture(outcome, f"{job.folder.name}/{name}")
+    if picture is not None:
+        files[".quant.png"] = picture
     if job.cache_version:
         files[".trt-cache"] = write_cache(outcome.ranges, job.cache_version).encode()
     equal = file.with_suffix(".equal" + file.suffix)

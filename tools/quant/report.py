@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, List, Mapping, Sequence
-
-from matplotlib.figure import Figure
+from typing import Any, List, Mapping, Optional, Sequence
 
 from tools.quant.quantized_network import QuantizedNetwork
 
@@ -34,8 +32,15 @@ def _row(name: str, outcome: QuantizedNetwork) -> List[str]:
     return [name, *map(str, counts), outcome.method, outcome.correction, f"{outcome.error:.4f}"]
 
 
-def picture(outcome: QuantizedNetwork, title: str) -> bytes:
-    """One page as PNG: ranges of tensors, and errors of methods, layers and outputs."""
+def picture(outcome: QuantizedNetwork, title: str) -> Optional[bytes]:
+    """One page as PNG: ranges of tensors, and errors of methods, layers and outputs.
+
+    None without matplotlib: `verify` quantizes again on a box, which does not have it.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return None
     # Figure without pyplot draws into memory and needs no screen.
     figure = Figure(figsize=(11.7, 8.3), layout="constrained")
     figure.suptitle(f"{title}: {outcome.method} ranges, output error {outcome.error:.4f}")

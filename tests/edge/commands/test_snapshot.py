@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import threading
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from edge.commands.frame_tap import FrameTap
 from edge.commands.handlers import SnapshotArguments, take_picture
 from edge.errors import TempError
 from edge.structures import Detections, Frame, Poses
+from edge.view import View
 
 WIDTH, HEIGHT = 800, 400
 Box = Tuple[float, float, float, float]
@@ -139,10 +140,10 @@ def shown() -> Iterator[Any]:
     image = blocks.repeat(20, 0).repeat(20, 1)
     threads: List[threading.Thread] = []
 
-    def show(tap: FrameTap) -> np.ndarray:
+    def show(tap: FrameTap, view: Optional[View] = None) -> np.ndarray:
         def run() -> None:
             while not stop.wait(0.002):
-                tap([Frame(image, 0, 1, "door")], [nobody()])
+                tap([Frame(image, 0, 1, "door", view=view)], [nobody()])
 
         threads.append(threading.Thread(target=run))
         threads[0].start()
@@ -171,6 +172,20 @@ def test_who_is_not_published_is_hidden(shown: Any, where: str) -> None:
     assert np.abs(seen[100:300, 200:300] - image[100:300, 200:300]).mean() > 20
     assert np.abs(seen[:, 400:] - image[:, 400:]).mean() < 12
     assert finder.asked == [("door", image.tobytes())], "it looked at the very picture"
+
+
+def test_a_camera_that_hangs_on_its_side_hides_the_same_people(shown: Any) -> None:
+    """Boxes are those of the upright picture, and so is the picture that is shown."""
+    box = (100.0, 500.0, 300.0, 600.0)  # of the upright picture, 400 wide and 800 high
+    finder = Finder([], [box])
+    tap = FrameTap(finder)
+    image = shown(tap, View(turn=90))
+    upright = np.rot90(image, -1)
+    seen = picture(tap)
+    assert seen.shape == upright.shape
+    assert np.abs(seen[500:600, 100:300] - upright[500:600, 100:300]).mean() > 20
+    assert np.abs(seen[:400] - upright[:400]).mean() < 12
+    assert finder.asked == [("door", upright.tobytes())]
 
 
 def test_without_a_look_there_is_no_picture(shown: Any, tmp_path: Path) -> None:

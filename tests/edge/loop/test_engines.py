@@ -225,7 +225,7 @@ def test_half_precision_is_for_engines(gpu: Gpu, models: Path) -> None:
     choosing = engines(models, precision="fp16", build=False)
     opened(choosing, models).close()
     assert "on the CPU fp32 serves instead of fp16" in choosing.choices["standing/main"].why
-    with pytest.raises(NoInputError, match="`edge-tools quantize standing` makes it"):
+    with pytest.raises(NoInputError, match="`edge-tools quantize standing` on a workstation"):
         opened(engines(models, precision="int8"), models)
 
 

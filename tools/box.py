@@ -1,0 +1,16 @@
+"""Whether this program is the installed package of a box; imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+VENV = Path("/usr/lib/edge/venv")
+RECIPES = Path("/usr/share/edge/engines")
+# Commands whose libraries or data the package does not bring.
+WORKSTATION = ("bench", "demo", "export", "import", "kernels", "predict", "quantize", "synth")
+
+
+def on_box() -> bool:
+    """Whether this program runs in the environment that the package makes."""
+    return Path(sys.prefix) == VENV
