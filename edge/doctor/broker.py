@@ -6,6 +6,7 @@ with the same one, which would be the running service's.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ssl
 import time
@@ -18,10 +19,13 @@ from edge.publish import _tls
 from edge.publish._address import Broker, parse
 from edge.settings.config import Config
 
-ANSWER_S = 5.0
+ANSWER_S = 10.0
 WARN_DAYS = 30
+UNSUPPORTED = 0x84
+ONLY_3 = "speaks MQTT 3.1.1 only: docs/messages.md says what is missing then"
+ONLY_3_FIX = 'mqtt.protocol = "3.1.1" saves the attempt with MQTT 5; or update the broker'
 REFUSALS = {  # CONNACK reason codes, MQTT 5 section 3.2.2.2
-    0x84: 'speaks another version, or is no MQTT broker: mqtt.protocol = "{other}"',
+    UNSUPPORTED: 'speaks another version, or is no MQTT broker: mqtt.protocol = "{other}"',
     0x86: "wrong user or password: check the user and mqtt.password_file",
     0x87: "does not let this box in: check its access list and the name in the certificate",
 }
@@ -45,8 +49,14 @@ def _broker(uri: str, settings: Config) -> List[Finding]:
         return [Finding(what, FAIL, "paho-mqtt is not installed", "pip install paho-mqtt")]
     found = own_certificate(broker, settings.device)
     began = time.monotonic()
+    version = "3.1.1" if broker.settings.protocol == "3.1.1" else "5"
+    name = f"doctor-{settings.device}"
     try:
-        answer = _probe.ask(broker, f"doctor-{settings.device}", ANSWER_S)
+        answer = _probe.ask(broker, version, name, ANSWER_S)
+        if answer.code in (None, UNSUPPORTED) and broker.settings.protocol == "auto":
+            with contextlib.suppress(OSError, TempError):  # the first answer is judged then
+                if _probe.ask(broker, "3.1.1", name, ANSWER_S).code == 0:
+                    return [*found, Finding(what, WARN, ONLY_3, ONLY_3_FIX)]
     except TempError:
         fix = "is it an MQTT broker? is the port right? is it overloaded?"
         return [*found, Finding(what, FAIL, f"no answer within {ANSWER_S:.0f} s", fix)]
@@ -72,12 +82,15 @@ def _judge(broker: Broker, code: Optional[int], words: str, took_ms: float) -> F
     what = f"broker {broker.name}"
     if code == 0:
         return Finding(what, OK, f"lets this box in, {took_ms:.0f} ms")
+    other = "5" if broker.settings.protocol == "3.1.1" else "3.1.1"
     if code is None and broker.tls is not None:
         return _tls_failed(what, _tls.explain_closed(broker.settings))
     if code is None:
-        fix = "is it an MQTT broker? does it require a certificate (mqtt.cert_file)?"
+        fix = (
+            "is it an MQTT broker? is the port one for TLS (mqtts://) or websockets? does it speak "
+            f'another version (mqtt.protocol = "{other}")? does it require a certificate?'
+        )
         return Finding(what, FAIL, "closed the connection without an answer", fix)
-    other = "3.1.1" if broker.settings.protocol == "5" else "5"
     fix = REFUSALS.get(code, "the broker's log tells more").format(other=other)
     return Finding(what, FAIL, f"refuses this box: {words} (code {code:#04x})", fix)
 

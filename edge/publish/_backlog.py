@@ -11,27 +11,21 @@ from time to time; other topics are sent meanwhile. The sender's thread owns all
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple
 
 from edge.outbox.store import Row
 from edge.publish._connection import FINAL_REFUSALS, NO_SUBSCRIBERS, SUCCESS, read_correlation
 from edge.publish._inbox import EventStore, FetchRequest, RowsFetched
 from edge.publish._live_order import LiveOrder
+from edge.publish._parked import ParkedRetry
+from edge.publish._row_reader import RowReader
 from edge.publish._send_queues import PAUSE_MAX_S, PAUSE_S, HeldTopics, SendQueues
 from edge.publish._suspects import STRIKES, Suspects
 from edge.publish._unanswered import Unanswered
+from edge.publish._under_way import UnderWay
 
 FRESH_ROOM = 256  # newly stored events in memory; further ones are read from the outbox later
 ANSWERS = 256  # events that may wait for a consumer at once
-MAX_ID = 2**63 - 1
-
-
-@dataclass
-class _UnderWay:
-    row: Row
-    since_s: float
-    consumer_acknowledged: bool = False  # before the broker did
 
 
 class Backlog:
@@ -54,18 +48,12 @@ class Backlog:
         self._store, self._late = store, late
         self._answer_s, self._clock = answer_s, clock
         self._queues = SendQueues()
-        self._fresh_from_id = MAX_ID  # rows from this id on come by `stored`, not by `fetched`
-        self._highest_id = 0  # of all rows seen
         self._token = ""  # of the outbox of these rows
-        self._cursor = 0  # highest id that was fetched
-        self._more = True  # whether the outbox may have rows between the two
-        self._request: Optional[FetchRequest] = None  # not answered yet
-        self._generation = 0  # rises when rows have to be read again
-        self._finished: Set[int] = set()  # ids acknowledged since that request
-        self._unacked: Dict[int, _UnderWay] = {}  # by packet number
+        self._reader = RowReader()
+        self._unacked = UnderWay()
         self._unanswered = Unanswered(answer_s or 0.0)
         self._held = HeldTopics()
-        self._live_order, self._suspects = LiveOrder(), Suspects()
+        self._live_order, self._suspects, self._retry = LiveOrder(), Suspects(), ParkedRetry()
 
     # Rows in --------------------------------------------------------------------------------
 
@@ -76,12 +64,12 @@ class Backlog:
             rows: at least one, in the order of ids.
             up: whether there is a connection.
         """
-        self._highest_id = rows[-1].id
+        self._reader.stored(rows)
         if not up or len(self._queues.fresh) + len(rows) > FRESH_ROOM:
             self._fetch_again()
             return
         self._token = rows[-1].token
-        self._fresh_from_id = min(self._fresh_from_id, rows[0].id)
+        self._reader.fresh(rows)
         self._queues.fresh.extend(r for r in rows if r.topic not in self._held)
 
     def fetched(self, answer: RowsFetched) -> None:
@@ -89,25 +77,22 @@ class Backlog:
         if answer.request.only:
             self._queue_probe(answer)
             return
-        if answer.request is not self._request:
-            return  # of an earlier generation
-        self._request = None
-        self._more = bool(answer.rows)
+        if answer.request.parked:
+            self._retry.fetched(answer.request, answer.rows, self._clock())
+            return
+        rows = self._reader.fetched(answer, set(self._busy()))
+        if rows is None:
+            return
         if answer.rows:
-            self._cursor, self._token = answer.rows[-1].id, answer.rows[-1].token
-            self._highest_id = max(self._highest_id, self._cursor)
+            self._token = answer.rows[-1].token
         elif not self._queues.old:
             self._queues.old_is_historical = False
-        self._queues.old.extend(self._new(answer.rows))
-
-    def _new(self, rows: List[Row]) -> Iterator[Row]:
-        busy = set(self._busy()) | self._finished
-        return (r for r in rows if r.id not in busy and r.id < self._fresh_from_id)
+        self._queues.old.extend(rows)
 
     def _queue_probe(self, answer: RowsFetched) -> None:
         if not answer.rows:
             self._held.drop(answer.request.only)
-        elif answer.request.generation == self._generation:
+        elif answer.request.generation == self._reader.generation:
             busy = set(self._busy())
             self._queues.probes.extend(r for r in answer.rows if r.id not in busy)
 
@@ -120,9 +105,10 @@ class Backlog:
 
     def outbox_replaced(self) -> None:
         """Start again with another outbox, whose ids begin at 1."""
-        self._highest_id, self._fresh_from_id = 0, MAX_ID
+        self._reader.replaced()
         self._live_order.clear()
         self._suspects.clear()
+        self._retry = ParkedRetry()
         self.restart()
 
     def _release_held(self) -> None:
@@ -131,9 +117,7 @@ class Backlog:
 
     def _fetch_again(self) -> None:
         self._queues.clear()
-        self._cursor, self._more, self._request = 0, True, None
-        self._fresh_from_id = self._highest_id + 1 if self._highest_id else MAX_ID
-        self._generation += 1
+        self._reader.again()
 
     # Rows out -------------------------------------------------------------------------------
 
@@ -145,7 +129,7 @@ class Backlog:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nothing can be sent now."""
-        return not (self._unacked or self._unanswered or self._more or self._queues.any)
+        return not (self._unacked or self._unanswered or self._reader.more or self._queues.any)
 
     def next(self) -> Optional[Tuple[Row, bool]]:
         """Take the next event; the caller then calls `sent` or `park`.
@@ -153,13 +137,16 @@ class Backlog:
         Returns:
             The row, and whether it is marked historical; None if no event may be sent now.
         """
-        if self._suspects and self._unacked:
+        if self._unacked and (self._suspects or self._retry.row):
             return None  # one by one after a lost connection, to find the event that ended it
+        if self._retry.row:
+            self._retry.under_way = True
+            return self._retry.row, True
         if len(self._unanswered) >= ANSWERS:
             return None
         while True:
             probe = bool(self._queues.probes)
-            found = self._queues.take(self._late, self._more)
+            found = self._queues.take(self._late, self._reader.more)
             if found is None:
                 return None
             if probe or found[0].topic not in self._held:
@@ -167,18 +154,22 @@ class Backlog:
 
     def sent(self, packet: int, row: Row) -> None:
         """An event was sent under this packet number."""
-        self._unacked[packet] = _UnderWay(row, self._clock())
+        self._unacked.add(packet, row, self._clock())
 
     def park(self, row: Row, reason: str) -> None:
         """Set aside an event that cannot be delivered."""
         self._suspects.cleared(row.id)
-        self._finished.add(row.id)
         self._live_order.finished(row.id)
+        if self._retry.is_trying(row.id):
+            self._retry.answered(accepted=False)
+            return
+        self._reader.finished(row.id)
         self._store.park(row, reason)
+        self._retry.parked()
 
     def _busy(self) -> Iterator[int]:
         """Ids of rows that are under way or queued and must not be queued twice."""
-        yield from (u.row.id for u in self._unacked.values())
+        yield from (u.row.id for u in self._unacked)
         yield from (row.id for row in self._unanswered)
         yield from (r.id for r in self._queues.probes)
         yield from (r.id for r in self._queues.fresh)
@@ -196,11 +187,14 @@ class Backlog:
         Returns:
             The row, and whether it is delivered; None if the packet is no event.
         """
-        found = self._unacked.pop(packet, None)
+        found = self._unacked.answered(packet)
         if found is None:
             return None
         row = found.row
-        self._suspects.accepted(row.id)
+        self._suspects.cleared(row.id)
+        if self._retry.is_trying(row.id) and code not in FINAL_REFUSALS:
+            self._retry.answered(accepted=True)
+            self._store.unpark(row)
         if found.consumer_acknowledged:
             return row, False
         if code in FINAL_REFUSALS:
@@ -227,7 +221,7 @@ class Backlog:
         if not token or token != self._token:
             return False
         row = self._unanswered.pop(row_id)
-        for early in (u for u in self._unacked.values() if u.row.id == row_id):
+        for early in (u for u in self._unacked if u.row.id == row_id):
             early.consumer_acknowledged = True
             row = row or early.row
         self._finish(row_id, token, row.topic if row else "")
@@ -236,7 +230,7 @@ class Backlog:
         return row is not None
 
     def _finish(self, row_id: int, token: str, topic: str) -> None:
-        self._finished.add(row_id)
+        self._reader.finished(row_id)
         self._live_order.finished(row_id)
         self._store.remove(row_id, token)
         if topic in self._held:
@@ -251,21 +245,21 @@ class Backlog:
             self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s or PAUSE_S))
         for topic in self._held.due(now_s):
             skip = tuple(self._ids_under_way(topic))
-            self._store.fetch(FetchRequest(self._generation, only=topic, skip=skip))
-        low = len(self._queues.old) < FRESH_ROOM // 8
-        if self._more and self._request is None and low:
-            self._finished.clear()
-            self._request = FetchRequest(
-                self._generation, self._cursor, self._fresh_from_id, self._held.topics
-            )
-            self._store.fetch(self._request)
+            self._store.fetch(FetchRequest(self._reader.generation, only=topic, skip=skip))
+        wanted = self._retry.wanted(now_s, self._reader.generation)
+        if wanted is not None:
+            self._store.fetch(wanted)
+        if len(self._queues.old) < FRESH_ROOM // 8:
+            request = self._reader.request(self._held.topics)
+            if request is not None:
+                self._store.fetch(request)
 
     def due_s(self) -> List[float]:
         """When `tick` has something to do, in monotonic seconds."""
-        return self._held.due_s() + self._unanswered.due_s()
+        return self._held.due_s() + self._unanswered.due_s() + self._retry.due_s()
 
     def _ids_under_way(self, topic: str) -> Iterator[int]:
-        rows = [*(u.row for u in self._unacked.values()), *self._unanswered]
+        rows = [*(u.row for u in self._unacked), *self._unanswered]
         return (row.id for row in rows if row.topic == topic)
 
     # The end of a connection ------------------------------------------------------------------
@@ -282,7 +276,9 @@ class Backlog:
             The event that was parked; None if there is none.
         """
         now_s = self._clock()
-        under_way = [(u.row, now_s - u.since_s) for u in self._unacked.values()]
+        tried = self._retry.row.id if self._retry.row else 0
+        self._retry.connection_lost()
+        under_way = [(u.row, now_s - u.since_s) for u in self._unacked if u.row.id != tried]
         cause = self._suspects.connection_lost(under_way, others_accepted)
         if cause is not None:
             self.park(cause, f"ended {STRIKES} connections")
@@ -294,6 +290,24 @@ class Backlog:
         """Whether events are sent one by one, because one of them may end connections."""
         return bool(self._suspects)
 
-    def clear_suspects(self) -> None:
+    @property
+    def waits_for_steady(self) -> bool:
+        """Whether something changes once the connection has lasted."""
+        return self.one_by_one or self._retry.waits_for_steady
+
+    def steady(self) -> None:
         """The connection has lasted: no event is the cause of the last loss."""
         self._suspects.clear()
+        self._retry.steady(self._clock())
+
+    def silent(self, packet: int) -> Optional[Row]:
+        """The broker does not acknowledge a packet, and the connection is given up.
+
+        Returns:
+            The event, if it is one; it is parked if later events were acknowledged STRIKES times.
+        """
+        row = self._unacked.silent(packet)
+        skipped = self._unacked.take_skipped(packet)
+        if skipped is not None:
+            self.park(skipped, f"not acknowledged on {STRIKES} connections; later events were")
+        return row

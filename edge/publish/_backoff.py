@@ -6,6 +6,7 @@ import random
 import time
 
 PAUSE_S = 0.5  # before the first new try, doubled each time
+DIFFERENT_S = 0.1  # before a try with another version
 STEADY_S = 5.0  # a connection that lasted this long was a good one
 BRIEF = 3  # this many shorter ones in a row have a common cause
 
@@ -53,6 +54,10 @@ class Backoff:
         quick = steady or soon
         self.pause_s = PAUSE_S if quick else min(self.pause_s * 2, self._pause_max_s)
         self.due_s = time.monotonic() + self.pause_s * random.uniform(0.7, 1.0)
+
+    def next_differs(self) -> None:
+        """The try has ended, and the next one speaks another version of MQTT: it follows soon."""
+        self.due_s = time.monotonic() + DIFFERENT_S
 
 
 def requested_keepalive_s(keepalive_s: int) -> int:

@@ -141,6 +141,9 @@ class FallbackOutbox:
         try:
             if request.only:
                 return self.current.oldest(request.only, request.skip)
+            if request.parked:
+                most = 2**63 - 1
+                return self.current.after(request.cursor, most, 1, request.without, "parked")
             return self.current.after(request.cursor, request.below, limit, request.without)
         except IN_USE as error:
             self._replace(error, in_memory=False)
@@ -187,9 +190,14 @@ class FallbackOutbox:
             return None
 
     def park(self, row: Row) -> None:
-        """Leave a row out until the next start."""
+        """Set a row aside."""
         if row.token == self.token:
             self.current.park([row.id])
+
+    def unpark(self, row: Row) -> None:
+        """Let a parked row wait again."""
+        if row.token == self.token:
+            self.current.unpark([row.id])
 
     def return_to_disk(self) -> None:
         """Try a failed disk again if it is time, and move the rows in memory there."""

@@ -22,6 +22,7 @@ class Connected:
     connection: Connection
     window: int  # QoS 1 packets that the broker accepts without an acknowledgement
     max_bytes: int  # of one packet
+    version: str = "5"  # of MQTT
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Disconnected:
 
     connection: Connection
     reason: str
+    soon: bool = False  # the next try differs, so it must not wait long
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class EventStore(Protocol):
     def park(self, row: Row, reason: str) -> None:
         """Set aside an event that cannot be delivered."""
 
+    def unpark(self, row: Row) -> None:
+        """Let a parked event wait again."""
+
     def fetch(self, request: FetchRequest) -> None:
         """Read rows; a RowsFetched follows."""
 
@@ -87,7 +92,8 @@ class RowsStored:
 class FetchRequest:
     """The sender's request for rows of the outbox; it comes back in a RowsFetched.
 
-    Either rows between two ids, or (with `only`) the oldest row of one topic.
+    Rows between two ids, or (with `only`) the oldest row of one topic, or (with `parked`) the next
+    parked row.
     """
 
     generation: int  # of the sender's view of the outbox
@@ -96,6 +102,7 @@ class FetchRequest:
     without: Tuple[str, ...] = ()  # topics left out
     only: str = ""  # topic
     skip: Tuple[int, ...] = ()  # ids of that topic left out
+    parked: bool = False
 
 
 @dataclass(frozen=True)

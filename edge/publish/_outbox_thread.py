@@ -53,6 +53,11 @@ class _Park:
 
 
 @dataclass(frozen=True)
+class _Unpark:
+    row: Row
+
+
+@dataclass(frozen=True)
 class _Close:
     """Commit what came before, then end."""
 
@@ -120,6 +125,10 @@ class OutboxThread:
         """Set aside an event that cannot be delivered, and publish an event that says so."""
         self._queue.put(_Park(row, reason))
 
+    def unpark(self, row: Row) -> None:
+        """Let a parked event wait again."""
+        self._queue.put(_Unpark(row))
+
     def fetch(self, request: FetchRequest) -> None:
         """Read rows; a RowsFetched follows in the inbox."""
         self._queue.put(request)
@@ -154,6 +163,8 @@ class OutboxThread:
                 self._fetch_rows(request)
             elif isinstance(request, _Park):
                 self._park_row(request)
+            elif isinstance(request, _Unpark):
+                self._outbox.unpark(request.row)
             elif isinstance(request, _Close):
                 self._closed = True
         self._report_losses()

@@ -24,11 +24,13 @@ from edge.publish._address import Broker
 from edge.publish._backoff import requested_keepalive_s
 from edge.publish._connection import SUCCESS, Packet, explain
 from edge.publish._inbox import Acknowledged, Connected, ConsumerAcknowledged, Disconnected
-from edge.publish._sender import ANSWER_S, MAX_BYTES, WINDOW
+from edge.publish._outgoing import MAX_BYTES, WINDOW
+from edge.publish._protocol import ProtocolChoice
 
 log = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 2**18  # of the socket: a larger one would only make live frames older
+CONNECT_S = 5.0  # for TCP to connect
 CLOSE_S = 1.0  # for DISCONNECT to be sent
 # The largest packet that we take: commands and acknowledgements are far smaller. MQTT 5 brokers are
 # told, so they drop what is larger; with 3.1.1 such a packet ends the connection.
@@ -38,16 +40,19 @@ ACK_ROOM = 10_000  # acknowledgements of consumers that may wait in the inbox
 UNREADABLE = (MQTTException, struct.error, LookupError, ValueError, TypeError, AssertionError)
 
 
-def new_client(broker: Broker, client_id: str, limit_s: float, kind: type = Client) -> Any:
+def new_client(
+    broker: Broker, version: str, client_id: str, limit_s: float, kind: type = Client
+) -> Any:
     """Make a paho client for a broker; it does not connect.
 
     Args:
         broker: a checked address.
+        version: of MQTT, "5" or "3.1.1".
         client_id: the broker ends an older connection of the same identifier.
         limit_s: for TCP to connect.
         kind: Client, or a subclass of it.
     """
-    v5 = broker.settings.protocol == "5"
+    v5 = version == "5"
     client = kind(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
@@ -72,6 +77,11 @@ class _Client(Client):
             raise ValueError(f"a packet of {bufsize} bytes; {MOST_BYTES_IN} are allowed")
         return bytes(super()._sock_recv(bufsize))
 
+    def _check_keepalive(self) -> None:
+        """Ping once the broker has accepted us; until then the sender limits the waiting."""
+        if self.is_connected():
+            super()._check_keepalive()
+
     def loop_forever(self, *args: Any, **named: Any) -> Any:
         """Run paho's thread; bytes that it cannot read end the connection, not the program."""
         try:
@@ -91,6 +101,7 @@ class PahoConnection:
         inbox: of the sender.
         ack_topic: see Sender.
         publish_answer: publishes the answer to an incoming command.
+        choice: of the version of MQTT; it is told what the broker answers.
     """
 
     def __init__(
@@ -100,16 +111,21 @@ class PahoConnection:
         inbox: queue.Queue[Any],
         ack_topic: str = "",
         publish_answer: Callable[[Message], None] = lambda message: None,
+        choice: Optional[ProtocolChoice] = None,
     ) -> None:
         self._broker = broker
         self._listen = options.listen
         self._ack_topic = ack_topic
         self._publish_answer = publish_answer
-        self._v5 = broker.settings.protocol == "5"
+        self._choice = choice or ProtocolChoice(broker.settings.protocol)
+        self._version = self._choice.next
+        self._v5 = self._version == "5"
         self._inbox = inbox
         self._closed = threading.Event()
-        self._accepted = False
-        self._client = new_client(broker, f"edge-{options.device}", ANSWER_S, _Client)
+        self._answered = False
+        self._leaving = ""  # why the connection is not used although the broker accepted it
+        name = f"edge-{options.device}"
+        self._client = new_client(broker, self._version, name, CONNECT_S, _Client)
         self._client.max_inflight_messages_set(WINDOW)
         if options.will is not None:
             will = options.will
@@ -161,6 +177,9 @@ class PahoConnection:
 
     def abort(self) -> None:
         """Close the socket under paho: callbacks stop, and its thread ends."""
+        if not self._answered:
+            self._answered = True
+            self._choice.unanswered(self._version)
         # loop_stop() would wait for packets under way, and fails if the thread ends meanwhile.
         raw = self._socket()
         if raw is not None:
@@ -193,16 +212,25 @@ class PahoConnection:
     def _on_connect(
         self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
+        self._answered = True
         if reason.is_failure:
-            self._inbox.put(Disconnected(self, f"the broker refused us: {explain(reason)}"))
+            other = self._choice.refused(self._version, reason.value)
+            why = other or f"the broker refused us: {explain(reason)}"
+            self._inbox.put(Disconnected(self, why, soon=bool(other)))
             return
-        self._accepted = True
+        self._leaving = self._choice.accepted(self._version)
+        if self._leaving:
+            client.disconnect()
+            return
+        told = self._choice.to_tell(self._version)
+        if told:
+            log.warning("%s: %s", self._broker.name, told)
         topics = [*self._listen, *([self._ack_topic] if self._ack_topic else [])]
         if topics:
             client.subscribe([(topic, 1) for topic in topics])
         window = getattr(properties, "ReceiveMaximum", None) or WINDOW
         max_bytes = getattr(properties, "MaximumPacketSize", None) or MAX_BYTES
-        self._inbox.put(Connected(self, window, max_bytes))
+        self._inbox.put(Connected(self, window, max_bytes, self._version))
 
     def _on_subscribe(self, client: Any, data: Any, packet: int, codes: Any, more: Any) -> None:
         for reason in (code for code in codes if code.is_failure):
@@ -216,13 +244,18 @@ class PahoConnection:
         self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
         self._closed.set()
-        by_broker = flags.is_disconnect_packet_from_server
-        why = (
-            f"the broker sent us away: {explain(reason)}" if by_broker else "the connection is lost"
-        )
-        if self._broker.tls is not None and not (by_broker or self._accepted):
-            why = _tls.explain_closed(self._broker.settings)
-        self._inbox.put(Disconnected(self, why))
+        if self._leaving:
+            self._inbox.put(Disconnected(self, self._leaving, soon=True))
+        elif flags.is_disconnect_packet_from_server:
+            self._inbox.put(Disconnected(self, f"the broker sent us away: {explain(reason)}"))
+        elif self._answered:
+            self._inbox.put(Disconnected(self, "the connection is lost"))
+        else:
+            self._answered = True
+            why, soon = self._choice.unanswered(self._version)
+            if self._broker.tls is not None and not soon:
+                why = f"{_tls.explain_closed(self._broker.settings)}; or {why}"
+            self._inbox.put(Disconnected(self, why, soon))
 
     def _on_unreadable(self, error: Exception) -> None:
         log.debug("%s: bytes that are not MQTT", self._broker.name, exc_info=error)

@@ -35,25 +35,26 @@ class Answer:
     valid_until: str = ""
 
 
-def ask(broker: Broker, client_id: str, limit_s: float) -> Answer:
+def ask(broker: Broker, version: str, client_id: str, limit_s: float) -> Answer:
     """Connect, wait for the broker's answer, and disconnect.
 
     Args:
         broker: a checked address.
+        version: of MQTT, "5" or "3.1.1".
         client_id: not that of the service: a broker ends the older connection of an identifier.
         limit_s: for the connection, the TLS handshake and the answer each.
 
     Raises:
         OSError: no connection (ssl.SSLError: no TLS). TempError: connected, but no answer in time.
     """
-    client = new_client(broker, client_id, limit_s)
+    client = new_client(broker, version, client_id, limit_s)
     reasons: List[ReasonCode] = []
 
     def on_connect(client: Any, data: Any, flags: Any, reason: ReasonCode, more: Any) -> None:
         reasons.append(reason)
 
     client.on_connect = on_connect
-    v5 = broker.settings.protocol == "5"
+    v5 = version == "5"
     clean = {"clean_start": True} if v5 else {}
     # paho 2.1 limits the handshake by the keepalive.
     client.connect(broker.host, broker.port, max(1, int(limit_s)), **clean)

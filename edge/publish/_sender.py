@@ -16,20 +16,16 @@ from edge.messages import Message
 from edge.publish import _connection, _inbox
 from edge.publish._backlog import Backlog
 from edge.publish._backoff import Backoff
-from edge.publish._connection import Connection, Packet
+from edge.publish._connection import Connection
 from edge.publish._counters import Counters
-from edge.publish._live_frames import LiveFrames
 from edge.publish._outbox_thread import OutboxThread
-from edge.publish._retained import Retained
+from edge.publish._outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
 LIVE_ROOM = 256  # live frames on their way from the loop to the sender
-LIVE_BYTES = 2**20  # live frames that the connection has queued and not written
-WINDOW = 20  # QoS 1 packets under way at once
-MAX_BYTES = 2**28 - 1  # MQTT 5 section 2.1.4: the largest remaining length
-HEAD_BYTES = 128  # more than packet header and our properties take beside topic and body
-ANSWER_S = 5.0  # for a broker to answer CONNECT
+ANSWER_S = 10.0  # for a broker to answer CONNECT; doubled while it does not
+ANSWER_MAX_S = 60.0
 GOODBYE_S = 0.5  # of the time to close, kept for the last status and DISCONNECT
 POLL_S = 0.05  # while closing
 
@@ -49,6 +45,7 @@ class Sender:
         backlog: which event is sent when.
         inbox: see edge.publish._inbox.
         ack_topic: where consumers acknowledge events; empty = the broker's word is enough.
+        clock: monotonic seconds, for acknowledgements.
     """
 
     def __init__(
@@ -61,16 +58,16 @@ class Sender:
         backlog: Backlog,
         inbox: queue.Queue[Any],
         ack_topic: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.connected = False
         self.first_try_done = threading.Event()  # set with success or failure
         self._name, self._dial, self._counters = name, dial, counters
         self._outbox, self._backlog, self._inbox = outbox, backlog, inbox
         self._given = self._taken = 0  # messages; the loop writes the first, the sender the second
-        self._retained, self._live = Retained(), LiveFrames()
+        self._out = Outgoing(counters, backlog, ack_topic, self._log_once, clock)
         self._connection: Optional[Connection] = None
-        self._limits = (WINDOW, MAX_BYTES)
-        self._backoff, self._ack_topic = Backoff(pause_max_s), ack_topic
+        self._backoff, self._answer_s = Backoff(pause_max_s), ANSWER_S
         self._close_at_s: Optional[float] = None  # monotonic
         self._logged: Dict[str, str] = {}  # subject -> last line
 
@@ -102,9 +99,10 @@ class Sender:
             self._handle(item)
         if self.connected:
             if self._backoff.steady:
-                self._backlog.clear_suspects()
+                self._backlog.steady()
             self._backlog.tick()
             self._send()
+            self._give_up_silent()
 
     # Connection ------------------------------------------------------------------------------
 
@@ -112,6 +110,7 @@ class Sender:
         if self.connected or time.monotonic() < self._backoff.due_s:
             return
         if self._connection is not None:
+            self._answer_s = min(self._answer_s * 2, ANSWER_MAX_S)
             self._on_lost("connected, but the broker does not answer")
             return
         connection = self._dial(self._inbox)
@@ -120,7 +119,7 @@ class Sender:
         except (OSError, ValueError) as error:
             self._on_lost(f"cannot connect: {getattr(error, 'strerror', None) or error}")
         else:
-            self._connection, self._backoff.due_s = connection, time.monotonic() + ANSWER_S
+            self._connection, self._backoff.due_s = connection, time.monotonic() + self._answer_s
 
     def _on_lost(self, reason: str) -> None:
         self._backoff.lost(self.connected, self.connected and self._suspect_events())
@@ -128,27 +127,44 @@ class Sender:
         namesake = "; do two boxes share the device name?" if self._backoff.flapping else ""
         again = f"{namesake}; trying again, live frames are dropped, events wait"
         self._log_once("connection", f"{reason}{again}")
+        self._forget_connection()
+        self.first_try_done.set()
+
+    def _on_other_version(self, reason: str) -> None:
+        """The try has ended, and the next one speaks another version of MQTT."""
+        self._backoff.next_differs()
+        self._log_once("version", reason)
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
         if self._connection is not None:
             self._connection.abort()
         self._connection, self.connected = None, False
         self._outbox.connected = False
-        self._counters.add("dropped", self._live.clear())
-        self._retained.under_way.clear()
-        self.first_try_done.set()
+        self._out.lost()
 
     def _suspect_events(self) -> bool:
         """Whether an event may have ended the connection; an event that certainly did is parked."""
-        row = self._backlog.connection_lost(others_accepted=self._retained.all_sent)
+        row = self._backlog.connection_lost(others_accepted=self._out.retained.all_sent)
         if row is not None:
             self._counters.add("refused")
             self._log_once(row.topic, f"{row.topic}: the broker closes on it; set aside")
         return row is not None or self._backlog.one_by_one
 
+    def _give_up_silent(self) -> None:
+        """End a connection whose broker answers pings and does not acknowledge."""
+        limit_s = self._out.watch.limit_s
+        topic = self._out.silent()
+        if topic:
+            self._on_lost(
+                f"connected, but {topic} is not acknowledged within {limit_s:.0f} s; is the "
+                "broker overloaded, or its disk full?"
+            )
+
     def _on_connected(self, note: _inbox.Connected) -> None:
-        log.info("%s: connected", self._name)
+        log.info("%s: connected, MQTT %s", self._name, note.version)
         self._logged.clear()
-        self._limits = (min(WINDOW, note.window), note.max_bytes)
-        self._retained.resend_all()
+        self._out.connected(note)
         self._backoff.connected()
         self.connected = self._outbox.connected = True
         self.first_try_done.set()
@@ -158,8 +174,9 @@ class Sender:
     def _read_inbox(self) -> Iterator[Any]:
         """Yield a bounded number of items; wait for the first one until something is due."""
         due_s = self._backlog.due_s() if self.connected else [self._backoff.due_s]
-        if self.connected and self._backlog.one_by_one:
-            due_s.append(self._backoff.steady_s)
+        if self.connected:
+            due_s += self._out.watch.due_s()
+            due_s += [self._backoff.steady_s] if self._backlog.waits_for_steady else []
         if self._close_at_s is not None:
             due_s.append(min(self._close_at_s, time.monotonic() + POLL_S))
         timeout_s = max(0.0, min(due_s) - time.monotonic()) if due_s else None
@@ -173,7 +190,7 @@ class Sender:
     def _handle(self, item: Any) -> None:
         if isinstance(item, Message):
             self._taken += 1
-            self._take_message(item)
+            self._out.take(item)
         elif isinstance(item, _inbox.CloseRequest):
             self._close_at_s = item.deadline_s
         elif isinstance(item, _inbox.RowsStored):
@@ -187,31 +204,11 @@ class Sender:
         elif isinstance(item, _inbox.Connected):
             self._on_connected(item)
         elif isinstance(item, _inbox.Disconnected):
-            self._on_lost(item.reason)
+            (self._on_other_version if item.soon else self._on_lost)(item.reason)
         elif isinstance(item, _inbox.ConsumerAcknowledged):
             self._counters.add("sent", self._backlog.consumer_acknowledged(item.correlation))
-        else:
-            self._on_acknowledged(item)
-
-    def _take_message(self, message: Message) -> None:
-        if message.retain:
-            self._retained.add(message)
-        elif self.connected and self._live.bytes < LIVE_BYTES:
-            packet = Packet.of(message)
-            if self._fits(packet) and self._connection:
-                self._live.sent(self._connection.publish(packet), len(packet.body))
-        else:
-            self._counters.add("dropped")
-
-    def _on_acknowledged(self, note: _inbox.Acknowledged) -> None:
-        topic = self._retained.under_way.pop(note.packet, None)
-        if topic is None and not self._live.done(note.packet):
-            self._on_event_acknowledged(note)
-            return
-        self._counters.add("refused" if note.refusal else "sent")
-        if note.refusal:
-            what = topic or "a live frame"
-            self._log_once(what, f"{what}: refused: {note.refusal}")
+        elif not self._out.acknowledged(item):
+            self._on_event_acknowledged(item)
 
     def _on_event_acknowledged(self, note: _inbox.Acknowledged) -> None:
         found = self._backlog.acknowledged(note.packet, note.code, note.refusal)
@@ -231,48 +228,14 @@ class Sender:
     def _send(self) -> None:
         """Send retained messages before events; while closing, after them."""
         if self._close_at_s is None:
-            self._send_retained()
-        self._send_events()
+            self._out.send_retained()
+        self._out.send_events()
         if self._close_at_s is not None and self._time_for_goodbye(self._close_at_s):
-            self._send_retained()
+            self._out.send_retained(goodbye=True)
 
     def _time_for_goodbye(self, close_at_s: float) -> bool:
         done = self._backlog.idle and self._outbox.settled
         return done or time.monotonic() >= close_at_s - GOODBYE_S
-
-    def _send_retained(self) -> None:
-        while self._has_room() and self._connection:
-            message = self._retained.next()
-            if message is None:
-                return
-            packet = Packet.of(message)
-            if self._fits(packet):
-                self._retained.under_way[self._connection.publish(packet)] = packet.topic
-
-    def _send_events(self) -> None:
-        while self._has_room() and self._connection:
-            found = self._backlog.next()
-            if found is None:
-                break
-            row, late = found
-            packet = _connection.event_packet(row, late, self._ack_topic)
-            if self._fits(packet):
-                self._backlog.sent(self._connection.publish(packet), row)
-            else:
-                self._backlog.park(row, f"the broker takes only {self._limits[1]} bytes")
-        self._backlog.tick()
-
-    def _has_room(self) -> bool:
-        return self._backlog.under_way + len(self._retained.under_way) < self._limits[0]
-
-    def _fits(self, packet: Packet) -> bool:
-        """Whether the broker takes a packet of this size; a larger one ends the connection."""
-        size, limit = packet.size + HEAD_BYTES, self._limits[1]
-        if size <= limit:
-            return True
-        self._counters.add("refused")
-        self._log_once(packet.topic, f"{packet.topic}: {size} bytes, the broker takes only {limit}")
-        return False
 
     def _log_once(self, about: str, text: str) -> None:
         """Log a line unless it is the last one about this subject since the last connect."""
@@ -290,11 +253,11 @@ class Sender:
     def _idle(self, close_at_s: float) -> bool:
         if not self.connected:
             return self._outbox.settled and (self._outbox.durable or not self._outbox.waiting)
-        done = self._retained.all_sent and not len(self._live)
+        done = self._out.retained.all_sent and not len(self._out.live)
         return done and self._time_for_goodbye(close_at_s)
 
     def _leave(self) -> None:
-        all_done = self.connected and self._retained.all_sent and not self._backlog.under_way
+        all_done = self.connected and self._out.retained.all_sent
         self.connected = self._outbox.connected = False
         if self._connection is not None:
             self._connection.disconnect() if all_done else self._connection.abort()

@@ -26,11 +26,7 @@ class Suspects:
         return bool(self._ids)
 
     def cleared(self, row_id: int) -> None:
-        """An event is under suspicion no longer: it was acknowledged or parked."""
-        self._ids.discard(row_id)
-
-    def accepted(self, row_id: int) -> None:
-        """The broker has answered an event: it ended no connection."""
+        """An event is under suspicion no longer: it was answered or parked."""
         self._ids.discard(row_id)
         self._strikes.pop(row_id, None)
 

@@ -16,7 +16,8 @@ from edge.publish._backlog import Backlog
 from edge.publish._counters import Counters
 from edge.publish._fallback_outbox import OutboxSettings, outbox_file
 from edge.publish._outbox_thread import OutboxThread
-from edge.publish._paho import PahoConnection
+from edge.publish._paho import CONNECT_S, PahoConnection
+from edge.publish._protocol import ProtocolChoice
 from edge.publish._send_queues import late_in_run
 from edge.publish._sender import ANSWER_S, Sender
 
@@ -36,7 +37,7 @@ def open_sink(uri: str, options: SinkOptions) -> MqttSink:
 def check(uri: str, options: SinkOptions) -> Broker:
     """Check an address and return the broker; raises what `open_sink` raises."""
     broker = parse(uri, options.mqtt)
-    if options.outbox.ack == "consumer" and broker.settings.protocol != "5":
+    if options.outbox.ack == "consumer" and broker.settings.protocol == "3.1.1":
         raise ConfigError(f'sink {broker.name}: outbox.ack = "consumer" needs mqtt.protocol = "5"')
     folder = Path(options.outbox.path).parent
     if options.outbox.path and not folder.is_dir():
@@ -72,8 +73,10 @@ class MqttSink:
         answer_s = outbox.answer_s if to_consumer else None
         ack_topic = f"{ROOT}/{options.device}/ack" if to_consumer else ""
 
+        choice = ProtocolChoice(broker.settings.protocol, needs_5=to_consumer)
+
         def dial(inbox: queue.Queue[Any]) -> PahoConnection:
-            return PahoConnection(broker, options, inbox, ack_topic, self)
+            return PahoConnection(broker, options, inbox, ack_topic, self, choice)
 
         self._sender = Sender(
             broker.name,
@@ -90,7 +93,7 @@ class MqttSink:
         self._thread = threading.Thread(target=self._sender.run, name="mqtt", daemon=True)
         self._thread.start()
         if options.lossless:  # or half of a recording is dropped before the broker has answered
-            self._sender.first_try_done.wait(ANSWER_S)
+            self._sender.first_try_done.wait(CONNECT_S + 2 * ANSWER_S)
 
     @property
     def ok(self) -> bool:

@@ -184,7 +184,11 @@ class Publish:
 class Mqtt:
     """The connection to the broker; host, port and user are in the sink's URI."""
 
-    protocol: str = key("5", "version of MQTT", choices=("5", "3.1.1"))
+    protocol: str = key(
+        "auto",
+        "version of MQTT; auto = 5, or 3.1.1 if the broker does not speak 5",
+        choices=("auto", "5", "3.1.1"),
+    )
     keepalive_s: int = key(
         15, "a lost connection is noticed, on both sides, within 1.6 times this", 2, 3600
     )

@@ -17,6 +17,7 @@ import pytest
 
 from edge.publish import Publisher
 from edge.publish import _sender as sender_module
+from edge.publish._outgoing import LIVE_BYTES
 from tests.faults.mqtt_consumer import Consumer, config, connected, event, frame, poses, state
 from tests.waiting import Slowness, until
 from tools.mqtt.broker import Broker, free_port
@@ -137,7 +138,7 @@ def test_a_broker_that_hangs_never_holds_the_loop(broker: Broker, slowness: Slow
     assert 0 < report["waiting"] <= CALLS * 2, "events"
 
 
-def test_leaving_a_broker_that_hangs_takes_no_longer_than_allowed_and_the_will_speaks(
+def test_leaving_a_broker_that_hangs_takes_no_longer_than_allowed_and_is_told(
     broker: Broker, caplog: Any, slowness: Slowness
 ) -> None:
     with Consumer(broker.port) as consumer:
@@ -168,9 +169,9 @@ def test_frames_come_again_after_a_hang_and_memory_stayed_bounded(broker: Broker
         sender = publisher.sinks[0]._sender  # type: ignore[attr-defined]
         size = len(publisher.build.frame(frame(), crowd).body)
         assert publisher.report()[0]["dropped"] > 0
-        assert sender._live.bytes <= sender_module.LIVE_BYTES + size
+        assert sender._out.live.bytes <= LIVE_BYTES + size
         os.kill(broker.pid, signal.SIGCONT)
-        until(lambda: sender._live.bytes == 0, "the rest")
+        until(lambda: sender._out.live.bytes == 0, "the rest")
         publisher.frame(frame(), poses(1))
         until(lambda: consumer.got and len(consumer.got[-1].record.get("people", [])) == 1, "it")
         publisher.close()
@@ -212,8 +213,8 @@ class Stranger:
     ("says", "line"),
     [
         (b"", "connected, but the broker does not answer"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the connection is lost"),
-        (b"\x20\xff\xff\xff\xff\xff\xff", "the connection is lost"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is the port one for TLS (mqtts://) or websockets?"),
+        (b"\x20\xff\xff\xff\xff\xff\xff", "is the port one for TLS (mqtts://) or websockets?"),
     ],
 )
 def test_something_that_is_no_broker_does_no_harm(

@@ -15,6 +15,7 @@ from edge.doctor import broker
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.settings import config
 from edge.settings.config import Config
+from tests.faults.hand_broker import HandBroker
 
 NO_BROKER = "is it an MQTT broker"
 
@@ -25,7 +26,7 @@ def settings(uri: str, **tables: Any) -> Config:
 
 @pytest.fixture
 def answers() -> Iterator[Callable[..., int]]:
-    """Brokers that give one answer to a CONNECT; gives their port."""
+    """Brokers that give one answer to every CONNECT; gives their port."""
     opened: List[socket.socket] = []
 
     def listen(answer: bytes, heard: Any = None) -> int:
@@ -33,16 +34,17 @@ def answers() -> Iterator[Callable[..., int]]:
         opened.append(server)
 
         def serve() -> None:
-            try:
-                link, _ = server.accept()
-            except OSError:
-                return
-            with link, contextlib.suppress(OSError):
-                got = link.recv(4096)
-                link.sendall(answer)
-                got += link.recv(16) if answer else b""
-                if heard is not None:
-                    heard.append(got)
+            while True:
+                try:
+                    link, _ = server.accept()
+                except OSError:
+                    return
+                with link, contextlib.suppress(OSError):
+                    got = link.recv(4096)
+                    link.sendall(answer)
+                    got += link.recv(16) if answer else b""
+                    if heard is not None:
+                        heard.append(got)
 
         threading.Thread(target=serve, daemon=True).start()
         return int(server.getsockname()[1])
@@ -98,6 +100,17 @@ def test_what_a_broker_of_mqtt_3_answers(
     assert (found.state, words in found.found, fix in found.fix) == (state, True, True), found
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_broker_of_mqtt_3_only_is_a_warning(refuses: bool) -> None:
+    with HandBroker() as hand:
+        hand.speaks, hand.refuses = ("3.1.1",), refuses
+        found = look(hand.port)
+        assert (found.state, "MQTT 3.1.1 only" in found.found) == (WARN, True), found
+        assert look(hand.port, protocol="3.1.1").state == OK
+        found = look(hand.port, protocol="5")
+        assert (found.state, 'mqtt.protocol = "3.1.1"' in found.fix) == (FAIL, True), found
+
+
 def test_something_that_waits_for_more_is_given_up(answers: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(broker, "ANSWER_S", 1.0)
     found = look(answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -121,7 +134,7 @@ def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> 
     found = broker.brokers(settings(f"mqtt://bob@127.0.0.1:{port}", device="hall", mqtt=mqtt))
     assert found[0].state == OK
     # A clean start, a user and a password; no will: others must not hear of this visit.
-    body = b"\x00\x04MQTT\x05\xc2\x00\x05\x00\x00\x0bdoctor-hall\x00\x03bob\x00\x06s3cret"
+    body = b"\x00\x04MQTT\x05\xc2\x00\x0a\x00\x00\x0bdoctor-hall\x00\x03bob\x00\x06s3cret"
     disconnect = b"\xe0\x00"
     assert heard == [b"\x10" + bytes([len(body)]) + body + disconnect]
     assert "s3cret" not in repr(found)

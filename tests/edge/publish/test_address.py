@@ -66,7 +66,7 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
         ("mqtt://h/topic", "nothing may follow the port"),
         ("mqtt://h#x", "nothing may follow the port"),
         ("mqtt://h?protocl=5", "did you mean 'protocol'"),
-        ("mqtt://h?protocol=4", "use 5, 3.1.1"),
+        ("mqtt://h?protocol=4", "use auto, 5, 3.1.1"),
         ("mqtt://h?keepalive_s=soon", "expected a number, got 'soon'"),
         ("mqtt://h?keepalive_s=1", "below the smallest allowed value"),
     ],
