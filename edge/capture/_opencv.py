@@ -12,8 +12,10 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 
 from edge.capture._memory import FrameMemory
+from edge.capture._refusals import Refusals
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, UnavailableError
+from edge.view import pixel_aspect
 
 # OpenCV reads this when it is loaded: a second limit behind our check of each image header.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(256 * 10**6))
@@ -37,6 +39,8 @@ else:
     cv2.utils.logging.setLogLevel(FATAL_ONLY)
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_CLOCK_HZ = 90_000  # libav gives the clock of MPEG as the rate of a picture without one
+_HAS_ASPECT = hasattr(cv2, "CAP_PROP_SAR_NUM")
 FFMPEG = cv2.CAP_FFMPEG
 GSTREAMER = cv2.CAP_GSTREAMER
 VERSION = tuple(int("".join(filter(str.isdigit, p)) or 0) for p in cv2.__version__.split(".")[:2])
@@ -83,18 +87,27 @@ class Video:
         backend: FFMPEG or GSTREAMER.
         parameters: property, value, property, value ...
         layout: of the frames, bgr or nv12; nv12 frames are not converted.
+        refusals: checks the conversions, where nothing else reads libav's log; None = none does.
     """
 
     def __init__(
-        self, target: str, backend: int, parameters: Sequence[int] = (), layout: str = "bgr"
+        self,
+        target: str,
+        backend: int,
+        parameters: Sequence[int] = (),
+        layout: str = "bgr",
+        refusals: Optional[Refusals] = None,
     ) -> None:
         self.layout = layout
+        self._refusals = refusals
+        self.is_interlaced = False  # whether the last frame could not be converted, therefore
         self._lock = threading.Lock()
         self._closed = False
         self.grabbed_ns = 0  # monotonic, when the last frame was decoded
         self._capture = cv2.VideoCapture(target, backend, list(parameters))
         self.is_open = bool(self._capture.isOpened())
         self._turn = self._take_over_turning() if self.is_open else 0
+        self._aspect = self._read_aspect()
         width, height = self.coded_size
         self._coded: Tuple[int, ...] = (height, width, 3)
         if layout == "nv12":
@@ -107,6 +120,13 @@ class Video:
         if turn not in TURNS or not self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
             return 0
         return turn
+
+    def _read_aspect(self) -> float:
+        """Width over height of a pixel of the frames that `fill` gives."""
+        if not _HAS_ASPECT or not self.is_open:
+            return 1.0
+        aspect = pixel_aspect(self._get(cv2.CAP_PROP_SAR_NUM), self._get(cv2.CAP_PROP_SAR_DEN))
+        return 1 / aspect if self._turn in (90, 270) else aspect
 
     def _get(self, name: int) -> float:
         return float(self._capture.get(name))
@@ -127,6 +147,24 @@ class Video:
     def count(self) -> int:
         """Estimated number of frames, 0 if unknown."""
         return max(0, int(self._get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    @property
+    def length_s(self) -> float:
+        """Estimated length, 0 if unknown; also where the frame rate itself is nonsense."""
+        rate_hz = self._get(cv2.CAP_PROP_FPS)
+        return self.count / rate_hz if rate_hz > 0 else 0.0
+
+    @property
+    def is_one_picture(self) -> bool:
+        """Whether the video is the cover of an audio file, or one picture in a container."""
+        return self.count == 1 or self._get(cv2.CAP_PROP_FPS) >= _CLOCK_HZ
+
+    @property
+    def fourcc(self) -> str:
+        """Code of the codec, "" if unknown."""
+        code = int(self._get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        text = code.to_bytes(4, "little").decode("latin-1")
+        return text if text.isprintable() else ""
 
     @property
     def media_ms(self) -> float:
@@ -155,7 +193,10 @@ class Video:
         got, image = self._capture.retrieve(buffer if buffer.size else None)
         if not got or not isinstance(image, np.ndarray):
             return False
-        slot.layout, slot.copies = self.layout, 0
+        if self._refusals and self._refusals.is_stale(image, lambda: self._capture.retrieve(image)):
+            self.is_interlaced = True
+            return False
+        slot.layout, slot.copies, slot.aspect = self.layout, 0, self._aspect
         if image.dtype != np.uint8 or image.ndim != len(self._coded):
             slot.image = image  # the reading thread refuses it
         elif self._turn:

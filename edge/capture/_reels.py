@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import List, Optional, Protocol, Sequence, Tuple
 
 from edge.capture import _opencv
+from edge.capture._container import read_facts, why_undecoded
 from edge.capture._image_size import image_size, is_cut_off
+from edge.capture._refusals import Refusals
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, NoInputError, UnavailableError
 
+# Of a Matroska file that is not cut off, this share of its time must have frames: in a recording of
+# a screen none comes while nothing moves.
+_WEBM_SHARE = 0.5
 ASSUMED_HZ = 25.0  # frame rate of image lists, and of videos that do not state theirs
+
+
+INTERLACED = (
+    "is interlaced, which this OpenCV cannot convert; deinterlace it: "
+    "ffmpeg -i IN -vf yadif -c:v libx264 OUT.mp4"
+)
 
 
 class Reel(Protocol):
@@ -56,8 +67,9 @@ class VideoReel:
         self._video = self._open()
         self.count = self._video.count  # from the container, often an estimate; 0 = unknown
         self.rate_hz = self._video.rate_hz or ASSUMED_HZ
-        self.still = self.count == 1
+        self.still = self._video.is_one_picture
         self._seen = 0
+        self._latest_ms = 0.0
         self._first_ms = 0.0
         self._last_ns = -1
 
@@ -68,12 +80,9 @@ class VideoReel:
                 "install opencv-python-headless, or give a folder of images"
             )
         # An absolute path, because libav reads a colon in a relative one as a protocol.
-        video = _opencv.Video(str(self._path.absolute()), _opencv.FFMPEG)
+        video = _opencv.Video(str(self._path.absolute()), _opencv.FFMPEG, refusals=Refusals())
         if not video.is_open:
-            raise DataError(
-                f"{self._path}: cannot be played as a video: unknown format, damaged, or cut "
-                "off before its index was written (an MP4 needs a clean stop); re-export it"
-            )
+            raise DataError(f"{self._path}: {_why_closed(self._path)}")
         refuse_large(self._path, video.coded_size, self._max_megapixels)
         return video
 
@@ -82,6 +91,7 @@ class VideoReel:
         if not self._video.grab():
             return None
         media_ms = self._video.media_ms
+        self._latest_ms = max(self._latest_ms, media_ms)
         if self._seen == 0:
             self._first_ms = media_ms
         period_ns = round(1e9 / self.rate_hz)
@@ -94,24 +104,41 @@ class VideoReel:
     def fill(self, slot: Slot, ring: Ring) -> None:
         """Convert the decoded frame into a slot."""
         if not self._video.retrieve(slot, ring):
+            if self._video.is_interlaced:
+                raise DataError(f"{self._path}: frame {self._seen - 1} {INTERLACED}")
             raise DataError(f"{self._path}: frame {self._seen - 1} cannot be decoded")
 
     def rewind(self) -> None:
         """Open the file again, since some containers cannot seek to their first frame."""
         self._video.close()
         self._video = self._open()
-        self._seen, self._last_ns = 0, -1
+        self._seen, self._last_ns, self._latest_ms = 0, -1, 0.0
 
     def early_end(self) -> str:
-        """Frame counts are estimates in some containers, so a few missing frames are ignored."""
+        """Frame counts are estimates in some containers, so a few missing frames are ignored.
+
+        A file that was trimmed without being encoded again counts frames that are not shown, and
+        the count of a variable frame rate means nothing. So frames must be missing, and time.
+        """
         if self._seen == 0:
-            return "no frame of it can be decoded"
-        if self._seen >= self.count - max(2, self.count // 50):
+            return why_undecoded(self._video.fourcc or read_facts(self._path).codec)
+        enough = self._seen >= self.count - max(2, self.count // 50)
+        if enough or self._video.is_one_picture or self._is_shown_whole():
             return ""
         return (
             f"{self._path}: broke off at frame {self._seen} of about {self.count}: the file is "
             "damaged or cut off"
         )
+
+    def _is_shown_whole(self) -> bool:
+        """Whether the last frame lies at the end of the time that the file says it shows."""
+        facts = read_facts(self._path)
+        length_s = facts.shown_s or self._video.length_s
+        period_s = 1 / self.rate_hz
+        end_s = self._latest_ms / 1e3 + period_s if self._latest_ms else self._seen * period_s
+        if facts.is_complete and not facts.shown_s:
+            length_s *= _WEBM_SHARE
+        return not facts.cut_off and end_s >= length_s - max(3 * period_s, 0.02 * length_s)
 
     def close(self) -> None:
         """Close the file."""
@@ -178,6 +205,19 @@ class PictureReel:
 
     def close(self) -> None:
         """Nothing to do: no file is open."""
+
+
+def _why_closed(path: Path) -> str:
+    """Why a file does not open as a video."""
+    facts = read_facts(path)
+    if facts.audio_only:
+        return "has sound and no video; check the file's name"
+    if facts.codec and not facts.cut_off:
+        return why_undecoded(facts.codec)
+    return (
+        "cannot be played as a video: unknown format, damaged, or cut off before its index was "
+        "written (an MP4 needs a clean stop); re-export it"
+    )
 
 
 def refuse_large(path: Path, size: Tuple[int, int], max_megapixels: float) -> None:

@@ -181,7 +181,7 @@ class FileSource:
     def _start_again(self) -> None:
         early_end = self._reel.early_end()
         if self._index == 0:
-            raise DataError(f"{self._name}: {early_end}; re-export it")
+            raise DataError(f"{self._name}: {early_end}")
         if not self._loop or self._closed.is_set():
             raise EndOfStream(early_end)
         if early_end and not self._warned:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 
 from edge import capture
 from edge.capture import file
 from edge.capture._reels import ASSUMED_HZ, Reel, VideoReel
 from edge.errors import DataError, NoInputError
+from edge.view import View
 
 IMAGES = file.IMAGES
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
@@ -129,7 +131,7 @@ def _video(
         for index, t_ns in enumerate(iter(reel.next_ns, None)):
             if wanted(index):
                 reel.fill(slot, ring)
-                yield index, t_ns / 1e9, slot.image
+                yield index, t_ns / 1e9, _square(slot)
             step()
         if reel.early_end():
             clip.problems.append(reel.early_end())
@@ -137,6 +139,14 @@ def _video(
         clip.problems.append(str(error))
     finally:
         reel.close()
+
+
+def _square(slot: capture.Slot) -> np.ndarray:
+    """The picture with square pixels, as the networks are to see it."""
+    if slot.aspect == 1:
+        return slot.image
+    size = View(aspect=slot.aspect).size((slot.image.shape[1], slot.image.shape[0]))
+    return np.asarray(cv2.resize(slot.image, size))
 
 
 def _pictures(

@@ -20,7 +20,12 @@ from edge.capture._decoder.wire import Link
 from edge.capture._memory import FrameMemory, PlainMemory
 from edge.capture._ring import Slot
 from edge.capture._rtsp_probe import failure_reason
-from edge.errors import EdgeError, TempError
+from edge.errors import DataError, EdgeError, TempError
+
+INTERLACED = (
+    "its picture is interlaced, which this OpenCV cannot convert; set a progressive format in the "
+    "camera (1080p instead of 1080i)"
+)
 
 
 class Stream(Protocol):
@@ -109,7 +114,7 @@ class Session:
         if "http" in asked:
             stream = HttpStream(**asked["http"])
         else:
-            with Redirects(self._link):
+            with Redirects(self._link, self._log):
                 stream = _opencv.Video(**asked)
             self._backlog = Backlog()
         if self._log is not None:
@@ -124,13 +129,17 @@ class Session:
         self._late = None
         got = self._stream.grab()
         if self._backlog is not None and isinstance(self._stream, _opencv.Video):
+            self._changed()  # a decoder chooses its format at its start, too
             got = self._backlog.skip(self._stream, got)
             self._backlog = None
         t_ns = time.monotonic_ns()
-        size = self._log.change() if self._log is not None else ""
+        size = self._changed()
         if size:
-            raise TempError(f"its picture has another size now ({size}); it is opened again")
+            raise TempError(f"its picture has changed to {size}; it is opened again")
         self._link.send(wire.GRAB, wire.FRAME.pack(got, t_ns, *self._stream.coded_size))
+
+    def _changed(self) -> str:
+        return self._log.change() if self._log is not None else ""
 
     def _fill(self, number: int, shape: Tuple[int, ...], fd: int) -> None:
         assert self._stream is not None
@@ -140,6 +149,8 @@ class Session:
         else:
             fine = self._stream.fill(target, self._memory)
             image, copies = target.image, target.copies
+            if self._log is not None and self._log.is_interlaced():
+                raise DataError(INTERLACED)
         if fine and image.shape != shape:
             self._late = image
             self._link.send(wire.SIZE, wire.shape_bytes(image.shape))
@@ -147,7 +158,7 @@ class Session:
         if self._late is not None:
             np.copyto(target.shared, image)
             self._late = None
-        self._link.send(wire.FILL, wire.FILLED.pack(fine, copies))
+        self._link.send(wire.FILL, wire.FILLED.pack(fine, copies, target.aspect))
 
     def _piece(self, number: int, shape: Tuple[int, ...], fd: int) -> np.ndarray:
         """A piece of the program's memory; its descriptor comes with its first use."""

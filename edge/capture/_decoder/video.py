@@ -15,6 +15,7 @@ from edge.capture._decoder.shared import SharedFrames, piece
 from edge.capture._ring import SLICE_S, Ring, Slot
 from edge.capture._source import CaptureOptions
 from edge.errors import DataError, EdgeError, TempError, UnavailableError
+from edge.view import pixel_aspect
 
 _ERRORS = {e.__name__: e for e in (DataError, TempError, UnavailableError)}
 _MB = 1e6
@@ -140,8 +141,9 @@ class RemoteVideo:
             return None
         if kind != wire.FILL:
             self._nonsense()
-        fine, copies = wire.FILLED.unpack(answer)
+        fine, copies, aspect = wire.FILLED.unpack(answer)
         slot.layout, slot.copies = self.layout, copies
+        slot.aspect = pixel_aspect(aspect, 1.0)
         return bool(fine)
 
     def _expect(self, width: int, height: int) -> None:

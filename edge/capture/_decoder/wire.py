@@ -29,7 +29,7 @@ LIMIT_MB = struct.Struct("<I")
 FRAME = struct.Struct("<?qII")  # got one; monotonic ns; width and height in px, 0 = unknown
 SHAPE = struct.Struct("<III")  # rows, columns, channels; 0 channels = two dimensions
 PIECE = struct.Struct("<QIII")  # number of a piece of shared memory, then its shape
-FILLED = struct.Struct("<?B")  # worked; how many times the frame was copied
+FILLED = struct.Struct("<?Bd")  # worked; how many times it was copied; width over height of a pixel
 MAX_BYTES = 65536
 _MAX_FDS = 1
 _FD_BYTES = array.array("i").itemsize

@@ -110,7 +110,7 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
     _gstreamer.has_element.cache_clear()
     threads = ThreadDecoders()
     monkeypatch.setattr(video, "decoders", threads)
-    monkeypatch.setattr(session, "Redirects", contextlib.nullcontext)
+    monkeypatch.setattr(session, "Redirects", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(session, "Backlog", lambda: None)  # the fake has no time stamps
     yield fresh
     threads.close()
