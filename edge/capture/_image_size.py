@@ -55,22 +55,35 @@ def jpeg_size(data: np.ndarray) -> Optional[Size]:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a JPEG file has no end marker: libjpeg would fill the missing part with grey.
+    """Whether the end of a JPEG, PNG or WebP file is missing.
 
-    Always False for the other formats, whose decoders refuse a file that is cut off.
+    libjpeg would fill the missing part of a JPEG with grey, if it has no end marker. Always False
+    for BMP and TIFF, whose decoders refuse a file that is cut off.
 
     Raises:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(32)
-        if _reader_of(head) is not _jpeg:
-            return False
+        read = _reader_of(head)
+        if read is not _jpeg:
+            return _ends_early(file, head, read)
         try:
             _jpeg(file, head)
         except (struct.error, ValueError):
             return True
         return b"\xff\xd9" not in file.read()
+
+
+def _ends_early(file: BinaryIO, head: bytes, read: Optional[Callable[..., Size]]) -> bool:
+    """Whether a file is shorter than its header says, or has no last chunk."""
+    size = file.seek(0, 2)
+    if read is _webp:
+        return size < 8 + int.from_bytes(head[4:8], "little")
+    if read is _png:
+        file.seek(0)
+        return b"IEND" not in file.read()  # anything may follow it
+    return False
 
 
 def _reader_of(head: bytes) -> Optional[Callable[[BinaryIO, bytes], Size]]:

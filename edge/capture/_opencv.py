@@ -256,5 +256,10 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
         raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error
     if image is None:
         raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
+    copy_picture(image, slot, ring)
+
+
+def copy_picture(image: np.ndarray, slot: Slot, ring: Ring) -> None:
+    """Copy a picture [H,W,3] u8 BGR into a slot."""
     np.copyto(slot.shape_to(image.shape, ring.memory), image)
     slot.layout, slot.copies = "bgr", 1

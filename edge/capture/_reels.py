@@ -8,6 +8,7 @@ from typing import List, Optional, Protocol, Sequence, Tuple
 from edge.capture import _opencv
 from edge.capture._container import read_facts, why_undecoded
 from edge.capture._image_size import image_size, is_cut_off
+from edge.capture._picture_files import Pages, foreign, why_no_picture
 from edge.capture._refusals import Refusals
 from edge.capture._ring import Ring, Slot
 from edge.errors import DataError, NoInputError, UnavailableError
@@ -165,39 +166,58 @@ class PictureReel:
         self.still = still
         self._max_megapixels = max_megapixels
         self.rate_hz = rate_hz
-        self._next = 0
-        self._size = self._check(self._paths[0])
+        self._pages = Pages()
+        self.rewind()
+        self._check(self._paths[0])
 
     def _check(self, path: Path) -> Tuple[int, int]:
         try:
-            size = image_size(path)
+            other = foreign(path)
+            size = None if other else image_size(path)
+            why = other or ("" if size else why_no_picture(path))
         except OSError as error:
-            raise NoInputError(f"{path}: {error.strerror or error}") from error
+            raise NoInputError(f"{path}: {unreadable(error)}") from error
         if size is None:
-            raise DataError(f"{path}: is no PNG, JPEG, BMP, WebP or TIFF image")
+            raise DataError(f"{path}: {why}")
         if 0 in size:
             raise DataError(f"{path}: its header is damaged: no width and height")
         if is_cut_off(path):
-            raise DataError(f"{path}: is cut off: the end of the JPEG is missing; copy it again")
+            raise DataError(f"{path}: is cut off: the end of the file is missing; copy it again")
         refuse_large(path, size, self._max_megapixels)
         return size
 
     def next_ns(self) -> Optional[int]:
-        """Go to the next file."""
-        if self._next >= len(self._paths):
-            return None
-        self._next += 1
-        return round((self._next - 1) * 1e9 / self.rate_hz)
+        """Go to the next picture of the file, or to the next file."""
+        self._page += 1
+        if self._page >= self._count:
+            if self._next >= len(self._paths):
+                return None
+            self._next += 1
+            self._page, self._count = 0, self._count_of(self._paths[self._next - 1])
+        self._shown += 1
+        return round((self._shown - 1) * 1e9 / self.rate_hz)
+
+    def _count_of(self, path: Path) -> int:
+        try:
+            return Pages.count(path)
+        except OSError:
+            return 1  # `fill` says why it cannot be read
 
     def fill(self, slot: Slot, ring: Ring) -> None:
         """Decode the file into a slot."""
         path = self._paths[self._next - 1]
-        self._check(path)
-        _opencv.read_picture(str(path), slot, ring)
+        width, height = self._check(path)
+        if self._count == 1:
+            _opencv.read_picture(str(path), slot, ring)
+            return
+        image = self._pages.read(path, self._page, width * height * 3)
+        if image is None:
+            raise DataError(f"{path}: picture {self._page} in it is damaged or cut off")
+        _opencv.copy_picture(image, slot, ring)
 
     def rewind(self) -> None:
         """Go back before the first file."""
-        self._next = 0
+        self._next, self._page, self._count, self._shown = 0, -1, 0, 0
 
     def early_end(self) -> str:
         """Empty: a list of files has no early end."""
@@ -205,6 +225,14 @@ class PictureReel:
 
     def close(self) -> None:
         """Nothing to do: no file is open."""
+
+
+def unreadable(error: OSError) -> str:
+    """Why a file cannot be opened, and the fix if there is one."""
+    why = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return f"{why}; let the user of this program read it (chmod a+r, chmod a+x on its folders)"
+    return why
 
 
 def _why_closed(path: Path) -> str:

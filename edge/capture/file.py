@@ -17,9 +17,17 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from edge.capture import _query
+from edge.capture._addresses import file_uri
 from edge.capture._image_size import image_size
-from edge.capture._opencv import is_text
-from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel
+from edge.capture._opencv import FFMPEG, has, is_text
+from edge.capture._picture_files import (
+    Pages,
+    foreign,
+    is_animated_png,
+    is_animated_webp,
+    webp_rate_hz,
+)
+from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel, unreadable
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import PLAYBACK, RECORDING, Address, CaptureOptions, EndOfStream
 from edge.errors import DataError, NoInputError
@@ -27,6 +35,8 @@ from edge.errors import DataError, NoInputError
 log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
+VIDEOS += (".m2ts", ".3gp", ".flv", ".vob", ".dv", ".ogv", ".gif")
 _LATE_NS = 500_000_000  # if it is later than this, playback shifts its clock
 _SLOW_HZ = 4.0  # nobody waits for the second frame of a slower recording to confirm the first
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
@@ -58,7 +68,7 @@ def open_source(address: Address, options: CaptureOptions) -> FileSource:
     try:
         reel = open_reel(address, rate_hz, options)
     except OSError as error:
-        raise NoInputError(f"{address.uri}: {error.strerror or error}") from error
+        raise NoInputError(f"{address.uri}: {unreadable(error)}") from error
     return FileSource(address.uri, reel, loop, native)
 
 
@@ -77,13 +87,24 @@ def open_reel(address: Address, rate_hz: float, options: CaptureOptions) -> Reel
         return PictureReel(paths, rate_hz, still, limit)
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty (zero bytes); copy it again")
-    if path.suffix.lower() in IMAGES or image_size(path) is not None:
-        return PictureReel([path], rate_hz, still, limit)
+    if foreign(path) or path.suffix.lower() in IMAGES or image_size(path) is not None:
+        return _one_picture(path, rate_hz, "fps" in address.query, limit)
     with path.open("rb") as file:
         # libav renders some text files as video, and follows playlists.
         if _TEXT.fullmatch(file.read(4096)):
             raise DataError(f"{path}: is text, not a video or an image; check the file's name")
     return VideoReel(path, limit)
+
+
+def _one_picture(path: Path, rate_hz: float, timed: bool, max_megapixels: float) -> Reel:
+    """A file of one picture or of several; `timed`: whether `rate_hz` was asked for."""
+    if is_animated_png(path) and has(FFMPEG):
+        return VideoReel(path, max_megapixels)
+    if is_animated_webp(path):
+        own_hz = 0.0 if timed else webp_rate_hz(path)
+        return PictureReel([path], own_hz or rate_hz, False, max_megapixels)
+    still = not timed or Pages.count(path) == 1
+    return PictureReel([path], rate_hz, still, max_megapixels)
 
 
 def _find(address: Address) -> Tuple[Path, List[Path]]:
@@ -97,16 +118,41 @@ def _find(address: Address) -> Tuple[Path, List[Path]]:
             return path, [path]
     if set("*?[") & set(address.path):
         found = [Path(p) for p in glob.glob(address.path, recursive=True)]  # noqa: PTH207
+        films = _films(found)
+        if len(films) == 1 and not _pictures(found):
+            return films[0], films
         images = _images(Path(address.path), found)
         return images[0], images
     raise NoInputError(f"{address.path or address.uri}: no such file or folder")
 
 
 def _images(where: Path, found: List[Path]) -> List[Path]:
+    images = _pictures(found)
+    if images:
+        return images
+    films = _films(found)
+    if films:
+        raise NoInputError(
+            f"{where}: has no images, but {len(films)} video{'s' * (len(films) > 1)}; give each as "
+            f"a camera of its own: {file_uri(films[0])}"
+        )
+    others = [p for p in found if p.is_file() and not p.name.startswith(".") and foreign(p)]
+    if others:
+        raise NoInputError(f"{where}: has no images: {others[0].name} {foreign(others[0])}")
+    folders = sorted(p.name for p in found if p.is_dir())
+    inside = f"; did you mean its folder {folders[0]}?" if folders else ""
+    raise NoInputError(f"{where}: has no images ({' '.join(IMAGES)}){inside}")
+
+
+def _pictures(found: List[Path]) -> List[Path]:
+    """The images among files, in their order."""
     images = [p for p in found if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
-    if not images:
-        raise NoInputError(f"{where}: has no images ({' '.join(IMAGES)})")
     return sorted(images, key=natural)
+
+
+def _films(found: List[Path]) -> List[Path]:
+    films = [p for p in found if p.suffix.lower() in VIDEOS and not p.name.startswith(".")]
+    return sorted(films, key=natural)
 
 
 def natural(path: Path) -> List[Tuple[int, int, str]]:

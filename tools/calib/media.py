@@ -22,7 +22,7 @@ from edge.errors import DataError, NoInputError
 from edge.view import View
 
 IMAGES = file.IMAGES
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
+VIDEOS = file.VIDEOS
 OPTIONS = capture.CaptureOptions()
 ClipFrame = Tuple[int, float, np.ndarray]  # index in the clip, time in s, [H,W,3] u8 BGR borrowed
 

@@ -266,13 +266,13 @@ def write_cases(where: Path, clip: Path) -> None:
         ("empty.png", DataError, "is empty"),
         ("text.mp4", DataError, "is text"),
         ("notes.txt", DataError, "is text"),
-        ("text.png", DataError, "is no PNG"),
+        ("text.png", DataError, "is text, not a picture"),
         ("noise.mp4", DataError, "cannot be played as a video"),
         ("cut.mp4", DataError, "cut off before its index"),
         ("head.mp4", DataError, "no frame of it|cannot be played as a video"),
         ("cut.png", DataError, "header is damaged"),
         ("cut.jpg", DataError, "is cut off"),
-        ("mixed", DataError, "1.png: is no PNG"),
+        ("mixed", DataError, "1.png: is text"),
     ],
 )
 def test_bad_input_is_one_line(
