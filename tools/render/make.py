@@ -7,11 +7,14 @@ depend on the number of processes, and a longer run begins with the same picture
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
+import re
 import shutil
+import signal
 from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -19,8 +22,11 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import cv2
 import numpy as np
 
-from edge.errors import DataError
+from edge import __version__
+from edge.durable import READABLE, write_whole
+from edge.errors import DataError, TempError
 from tools.progress import Progress
+from tools.render.body.files import LICENCE
 from tools.render.body.mesh import load as load_body
 from tools.render.motion.acts import SPLITS, require_known
 from tools.render.out import coco, sheet
@@ -28,11 +34,12 @@ from tools.render.out.clip import SUFFIX, write_clip
 from tools.render.out.labels import labels_of
 from tools.render.recipe import CLIPS, Recipe
 from tools.render.scene.backdrop import Backdrops
+from tools.render.scene.layout import places
 from tools.render.scene.stage import Stage
 
 SHEET_TILES = 24
 JPEG_QUALITY = 92
-SHEET = "sheet.png"
+SHEET, RECORD = "sheet.png", "synth.json"
 _POLL_S = 0.2
 
 
@@ -81,12 +88,10 @@ def make(order: Order) -> Made:
         DataError: a background cannot be read, or the folder holds other files.
         EdgeError: the body cannot be fetched.
     """
-    for motion in order.recipe.motions:
-        require_known(motion)
+    _check(order)
     load_body(order.quiet)
-    if order.backgrounds:
-        _backdrops(order)
     _clear(order.folder)
+    write_whole(order.folder / RECORD, _record(order), READABLE)
     clips = order.recipe.kind == CLIPS
     if not clips:
         (order.folder / coco.IMAGES).mkdir()
@@ -101,6 +106,14 @@ def make(order: Order) -> Made:
     sheet.save(order.folder / SHEET, tiles)
     people = sum(len(r["annotations"]) for r in rows)
     return Made(len(rows) * each, people, [r["video"] for r in rows if clips], order.folder / SHEET)
+
+
+def _check(order: Order) -> None:
+    """Find mistakes before anything is drawn or taken away."""
+    for motion in order.recipe.motions:
+        require_known(motion, order.split)
+    places(seed_of(order, 0), order.recipe.people[1], order.recipe.spread_m)
+    _backdrops(order)
 
 
 def seed_of(order: Order, number: int) -> np.random.Generator:
@@ -151,20 +164,35 @@ def _clip(order: Order, number: int) -> Row:
 
 
 def _clear(folder: Path) -> None:
-    """Make an empty folder; only what `synth` has written is taken away.
+    """Make a folder for the set; of an earlier set only what `synth` wrote is taken away.
 
     Raises:
-        DataError: the folder holds something else.
+        DataError: the folder holds something, and no `synth.json` says that it is a set.
     """
-    ours = {coco.ANNOTATIONS, coco.SCENES, SHEET, coco.IMAGES}
     folder.mkdir(parents=True, exist_ok=True)
     old = [p for p in folder.iterdir() if p.name != "recipe.toml"]
-    made = [p for p in old if p.name in ours or p.name.endswith((SUFFIX, ".mp4"))]
-    foreign = sorted(p.name for p in old if p not in made and not p.name.startswith("."))
-    if foreign:
-        raise DataError(f"{folder}: holds {foreign[0]}, which synth did not write; name another")
-    for path in made:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if old and not (folder / RECORD).is_file():
+        raise DataError(f"{folder}: is not empty, and no set of synth; name another folder")
+    ours = re.compile(rf"{re.escape(folder.name)}-\d+(\.mp4|{re.escape(SUFFIX)})")
+    names = {coco.ANNOTATIONS, coco.SCENES, SHEET}
+    for path in old:
+        if path.name == coco.IMAGES:
+            shutil.rmtree(path)
+        elif path.name in names or ours.fullmatch(path.name):
+            path.unlink()
+
+
+def _record(order: Order) -> bytes:
+    """Content of `synth.json`: how the set was made."""
+    record = {
+        "made_by": f"edge-tools synth {__version__}",
+        "split": order.split,
+        "seed": order.seed,
+        "backgrounds": [str(path) for path in order.backgrounds],
+        "licence": LICENCE,
+        "recipe": asdict(order.recipe),
+    }
+    return (json.dumps(record, indent=1) + "\n").encode()
 
 
 def _count() -> None:
@@ -172,26 +200,29 @@ def _count() -> None:
         step()
 
 
-def _begin(counter: Any) -> None:
-    """Prepare a worker process: it counts its pictures in memory that all share."""
+def _begin(counter: Any, stop: Any) -> None:
+    """Prepare a worker process: it counts its pictures, and ends when the parent says so."""
 
     def step() -> None:
         with counter.get_lock():
             counter.value += 1
+        if stop.is_set():
+            raise TempError("interrupted")
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
     cv2.setNumThreads(1)
     _steps[:] = [step]
 
 
 def _run(job: Callable[[Order, int], Row], order: Order, bar: Progress) -> List[Row]:
     """Rows of all pictures or clips, in order."""
-    counter = multiprocessing.get_context("spawn").Value("q", 0)
     if order.workers == 1 or order.recipe.count == 1:
         _steps[:] = [bar.update]
         try:
             return [job(order, number) for number in range(order.recipe.count)]
         finally:
             _steps.clear()
+    counter = multiprocessing.get_context("spawn").Value("q", 0)
     with _pool(order, counter) as pool:
         jobs = [pool.submit(_several, job, order, numbers) for numbers in _shares(order)]
         waiting = set(jobs)
@@ -205,15 +236,14 @@ def _run(job: Callable[[Order, int], Row], order: Order, bar: Progress) -> List[
 
 @contextlib.contextmanager
 def _pool(order: Order, counter: Any) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(
-        min(order.workers, order.recipe.count),
-        multiprocessing.get_context("spawn"),
-        _begin,
-        (counter,),
-    )
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    workers = min(order.workers, order.recipe.count)
+    pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
     try:
         yield pool
     except BaseException:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()

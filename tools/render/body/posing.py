@@ -32,7 +32,6 @@ _LIMBS = (
     ("thigh", ("upperleg01", "upperleg02"), "upperleg01", "lowerleg01"),
     ("shank", ("lowerleg01", "lowerleg02"), "lowerleg01", "foot"),
 )
-_PALM_RAD = 1.2
 _CLOSED = ((0.35, 0.6, 0.9), (1.25, 1.5, 1.0))  # rad of the joints of a closed thumb and finger
 
 
@@ -65,9 +64,6 @@ class Rig:
             for segment, _, start, end in _LIMBS
             for side, _, _ in SIDES
         }
-        for side, _, sign in SIDES:  # the palms of the rest pose face the front; ours the thighs
-            inwards = rotation(np.array([0.0, 0.0, -sign * _PALM_RAD]))
-            self._straight["hand", side] = inwards @ self._straight["hand", side]
         self._flexion = {
             (f, side): self._finger_axis(f, side, sign)
             for f in range(1, 6)

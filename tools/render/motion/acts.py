@@ -27,6 +27,7 @@ CAPTURED = ("motion", "motion-bvh")  # media sets of motion capture
 _COUNTED = {"squat": 3.0, "reach": 4.0, "jump": 2.0, "sit": 8.0}
 _SEGMENT_JITTER = 0.05  # rad of all segments, constant for a person
 _ARMS = (3, 4, 6, 7)
+_ON_THE_FLOOR = (*KINDS, "lie", "lie_down", "push_up")  # an arm of its own would lift the body
 
 
 @dataclass(frozen=True)
@@ -144,38 +145,39 @@ def scripts() -> List[str]:
     return [n for n in MOTIONS if n != "fall"] + list(EXERCISES) + list(EVERYDAY) + list(KINDS)
 
 
-def require_known(name: str) -> None:
+def require_known(name: str, split: str) -> None:
     """Check a motion's name.
 
     Raises:
-        ConfigError: there is no such motion.
+        ConfigError: there is no such motion, or it belongs to the other split.
     """
     known = [*scripts(), "captured"]
-    if name in known or name in captured():
+    if name in known:
         return
-    close = difflib.get_close_matches(name, [*known, *captured()], 1)
-    hint = f"did you mean {close[0]}?" if close else "`edge-tools synth --list` shows them"
-    raise ConfigError(f"no motion called {name}; {hint}")
+    if name not in captured():
+        close = difflib.get_close_matches(name, [*known, *captured()], 1)
+        hint = f"did you mean {close[0]}?" if close else "`edge-tools synth --list` shows them"
+        raise ConfigError(f"no motion called {name}; {hint}")
+    if split_of(name) != split:
+        raise ConfigError(f"motion {name} belongs to --split {split_of(name)}")
 
 
-def draw_act(name: str, split: str, rng: Draw, vivid: float = 1.0) -> Act:
-    """A person's act.
+def draw_act(name: str, split: str, rng: Draw) -> Act:
+    """A person's act: a motion, and how far arms and hands leave it.
 
     Args:
         name: of a motion; "captured" = any captured clip of the split.
         split: tune | report.
         rng: source of all choices.
-        vivid: 0..1.. how far arms and hands leave the motion.
 
     Raises:
         ConfigError: no such motion, or it belongs to the other split.
     """
-    require_known(name)
+    require_known(name, split)
     if name == "captured":
         own = [n for n in captured() if split_of(n) == split]
         name = str(rng.choice(own))
-    elif name in captured() and split_of(name) != split:
-        raise ConfigError(f"motion {name} belongs to --split {split_of(name)}")
+    vivid = 0.3 if name in _ON_THE_FLOOR else 1.0
     manner = np.stack([rotation(rng.normal(size=3) * _SEGMENT_JITTER * vivid) for _ in range(15)])
     for arm in _ARMS:
         if rng.random() < 0.3 * vivid:

@@ -19,7 +19,7 @@ from edge.capture._synthetic.motion import Move, Posture, X, Y, Z, ease
 
 KINDS = ("trip", "slip", "faint", "fall_sideways")
 _FIRST_DEG = 6.0
-_PULL = {"trip": 1.15, "slip": 1.3, "faint": 1.0, "fall_sideways": 1.0}  # push beyond gravity
+_PULL = {"trip": 0.9, "slip": 1.3, "faint": 1.0, "fall_sideways": 1.0}  # push beyond gravity
 
 
 @lru_cache(maxsize=None)
@@ -74,16 +74,17 @@ def _trip(move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: 
     travel[:, 0] += LEG * np.sin(np.radians(tilt))
     move.turn("pelvis", Y, tilt)
     move.turn("pelvis", Z, (own[:, 1] - 0.5) * 40 * tilt / 90)
-    reach = ease(t, ((0.1, 0), (0.4, 1)))
-    move.both("upper_arm", Y, -100 * reach * (1 - 0.35 * tilt / 90))
-    move.both("upper_arm", X, 30 * tilt / 90)
-    move.both("forearm", Y, -50 * give - 30 * tilt / 90)
+    reach, down = ease(t, ((0.1, 0), (0.4, 1))), (tilt / 90) ** 1.5
+    # On the floor the arms lie beside the head; below the body they would carry it.
+    move.both("upper_arm", Y, -100 * reach - 68 * down)
+    move.both("upper_arm", X, 12 * down)
+    move.both("forearm", Y, -50 * give)
     move.turn("left_thigh", Y, -45 * give)
     move.turn("left_shank", Y, 70 * give)
     move.turn("right_thigh", Y, -20 * give)
     move.turn("right_shank", Y, 40 * give)
-    move.both("foot", Y, 50 * tilt / 90)
-    move.turn("head", Y, -28 * np.ones(len(t)) * tilt / 90)
+    move.both("foot", Y, 50 * down)
+    move.turn("head", Y, -20 * down)
     move.turn("head", Z, (own[:, 2] - 0.5) * 80 * tilt / 90)
 
 
@@ -92,10 +93,10 @@ def _slip(move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: 
     give = np.sin(np.radians(2 * tilt))
     travel[:, 0] -= 0.35 * LEG * np.sin(np.radians(tilt))
     move.turn("pelvis", Y, -tilt)
-    move.both("thigh", Y, -55 * give - 14 * tilt / 90)
-    move.turn("left_shank", Y, 60 * give + 20 * tilt / 90)
+    move.both("thigh", Y, -55 * give - 18 * tilt / 90)
+    move.turn("left_shank", Y, 60 * give + 24 * tilt / 90)
     move.turn("right_shank", Y, 20 * give + 30 * tilt / 90)
-    move.both("upper_arm", Y, -70 * give + 15 * tilt / 90)
+    move.both("upper_arm", Y, -70 * give - 4 * tilt / 90)
     move.both("upper_arm", X, 60 * give + 30 * tilt / 90)
     move.turn("chest", Y, 30 * give)
     move.turn("head", Y, 35 * give + 10 * tilt / 90)
@@ -105,24 +106,26 @@ def _faint(
     move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray
 ) -> None:
     """The knees give way, then the body falls over limply to the front or to a side."""
+    give = np.sin(np.radians(2 * tilt))
     drop_s = np.sqrt(2 * 0.28 * STATURE_M / (0.8 * GRAVITY))
     buckle = np.clip(t / drop_s, 0, 1) ** 2 * (1 - 0.55 * ease(t, ((0.5, 0), (1.1, 1))))
     way = np.where(own[:, 1] < 0.5, 1.0, -1.0)
     side = own[:, 2] < 0.5
     lean = np.where(t > 0.12, tilt, 0)
-    move.turn("pelvis", Y, np.where(side, 0.35, 1.0) * lean)
+    move.turn("pelvis", Y, np.where(side, 0.08, 1.0) * lean)
     move.turn("pelvis", X, np.where(side, way * lean * 0.95, 0))
     travel[:, 0] += np.where(side, 0, 0.7 * LEG * np.sin(np.radians(lean)))
     travel[:, 1] -= np.where(side, way * 0.7 * LEG * np.sin(np.radians(lean)), 0)
     move.both("thigh", Y, -75 * buckle)
     move.both("shank", Y, 125 * buckle)
-    move.turn("left_thigh", Y, -20 * own[:, 1] * tilt / 90)
-    move.turn("left_shank", Y, 50 * own[:, 1] * tilt / 90)
+    move.turn("left_thigh", X, 12 * own[:, 1] * tilt / 90)
+    move.turn("left_shank", Y, 30 * own[:, 1] * tilt / 90)
     move.turn("chest", Y, 20 * buckle)
     move.turn("head", Y, 25 * buckle - 12 * tilt / 90)
-    move.both("upper_arm", Y, -35 * tilt / 90 * (0.4 + own[:, 2]))
-    move.both("upper_arm", X, 12 * tilt / 90)
-    move.both("forearm", Y, -30 * tilt / 90)
+    down = (tilt / 90) ** 3  # to the front the arms end beside the body, not below it
+    move.both("upper_arm", Y, np.where(side, -60 * tilt / 90, 12 * down - 25 * give))
+    move.both("upper_arm", X, np.where(side, -4, 14) * tilt / 90)
+    move.both("forearm", Y, np.where(side, -35, 0) * tilt / 90 - 20 * give)
     move.both("foot", Y, 30 * tilt / 90)
 
 

@@ -89,4 +89,5 @@ def _smear(length_px: float, angle_deg: float) -> np.ndarray:
     step = np.array([np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))]) * middle
     ends = [tuple(int(round(16 * (middle + s * d))) for d in step) for s in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+    kernel = kernel + kernel[::-1, ::-1]
     return kernel / max(float(kernel.sum()), 1e-6)

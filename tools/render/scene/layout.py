@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ _APART_M = 0.55
 _LANE_M = 0.85
 _MOST_ON_RINGS = 4
 _CLOSEST_M = 0.5
+_SPARE = 1.15
 
 
 def places(rng: Draw, count: int, spread_m: float) -> np.ndarray:
@@ -103,14 +105,16 @@ def draw_camera(
         ahead = np.array([-np.cos(azimuth), -np.sin(azimuth), -np.tan(min(pitch, 1.55))])
         target = eye + ahead
     turn = towards(eye, target, np.radians(within(rng, view.roll_deg)))
-    k1 = float(rng.uniform(-0.22, 0.05)) if lens == RADIAL else 0.0
+    k1 = float(rng.uniform(-0.22, 0.05))
     fov = within(rng, view.fov_deg)
     if lens != FISHEYE:
         fov = min(fov, 120.0)
     focal = focal_px(view.width, fov, lens)
-    camera = Camera(view.width, view.height, focal, turn, eye, lens, k1)
+    camera = Camera(view.width, view.height, focal, turn, eye, lens)
     if view.share[1] > 0:
         camera = _zoomed(camera, main, within(rng, view.share))
+    if lens == RADIAL:
+        camera = replace(camera, k1=max(k1, _least_k1(camera)))
     return _cut(rng, camera, main) if cut else camera
 
 
@@ -120,10 +124,7 @@ def _radius(points: np.ndarray, middle: np.ndarray) -> float:
 
 def _zoomed(camera: Camera, points: np.ndarray, share: float) -> Camera:
     """The camera with a focal length so that people fill a share of the picture's height."""
-    plain = Camera(
-        camera.width, camera.height, 1.0, camera.rotation, camera.position,
-        camera.lens if camera.lens == FISHEYE else PINHOLE,
-    )  # fmt: skip
+    plain = replace(camera, focal_px=1.0, lens=FISHEYE if camera.lens == FISHEYE else PINHOLE)
     pixels, depth = plain.project(points)
     if not (depth > 0).any():
         return camera
@@ -132,11 +133,18 @@ def _zoomed(camera: Camera, points: np.ndarray, share: float) -> Camera:
     return _like(camera, share / max(float(largest), 1e-6))
 
 
+def _least_k1(camera: Camera) -> float:
+    """The strongest barrel distortion with which the corner of the picture still sees something.
+
+    r (1 + k1 r^2) has its maximum 2 / 3 / sqrt(-3 k1) at r = 1 / sqrt(-3 k1).
+    """
+    corner = float(np.hypot(camera.width, camera.height)) / 2 / camera.focal_px
+    return -((2 / 3 / (_SPARE * corner)) ** 2) / 3
+
+
 def _like(camera: Camera, focal: float, rotation: object = None) -> Camera:
     turn = camera.rotation if rotation is None else np.asarray(rotation)
-    return Camera(
-        camera.width, camera.height, float(focal), turn, camera.position, camera.lens, camera.k1
-    )
+    return replace(camera, focal_px=float(focal), rotation=turn)
 
 
 def _cut(rng: Draw, camera: Camera, points: np.ndarray) -> Camera:
