@@ -29,13 +29,13 @@ from tools.progress import Progress
 from tools.render.body.files import LICENCE
 from tools.render.body.mesh import load as load_body
 from tools.render.motion.acts import SPLITS, require_known
-from tools.render.out import coco, sheet
-from tools.render.out.clip import SUFFIX, write_clip
-from tools.render.out.labels import labels_of
 from tools.render.recipe import CLIPS, Recipe
 from tools.render.scene.backdrop import Backdrops
 from tools.render.scene.layout import places
 from tools.render.scene.stage import Stage
+from tools.render.truth import coco, sheet
+from tools.render.truth.clip import SUFFIX, write_clip
+from tools.render.truth.labels import labels_of
 
 SHEET_TILES = 24
 JPEG_QUALITY = 92

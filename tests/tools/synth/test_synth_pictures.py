@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tools.render.body.person import Person
 from tools.render.body.posing import Pose
-from tools.render.out.labels import HIDDEN, OUTSIDE, SEEN, Label, labels_of
 from tools.render.paint.floor import ray_grid
 from tools.render.paint.look import Look, apply
 from tools.render.paint.picture import NOBODY, Drawn, Solid, paint, solid_of
@@ -21,6 +20,7 @@ from tools.render.scene.layout import draw_camera
 from tools.render.scene.lights import draw_light
 from tools.render.scene.props import box
 from tools.render.scene.stage import Shot
+from tools.render.truth.labels import HIDDEN, OUTSIDE, SEEN, Label, labels_of
 
 PAPER = np.full(3, 0.8, np.float32)
 

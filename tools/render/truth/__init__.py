@@ -1,0 +1,1 @@
+"""What is written: truth, COCO-WholeBody folders, clips and contact sheets."""
