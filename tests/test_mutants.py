@@ -94,6 +94,29 @@ def test_the_list_alone_runs_nothing(tree: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines() == both[1:]
 
 
+@pytest.mark.parametrize("more", [[], ["--list"]])
+def test_a_choice_of_nothing_is_a_mistake(
+    tree: Path, capsys: pytest.CaptureFixture[str], more: List[str]
+) -> None:
+    assert run(tree, [entry("lower end", "0 <", "0 <=")], "--only", "uper", *more) == 2
+    said = capsys.readouterr()
+    assert said.err == "--only uper: no mutant has this in its name or file\n"
+    assert not said.out
+
+
+def test_a_signal_is_not_a_failed_test(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As when the machine is short of memory: nothing is known about the mutant."""
+    (tree / "test_kill.py").write_text(
+        "import os, signal\nfrom code_here import fits\n"
+        "def test_kill():\n    fits(0) and os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    mutant = entry("lower end", "0 <", "0 <=", test="test_kill.py::test_kill")
+    assert run(tree, [mutant]) == 1
+    assert (
+        "error       code_here.py: lower end: pytest ended by signal 9" in capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -111,7 +134,8 @@ def test_a_wrong_list_is_told(tree: Path, text: str, message: str) -> None:
 
 def test_what_pytest_says() -> None:
     assert judge(0, "1 passed").kind == SURVIVED
-    assert judge(-11, "") == Outcome(KILLED, "pytest ended by signal 11")
+    assert judge(-11, "") == Outcome(ERROR, "pytest ended by signal 11 (SIGSEGV)")
+    assert judge(-63, "").kind == ERROR
     said = "ERROR a log's own line\n= short test summary info =\nFAILED a.py::b[c d] - E\n"
     assert judge(1, said) == Outcome(KILLED, "a.py::b[c d]")
     assert judge(1, "x\n") == Outcome(KILLED, "x")

@@ -5,7 +5,8 @@ tree, so that the work tree stays as it is even if this program is killed. A mut
 where one of its tests fails, and `survived` where none does: then a test is missing.
 
 The mutants stand in `tests/mutants/*.toml`. Exit code: 0 every mutant was killed, or is marked as
-equivalent and survived; 1 otherwise; 78 a file of the list cannot be read; 130 interrupted.
+equivalent and survived; 1 otherwise; 2 `--only` matches no mutant; 78 a file of the list cannot be
+read; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIST = "tests/mutants"
+NOTHING_CHOSEN = 2  # as argparse, for a command line that cannot be right
 Outcomes = Dict[str, Outcome]
 
 
@@ -43,6 +45,9 @@ def main(arguments: List[str], root: Path = ROOT) -> int:
     except ConfigError as error:
         tqdm.write(str(error), file=sys.stderr)
         return error.exit_code
+    if not mutants:
+        tqdm.write(f"--only {chosen.only}: no mutant has this in its name or file", file=sys.stderr)
+        return NOTHING_CHOSEN
     problems = {m.name: m.problem(root) for m in mutants}
     outcomes = {name: Outcome(ERROR, why) for name, why in problems.items() if why}
     for mutant in mutants:

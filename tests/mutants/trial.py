@@ -120,12 +120,16 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def judge(code: int, text: str) -> Outcome:
-    """An outcome from pytest's exit code and output; its codes 2 to 5 say that no test ran."""
+    """An outcome from pytest's exit code and output.
+
+    A signal says nothing about the tests: the machine may be short of memory. If the mutant itself
+    crashes Python, a test must run it in a process of its own. Codes 2 to 5 say that no test ran.
+    """
     lines = [line for line in text.splitlines() if line] or [""]
     if code == 0:
         return Outcome(SURVIVED, "")
     if code < 0:
-        return Outcome(KILLED, f"pytest ended by signal {-code}")
+        return Outcome(ERROR, f"pytest ended by signal {-code} ({_signal_name(-code)})")
     if code == 1:
         told = text.rpartition("short test summary info")[2].splitlines()
         failed = [line for line in told if line.startswith(("FAILED ", "ERROR "))]
@@ -133,6 +137,13 @@ def judge(code: int, text: str) -> Outcome:
         return Outcome(KILLED, first)
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
     return Outcome(ERROR, f"no test ran: {errors[-1] if errors else lines[-1]}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return "unknown"
 
 
 class Trials:
