@@ -11,6 +11,7 @@ from typing import Any, Iterator, List
 import numpy as np
 import pytest
 
+from edge.loop.assemble import default_models
 from tests.device import __main__ as command
 from tests.device import engine_checks, memory_checks
 from tests.device import place as places
@@ -18,6 +19,7 @@ from tests.fakes import kernel_cpu, tensorrt_runtime
 from tests.fakes.gpu import Gpu, running
 from tests.waiting import GIVE_UP_S
 from tools import build
+from tools.engines import trt
 from tools.engines.machine import Gpu as Found
 from tools.engines.machine import Machine
 from tools.fetch.by_name import ensure_model
@@ -42,7 +44,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gpu]:
         machine.cuda.kernels, _ = kernel_cpu.kernels()
         for module in (build, places):
             monkeypatch.setattr(module, "read_machine", lambda: BOARD)
-        monkeypatch.setattr(build.tensorrt, "load", lambda found=machine.tensorrt: found)
+        monkeypatch.setattr(trt, "load", lambda found=machine.tensorrt: found)
         monkeypatch.setattr(cubins, "fitting", lambda capability: b"\x7fELF")
         yield machine
 
@@ -102,7 +104,7 @@ def test_a_fault_is_found(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch
         cuda.memory(address, 4).view(np.float32)[:] += 1e3
 
     monkeypatch.setattr(tensorrt_runtime, "_compute", wrong)
-    place = places.Place(Path(), Path(command.default_models()), quick=True)
+    place = places.Place(Path(), Path(default_models()), quick=True)
     assert not command._run("engines agree", engine_checks.check_fp32_engines_agree, place)
     assert lines(capsys)[-1].startswith("FAILED    engines agree: engine_checks.py:")
 

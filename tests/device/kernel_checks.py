@@ -185,7 +185,7 @@ def launched(name: str, task: Any, shape: Any, arrays: List[np.ndarray]) -> None
 
     device = open_device()
     stream, module = device.stream(), Module(device, cubins.fitting(device.compute_capability))
-    module.function(name).launch(*shape, [task], stream)
+    module.function(name).launch(*shape, [task], stream)  # type: ignore[call-arg]
     stream.synchronize()
     stream.close()
     module.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any, Dict
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from edge import codec
 from edge.errors import DataError, InternalError
 
-WRITERS = [codec._json_stdlib] + ([codec._json_orjson] if codec.orjson else [])
+ORJSON = importlib.util.find_spec("orjson") is not None
+WRITERS = [codec._json_stdlib] + ([codec._json_orjson] if ORJSON else [])
 words = st.text(max_size=8) | st.text(st.characters(codec=None), max_size=4)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats() | words,
@@ -24,7 +26,7 @@ values = st.recursive(
 
 
 def test_the_fast_writer_is_used_where_it_is_installed() -> None:
-    assert codec.to_json is (codec._json_orjson if codec.orjson else codec._json_stdlib)
+    assert codec.to_json is (codec._json_orjson if ORJSON else codec._json_stdlib)
 
 
 @given(st.dictionaries(words, values, max_size=4))

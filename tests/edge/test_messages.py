@@ -178,7 +178,7 @@ def test_the_real_clocks_agree_on_now() -> None:
 
 
 def test_an_event(contract: Any) -> None:
-    event = PoseEvent("wave", "cam0", 4, MONO_NS, np.float32(0.914), {"speed": np.float32(1.5)})
+    event = PoseEvent("wave", "cam0", 4, MONO_NS, np.float32(0.914), {"speed": np.float32(1.5)})  # type: ignore[dict-item]
     message = Builder("box", clock=clock).event(event)
     assert message.topic == "poses/v1/box/cam0/event/wave"
     assert (message.qos, message.retain, message.expiry_s) == (1, False, 0)

@@ -106,7 +106,7 @@ def test_every_frame_is_published_in_order_and_given_back() -> None:
     cameras = Cameras(20)
     loop = pipeline(cameras)
     assert loop.run(lambda: False) == 20
-    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]  # type: ignore[attr-defined]
     assert cameras.held == 0
     assert cameras.most_held <= 3 * len(NAMES), "at most three steps are in the loop at once"
 
@@ -126,14 +126,14 @@ def test_frames_are_watched_before_they_go_back() -> None:
 def test_no_frames_still_tells_the_states() -> None:
     loop = pipeline(Cameras(0, pauses=2))
     loop.run(lambda: False)
-    assert [s.state for s in loop.publisher.states[: len(NAMES)]] == ["ok"] * len(NAMES)
-    assert not loop.publisher.frames
+    assert [s.state for s in loop.publisher.states[: len(NAMES)]] == ["ok"] * len(NAMES)  # type: ignore[attr-defined]
+    assert not loop.publisher.frames  # type: ignore[attr-defined]
 
 
 def test_cameras_that_end_at_once_are_told_of() -> None:
     loop = pipeline(Cameras(0))
     assert loop.run(lambda: False) == 0
-    assert [s.camera for s in loop.publisher.states] == list(NAMES)
+    assert [s.camera for s in loop.publisher.states] == list(NAMES)  # type: ignore[attr-defined]
 
 
 def test_stop_and_max_steps() -> None:
@@ -154,7 +154,7 @@ def test_detector_sees_all_due_cameras_at_once_and_cameras_take_turns() -> None:
     assert calls[0] == list(NAMES), "a new camera is looked at right away"
     assert all(len(c) == 1 for c in calls[1:]), "later each in its own turn"
     for name, camera in loop.stages.items():
-        due = [d is not None for d in camera.tracker.detections]
+        due = [d is not None for d in camera.tracker.detections]  # type: ignore[attr-defined]
         assert sum(due[1:]) == 3, f"{name}: every third frame"
 
 
@@ -165,7 +165,7 @@ def test_the_detector_rests_while_everybody_is_followed(calm: bool, looks: int) 
     cameras = Cameras(30, ["a"])
     loop = pipeline(cameras, stages={"a": camera}, pacing=Pacing(3, 70 * 10**6))
     loop.run(lambda: False)
-    looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+    looked = [i for i, d in enumerate(camera.tracker.detections) if d is not None]  # type: ignore[attr-defined]
     assert len(looked) == looks
     assert set(np.diff(looked)) == ({9} if calm else {3})
 
@@ -188,7 +188,7 @@ def looked_at(
 ) -> List[int]:
     """Which of 60 frames, 10 ms apart, the detector saw: each third may be one, calm_s is 70 ms."""
     camera = CameraStages(Tracker(calm, confirmed), lambda poses, t_ns: poses, [])
-    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)
+    camera.tracker.boxes = np.array(box, np.float32).reshape(-1, 4)  # type: ignore[misc]
     cameras = Scene(60, ["a"])
     cameras.stirs_at = stirs_at
     loop = pipeline(
@@ -197,7 +197,7 @@ def looked_at(
         pacing=Pacing(3, 70 * 10**6, still_ms * 10**6),
     )
     loop.run(lambda: False)
-    return [i for i, d in enumerate(camera.tracker.detections) if d is not None]
+    return [i for i, d in enumerate(camera.tracker.detections) if d is not None]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -258,8 +258,9 @@ def test_pictures_for_themselves_are_all_looked_at_and_never_smoothed(still: boo
     camera = CameraStages(Tracker(calm=True), smooth, [])
     cameras = (Album if still else Cameras)(9, ["a"])
     pipeline(cameras, stages={"a": camera}, pacing=Pacing(3)).run(lambda: False)
-    assert camera.tracker.stills == [still] * 9
-    assert sum(d is not None for d in camera.tracker.detections) == (9 if still else 3)
+    tracker: Any = camera.tracker
+    assert tracker.stills == [still] * 9
+    assert sum(d is not None for d in tracker.detections) == (9 if still else 3)
     assert len(smoothed) == (0 if still else 9)
 
 
@@ -287,14 +288,15 @@ def add_one(frames: Sequence[Frame], poses: Sequence[Poses]) -> List[Poses]:
 
 @pytest.mark.parametrize("concurrent", [False, True])
 def test_the_second_half_reaches_who_is_told_in_order(concurrent: bool) -> None:
-    cameras, told = Cameras(20), []
+    cameras = Cameras(20)
+    told: List[Any] = []
 
     def watch(frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
         told.extend(float(p.person_scores[0]) for p in poses)
 
     loop = pipeline(cameras, parts=add_one, watchers=[watch], concurrent=lambda: concurrent)
     assert loop.run(lambda: False) == 20
-    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 21) for n in NAMES]  # type: ignore[attr-defined]
     assert told == [2.0] * 60
     assert cameras.held == 0
     assert cameras.most_held <= (3 + concurrent) * len(NAMES), "so many steps are in the loop"
@@ -352,7 +354,7 @@ def test_a_step_in_turn_does_not_overtake_one_that_is_being_filled_in() -> None:
 
     loop = pipeline(Cameras(2), parts=parts, watchers=[watch], concurrent=lambda: next(turns))
     loop.run(lambda: False)
-    assert loop.publisher.frames == [(n, i, 1) for i in (1, 2) for n in NAMES]
+    assert loop.publisher.frames == [(n, i, 1) for i in (1, 2) for n in NAMES]  # type: ignore[attr-defined]
 
 
 def test_the_second_half_can_come_and_go_between_steps() -> None:
@@ -371,7 +373,7 @@ def test_the_second_half_can_come_and_go_between_steps() -> None:
 
     loop.watchers = [tell]
     loop.run(lambda: False)
-    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 61) for n in NAMES]
+    assert loop.publisher.frames == [(n, i, 1) for i in range(1, 61) for n in NAMES]  # type: ignore[attr-defined]
     assert set(told) == {1.0, 2.0}
 
 
@@ -417,9 +419,9 @@ def test_events_of_rules_are_published_and_counted() -> None:
     loop = pipeline(Cameras(4, names=("a",)))
     loop.stages["a"].rules = [Seen()]
     loop.run(lambda: False)
-    assert [e.t_ns for e in loop.publisher.events] == [i * 10**7 for i in range(1, 5)]
+    assert [e.t_ns for e in loop.publisher.events] == [i * 10**7 for i in range(1, 5)]  # type: ignore[attr-defined]
     assert loop.health.events == 4
-    assert [r.data for r in loop.publisher.rules[-1]] == [{"count": 4}], "what the rules know"
+    assert [r.data for r in loop.publisher.rules[-1]] == [{"count": 4}], "what the rules know"  # type: ignore[attr-defined]
 
 
 def test_health_reports_rates_latency_and_stages() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def facts(name):
 def pairs(source, target):
     """Copied points as [source, target] pairs, and the derived ones' names."""
     first, second, missing = skeletons.conversion(source, target)
-    copied, derived = [], []
+    copied: List[List[int]] = []
+    derived: List[List[int]] = []
     for i, (a, b) in enumerate(zip(first.tolist(), second.tolist())):
         if i in missing:
             continue
@@ -105,7 +107,7 @@ def test_sides_of_the_face_are_the_persons_own():
 @pytest.mark.parametrize("target", ALL)
 def test_conversion_keeps_the_place_of_every_shared_point(source, target):
     """Draw each anatomical point at its own place: after conversion it must be there still."""
-    places = {}
+    places: Dict[str, Any] = {}
 
     def place(name):
         name = {"left_foot_index": "left_big_toe", "mouth_left": "face-54"}.get(name, name)

@@ -69,7 +69,7 @@ def letterboxed(frame: Frame, network: Network, border: float) -> np.ndarray:
     u = np.clip((np.arange(fit[0]) + 0.5) * wide / fit[0] - 0.5, 0, wide - 1)
     v = np.clip((np.arange(fit[1]) + 0.5) * high / fit[1] - 0.5, 0, high - 1)
     out = np.full((network.height, network.width, 3), border, np.float64)
-    out[: fit[1], : fit[0]] = bilinear(picture, *np.meshgrid(u, v), border)
+    out[: fit[1], : fit[0]] = bilinear(picture, *np.meshgrid(u, v), border)  # type: ignore[call-arg]
     return out
 
 

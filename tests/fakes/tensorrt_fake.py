@@ -76,7 +76,7 @@ class _Number:
         return self._number
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}.{self.name}"
+        return f"{type(self).__name__}.{self.name}"  # type: ignore[attr-defined]
 
 
 class Strict:

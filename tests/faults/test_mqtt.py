@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import pytest
 from paho.mqtt.client import Client, MQTTv5
@@ -21,7 +21,7 @@ from tests.waiting import GIVE_UP_S, until
 from tools.mqtt.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
-MORE = {"temperatures_c": {}, "runs": {}, "dropped": {}, "reconnects": {}}
+MORE: Dict[str, Any] = {"temperatures_c": {}, "runs": {}, "dropped": {}, "reconnects": {}}
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -214,7 +214,7 @@ def recipe_target(folder: Path) -> Target:
         (model / "model.toml").write_bytes(data)
         recipe = load_recipe(model)
         shapes = input_shapes(recipe)
-        stubs: Any = {name: Stub(inputs) for name, inputs in shapes.items()}
+        stubs: Any = {n: Stub(s) for n, s in shapes.items()}  # type: ignore[abstract]
         with contextlib.suppress(EdgeError):  # no stub gives what every family wants
             load_model(recipe, stubs, ModelOptions())
 
@@ -234,7 +234,7 @@ def command_target(folder: Path) -> Target:
     from edge.messages import Incoming, Message
     from edge.settings import config
 
-    os.fsync = lambda handle: None  # the disk is not what is tried here
+    os.fsync = lambda fd: None  # the disk is not what is tried here
     os.environ.pop("INVOCATION_ID", None)
     handlers.FRAME_S = 0.0
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -87,7 +87,7 @@ def test_losses_by_damage_are_told(
             stored_and_killed(box, 3000)
             damage(box.outbox, how, chance)
             deliver(box, broker.uri, consumer)
-            until(lambda c=consumer, b=box: told(c) >= len(lost(b, c)), "the account", every_s=0.2)
+            until(lambda c=consumer, b=box: told(c) >= len(lost(b, c)), "the account", every_s=0.2)  # type: ignore[misc]
             gone = len(lost(box, consumer))
             total, worst = total + gone, max(worst, told(consumer) - gone)
             assert all(r["data"].get("pad", "x" * 200) == "x" * 200 for r in consumer.records)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from test_p05_stalled_camera import BACK_S, Watch
 
+from tests.promises.test_p05_stalled_camera import BACK_S, Watch
 from tests.promises.whole_daemon import Daemon, settings
 from tests.rtsp_by_hand import FAULTS, HandCamera
 from tests.waiting import Slowness, until
@@ -55,7 +55,7 @@ def test_a_healthy_camera_is_back_beside_fifteen_dead_ones(
             time.sleep(AWAY_S)
             returned_ns = time.monotonic_ns()
             hall[0].away = False
-            until(lambda since=returned_ns: watch.first("door", "frame", since) < 1e9, "frames")
+            until(lambda since=returned_ns: watch.first("door", "frame", since) < 1e9, "frames")  # type: ignore[misc]
             back.append(watch.first("door", "frame", returned_ns))
         assert box.process is not None
         family = descendants(box.process.pid)
@@ -80,7 +80,7 @@ def test_leaving_while_a_camera_answers_slowly(
         table = settings(tmp_path, [f"jsonl:{out}"], cameras=[*tables([camera]), source])
         before = camera.connections
         with Daemon(tmp_path, table) as box:
-            until(lambda n=before: camera.connections > n, "a connection")
+            until(lambda n=before: camera.connections > n, "a connection")  # type: ignore[misc]
             until(out.exists, "the output")
             begun = time.monotonic()
             assert box.stop() == 0

@@ -37,7 +37,7 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
         for seconds in steps:
             offset.write_text(str(seconds))
             seen = len(consumer.records)
-            until(lambda n=seen: len(consumer.records) > n + 50, "events after the step")
+            until(lambda n=seen: len(consumer.records) > n + 50, "events after the step")  # type: ignore[misc]
             told_s = consumer.records[-1]["t_utc_ns"] / 1e9
             assert abs(told_s - time.time() - seconds) < 60, "the UTC field follows"
         status = box.status()

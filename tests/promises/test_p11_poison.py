@@ -47,7 +47,7 @@ def test_poison_delays_nobody_for_long(
     """
     rounds = 10 if soak else 2
     with poisoned(kind, protocol) as broker, Consumer(broker.port) as consumer:
-        poison = {"pad": 50_000} if kind == "too large" else {"kind": "secret"}
+        poison = {"pad": 50_000} if kind == "too large" else {"kind": "secret"}  # type: ignore[dict-item]
         box: BoxProcess = boxes(
             uri=broker.uri, mqtt={"protocol": protocol}, count=1, linger=True, **poison
         )
@@ -56,7 +56,7 @@ def test_poison_delays_nobody_for_long(
             box.kill()
             box.start(pad=10, kind="wave", count=OTHERS, linger=True)
             want = OTHERS * (turn + 1)
-            until(lambda n=want: len(firsts(consumer)) >= n, "the others")
+            until(lambda n=want: len(firsts(consumer)) >= n, "the others")  # type: ignore[misc]
             until(lambda: box.status().get("outbox", {}).get("parked"), "setting it aside")
         until(lambda: len(consumer.of("outbox_parked")) >= 1, "the report")
         report = consumer.of("outbox_parked")[-1]["data"]

@@ -73,10 +73,8 @@ def test_every_file_is_listed_with_its_sum(packages: Dict[str, Path], tmp_path: 
     package = packages[here()]
     run("dpkg-deb", "--extract", package, tmp_path / "tree")
     run("dpkg-deb", "--control", package, tmp_path / "control")
-    sums = dict(
-        reversed(line.split("  ", 1))
-        for line in (tmp_path / "control/md5sums").read_text().splitlines()
-    )
+    lines = (tmp_path / "control/md5sums").read_text().splitlines()
+    sums = {name: md5 for md5, name in (line.split("  ", 1) for line in lines)}
     real = {
         p.relative_to(tmp_path / "tree").as_posix(): p
         for p in (tmp_path / "tree").rglob("*")

@@ -68,7 +68,7 @@ def golden_darknet(
         places = {Path(name).suffix: Path(folder, Path(name).name) for name in files}
         for name, content in files.items():
             places[Path(name).suffix].write_bytes(content)
-        net = cv2.dnn.readNetFromDarknet(str(places[".cfg"]), str(places[".weights"]))
+        net = cv2.dnn.readNetFromDarknet(str(places[".cfg"]), str(places[".weights"]))  # type: ignore[attr-defined]
     net.setInput(picture(network)[None])
     names = list(net.getLayerNames())
     # The convolution before each yolo layer (a permute stands between them).
@@ -152,7 +152,7 @@ def darknet_layers() -> None:
         cfg, weights = Path(folder, "all.cfg"), Path(folder, "all.weights")
         cfg.write_text(every_layer_cfg())
         weights.write_bytes(every_layer_weights())
-        net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
+        net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))  # type: ignore[attr-defined]
         names = list(net.getLayerNames())
         heads = [names[i - 2] for i, name in enumerate(names) if name.startswith("yolo")]
         net.setInput(every_layer_input())

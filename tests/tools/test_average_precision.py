@@ -146,7 +146,7 @@ def test_the_perfect_and_the_useless():
 def test_a_crowd_takes_any_number_and_costs_nothing():
     one = people(1)
     crowd = Truth(one.images, one.keypoints, one.labelled, one.areas, one.boxes, np.array([True]))
-    both = Truth(
+    both = Truth(  # type: ignore[call-arg]
         *(
             np.concatenate((getattr(one, f), getattr(people(1, seed=3), f)))
             for f in ("images", "keypoints", "labelled", "areas", "boxes")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -90,7 +92,7 @@ def test_choice(monkeypatch: Any) -> None:
     assert choose() == "mosquitto"
     monkeypatch.setattr(module, "mosquitto", lambda: None)
     assert choose() == "amqtt"
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UnavailableError, match="apt install mosquitto"):
         choose()
     with pytest.raises(UnavailableError, match="mosquitto is not installed"):
@@ -107,12 +109,12 @@ def test_mosquitto_is_found_where_a_user_has_no_path(monkeypatch: Any) -> None:
 def test_installing_asks_apt_only_as_root(monkeypatch: Any) -> None:
     calls = []
     monkeypatch.setattr(module, "mosquitto", lambda: None)
-    monkeypatch.setattr(module.shutil, "which", lambda name, **k: "/usr/bin/" + name)
-    monkeypatch.setattr(module.subprocess, "run", lambda *a, **k: calls.append(a[0][:2]))
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(shutil, "which", lambda name, **k: "/usr/bin/" + name)
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a[0][:2]))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert not module.install_mosquitto()
     assert calls == []
-    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert not module.install_mosquitto()
     assert calls == [["apt-get", "update"], ["apt-get", "install"]]
 

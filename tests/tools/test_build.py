@@ -261,7 +261,7 @@ def use(monkeypatch: pytest.MonkeyPatch, fake: Optional[Fake], machine: Machine 
         assert fake is not None, "TensorRT was touched"
         return fake
 
-    monkeypatch.setattr(command.tensorrt, "load", load)
+    monkeypatch.setattr(trt, "load", load)
     monkeypatch.setattr(command, "read_machine", lambda: machine)
 
 

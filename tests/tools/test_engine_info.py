@@ -8,7 +8,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import onnx
@@ -30,6 +30,7 @@ from tests.tools.engine_cases import (
 from tools import build, engine_info
 from tools.__main__ import main
 from tools.engines import machine as machines
+from tools.engines import trt
 from tools.engines.compatibility import installed_tensorrt, judge, same_version
 from tools.engines.fp16 import LARGEST, fragile_nodes, to_fp16
 from tools.engines.machine import Machine, has_libraries, read_gpu, read_l4t, read_machine
@@ -41,7 +42,7 @@ from tools.macs import macs, tensor_shapes
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A models folder with an engine built on an Orin with TensorRT 10.3.0."""
     folder = models_folder(tmp_path)
-    monkeypatch.setattr(build.tensorrt, "load", lambda: make("10.3.0"))
+    monkeypatch.setattr(trt, "load", lambda: make("10.3.0"))
     monkeypatch.setattr(build, "read_machine", lambda: ORIN)
     assert main(["build", "small", "--models", str(folder), "--precision", "int8"]) == 0
     return folder
@@ -384,7 +385,8 @@ class Driver:
     """libcuda with one Orin, or with an error."""
 
     def __init__(self, init: int = 0, count: int = 1) -> None:
-        self.count, self.init, self.asked = count, init, []
+        self.count, self.init = count, init
+        self.asked: List[Any] = []
         self.numbers = {75: 8, 76: 7, 18: 1}
 
     def cuInit(self, flags: int) -> int:

@@ -19,6 +19,7 @@ from tests.fakes import kernel_cpu
 from tests.fakes.gpu import Gpu, running
 from tools import build as command
 from tools.__main__ import main
+from tools.engines import trt
 from tools.engines.machine import Gpu as Found
 from tools.engines.machine import Machine
 from tools.fetch.by_name import ensure_model, ensure_set
@@ -29,7 +30,7 @@ BOARD = Machine(Found("Orin", "8.7", "12.6", True), "", "36.4.3", "6.2", "Jetson
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     for machine in running("10.3.0"):
-        monkeypatch.setattr(command.tensorrt, "load", lambda found=machine.tensorrt: found)
+        monkeypatch.setattr(trt, "load", lambda found=machine.tensorrt: found)
         monkeypatch.setattr(command, "read_machine", lambda: BOARD)
         yield machine
 

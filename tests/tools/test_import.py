@@ -436,7 +436,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES, max_size=4))
 def test_a_recipe_is_read_back_as_it_was_written(options: Dict[str, Any]) -> None:
-    from edge.settings.toml_text import tomllib
+    from edge.settings.toml_text import tomllib  # type: ignore[attr-defined]
 
     main_ = Network(file="model.onnx", width=48, height=64, outputs={"a": '\u00e9 "b"\n\x7f'})
     recipe = Recipe(family="simcc", networks={"main": main_}, options=options, skeleton="coco17")

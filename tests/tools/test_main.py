@@ -111,7 +111,7 @@ def test_a_missing_package_is_named_with_the_fix(
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
 
-    monkeypatch.setattr(tools_main.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     assert main(["get"]) == 69
     shown = capsys.readouterr().err
     assert shown == "edge-tools: get needs the Python package torch: pip install torch\n"

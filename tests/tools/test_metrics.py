@@ -21,7 +21,7 @@ def recorded():
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
 def test_pck(recorded, share):
-    each, mean = metrics.pck(*_four(recorded), share)
+    each, mean = metrics.pck(*_four(recorded), share)  # type: ignore[call-arg]
     want = recorded[f"pck_{share}_per_keypoint"]  # -1 where nothing counts
     np.testing.assert_allclose(np.nan_to_num(each, nan=-1), want, atol=1e-9)
     assert mean == pytest.approx(recorded[f"pck_{share}_mean"], abs=1e-9)

@@ -114,14 +114,14 @@ def who(reference: noise_floor.NoiseFloor) -> List[List[bool]]:
     assert reference.stable is not None
     for stable in reference.stable:
         assert np.array_equal(stable.any(1), stable.all(1))
-    return [stable.any(1).tolist() for stable in reference.stable]
+    return [stable.any(1).tolist() for stable in reference.stable]  # type: ignore[misc]
 
 
 def test_a_hand_that_fp32_finds_now_and_then_is_not_asked_for() -> None:
     """By its own threshold; a hand that it always finds must be found."""
     truth = [people()]
     reference = measured(truth, [truth, [lose_hand(people(), 1)]])
-    assert reference.stable[0].any(1).all()
+    assert reference.stable[0].any(1).all()  # type: ignore[index]
     assert gate.failures(figures(truth, [lose_hand(people(), 1)], reference), GATE) == []
     found = figures(truth, [lose_hand(people(), 3)], reference)
     (line,) = gate.failures(found, GATE)
@@ -187,7 +187,7 @@ def test_nobody_is_hidden(who: str, line: str) -> None:
     """A candidate that does worse to unsure people than FP32 itself fails by the figures of all."""
     truth = [people()]
     reference = measured(truth, [[moved(people(), [2], 5)]])
-    assert not reference.stable[0][2].any()
+    assert not reference.stable[0][2].any()  # type: ignore[index]
     found = {
         "lost": without(people(), {2}),
         "gained": people(6),

@@ -89,7 +89,7 @@ def run_node(
 
     graph = helper.make_graph([node], "one", [value(n) for n in given], [value(node.output[0])])
     one = helper.make_model(graph, opset_imports=model.opset_import, ir_version=8)
-    result: np.ndarray = ReferenceEvaluator(one).run(None, given)[0]
+    result: np.ndarray = ReferenceEvaluator(one).run(None, given)[0]  # type: ignore[index]
     return result
 
 

@@ -22,7 +22,7 @@ def run(node: onnx.NodeProto, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     inputs = [value("x", TensorProto.FLOAT, None), value("w", TensorProto.FLOAT, None)]
     graph = helper.make_graph([node], "g", inputs, [value("y", TensorProto.FLOAT, None)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return np.asarray(ReferenceEvaluator(model).run(None, {"x": x, "w": weight})[0])
+    return np.asarray(ReferenceEvaluator(model).run(None, {"x": x, "w": weight})[0])  # type: ignore[index]
 
 
 def inputs(channels: int, size: int = 12) -> List[np.ndarray]:

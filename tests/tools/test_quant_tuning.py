@@ -11,6 +11,7 @@ import pytest
 
 from tests.tools import quant_nets
 from tools.quant import collect, qdq, reference, tuning
+from tools.quant.correct import correct
 from tools.quant.graph import place_int8, wire
 from tools.quant.ranges import METHODS
 from tools.quant.tuning import BestVariant, tune
@@ -36,7 +37,7 @@ def test_no_way_is_better_than_what_is_found() -> None:
         for chosen in (CHOSEN, replace(CHOSEN, residuals=())):
             plain = qdq.quantize(MODEL, chosen, reference.ranges_by_method(COUNTED, method))
             extra = 1.0 if chosen.residuals else 1 / tuning.WORTH
-            better = tuning.correct(MODEL, plain, chosen, BATCHES)
+            better = correct(MODEL, plain, chosen, BATCHES)
             for other in (plain, better):
                 assert found.error * found.variant.handicap <= REFERENCE.error(other) * extra * (
                     1 + 1e-6
@@ -51,11 +52,11 @@ def test_float_branches_must_be_worth_it(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_small_enough_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first method's ranges, and no weight is touched."""
     tried: List[bool] = []
-    real = tuning.correct
+    real = correct
 
     def watched(*args: object, fit: bool) -> onnx.ModelProto:
         tried.append(fit)
-        return real(*args, fit=fit)  # type: ignore[arg-type]
+        return real(*args, fit=fit)  # type: ignore[arg-type,misc]
 
     monkeypatch.setattr(tuning, "correct", watched)
     assert tuned(1.0, ["mse", "minmax"]).variant.method == "mse"

@@ -13,6 +13,7 @@ from typing import List
 
 import pytest
 
+from edge.durable import write_whole
 from tests.waiting import GIVE_UP_S
 from tools import sign as sign_command
 from tools.__main__ import main
@@ -125,7 +126,7 @@ def test_the_signature_is_written_after_the_list_that_it_signs(
     (models / "twobox" / "extra.json").write_text("{}")
     before = (models / "manifest.json").read_bytes(), (models / "manifest.sig").read_bytes()
     states = []
-    write = sign_command.write_whole
+    write = write_whole
 
     def watched(path: Path, data: bytes, mode: int) -> None:
         write(path, data, mode)

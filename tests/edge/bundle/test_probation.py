@@ -26,7 +26,7 @@ from edge.bundle.slots import Slots, State
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
 from edge.health import Health
 from edge.models import Gives
-from edge.settings import config
+from edge.settings import config, sections
 from edge.structures import Detections, Poses
 from tests.waiting import GIVE_UP_S
 
@@ -549,7 +549,7 @@ def test_bundles_need_a_key_and_a_place(settings: config.Config) -> None:
     with pytest.raises(ConfigError, match=r"trust\.key_file"):
         Bundles(dataclasses.replace(settings, trust=config.Trust()))
     with pytest.raises(ConfigError, match=r"state\.dir"):
-        Bundles(dataclasses.replace(settings, state=config.State()))
+        Bundles(dataclasses.replace(settings, state=sections.State()))
 
 
 def test_nonsense_is_told_from_sense() -> None:

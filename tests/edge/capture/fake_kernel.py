@@ -182,7 +182,7 @@ class FakeKernel:
     def _s_parm(self, view):
         kind, numerator, denominator = struct.unpack_from("I8xII", view)
         assert kind == CAPTURE
-        name, size, _ = self.format
+        name, size, _ = self.format  # type: ignore[misc]
         rates = [r for r in self.formats[name][size] if not isinstance(r, tuple)] or [30]
         self.rate = min(rates, key=lambda r: abs(r - denominator / numerator))
         struct.pack_into("IIII", view, 4, 0x1000, 0, 100, round(100 * self.rate))
@@ -199,7 +199,7 @@ class FakeKernel:
         if self.format is None:
             self._refuse(errno.EINVAL, "REQBUFS without a format")
         count = self.granted if self.granted is not None and count else count
-        size = (self.format[2] + 4095) // 4096 * 4096
+        size = (self.format[2] + 4095) // 4096 * 4096  # type: ignore[index]
         self.buffers = [Buffer(size, i * size) for i in range(count)]
         self.memory, self.queue, self.done = memory, [], []
         struct.pack_into("I", view, 0, count)
@@ -217,7 +217,7 @@ class FakeKernel:
         if self.memory == USERPTR:
             (buffer.address,) = struct.unpack_from("Q", view, 64)
             (buffer.length,) = struct.unpack_from("I", view, 72)
-            if buffer.length < self.format[2] or not buffer.address:
+            if buffer.length < self.format[2] or not buffer.address:  # type: ignore[index]
                 self._refuse(errno.EINVAL, "QBUF with too little memory")
             self.addresses.append(buffer.address)
         elif buffer.map is None:

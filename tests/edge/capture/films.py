@@ -9,7 +9,7 @@ from typing import Dict, Iterator, Tuple
 
 import numpy as np
 
-from edge.capture._opencv import cv2  # it sets what libav says before libav is loaded
+from edge.capture._opencv import cv2  # type: ignore[attr-defined]  # it sets what libav says before libav is loaded
 
 BITS = 8
 
@@ -38,7 +38,7 @@ def film(
     size: Tuple[int, int] = (96, 64),
 ) -> Path:
     """Write a video; the suffix chooses the container."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size)  # type: ignore[attr-defined]
     assert writer.isOpened()
     for number in range(frames):
         writer.write(picture(number, *size))

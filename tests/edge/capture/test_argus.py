@@ -96,7 +96,7 @@ def board(monkeypatch: Any, tmp_path: Any, capture: Any) -> Iterator[Board]:
 def open_started(board: Board) -> Any:
     """The camera runs from the first read on, which then waits."""
     source = open_source(URI, OPTIONS)
-    source._use(source._in_place(board.ring))
+    source._use(source._in_place(board.ring))  # type: ignore[attr-defined]
     return source
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -103,7 +103,7 @@ def test_live_camera_is_never_waited_for(
     cameras = start("fake://x", f"file://{tmp_path}/film.mp4")
     assert not cameras.lossless
     eventually(gate.reached.is_set)
-    seen = []
+    seen: List[Any] = []
     while len(seen) < 5:
         frames = cameras.take(5)
         seen += [f.index for f in frames if f.camera == "cam1"]

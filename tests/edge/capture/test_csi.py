@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -63,13 +64,13 @@ def test_wrong_option_is_named(uri: str, words: str) -> None:
         text(uri)
 
 
-def test_opencv_without_gstreamer_is_one_line(capture: type) -> None:
+def test_opencv_without_gstreamer_is_one_line(capture: Any) -> None:
     with pytest.raises(UnavailableError, match=r"built without GStreamer.*--system-site-packages"):
         open_source("csi://0", OPTIONS)
 
 
 def test_machine_without_argus_is_one_line(
-    capture: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capture: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     backends(monkeypatch, cv2.CAP_GSTREAMER)
     elements(monkeypatch, tmp_path, "videoconvert")
@@ -78,20 +79,20 @@ def test_machine_without_argus_is_one_line(
 
 
 @pytest.fixture
-def jetson(capture: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type:
+def jetson(capture: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type:
     backends(monkeypatch, cv2.CAP_GSTREAMER)
     elements(monkeypatch, tmp_path, "nvarguscamerasrc", "nvvidconv")
     return capture
 
 
-def test_camera_that_does_not_start_may_start_later(jetson: type) -> None:
+def test_camera_that_does_not_start_may_start_later(jetson: Any) -> None:
     jetson.is_open = False
     with pytest.raises(TempError, match=r"does not start.*nvargus-daemon"):
         open_source("csi://0", OPTIONS)
 
 
 @pytest.mark.parametrize(("layout", "shape"), [("bgr", (720, 1280, 3)), ("nv12", (1080, 1280))])
-def test_frames(jetson: type, layout: str, shape: tuple) -> None:
+def test_frames(jetson: Any, layout: str, shape: tuple) -> None:
     jetson.size, jetson.shape = (1280, 720), shape
     source, ring = open_source(f"csi://0?layout={layout}", OPTIONS), Ring(4, live=True)
     seen = set()

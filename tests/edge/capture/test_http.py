@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import numpy as np
 import pytest
@@ -31,7 +31,8 @@ def camera() -> Iterator[Callable[..., HttpCamera]]:
 
 def sizes(uri: str, count: int, options: CaptureOptions = OPTIONS) -> List[tuple]:
     """Shape and grey level of the next frames."""
-    source, ring, found = open_source(uri, options), Ring(3, live=True), []
+    source, ring = open_source(uri, options), Ring(3, live=True)
+    found: List[Any] = []
     try:
         while len(found) < count:
             slot = source.read(ring)

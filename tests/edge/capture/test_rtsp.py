@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import List, Tuple
+from typing import Any, List, Tuple
 
 import cv2
 import numpy as np
@@ -48,7 +48,7 @@ def test_transport_stands_where_libav_looks_for_it() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
-def test_ffmpeg_is_asked_with_limits(capture: type, scheme: str) -> None:
+def test_ffmpeg_is_asked_with_limits(capture: Any, scheme: str) -> None:
     source = open_source(f"{scheme}://u:p@h/live?ch=1&transport=udp&threads=3", OPTIONS)
     target, backend, parameters = capture.opened[0]
     assert (target, backend) == (f"{scheme}://u:p@h/live?ch=1&udp", cv2.CAP_FFMPEG)
@@ -60,7 +60,7 @@ def test_ffmpeg_is_asked_with_limits(capture: type, scheme: str) -> None:
     assert source.live
 
 
-def test_frames_until_the_stream_breaks(capture: type) -> None:
+def test_frames_until_the_stream_breaks(capture: Any) -> None:
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(4, live=True)
     times = []
     for index in range(5):
@@ -78,7 +78,7 @@ def test_frames_until_the_stream_breaks(capture: type) -> None:
 
 
 def test_call_that_timed_out_breaks_the_stream_although_it_gave_a_frame(
-    capture: type, monkeypatch: pytest.MonkeyPatch
+    capture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured: OpenCV's grab that runs into its limit still returns True once."""
     source, ring = open_source("rtsp://h/live", CaptureOptions(timeout_s=0.02)), Ring(4, live=True)
@@ -87,7 +87,7 @@ def test_call_that_timed_out_breaks_the_stream_although_it_gave_a_frame(
         source.read(ring)
 
 
-def test_frame_is_counted_while_the_loop_holds_every_slot(capture: type) -> None:
+def test_frame_is_counted_while_the_loop_holds_every_slot(capture: Any) -> None:
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
     held = []
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_frame_is_counted_while_the_loop_holds_every_slot(capture: type) -> None
 
 
 def test_stream_that_changes_size_fills_new_memory_once(
-    capture: type, monkeypatch: pytest.MonkeyPatch
+    capture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, ring = open_source("rtsp://h/live", OPTIONS), Ring(2, live=True)
     allocated: List[Tuple[int, ...]] = []
@@ -124,13 +124,13 @@ def test_stream_that_changes_size_fills_new_memory_once(
     assert allocated == [(8, 12, 3), (20, 30, 3)]
 
 
-def test_too_large_a_picture_is_refused_before_a_frame(capture: type) -> None:
+def test_too_large_a_picture_is_refused_before_a_frame(capture: Any) -> None:
     capture.size = (9000, 9000)
     with pytest.raises(DataError, match="9000x9000 pixels are more than"):
         open_source("rtsp://h/live", OPTIONS)
 
 
-def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> None:
+def test_close_during_a_read_leaves_the_release_to_the_reader(capture: Any) -> None:
     inside, go = threading.Event(), threading.Event()
 
     def hook() -> None:
@@ -144,7 +144,7 @@ def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> 
     reading.start()
     inside.wait(GIVE_UP_S)
     stream.close()
-    handle = stream._capture
+    handle: Any = stream._capture
     assert handle.released == 0
     go.set()
     reading.join(GIVE_UP_S)
@@ -152,7 +152,7 @@ def test_close_during_a_read_leaves_the_release_to_the_reader(capture: type) -> 
     assert handle.released == 1
 
 
-def test_close_ends_a_read_that_hangs(capture: type) -> None:
+def test_close_ends_a_read_that_hangs(capture: Any) -> None:
     inside, go = threading.Event(), threading.Event()
 
     def hook() -> None:
@@ -172,7 +172,7 @@ def test_close_ends_a_read_that_hangs(capture: type) -> None:
 
 
 def test_opening_that_hangs_ends_when_nobody_waits_for_it(
-    capture: type, monkeypatch: pytest.MonkeyPatch
+    capture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, stop = threading.Event(), threading.Event()
     monkeypatch.setattr(capture, "isOpened", lambda self: go.wait(GIVE_UP_S))
@@ -194,21 +194,21 @@ def test_opening_that_hangs_ends_when_nobody_waits_for_it(
         ("rtsp://h/live?layout=nv12&decoder=software", "layout=nv12"),
     ],
 )
-def test_wrong_address_or_option_is_named(capture: type, uri: str, words: str) -> None:
+def test_wrong_address_or_option_is_named(capture: Any, uri: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         open_source(uri, OPTIONS)
     assert "pa#" not in str(caught.value)
     assert capture.opened == []
 
 
-def test_nothing_that_decodes_is_one_line(capture: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_that_decodes_is_one_line(capture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     backends(monkeypatch)
     with pytest.raises(UnavailableError, match="neither FFmpeg nor GStreamer"):
         open_source("rtsp://h/live", OPTIONS)
 
 
 def test_jetson_decodes_in_hardware_by_itself(
-    capture: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capture: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     backends(monkeypatch, cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER)
     elements(monkeypatch, tmp_path, "nvv4l2decoder")
@@ -225,7 +225,7 @@ def test_jetson_decodes_in_hardware_by_itself(
 
 
 def test_hardware_that_is_not_there_is_refused_with_the_fix(
-    capture: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capture: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(UnavailableError, match="OpenCV is built without GStreamer"):
         open_source("rtsp://h/live?decoder=nvv4l2", OPTIONS)
@@ -284,7 +284,7 @@ def answering(reply: bytes) -> str:
         (b"", "is no RTSP server"),
     ],
 )
-def test_reason_is_asked_of_the_camera(capture: type, reply: bytes, words: str) -> None:
+def test_reason_is_asked_of_the_camera(capture: Any, reply: bytes, words: str) -> None:
     capture.is_open = False
     with pytest.raises(TempError, match=words) as caught:
         open_source(f"rtsp://viewer:s3cret@{answering(reply)}/live", OPTIONS)

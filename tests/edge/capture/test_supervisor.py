@@ -101,7 +101,7 @@ def test_error_of_a_recording_is_final(
 ) -> None:
     recording(fake)
     error = DataError("x: damaged; re-export it")
-    fake.scripts["x"] = [error if at_opening else [plain(), error]]
+    fake.scripts["x"] = [error if at_opening else [plain(), error]]  # type: ignore[list-item]
     watched = watch("fake://x")
     eventually(lambda: watched.state == "failed")
     assert watched.detail == "x: damaged; re-export it"

@@ -3,6 +3,7 @@
 import threading
 import time
 import tracemalloc
+from typing import Any, List
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def opened(query, options=OPTIONS):
 
 def frames(source, ring, count):
     """Index, time and a copy of the picture of each frame, as a loop takes them."""
-    out = []
+    out: List[Any] = []
     while len(out) < count:
         slot = source.read(ring)
         if slot is not None:
@@ -209,7 +210,7 @@ def test_close_wakes_a_waiting_read():
     for query in ("walk?fps=0.01&", "walk?rate=max&stall_at=1&stall_s=3600&"):
         source, ring = opened(query + SMALL, CaptureOptions(timeout_s=60))
         frames(source, ring, 1)
-        got = []
+        got: List[Any] = []
         thread = threading.Thread(target=lambda s=source, r=ring, g=got: g.append(s.read(r)))
         thread.start()
         time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Ground truth: exact projection, views that agree, scores that say what a camera can see."""
 
 import dataclasses
+from typing import Dict
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_scores_and_boxes(people, view):
         assert inside.any(1).all()
         low, high = truth.boxes[:, None, :2], truth.boxes[:, None, 2:]
         held = ((truth.keypoints >= low - 0.51) & (truth.keypoints <= high + 0.51)).all(-1)
-        assert held[inside].all()
+        assert held[inside].all()  # type: ignore[index]
         assert (truth.boxes >= 0).all()
         assert (truth.boxes[:, 2:] <= SIZE).all()
         assert (truth.boxes[:, 2:] > truth.boxes[:, :2]).all()
@@ -174,7 +175,7 @@ def test_people_come_and_go_with_new_numbers():
     seen = [scene.poses(i).ids.tolist() for i in range(0, 30 * 40, 15)]
     assert len({n for ids in seen for n in ids}) > 4
     assert {len(ids) for ids in seen} >= {2, 3}
-    last = {}
+    last: Dict[int, int] = {}
     for at, ids in enumerate(seen):  # nobody who was away for long comes back
         for number in ids:
             assert at - last.get(number, at) < 10

@@ -51,7 +51,7 @@ class CountedRing(Ring):
 
     @property
     def made(self):
-        return self.memory.made
+        return self.memory.made  # type: ignore[attr-defined]
 
     def all_free(self):
         return len({id(s) for s in self._free}) == len(self._free) == self.count
@@ -125,7 +125,7 @@ def test_a_loop_that_holds_frames_starves_nobody():
     """Held slots stay out of the driver; with none left read gives None and recovers."""
     kernel = FakeKernel(BGR, [frame(p.tobytes()) for p in pictures(12)])
     ring = CountedRing(4)
-    ring.acquire = lambda timeout_s=0.5: Ring.acquire(ring, 0.01)
+    ring.acquire = lambda timeout_s=0.5: Ring.acquire(ring, 0.01)  # type: ignore[method-assign]
     source = camera(kernel)
     held = []
     for _ in range(4):

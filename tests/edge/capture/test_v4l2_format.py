@@ -1,5 +1,7 @@
 """What a camera is asked for, by what it offers; and the address."""
 
+import fcntl
+
 import pytest
 
 from edge.capture._source import CaptureOptions, parse
@@ -161,6 +163,6 @@ def test_io_restarts_a_request_that_a_signal_broke(monkeypatch):
         if len(seen) < 3:
             raise InterruptedError
 
-    monkeypatch.setattr(calls.fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
     calls.query_capability(calls.Io(), 3)
     assert len(seen) == 3

@@ -29,7 +29,7 @@ from edge.commands.replay_window import ReplayWindow
 from edge.errors import ConfigError, DataError, TempError
 from edge.loop.rate_limit import RateLimit
 from edge.messages import Incoming, Message
-from edge.settings import config
+from edge.settings import config, sections
 from edge.structures import Frame, Poses
 from tests.waiting import GIVE_UP_S
 
@@ -320,7 +320,7 @@ def test_settings_that_make_no_sense(tmp_path: Path) -> None:
         Bench(tmp_path, ["fly"])
     with pytest.raises(ConfigError, match=r"commands\.key_file"):
         Bench(tmp_path, ["rate"], key_file="")
-    nowhere = dataclasses.replace(setting(tmp_path), state=config.State())
+    nowhere = dataclasses.replace(setting(tmp_path), state=sections.State())
     with pytest.raises(ConfigError, match=r"state\.dir"):
         CommandReceiver(nowhere, {}, "b" * 16)
     assert config.Config().commands.allow == [], "off by default"

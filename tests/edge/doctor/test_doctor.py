@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import json
 from pathlib import Path
 from typing import Any, Dict
@@ -195,10 +197,10 @@ def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
     ("there", "words"), [(True, "dmabuf if the GPU takes it"), (False, "one copy")]
 )
 def test_how_cameras_of_the_board_come(monkeypatch: Any, there: bool, words: str) -> None:
-    monkeypatch.setattr(machine.ctypes.util, "find_library", lambda name: "libcuda.so.1")
-    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: there or None)
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libcuda.so.1")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there or None)
     assert not [f for f in machine.kernels() if f.what == "csi memory"], "no board, no line"
-    monkeypatch.setattr(machine.nvmm, "library", object)
+    monkeypatch.setattr("edge.capture._csi.nvmm.library", object)
     found = [f.found for f in machine.kernels() if f.what == "csi memory"]
     assert len(found) == 1
     assert words in found[0]

@@ -26,7 +26,7 @@ from edge.outbox.sqlite_file import connect, transaction
 from edge.outbox.state_row import Losses, State, new_token
 from edge.people.motion import new_tracks
 from edge.recording.ring import Recorder
-from edge.settings import config
+from edge.settings import config, sections
 from edge.structures import Frame, Poses
 from edge.telemetry.reader import Telemetry
 
@@ -67,11 +67,11 @@ def crowd(n: int = 2, k: int = 17) -> Poses:
 
 
 def test_the_measure_sees_what_is_kept() -> None:
-    assert kept(lambda: dataclasses.fields(config.Telemetry)) > FEW
+    assert kept(lambda: dataclasses.fields(sections.Telemetry)) > FEW
 
 
 def test_machine_figures(tmp_path: Path) -> None:
-    with closing(Telemetry(config.Telemetry(), tmp_path)) as telemetry:
+    with closing(Telemetry(sections.Telemetry(), tmp_path)) as telemetry:
         assert kept(telemetry.report) < FEW
 
 

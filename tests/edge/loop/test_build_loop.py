@@ -13,6 +13,7 @@ from edge.loop import build as build_room
 from edge.loop.assemble import Models
 from edge.loop.build import Installed, build
 from edge.loop.parts import Extra, Receive, Running
+from edge.publish import Publisher
 from edge.settings import config
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"
@@ -143,11 +144,11 @@ def test_sinks_listen_for_every_extra(
     tmp_path: Path, notes: List[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: List[Mapping[str, Any]] = []
-    publisher = build_room.Publisher
+    publisher = Publisher
 
     def made(*given: Any, listen: Mapping[str, Any]) -> Any:
         heard.append(listen)
-        return publisher(*given, listen=listen)
+        return publisher(*given, listen=listen)  # type: ignore[misc]
 
     monkeypatch.setattr(build_room, "Publisher", made)
     with contextlib.ExitStack() as stack:

@@ -130,6 +130,7 @@ class SeeingRunner(Runner):
     part: str
     people: List[Person]
     runs: int = 0
+    sha256: str = ""
     batches: List[int] = field(default_factory=list)
     squares: List[np.ndarray] = field(default_factory=list)  # of the last run
     spoil: Callable[[Dict[str, np.ndarray]], None] = lambda outputs: None

@@ -16,6 +16,7 @@ class RecordedRunner(Runner):
     """Gives the first rows of its arrays, whatever it is fed; keeps what it was fed."""
 
     runs = 0
+    sha256 = ""
 
     def __init__(self, sample_shape: Tuple[int, ...], outputs: Dict[str, np.ndarray]) -> None:
         self.inputs = {"input": TensorSpec((-1, *sample_shape), np.dtype(np.float32))}

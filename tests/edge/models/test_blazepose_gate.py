@@ -12,7 +12,7 @@ from edge.models._blazepose.batch import CandidateBatch
 
 LONG = 400.0  # longer side of a box, px
 # Seventeen keypoints that fill a box of 200 x 400 px, and six of the feet.
-BODY = np.float32([[x, y] for x in (0, 100, 200) for y in (0, 80, 160, 240, 320, 400)])[:17]
+BODY = np.float32([[x, y] for x in (0, 100, 200) for y in (0, 80, 160, 240, 320, 400)])[:17]  # type: ignore[index]
 FIGURE = np.concatenate((BODY, np.zeros((6, 2), np.float32)))
 
 
@@ -27,7 +27,7 @@ def batch(*corners: Any, which: Any = None, known: bool = True) -> CandidateBatc
         np.full((n, 2), 2000, np.float32),
         keypoints,
         np.full((n, 133), 0.9 if known else 0.0, np.float32),
-        np.concatenate((at[:, 0], at[:, 0] + np.float32([200, LONG])), 1),
+        np.concatenate((at[:, 0], at[:, 0] + np.float32([200, LONG])), 1),  # type: ignore[operator]
         np.arange(n),
     )
 

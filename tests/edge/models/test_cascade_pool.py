@@ -13,7 +13,7 @@ import pytest
 
 from edge.loop import assemble, engines
 from edge.loop.assemble import Models
-from edge.models import Gives
+from edge.models import Gives, load_model
 from edge.recipe import Recipe
 from edge.runtime import Runner
 from edge.settings import config
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "pair" / "model.toml").write_text(
         recipe.replace(table, "[networks.a]") + f"\n[networks.b]{body}"
     )
-    whole = assemble.load_model
+    whole = load_model
 
     def load(recipe: Recipe, runners: Dict[str, Runner], options: Any) -> Any:
         if len(recipe.networks) == 1:

@@ -37,7 +37,7 @@ def both(family: str, outputs: Dict[str, np.ndarray], **more: Any) -> None:
     count = len(next(iter(outputs.values())))
     frames = [frame(128, 96, str(i)) for i in range(count)]
     whole = detector(frames)
-    runner.crops = Crops(runner)  # type: ignore[attr-defined]
+    runner.crops = Crops(runner)  # type: ignore[attr-defined, assignment]
     chosen = detector(frames)
     assert runner.crops.chosen == (count > 0)  # type: ignore[attr-defined]
     assert sum(map(len, whole)) > 3 * count

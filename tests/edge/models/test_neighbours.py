@@ -20,7 +20,7 @@ NOBODY = Poses.empty(133, "wholebody133")
 
 def joined(*some: Poses) -> Poses:
     parts = ("keypoints", "scores", "boxes", "ids", "person_scores")
-    return Poses(*(np.concatenate([getattr(p, n) for p in some]) for n in parts), "wholebody133")
+    return Poses(*(np.concatenate([getattr(p, n) for p in some]) for n in parts), "wholebody133")  # type: ignore[call-arg]
 
 
 def seen(runner: Any, row: int, place: np.ndarray) -> bool:
@@ -128,7 +128,7 @@ def test_people_in_the_very_same_place_are_few_as_well(monkeypatch: pytest.Monke
 def test_crops_turn_and_veils_with_them(degrees: float) -> None:
     turn = np.radians(degrees)
     aside = 110 * np.array([np.cos(turn), np.sin(turn)])
-    pair = [standing().moved(0, 0, turn), standing().moved(*aside, turn)]
+    pair = [standing().moved(0, 0, turn), standing().moved(*aside, turn)]  # type: ignore[call-arg]
     model, runners = cascade(*pair)
     model.bodies([frame()], [known(*pair)])
     for row, other in ((0, 1), (1, 0)):

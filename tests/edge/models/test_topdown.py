@@ -56,7 +56,7 @@ def test_simcc_family_equals_rtmlib(recorded: Any) -> None:
 def test_simcc_maxima_found_in_the_graph_are_the_same_people(recorded: Any) -> None:
     z = recorded("simcc_s0")
     logits = {"simcc_x": z["noisy_simcc_x"], "simcc_y": z["noisy_simcc_y"]}
-    keypoints, scores = _simcc.decode(*logits.values(), 2.0)
+    keypoints, scores = _simcc.decode(*logits.values(), 2.0)  # type: ignore[call-arg]
     parts = {"keypoints": keypoints, "keypoint_scores": scores}
     more = 17 - keypoints.shape[1]  # fewer keypoints were kept than any skeleton has
     logits = {n: np.pad(a, ((0, 0), (0, more), (0, 0))) for n, a in logits.items()}
@@ -234,7 +234,7 @@ def test_every_decoder_finds_a_gaussian(decode: str, x: float, y: float) -> None
         "integral": _softargmax.integral,
         "sikr": lambda m: _softargmax.sikr(m, 7),
     }
-    points, scores = ways[decode](maps)
+    points, scores = ways[decode](maps)  # type: ignore[operator]
     assert np.abs(points - place).max() < limit
     assert 0.5 < scores[0, 0] <= 1 + 1e-6
 

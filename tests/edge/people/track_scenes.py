@@ -1,6 +1,7 @@
 """Drawn people who walk, cross and hide each other, and the figures a tracker is judged by."""
 
 from dataclasses import dataclass
+from typing import Any, Dict
 
 import numpy as np
 
@@ -165,8 +166,9 @@ def judge(truths, results, min_iou=0.5):
             not be found, and is no mistake when found.
         results: per frame (ids, boxes) of the tracker.
     """
-    last, switches, misses, wrong, total = {}, 0, 0, 0, 0
-    together, found = {}, 0
+    switches, misses, wrong, total, found = 0, 0, 0, 0, 0
+    last: Dict[int, int] = {}
+    together: Dict[Any, Any] = {}
     for (gt, gt_boxes, must), (ids, boxes) in zip(truths, results):
         near = iou(gt_boxes.astype(np.float32), boxes.astype(np.float32))
         kept = np.array([[last.get(int(g)) == int(i) for i in ids] for g in gt], bool)

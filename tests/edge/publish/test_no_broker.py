@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Iterator, List
 
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.messages import Builder
 from edge.publish import SinkOptions, _paho, mqtt, open_sink
@@ -152,6 +153,6 @@ def test_a_broker_of_mqtt_5_is_told_the_largest_packet() -> None:
 
 
 def test_memory_is_not_asked_for_before_a_packet_is_refused() -> None:
-    client = _paho._Client(_paho.CallbackAPIVersion.VERSION2)
+    client = _paho._Client(CallbackAPIVersion.VERSION2)
     with pytest.raises(ValueError, match="a packet of 209715200 bytes; 1048576 are allowed"):
         client._sock_recv(200 << 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
 import time
@@ -189,7 +190,7 @@ def test_numbers_are_whole_when_several_threads_publish(spied: Publisher) -> Non
 
 def test_a_rule_that_says_nonsense_is_named(spied: Publisher) -> None:
     with pytest.raises(InternalError, match=r"data of event fall\.x: object"):
-        spied.event(PoseEvent("fall", "cam0", 1, 0, 1.0, {"x": object()}))
+        spied.event(PoseEvent("fall", "cam0", 1, 0, 1.0, {"x": object()}))  # type: ignore[dict-item]
 
 
 def test_to_two_files_in_two_codecs_worth_of_lines(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_clock_quality_is_what_the_kernel_says(
             pointer._obj.status, pointer._obj.maxerror = status, 12_500
             return answer
 
-    monkeypatch.setattr(clock_module.ctypes, "CDLL", lambda *a, **k: Libc())
+    monkeypatch.setattr(ctypes, "CDLL", lambda *a, **k: Libc())
     assert clock_module.clock_quality() == expected
 
 

@@ -436,7 +436,7 @@ def test_few_events_wait_for_a_consumer_at_once(monkeypatch: Any) -> None:
         desk.answer(packet)
     asked = len(desk.link.sent)
     assert 10 <= asked < 10 + 4
-    for packet in desk.link.sent[:asked]:
+    for packet in desk.link.sent[:asked]:  # type: ignore[assignment]
         heard(desk, packet)
     assert len(desk.link.sent) > asked
 

@@ -206,7 +206,7 @@ def test_an_event_counts_as_stored_only_in_a_file_that_is_there(tmp_path: Path) 
         path.unlink()
         return rows
 
-    thread._outbox.commit = commit_and_lose  # type: ignore[method-assign]
+    thread._outbox.commit = commit_and_lose  # type: ignore[method-assign,assignment]
     thread.put(Message("d/event/wave", "event", {"seq": 1, "data": {}}, qos=1))
     thread.step()
     assert counters.outbox["stored"] == 1

@@ -1,5 +1,7 @@
 """Drawn motion for tests: jointed figures that stand, sit, bend, lie down and fall."""
 
+from typing import Any, Dict, List
+
 import numpy as np
 
 from edge.structures import Poses
@@ -127,7 +129,7 @@ def events_of(rule, frames, camera="cam0"):
     return [event for poses, t_ns in frames for event in rule(poses, camera, t_ns)]
 
 
-FALLS = {
+FALLS: Dict[str, List[Any]] = {
     "forward": [("front", 0.7, 6, ballistic)],
     "backward": [("back", 0.7, 6, ballistic)],
     "slump": [("floor", 0.6, 0.2, ballistic), ("back", 0.5, 6, smooth)],

@@ -1,6 +1,7 @@
 """The rule `fall` on drawn falls and on daily motion that resembles them, seen from many sides."""
 
 import json
+from typing import Dict, List
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def watch(script, options=None, **view):
 def watch_from_all_sides(script, options=None, fps=10.0):
     """What was said of each view: the same person from every side, side by side."""
     rule = fall.build(fall.Options(**(options or {})))
-    said = {i: [] for i in range(1, len(SIDES) + 1)}
+    said: Dict[int, List[str]] = {i: [] for i in range(1, len(SIDES) + 1)}
     for event in events_of(rule, act(script, fps=fps, **VIEWS)):
         said[event.person].append(event.data["action"])
     return {SIDES[i - 1]: actions for i, actions in said.items()}

@@ -1,6 +1,7 @@
 """The rule `presence`: people who enter, stay and leave."""
 
 import json
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def rule(**options):
 
 
 def test_one_comes_and_goes():
-    frames = [{}] * 3 + [{7: HERE}] * 20 + [{}] * 30
+    frames: List[Dict[int, Any]] = [{}] * 3 + [{7: HERE}] * 20 + [{}] * 30
     assert events_of(rule(enter_s=0.5, leave_s=2.0), frames) == [
         (0.8, 7, "enter", 1),
         (4.3, 7, "leave", 0),

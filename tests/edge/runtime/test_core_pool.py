@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from queue import SimpleQueue
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Set
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_an_idle_thread_holds_nothing_of_its_last_work() -> None:
     pool._waiting = queue = WatchedQueue()  # type: ignore[assignment]
     frame = np.zeros(3)
     gone = weakref.ref(frame)
-    begun = pool.begin(lambda start, count, held=frame: start + count, [(1, 2)])
+    begun = pool.begin(lambda start, count, held=frame: start + count, [(1, 2)])  # type: ignore[misc]
     assert finish(begun) == [3]
     del begun, frame
     for _ in ("its work", "the next"):
@@ -130,7 +130,8 @@ def test_the_thread_that_executes_a_sample_fills_it(pool: CorePool, file: str) -
     """So the caller waits for no crop; a network of a fixed batch asks for more than was fed."""
     runner: Any = opened(pool, file)
     for batch in (3, 0, 1, 8):
-        x, where = pictures(batch), set()
+        x = pictures(batch)
+        where: Set[Any] = set()
         fill = writer(runner, x)
 
         def noted(start: int, count: int, fill: Any = fill, where: Any = where) -> None:

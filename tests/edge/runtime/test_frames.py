@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import logging
 import sys
@@ -30,7 +31,7 @@ def locked(**gpu: Any) -> Iterator[Tuple[Any, FakeCuda, FakeEgl]]:
         found, true_library = egl.libraries(), cuda_egl._library
         with mock.patch.object(cuda_egl, "_library", found.__getitem__):
             memory = PageLocked(open_device())
-            memory.true_library = true_library
+            memory.true_library = true_library  # type: ignore[attr-defined]
             yield memory, cuda, egl
             memory.close()
             memory.close()
@@ -118,7 +119,7 @@ def test_a_machine_without_egl() -> None:
     with locked() as (memory, _, _):
         from edge.runtime._cuda import egl as cuda_egl
 
-        loads = mock.patch.object(cuda_egl.ctypes, "CDLL", side_effect=OSError("no file"))
+        loads = mock.patch.object(ctypes, "CDLL", side_effect=OSError("no file"))
         with mock.patch.object(cuda_egl, "_library", memory.true_library), loads, pytest.raises(
             UnavailableError, match=r"no libEGL\.so\.1 here"
         ):

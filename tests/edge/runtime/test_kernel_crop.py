@@ -122,7 +122,7 @@ def test_nothing_beyond_an_odd_row_is_read(layout: str, width: int) -> None:
     """Rows padded with bytes that change: the picture does not."""
     net, height = network(8, 8), 4
     one, other = (noise(layout, width, height, 3, padding=4) for _ in range(2))
-    other.image.base[:, width * (2 if layout == "yuyv" else 1) :] ^= 255
+    other.image.base[:, width * (2 if layout == "yuyv" else 1) :] ^= 255  # type: ignore[index]
     np.testing.assert_array_equal(one.image, other.image)
     results = [kernel.letterboxed([f], net) for f in (one, other)]
     np.testing.assert_array_equal(*results)

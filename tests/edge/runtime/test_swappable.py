@@ -87,7 +87,7 @@ def test_whether_others_may_run_meanwhile_is_told_by_the_one_that_serves() -> No
 def test_it_takes_over_when_its_kernel_is_asked_for() -> None:
     """An engine's input is filled by its kernel, which is asked for before each batch."""
     one, two = Adder(1), Adder(2)
-    two.crops = object()
+    two.crops = object()  # type: ignore[assignment]
     both = SwappableRunner(one)
     assert both.crops is None
     both.offer(two)

@@ -12,7 +12,6 @@ import pytest
 
 from edge.capture.synthetic import Scene, Setup
 from edge.errors import NoInputError
-from edge.service import annotate
 from edge.service.annotate import Annotator, contact_sheet, draw
 from edge.structures import Frame, Poses
 
@@ -90,12 +89,12 @@ def test_full_disk_stops_the_video_in_one_line_and_nothing_else(
     for i in range(3):
         annotator([frame(i)], [people()])
     usage = collections.namedtuple("usage", "total used free")
-    monkeypatch.setattr(annotate.shutil, "disk_usage", lambda path: usage(1, 1, 1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 1 << 20))
     for i in range(3, 6):
         annotator([frame(i)], [people()])
     assert "only 1 MB are free" in annotator.stopped
     assert len([r for r in caplog.records if "annotated video stopped" in r.message]) == 1
-    monkeypatch.setattr(annotate.shutil, "disk_usage", shutil.disk_usage)
+    monkeypatch.setattr(shutil, "disk_usage", shutil.disk_usage)
     assert int(cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 3
 
 

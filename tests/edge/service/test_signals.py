@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import pytest
 
@@ -27,7 +27,7 @@ def reload() -> Reload:
 
 def interrupted(handler: Callable[[], None]) -> None:
     """Run a handler that runs once more before each of its own lines and of what it calls."""
-    inside = []
+    inside: List[Any] = []
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         if event == "line" and not inside:
@@ -58,7 +58,7 @@ def test_a_hangup_may_come_within_another() -> None:
 
 def test_a_request_after_a_refused_one_is_heard() -> None:
     waiting, enough = reload(), threading.Event()
-    waiting._notify.ready = lambda why: waiting.refused == 2 and enough.set()  # type: ignore[method-assign,assignment,func-returns-value]
+    waiting._notify.ready = lambda why: waiting.refused == 2 and enough.set()  # type: ignore[assignment,func-returns-value,method-assign,misc]
     waiting.start()
     waiting.request()
     while waiting.refused < 1 and waiting._thread.is_alive():

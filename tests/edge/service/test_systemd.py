@@ -24,7 +24,7 @@ class Manager:
         self.socket.settimeout(0.2)
 
     def heard(self) -> List[Dict[str, str]]:
-        told = []
+        told: List[Dict[str, str]] = []
         while True:
             try:
                 text = self.socket.recv(4096).decode()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 from hypothesis import given
@@ -112,16 +112,13 @@ def test_what_is_shown_can_be_loaded(tmp_path: Path) -> None:
 
 
 def test_every_key_tells_its_meaning_or_is_plain() -> None:
-    bare = [
-        f"{section.name}.{field.name}"
+    bare: List[str] = [
+        f"{section.name}.{field.name}"  # type: ignore[attr-defined]
         for section in dataclasses.fields(config.Config)
         if section.default_factory is not dataclasses.MISSING
-        for field in (
-            dataclasses.fields(section.default_factory)
-            if dataclasses.is_dataclass(section.default_factory)
-            else ()
-        )
-        if not field.metadata["help"]
+        if dataclasses.is_dataclass(section.default_factory)
+        for field in dataclasses.fields(section.default_factory)
+        if not field.metadata["help"]  # type: ignore[attr-defined]
     ]
     assert not bare, f"keys without help: {bare}"
 

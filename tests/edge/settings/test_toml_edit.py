@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge.errors import ConfigError
 from edge.settings.toml_edit import set_key
-from edge.settings.toml_text import tomllib
+from edge.settings.toml_text import tomllib  # type: ignore[attr-defined]
 
 ROOT = Path(__file__).resolve().parents[3]
 

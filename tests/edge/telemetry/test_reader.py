@@ -368,7 +368,7 @@ def test_a_full_reading_fits_the_contract_and_the_scraper(
     put(orin, {"sys/class/thermal/cooling_device1/cur_state": "1"})
     machine = Telemetry(Settings(source="sysfs"), orin)
     machine.read()
-    loop = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
+    loop: Dict[str, Any] = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
     message = Builder("hall").metrics({**Health().report(), **loop, **machine.report()})
     contract(message.topic, json.loads(message.body))
     page = Exposition().page(message.payload).decode()
@@ -381,7 +381,7 @@ def test_a_full_reading_fits_the_contract_and_the_scraper(
 def test_before_the_first_reading_it_fits_too(
     tmp_path: Path, contract: Callable[[str, Dict[str, Any]], None]
 ) -> None:
-    loop = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
+    loop: Dict[str, Any] = {"runs": {}, "dropped": {}, "reconnects": {}, "sinks": []}
     record = {**Health().report(), **loop, **Telemetry(Settings(), tmp_path).report()}
     message = Builder("hall").metrics(record)
     contract(message.topic, json.loads(message.body))
