@@ -65,6 +65,19 @@ def read_head(file: BinaryIO, path: Path, key: Ed25519PublicKey) -> Contents:
     return _contents(manifest, signature, path)
 
 
+def signed_version(manifest: bytes, signature: bytes, path: Path, key: Ed25519PublicKey) -> int:
+    """Return the version in the manifest of an unpacked bundle.
+
+    Raises:
+        DataError: it is not signed with this key, or it is no manifest of a bundle.
+    """
+    try:
+        key.verify(signature, manifest)
+    except InvalidSignature:
+        raise DataError(f"{path}: is not signed with this key, or was changed since") from None
+    return _contents(manifest, signature, path).version
+
+
 def _contents(manifest: bytes, signature: bytes, path: Path) -> Contents:
     files = parse_manifest(manifest, path)
     table = json.loads(manifest)

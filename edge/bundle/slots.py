@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge import durable
 from edge.bundle.file import Contents, open_bundle, read_files, read_head
+from edge.bundle.floor import Floor, of_slots
 from edge.errors import DataError, EdgeError, TempError
 from edge.keys.trust import MANIFEST, SIGNATURE, Trust
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 RESERVE_BYTES = 16 << 20  # left free on the disk
 SLOTS = ("a", "b")
+DAMAGED = "state.json was damaged"
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,25 @@ class Slots:
     def __init__(self, folder: Path) -> None:
         self._folder = durable.make_dir(folder)
         self._file = folder / "state.json"
+        self._floor = Floor(folder)
 
     def state(self) -> State:
-        """Read state.json; a damaged file is put aside, and the installation's models are used."""
+        """Read state.json; a damaged file is put aside, and the installation's models are used.
+
+        The floor is the higher one of state.json and its second witness.
+        """
         try:
             raw = self._file.read_bytes()
         except FileNotFoundError:
-            return State()
+            return State(floor=self._floor.read() or 0)
         except OSError as error:
             raise TempError(f"{self._file}: {error.strerror}") from error
         state = _parse(raw)
         if state is None:
-            state = State(reason="state.json was damaged")
+            state = State(reason=DAMAGED, floor=self._floor.read() or 0)
             left = self._put_aside(raw, state)
             log.error("%s: damaged; the models of the installation are used%s", self._file, left)
-        return state
+        return replace(state, floor=max(state.floor, self._floor.read() or 0))
 
     def _put_aside(self, raw: bytes, state: State) -> str:
         """Keep a damaged file for inspection; a failure does not end the program.
@@ -115,7 +121,7 @@ class Slots:
         with self._locked(), open_bundle(path) as file:
             contents = read_head(file, path, key)
             state = self.state()
-            _refuse_old(contents, state, path)
+            _refuse_old(contents, replace(state, floor=self._known_floor(state, key)), path)
             slot = SLOTS[1] if state.active == SLOTS[0] else SLOTS[0]
             self._room(contents)
             durable.remove_tree(self._folder / slot)
@@ -129,6 +135,13 @@ class Slots:
                 raise
             return slot, contents.version
 
+    def _known_floor(self, state: State, key: Ed25519PublicKey) -> int:
+        """The floor; if both of its files are lost, the slots' manifests count as well."""
+        lost = state.reason == DAMAGED or not self._file.exists()
+        if not lost or self._floor.read() is not None:
+            return state.floor
+        return max(state.floor, of_slots([self._folder / name for name in SLOTS], key))
+
     def switch(self, slot: str, version: int) -> State:
         """Use an installed slot from now on; its probation begins."""
         with self._locked():
@@ -141,6 +154,7 @@ class Slots:
         """Count a start of the program while on probation; after `max_tries` roll back."""
         with self._locked():
             state = self.state()
+            self._floor.raise_to(state.floor)  # a file of an earlier release, or a damaged one
             if state.confirmed:
                 return state
             if state.tries >= max_tries:
@@ -158,6 +172,7 @@ class Slots:
             if not state.confirmed:
                 state = State(state.active, state.version, floor=max(state.floor, state.version))
                 self._write(state)
+            self._floor.raise_to(state.floor)
             return state
 
     def roll_back(self, reason: str) -> State:

@@ -85,7 +85,9 @@ class CommandReceiver:
         self._handlers = dict(handlers)
         self._key = operator_key(config)
         self._answer_key = answer_key(folder / "answer.key")
-        self._window = ReplayWindow(folder / "obeyed.json", wall_ns)
+        self._window = ReplayWindow(
+            folder / "obeyed.json", wall_ns, witness=folder.with_name("commands.obeyed")
+        )
         self.counts: Dict[str, int] = {"obeyed": 0, **dict.fromkeys(REASONS, 0)}
         self._queue: queue.SimpleQueue[Optional[Incoming]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)

@@ -114,10 +114,11 @@ def read_once(path: Path, most_bytes: int) -> bytes:
         if path.is_symlink():
             raise DataError(f"{path}: is a link; put the file itself there") from None
         raise NoInputError(f"{path}: {error.strerror}") from None
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(handle)  # os.fdopen takes no folder
+        raise DataError(f"{path}: is not a plain file")
     with os.fdopen(handle, "rb") as file:
-        state = os.fstat(handle)
-        if not stat.S_ISREG(state.st_mode):
-            raise DataError(f"{path}: is not a plain file")
         if state.st_size > most_bytes:
             raise DataError(f"{path}: has {state.st_size} bytes, more than {most_bytes} allowed")
         return file.read(state.st_size)  # never more: Python allocates what is asked for

@@ -65,11 +65,12 @@ def read(db: sqlite3.Connection) -> State:
         DamagedError: it is missing, or a field of it is not what was written.
     """
     row = db.execute("SELECT token, next_id, losses FROM state WHERE one = 1").fetchone()
-    fields = row or (None, None, None)
-    losses = _parse_losses(fields[2])
-    if not (is_token(fields[0]) and is_next_id(fields[1]) and losses == _whole(fields[2])):
+    if row is None or not (is_token(row[0]) and is_next_id(row[1])):
         raise DamagedError("the state row cannot be read")
-    return State(fields[0], fields[1], losses)
+    losses = _parse_losses(row[2])
+    if losses != _whole(row[2]):
+        raise DamagedError("the state row cannot be read")
+    return State(row[0], row[1], losses)
 
 
 def salvage(fields: Sequence[Any]) -> State:

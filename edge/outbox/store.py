@@ -27,6 +27,7 @@ from edge.outbox import sqlite_file as file
 from edge.outbox.mark import Mark, MarkFile, compared
 from edge.outbox.presence import Presence
 from edge.outbox.salvage import Places, rebuild, settle
+from edge.outbox.schema import PAGE
 from edge.outbox.state_row import DamagedError, Losses
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Outbox:
         try:
             self.state = state_row.read(self._db)
             self._compare_with_mark()
-            self._reserve(max(max_bytes // file.PAGE, file.LEAST_PAGES))
+            self._reserve(max(max_bytes // PAGE, file.LEAST_PAGES))
             self._db.execute("CREATE TEMP TABLE parked (id INTEGER PRIMARY KEY)")
             self.count = int(self._db.execute("SELECT count(*) FROM events").fetchone()[0])
             self.parked = 0
@@ -262,7 +263,7 @@ class Outbox:
     def _reserve(self, pages: int) -> None:
         self._pages = min(pages, file.reserve(self._db, pages)) if self.path else pages
         if self._pages < pages:
-            mb = self._pages * file.PAGE / 2**20
+            mb = self._pages * PAGE / 2**20
             log.warning("%s: the disk is full: room for %.1f MB only", self.path, mb)
         most = max(self._pages, file.number(self._db, "page_count"))
         self._db.execute(f"PRAGMA max_page_count={most}")

@@ -149,7 +149,8 @@ def test_death_while_a_command_is_remembered(tmp_path: Path, figures: Any) -> No
     used: Set[bool] = set()
     for way in WAYS:
         for at in range(1, total + 1):
-            path.write_bytes(kept)
+            for one in (path, path.with_suffix(".witness")):
+                one.write_bytes(kept)
             assert dies_at(lambda: ReplayWindow(path).add(200), at, way)
             memory = ReplayWindow(path, lambda: 10**30)
             assert memory.used(100)

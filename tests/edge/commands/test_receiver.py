@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import cv2
 import numpy as np
@@ -193,19 +193,73 @@ def test_memory_is_bounded_and_forgets_nothing_wrongly(tmp_path: Path) -> None:
     assert ReplayWindow(tmp_path / "m.json", size=8).used(79)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b'{"floor":0,"seen":[],"crc":1}', b"\xff\x00"])
-def test_a_damaged_memory_is_put_aside_and_trusts_nothing_old(
-    tmp_path: Path, damage: bytes
+DAMAGES = [
+    b"",
+    b"{}",
+    b'{"floor":0,"seen":[],"crc":1}',
+    b"\xff\x00",
+    b'{"floor":"x","seen":null,"crc":3283563213}',
+    b"[" * 100_000,
+    None,  # removed
+]
+
+
+def spoil(path: Path, damage: Optional[bytes]) -> None:
+    path.unlink() if damage is None else path.write_bytes(damage)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda d: repr(d)[:20])
+@pytest.mark.parametrize("name", ["m.json", "m.witness"])
+def test_a_file_that_is_lost_has_a_witness_and_needs_no_clock(
+    tmp_path: Path, damage: Optional[bytes], name: str
 ) -> None:
     path = tmp_path / "m.json"
     ReplayWindow(path).add(NOW_NS - 5)
-    path.write_bytes(damage)
-    memory = ReplayWindow(path, lambda: NOW_NS)
-    assert memory.used(NOW_NS - 5)
-    assert memory.used(NOW_NS)
-    assert not memory.used(NOW_NS + 1)
+    spoil(tmp_path / name, damage)
+    for _ in range(2):
+        memory = ReplayWindow(path, lambda: 0)  # a clock at 1970
+        assert memory.used(NOW_NS - 5)
+        assert not memory.used(NOW_NS - 6), "commands that were never executed are not refused"
+    if damage is not None:
+        assert (tmp_path / "m.damaged").read_bytes() == damage
+    memory.add(NOW_NS)
+    assert (tmp_path / "m.json").read_bytes() == (tmp_path / "m.witness").read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:-1], ids=lambda d: repr(d)[:20])
+def test_two_damaged_files_are_put_aside_and_nothing_old_is_trusted(
+    tmp_path: Path, damage: bytes
+) -> None:
+    path = tmp_path / "m.json"
+    ReplayWindow(path).add(5)
+    for name in ("m.json", "m.witness"):
+        spoil(tmp_path / name, damage)
+    later_ns = time.time_ns() + 10**15
+    memory = ReplayWindow(path, lambda: later_ns)
+    assert memory.used(later_ns)
+    assert not memory.used(later_ns + 1)
     assert (tmp_path / "m.damaged").read_bytes() == damage
-    assert ReplayWindow(path, lambda: 0).used(NOW_NS), "the floor itself was written"
+    assert ReplayWindow(path, lambda: 0).used(later_ns), "the floor itself was written"
+
+
+def test_with_both_files_damaged_and_the_clock_at_1970_the_files_times_count(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.json"
+    seq = time.time_ns()
+    ReplayWindow(path).add(seq)
+    for name in ("m.json", "m.witness"):
+        spoil(tmp_path / name, b"")
+    assert ReplayWindow(path, lambda: 0).used(seq)
+
+
+def test_an_older_copy_of_one_file_forgets_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    ReplayWindow(path).add(5)
+    kept = path.read_bytes()
+    ReplayWindow(path).add(6)
+    path.write_bytes(kept)
+    assert ReplayWindow(path).used(6)
 
 
 def test_what_cannot_be_remembered_is_not_done(
