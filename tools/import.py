@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family",
         choices=sorted(FAMILY_OUTPUTS),
-        help="what kind of network it is; our exports know",
+        help="kind of network (default: from the file, if edge-tools exported it)",
     )
     parser.add_argument("--skeleton", help="names of the keypoints (pose networks)")
     parser.add_argument("--name", help="name of the model (default: from the file name)")

@@ -1,4 +1,4 @@
-"""Shows what devices publish: events as lines, figures as one live line."""
+"""`edge-tools listen`: print the events that boxes publish, and live figures."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from edge.errors import DataError
 from tools.mqtt.subscriber import Received, Subscriber
 
 HELP = "subscribe to a broker and show events and live figures"
-WINDOW_NS = 2 * 10**9  # frame rates are taken over so long
+WINDOW_NS = 2 * 10**9  # frame rates are measured over this time
 LIVE_EVERY_S = 0.25  # on a terminal
 LINE_EVERY_S = 5.0  # in a log
 TIMES = ("p50", "p95")
 
 
 class Figures:
-    """What a subscriber knows about the devices it hears."""
+    """Figures of the received messages."""
 
     def __init__(self) -> None:
         self.frames = self.events = self.gaps = self.unreadable = self.most_people = 0
-        self.offline: Set[str] = set()  # devices that said so
+        self.offline: Set[str] = set()  # devices whose status is offline
         self._arrivals: Deque[int] = deque()
         self._first_ns = self._last_ns = 0
         self._people: Dict[str, int] = {}
@@ -35,7 +35,7 @@ class Figures:
         self._states: Dict[str, str] = {}
 
     def take(self, message: Received) -> List[str]:
-        """Count a message; gives the lines it is worth. What breaks the contract is counted too."""
+        """Count a message, even if it breaks the contract; returns lines to print."""
         tell = getattr(self, f"_take_{message.kind}", None)
         try:
             lines: List[str] = tell(message, message.record()) if tell else []
@@ -85,10 +85,10 @@ class Figures:
         return []
 
     def report(self, now_ns: int) -> Dict[str, Any]:
-        """The figures of the moment.
+        """The current figures.
 
-        fps counts the frames of all cameras as received; latency is what the devices say (the worst
-        of them); dropped are frames their loops never saw, gaps those lost since.
+        fps counts the received frames of all cameras. Latency is the largest that a device reports.
+        `dropped` counts frames that the loops did not see, `gaps` messages lost on the way.
         """
         while self._arrivals and self._arrivals[0] < now_ns - WINDOW_NS:
             self._arrivals.popleft()
@@ -105,16 +105,16 @@ class Figures:
         }
 
     def _all(self, table: str, *keys: str) -> List[float]:
-        """The values of a table of the last metrics of every device."""
+        """The values in a table of the last metrics of all devices."""
         tables = [m[table] for m in self._metrics.values()]
         return [v for t in tables for k, v in t.items() if not keys or k in keys]
 
     def mean_fps(self) -> float:
-        """Frames per second of all cameras together between the first and the last."""
+        """Frames per second of all cameras together, from the first frame to the last."""
         return max(self.frames - 1, 0) * 1e9 / max(self._last_ns - self._first_ns, 1)
 
     def line(self, now_ns: int) -> str:
-        """The same as one line."""
+        """The current figures as one line."""
         now = self.report(now_ns)
         times = " ".join(
             f"{p} {now['latency_ms'][p]:.0f} ms" if now["latency_ms"][p] is not None else f"{p} -"
@@ -128,7 +128,7 @@ class Figures:
 
 
 class Screen:
-    """Lines, and under them on a terminal one that is rewritten in place."""
+    """Prints lines; on a terminal, a live line below them is rewritten in place."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -142,7 +142,7 @@ class Screen:
             print(f"{clear}{line}", file=self._stream, flush=True)
 
     def live(self, figures: Figures, before: str = "") -> None:
-        """Show the figures when it is time, after a word on how far things are."""
+        """Show the figures if it is time, with a text before them."""
         if time.monotonic() < self._next_s:
             return
         line = before + figures.line(time.monotonic_ns())
@@ -154,25 +154,25 @@ class Screen:
         self._next_s = time.monotonic() + (LIVE_EVERY_S if self._terminal else LINE_EVERY_S)
 
     def end(self) -> None:
-        """Leave the live line standing."""
+        """Keep the live line and begin a new one."""
         if self._terminal:
             print(file=self._stream, flush=True)
 
 
 class JsonLines:
-    """The same for machines: messages but frames as they come, figures every few seconds."""
+    """JSON lines: messages except frames as they arrive, and figures every few seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._next_s = time.monotonic()
 
     def message(self, message: Received) -> None:
-        """Print one as {"topic": ..., "payload": ...}."""
+        """Print a message as {"topic": ..., "payload": ...}."""
         if message.kind not in ("", "frame"):
             self._print({"topic": message.topic, "payload": message.record()})
 
     def live(self, figures: Figures) -> None:
-        """Print the figures when it is time."""
+        """Print the figures if it is time."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + LINE_EVERY_S
             self._print({"figures": figures.report(time.monotonic_ns())})
@@ -188,22 +188,22 @@ def when(record: Dict[str, Any]) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Declare the command line."""
     parser.add_argument(
         "uri",
         nargs="?",
         default="mqtt://127.0.0.1",
         metavar="mqtt://[user@]host[:port]",
-        help="the broker; ?protocol=3.1.1 and ?password_file=F may follow; default: this machine",
+        help="the broker, optionally with ?protocol=3.1.1 and ?password_file=F (default: local)",
     )
-    parser.add_argument("--device", default="+", metavar="D", help="only this one")
-    parser.add_argument("--json", action="store_true", help="lines for machines")
+    parser.add_argument("--device", default="+", metavar="D", help="name of one box (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Listen until Ctrl-C or SIGTERM."""
     figures = Figures()
-    # SIGINT, too: a shell's background job starts with it ignored.
+    # A shell starts a background job with SIGINT ignored, so SIGINT is set as well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -220,7 +220,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def odd(figures: Figures) -> str:
-    """What to add about messages that could not be read."""
+    """Text about messages that could not be decoded."""
     return f", {figures.unreadable} unreadable" if figures.unreadable else ""
 
 

@@ -1,7 +1,8 @@
-"""Where models and sets are when nobody says, in a source tree and on a box.
+"""Default folders of models and sets, in a source tree and on a box.
 
-In a source tree: here if there is such a folder, else the source's. On a box (the installed
-package): here, else the folders of the service's user, who alone writes there.
+In a source tree, it is a folder of the working directory if that has one, else the source's. On a
+box (the installed package), it is the same, else a folder of the service's user, who alone writes
+there.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def shipped_models() -> Path:
 
 
 def own_models() -> Optional[Path]:
-    """./engines where that is a folder of the user's own; on a box else the installed one."""
+    """./engines if it is not the source tree's; else on a box the installed folder."""
     here = Path("engines")
     if os.path.isdir(here) and here.resolve() != SOURCE_MODELS:  # noqa: PTH112 - as in `sets`
         return here
@@ -49,7 +50,7 @@ def own_models() -> Optional[Path]:
 
 
 def own_sets() -> Optional[Path]:
-    """./calibration, if it is a folder of the user and not the source tree's."""
+    """./calibration if it is not the source tree's; else on a box the installed folder."""
     here = Path("calibration")
     if os.path.isdir(here) and here.resolve() != SOURCE_SETS:  # noqa: PTH112 - as in `sets`
         return here

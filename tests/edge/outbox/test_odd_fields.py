@@ -60,7 +60,20 @@ def works(box: Outbox) -> None:
     box.close()
 
 
-ODD = [None, "x", "", -1, 2**63 - 1, 2**53 + 1, 1.5, b"\xff\x00", "9" * 400, True, [], {}]
+ODD: List[Any] = [
+    None,
+    "x",
+    "",
+    -1,
+    2**63 - 1,
+    2**53 + 1,
+    1.5,
+    b"\xff\x00",
+    "9" * 400,
+    True,
+    [],
+    {},
+]
 
 
 @pytest.mark.parametrize("field", ["evicted", "told", "reset"])

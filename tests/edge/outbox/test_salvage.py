@@ -9,8 +9,8 @@ from typing import Dict
 
 import pytest
 
-from edge.outbox import sqlite_file as file
 from edge.outbox.salvage import salvage
+from edge.outbox.schema import PAGE
 from edge.outbox.store import Entry, Outbox
 
 COUNT = 60
@@ -30,7 +30,7 @@ def bodies(tmp_path: Path) -> Dict[int, bytes]:
 def wipe_page_of(path: Path, body: bytes) -> None:
     """Overwrite the head of the page that holds a row: SQLite cannot read past it."""
     data = bytearray(path.read_bytes())
-    page = data.index(body) // file.PAGE * file.PAGE
+    page = data.index(body) // PAGE * PAGE
     data[page : page + 16] = b"\xff" * 16
     path.write_bytes(data)
 

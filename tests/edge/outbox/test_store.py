@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from edge.errors import ConfigError, UnavailableError
 from edge.outbox import sqlite_file as file
 from edge.outbox.mark import Mark, MarkFile
+from edge.outbox.schema import PAGE
+from edge.outbox.state_row import Losses
 from edge.outbox.store import BATCH_BYTES, MINOR, NORMAL, URGENT, Entry, Outbox
 
 MAX_BYTES = 4 * 2**20
@@ -45,7 +47,7 @@ def test_what_was_committed_is_there_after_reopening_until_it_is_removed(path: P
     later = box.commit([Entry("t", b"d")])[0]
     assert later.id > rows[2].id
     assert later.run == "second"
-    assert box.losses == file.Losses()
+    assert box.losses == Losses()
     box.close()
 
 
@@ -151,7 +153,7 @@ def test_one_wrong_byte_is_noticed_and_costs_one_event(path: Path) -> None:
     box.close()
     box = open_box(path)
     assert box.losses.reset is not None, "until it is told"
-    box.commit([], losses=file.Losses())
+    box.commit([], losses=Losses())
     box.close()
     box = open_box(path)
     assert box.losses.reset is None
@@ -213,7 +215,7 @@ def test_the_journal_has_room_for_the_largest_transaction(path: Path) -> None:
     """So that rows can be removed on a disk that filled up while the outbox was made."""
     open_box(path).close()
     journal = path.with_name("outbox.db-journal").stat().st_size
-    assert journal > (file.LEAST_PAGES - 8) * file.PAGE
+    assert journal > (file.LEAST_PAGES - 8) * PAGE
 
 
 def test_a_file_that_is_none_of_ours(path: Path) -> None:

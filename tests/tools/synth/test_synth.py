@@ -216,7 +216,7 @@ def test_the_user_s_own_room_is_the_backdrop(tmp_path: Path) -> None:
     words = ["rendered-clean", "--count", 2, "--background", tmp_path / "room.png"]
     assert synth(*words, "--out", tmp_path / "set", *SMALL) == 0
     for path in sorted((tmp_path / "set/images").iterdir()):
-        corner = cv2.imread(str(path))[:12, :12].reshape(-1, 3).mean(0)
+        corner = cv2.imread(str(path))[:12, :12].reshape(-1, 3).mean(0)  # type: ignore[index]
         assert corner[1] > corner[2] > corner[0], "its colours"
 
 
@@ -365,7 +365,7 @@ def test_our_networks_read_clean_renders_as_they_read_photographs(tmp_path: Path
     document = json.loads((folder / "annotations.json").read_text())
     scores = []
     for image, row in zip(document["images"], document["annotations"]):
-        pose = load_model(model, runners, ModelOptions(0.0))
+        pose: Any = load_model(model, runners, ModelOptions(0.0))
         picture = cv2.imread(str(folder / image["file_name"]))
         x, y, w, h = row["bbox"]
         box = np.array([[x, y, x + w, y + h]], np.float32)
