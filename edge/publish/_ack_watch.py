@@ -10,7 +10,7 @@ import time
 from typing import Callable, Dict, List, Optional
 
 ACK_S = 30.0  # without any acknowledgement, or after that of a later packet
-ACK_MAX_S = 600.0  # the limit doubles while nothing helps: each new connection sends all again
+ACK_MAX_S = 120.0  # the limit doubles while nothing is acknowledged
 
 
 class AckWatch:

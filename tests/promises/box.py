@@ -8,6 +8,7 @@ the last report. A file named stop ends it in order. Argument: an order in JSON.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -145,5 +146,13 @@ def stand(frames: List[Frame], candidates: Any) -> List[Poses]:
     return [Poses.of_boxes(box, 17, "coco17") for _ in frames]
 
 
+def shorten(constants: Dict[str, float]) -> None:
+    """Sets waiting times of the program, {"module:NAME": seconds}, for short tests."""
+    for name, value in constants.items():
+        module, _, constant = name.partition(":")
+        setattr(importlib.import_module(module), constant, value)
+
+
 if __name__ == "__main__":
+    shorten(ORDER.get("constants", {}))
     Box().run()

@@ -218,3 +218,28 @@ def test_a_running_box_takes_a_signed_bundle_and_no_other(
     with Daemon(home, table) as daemon:
         until(lambda: str(home / "state" / "bundles" / "a") in daemon.text(), "the bundle")
         daemon.stop()
+
+
+@pytest.mark.parametrize("lost", ["state.json", "floor", "both"])
+@pytest.mark.parametrize("how", ["damaged", "gone"])
+def test_an_older_bundle_stays_refused_after_files_are_lost(
+    tmp_path: Path, figures: Any, lost: str, how: str
+) -> None:
+    """P9: a bundle that is older than a confirmed one is refused, also after one or both of the
+    files that know it are damaged or gone.
+    """
+    for version in (1, 2):
+        (tmp_path / f"{version}.bundle").write_bytes(bundle(version))
+    slots = Slots(tmp_path / "bundles")
+    slots.switch(*slots.install(tmp_path / "2.bundle", KEY.public_key()))
+    slots.confirm()
+    files = {"state.json": tmp_path / "bundles/state.json", "floor": tmp_path / "bundles.floor"}
+    for name, path in files.items():
+        if lost in (name, "both"):
+            path.unlink() if how == "gone" else path.write_bytes(path.read_bytes()[:-20])
+    after = Slots(tmp_path / "bundles")
+    after.begin(3)
+    for version in (1, 2):
+        with pytest.raises(EdgeError, match="an older bundle is never taken"):
+            after.install(tmp_path / f"{version}.bundle", KEY.public_key())
+    figures("P9", what=f"older bundle, {lost} {how}", installed=0)

@@ -78,13 +78,13 @@ def test_nothing_under_way_is_no_silence(desk: Desk) -> None:
 def test_a_silent_broker_is_given_ever_more_time(desk: Desk) -> None:
     desk.give(event(0))
     waited: List[float] = []
-    for _ in range(7):
+    for _ in range(4):
         start_s = desk.now_s
         while not desk.link.ended:
             desk.pass_time(1)
         waited.append(desk.now_s - start_s)
         desk.connect()
-    assert waited == [ACK_S, 60, 120, 240, 480, ACK_MAX_S, ACK_MAX_S]
+    assert waited == [ACK_S, 60, ACK_MAX_S, ACK_MAX_S]
     assert desk.backlog.under_way == 1, "it is not to blame: nothing else was acknowledged"
 
 
