@@ -10,7 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Iterator, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, Optional, Tuple
 
 _MAX_MOOV = 64 << 20  # bytes
 _HEAD = 1 << 18  # bytes of a Matroska file that hold its track list
@@ -100,7 +100,8 @@ def _of_moov(moov: bytes) -> Tuple[str, float, int]:
 
 def _of_track(trak: bytes) -> Tuple[str, int]:
     """Codec of a video track, "" of another one; its duration in units of the movie."""
-    parts, stack = {}, [trak]
+    parts: Dict[bytes, bytes] = {}
+    stack = [trak]
     while stack:
         for kind, body in _boxes(stack.pop()):
             parts.setdefault(kind, body)

@@ -23,7 +23,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(256 * 10**6))
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
-    import cv2
+    import cv2 as cv2  # for the other files of this room
 except ImportError as error:
     raise UnavailableError(
         f"OpenCV cannot be loaded ({error}): install opencv-python-headless, or on a Jetson the "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import List, Optional, Protocol, Sequence, Tuple, Union
 
 from edge.capture import _opencv
 from edge.capture._container import read_facts, why_undecoded
@@ -11,11 +12,15 @@ from edge.capture._image_size import image_size, is_cut_off
 from edge.capture._picture_files import Pages, foreign, why_no_picture
 from edge.capture._refusals import Refusals
 from edge.capture._ring import Ring, Slot
+from edge.capture._woven import WovenVideo
 from edge.errors import DataError, NoInputError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 # Of a Matroska file that is not cut off, this share of its time must have frames: in a recording of
 # a screen none comes while nothing moves.
 _WEBM_SHARE = 0.5
+_MOST_HIDDEN = 1000  # pictures that a trimmed file decodes and does not show
 ASSUMED_HZ = 25.0  # frame rate of image lists, and of videos that do not state theirs
 
 
@@ -65,10 +70,12 @@ class VideoReel:
     def __init__(self, path: Path, max_megapixels: float) -> None:
         self._path = path
         self._max_megapixels = max_megapixels
-        self._video = self._open()
-        self.count = self._video.count  # from the container, often an estimate; 0 = unknown
-        self.rate_hz = self._video.rate_hz or ASSUMED_HZ
-        self.still = self._video.is_one_picture
+        video = self._open()
+        self._video: Union[_opencv.Video, WovenVideo] = video
+        self.count = video.count  # from the container, often an estimate; 0 = unknown
+        self.rate_hz = video.rate_hz or ASSUMED_HZ
+        self.still = video.is_one_picture
+        self._length_s, self._fourcc = video.length_s, video.fourcc
         self._seen = 0
         self._latest_ms = 0.0
         self._first_ms = 0.0
@@ -105,9 +112,30 @@ class VideoReel:
     def fill(self, slot: Slot, ring: Ring) -> None:
         """Convert the decoded frame into a slot."""
         if not self._video.retrieve(slot, ring):
+            if self._video.is_interlaced and self._weave() and self._video.retrieve(slot, ring):
+                return
             if self._video.is_interlaced:
                 raise DataError(f"{self._path}: frame {self._seen - 1} {INTERLACED}")
             raise DataError(f"{self._path}: frame {self._seen - 1} cannot be decoded")
+
+    def _weave(self) -> bool:
+        """Open the file again for interlaced pictures, at the same picture; False if that fails."""
+        if isinstance(self._video, WovenVideo):
+            return False
+        target_ms = self._video.media_ms
+        try:
+            woven = WovenVideo(str(self._path.absolute()), _opencv.FFMPEG)
+        except LookupError:
+            return False
+        before, self._video = self._video, woven
+        before.close()
+        log.info("%s: is interlaced; both fields are woven into one picture", self._path)
+        for number in range(1, _MOST_HIDDEN + self._seen):
+            if not woven.grab():
+                return False
+            if woven.media_ms >= target_ms - 1 if woven.media_ms else number >= self._seen:
+                return True
+        return False
 
     def rewind(self) -> None:
         """Open the file again, since some containers cannot seek to their first frame."""
@@ -122,9 +150,9 @@ class VideoReel:
         the count of a variable frame rate means nothing. So frames must be missing, and time.
         """
         if self._seen == 0:
-            return why_undecoded(self._video.fourcc or read_facts(self._path).codec)
+            return why_undecoded(self._fourcc or read_facts(self._path).codec)
         enough = self._seen >= self.count - max(2, self.count // 50)
-        if enough or self._video.is_one_picture or self._is_shown_whole():
+        if enough or self.still or self._is_shown_whole():
             return ""
         return (
             f"{self._path}: broke off at frame {self._seen} of about {self.count}: the file is "
@@ -134,7 +162,7 @@ class VideoReel:
     def _is_shown_whole(self) -> bool:
         """Whether the last frame lies at the end of the time that the file says it shows."""
         facts = read_facts(self._path)
-        length_s = facts.shown_s or self._video.length_s
+        length_s = facts.shown_s or self._length_s
         period_s = 1 / self.rate_hz
         end_s = self._latest_ms / 1e3 + period_s if self._latest_ms else self._seen * period_s
         if facts.is_complete and not facts.shown_s:
@@ -167,7 +195,8 @@ class PictureReel:
         self._max_megapixels = max_megapixels
         self.rate_hz = rate_hz
         self._pages = Pages()
-        self.rewind()
+        # Next file; picture in the present one, of how many; pictures so far.
+        self._next, self._page, self._count, self._shown = 0, -1, 0, 0
         self._check(self._paths[0])
 
     def _check(self, path: Path) -> Tuple[int, int]:

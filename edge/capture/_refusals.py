@@ -8,13 +8,12 @@ single conversions: of the first frame, and of frames that look exactly like the
 from __future__ import annotations
 
 import ctypes
-import re
 import threading
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Callable, List, Optional
 
 import numpy as np
+
+from edge.capture._libav import library
 
 _ERROR = 16  # AV_LOG_ERROR of libavutil/log.h; lower numbers are worse
 _ROWS, _COLUMNS = 16, 32  # pixels of a picture that are compared
@@ -45,39 +44,24 @@ class Refusals:
 
 def _is_refused(convert: Callable[[], Any]) -> bool:
     """Whether libav logs that it cannot convert a picture."""
-    library = _libavutil()
-    if library is None:
+    util = library("libavutil")
+    if util is None:
         return False
+    util.av_log_set_callback.argtypes = [ctypes.c_void_p]
+    util.av_log_set_callback.restype = None
     here = threading.get_ident()
     refused: List[Optional[bytes]] = []
 
-    @_CALLBACK
     def note(_: Any, level: int, text: Optional[bytes], arguments: Any) -> None:
         if level <= _ERROR and threading.get_ident() == here:
             refused.append(text)
 
+    called = _CALLBACK(note)
     with _lock:
-        library.av_log_set_callback(ctypes.cast(note, ctypes.c_void_p))
+        util.av_log_set_callback(ctypes.cast(called, ctypes.c_void_p))
         try:
             convert()
         finally:
-            quiet = library.av_log_default_callback  # OpenCV set the level before
-            library.av_log_set_callback(ctypes.cast(quiet, ctypes.c_void_p))
+            quiet = util.av_log_default_callback  # OpenCV set the level before
+            util.av_log_set_callback(ctypes.cast(quiet, ctypes.c_void_p))
     return bool(refused)
-
-
-@lru_cache(maxsize=1)
-def _libavutil() -> Optional[Any]:
-    """The libavutil that OpenCV has loaded; None if it has none of its own."""
-    found = re.search(
-        r"(/\S*/libavutil[^/\s]*)$", Path("/proc/self/maps").read_text(), re.MULTILINE
-    )
-    if not found:
-        return None
-    try:
-        library = ctypes.CDLL(found[1])
-        library.av_log_set_callback.argtypes = [ctypes.c_void_p]
-        library.av_log_set_callback.restype = None
-    except (OSError, AttributeError):
-        return None
-    return library

@@ -35,8 +35,10 @@ from edge.errors import DataError, NoInputError
 log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
-VIDEOS += (".m2ts", ".3gp", ".flv", ".vob", ".dv", ".ogv", ".gif")
+VIDEOS = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts"),
+    *(".m2ts", ".vob", ".wmv", ".flv", ".dv", ".ogv", ".gif"),
+)
 _LATE_NS = 500_000_000  # if it is later than this, playback shifts its clock
 _SLOW_HZ = 4.0  # nobody waits for the second frame of a slower recording to confirm the first
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")

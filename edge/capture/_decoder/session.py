@@ -20,6 +20,7 @@ from edge.capture._decoder.wire import Link
 from edge.capture._memory import FrameMemory, PlainMemory
 from edge.capture._ring import Slot
 from edge.capture._rtsp_probe import failure_reason
+from edge.capture._woven import WovenVideo
 from edge.errors import DataError, EdgeError, TempError
 
 INTERLACED = (
@@ -68,6 +69,7 @@ class Session:
         self._log = log
         self._link = link
         self._stream: Optional[Stream] = None
+        self._asked: Dict[str, Any] = {}  # how `_stream` was opened, if it is a video
         self._pieces: Dict[int, np.ndarray] = {}
         self._late: Optional[np.ndarray] = None  # a frame whose shape the program did not expect
         self._memory = PlainMemory()
@@ -116,6 +118,7 @@ class Session:
         else:
             with Redirects(self._link, self._log):
                 stream = _opencv.Video(**asked)
+            self._asked = asked
             self._backlog = Backlog()
         if self._log is not None:
             self._log.change()
@@ -138,6 +141,22 @@ class Session:
             raise TempError(f"its picture has changed to {size}; it is opened again")
         self._link.send(wire.GRAB, wire.FRAME.pack(got, t_ns, *self._stream.coded_size))
 
+    def _weave(self, target: _Target) -> bool:
+        """Open the stream again for interlaced pictures, and convert its next one."""
+        assert self._stream is not None
+        if isinstance(self._stream, _opencv.Video):
+            self._stream.close()
+            try:
+                with Redirects(self._link, self._log):
+                    woven = WovenVideo(**self._asked)
+            except LookupError:
+                raise DataError(INTERLACED) from None
+            self._stream = woven
+            if Backlog().skip(woven, woven.grab()):
+                self._changed()  # its decoder has begun, too
+                return woven.fill(target, self._memory)
+        raise DataError(INTERLACED)
+
     def _changed(self) -> str:
         return self._log.change() if self._log is not None else ""
 
@@ -148,9 +167,9 @@ class Session:
             fine, image, copies = True, self._late, 1
         else:
             fine = self._stream.fill(target, self._memory)
-            image, copies = target.image, target.copies
             if self._log is not None and self._log.is_interlaced():
-                raise DataError(INTERLACED)
+                fine = self._weave(target)
+            image, copies = target.image, target.copies
         if fine and image.shape != shape:
             self._late = image
             self._link.send(wire.SIZE, wire.shape_bytes(image.shape))
