@@ -1,7 +1,7 @@
 """Store every event in a file, then acknowledge it to the box.
 
     pip install paho-mqtt
-    python examples/consumer.py BROKER[:PORT] [FILE]
+    python examples/consumer.py BROKER[:PORT] [FILE]      # --help shows options for TLS and login
 
 With `[outbox] ack = "consumer"` the box keeps an event until this program has acknowledged it, that
 is, until the event is on the disk of this machine.
@@ -12,12 +12,14 @@ import json
 import os
 from pathlib import Path
 
+import login
 import paho.mqtt.client as mqtt
 from paho.mqtt.properties import PacketTypes, Properties
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("broker", nargs="?", default="localhost", metavar="BROKER[:PORT]")
 parser.add_argument("file", nargs="?", default="events.jsonl", type=Path)
+login.add_arguments(parser)
 arguments = parser.parse_args()
 
 
@@ -57,5 +59,6 @@ host, _, port = arguments.broker.partition(":")
 # With a fixed client id and clean_start=False the broker keeps events while this program is away.
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "ledger", protocol=mqtt.MQTTv5)
 client.on_connect, client.on_message = on_connect, on_message
-client.connect(host, int(port or 1883), clean_start=False)
+usual_port = login.log_in(client, arguments)
+client.connect(host, int(port or usual_port), clean_start=False)
 client.loop_forever()

@@ -1,7 +1,7 @@
 """Print where every person is, and every event once.
 
     pip install paho-mqtt
-    python examples/subscriber.py BROKER[:PORT]
+    python examples/subscriber.py BROKER[:PORT]      # --help shows options for TLS and login
 
 It reads JSON, which is the default of `[publish] codec`.
 """
@@ -9,6 +9,7 @@ It reads JSON, which is the default of `[publish] codec`.
 import argparse
 import json
 
+import login
 import paho.mqtt.client as mqtt
 
 printed = set()  # an event may be delivered twice
@@ -37,8 +38,11 @@ def on_message(client, userdata, message):
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("broker", nargs="?", default="localhost", metavar="BROKER[:PORT]")
-host, _, port = parser.parse_args().broker.partition(":")
+login.add_arguments(parser)
+arguments = parser.parse_args()
+host, _, port = arguments.broker.partition(":")
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
 client.on_connect, client.on_message = on_connect, on_message
-client.connect(host, int(port or 1883))
+usual_port = login.log_in(client, arguments)
+client.connect(host, int(port or usual_port))
 client.loop_forever()

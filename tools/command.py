@@ -20,7 +20,9 @@ from edge.commands.receiver import NAMES
 from edge.commands.record import ANSWER_PREFIX, ANSWER_SCHEMA, SCHEMA, sign, verified
 from edge.errors import ConfigError, DataError, NoInputError, TempError
 from edge.messages import ROOT
+from edge.publish._address import Broker
 from edge.settings.schema import name_problem
+from tools.mqtt import login
 from tools.mqtt.subscriber import Listener
 from tools.sign import load_secret
 
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker",
         default="mqtt://127.0.0.1",
-        metavar="mqtt://[user@]host[:port]",
+        metavar="mqtt[s]://[user@]host[:port]",
         help="the broker (default: on this machine)",
     )
     parser.add_argument("--key", type=Path, required=True, help="secret key of `keygen`")
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="F.jpg", help="file for the picture of a snapshot"
     )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    login.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,12 +152,12 @@ class CommandClient(Listener):
     """A connection that receives answers; a context manager.
 
     Args:
-        uri: address of the broker.
+        broker: a checked address.
         device: name of the box.
     """
 
-    def __init__(self, uri: str, device: str) -> None:
-        super().__init__(uri, f"{ROOT}/{device}/answer/{secrets.token_hex(8)}")
+    def __init__(self, broker: Broker, device: str) -> None:
+        super().__init__(broker, f"{ROOT}/{device}/answer/{secrets.token_hex(8)}")
         self._device = device
         self._answers: queue.Queue[bytes] = queue.Queue()
 

@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError, InternalError
+from edge.publish._address import parse
 from edge.service.annotate import contact_sheet
+from edge.settings.config import Mqtt
 from tools.fetch.by_name import ensure_model, ensure_set
 from tools.listen import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.broker import Broker, choose, install_mosquitto
@@ -141,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         files.config.write_text(config_text(broker, clips, files, models, arguments.precision))
         login = f"&password_file={broker.password_file}" if broker.user else ""
         uri = f"{broker.uri}?protocol={broker.protocol}{login}"
-        listener = stack.enter_context(Subscriber(uri, DEVICE))
+        listener = stack.enter_context(Subscriber(parse(uri, Mqtt()), DEVICE))
         daemon = stack.enter_context(Daemon(files, arguments.max_frames))
         frames = arguments.max_frames or min(count_frames(clip) for clip in clips)
         figures = watch(listener, daemon, frames * len(clips), arguments.seconds)

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, Deque, Dict, List, Set, TextIO
 
 from edge.errors import DataError
+from tools.mqtt import login
 from tools.mqtt.subscriber import Received, Subscriber
 
 HELP = "subscribe to a broker and show events and live figures"
@@ -193,11 +194,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "uri",
         nargs="?",
         default="mqtt://127.0.0.1",
-        metavar="mqtt://[user@]host[:port]",
+        metavar="mqtt[s]://[user@]host[:port]",
         help="the broker, optionally with ?protocol=3.1.1 and ?password_file=F (default: local)",
     )
     parser.add_argument("--device", default="+", metavar="D", help="name of one box (default: all)")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
+    login.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -207,7 +209,7 @@ def run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with Subscriber(arguments.uri, arguments.device) as subscriber:
+        with Subscriber(login.broker(arguments.uri, arguments), arguments.device) as subscriber:
             if arguments.json:
                 _listen_json(subscriber, figures)
             else:

@@ -24,6 +24,7 @@ from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Rule
 from edge.settings import config
 from edge.structures import Frame
+from tools.mqtt import login
 from tools.progress import Progress
 
 HELP = "run rules on recorded poses: the rules of the recording, or other rules"
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", action="store_true", help="also publish the frames")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
+    login.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,8 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     segments = find(arguments.file)
     rules_of = config.load(arguments.config) if arguments.config else None
     player = Player(rules_of, arguments.frames)
-    options = SinkOptions(lossless=True, mqtt=rules_of.mqtt if rules_of else config.Mqtt())
-    sinks = [open_sink(uri, options) for uri in arguments.sink or ["jsonl:-"]]
+    mqtt = login.settings(arguments, rules_of.mqtt if rules_of else None)
+    options = SinkOptions(lossless=True, mqtt=mqtt)
+    uris = [login.address(uri, arguments) for uri in arguments.sink or ["jsonl:-"]]
+    sinks = [open_sink(uri, options) for uri in uris]
     try:
         _play(player, segments, sinks)
     finally:

@@ -98,7 +98,7 @@ class HandBroker:
                 pass
 
     def _connect(self, link: socket.socket, head: int, body: bytes) -> str:
-        version = VERSIONS[body[6]]
+        version = VERSIONS.get(body[6], "another")
         self.connects.append(version)
         if version not in self.speaks:
             if self.refuses:  # as a broker of 3.1.1 answers, section 3.2.2.3

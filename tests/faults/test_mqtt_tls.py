@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from cryptography import x509
@@ -20,6 +23,7 @@ from tools.mqtt.broker import Broker, install_mosquitto
 
 # When a handshake fails paho drops its socket without closing it; reference counting closes it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+ROOT = Path(__file__).resolve().parents[2]
 Pair = Tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
@@ -140,3 +144,55 @@ def test_plain_mqtt_at_a_tls_port_does_no_harm(guarded: Any, caplog: Any) -> Non
     line = "is the port one for TLS (mqtts://) or websockets?"
     until(lambda: line in caplog.text, line)
     publisher.close(0.1)
+
+
+def words(files: Dict[str, str]) -> List[str]:
+    """The files as options of tools and examples."""
+    return [
+        *("--ca", files["ca_file"]),
+        *("--cert", files["cert_file"]),
+        *("--cert-key", files["key_file"]),
+    ]
+
+
+@pytest.mark.parametrize("guarded", ["127.0.0.1"], indirect=True)
+@pytest.mark.parametrize("program", ["listen", "subscriber.py", "consumer.py"])
+def test_listen_and_the_examples_speak_tls(guarded: Any, tmp_path: Path, program: str) -> None:
+    broker, files = guarded
+    shown = tmp_path / "shown"
+    tools = [sys.executable, "-u", "-m", "tools", "listen", uri(broker), *words(files)]
+    example = [sys.executable, "-u", str(ROOT / "examples" / program), f"127.0.0.1:{broker.port}"]
+    example += [str(tmp_path / "ledger")] if program == "consumer.py" else []
+    command = tools if program == "listen" else [*example, *words(files)]
+    with shown.open("wb") as out:
+        child = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+    publisher = connected(uri(broker), **files)
+    try:
+        ledger = tmp_path / "ledger"
+        for number in range(10**6):
+            publisher.event(event(number))
+            text = shown.read_text() + (ledger.read_text() if ledger.exists() else "")
+            if "wave" in text or "fall" in text:
+                break
+            assert child.poll() is None, text
+            time.sleep(0.1)
+    finally:
+        child.kill()
+        child.wait()
+        publisher.close(0.1)
+
+
+@pytest.mark.parametrize("guarded", ["127.0.0.1"], indirect=True)
+@pytest.mark.parametrize(
+    ("kept", "line"),
+    [((), "is not of an authority"), (("--ca",), "does it want a certificate (here: --ca")],
+)
+def test_listen_without_the_options_names_them(guarded: Any, kept: Any, line: str) -> None:
+    broker, files = guarded
+    given = [word for name in kept for word in (name, files[f"{name[2:]}_file"])]
+    command = [sys.executable, "-m", "tools", "listen", uri(broker), *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 69
+    assert line in done.stderr
+    assert "--cert-key" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

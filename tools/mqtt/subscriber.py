@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 import time
 from types import TracebackType
 from typing import Any, Dict, Iterator, Optional, Type, TypeVar
@@ -13,10 +14,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge import codec
 from edge.errors import UnavailableError
 from edge.messages import ROOT
-from edge.publish._address import Broker, parse
-from edge.settings.config import Mqtt
+from edge.publish import _tls
+from edge.publish._address import Broker
+from tools.mqtt.login import HINT
 
-READY_S = 5.0
+READY_S = 20.0
+CLOSED = (
+    "the broker closed the connection before it answered: is the port one for TLS (mqtts://) or "
+    f"websockets? does it want a certificate ({HINT})?"
+)
+UNSUPPORTED = "the broker does not speak this version of MQTT: ?protocol=3.1.1 or ?protocol=5"
 _L = TypeVar("_L", bound="Listener")
 
 
@@ -46,17 +53,17 @@ class Listener:
     """A subscription at a broker; a context manager.
 
     Args:
-        uri: mqtt://[user@]host[:port], with options as in a sink's address.
+        broker: a checked address.
         topic: the topic filter.
 
     Raises:
         UnavailableError: on entering: the broker cannot be reached, or refuses.
     """
 
-    def __init__(self, uri: str, topic: str) -> None:
-        self._broker: Broker = parse(uri, Mqtt())
+    def __init__(self, broker: Broker, topic: str) -> None:
+        self._broker = broker
         self.topic = topic
-        self.v5 = self._broker.settings.protocol == "5"
+        self.v5 = broker.settings.protocol != "3.1.1"
         # Not a SimpleQueue: on Python 3.8 its timeout can be missed.
         self._ready: queue.Queue[str] = queue.Queue()
         self._client = self._make_client()
@@ -66,20 +73,32 @@ class Listener:
         raise NotImplementedError
 
     def __enter__(self: _L) -> _L:
-        name = self._broker.name
-        try:
-            self._client.connect(self._broker.host, self._broker.port)
-        except OSError as error:
-            raise UnavailableError(f"{name}: {error.strerror or error}") from error
-        self._client.loop_start()
-        try:
-            problem = self._ready.get(timeout=READY_S)
-        except queue.Empty:
-            problem = "connected, but the broker does not answer"
+        problem = self._subscribe()
+        if problem in (CLOSED, UNSUPPORTED) and self._broker.settings.protocol == "auto":
+            self.close()
+            self.v5 = False
+            self._client = self._make_client()
+            problem = self._subscribe()
         if problem:
             self.close()
-            raise UnavailableError(f"{name}: {problem}")
+            raise UnavailableError(f"{self._broker.name}: {problem}")
         return self
+
+    def _subscribe(self) -> str:
+        """Connect and subscribe; returns what went wrong, "" = nothing."""
+        host, settings = self._broker.host, self._broker.settings
+        self._ready = queue.Queue()  # what an earlier connection said is over
+        try:
+            self._client.connect(host, self._broker.port)
+        except OSError as error:
+            if self._broker.tls is not None and isinstance(error, ssl.SSLError):
+                return f"{_tls.explain(error, host, settings)} ({HINT})"
+            return error.strerror or str(error)
+        self._client.loop_start()
+        try:
+            return self._ready.get(timeout=READY_S)
+        except queue.Empty:
+            return "connected, but the broker does not answer"
 
     def __exit__(
         self,
@@ -104,15 +123,22 @@ class Listener:
             client.tls_set_context(broker.tls)
         client.reconnect_delay_set(1, 5)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
 
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
-        if reason.is_failure:
-            self._ready.put(f"refused: {reason} (code {reason.value})")
+        if reason.value == 0x84:
+            self._ready.put(UNSUPPORTED)
+        elif reason.is_failure:
+            self._ready.put(f"refused: {reason} (code {reason.value}); {HINT}")
         else:
             client.subscribe(self.topic, qos=1)
+
+    def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
+        if self._ready.empty():  # read by `_subscribe` alone, once
+            self._ready.put(CLOSED)
 
     def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
         failed = [str(r) for r in reasons if r.is_failure]
@@ -130,8 +156,8 @@ class Subscriber(Listener):
         device: its name; "+" = every device.
     """
 
-    def __init__(self, uri: str, device: str = "+") -> None:
-        super().__init__(uri, f"{ROOT}/{device}/#")
+    def __init__(self, broker: Broker, device: str = "+") -> None:
+        super().__init__(broker, f"{ROOT}/{device}/#")
         self._messages: queue.Queue[Received] = queue.Queue()
 
     def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
