@@ -13,7 +13,7 @@ from edge.errors import PIPE_CLOSED, ConfigError
 from edge.loop.build import build
 from edge.loop.parts import Running
 from edge.runtime._frames import frame_memory, staged
-from edge.service import extras
+from edge.service import extras, heap
 from edge.service.reload import Reload
 from edge.service.signals import SPARE_S, Shutdown, reload_on_signal
 from edge.service.systemd import Notifier
@@ -48,6 +48,7 @@ def run(
     """
     if not config.cameras:
         raise ConfigError("cameras: none; add a [[cameras]] table or give --source URI")
+    heap.give_back_large_blocks()
     with contextlib.ExitStack() as stack:
         notify = Notifier()
         stack.callback(notify.close)

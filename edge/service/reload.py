@@ -22,6 +22,7 @@ from edge.loop.parts import Running
 from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
+from edge.service import heap
 from edge.service.check import look_up
 from edge.service.systemd import Notifier
 from edge.settings.config import Config
@@ -127,6 +128,7 @@ class Reload:
             log.warning("reload: a step takes more than %.0f s", SETTLE_S)
         for close in closers:
             close()
+        heap.trim()
         return changes[0] if changes else "nothing, the program ends"
 
 
