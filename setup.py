@@ -30,7 +30,7 @@ TOOLS = BOX + [
     'amqtt>=0.11.3,<0.13; python_version >= "3.10"',
 ]
 # `edge-tools synth`. Its bodies are data of a wheel that it opens and never installs.
-SYNTH = ["numba>=0.57,<1"]
+SYNTH = ["numba>=0.57,<1", "OpenEXR>=3.3,<4"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",

@@ -63,6 +63,7 @@ ONE_PLACE = {
     "paho": ("edge/publish/_paho.py", "edge/publish/_probe.py", "tools/", "examples/"),
     "torch": ("tools/",),
     "numba": ("tools/render/",),
+    "OpenEXR": ("tools/render/scene/environment.py",),
     "onnx": ("tools/",),
     "cv2": (
         "edge/models/_preprocess/",

@@ -30,6 +30,7 @@ from tools.render.body.files import LICENCE
 from tools.render.body.mesh import load as load_body
 from tools.render.motion.acts import SPLITS, require_known
 from tools.render.recipe import CLIPS, Recipe
+from tools.render.scene import environment
 from tools.render.scene.backdrop import Backdrops
 from tools.render.scene.layout import places
 from tools.render.scene.stage import Stage
@@ -113,7 +114,10 @@ def _check(order: Order) -> None:
     for motion in order.recipe.motions:
         require_known(motion, order.split)
     places(seed_of(order, 0), order.recipe.people[1], order.recipe.spread_m)
-    _backdrops(order)
+    if order.backgrounds:
+        _backdrops(order)
+    elif "environment" in order.recipe.backdrops:
+        environment.panorama(environment.files(order.quiet)[0])
 
 
 def seed_of(order: Order, number: int) -> np.random.Generator:

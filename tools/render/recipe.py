@@ -18,6 +18,7 @@ from tools.render.scene.camera import LENSES
 
 FILE = "recipe.toml"
 PICTURES, CLIPS = "pictures", "clips"
+BACKDROPS = ("room", "environment")
 LIGHTS = ("day", "lamp", "dim", "infrared")
 MOST_PEOPLE = 30
 
@@ -62,6 +63,9 @@ class Recipe:
     spread_m: float = key(1.5, "people stand within this distance of the middle", 0.3, 40)
     child_share: float = key(0.08, "share of children", 0, 1)
     lights: List[str] = key(["day", "lamp", "dim"], "day, lamp, dim or infrared, drawn evenly")
+    backdrops: List[str] = key(
+        ["room", "room", "environment"], "room (drawn) or environment (panoramas), drawn evenly"
+    )
     hard: float = key(0.3, "0 clean .. 1 bad: blur, noise, low resolution", 0, 1)
     cut_off: float = key(0.0, "share of pictures that cut people off", 0, 1)
     occluders: float = key(0.0, "share of pictures with things in front of people", 0, 1)
@@ -91,6 +95,7 @@ def of_table(table: Mapping[str, Any], where: str) -> Recipe:
         recipe = build(Recipe, table)
         _require(recipe.view.lenses, LENSES, "view.lenses")
         _require(recipe.lights, LIGHTS, "lights")
+        _require(recipe.backdrops, BACKDROPS, "backdrops")
         _require(recipe.motions, (), "motions")
         _require_ranges(recipe)
     except ConfigError as error:

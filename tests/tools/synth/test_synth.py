@@ -23,6 +23,9 @@ from tools.__main__ import main
 from tools.calib import media
 from tools.fetch.by_name import ensure_model
 from tools.render import recipe
+from tools.render.paint.floor import ray_grid
+from tools.render.scene import environment
+from tools.render.scene.camera import PINHOLE, Camera, focal_px, towards
 
 SMALL = ["--size", "128", "128", "--workers", "1"]
 
@@ -245,6 +248,43 @@ def test_the_shipped_recipes_hold(capsys: pytest.CaptureFixture[str]) -> None:
             assert motion == "captured" or motions[motion] == "both"
 
 
+def test_a_panorama_gives_light_from_where_it_is_bright() -> None:
+    table = np.full((64, 128, 3), 0.2, np.float32)
+    table[10:14, 30:34] = 60.0
+    for turn in (0.0, 1.3):
+        light = environment.light_of(table, turn)
+        image = np.zeros((200, 200, 3), np.uint8)
+        eye = np.array([0.0, 0, 1.5])
+        seen_by = Camera(
+            200, 200, focal_px(200, 90), towards(eye, eye + light.towards), eye, PINHOLE
+        )
+        environment.paint_environment(image, ray_grid(seen_by), table, turn)
+        rows, columns = np.nonzero(image[..., 0] > 250)
+        assert abs(rows.mean() - 99.5) < 8, "the lamp stands where its picture is"
+        assert abs(columns.mean() - 99.5) < 8
+        assert light.key.mean() > light.sky.mean()
+
+
+def test_environments_are_photographs_of_places(tmp_path: Path) -> None:
+    assert len(environment.files()) == 18
+    own = tmp_path / "mine.toml"
+    own.write_text('description = "x"\ncount = 2\nbackdrops = ["environment"]\n')
+    assert synth(own, "--out", tmp_path / "set", *SMALL) == 0
+    for path in (tmp_path / "set/images").iterdir():
+        assert cv2.imread(str(path)).std() > 5
+
+
+def test_a_missing_openexr_is_said_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.panorama.cache_clear()
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    assert synth("rendered-clean", "--count", 1, "--out", tmp_path / "set", *SMALL) == 69
+    told = capsys.readouterr().err
+    assert "pip install 'OpenEXR>=3.3,<4'" in told
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_crowd_is_drawn_and_hides_itself(tmp_path: Path) -> None:
     words = ["rendered-crowds", "--count", 1, "--people", 30, "--size", 320, 240, "--workers", 1]
     assert synth(*words, "--out", tmp_path / "set") == 0
@@ -317,6 +357,7 @@ def test_a_wrong_recipe_names_file_and_key(
         ('description = "x"\npeople = [1]\n', "people: must be [least, most]"),
         ('description = "x"\nmotion = ["walk"]\n', "motion: unknown key; did you mean 'motions'"),
         ('description = "x"\nmotions = []\n', "motions: is empty"),
+        ('description = "x"\nbackdrops = ["moon"]\n', "'moon' is not one of room"),
         ('description = "x"\n[view]\npitch_deg = [5]\n', "view.pitch_deg: must be"),
         ("description = ", "recipe.toml"),
     ):

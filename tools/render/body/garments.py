@@ -18,6 +18,7 @@ from tools.render.body.regions import Regions, regions
 from tools.render.body.surface import HAIR, Piece, material, piece_of
 
 Draw = np.random.Generator
+_UNDER = 0.25  # legs are drawn so far up below the hem of a skirt, in shares of a limb
 OPEN = 0.02  # what is further inside a garment than this share of a limb has no skin drawn
 
 
@@ -56,7 +57,7 @@ class Tailor:
             self._skirt(top_colour if self.rng.random() < 0.4 else cloth(self.rng))
         else:
             self._trousers(child)
-        self._top(top_colour)
+        self._top(top_colour, tucked=skirt)
         self._shoes()
         self._hair(female)
         return self.outfit
@@ -83,25 +84,22 @@ class Tailor:
         flare = np.clip(at.leg, 0, 2) * (0.004, 0.012, 0.0, 0.018)[kind]
         shown = np.minimum(end - at.leg, (0.16 - at.trunk) * 4)
         shown = np.where(at.on_arm, -1, shown)
-        ease = 0.004 + np.clip(at.leg + 0.3, 0, 1) * loose + flare + self._folds(loose * 0.7)
+        low = np.clip(at.leg + 0.15, 0, 1)  # close to the body where a top hangs over it
+        ease = 0.003 + low * loose + flare + self._folds(loose * 0.7) * np.minimum(low * 3, 1)
         self._garment("tights", ease, shown, cloth(rng, legs=True))
 
     def _skirt(self, colour: np.ndarray) -> None:
         at, rng = self.at, self.rng
         end = rng.uniform(0.5, 1.7)
         if rng.random() < 0.5:  # stockings
-            self._garment("tights", np.full(len(at.leg), 0.002), self._stockings(), dark(rng))
+            below = np.where(at.on_arm, -1, np.minimum(1.97 - at.leg, at.leg - end + _UNDER))
+            self._garment("tights", np.full(len(at.leg), 0.002), below, dark(rng))
         flare = np.clip(at.leg + 0.2, 0, 2) * rng.uniform(0.01, 0.07)
         shown = np.minimum(end - at.leg, (0.2 - at.trunk) * 4)
         self._garment("skirt", 0.006 + flare + self._folds(0.02), shown, colour)
-        self.outfit.covered[-1] = np.full(len(at.leg), -1, np.float32)  # legs show below it
+        self.outfit.covered[-1] = np.where(at.on_arm, -1, np.minimum(shown, end - _UNDER - at.leg))
 
-    def _stockings(self) -> np.ndarray:
-        return np.where(
-            self.at.on_arm, -1, np.minimum(1.97 - self.at.leg, -self.at.trunk * 4 + 0.4)
-        )
-
-    def _top(self, colour: np.ndarray) -> None:
+    def _top(self, colour: np.ndarray, tucked: bool) -> None:
         at, rng = self.at, self.rng
         kind = rng.choice(4, p=[0.42, 0.28, 0.22, 0.08])  # short sleeves, long, jacket, none
         sleeve = (rng.uniform(0.4, 0.85), rng.uniform(1.85, 1.97), 1.96, 0.02)[kind]
@@ -113,6 +111,8 @@ class Tailor:
         )
         hem = rng.uniform(-0.22, 0.1) if kind != 2 else rng.uniform(-0.35, 0.0)
         hang = np.clip(0.5 - at.trunk, 0, 0.8) * rng.uniform(0.01, 0.035)
+        if tucked:
+            hem, hang = 0.08, np.zeros_like(hang)
         arms = np.where(at.on_arm, np.clip(at.arm, 0, 1) * loose[kind] * 0.8, hang)
         shown = np.where(at.on_arm, sleeve - at.arm, (at.trunk - hem) * 3)
         neck = (rng.uniform(1.05, 1.19) - at.trunk) * 3
@@ -120,6 +120,8 @@ class Tailor:
         if kind == 3:
             shown = np.where(at.on_arm, -1, np.minimum(shown, 6 * (0.135 - np.abs(self._side()))))
         ease = 0.007 + loose[kind] * 0.6 + arms + self._folds(loose[kind] * 0.6)
+        if tucked:  # below the waist of a skirt
+            ease = ease * np.where(at.on_arm, 1, np.clip((at.trunk - 0.15) * 5, 0.2, 1))
         self._garment("tights", ease, shown, colour)
 
     def _side(self) -> np.ndarray:
@@ -129,7 +131,7 @@ class Tailor:
         at, rng = self.at, self.rng
         if rng.random() < 0.05:
             return  # barefoot
-        top = rng.choice([2.05, 2.25, 1.75, 2.4], p=[0.4, 0.35, 0.1, 0.15])
+        top = rng.choice([2.0, 2.12, 1.75, 2.3], p=[0.4, 0.35, 0.1, 0.15])
         shown = np.where(at.on_arm, -1, at.leg - top).astype(np.float32)
         normal = at.normals
         sole_m = rng.uniform(0.008, 0.03)
@@ -178,6 +180,11 @@ class Tailor:
         low = self.rng.uniform(-0.25, 0.12)  # m below the eyes
         z = self.mesh.template[:, 2]
         offset = self.at.normals * np.float32(self.rng.uniform(0.004, 0.012))
+        away = self.mesh.template[:, :2] - [[0.02, 0.0]]  # from the neck, over the clothes
+        away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+        offset[:, :2] += (away * np.clip((0.68 - z) / 0.15, 0, 1)[:, None] * 0.035).astype(
+            np.float32
+        )
         face = (self.mesh.template[:, 0] > 0.06) & (z < 0.80)
         shown = np.where(face, -1, z - (0.73 + low - 0.25)).astype(np.float32)
         self.outfit.pieces.append(

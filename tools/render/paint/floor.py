@@ -10,7 +10,7 @@ from tools.render.paint.light import Light, ShadowMap
 from tools.render.paint.shade import lit
 from tools.render.scene.camera import FISHEYE, RADIAL, Camera
 
-_CELLS = 128  # of the map of what stands on the floor
+_CELL_M, _CELLS = 0.03, (64, 512)  # of the map of what stands on the floor; least and most
 _LOW_M = 0.22  # what is lower darkens the floor below it
 _BLUR_M = 0.07
 
@@ -47,6 +47,17 @@ def ray_grid(camera: Camera) -> np.ndarray:
 
 
 @njit(cache=True, fastmath=True)
+def _between(table: np.ndarray, u: float, v: float) -> float:
+    """A square table between four of its cells; 0 outside."""
+    i, j, last = int(np.floor(u)), int(np.floor(v)), table.shape[0] - 1
+    if i < 0 or j < 0 or i >= last or j >= last:
+        return 0.0
+    a, b = u - i, v - j
+    low = table[j, i] * (1 - a) + table[j, i + 1] * a
+    return low * (1 - b) + (table[j + 1, i] * (1 - a) + table[j + 1, i + 1] * a) * b
+
+
+@njit(cache=True, fastmath=True)
 def _darken(
     image: np.ndarray,
     rays: np.ndarray,
@@ -61,7 +72,6 @@ def _darken(
     reach: np.ndarray,
 ) -> None:
     height, width = image.shape[:2]
-    size = contact.shape[0]
     for v in range(height):
         for u in range(width):
             if rays[v, u, 2] > -1e-3:
@@ -71,8 +81,7 @@ def _darken(
             if x < reach[0] or y < reach[1] or x > reach[2] or y > reach[3]:
                 continue
             share = 1 - lit(shadow, matrix, x, y, 0.0, 0.01, soft)
-            i, j = int((x - low[0]) / cell_m), int((y - low[1]) / cell_m)
-            near = contact[j, i] if 0 <= i < size and 0 <= j < size else 0.0
+            near = _between(contact, (x - low[0]) / cell_m - 0.5, (y - low[1]) / cell_m - 0.5)
             for k in range(3):
                 factor = (1 - dark[k] * share) * (1 - 0.6 * near)
                 image[v, u, k] = image[v, u, k] * np.sqrt(factor)
@@ -103,21 +112,22 @@ def darken_floor(
     dark = key / np.maximum(key + light.sky, 1e-6)
     span = vertices[:, :2].max(0) - vertices[:, :2].min(0) + 0.8
     low = vertices[:, :2].min(0) - 0.4
-    cell_m = float(span.max()) / _CELLS
-    contact = _contact(vertices, low, cell_m)
+    cells = int(np.clip(float(span.max()) / _CELL_M, *_CELLS))
+    cell_m = float(span.max()) / cells
+    contact = _contact(vertices, low, cell_m, cells)
     away = -light.towards[:2] / steep * float(vertices[:, 2].max())
     reach = np.concatenate([np.minimum(low, low + away), np.maximum(low + span, low + span + away)])
     _darken(
-        image, rays, eye, shadows.depth, shadows.matrix, light.softness, dark, contact, low,
+        image, rays, eye, shadows.depth, shadows.matrix, shadows.soft, dark, contact, low,
         cell_m, reach,
     )  # fmt: skip
 
 
-def _contact(vertices: np.ndarray, low: np.ndarray, cell_m: float) -> np.ndarray:
+def _contact(vertices: np.ndarray, low: np.ndarray, cell_m: float, count: int) -> np.ndarray:
     """[S,S] f32 0..1: how close to the floor something is above each cell."""
     near = vertices[vertices[:, 2] < _LOW_M]
-    cells = np.clip(((near[:, :2] - low) / cell_m).astype(int), 0, _CELLS - 1)
-    out = np.zeros((_CELLS, _CELLS), np.float32)
+    cells = np.clip(((near[:, :2] - low) / cell_m).astype(int), 0, count - 1)
+    out = np.zeros((count, count), np.float32)
     np.maximum.at(out, (cells[:, 1], cells[:, 0]), 1 - near[:, 2] / _LOW_M)
     blur = max(_BLUR_M / cell_m, 0.5)
     return cv2.GaussianBlur(cv2.dilate(out, np.ones((3, 3))), (0, 0), blur)

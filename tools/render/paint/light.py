@@ -8,7 +8,7 @@ import numpy as np
 
 from tools.render.paint.raster import FAR, draw_depth
 
-MAP_CELLS = 384  # of a shadow map, in each direction
+_CELL_M, _CELLS = 0.011, (256, 1024)  # of a shadow map; the least and the most in a direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Light:
     key: np.ndarray  # [3] of the lamp
     towards: np.ndarray  # [3] unit, to the lamp
     headlight: np.ndarray = field(default_factory=lambda: np.zeros(3))  # at 3 m from the camera
-    softness: float = 1.0  # of the shadow's edge, in cells
+    soft_m: float = 0.012  # half the width of the edge of its shadows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class ShadowMap:
 
     depth: np.ndarray  # [S,S] f32
     matrix: np.ndarray  # [3,4] f32 world (homogeneous) to cells and depth
+    soft: float  # of the edges, in cells
 
 
 def shadow_map(
@@ -48,11 +49,13 @@ def shadow_map(
     axes = np.stack([side, np.cross(ray, side), ray])
     low = (vertices @ axes.T.astype(np.float32)).min(0) - 0.05
     high = (vertices @ axes.T.astype(np.float32)).max(0) + 0.05
-    scale = (MAP_CELLS - 1) / max(high[0] - low[0], high[1] - low[1])
+    span = float(max(high[0] - low[0], high[1] - low[1]))
+    cells = int(np.clip(span / _CELL_M, *_CELLS))
+    scale = (cells - 1) / span
     matrix = np.zeros((3, 4), np.float32)
     matrix[:, :3] = axes * np.array([scale, scale, 1.0])[:, None]
     matrix[:, 3] = -low * np.array([scale, scale, 0.0])
     placed = vertices @ matrix[:, :3].T + matrix[:, 3]
-    depth = np.full((MAP_CELLS, MAP_CELLS), FAR, np.float32)
+    depth = np.full((cells, cells), FAR, np.float32)
     draw_depth(depth, placed[:, :2].copy(), placed[:, 2].copy(), faces, shown)
-    return ShadowMap(depth, matrix)
+    return ShadowMap(depth, matrix, max(light.soft_m * scale, 0.5))

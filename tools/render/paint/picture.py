@@ -75,7 +75,7 @@ def paint(
     scene = shade.Scene(
         places, z, all_of.vertices, all_of.rest, all_of.normals, all_of.colour, all_of.faces,
         all_of.material, all_of.materials, shade.lamp_table(light),
-        camera.position.astype(np.float32), shadows.depth, shadows.matrix,
+        camera.position.astype(np.float32), shadows.depth, shadows.matrix, shadows.soft,
     )  # fmt: skip
     shade.compose(image, buffers.face, scene)
     return Drawn(buffers.depth, _owners(buffers, solids))

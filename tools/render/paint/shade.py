@@ -101,10 +101,11 @@ class Scene(NamedTuple):
     faces: np.ndarray  # [F,3] i32
     material: np.ndarray  # [F] i32
     materials: np.ndarray  # [M,10] f32
-    lamp: np.ndarray  # [6,3] f32 of `lamp_table`
+    lamp: np.ndarray  # [5,3] f32 of `lamp_table`
     eye: np.ndarray  # [3] f32 m
     shadow: np.ndarray  # [S,S] f32
     matrix: np.ndarray  # [3,4] f32
+    soft: float  # cells
 
 
 @njit(cache=True, fastmath=True)
@@ -174,7 +175,7 @@ def _sample(out: np.ndarray, px: float, py: float, f: int, scene: Scene) -> None
     facing = nx * lx + ny * ly + nz * lz
     direct = 0.0
     if facing > 0:
-        direct = facing * lit(scene.shadow, scene.matrix, wx, wy, wz, _BIAS_M, lamp[5, 0])
+        direct = facing * lit(scene.shadow, scene.matrix, wx, wy, wz, _BIAS_M, scene.soft)
     hx, hy, hz = lx + ex, ly + ey, lz + ez
     half = max(0.0, (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz))
     shine = m[8] * half**24 * min(1.0, 4 * direct)
@@ -239,6 +240,6 @@ def compose(image: np.ndarray, face: np.ndarray, scene: Scene) -> None:
 
 
 def lamp_table(light: Light) -> np.ndarray:
-    """[6,3] f32 for the kernels: sky, ground, key, direction, headlight, softness."""
+    """[5,3] f32 for the kernels: sky, ground, key, direction, headlight."""
     rows = [light.sky, light.ground, light.key, light.towards, light.headlight]
-    return np.array([*rows, [light.softness, 0, 0]], np.float32)
+    return np.array(rows, np.float32)

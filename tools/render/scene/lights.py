@@ -29,9 +29,9 @@ def draw_light(rng: Draw, kind: str) -> Light:
     ambient = level * rng.uniform(0.3, 0.75)
     key = level * rng.uniform(0.25, 0.9)
     sky = np.array([1.06, 1.0, 0.95]) if kind == "day" else tint
-    soft = rng.uniform(0.5, 2.5) if kind == "day" else rng.uniform(1.5, 6)
+    soft_m = rng.uniform(0.003, 0.015) if kind == "day" else rng.uniform(0.01, 0.045)
     return Light(
-        ambient * sky, ambient * tint * rng.uniform(0.35, 0.7), key * tint, towards, softness=soft
+        ambient * sky, ambient * tint * rng.uniform(0.35, 0.7), key * tint, towards, soft_m=soft_m
     )
 
 
@@ -47,5 +47,5 @@ def light_of_picture(rng: Draw, image: np.ndarray) -> Light:
         ambient * tint * rng.uniform(0.4, 0.7),
         level * rng.uniform(0.2, 0.55) * tint,
         base.towards,
-        softness=base.softness,
+        soft_m=base.soft_m,
     )

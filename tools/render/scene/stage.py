@@ -17,7 +17,7 @@ from tools.render.paint.look import Look, apply, draw_look
 from tools.render.paint.picture import Drawn, Solid, paint
 from tools.render.paint.room import draw_room, paint_room
 from tools.render.recipe import Recipe
-from tools.render.scene import layout
+from tools.render.scene import environment, layout
 from tools.render.scene.actor import Actor, Path
 from tools.render.scene.backdrop import Backdrops
 from tools.render.scene.camera import Camera
@@ -128,19 +128,27 @@ class Stage:
         return layout.draw_camera(rng, self.recipe.view, main, np.concatenate(all_of), heading, cut)
 
     def _light(self, rng: Draw, kind: str) -> None:
-        """Draw the backdrop once; of the user's own, begin at a random frame."""
+        """Draw light and backdrop once; of the user's own, begin at a random frame."""
         self._rays = ray_grid(self.camera)
+        behind = str(rng.choice(self.recipe.backdrops))
         if self._backdrops is not None:
             self._first = int(rng.integers(len(self._backdrops.frames)))
-            picture = self._backdrops.frame(self._first)
+            self._behind = self._backdrops.frame(self._first)
             dark = kind == "infrared"
-            self.light: Light = draw_light(rng, kind) if dark else light_of_picture(rng, picture)
-            self._behind = picture
+            self.light: Light = (
+                draw_light(rng, kind) if dark else light_of_picture(rng, self._behind)
+            )
+            return
+        self._behind = np.empty((self.camera.height, self.camera.width, 3), np.uint8)
+        if behind == "environment" and kind != "infrared":
+            table = environment.panorama(environment.files()[_index(rng, environment.files())])
+            turn = float(rng.uniform(0, 2 * np.pi))
+            table = table * np.float32(0.35 if kind == "dim" else 1.0)
+            self.light = environment.light_of(table, turn)
+            environment.paint_environment(self._behind, self._rays, table, turn)
             return
         self.light = draw_light(rng, kind)
-        reach_m = self.recipe.spread_m + 1.5
-        room = draw_room(rng, self.camera.position, reach_m)
-        self._behind = np.empty((self.camera.height, self.camera.width, 3), np.uint8)
+        room = draw_room(rng, self.camera.position, self.recipe.spread_m + 1.5)
         lamp = shade.lamp_table(self.light)
         paint_room(self._behind, self._rays, self.camera.position, room, lamp)
 
@@ -173,6 +181,10 @@ class Stage:
             image = self._backdrops.frame(self._first + frame)
         drawn = paint(image, self._rays, self.camera, self.light, solids + self._still)
         return Shot(apply(image, self.look, self._noise), drawn, self.camera, people, owners)
+
+
+def _index(rng: Draw, things: Sequence[object]) -> int:
+    return int(rng.integers(len(things)))
 
 
 def _gap(one: np.ndarray, other: np.ndarray) -> float:
