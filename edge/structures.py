@@ -73,17 +73,22 @@ class Detections:
 
     boxes: np.ndarray  # [N,4] f32 px
     scores: np.ndarray  # [N] f32 0..1
+    # [N,17,3] f32, COCO's keypoints as x, y px and score; score 0 = missing. None = boxes only
+    keypoints: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         _check("Detections.boxes", self.boxes, np.float32, None, 4)
         _check("Detections.scores", self.scores, np.float32, len(self.boxes))
+        if self.keypoints is not None:
+            _check("Detections.keypoints", self.keypoints, np.float32, len(self.boxes), 17, 3)
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def take(self, which: np.ndarray) -> Detections:
         """The rows of a mask, or of indices in their order."""
-        return Detections(self.boxes[which], self.scores[which])
+        keypoints = None if self.keypoints is None else self.keypoints[which]
+        return Detections(self.boxes[which], self.scores[which], keypoints)
 
     @staticmethod
     def empty() -> Detections:
@@ -108,6 +113,8 @@ class Poses:
     skeleton: str  # a name of edge.skeletons
     # [N,...] f32, private data of a pose model in two halves, from the first half to the second
     places: Optional[np.ndarray] = None
+    # [N,17,3] f32, of candidates: Detections.keypoints of this frame. None = the detector gave none
+    sightings: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -119,6 +126,8 @@ class Poses:
         if self.places is not None:
             rest = (None,) * (self.places.ndim - 1)
             _check("Poses.places", self.places, np.float32, n, *rest)
+        if self.sightings is not None:
+            _check("Poses.sightings", self.sightings, np.float32, n, 17, 3)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -133,19 +142,22 @@ class Poses:
             self.person_scores[which],
             self.skeleton,
             None if self.places is None else self.places[which],
+            None if self.sightings is None else self.sightings[which],
         )
 
     @staticmethod
     def join(records: Sequence[Poses]) -> Poses:
         """Join records of one skeleton into one, in their order and in new arrays.
 
-        Records without people are skipped. `places` are kept if all other records have them.
+        Records without people are skipped. `places` and `sightings` are kept if all other records
+        have them.
 
         Args:
             records: at least one.
         """
         some = [p for p in records if len(p)] or records[:1]
         places = [p.places for p in some if p.places is not None]
+        sightings = [p.sightings for p in some if p.sightings is not None]
         return Poses(
             np.concatenate([p.keypoints for p in some]),
             np.concatenate([p.scores for p in some]),
@@ -154,6 +166,7 @@ class Poses:
             np.concatenate([p.person_scores for p in some]),
             some[0].skeleton,
             np.concatenate(places) if len(places) == len(some) else None,
+            np.concatenate(sightings) if len(sightings) == len(some) else None,
         )
 
     @staticmethod
@@ -163,7 +176,7 @@ class Poses:
 
     @staticmethod
     def of_boxes(people: Detections, keypoints: int, skeleton: str) -> Poses:
-        """Candidates that have boxes only; borrows the boxes and scores."""
+        """Candidates that have boxes and, perhaps, sightings; borrows the detections."""
         n = len(people)
         return Poses(
             np.zeros((n, keypoints, 2), np.float32),
@@ -172,6 +185,7 @@ class Poses:
             np.full(n, -1, np.int64),
             people.scores,
             skeleton,
+            sightings=people.keypoints,
         )
 
 

@@ -29,7 +29,7 @@ from tools.mqtt.subscriber import Subscriber
 
 HELP = "run the daemon on four cameras of real video, with a broker and a subscriber"
 CLIP = "multiperson"
-DETECT, POSE = "yolov4-tiny-tall", "blazepose"  # the clip's cameras are in portrait orientation
+DETECT, POSE = "hybrid-tall", "blazepose"  # the clip's cameras are in portrait orientation
 DEVICE = "demo"
 SHEET_PICTURES = 4
 QUIET_S = 2.0  # time to wait for the last messages after the daemon has ended

@@ -91,12 +91,24 @@ class OneStage(PoseModel):
         self._options = options
         self._suppress = suppress
         self._border = border
+        self._matrices = np.zeros((0, 2, 3), np.float32)
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """One Poses for each frame, with ids -1 and the best person first; ignores candidates."""
+        self.begin(frames)
+        return self.finish(frames)
+
+    def begin(self, frames: Sequence[Frame]) -> None:
+        """Begin to look at frames, where the runner can; the caller goes on meanwhile."""
+        if frames:
+            self._matrices = self._outputs.letterbox(frames, self._border)
+            self._outputs.begin()
+
+    def finish(self, frames: Sequence[Frame]) -> List[Poses]:
+        """The people of the frames that were begun."""
         if not frames:
             return []
-        matrices = self._outputs.letterbox(frames, self._border)
+        matrices = self._matrices
         with np.errstate(invalid="ignore", over="ignore"):
             found = self._decode(self._outputs.run(), self._options.min_score)
         self._outputs.note_bad(found.people.bad)

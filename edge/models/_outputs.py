@@ -216,6 +216,11 @@ class Outputs:
             return crops.letterbox(frames, self.network, border)
         return preprocess.letterbox(frames, self.network, self.feed(len(frames)), border)
 
+    def begin(self) -> None:
+        """Begin to execute what `letterbox` fed, if the runner can; `run` waits for it."""
+        if self._crops is None:
+            self.runner.begin(_filled)
+
     def run(self) -> Dict[str, np.ndarray]:
         """Execute.
 
@@ -243,6 +248,10 @@ class Outputs:
                 count,
                 self._bad_runs,
             )
+
+
+def _filled(start: int, count: int) -> None:
+    """The input is full already."""
 
 
 def _show(shape: Sequence[object]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from edge import geometry
 from edge.errors import ConfigError, InternalError
 from edge.models import Gives, ModelOptions, PoseModel
-from edge.models._blazepose import crops, decode, gate, neighbours, points
+from edge.models._blazepose import crops, decode, gate, neighbours, points, sightings
 from edge.models._blazepose.batch import CandidateBatch, by_frame
 from edge.models._blazepose.body_memory import BodyMemory
 from edge.models._blazepose.decode import Bodies
@@ -40,7 +40,8 @@ class BlazePose(PoseModel):
     """Finds 133 keypoints of each candidate; a models.PoseModel in two models.Halves.
 
     Boxes and ids are those of the candidates. Candidates are left out if the body network does not
-    find them, or if their pose does not fit their box. The keypoints of a hand or face that is not
+    find them, or if their pose does not fit their box. Candidates with a sighting stay: their body
+    is joined with it. The keypoints of a hand or face that is not
     found, and keypoints outside the frame, have score 0.
     """
 
@@ -75,16 +76,22 @@ class BlazePose(PoseModel):
         if not len(batch):
             return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
         with np.errstate(invalid="ignore", over="ignore"):
+            batch = sightings.seeded(batch)
             found = self._look(frames, batch)
             body_feet, sure = _body_feet(found)
             inside = _inside(body_feet, batch.sizes)
             seen = sure * inside
-            stays = gate.accepted(batch, body_feet, seen, found.person_scores)
-        stays &= found.person_scores >= self._min_score
+            own = gate.accepted(batch, body_feet, seen, found.person_scores)
+        own &= found.person_scores >= self._min_score
+        stays = own | batch.sighted
         self.refused += len(stays) - int(stays.sum())
         if not stays.all():
-            batch, found = batch.take(stays), found.take(stays)
+            batch, found, own = batch.take(stays), found.take(stays), own[stays]
             body_feet, seen, inside = body_feet[stays], seen[stays], inside[stays]
+        if batch.sighted.any():
+            found, body_feet, seen = _joined(batch, found, body_feet, seen, own)
+            inside = _inside(body_feet, batch.sizes)
+            seen *= inside
         self._body_memory.keep(frames, batch.which, body_feet, inside)
         keypoints = np.zeros((len(batch), points.KEYPOINTS, 2), np.float32)
         scores = np.zeros((len(batch), points.KEYPOINTS), np.float32)
@@ -131,6 +138,23 @@ class BlazePose(PoseModel):
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
         return decode.bodies(results, matrices, network.width)
+
+
+def _joined(
+    batch: CandidateBatch,
+    found: Bodies,
+    body_feet: np.ndarray,
+    seen: np.ndarray,
+    own: np.ndarray,
+) -> Tuple[Bodies, np.ndarray, np.ndarray]:
+    """Bodies, keypoints [N,23,2] and scores [N,23], joined with the candidates' sightings."""
+    keypoints, scores = sightings.joined(batch, body_feet, seen, own)
+    bodies = Bodies(
+        sightings.followed(found.points, body_feet, keypoints),
+        found.scores * own[:, None],
+        np.maximum(found.person_scores * own, sightings.person_scores(batch)),
+    )
+    return bodies, keypoints, scores
 
 
 def _places(poses: Poses) -> np.ndarray:

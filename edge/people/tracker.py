@@ -79,9 +79,10 @@ class Tracker:
         """The people to look for in a frame.
 
         Tracks come first, with their ids and predicted boxes. A detector's box replaces the
-        predicted box. Tracks that were seen in the last frame have predicted keypoints; the others
-        have all scores 0, and so have all if the last frame is more than `confirm_s` ago. New
-        people follow, with id -1, a detector's box and all scores 0.
+        predicted box, and its keypoints become the sighting. Tracks that were seen in the last
+        frame have predicted keypoints; the others have all scores 0, and so have all if the last
+        frame is more than `confirm_s` ago. New people follow, with id -1, a detector's box and all
+        scores 0.
 
         Args:
             detections: people boxes of this frame; None if the detector did not run.
@@ -194,7 +195,12 @@ class Tracker:
         self._expected = t_ns, motion.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
         self._nobody_new, self._all_confirmed = not new.any(), len(rows) == len(tracks)
-        return self._expected[1], detections.take(new)
+        expected = self._expected[1]
+        if detections.keypoints is not None:
+            sightings = np.zeros((len(tracks), *detections.keypoints.shape[1:]), np.float32)
+            sightings[which] = detections.keypoints[rows]
+            expected = dataclasses.replace(expected, sightings=sightings)
+        return expected, detections.take(new)
 
     def _predicted(self, expected: Poses, t_ns: int) -> BodyState:
         body, scores = self._body(expected)

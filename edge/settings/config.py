@@ -75,7 +75,7 @@ class Detect:
     """The person detector."""
 
     model: str = key(
-        "yolov4-tiny",
+        "hybrid",
         "name of a model; none = the pose model finds people itself",
         check=name_problem,
     )

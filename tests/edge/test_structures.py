@@ -62,3 +62,27 @@ def test_nobody_joined_with_nobody_is_nobody() -> None:
     whole = Poses.join([nobody, nobody])
     assert whole.keypoints.shape == (0, 17, 2)
     assert whole.skeleton == "coco17"
+
+
+def test_sightings_have_a_row_for_each_person_and_stay_with_it() -> None:
+    """They are taken and joined as `places` are, and come from the keypoints of detections."""
+    keypoints = np.arange(2 * 17 * 3, dtype=np.float32).reshape(2, 17, 3)
+    boxes, scores = np.zeros((2, 4), np.float32), np.ones(2, np.float32)
+    found = Detections(boxes, scores, keypoints)
+    assert found.take(np.array([1])).keypoints is not None
+    people = Poses.of_boxes(found.take(np.array([1, 0])), 17, "coco17")
+    assert people.sightings is not None
+    np.testing.assert_array_equal(people.sightings, keypoints[::-1])
+    taken = people.take(np.array([False, True])).sightings
+    assert taken is not None
+    np.testing.assert_array_equal(taken[0], keypoints[0])
+    joined = Poses.join([people, people.take(slice(0, 1))]).sightings
+    assert joined is not None
+    np.testing.assert_array_equal(joined, keypoints[[1, 0, 1]])
+    bare = Poses.of_boxes(Detections(boxes, scores), 17, "coco17")
+    assert Poses.join([people, bare]).sightings is None
+    for wrong in (keypoints[:1], keypoints[..., :2], keypoints.astype(np.float64)):
+        with pytest.raises(ValueError, match=r"^Detections\.keypoints: expected"):
+            Detections(boxes, scores, wrong)
+        with pytest.raises(ValueError, match=r"^Poses\.sightings: expected"):
+            replace(people, sightings=wrong)

@@ -28,12 +28,12 @@ def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray
     folder = tmp_path_factory.mktemp("views")
     media = ensure_set("multiperson", quiet=True)
     ensure_model("blazepose", quiet=True)
-    models = ensure_model("yolov4-tiny-tall", quiet=True).parent
+    models = ensure_model("hybrid-tall", quiet=True).parent
     config, lines = folder / "edge.toml", folder / "out.jsonl"
     tables = [f'[[cameras]]\nname = "{c}"\nsource = "file://{media / c}.mp4"\n' for c in CAMERAS]
     config.write_text(
         "\n".join(tables)
-        + f'[models]\ndir = "{models}"\n[detect]\nmodel = "yolov4-tiny-tall"\n'
+        + f'[models]\ndir = "{models}"\n[detect]\nmodel = "hybrid-tall"\n'
         + f'[publish]\nsinks = ["jsonl:{lines}"]\n'
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import List, Sequence
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from edge.errors import InternalError
 from edge.models._blazepose import points
 from edge.models._blazepose.body_memory import BodyMemory
-from edge.structures import Frame, Poses
+from edge.structures import VISIBLE, Frame, Poses
+
+_LEAST_SEEN = 3  # a sighting of fewer visible keypoints says nothing
 
 
 @dataclass
@@ -23,6 +25,8 @@ class CandidateBatch:
     scores: np.ndarray  # [N,133] f32, 0 = unknown
     boxes: np.ndarray  # [N,4] f32 px
     ids: np.ndarray  # [N] i64
+    sightings: np.ndarray  # [N,17,3] f32 x, y px and score, what the detector saw; score 0 = none
+    sighted: np.ndarray  # [N] bool, whether a sighting has enough visible keypoints
 
     def __len__(self) -> int:
         return len(self.which)
@@ -47,14 +51,15 @@ class CandidateBatch:
             np.concatenate([p.scores for p in people]),
             np.concatenate([p.boxes for p in people]),
             np.concatenate([p.ids for p in people]),
+            sightings := np.concatenate([_sightings(p) for p in people]),
+            (sightings[..., 2] > VISIBLE).sum(1) >= _LEAST_SEEN,
         )
         usable = _usable(batch.boxes, batch.sizes)
         return (batch if usable.all() else batch.take(usable)).finite()
 
     def take(self, rows: np.ndarray) -> CandidateBatch:
         """The rows of a mask, or of indices in their order."""
-        arrays = (self.which, self.sizes, self.keypoints, self.scores, self.boxes, self.ids)
-        return CandidateBatch(*[a[rows] for a in arrays])
+        return CandidateBatch(*[getattr(self, f.name)[rows] for f in fields(self)])
 
     def finite(self) -> CandidateBatch:
         """Set the score of keypoints that are not finite to 0."""
@@ -80,7 +85,7 @@ class CandidateBatch:
             keypoints[rows, points.BODY_FEET], known[rows, points.BODY_FEET] = more, sure
         if keypoints is self.keypoints:
             return self
-        return CandidateBatch(self.which, self.sizes, keypoints, known, self.boxes, self.ids)
+        return replace(self, keypoints=keypoints, scores=known)
 
     def spread(
         self,
@@ -118,6 +123,13 @@ def rows_of(which: np.ndarray, count: int) -> List[slice]:
     """The rows of each of `count` frames; `which` [N] is ascending."""
     ends = np.searchsorted(which, np.arange(count + 1)).tolist()
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
+
+
+def _sightings(people: Poses) -> np.ndarray:
+    if people.sightings is None:
+        return np.zeros((len(people), 17, 3), np.float32)
+    good = np.isfinite(people.sightings).all(-1, keepdims=True)
+    return people.sightings if good.all() else np.where(good, people.sightings, np.float32(0))
 
 
 def _usable(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge import geometry
-from edge.models._blazepose import points
+from edge.models._blazepose import points, sightings
 from edge.models._blazepose.batch import CandidateBatch
 from edge.structures import VISIBLE
 
@@ -36,8 +36,10 @@ def accepted(
     body, seen = keypoints[:, points.BODY], scores[:, points.BODY]
     around, long = geometry.boxes_of(body, seen, VISIBLE), _long(batch.boxes)
     fits = pair_iou(around, batch.boxes)
-    good = (person_scores >= LEAST_SCORE) & (fits >= _LEAST_IOU)
-    good &= _share_inside(batch.boxes, body, seen) >= _INSIDE
+    # A sighting of the same frame tells better than the box whose body was found.
+    good = (fits >= _LEAST_IOU) & (_share_inside(batch.boxes, body, seen) >= _INSIDE)
+    good = np.where(batch.sighted, sightings.agreeing(batch, body, seen), good)
+    good &= person_scores >= LEAST_SCORE
     both = (seen > VISIBLE) & (batch.scores[:, points.BODY] > VISIBLE)
     jump = _median_apart(body, batch.keypoints[:, points.BODY], both) / long
     known = both.any(1)

@@ -29,6 +29,8 @@ def batch(*corners: Any, which: Any = None, known: bool = True) -> CandidateBatc
         np.full((n, 133), 0.9 if known else 0.0, np.float32),
         np.concatenate((at[:, 0], at[:, 0] + np.float32([200, LONG])), 1),  # type: ignore[operator]
         np.arange(n),
+        np.zeros((n, 17, 3), np.float32),
+        np.zeros(n, bool),
     )
 
 

@@ -23,6 +23,8 @@ def newcomer(box: np.ndarray) -> CandidateBatch:
         np.zeros((1, ALL), np.float32),
         box,
         np.full(1, -1),
+        np.zeros((1, 17, 3), np.float32),
+        np.zeros(1, bool),
     )
 
 

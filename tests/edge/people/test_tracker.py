@@ -447,3 +447,18 @@ def test_a_diverging_network_does_not_fill_the_memory():
         )
         most = max(most, len(candidates), len(track.update(people, f * STEP)))
     assert most < 50
+
+
+def test_candidates_carry_what_the_detector_saw_of_each_person():
+    track = tracker(min_hits=1)
+    track.update(standing([200.0, 800.0]), 0)
+    found = boxes_at(500.0, 200.0)
+    keypoints = np.zeros((2, 17, 3), np.float32)
+    keypoints[:, 0, 0] = (500, 200)
+    found = Detections(found.boxes, found.scores, keypoints)
+    candidates = track.candidates(found, STEP)
+    assert candidates.ids.tolist() == [1, 2, -1]
+    assert candidates.sightings is not None
+    assert candidates.sightings[:, 0, 0].tolist() == [200, 0, 500], "of the track at 800 nothing"
+    assert track.candidates(boxes_at(200.0), 2 * STEP).sightings is None
+    assert track.candidates(None, 3 * STEP).sightings is None
