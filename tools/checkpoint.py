@@ -199,7 +199,7 @@ def fit(network: torch.nn.Module, state: Mapping[str, Tensor], complaint: str) -
     network.load_state_dict(given, strict=True)
     unequal = [k for k, v in network.state_dict().items() if not torch.equal(v, given[k].to(v))]
     if unequal:
-        raise DataError(complaint + _some("different under its other key", unequal))
+        raise DataError(complaint + _first_keys("different under its other key", unequal))
 
 
 def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> List[str]:
@@ -217,10 +217,10 @@ def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> List
         ("of another shape", shapes),
         ("not finite", wild),
     )
-    return [_some(kind, keys) for kind, keys in kinds if keys]
+    return [_first_keys(kind, keys) for kind, keys in kinds if keys]
 
 
-def _some(kind: str, keys: Sequence[str]) -> str:
+def _first_keys(kind: str, keys: Sequence[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return f"{kind}: {', '.join(keys[:SHOWN])}{more}"
 

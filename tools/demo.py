@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         frames = arguments.max_frames or min(count_frames(clip) for clip in clips)
         figures = watch(listener, daemon, frames * len(clips), arguments.seconds)
     made = write_sheet(files) if files.video.exists() else False
-    tell(files, figures, time.monotonic() - start_s, made)
+    print_report(files, figures, time.monotonic() - start_s, made)
     return verdict(daemon, figures, files, made)
 
 
@@ -272,7 +272,7 @@ def write_sheet(files: Files) -> bool:
     return bool(pictures) and cv2.imwrite(str(files.sheet), contact_sheet(pictures, len(pictures)))
 
 
-def tell(files: Files, figures: Figures, took_s: float, sheet: bool) -> None:
+def print_report(files: Files, figures: Figures, took_s: float, sheet: bool) -> None:
     """Print the files and the summary."""
     places = {
         "annotated video": files.video,

@@ -81,15 +81,15 @@ class Nvrtc:
         except (OSError, AttributeError) as error:
             raise UnavailableError(f"{path}: is not an NVRTC library: {error}") from error
         major, minor = ctypes.c_int(), ctypes.c_int()
-        self._must(self._lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)), "its version")
+        self._check(self._lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)), "its version")
         self.version = f"{major.value}.{minor.value}"
 
     def arches(self) -> List[int]:
         """Supported architectures, such as 87."""
         count = ctypes.c_int()
-        self._must(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)), "its list")
+        self._check(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)), "its list")
         found = (ctypes.c_int * count.value)()
-        self._must(self._lib.nvrtcGetSupportedArchs(found), "its list")
+        self._check(self._lib.nvrtcGetSupportedArchs(found), "its list")
         return list(found)
 
     def compile(self, arch: int, sources: Mapping[str, str], name: str = "edge") -> bytes:
@@ -128,7 +128,7 @@ class Nvrtc:
         create = self._lib.nvrtcCreateProgram
         whole_name = f"{name}.cu".encode()
         code = create(ctypes.byref(program), whole.encode(), whole_name, count, texts, names)
-        self._must(code, "a program")
+        self._check(code, "a program")
         return program
 
     def _log(self, program: ctypes.c_void_p) -> str:
@@ -137,12 +137,12 @@ class Nvrtc:
 
     def _bytes(self, program: ctypes.c_void_p, what: str) -> bytes:
         size = ctypes.c_size_t()
-        self._must(getattr(self._lib, f"nvrtcGet{what}Size")(program, ctypes.byref(size)), what)
+        self._check(getattr(self._lib, f"nvrtcGet{what}Size")(program, ctypes.byref(size)), what)
         data = ctypes.create_string_buffer(size.value)
-        self._must(getattr(self._lib, f"nvrtcGet{what}")(program, data), what)
+        self._check(getattr(self._lib, f"nvrtcGet{what}")(program, data), what)
         return data.raw
 
-    def _must(self, code: int, what: str) -> None:
+    def _check(self, code: int, what: str) -> None:
         if code:
             said = self._lib.nvrtcGetErrorString(code).decode()
             raise UnavailableError(f"NVRTC does not give {what}: {said}")
@@ -165,7 +165,7 @@ def open_nvrtc(version: str, library: Optional[Path] = None, quiet: bool = False
         folder = _unpacked(version, quiet)
         main, builtins = (str(folder / Path(member).name) for member in _WHEELS[version][1:])
         return Nvrtc(main, builtins)
-    return Nvrtc(_of_the_board())
+    return Nvrtc(_board_library())
 
 
 def _unpacked(version: str, quiet: bool) -> Path:
@@ -184,7 +184,7 @@ def _unpacked(version: str, quiet: bool) -> Path:
     return folder
 
 
-def _of_the_board() -> str:
+def _board_library() -> str:
     found = [str(p) for d in _BOARD for p in sorted(Path(d).glob("libnvrtc.so*"))]
     path = found[0] if found else ctypes.util.find_library("nvrtc")
     if path is None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.tools.prediction_graphs import residual_net
 from tools.__main__ import main
 from tools.prediction.boards import BOARDS, MODES, modes
-from tools.prediction.fit import Stack, fit, left_out, solve, typical
+from tools.prediction.fit import JoinedLoads, fit, left_out, solve, typical
 from tools.prediction.fitted import BAND, EFFICIENCIES, MEDIAN
 from tools.prediction.graph import layers_of
 from tools.prediction.layers import table
@@ -90,9 +90,9 @@ def test_left_out_measurements_do_not_reach_the_fit() -> None:
 def test_fit_finds_efficiencies_that_made_the_times() -> None:
     published = [m for m in measurements() if m.fitted]
     true = EFFICIENCIES._replace(volta_fp16=0.3, ampere_int8=0.5, ampere_launch=15.0)
-    stack = Stack(published)
-    stack.measured_s = stack.seconds(true)
-    assert np.abs(np.exp(stack.residuals(solve(stack))) - 1).max() < 0.05
+    joined = JoinedLoads(published)
+    joined.measured_s = joined.seconds(true)
+    assert np.abs(np.exp(joined.residuals(solve(joined))) - 1).max() < 0.05
 
 
 @settings(max_examples=30, deadline=None)

@@ -32,7 +32,7 @@ def describe(name: str) -> Architecture:
         ConfigError: the name is unknown. The message names the most similar ones.
     """
     wanted = name.lower().replace("_", "-")
-    found = _readings(wanted)
+    found = _possible_names(wanted)
     if found:
         return CATALOG[found[0]]
     near = difflib.get_close_matches(wanted, CATALOG, 3)
@@ -40,7 +40,7 @@ def describe(name: str) -> Architecture:
     raise ConfigError(f"no architecture called {name}; {hint}")
 
 
-def _readings(wanted: str) -> List[str]:
+def _possible_names(wanted: str) -> List[str]:
     """The names that may be meant: with and without the input size and the data set."""
     stem, size, pixels = wanted, "", None
     sized = re.fullmatch(r"(.+)(-(\d+)x(\d+))", wanted)

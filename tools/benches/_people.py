@@ -35,16 +35,16 @@ def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps:
         person = look_twice(alone.models, picture)
         full, shifts = crowded(picture, person, people)
         loop = Loop([[full] * steps] * cameras, tables, alone.models)
-        crowd = Crowd(loop, person, shifts, steps)
+        copies = CopiedPeople(loop, person, shifts, steps)
     except DataError:
         alone.models.close()
         raise
-    loop.pipeline.detect, loop.pipeline.pose = crowd.detect, crowd.bodies
-    loop.pipeline.parts = crowd.parts
+    loop.pipeline.detect, loop.pipeline.pose = copies.detect, copies.bodies
+    loop.pipeline.parts = copies.parts
     return loop
 
 
-class Crowd:
+class CopiedPeople:
     """Copies of a real person, so that the number of people is exact.
 
     All networks run on real crops of all copies. Tracking and all later stages get the poses of a

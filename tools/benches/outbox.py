@@ -14,7 +14,7 @@ from edge.publish import Publisher
 from edge.settings import config
 from edge.structures import PoseEvent
 from tools.benches import Row, row
-from tools.benches._crowd import Crowd
+from tools.benches._subscribers import Subscribers
 from tools.mqtt.broker import Broker, mosquitto
 
 # 400 bytes, the usual size of an event.
@@ -76,20 +76,20 @@ def _through(folder: Path, broker: Broker, rounds: int) -> List[Row]:
     publisher = Publisher(config.complete(config.build(config.Config, table)))
     few = max(3, rounds // 3)
     try:
-        with Crowd(broker.port, 1) as one:
+        with Subscribers(broker.port, 1) as one:
             _ready(publisher, one)
             rates = [_burst(publisher, one, 1)[0] for _ in range(few)]
             delays = [_single_ms(publisher, one) for _ in range(20 * few)]
-        with Crowd(broker.port, SUBSCRIBERS) as many:
+        with Subscribers(broker.port, SUBSCRIBERS) as many:
             _ready(publisher, many, SUBSCRIBERS)
-            crowd = [_burst(publisher, many, SUBSCRIBERS) for _ in range(few)]
+            bursts = [_burst(publisher, many, SUBSCRIBERS) for _ in range(few)]
     finally:
         publisher.close(1.0)
     return [
         row("outbox: rule to subscriber through disk and broker", delays, "ms"),
         row("outbox: events end to end, 1 subscriber", rates, "/s"),
-        row("outbox: events end to end, 200 subscribers", [r for r, _ in crowd], "/s"),
-        row("outbox: deliveries to 200 subscribers", [d for _, d in crowd], "/s"),
+        row("outbox: events end to end, 200 subscribers", [r for r, _ in bursts], "/s"),
+        row("outbox: deliveries to 200 subscribers", [d for _, d in bursts], "/s"),
     ]
 
 
@@ -98,26 +98,26 @@ def _give(publisher: Publisher, count: int) -> None:
         publisher.event(PoseEvent("fall", "cam0", 1, time.monotonic_ns(), 1.0, {"n": i}))
 
 
-def _ready(publisher: Publisher, crowd: Crowd, size: int = 1) -> None:
+def _ready(publisher: Publisher, subscribers: Subscribers, size: int = 1) -> None:
     _give(publisher, 1)
-    if not crowd.wait(size):
+    if not subscribers.wait(size):
         raise UnavailableError("bench outbox: the broker delivers no event")
 
 
-def _burst(publisher: Publisher, crowd: Crowd, size: int) -> Tuple[float, float]:
+def _burst(publisher: Publisher, subscribers: Subscribers, size: int) -> Tuple[float, float]:
     """Events and deliveries per second in a burst."""
-    before = crowd.received
+    before = subscribers.received
     start_s = time.perf_counter()
     _give(publisher, THROUGH)
-    if not crowd.wait(before + THROUGH * size):
+    if not subscribers.wait(before + THROUGH * size):
         raise UnavailableError("bench outbox: the broker has lost events")
     took_s = time.perf_counter() - start_s
     return THROUGH / took_s, THROUGH * size / took_s
 
 
-def _single_ms(publisher: Publisher, crowd: Crowd) -> float:
-    before = crowd.received
+def _single_ms(publisher: Publisher, subscribers: Subscribers) -> float:
+    before = subscribers.received
     start_s = time.perf_counter()
     _give(publisher, 1)
-    crowd.wait(before + 1)
+    subscribers.wait(before + 1)
     return (time.perf_counter() - start_s) * 1e3

@@ -32,7 +32,7 @@ class Compared(NamedTuple):
         return self.predicted_ms / self.measurement.ms - 1
 
 
-class Stack:
+class JoinedLoads:
     """Many networks on many boards as one array, which makes a fit take milliseconds."""
 
     def __init__(self, found: Sequence[Measurement]) -> None:
@@ -70,17 +70,17 @@ def _joined(loads: Sequence[Load]) -> Load:
 
 def fit(found: Sequence[Measurement]) -> Efficiencies:
     """The efficiencies that fit these measurements best."""
-    return solve(Stack(found))
+    return solve(JoinedLoads(found))
 
 
-def solve(stack: Stack, keep: Sequence[int] = ()) -> Efficiencies:
+def solve(joined: JoinedLoads, keep: Sequence[int] = ()) -> Efficiencies:
     """Fit to the measurements with the indices `keep`; to all if it is empty."""
-    rows = list(keep) or list(range(len(stack.measured_s)))
+    rows = list(keep) or list(range(len(joined.measured_s)))
     start = np.log(np.array(START))
 
     def residuals(x: np.ndarray) -> np.ndarray:
         values = Efficiencies(*np.exp(x))
-        return np.concatenate([stack.residuals(values)[rows], PULL * (x - start)])
+        return np.concatenate([joined.residuals(values)[rows], PULL * (x - start)])
 
     return Efficiencies(*(float(v) for v in np.exp(_least_squares(residuals, start))))
 
@@ -112,7 +112,7 @@ def left_out(found: Sequence[Measurement], part: str = "") -> List[Compared]:
         found: measurements. Those with `fitted` False are predicted by a fit of all others.
         part: also leave out all measurements with the same `network`, `source` or `mode`.
     """
-    stack = Stack(found)
+    joined = JoinedLoads(found)
     cache: Dict[str, np.ndarray] = {}
     compared = []
     for i, m in enumerate(found):
@@ -120,18 +120,18 @@ def left_out(found: Sequence[Measurement], part: str = "") -> List[Compared]:
         if not m.fitted:
             name = ""
         if name not in cache:
-            cache[name] = _without(stack, found, part, name)
+            cache[name] = _without(joined, found, part, name)
         compared.append(Compared(m, float(cache[name][i]) * 1e3))
     return compared
 
 
-def _without(stack: Stack, found: Sequence[Measurement], part: str, name: str) -> np.ndarray:
+def _without(joined: JoinedLoads, found: Sequence[Measurement], part: str, name: str) -> np.ndarray:
     keep = [
         i
         for i, m in enumerate(found)
         if m.fitted and (str(getattr(m, part)) if part else str(i)) != name
     ]
-    return stack.seconds(solve(stack, keep))
+    return joined.seconds(solve(joined, keep))
 
 
 def typical(compared: Sequence[Compared]) -> Dict[str, float]:

@@ -26,7 +26,7 @@ def text(data: bytes) -> bytes:
     return struct.pack(">H", len(data)) + data
 
 
-class Crowd:
+class Subscribers:
     """Many subscriptions with QoS 0; a context manager.
 
     Args:
@@ -49,7 +49,7 @@ class Crowd:
             time.sleep(0.002)
         return self.received >= count
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> Subscribers:
         self._thread.start()
         return self
 
