@@ -2,23 +2,27 @@
 
 The address gives an MJPEG stream (multipart/x-mixed-replace), or a single JPEG that is asked for
 again and again. Options, removed before the camera receives the address: poll_hz=5 (how often a
-single JPEG is asked for); tls_verify=0 (default) or 1: whether the certificate of https:// must be
-signed for this host. All other parts of the query go to the camera. Special characters of a
-password are written %40 for @, %2F for /, %23 for #, %3F for ?.
+single JPEG is asked for); for https:// tls_sha256=HEX (the SHA-256 of the camera's own certificate:
+only that one is accepted) or tls_verify=0 (any is accepted). By default the certificate must be
+signed for this host by an authority that this machine trusts. All other parts of the query go to
+the camera. Special characters of a password are written %40 for @, %2F for /, %23 for #, %3F for ?.
 """
 
 from __future__ import annotations
 
+import re
 from typing import List
 from urllib.parse import urlsplit
 
 from edge.capture import _query
+from edge.capture._decoder.http_tls import ANY_AUTHORITY
 from edge.capture._decoder.video import RemoteVideo, too_large
 from edge.capture._source import CAMERA, Address, CaptureOptions
 from edge.capture._stream import Stream
 from edge.errors import ConfigError, TempError
 
-OURS = ("poll_hz", "tls_verify")
+OURS = ("poll_hz", "tls_verify", "tls_sha256")
+_SHA256 = re.compile("[0-9a-f]{64}")
 ADVICE = "is the camera on and in reach?"
 
 
@@ -34,7 +38,7 @@ def open_source(address: Address, options: CaptureOptions) -> Stream:
         "url": _checked(address),
         "timeout_s": options.timeout_s,
         "poll_hz": _query.number(address, "poll_hz", 5.0, 1.0, 60.0),
-        "verify": _query.choice(address, "tls_verify", ("0", "1")) == "1",
+        "trust": _trust(address),
         "max_pixels": options.max_megapixels * 1e6,
     }
     video = RemoteVideo(address.uri, options)
@@ -56,13 +60,28 @@ def kind(address: Address) -> str:
     """
     _checked(address)
     _query.number(address, "poll_hz", 5.0, 1.0, 60.0)
-    _query.choice(address, "tls_verify", ("0", "1"))
+    _trust(address)
     if address.path.lower().endswith((".m3u8", ".mpd")):
         raise ConfigError(
             f"{address.uri}: HLS and DASH are not read, because they are seconds late; use the "
             "camera's rtsp:// address, or its MJPEG address"
         )
     return CAMERA
+
+
+def _trust(address: Address) -> str:
+    """Whose certificate of https is accepted; see `http_request.Request`."""
+    verify = _query.choice(address, "tls_verify", ("1", "0"))
+    given = address.query.get("tls_sha256", "")
+    pinned = given.replace(":", "").replace("%3A", "").lower()
+    if "tls_sha256" in address.query and not _SHA256.fullmatch(pinned):
+        raise ConfigError(
+            f"{address.uri}: tls_sha256: expected 64 hexadecimal digits, as "
+            "`openssl x509 -noout -fingerprint -sha256` prints them"
+        )
+    if pinned and verify == "0":
+        raise ConfigError(f"{address.uri}: tls_sha256 and tls_verify=0 contradict each other")
+    return pinned or ("" if verify == "0" else ANY_AUTHORITY)
 
 
 def _checked(address: Address) -> str:

@@ -4,7 +4,8 @@ Options, removed before the camera receives the address: transport=tcp (default)
 decoder=auto (the Jetson's hardware decoder if there is one, else the CPU), software or nvv4l2;
 layout=bgr, or nv12 with decoder=nvv4l2; threads=1 for the software decoder (each further thread
 delays the video by one frame). All other parts of the query go to the camera. Special characters
-of a password are written %40 for @, %2F for /, %23 for #, %3F for ?.
+of a password are written %40 for @, %2F for /, %23 for #, %3F for ?. The certificate of rtsps:// is
+not checked: libav offers no way to pin it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import ssl
 from typing import Dict, List, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from edge.capture._decoder import http_tls
 from edge.capture._decoder.http_login import authorization
 from edge.errors import DataError, TempError
 
@@ -25,12 +26,12 @@ class Request:
     Args:
         url: with user and password, which only its own host and port receive.
         timeout_s: limit to connect and for each piece of the answer.
-        verify: whether the certificate of https must be signed for the host.
+        trust: whose certificate of https is accepted; see `http_tls.connect`.
     """
 
-    def __init__(self, url: str, timeout_s: float, verify: bool) -> None:
+    def __init__(self, url: str, timeout_s: float, trust: str) -> None:
         self._parts = self._first = urlsplit(url)
-        self._timeout_s, self._verify = timeout_s, verify
+        self._timeout_s, self._trust = timeout_s, trust
         self._connection: Optional[http.client.HTTPConnection] = None
         self._login = _login(self._first)
         self._asked: List[str] = []  # the server's challenges
@@ -49,8 +50,7 @@ class Request:
             raise TempError(f"nothing listens on {self._where}; check the port") from None
         except ssl.SSLError as error:
             raise TempError(
-                f"TLS with {self._where} fails ({error.reason}); is it http://, or is its "
-                "certificate self-signed (tls_verify=0)?"
+                f"TLS with {self._where} fails ({error.reason}); is it http://?"
             ) from None
         except socket.timeout:
             raise TempError(f"no answer from {self._where}; is it on, and in reach?") from None
@@ -113,12 +113,7 @@ class Request:
         host = self._parts.hostname or ""
         if self._parts.scheme == "http":
             return http.client.HTTPConnection(host, self._port, timeout=self._timeout_s)
-        context = ssl.create_default_context()
-        if not self._verify:  # cameras sign their own certificates
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection(
-            host, self._port, timeout=self._timeout_s, context=context
-        )
+        return http_tls.connect(host, self._port, self._timeout_s, self._trust)
 
     def _is_ours(self) -> bool:
         """Whether the server is the one that the login was written for."""

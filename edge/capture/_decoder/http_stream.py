@@ -28,7 +28,7 @@ class HttpStream:
         url: with user and password.
         timeout_s: limit of each wait for the server.
         poll_hz: how often a single JPEG is asked for.
-        verify: whether to check the certificate of https.
+        trust: as for `Request`.
         max_pixels: of a picture.
 
     Raises:
@@ -36,9 +36,9 @@ class HttpStream:
     """
 
     def __init__(
-        self, url: str, timeout_s: float, poll_hz: float, verify: bool, max_pixels: float
+        self, url: str, timeout_s: float, poll_hz: float, trust: str, max_pixels: float
     ) -> None:
-        self._request = Request(url, timeout_s, verify)
+        self._request = Request(url, timeout_s, trust)
         self._period_s, self._max_pixels = 1.0 / poll_hz, max_pixels
         self._due = time.monotonic()
         self._picture: Optional[np.ndarray] = None

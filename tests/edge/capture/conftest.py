@@ -18,6 +18,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key and certificate that a camera signed for itself."""
     where = tmp_path_factory.mktemp("tls")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=camera"]
+    command += ["-addext", "subjectAltName=DNS:localhost"]
     command += ["-keyout", str(where / "key"), "-out", str(where / "cert")]
     subprocess.run(command, check=True, capture_output=True)
     pem = where / "own.pem"

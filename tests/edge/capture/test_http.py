@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge.capture import CaptureOptions, Ring, kind, open_source
+from edge.capture._decoder import http_tls
 from edge.capture._decoder.http_login import authorization
 from edge.errors import ConfigError, EdgeError, TempError
 from tests.http_by_hand import HttpCamera, jpeg
@@ -133,16 +135,72 @@ def test_damaged_pictures_are_skipped(camera: Callable) -> None:
     assert sizes(f"{one.url}/video", 4)[-1][2] == 3
 
 
-def test_tls_without_and_with_a_check_of_the_certificate(
+def sha256(certificate: Path) -> str:
+    command = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", str(certificate)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()[-95:]
+
+
+@pytest.mark.parametrize("query", ["", "?tls_verify=1", "?poll_hz=5"])
+def test_a_certificate_that_nobody_signed_is_refused_before_the_login(
+    camera: Callable, certificate: Path, query: str
+) -> None:
+    """By default, too. The line tells the two ways on, and nothing was sent to the camera."""
+    one = camera(certificate=certificate, login="basic")
+    with pytest.raises(TempError, match=r"is not trusted \(self.signed certificate\)") as caught:
+        open_source(f"{one.user_url}/video{query}", OPTIONS)
+    pinned = sha256(certificate).replace(":", "").lower()
+    assert f"add tls_sha256={pinned} to its address, or tls_verify=0" in str(caught.value)
+    assert one.requests == []
+
+
+def test_a_certificate_may_be_pinned_or_not_checked(camera: Callable, certificate: Path) -> None:
+    one = camera(certificate=certificate, login="digest")
+    plain, colons = sha256(certificate).replace(":", "").lower(), sha256(certificate)
+    for query in ("tls_verify=0", f"tls_sha256={plain}", f"tls_sha256={colons}&poll_hz=9"):
+        assert len(sizes(f"{one.user_url}/video?{query}", 2)) == 2
+    assert set(one.requests) == {"/video"}, "the options are ours"
+
+
+def test_another_certificate_than_the_pinned_one_is_refused_before_the_login(
     camera: Callable, certificate: Path
 ) -> None:
+    one = camera(certificate=certificate, login="basic")
+    with pytest.raises(TempError, match="has another certificate than tls_sha256 says"):
+        open_source(f"{one.user_url}/video?tls_sha256={'0' * 64}", OPTIONS)
+    assert one.requests == []
+
+
+def test_a_certificate_of_a_trusted_authority_is_accepted_for_its_name_only(
+    camera: Callable, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A private authority may be put into the machine's store."""
     one = camera(certificate=certificate)
-    assert len(sizes(f"{one.url}/video", 2)) == 2
-    with pytest.raises(TempError, match=r"TLS with 127.*tls_verify=0"):
-        open_source(f"{one.url}/video?tls_verify=1", OPTIONS)
-    plain = one.url.replace("https", "http")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    port = one.url.rpartition(":")[2]
+    named = http_tls.connect("localhost", int(port), 5.0, http_tls.ANY_AUTHORITY)
+    named.close()
+    with pytest.raises(TempError, match=r"is not trusted \(.*mismatch.*127\.0\.0\.1"):
+        http_tls.connect("127.0.0.1", int(port), 5.0, http_tls.ANY_AUTHORITY)
+
+
+def test_a_redirect_to_another_host_needs_a_trusted_certificate_too(
+    camera: Callable, certificate: Path
+) -> None:
+    first, other = camera(), camera(certificate=certificate)
+    first.elsewhere = f"{other.url}/video"
+    with pytest.raises(TempError, match="is not trusted"):
+        open_source(f"{first.url}/away", OPTIONS)
+    assert other.requests == []
+
+
+def test_tls_where_there_is_none_and_none_where_there_is(
+    camera: Callable, certificate: Path
+) -> None:
+    one, plain = camera(certificate=certificate), camera()
     with pytest.raises(TempError):
-        open_source(f"{plain}/video", OPTIONS)
+        open_source(f"{one.url.replace('https', 'http')}/video", OPTIONS)
+    with pytest.raises(TempError, match=r"TLS with 127.*fails.*is it http://\?"):
+        open_source(f"{plain.url.replace('http', 'https')}/video", OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +213,10 @@ def test_tls_without_and_with_a_check_of_the_certificate(
         ("http://h/live.m3u8", "HLS and DASH are not read.*rtsp://"),
         ("http://h/v?poll_hz=0", "poll_hz=0"),
         ("https://h/v?tls_verify=no", "tls_verify=no"),
+        ("https://h/v?tls_sha256=", "tls_sha256: expected 64 hexadecimal digits"),
+        ("https://h/v?tls_sha256=AB:CD", "openssl x509 -noout -fingerprint -sha256"),
+        (f"https://h/v?tls_sha256={'g' * 64}", "64 hexadecimal digits"),
+        (f"https://h/v?tls_sha256={'a' * 64}&tls_verify=0", "contradict each other"),
     ],
 )
 def test_wrong_address_or_option_is_named(uri: str, words: str) -> None:
