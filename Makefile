@@ -62,8 +62,16 @@ calibration/demo/.made-$(DEMO_DETECT): | $(VENV)/.setup
 # Debian's packages first, so that nothing is begun where one is missing and we are not root.
 test: ## install what the tests need, set everything up and run all tests, edge/ on every Python found
 	@PYTHON="$(PYTHON)" bash tests/system.sh test
-	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(MAKE) --no-print-directory $(VENV)/.dev $(NODE)/.made
 	@VENV="$(VENV)" bash tests/run.sh
+
+# Tools of others that check the contract (tests/foreign), in the versions of package-lock.json.
+NODE := tests/foreign/node_modules
+$(NODE)/.made: tests/foreign/package-lock.json
+	@echo "installing JavaScript tools into $(NODE)"
+	@cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null || \
+		{ echo "npm ci in tests/foreign fails: does this machine reach npm's registry?"; exit 69; }
+	@touch $@
 
 soak: $(VENV)/.dev ## promises and the INT8 chain in full length (hours); figures in out/soak.jsonl
 	@mkdir -p $(OUT)

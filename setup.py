@@ -38,6 +38,7 @@ DEV = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "orjson>=3.10",
+    'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign
     "prometheus-client>=0.17",
     "scipy>=1.8,<2",
     "mypy==1.16.1; python_version >= '3.9'",
