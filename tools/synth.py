@@ -17,6 +17,7 @@ from tools.render import make, recipe
 from tools.render.body.files import LICENCE
 from tools.render.motion.acts import SPLITS, TUNE, captured, scripts, split_of
 from tools.render.scene.backdrop import require_files
+from tools.render.sets import default_folder
 
 HELP = "draw people with exact truth: pictures and clips for tests, bars and training"
 MOST_WORKERS = 256
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="list recipes and motions")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the set (calibration/NAME)"
+        "--out", type=Path, metavar="DIR", help="folder of the set (calibration/NAME/SPLIT)"
     )
     parser.add_argument(
         "--split", choices=SPLITS, default=TUNE, help="motion clips and seeds (%(default)s)"
@@ -87,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _with_options(recipe.load(arguments.name, sets), arguments)
     stem = Path(arguments.name).stem if arguments.name.endswith(".toml") else arguments.name
     order = make.Order(
+        stem,
         chosen,
-        arguments.out or (sets or places.sets()) / stem,
+        arguments.out or default_folder(stem, arguments.split, sets),
         arguments.split,
         arguments.seed,
         tuple(arguments.background),

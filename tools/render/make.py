@@ -49,6 +49,7 @@ class Order:
     """What is made.
 
     Attributes:
+        name: of the set; clips are called after it.
         recipe: of the set.
         folder: where to.
         split: tune | report.
@@ -58,6 +59,7 @@ class Order:
         quiet: show no progress.
     """
 
+    name: str
     recipe: Recipe
     folder: Path
     split: str
@@ -91,8 +93,8 @@ def make(order: Order) -> Made:
     """
     _check(order)
     load_body(order.quiet)
-    _clear(order.folder)
-    write_whole(order.folder / RECORD, _record(order), READABLE)
+    _clear(order)
+    write_whole(order.folder / RECORD, record(order, finished=False), READABLE)
     clips = order.recipe.kind == CLIPS
     if not clips:
         (order.folder / coco.IMAGES).mkdir()
@@ -105,6 +107,7 @@ def make(order: Order) -> Made:
         coco.save(order.folder, rows, order.recipe.description)
     tiles = [r["tile"] for r in rows if r["tile"] is not None][:SHEET_TILES]
     sheet.save(order.folder / SHEET, tiles)
+    write_whole(order.folder / RECORD, record(order, finished=True), READABLE)
     people = sum(len(r["annotations"]) for r in rows)
     return Made(len(rows) * each, people, [r["video"] for r in rows if clips], order.folder / SHEET)
 
@@ -160,24 +163,25 @@ def _picture(order: Order, number: int) -> Row:
 
 def _clip(order: Order, number: int) -> Row:
     stage = Stage(order.recipe, order.split, seed_of(order, number), _backdrops(order), True)
-    name = f"{order.folder.name}-{number:03d}"
+    name = f"{order.name}-{number:03d}"
     head = write_clip(order.folder, name, stage, order.split, _count)
     shot = stage.shoot(order.recipe.seconds * 0.6)
     tile = sheet.tile(shot.image, labels_of(shot)) if number < SHEET_TILES else None
     return {"video": head["video"], "annotations": head["people"], "tile": tile}
 
 
-def _clear(folder: Path) -> None:
+def _clear(order: Order) -> None:
     """Make a folder for the set; of an earlier set only what `synth` wrote is taken away.
 
     Raises:
         DataError: the folder holds something, and no `synth.json` says that it is a set.
     """
+    folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)
-    old = [p for p in folder.iterdir() if p.name != "recipe.toml"]
+    old = list(folder.iterdir())
     if old and not (folder / RECORD).is_file():
         raise DataError(f"{folder}: is not empty, and no set of synth; name another folder")
-    ours = re.compile(rf"{re.escape(folder.name)}-\d+(\.mp4|{re.escape(SUFFIX)})")
+    ours = re.compile(rf"{re.escape(order.name)}-\d+(\.mp4|{re.escape(SUFFIX)})")
     names = {coco.ANNOTATIONS, coco.SCENES, SHEET}
     for path in old:
         if path.name == coco.IMAGES:
@@ -186,17 +190,18 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _record(order: Order) -> bytes:
-    """Content of `synth.json`: how the set was made."""
-    record = {
+def record(order: Order, finished: bool) -> bytes:
+    """Content of `synth.json`: how the set is made, and whether it is all there."""
+    content = {
         "made_by": f"edge-tools synth {__version__}",
         "split": order.split,
         "seed": order.seed,
         "backgrounds": [str(path) for path in order.backgrounds],
         "licence": LICENCE,
         "recipe": asdict(order.recipe),
+        "finished": finished,
     }
-    return (json.dumps(record, indent=1) + "\n").encode()
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _count() -> None:

@@ -26,6 +26,7 @@ from tools.render import recipe
 from tools.render.paint.floor import ray_grid
 from tools.render.scene import environment
 from tools.render.scene.camera import PINHOLE, Camera, focal_px, towards
+from tools.render.sets import ensure_rendered
 
 SMALL = ["--size", "128", "128", "--workers", "1"]
 
@@ -165,7 +166,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_clip_plays_like_any_recording(clip: Path) -> None:
-    video = clip / "falls-000.mp4"
+    video = clip / "rendered-falls-000.mp4"
     recording = media.find([str(video)])[0]
     assert media.length(recording) == 40
     frames = [(t, image.copy()) for _, t, image in media.read(recording, lambda i: True)]
@@ -176,10 +177,12 @@ def test_a_clip_plays_like_any_recording(clip: Path) -> None:
 
 
 def test_a_clip_has_the_truth_of_each_frame(clip: Path) -> None:
-    lines = [json.loads(x) for x in (clip / "falls-000.truth.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(x) for x in (clip / "rendered-falls-000.truth.jsonl").read_text().splitlines()
+    ]
     head, frames = lines[0], lines[1:]
     assert head["schema"] == "edge-truth/1"
-    assert head["video"] == "falls-000.mp4"
+    assert head["video"] == "rendered-falls-000.mp4"
     assert head["frames"] == len(frames) == 40
     assert [f["t_ns"] for f in frames] == [i * 100_000_000 for i in range(40)]
     assert [p["id"] for p in head["people"]] == [0, 1]
@@ -201,7 +204,9 @@ def test_a_clip_has_the_truth_of_each_frame(clip: Path) -> None:
 
 
 def test_people_of_a_clip_keep_their_bodies(clip: Path) -> None:
-    lines = [json.loads(x) for x in (clip / "falls-000.truth.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(x) for x in (clip / "rendered-falls-000.truth.jsonl").read_text().splitlines()
+    ]
     thighs: Dict[int, List[float]] = {0: [], 1: []}
     for frame in lines[1:]:
         for person in frame["people"]:
@@ -231,7 +236,9 @@ def test_a_video_is_a_backdrop_that_moves(tmp_path: Path) -> None:
     writer.release()
     words = ["rendered-walks", "--count", 1, "--people", 1, "--seconds", 0.6, "--fps", 10]
     assert synth(*words, "--background", path, "--out", tmp_path / "set", *SMALL) == 0
-    frames = media.read(media.find([str(tmp_path / "set/set-000.mp4")])[0], lambda i: True)
+    frames = media.read(
+        media.find([str(tmp_path / "set/rendered-walks-000.mp4")])[0], lambda i: True
+    )
     corners = [float(image[:10, :10].mean()) for _, _, image in frames]
     assert len(corners) == 6
     assert min(np.abs(np.diff(corners))) > 8
@@ -283,6 +290,27 @@ def test_a_missing_openexr_is_said_before_anything_is_drawn(
     told = capsys.readouterr().err
     assert "pip install 'OpenEXR>=3.3,<4'" in told
     assert not (tmp_path / "set").exists()
+
+
+def test_a_set_by_name_is_made_once(tmp_path: Path) -> None:
+    own = tmp_path / "mine"
+    own.mkdir()
+    text = 'description = "x"\ncount = 2\n[view]\nwidth = 96\nheight = 96\n'
+    (own / "recipe.toml").write_text(text)
+    folder = ensure_rendered("mine", "tune", tmp_path, quiet=True)
+    assert folder == own / "tune"
+    first = content(folder)
+    stamp = (folder / "annotations.json").stat().st_mtime_ns
+    assert ensure_rendered("mine", "tune", tmp_path, quiet=True) == folder
+    assert (folder / "annotations.json").stat().st_mtime_ns == stamp, "it was all there"
+    record = folder / "synth.json"
+    record.write_text(record.read_text().replace('"finished": true', '"finished": false'))
+    ensure_rendered("mine", "tune", tmp_path, quiet=True)
+    assert content(folder) == first, "an unfinished set is made again"
+    (own / "recipe.toml").write_text(text.replace("count = 2", "count = 1"))
+    ensure_rendered("mine", "tune", tmp_path, quiet=True)
+    assert len(list((folder / "images").iterdir())) == 1
+    assert ensure_rendered("mine", "report", tmp_path, quiet=True) == own / "report"
 
 
 def test_a_crowd_is_drawn_and_hides_itself(tmp_path: Path) -> None:
