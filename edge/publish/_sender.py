@@ -218,7 +218,9 @@ class Sender:
         self._counters.add("sent", found[1])
         if note.code in _connection.FINAL_REFUSALS:
             self._counters.add("refused")
-            self._log_once(topic, f"{topic}: refused: {note.refusal}; set aside until a restart")
+            self._log_once(
+                topic, f"{topic}: refused: {note.refusal}; set aside, tried again from time to time"
+            )
         elif note.code != _connection.SUCCESS:
             why = note.refusal or "nobody has subscribed"
             self._log_once(topic, f"{topic}: {why}; its events wait")

@@ -103,7 +103,8 @@ def test_a_refused_event_is_counted_told_once_and_not_repeated(desk: Desk, caplo
     assert desk.counts == [0, 0, 2]
     lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
     assert lines == [
-        "mqtt://b:1: d/event/fall: refused: Not authorized (code 135); set aside until a restart"
+        "mqtt://b:1: d/event/fall: refused: Not authorized (code 135); "
+        "set aside, tried again from time to time"
     ]
     desk.note(Disconnected(desk.link, "lost"))
     desk.connect()
