@@ -73,12 +73,16 @@ class Decoder:
         self._frame = ctypes.c_void_p(util.av_frame_alloc())
 
     def send(self, data: Optional[np.ndarray]) -> None:
-        """Give it the next packet [n] u8, copied; None = there are no more."""
+        """Give it the next packet [n] u8, copied; None = there are no more.
+
+        Raises:
+            OSError: no memory is left.
+        """
         if data is None:
             self._codec.avcodec_send_packet(self._context, None)
             return
         if self._codec.av_new_packet(self._packet, ctypes.c_int(data.size)):
-            raise MemoryError
+            raise OSError("no memory for a packet")
         place = ctypes.c_void_p.from_address((self._packet.value or 0) + _DATA)
         ctypes.memmove(place, data.ctypes.data, data.size)
         self._codec.avcodec_send_packet(self._context, self._packet)
@@ -109,13 +113,18 @@ class Decoder:
         ]
         bits = int(match[2][:2]) if match[2] else 8
         found = [self._plane(at, i, rows, columns, bits) for i, (rows, columns) in enumerate(sizes)]
-        return found, bits - 8
+        planes = [plane for plane in found if plane is not None]
+        return (planes, bits - 8) if len(planes) == len(sizes) else None
 
-    def _plane(self, at: int, index: int, rows: int, columns: int, bits: int) -> np.ndarray:
-        address = ctypes.c_void_p.from_address(at + 8 * index).value or 0
+    def _plane(
+        self, at: int, index: int, rows: int, columns: int, bits: int
+    ) -> Optional[np.ndarray]:
+        address = ctypes.c_void_p.from_address(at + 8 * index).value
         pitch = ctypes.c_int.from_address(at + _LINESIZE + 4 * index).value
         kind = np.dtype("<u2") if bits > 8 else np.dtype(np.uint8)
-        memory = (ctypes.c_ubyte * (pitch * rows)).from_address(address)
+        if not address or pitch < columns * kind.itemsize:  # rows from bottom to top, too
+            return None
+        memory = memoryview((ctypes.c_ubyte * (pitch * rows)).from_address(address))
         return np.ndarray((rows, columns), kind, memory, strides=(pitch, kind.itemsize))
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 PORTS = {"rtsp": 554, "rtsps": 322}  # RFC 7826, section 21.7
 _MAX_HEAD = 65536
+_BODY_S = 0.5
+_USUAL = ("H264", "H265", "JPEG", "MP4V-ES", "MPV", "VP8", "VP9", "MP2T")  # what builds decode
 _ANSWERS = {
     "200": "it answers, but no video came: can OpenCV decode its codec?",
     "403": "it refuses this user; check the user's rights",
@@ -66,7 +69,7 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
             if "@" in parts.netloc
             else "it wants a login: write USER:PASSWORD@ before its host"
         )
-    odd = _oddity(head, code)
+    odd = _oddity(head, code) or _unknown_codec(head, code)
     if odd:
         return odd
     return _ANSWERS.get(
@@ -95,7 +98,31 @@ def _head(link: socket.socket, timeout_s: float) -> bytes:
         if not part or time.monotonic() > end:
             break
         head += part
-    return head
+    return head + _body(link, head)
+
+
+def _body(link: socket.socket, head: bytes) -> bytes:
+    """What comes of the body within a moment: a session description is short."""
+    found = re.search(rb"\ncontent-length:\s*(\d{1,5})\s", head.lower())
+    have = len(head.partition(b"\r\n\r\n")[2])
+    body = b""
+    link.settimeout(_BODY_S)
+    with contextlib.suppress(OSError):
+        while found and have + len(body) < min(int(found.group(1)), _MAX_HEAD):
+            part = link.recv(4096)
+            if not part:
+                break
+            body += part
+    return body
+
+
+def _unknown_codec(head: bytes, code: str) -> str:
+    """The video codec in a session description, if it is none of the usual; else "" (RFC 8866)."""
+    found = re.search(rb"\nm=video .*?\na=rtpmap:\d+ ([\w.-]{1,32})/", head, re.DOTALL)
+    name = found.group(1).decode("ascii") if found and code == "200" else ""
+    if not name or name.upper() in _USUAL:
+        return ""
+    return f"its video is {name}, which this OpenCV cannot decode; set H.264 in the camera"
 
 
 def _oddity(head: bytes, code: str) -> str:

@@ -308,3 +308,28 @@ def test_reason_of_a_server_without_tls() -> None:
 def test_kind_of_address_is_kept_apart_from_the_secret() -> None:
     address = parse("rtsp://u:p@h/live?transport=tcp")
     assert "u:p" not in repr(address.uri)
+
+
+@pytest.mark.parametrize(
+    ("rtpmap", "words"),
+    [("AV1/90000", "its video is AV1, which this OpenCV cannot decode"), ("H264/90000", "")],
+)
+def test_a_codec_that_cannot_be_decoded_is_named(rtpmap: str, words: str) -> None:
+    """The session description comes with the answer, or a little later."""
+    sdp = f"v=0\r\nm=audio 0 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 {rtpmap}\r\n"
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        link = server.accept()[0]
+        with link:
+            link.recv(4096)
+            head = f"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: {len(sdp)}\r\n\r\n"
+            link.sendall((head + sdp[:20]).encode())
+            link.sendall(sdp[20:].encode())
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    why = failure_reason(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", 20.0)
+    thread.join(GIVE_UP_S)
+    server.close()
+    assert (words in why) if words else "can OpenCV decode its codec" in why
