@@ -395,6 +395,7 @@ def video_target(folder: Path) -> Target:
 
     from edge.capture._ring import Ring
     from edge.capture._source import CaptureOptions, EndOfStream, open_source
+    from tests.edge.capture.films import INTERLACED, PROGRESSIVE
 
     rng, goods = np.random.default_rng(0), []
     for suffix, fourcc in ((".avi", "MJPG"), (".mp4", "mp4v")):
@@ -404,6 +405,7 @@ def video_target(folder: Path) -> Target:
             writer.write(rng.integers(0, 255, (48, 64, 3), np.uint8))
         writer.release()
         goods.append((suffix, path.read_bytes()))
+    goods.append((".h264", PROGRESSIVE + INTERLACED * 3))
     for suffix in (".png", ".jpg", ".bmp", ".webp", ".tif"):
         picture = cv2.imencode(suffix, rng.integers(0, 255, (48, 64, 3), np.uint8))[1]
         goods.append((suffix, picture.tobytes()))
@@ -436,7 +438,7 @@ def video_target(folder: Path) -> Target:
                 slot = source.read(ring)
                 if slot is None:
                     break
-                assert slot.view is not None if hasattr(slot, "view") else True
+                assert slot.image.ndim == 3
                 ring.cancel(slot)
         except EndOfStream:
             pass

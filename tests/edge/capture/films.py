@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,15 @@ import numpy as np
 from edge.capture._opencv import cv2  # type: ignore[attr-defined]  # it sets what libav says before libav is loaded
 
 BITS = 8
+# Three frames each of 64 x 64 px, made with x264: red and progressive, blue and interlaced (MBAFF).
+PROGRESSIVE = base64.b64decode(
+    "AAAAAWdkAAqs2UQmwEQAAAMABAAAAwDIPEiWWAAAAAFo6+PLIsAAAAFliIQAM//+3zL4FM3Fic7MgFyelMJcdjcWv4MCh"
+    "iHwPreQlj+QgQAAAAFBmiJsQr/+OI3AAAAAAQGeQXkK/ww5"
+)
+INTERLACED = base64.b64decode(
+    "AAAAAWdkABWs2URNgIgAAAMACAAAAwGQ+KFMsAAAAAFo+6PLIsAAAAFliIILAz/23zL4FNaFDnRCM2R0vckjQZkZ5tE/k"
+    "XF5NRkWyPX0wQAAAAFBmiFeQr/+vV1AAAAAAQGeQN+Qrwyp"
+)
 
 
 def picture(number: int, width: int = 96, height: int = 64) -> np.ndarray:

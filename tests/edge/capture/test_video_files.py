@@ -17,18 +17,9 @@ from edge.capture import CaptureOptions, EndOfStream, Ring, _libav, _opencv, ope
 from edge.capture._container import codec_name, read_facts, why_undecoded
 from edge.capture._decoder.video import RemoteVideo
 from edge.errors import DataError, EdgeError, TempError
-from tests.edge.capture.films import film, picture
+from tests.edge.capture.films import INTERLACED, PROGRESSIVE, film, picture
 
 OPTIONS = CaptureOptions()
-# Three frames each of 64 x 64 px, made with x264: red and progressive, blue and interlaced (MBAFF).
-PROGRESSIVE = base64.b64decode(
-    "AAAAAWdkAAqs2UQmwEQAAAMABAAAAwDIPEiWWAAAAAFo6+PLIsAAAAFliIQAM//+3zL4FM3Fic7MgFyelMJcdjcWv4MCh"
-    "iHwPreQlj+QgQAAAAFBmiJsQr/+OI3AAAAAAQGeQXkK/ww5"
-)
-INTERLACED = base64.b64decode(
-    "AAAAAWdkABWs2URNgIgAAAMACAAAAwGQ+KFMsAAAAAFo+6PLIsAAAAFliIILAz/23zL4FNaFDnRCM2R0vckjQZkZ5tE/k"
-    "XF5NRkWyPX0wQAAAAFBmiFeQr/+vV1AAAAAAQGeQN+Qrwyp"
-)
 # H.265 made with x265: three red frames of 64 x 64 and of 96 x 64 px.
 HEVC_64 = base64.b64decode(
     "AAAAAUABDAH//wFgAAADAJAAAAMAAAMAHpWYCQAAAAFCAQEBYAAAAwCQAAADAAADAB6gIIEFllZpJMrwFoCAAAADAI"
