@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from tools.render.body.palette import linear
-from tools.render.paint.shade import HEADLIGHT, _hash, noise
+from tools.render.paint.shade import HEADLIGHT, _hash, flat_noise, noise
 
 PLANKS, TILES, CONCRETE, GRASS = range(1, 5)  # 0 is a carpet
 
@@ -88,17 +88,17 @@ def _floor_share(pattern: int, x: float, y: float, scale: float) -> float:
         at = y * scale * 0.2 + _hash(row, 7, 1)
         seam = min((x * scale) % 1.0, 1 - (x * scale) % 1.0) < 0.03 or at % 1.0 < 0.01
         tone = 0.8 + 0.3 * _hash(row, int(np.floor(at)), 3)
-        return 0.6 if seam else tone * (0.92 + 0.16 * noise(x * 60, y * 4, 0.0))
+        return 0.6 if seam else tone * (0.92 + 0.16 * flat_noise(x * 60, y * 4))
     if pattern == TILES:
         u, v = (x * scale * 0.6) % 1.0, (y * scale * 0.6) % 1.0
         if u < 0.02 or v < 0.02:
             return 0.65
         return 0.95 + 0.1 * _hash(int(np.floor(x * scale * 0.6)), int(np.floor(y * scale * 0.6)), 5)
     if pattern == CONCRETE:
-        return 0.85 + 0.2 * noise(x * 1.7, y * 1.7, 0.5) + 0.1 * noise(x * 30, y * 30, 0.5)
+        return 0.85 + 0.2 * flat_noise(x * 1.7, y * 1.7) + 0.1 * flat_noise(x * 30, y * 30)
     if pattern == GRASS:
-        return 0.6 + 0.5 * noise(x * 40, y * 40, 0.5) + 0.3 * noise(x * 2, y * 2, 0.5)
-    return 0.85 + 0.3 * noise(x * 90, y * 90, 0.5)
+        return 0.6 + 0.5 * flat_noise(x * 40, y * 40) + 0.3 * flat_noise(x * 2, y * 2)
+    return 0.85 + 0.3 * flat_noise(x * 90, y * 90)
 
 
 @njit(cache=True, fastmath=True)
@@ -151,7 +151,7 @@ def _albedo(tint: np.ndarray, hit: np.ndarray, axis: int, ahead: bool, box: Box)
         return
     side = box.seed + axis * 2 + (1 if ahead else 0)
     if not _thing(hit[1 - axis], hit[2], side, box.things, tint, box.outdoors):
-        rough = 0.95 + 0.1 * noise(hit[1 - axis] * 3, hit[2] * 3, side * 0.1)
+        rough = 0.95 + 0.1 * flat_noise(hit[1 - axis] * 3 + side, hit[2] * 3)
         rough *= 0.7 if hit[2] < 0.1 and not box.outdoors else 1.0
         for k in range(3):
             tint[k] = box.colours[1, k] * rough

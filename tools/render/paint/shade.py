@@ -47,6 +47,17 @@ def noise(x: float, y: float, z: float) -> float:
 
 
 @njit(cache=True, fastmath=True)
+def flat_noise(x: float, y: float) -> float:
+    """Smooth noise 0..1 of a place in a plane; one blob per unit."""
+    i, j = int(np.floor(x)), int(np.floor(y))
+    u, v = x - i, y - j
+    u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
+    a = _hash(i, j, 5) * (1 - u) + _hash(i + 1, j, 5) * u
+    b = _hash(i, j + 1, 5) * (1 - u) + _hash(i + 1, j + 1, 5) * u
+    return a * (1 - v) + b * v
+
+
+@njit(cache=True, fastmath=True)
 def lit(
     depth: np.ndarray, matrix: np.ndarray, x: float, y: float, z: float, bias: float, soft: float
 ) -> float:

@@ -60,7 +60,9 @@ def panorama(path: Path) -> np.ndarray:
 
 
 @njit(cache=True, fastmath=True)
-def _draw(image: np.ndarray, rays: np.ndarray, table: np.ndarray, turn: float) -> None:
+def _draw(
+    image: np.ndarray, rays: np.ndarray, table: np.ndarray, turn: float, level: float
+) -> None:
     height, width = image.shape[:2]
     rows, columns = table.shape[:2]
     for v in range(height):
@@ -75,10 +77,14 @@ def _draw(image: np.ndarray, rays: np.ndarray, table: np.ndarray, turn: float) -
             for k in range(3):
                 top = table[j0, i0, k] * (1 - a) + table[j0, i1, k] * a
                 low = table[j1, i0, k] * (1 - a) + table[j1, i1, k] * a
-                image[v, u, k] = min(1.0, np.sqrt(max(top * (1 - b) + low * b, 0.0))) * 255
+                image[v, u, k] = (
+                    min(1.0, np.sqrt(max(level * (top * (1 - b) + low * b), 0.0))) * 255
+                )
 
 
-def paint_environment(image: np.ndarray, rays: np.ndarray, table: np.ndarray, turn: float) -> None:
+def paint_environment(
+    image: np.ndarray, rays: np.ndarray, table: np.ndarray, turn: float, level: float = 1.0
+) -> None:
     """Draw a panorama along the rays of a camera.
 
     Args:
@@ -86,11 +92,27 @@ def paint_environment(image: np.ndarray, rays: np.ndarray, table: np.ndarray, tu
         rays: [H,W,3] f32 of `floor.ray_grid`.
         table: of `panorama`.
         turn: rad about the vertical.
+        level: brightness; 1 = as it is.
     """
-    _draw(image, rays, table, turn)
+    _draw(image, rays, table, turn, level)
 
 
-def light_of(table: np.ndarray, turn: float) -> Light:
+def light_of(path: Path, turn: float, level: float) -> Light:
+    """The light of a panorama that is turned about the vertical and dimmed to a level."""
+    still = _still_light(path)
+    cos, sin = np.cos(turn), np.sin(turn)
+    towards = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ still.towards
+    return Light(
+        still.sky * level, still.ground * level, still.key * level, towards, soft_m=still.soft_m
+    )
+
+
+@lru_cache(maxsize=18)
+def _still_light(path: Path) -> Light:
+    return lights_in(panorama(path))
+
+
+def lights_in(table: np.ndarray) -> Light:
     """The light of a panorama: its halves from above and below, its brightest part as the lamp."""
     rows, columns = table.shape[:2]
     up = np.pi * (np.arange(rows) + 0.5) / rows
@@ -104,16 +126,12 @@ def light_of(table: np.ndarray, turn: float) -> Light:
     half = rows // 2
     sky = rest[:half].sum((0, 1)) / area[:half].sum()
     ground = rest[half:].sum((0, 1)) / area[half:].sum()
-    angle = turn - 2 * np.pi * (np.arange(columns) + 0.5) / columns
-    rays = np.stack(
-        [np.sin(up)[:, None] * np.cos(angle), np.sin(up)[:, None] * np.sin(angle),
-         np.cos(up)[:, None] * np.ones(columns)], axis=2
-    )  # fmt: skip
-    weight = (grey * area * sun)[..., None]
-    towards = (rays * weight).sum((0, 1))
+    angle = -2 * np.pi * (np.arange(columns) + 0.5) / columns
+    flat, high = np.sin(up)[:, None], np.cos(up)[:, None] * np.ones(columns)
+    rays = np.stack([flat * np.cos(angle), flat * np.sin(angle), high], axis=2)
+    towards = (rays * (grey * area * sun)[..., None]).sum((0, 1))
     towards[2] = max(towards[2], 0.2 * float(np.linalg.norm(towards)) + 1e-6)
     towards /= np.linalg.norm(towards)
     # Irradiance of the lamp on a surface that faces it, over pi: 4 pi * mean / pi.
     key = 4 * (table * (area * sun)[..., None]).sum((0, 1)) / area.sum()
-    level = float(key.mean())
-    return Light(sky, ground, key * min(1.0, 1.0 / max(level, 1e-6)), towards, soft_m=0.01)
+    return Light(sky, ground, key / max(float(key.mean()), 1.0), towards, soft_m=0.01)

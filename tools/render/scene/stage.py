@@ -66,7 +66,7 @@ class Stage:
         first = [a.at(t) for a, t in zip(self.actors, self.moments)]
         self.camera = self._place_camera(rng, first, clip)
         self._light(rng, kind)
-        exposure = _exposure(self._behind, kind)
+        exposure = _exposure(self._behind, kind) if backdrops is None else 1.0
         self.look: Look = draw_look(rng, recipe.hard, kind == "infrared", exposure)
         self._still: List[Solid] = [s for a in self.actors for s in a.seat()]
         if rng.random() < recipe.occluders:
@@ -141,11 +141,11 @@ class Stage:
             return
         self._behind = np.empty((self.camera.height, self.camera.width, 3), np.uint8)
         if behind == "environment" and kind != "infrared":
-            table = environment.panorama(environment.files()[_index(rng, environment.files())])
-            turn = float(rng.uniform(0, 2 * np.pi))
-            table = table * np.float32(0.35 if kind == "dim" else 1.0)
-            self.light = environment.light_of(table, turn)
-            environment.paint_environment(self._behind, self._rays, table, turn)
+            path = environment.files()[int(rng.integers(len(environment.files())))]
+            turn, level = float(rng.uniform(0, 2 * np.pi)), 0.35 if kind == "dim" else 1.0
+            self.light = environment.light_of(path, turn, level)
+            table = environment.panorama(path)
+            environment.paint_environment(self._behind, self._rays, table, turn, level)
             return
         self.light = draw_light(rng, kind)
         room = draw_room(rng, self.camera.position, self.recipe.spread_m + 1.5)
@@ -181,10 +181,6 @@ class Stage:
             image = self._backdrops.frame(self._first + frame)
         drawn = paint(image, self._rays, self.camera, self.light, solids + self._still)
         return Shot(apply(image, self.look, self._noise), drawn, self.camera, people, owners)
-
-
-def _index(rng: Draw, things: Sequence[object]) -> int:
-    return int(rng.integers(len(things)))
 
 
 def _gap(one: np.ndarray, other: np.ndarray) -> float:
