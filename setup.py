@@ -41,6 +41,7 @@ DEV = [
     'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign
     "prometheus-client>=0.17",
     "scipy>=1.8,<2",
+    "faster-coco-eval>=1.7,<2",  # judges the judge: tools/average_precision.py
     "mypy==1.16.1; python_version >= '3.9'",
     "ruff>=0.8",
     "vulture>=2.11; python_version >= '3.9'",

@@ -10,7 +10,7 @@ another size count neither as right nor as wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Found:
 
 
 Image = Tuple[Truth, Found, np.ndarray]
+Matches = Tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
 def truth_of(annotations: Sequence[Mapping[str, Any]], part: str = "body") -> Truth:
@@ -90,15 +91,20 @@ def found_of(results: Sequence[Mapping[str, Any]], part: str = "body") -> Found:
 def average_precision(truth: Truth, found: Found, sigmas: np.ndarray) -> Dict[str, float]:
     """AP, AP50, AP75, AP_medium, AP_large, and the same for AR; -1 without people to find."""
     out: Dict[str, float] = {}
-    images = list(_images(truth, found, np.asarray(sigmas, np.float64)))
+    there = pictures(truth, found, sigmas).values()
     for size, limits in SIZES.items():
-        precision, recall = _curves([_match(*image, limits) for image in images])
+        precision, recall = _curves([match(*image, limits) for image in there])
         for name, curve in (("AP", precision), ("AR", recall)):
             out[name + size] = _mean(curve)
             if not size:
                 out[f"{name}50"], out[f"{name}75"] = _mean(curve[:1]), _mean(curve[5:6])
     order = ["AP", "AP50", "AP75", "AP_medium", "AP_large"]
     return {name: out[name] for name in order + [n.replace("AP", "AR") for n in order]}
+
+
+def mean_precision(matches: Sequence[Matches]) -> float:
+    """AP of some pictures, each as `match` gives it; -1 with nobody to find."""
+    return _mean(_curves(list(matches))[0])
 
 
 def similarities(truth: Truth, found: Found, sigmas: np.ndarray) -> np.ndarray:
@@ -118,19 +124,28 @@ def similarities(truth: Truth, found: Found, sigmas: np.ndarray) -> np.ndarray:
     return alike
 
 
-def _images(truth: Truth, found: Found, sigmas: np.ndarray) -> Iterator[Image]:
-    """(people, their predictions with the best first, OKS) of each image, by rising id."""
-    for image in np.union1d(truth.images, found.images):
-        here = _take(truth, truth.images == image)
-        seen = _take(found, found.images == image)
+def pictures(truth: Truth, found: Found, sigmas: np.ndarray) -> Dict[int, Image]:
+    """By rising image id: people, their predictions with the best first, and their OKS."""
+    sigmas = np.asarray(sigmas, np.float64)
+    of_truth, of_found = _groups(truth.images), _groups(found.images)
+    nobody = np.zeros(0, np.int64)
+    out: Dict[int, Image] = {}
+    for image in sorted({*of_truth, *of_found}):
+        here = _take(truth, of_truth.get(image, nobody))
+        seen = _take(found, of_found.get(image, nobody))
         seen = _take(seen, np.argsort(-seen.scores, kind="stable")[:MOST])
-        yield here, seen, similarities(here, seen, sigmas)
+        out[image] = here, seen, similarities(here, seen, sigmas)
+    return out
 
 
-Matches = Tuple[np.ndarray, np.ndarray, np.ndarray, int]
+def _groups(images: np.ndarray) -> Dict[int, np.ndarray]:
+    """Rows of each image id, in their order."""
+    order = np.argsort(images, kind="stable")
+    ids, starts = np.unique(images[order], return_index=True)
+    return dict(zip(ids.tolist(), np.split(order, starts[1:])))
 
 
-def _match(truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, float]) -> Matches:
+def match(truth: Truth, found: Found, alike: np.ndarray, limits: Tuple[float, float]) -> Matches:
     """Match each prediction, best first, to the most similar person who is still free.
 
     Returns:

@@ -10,8 +10,8 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 
-from tests.tools.views import View, disagreement, read_rig
 from tests.waiting import GIVE_UP_S
+from tools.evaluation.figures.rig import View, disagreement, read_rig
 from tools.fetch.by_name import ensure_model, ensure_set
 
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray]]:
-    """By frame: of each camera [N,133,3]."""
+    """By frame: of each camera [N,17,3]."""
     folder = tmp_path_factory.mktemp("views")
     media = ensure_set("multiperson", quiet=True)
     ensure_model("blazepose", quiet=True)
@@ -49,9 +49,9 @@ def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray
 
 
 def _note(frame: Dict[str, Any], found: Dict[int, List[np.ndarray]]) -> None:
-    nobody = [np.zeros((0, 133, 3)) for _ in CAMERAS]
+    nobody = [np.zeros((0, 17, 3)) for _ in CAMERAS]
     points = np.array([p["keypoints"] for p in frame["people"]], np.float64).reshape(-1, 133, 3)
-    points[..., :2] /= 10
+    points = points[:, :17] / (10, 10, 100)
     found.setdefault(frame["seq"], nobody)[CAMERAS.index(frame["camera"])] = points
 
 

@@ -1,0 +1,1 @@
+"""What is computed of labels and predictions. Pure: arrays in, figures out."""

@@ -1,0 +1,1 @@
+"""Predictions: of a result file, of recordings, or of the networks themselves."""
