@@ -1,0 +1,94 @@
+"""Motion capture in space and through a camera; which clips tune and which report.
+
+Nothing that a clip of REPORT showed may be tuned on: options and peers are chosen on TUNE.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from edge import skeletons
+from edge.capture._synthetic.body import STATURE_M, build
+from edge.capture._synthetic.camera import Pinhole
+from edge.capture._synthetic.clip import Clip
+from edge.capture._synthetic.load import load
+from tools.fetch.by_name import ensure_set
+
+TUNE = ("walk", "jump", "punch", "crawl", "dance_a", "getup_facedown", "spin", "01_03")
+REPORT = (
+    "run",
+    "kick",
+    "roll",
+    "dance_b",
+    "getup_faceup",
+    "spinkick",
+    "backflip",
+    "cartwheel",
+    "01_01",
+    "Boxing_Toes",
+)
+BODY = skeletons.get("coco17")
+_AT_ONCE = 256  # bodies
+
+
+def clips(sets: Optional[Path], names: Tuple[str, ...]) -> Dict[str, Clip]:
+    """Clips by name, fetched if they are not there.
+
+    Raises:
+        EdgeError: they cannot be fetched.
+    """
+    files = {p.stem.replace("humanoid3d_", ""): p for p in _files(sets)}
+    return {name: load(files[name]) for name in names}
+
+
+@lru_cache(maxsize=4)
+def _files(sets: Optional[Path]) -> Tuple[Path, ...]:
+    folders = [ensure_set(name, sets) for name in ("motion", "motion-bvh")]
+    return tuple(p for f in folders for p in sorted([*f.glob("*.txt"), *f.glob("*.bvh")]))
+
+
+def bodies(clip: Clip, t_s: np.ndarray) -> np.ndarray:
+    """COCO's keypoints [T,17,3] m of somebody of average height, feet on z = 0, at times [T].
+
+    A clip that loops goes on; another is played forwards and backwards. x is ahead at the start.
+    """
+    own, length_s = np.zeros((len(t_s), 3)), clip.length_s
+    if not clip.loops and length_s > 0:
+        t_s = length_s - np.abs(t_s % (2 * length_s) - length_s)
+    found: List[np.ndarray] = [np.zeros((0, 17, 3))]
+    for start in range(0, len(t_s), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        posture = clip.at(t_s[rows], own[rows])
+        tall = np.full(len(posture.lift), STATURE_M)
+        body = build(posture.frames, tall, posture.curl)
+        place = np.column_stack((posture.travel * STATURE_M, posture.lift - body.lowest))
+        found.append(body.moved(place).keypoints[:, :17])
+    return np.concatenate(found)
+
+
+def turned(points: np.ndarray, heading_rad: float) -> np.ndarray:
+    """Points [...,3] turned about the vertical."""
+    cos, sin = np.cos(heading_rad), np.sin(heading_rad)
+    out: np.ndarray = points @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+    return out
+
+
+def looking(
+    size: Tuple[int, int], focal_px: float, distance_m: float, pitch_deg: float, aim_m: float = 0.9
+) -> Pinhole:
+    """A camera that looks at a point `aim_m` above the origin, down by `pitch_deg`."""
+    pitch = np.radians(pitch_deg)
+    forward = np.array([0.0, np.cos(pitch), -np.sin(pitch)])
+    position = np.array([0.0, 0.0, aim_m]) - distance_m * forward
+    right = np.array([1.0, 0.0, 0.0])
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    return Pinhole(*size, focal_px, rotation, position)
+
+
+def pixels(camera: Pinhole, points: np.ndarray) -> np.ndarray:
+    """Points [...,3] m -> [...,2] px."""
+    return camera.project(camera.look(points))
