@@ -23,6 +23,7 @@ REPORT_CALM = ("walk", "run", "crouch", "sit", "jump", "kick", "dance_b", "spink
 SIDES = 8
 _STOP_S, _LIE_DOWN_S = 0.25, 4.0
 _LANE_M, _TURN_S = 2.0, 0.6
+_LYING_M, _FLAT_M = 0.12, 0.03  # heights of the hips of somebody who lies, and of limbs
 
 
 class Act(NamedTuple):
@@ -142,5 +143,8 @@ def _toppled(points: np.ndarray, tilt: np.ndarray, heading: float) -> np.ndarray
     cos, sin = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
     x, z = ahead[..., 0].copy(), ahead[..., 2].copy()
     ahead[..., 0], ahead[..., 2] = cos * x + sin * z, cos * z - sin * x
-    ahead[..., 2] -= np.minimum(ahead[..., 2].min(1, keepdims=True), 0)
+    # Whoever lies does not rest on an outstretched arm: hips come down, limbs lie flat.
+    near = np.clip((np.degrees(tilt) - 60) / 30, 0, 1)
+    ahead[..., 2] -= (near * (ahead[:, 11:13, 2].mean(1) - _LYING_M))[:, None]
+    ahead[..., 2] = np.maximum(ahead[..., 2], _FLAT_M)
     return turned(ahead, heading)

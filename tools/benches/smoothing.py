@@ -66,10 +66,10 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
 
 def _rows(name: str, found: Quality) -> List[Row]:
     return [
-        row(f"{name}: RMSE", found.rmse, "H", noise=STATED),
-        row(f"{name}: 95 %", found.p95, "H"),
-        row(f"{name}: jitter", found.jitter, "H"),
-        row(f"{name}: lag", found.lag, "fr"),
+        row(f"{name}: RMSE", found.rmse.tolist(), "H", noise=STATED),
+        row(f"{name}: 95 %", found.p95.tolist(), "H"),
+        row(f"{name}: jitter", found.jitter.tolist(), "H"),
+        row(f"{name}: lag", found.lag.tolist(), "fr"),
     ]
 
 

@@ -86,11 +86,15 @@ def _rows(name: str, found: List[Dict[str, Any]], options: Dict[str, Any]) -> Li
 def _sides(
     peers: Peers, frames: Sequence[Instant], options: Dict[str, Dict[str, Any]]
 ) -> Dict[str, Answer]:
-    sides = {"ours alone": alone(frames), "ours echoed": echoed(frames, 1)}
-    sides["ours loop"] = echoed(frames, EVERY)
+    sides = {f"ours {name}": answer for name, answer in own(frames).items()}
     for name, chosen in options.items():
         sides[name] = theirs(peers, frames, name, chosen)
     return sides
+
+
+def own(frames: Sequence[Instant]) -> Dict[str, Answer]:
+    """Our tracker in the three ways of the module's docstring."""
+    return {"alone": alone(frames), "echoed": echoed(frames, 1), "loop": echoed(frames, EVERY)}
 
 
 def tuned(peers: Peers, sets: Path, bar: Progress) -> Dict[str, Dict[str, Any]]:

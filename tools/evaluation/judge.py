@@ -13,6 +13,8 @@ from tools.evaluation.figures.pairing import Pairs, pair
 from tools.evaluation.found.record import Found
 from tools.evaluation.truth import Truth
 
+Figures = Dict[str, Any]  # JSON values
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -21,7 +23,7 @@ class Result:
     truth: Truth
     found: Found
     pairs: Pairs
-    figures: Dict[str, Any]  # JSON values
+    figures: Figures
 
 
 def judge(truth: Truth, found: Found) -> Result:
@@ -85,7 +87,7 @@ def compared(ours: Result, theirs: Result, margin: float) -> Dict[str, Any]:
     }
 
 
-def mean(figures: Dict[str, Any], part: str = "body") -> Optional[float]:
+def mean(figures: Figures, part: str = "body") -> Optional[float]:
     """Mean OKS of a part; None if nobody has a label there."""
     row = figures["oks"].get(part)
     return None if row is None else row["mean"]

@@ -1,0 +1,98 @@
+"""`edge-tools accuracy`: the project's own accuracy table, from one command."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Callable, List, Tuple
+
+from edge import __version__
+from edge.errors import ConfigError
+from tools import places
+from tools.scoreboard import cameras, labelled, motion
+from tools.scoreboard.table import Table, write
+
+HELP = "the project's own accuracy: pictures, four cameras, rendered people, motion capture"
+PARTS = ("pictures", "cameras", "rendered", "smoother", "tracker", "falls")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; none = all"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LABELS",
+        help="labelled pictures of your own (as `evaluate` takes them); may be repeated",
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="models folder")
+    parser.add_argument(
+        "--sets", type=Path, default=places.sets(), metavar="DIR", help="folder of sets"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/accuracy"), metavar="DIR", help="pages and figures"
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE.md", help="put the tables into this page of the docs"
+    )
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure everything and print it."""
+    wrong = [part for part in arguments.parts if part not in PARTS]
+    if wrong:
+        raise ConfigError(f"no part called {wrong[0]!r}; there are: {', '.join(PARTS)}")
+    start_s = time.monotonic()
+    tables: List[Table] = []
+    for name, make in _makers(arguments):
+        if not arguments.parts or name in arguments.parts:
+            tables.append(make())
+            if not arguments.json:
+                print(tables[-1].text(), end="\n\n", flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found = [{"title": t.title, "note": t.note, "head": t.head, "rows": t.rows} for t in tables]
+    (arguments.out / "accuracy.json").write_text(json.dumps(found, indent=1), "utf-8")
+    minutes = (time.monotonic() - start_s) / 60
+    if arguments.write:
+        write(arguments.write, tables, _made_by(minutes))
+    print(json.dumps(found) if arguments.json else f"{minutes:.0f} minutes; {arguments.out}")
+    return 0
+
+
+def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table]]]:
+    """Each part, in the order of the page; parts without data are left out."""
+    models, sets, out = arguments.models, arguments.sets, arguments.out
+    rendered = labelled.rendered(sets)
+    makers: List[Tuple[str, Callable[[], Table]]] = [
+        (
+            "pictures",
+            lambda: labelled.table("Real pictures, labelled", arguments.labels, models, out),
+        ),
+        ("cameras", lambda: cameras.table(models, sets)),
+        ("rendered", lambda: labelled.table("Rendered people", rendered, models, out)),
+        ("smoother", lambda: motion.smoother(sets)),
+        ("tracker", lambda: motion.tracker(sets)),
+        ("falls", lambda: motion.fall_rule(sets)),
+    ]
+    data = {"pictures": arguments.labels, "rendered": rendered}
+    for part in arguments.parts:
+        if not data.get(part, True):
+            hint = "--labels names them" if part == "pictures" else f"{sets}/{labelled.RENDERED}"
+            raise ConfigError(f"{part}: there are none here; {hint}")
+    return [(name, make) for name, make in makers if data.get(name, True)]
+
+
+def _made_by(minutes: float) -> str:
+    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    made = f"`make accuracy`, edge-tools {__version__}, {today}, {os.cpu_count()} cores of "
+    return f"{made}{platform.machine()}, {minutes:.0f} minutes."

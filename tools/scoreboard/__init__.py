@@ -1,0 +1,1 @@
+"""The project's own accuracy in one run: what `make accuracy` prints and docs/accuracy.md holds."""

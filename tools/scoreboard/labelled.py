@@ -1,0 +1,96 @@
+"""Labelled data through the networks: pictures and rendered people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from edge.settings import config
+from tools.evaluation import judge, request
+from tools.evaluation.found import networks
+from tools.evaluation.page import sheet
+from tools.evaluation.page.tables import number
+from tools.evaluation.read import open_truth
+from tools.fetch.by_name import ensure_model
+from tools.scoreboard.table import Table
+
+
+class Setup(NamedTuple):
+    """A detector and a pose model."""
+
+    detect: str
+    pose: str
+
+
+SETUPS = (
+    Setup("yolov4-tiny", "blazepose"),
+    Setup("yolov4-tiny", "blazepose-heavy"),
+    Setup("none", "movenet-multipose"),
+)
+HEAD = (
+    "data, models",
+    "people",
+    "found",
+    "false",
+    "OKS body",
+    "AP",
+    "AR",
+    "PCK .1",
+    "feet",
+    "face",
+    "hands",
+)
+NOTE = (
+    "Each picture is shown as a still of 12 frames, the last is scored; a clip is played. OKS is "
+    "the mean of all labelled people, 0 for those who were not found; feet, face and hands alike."
+)
+RENDERED = "rendered-*"
+
+
+def settings_of(setup: Setup, models: Optional[Path]) -> config.Config:
+    """The daemon's defaults with these models, fetched if they are not there."""
+    folder = models
+    for name in setup:
+        if name != "none":
+            folder = ensure_model(name, models).parent
+    return request.configured(config.Config(), *setup, str(folder))
+
+
+def table(title: str, paths: Sequence[Path], models: Optional[Path], out: Path) -> Table:
+    """A row for each data set and setup; pages and figures go to `out`."""
+    rows: List[Tuple[str, ...]] = []
+    for path in paths:
+        truth = open_truth(path)
+        for setup in SETUPS:
+            found = networks.run(settings_of(setup, models), truth, networks.FRAMES, False)
+            result = judge.judge(truth, found)
+            name = f"{path.stem}, {found.name}"
+            rows.append(_row(name, result.figures))
+            folder = out / f"{path.stem}-{'-'.join(setup)}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "figures.json").write_text(json.dumps(result.figures, indent=1), "utf-8")
+            page = sheet.page(result, None, ["edge-tools accuracy"])
+            (folder / "page.html").write_text(page, "utf-8")
+    return Table(title, NOTE, HEAD, list(rows))
+
+
+def _row(name: str, figures: judge.Figures) -> Tuple[str, ...]:
+    people, oks = figures["people"], figures["oks"]
+    precision = figures["precision"].get("body", {})
+    return (
+        name,
+        str(people["labelled"]),
+        str(people["found"]),
+        str(people["false"]),
+        number(judge.mean(figures)),
+        number(precision.get("AP")),
+        number(precision.get("AR")),
+        number(figures["pck"].get("body", {}).get("0.1")),
+        *(number(oks.get(part, {}).get("mean")) for part in ("feet", "face", "hands")),
+    )
+
+
+def rendered(sets: Path) -> List[Path]:
+    """The sets of rendered people that are here."""
+    return sorted(p for p in sets.glob(RENDERED) if any(p.rglob("*.json")))
