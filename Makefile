@@ -13,7 +13,7 @@ PRECISION ?= fp32
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
-.PHONY: help setup demo test soak check bench format doctor clean
+.PHONY: help setup demo test soak check bench accuracy format doctor clean
 .PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
@@ -90,6 +90,9 @@ check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
 	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)
+
+accuracy: $(VENV)/.setup ## how right poses, ids and events are; tables, and pages in out/accuracy
+	@$(BIN)/edge-tools accuracy --out $(OUT)/accuracy $(ACCURACY)
 
 gpu-test: $(VENV)/.dev ## prove the GPU half on a machine with an NVIDIA GPU
 	@$(BIN)/python -m tests.device test $(GPU)

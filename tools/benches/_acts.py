@@ -8,18 +8,26 @@ and lies still. Lying down is the same turn in four seconds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 
-from edge.capture._synthetic.body import STATURE_M, build
-from edge.capture._synthetic.gaits import GRAVITY, MOTIONS
-from tools.benches._mocap import bodies, clips, turned
+from edge.capture._synthetic.gaits import GRAVITY
+from tools.benches._mocap import played, turned
 
 BEFORE_S, AFTER_S = 3.0, 7.0  # of motion before a fall, of lying after it
 TUNE_STARTS, REPORT_STARTS = ("walk", "punch", "01_03"), ("dance_b", "kick", "01_01")
-TUNE_CALM = ("walk", "squat", "reach", "jump", "punch", "dance_a", "spin")
-REPORT_CALM = ("walk", "run", "crouch", "sit", "jump", "kick", "dance_b", "spinkick")
+TUNE_CALM = ("walk", "gait:squat", "gait:reach", "jump", "punch", "dance_a", "spin")
+REPORT_CALM = (
+    "gait:walk",
+    "run",
+    "gait:crouch",
+    "gait:sit",
+    "gait:jump",
+    "kick",
+    "dance_b",
+    "spinkick",
+)
 SIDES = 8
 _STOP_S, _LIE_DOWN_S = 0.25, 4.0
 _LANE_M, _TURN_S = 2.0, 0.6
@@ -64,25 +72,12 @@ def calm(sets: Path, names: Tuple[str, ...], rate_hz: float, long_s: float) -> L
     t_s = np.arange(int(long_s * rate_hz)) / rate_hz
     found: List[Act] = []
     for name in names:
-        points, speed_mps = _played(sets, name, t_s)
+        points, speed_mps = played(sets, name, t_s)
         for side in range(SIDES):
             heading = 2 * np.pi * side / SIDES
             moved = _to_and_fro(points, speed_mps, heading, t_s)
             found.append(Act(name, moved, np.inf))
     return found
-
-
-def _played(sets: Path, name: str, t_s: np.ndarray) -> Tuple[np.ndarray, float]:
-    """Keypoints [T,17,3] of a gait, or else of a clip, and the speed over the floor."""
-    if name not in MOTIONS:
-        clip = clips(sets, (name,))[name]
-        return bodies(clip, t_s), clip.speed * STATURE_M
-    motion: Any = MOTIONS[name]
-    posture = motion.at(t_s, np.zeros((len(t_s), 3)))
-    body = build(posture.frames, np.full(len(t_s), STATURE_M), posture.curl)
-    shift = np.zeros((len(t_s), 3))
-    shift[:, 2] = posture.lift - body.lowest
-    return body.moved(shift).keypoints[:, :17], motion.speed * STATURE_M
 
 
 def _to_and_fro(
@@ -113,7 +108,7 @@ def _down(
     # The clip slows down to a halt: its own time is the integral of a speed that falls to 0.
     stop = np.clip(into_s / _STOP_S, 0, 1)
     own_s = np.where(into_s < 0, t_s, BEFORE_S + _STOP_S * (stop - stop**2 / 2))
-    points, _ = _played(sets, name, own_s + rng.uniform(0, 5))
+    points, _ = played(sets, name, own_s + rng.uniform(0, 5))
     points = turned(points, rng.uniform(0, 2 * np.pi))
     points[..., :2] -= points[:, 15:17, :2].mean(1, keepdims=True)
     tilt, ground_s = _tilt(into_s, rng.uniform(1.1, 1.75), sudden)

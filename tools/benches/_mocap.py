@@ -1,13 +1,14 @@
 """Motion capture in space and through a camera; which clips tune and which report.
 
-Nothing that a clip of REPORT showed may be tuned on: options and peers are chosen on TUNE.
+Nothing that a clip of REPORT showed may be tuned on: options and peers are chosen on TUNE. A name
+that begins with `gait:` is a motion by formula; each of them, too, is on one side only.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from edge import skeletons
 from edge.capture._synthetic.body import STATURE_M, build
 from edge.capture._synthetic.camera import Pinhole
 from edge.capture._synthetic.clip import Clip
+from edge.capture._synthetic.gaits import MOTIONS
 from edge.capture._synthetic.load import load
 from tools.fetch.by_name import ensure_set
 
@@ -68,6 +70,25 @@ def bodies(clip: Clip, t_s: np.ndarray) -> np.ndarray:
         place = np.column_stack((posture.travel * STATURE_M, posture.lift - body.lowest))
         found.append(body.moved(place).keypoints[:, :17])
     return np.concatenate(found)
+
+
+def played(sets: Optional[Path], name: str, t_s: np.ndarray) -> Tuple[np.ndarray, float]:
+    """Keypoints [T,17,3] m of a clip or a gait in its place, and its speed over the floor, m/s."""
+    kind, _, gait = name.partition(":")
+    if kind != "gait":
+        clip = clips(sets, (name,))[name]
+        points = bodies(clip, t_s)
+        if clip.speed:
+            points[..., :2] -= points[:, 11:13, :2].mean(1, keepdims=True)
+        return points, clip.speed * STATURE_M
+    motion: Any = MOTIONS[gait]
+    posture = motion.at(t_s, np.zeros((len(t_s), 3)))
+    body = build(posture.frames, np.full(len(t_s), STATURE_M), posture.curl)
+    shift = np.zeros((len(t_s), 3))
+    shift[:, 2] = posture.lift - body.lowest
+    if motion.planted:
+        shift[:, :2] = -body.joints[:, [11, 14], :2].mean(1)
+    return body.moved(shift).keypoints[:, :17], motion.speed * STATURE_M
 
 
 def turned(points: np.ndarray, heading_rad: float) -> np.ndarray:

@@ -16,12 +16,13 @@ import numpy as np
 from edge.capture._synthetic.body import STATURE_M
 from edge.capture._synthetic.camera import Pinhole
 from edge.structures import Poses
-from tools.benches._mocap import BODY, bodies, clips, looking, pixels
+from tools.benches._mocap import BODY, looking, pixels, played
 from tools.benches._noise import measured
 
 RATE_HZ = 30
 SIZE = (1280, 720)
-TUNE_CLIPS, REPORT_CLIPS = ("walk", "walk", "dance_a"), ("run", "walk", "dance_b")
+TUNE_CLIPS = ("walk", "gait:run", "dance_a")
+REPORT_CLIPS = ("gait:walk", "run", "dance_b")
 MISSES, MISS_FRAMES = 0.1, (2, 8)
 FALSE = 0.05  # found boxes that are nobody, as a share of the real ones
 HIDDEN = 0.6  # share of a box behind nearer people from which on nobody is found
@@ -87,15 +88,13 @@ def _played(
     sets: Path, names: Tuple[str, ...], people: int, frames: int, rng: np.random.Generator
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Who is there [T,N], keypoints [T,N,17,2] px and distances [T,N] m."""
-    known, camera = clips(sets, names), _camera(people)
+    camera = _camera(people)
     t_s = np.arange(frames) / RATE_HZ
     points = np.zeros((frames, people, 17, 2))
     there, depth = np.ones((frames, people), bool), np.zeros((frames, people))
     for i in range(people):
-        clip = known[names[i % len(names)]]
-        body = bodies(clip, t_s + rng.uniform(0, 10))
-        body[..., :2] -= body[:, 11:13, :2].mean(1, keepdims=True) * (clip.speed > 0)
-        speed_mps = clip.speed * STATURE_M * rng.uniform(0.8, 1.1)
+        body, speed_mps = played(sets, names[i % len(names)], t_s + rng.uniform(0, 10))
+        speed_mps *= rng.uniform(0.8, 1.1)
         place, heading = _way(speed_mps, people, frames, rng)
         cos, sin = np.cos(heading), np.sin(heading)
         x, y = body[..., 0].copy(), body[..., 1].copy()
