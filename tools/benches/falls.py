@@ -33,7 +33,6 @@ class Told(NamedTuple):
 
     act: Act
     fall_s: float  # first `fall`; inf = none
-    lying_s: float  # first `lying`
     falls: int
     lyings: int
 
@@ -97,8 +96,8 @@ def _poses(points: np.ndarray, scores: np.ndarray) -> Poses:
 
 def _told(act: Act, events: List[Any]) -> Told:
     fall = [s for action, s in events if action == "fall"]
-    lying = [s for action, s in events if action == "lying"]
-    return Told(act, min(fall, default=np.inf), min(lying, default=np.inf), len(fall), len(lying))
+    lyings = sum(action == "lying" for action, _ in events)
+    return Told(act, min(fall, default=np.inf), len(fall), lyings)
 
 
 def _rows(rate_hz: int, groups: Dict[str, List[List[Told]]]) -> List[Row]:

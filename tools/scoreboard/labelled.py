@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -11,7 +12,8 @@ from tools.evaluation import judge, request
 from tools.evaluation.found import networks
 from tools.evaluation.page import sheet
 from tools.evaluation.page.tables import number
-from tools.evaluation.read import open_truth
+from tools.evaluation.read import edge_truth, open_truth
+from tools.evaluation.truth import Truth
 from tools.fetch.by_name import ensure_model
 from tools.scoreboard.table import Table
 
@@ -28,6 +30,7 @@ SETUPS = (
     Setup("yolov4-tiny", "blazepose-heavy"),
     Setup("none", "movenet-multipose"),
 )
+MOST = 80
 HEAD = (
     "data, models",
     "people",
@@ -43,7 +46,8 @@ HEAD = (
 )
 NOTE = (
     "Each picture is shown as a still of 12 frames, the last is scored; a clip is played. OKS is "
-    "the mean of all labelled people, 0 for those who were not found; feet, face and hands alike."
+    "the mean of all labelled people, 0 for those who were not found; feet, face and hands alike. "
+    f"Of a set the first {MOST} pictures or frames are taken."
 )
 RENDERED = "rendered-*"
 
@@ -61,7 +65,7 @@ def table(title: str, paths: Sequence[Path], models: Optional[Path], out: Path) 
     """A row for each data set and setup; pages and figures go to `out`."""
     rows: List[Tuple[str, ...]] = []
     for path in paths:
-        truth = open_truth(path)
+        truth = limited(open_truth(path))
         for setup in SETUPS:
             found = networks.run(settings_of(setup, models), truth, networks.FRAMES, False)
             result = judge.judge(truth, found)
@@ -93,4 +97,13 @@ def _row(name: str, figures: judge.Figures) -> Tuple[str, ...]:
 
 def rendered(sets: Path) -> List[Path]:
     """The sets of rendered people that are here."""
-    return sorted(p for p in sets.glob(RENDERED) if any(p.rglob("*.json")))
+    return sorted(
+        p
+        for p in sets.glob(RENDERED)
+        if (p / "annotations.json").is_file() or any(p.glob(f"*{edge_truth.SUFFIX}"))
+    )
+
+
+def limited(truth: Truth, most: int = MOST) -> Truth:
+    """The first pictures of a data set; of videos as many frames in all, from the first on."""
+    return dataclasses.replace(truth, pictures=truth.pictures[:most])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -332,8 +333,6 @@ def test_labelme_without_groups_is_one_person(tmp_path: Path) -> None:
 def test_a_wrong_shape_is_named_with_its_line(tmp_path: Path, second: Any, words: str) -> None:
     content = labelme([shape("nose", 1, 2, group=1), second])
     path = tmp_path / "1.json"
-    import json
-
     path.write_text(json.dumps(content, indent=1))
     line = path.read_text()[: path.read_text().rindex('"label"')].count("\n") + 1
     with pytest.raises(DataError, match=rf"1\.json: line {line}: {words}"):
@@ -402,6 +401,49 @@ def test_what_is_no_export_of_cvat(tmp_path: Path, text: str, words: str) -> Non
     (tmp_path / "annotations.xml").write_text(text)
     with pytest.raises(DataError, match=words):
         open_truth(tmp_path)
+
+
+# Clips of synth ------------------------------------------------------------------------------
+
+
+def clip(tmp_path: Path, people: Any) -> Path:
+    head = {
+        "schema": "edge-truth/1",
+        "video": "a.mp4",
+        "fps": 25.0,
+        "skeleton": "coco17",
+        "camera": {"width": 640, "height": 480},
+    }
+    lines = [head, *({"frame": i, "t_ns": i, "people": people} for i in range(3))]
+    path = tmp_path / "a.truth.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_clips_of_synth(tmp_path: Path) -> None:
+    marks = person()
+    marks[4, 2] = 0
+    row = {"id": 7, "box": [1, 2, 30, 40], "area_px": 99.0, "keypoints": marks.tolist()}
+    path = clip(tmp_path, [row])
+    (tmp_path / "a.mp4").write_bytes(b"")
+    for given in (path, tmp_path):
+        truth = open_truth(given)
+        frames = truth.sequences()["a"]
+        assert [f.index for f in frames] == [0, 1, 2]
+        people = frames[0].people
+        assert (people.ids.tolist(), people.areas.tolist()) == ([7], [99.0])
+        assert people.labelled[0].tolist() == [i != 4 for i in range(17)]
+        assert truth.videos == {"a": tmp_path / "a.mp4"}
+        assert truth.rates_hz == {"a": 25.0}
+
+
+def test_a_wrong_line_of_a_clip_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: a person needs id, box and 17 keypoints"):
+        open_truth(clip(tmp_path, [{"id": 1}]))
+    path = tmp_path / "a.truth.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(DataError, match="its first line has no schema 'edge-truth/1'"):
+        open_truth(path)
 
 
 # Results -------------------------------------------------------------------------------------

@@ -20,15 +20,18 @@ def bars(rows: Dict[str, Optional[float]], most: float = 1.0, digits: int = 2) -
         y = 4 + number * _ROW
         parts.append(_text(_LABEL - 8, y + 14, name, "end"))
         size = 0.0 if value is None else room * min(max(value / most, 0.0), 1.0)
-        parts.append(f'<rect x="{_LABEL}" y="{y + 3}" width="{size:.1f}" height="14" rx="2"/>')
+        parts.append(
+            f'<rect x="{_LABEL}" y="{y + 3}" width="{size:.1f}" height="14" rx="2" '
+            f'fill="{COLOURS[0]}"/>'
+        )
         label = "no label" if value is None else f"{value:.{digits}f}"
         parts.append(_text(_LABEL + size + 6, y + 14, label, "start"))
-    return _svg(_WIDTH, height, parts, f'fill="{COLOURS[0]}"')
+    return _svg(_WIDTH, height, parts)
 
 
 def curves(lines: Dict[str, Tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str) -> str:
     """Lines of x and y, both from 0; y up to 1."""
-    width, height, left, low = 640, 300, 50, 44
+    width, height, left, low = 640, 300, 64, 44
     right = max((float(x.max()) for x, _ in lines.values() if len(x)), default=1.0)
     room_x, room_y = width - left - 150, height - low - 12
     parts = _axes(left, room_x, room_y, right, x_label, y_label)
@@ -72,8 +75,5 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(width: int, height: int, parts: Sequence[str], more: str = "") -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" {more}>'
-        f"{''.join(parts)}</svg>"
-    )
+def _svg(width: int, height: int, parts: Sequence[str]) -> str:
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img">{"".join(parts)}</svg>'

@@ -8,12 +8,12 @@ from typing import Any, List, Optional
 
 from edge.errors import DataError, NoInputError
 from tools.evaluation.point_sets import PointSet
-from tools.evaluation.read import coco, cvat, labelme
+from tools.evaluation.read import coco, cvat, edge_truth, labelme
 from tools.evaluation.truth import Truth
 
 KINDS = (
     "COCO, COCO-WholeBody, Halpe, CrowdPose or OCHuman JSON; a folder of Labelme files; "
-    "annotations.xml of CVAT"
+    "annotations.xml of CVAT; clips of synth"
 )
 
 
@@ -30,6 +30,9 @@ def open_truth(
     Raises:
         NoInputError: nothing is there. DataError: it is none of KINDS, or damaged.
     """
+    clips = _clips(path)
+    if clips:
+        return edge_truth.read(clips, path.name, points)
     found = _file_of(path)
     if found is None:
         return labelme.read(sorted(path.rglob("*.json")), path, points)
@@ -58,6 +61,13 @@ def read_json(path: Path) -> Any:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
+
+
+def _clips(path: Path) -> List[Path]:
+    """The truth of clips: a file, or those of a folder."""
+    if path.is_dir():
+        return sorted(path.glob(f"*{edge_truth.SUFFIX}"))
+    return [path] if path.name.endswith(edge_truth.SUFFIX) else []
 
 
 def _file_of(path: Path) -> Optional[Path]:
