@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import platform
+import subprocess
 import time
 from pathlib import Path
 from typing import Callable, List, Tuple
@@ -94,5 +95,17 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
 
 def _made_by(minutes: float) -> str:
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    made = f"`make accuracy`, edge-tools {__version__}, {today}, {os.cpu_count()} cores of "
+    made = (
+        f"`make accuracy`, edge-tools {__version__}{_commit()}, {today}, {os.cpu_count()} cores of "
+    )
     return f"{made}{platform.machine()}, {minutes:.0f} minutes."
+
+
+def _commit() -> str:
+    """The commit of the source tree; empty where it is none of git's."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return f" at commit {done.stdout.strip()}" if done.returncode == 0 else ""
