@@ -38,6 +38,10 @@ $(VENV)/.dev: $(VENV)/.setup
 	@$(BIN)/python -m pip install '$(TORCH)' $(QUIET)
 	@touch $@
 
+$(VENV)/.synth: $(VENV)/.setup
+	@$(BIN)/python -m pip install --editable '.[synth]' $(QUIET)
+	@touch $@
+
 QUIET ?= -qq
 # One version by name: a build for the CPU is enough, the newest brings gigabytes for GPUs.
 TORCH ?= torch==2.13.0
@@ -91,7 +95,7 @@ check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
 	@$(BIN)/edge-tools bench --out $(OUT)/bench $(BENCH)
 
-accuracy: $(VENV)/.setup ## how right poses, ids and events are; tables, and pages in out/accuracy
+accuracy: $(VENV)/.synth ## how right poses, ids and events are; tables, and pages in out/accuracy
 	@$(BIN)/edge-tools accuracy --out $(OUT)/accuracy $(ACCURACY)
 
 gpu-test: $(VENV)/.dev ## prove the GPU half on a machine with an NVIDIA GPU

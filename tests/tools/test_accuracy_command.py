@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from edge.errors import DataError, NoInputError
-from tests.tools.evaluation.label_cases import annotation, person, picture, table, write
+from tests.tools.evaluation.label_cases import annotation, person, picture, table, truth_of, write
 from tools.__main__ import main
 from tools.benches import smoothing, tracking
 from tools.fetch.by_name import ensure_set
-from tools.scoreboard import labelled
+from tools.scoreboard import labelled, rendered
 from tools.scoreboard.labelled import Setup
 from tools.scoreboard.table import BEGIN, END, Table
 from tools.scoreboard.table import write as write_page
@@ -70,8 +70,7 @@ def test_the_docs_hold_the_tables() -> None:
     ("words", "line"),
     [
         (["nothing"], "no part called 'nothing'; there are: pictures, cameras"),
-        (["pictures"], "pictures: there are none here; --labels names them"),
-        (["rendered"], "rendered: there are none here;"),
+        (["pictures"], "pictures: none are named; --labels LABELS"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -97,22 +96,40 @@ def test_the_motion_parts(
     assert found[1]["rows"][0][0] == "4 people, alone"
 
 
-def test_labelled_pictures_and_rendered_people(
+def test_labelled_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A grey picture: whoever is labelled in it is missed, and the table says so."""
+    monkeypatch.setattr(labelled.table, "__defaults__", ((Setup("yolov4-tiny", "blazepose"),),))
+    picture(tmp_path / "1.jpg", 320, 240)
+    content = table([annotation(person(0, at=(20, 20)))])
+    content["images"][0].update(width=320, height=240)
+    labels = write(tmp_path / "own/labels.json", content)
+    (tmp_path / "1.jpg").rename(tmp_path / "own/1.jpg")
+    words = ["accuracy", "pictures", "--labels", str(labels), "--out", str(tmp_path / "out")]
+    assert main([*words, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["title"] == "Real pictures, labelled"
+    assert found["rows"][0][:5] == ["labels, yolov4-tiny + blazepose", "1", "0", "0", ".000"]
+    assert (tmp_path / "out/labels-yolov4-tiny-blazepose/page.html").is_file()
+
+
+def test_rendered_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        rendered,
+        "SETS",
+        {"rendered-clean": {"count": 2}, "rendered-walks": {"count": 1, "seconds": 0.2}},
+    )
     monkeypatch.setattr(labelled, "SETUPS", (Setup("yolov4-tiny", "blazepose"),))
-    for name in ("own", "sets/rendered-walk"):
-        (tmp_path / name).mkdir(parents=True)
-        picture(tmp_path / name / "1.jpg", 320, 240)
-        content = table([annotation(person(0, at=(20, 20)))])
-        content["images"][0].update(width=320, height=240)
-        write(tmp_path / name / "annotations.json", content)
-    words = ["accuracy", "pictures", "rendered", "--labels", str(tmp_path / "own")]
-    words += ["--sets", str(tmp_path / "sets"), "--out", str(tmp_path / "out"), "--json"]
-    assert main(words) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [t["title"] for t in found] == ["Real pictures, labelled", "Rendered people"]
-    row = found[1]["rows"][0]
-    assert row[:5] == ["rendered-walk, yolov4-tiny + blazepose", "1", "0", "0", ".000"]
-    assert (tmp_path / "out/own-yolov4-tiny-blazepose/page.html").is_file()
+    assert main(["accuracy", "rendered", "--out", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    rows = {row[0]: row for row in found["rows"]}
+    assert set(rows) == {f"rendered-{n}, yolov4-tiny + blazepose" for n in ("clean", "walks")}
+    assert rows["rendered-clean, yolov4-tiny + blazepose"][1] == "2"
+
+
+def test_a_long_set_is_cut() -> None:
+    truth = truth_of([[person()]] * 5)
+    assert len(labelled.limited(truth, 3).pictures) == 3

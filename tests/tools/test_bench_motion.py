@@ -13,6 +13,7 @@ from tools.benches import _acts, _mocap, _noise, _walkers, falls, smoothing, tra
 from tools.benches._acts import Act
 from tools.benches._walkers import Instant, crowd
 from tools.fetch.by_name import ensure_set
+from tools.render.motion.acts import REPORT, TUNE, split_of
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,12 @@ def test_nothing_is_on_both_sides(tune: List[str], report: List[str]) -> None:
     clips = {n for n in (*tune, *report) if not n.startswith("gait:")}
     assert clips & set(_mocap.TUNE) <= set(tune)
     assert clips & set(_mocap.REPORT) <= set(report)
+
+
+@pytest.mark.parametrize("name", [*_mocap.TUNE, *_mocap.REPORT])
+def test_clips_are_split_as_synth_splits_them(name: str) -> None:
+    side = TUNE if name in _mocap.TUNE else REPORT
+    assert split_of(f"mocap_{name.lower()}") == side
 
 
 # Noise ---------------------------------------------------------------------------------------
@@ -71,7 +78,7 @@ def test_losses_come_in_runs() -> None:
 
 
 def test_the_judge_of_smoothing(sets: Path) -> None:
-    sight = smoothing.sight(sets, ("kick",), 30, 0)
+    sight = smoothing.sight(sets, ("punch",), 30, 0)
     right = smoothing.judged(sight, sight.truth)
     assert not right.rmse.any()
     assert not right.jitter.any()
@@ -98,7 +105,7 @@ def test_one_euro_follows_slow_motion_and_holds_weak_points(sets: Path) -> None:
 
 
 def test_the_smoother_is_better_than_nothing_at_30_fps(sets: Path) -> None:
-    sight = smoothing.sight(sets, ("dance_b", "kick"), 30, 0)
+    sight = smoothing.sight(sets, ("dance_b", "punch"), 30, 0)
     ours, raw = (smoothing.judged(sight, f) for f in (smoothing.ours(sight), sight.seen))
     assert ours.rmse.mean() < raw.rmse.mean()
     assert ours.jitter.mean() < raw.jitter.mean()
@@ -160,13 +167,13 @@ def test_a_fall_is_ballistic_and_ends_on_the_floor(sets: Path) -> None:
 
 
 def test_falls_go_in_all_directions(sets: Path) -> None:
-    ends = [a.points[-1, :5, :2].mean(0) for a in _acts.falls(sets, ("kick",), 10, 1, 0)]
+    ends = [a.points[-1, :5, :2].mean(0) for a in _acts.falls(sets, ("punch",), 10, 1, 0)]
     angles = np.sort([np.arctan2(y, x) for x, y in ends])
     assert np.diff(angles).max() < np.radians(75)
 
 
 def test_somebody_who_lies_down_takes_seconds(sets: Path) -> None:
-    for act in _acts.lying_down(sets, ("kick",), 30, 1, 0):
+    for act in _acts.lying_down(sets, ("punch",), 30, 1, 0):
         speed = np.diff(act.points[int(_acts.BEFORE_S * 30) + 10 :, 11:13, 2].mean(1)) * 30
         assert speed.min() > -1.2
 

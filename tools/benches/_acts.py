@@ -16,15 +16,15 @@ from edge.capture._synthetic.gaits import GRAVITY
 from tools.benches._mocap import played, turned
 
 BEFORE_S, AFTER_S = 3.0, 7.0  # of motion before a fall, of lying after it
-TUNE_STARTS, REPORT_STARTS = ("walk", "punch", "01_03"), ("dance_b", "kick", "01_01")
-TUNE_CALM = ("walk", "gait:squat", "gait:reach", "jump", "punch", "dance_a", "spin")
+TUNE_STARTS, REPORT_STARTS = ("walk", "kick", "01_01"), ("dance_b", "punch", "run")
+TUNE_CALM = ("walk", "gait:squat", "gait:reach", "jump", "kick", "dance_a", "spin")
 REPORT_CALM = (
     "gait:walk",
     "run",
     "gait:crouch",
     "gait:sit",
     "gait:jump",
-    "kick",
+    "punch",
     "dance_b",
     "spinkick",
 )

@@ -1,7 +1,8 @@
 """Motion capture in space and through a camera; which clips tune and which report.
 
 Nothing that a clip of REPORT showed may be tuned on: options and peers are chosen on TUNE. A name
-that begins with `gait:` is a motion by formula; each of them, too, is on one side only.
+that begins with `gait:` is a motion by formula; each of them, too, is on one side only. The clips
+are split as `edge-tools synth` splits them.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from edge.capture._synthetic.gaits import MOTIONS
 from edge.capture._synthetic.load import load
 from tools.fetch.by_name import ensure_set
 
-TUNE = ("walk", "jump", "punch", "crawl", "dance_a", "getup_facedown", "spin", "01_03")
+TUNE = ("walk", "jump", "kick", "cartwheel", "dance_a", "getup_facedown", "spin", "01_01")
 REPORT = (
     "run",
-    "kick",
+    "punch",
     "roll",
+    "crawl",
     "dance_b",
     "getup_faceup",
     "spinkick",
     "backflip",
-    "cartwheel",
-    "01_01",
+    "01_03",
     "Boxing_Toes",
 )
 BODY = skeletons.get("coco17")

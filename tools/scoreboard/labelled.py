@@ -12,7 +12,7 @@ from tools.evaluation import judge, request
 from tools.evaluation.found import networks
 from tools.evaluation.page import sheet
 from tools.evaluation.page.tables import number
-from tools.evaluation.read import edge_truth, open_truth
+from tools.evaluation.read import open_truth
 from tools.evaluation.truth import Truth
 from tools.fetch.by_name import ensure_model
 from tools.scoreboard.table import Table
@@ -49,7 +49,6 @@ NOTE = (
     "the mean of all labelled people, 0 for those who were not found; feet, face and hands alike. "
     f"Of a set the first {MOST} pictures or frames are taken."
 )
-RENDERED = "rendered-*"
 
 
 def settings_of(setup: Setup, models: Optional[Path]) -> config.Config:
@@ -61,12 +60,18 @@ def settings_of(setup: Setup, models: Optional[Path]) -> config.Config:
     return request.configured(config.Config(), *setup, str(folder))
 
 
-def table(title: str, paths: Sequence[Path], models: Optional[Path], out: Path) -> Table:
+def table(
+    title: str,
+    paths: Sequence[Path],
+    models: Optional[Path],
+    out: Path,
+    setups: Sequence[Setup] = SETUPS,
+) -> Table:
     """A row for each data set and setup; pages and figures go to `out`."""
     rows: List[Tuple[str, ...]] = []
     for path in paths:
         truth = limited(open_truth(path))
-        for setup in SETUPS:
+        for setup in setups:
             found = networks.run(settings_of(setup, models), truth, networks.FRAMES, False)
             result = judge.judge(truth, found)
             name = f"{path.stem}, {found.name}"
@@ -92,15 +97,6 @@ def _row(name: str, figures: judge.Figures) -> Tuple[str, ...]:
         number(precision.get("AR")),
         number(figures["pck"].get("body", {}).get("0.1")),
         *(number(oks.get(part, {}).get("mean")) for part in ("feet", "face", "hands")),
-    )
-
-
-def rendered(sets: Path) -> List[Path]:
-    """The sets of rendered people that are here."""
-    return sorted(
-        p
-        for p in sets.glob(RENDERED)
-        if (p / "annotations.json").is_file() or any(p.glob(f"*{edge_truth.SUFFIX}"))
     )
 
 
