@@ -42,7 +42,7 @@ SOURCES: Dict[str, str] = {
     "rtsp": "rtsp://h/live",
     "rtsps": "rtsps://h/live",
     "http": "{http}/shot.jpg?poll_hz=60",
-    "https": "{https}/video",
+    "https": "{https}/video?tls_verify=0",
     "csi": "csi://0",
     "synthetic": "synthetic://walk?people=1&width=96&height=64&fps=200",
     "synthetic, every frame": "synthetic://walk?people=1&width=96&height=64&rate=max",
