@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import os
 import sqlite3
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -19,11 +20,16 @@ from edge import durable
 from edge.outbox import sqlite_file as file
 from edge.outbox import state_row
 from edge.outbox.mark import ID_GAP, Mark
+from edge.outbox.schema import PAGE
 from edge.outbox.sqlite_file import Raw
 from edge.outbox.state_row import Losses, State
 
 MAX_BYTES = 2**32  # more than outbox.max_mb allows
 STATE_COLUMNS = 4
+MAGIC = b"SQLite format 3\0"
+EVENTS = b"CREATE TABLE events"
+# Magic, page size, versions, fractions, counter, page count, free list, schema, cache, root, UTF-8.
+HEAD = struct.Struct(">16sH6B10I")
 # What SQLite and Python raise for damage; a new block of the same object suppresses again.
 UNREADABLE = contextlib.suppress(sqlite3.Error, ValueError, TypeError, OverflowError)
 log = logging.getLogger(__name__)
@@ -181,11 +187,27 @@ def _lengthen(path: Path) -> None:
     The header has page size and page count at bytes 16 and 28 (SQLite file format, section 1.3).
     """
     with path.open("rb") as opened:
-        head = opened.read(32)
-    if len(head) == 32 and head.startswith(b"SQLite format 3"):
+        head = opened.read(PAGE)
+    if EVENTS in head and path.stat().st_size >= PAGE:
+        _mend_head(path, head)
+    elif len(head) >= 32 and head.startswith(MAGIC):
         size = int.from_bytes(head[16:18], "big") * int.from_bytes(head[28:32], "big")
         if path.stat().st_size < size <= MAX_BYTES:
             os.truncate(str(path), size)
+
+
+def _mend_head(path: Path, head: bytes) -> None:
+    """Write those fields of the header that are the same in every outbox, and the page count.
+
+    One wrong byte in them makes the whole file unreadable. The list of free pages is not used.
+    """
+    known = int.from_bytes(head[28:32], "big")
+    size = path.stat().st_size
+    pages = known if size < known * PAGE <= MAX_BYTES else size // PAGE
+    fields = HEAD.pack(MAGIC, PAGE, 1, 1, 0, 64, 32, 32, 1, pages, 0, 0, 1, 4, 0, 0, 1, 0)
+    with path.open("r+b") as opened:
+        opened.write(fields)
+        opened.truncate(max(size, pages * PAGE))
 
 
 def replace(places: Places, rows: List[Raw], state: State) -> None:

@@ -36,6 +36,14 @@ def mounted(folder: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def wait_for_stored(box: BoxProcess, count: int) -> None:
+    until(lambda: box.status().get("stored", 0) >= count, "events")
+
+
+def wait_for_resets(box: BoxProcess, count: int) -> None:
+    until(lambda: box.status()["outbox"]["resets"] >= count, "noticing it")
+
+
 @pytest.mark.parametrize("how", ["file", "folder", "replaced", "unmounted"])
 def test_events_stored_before_and_after_the_file_is_gone_arrive(
     boxes: Any, broker: Any, tmp_path: Path, soak: bool, figures: Any, how: str
@@ -52,13 +60,10 @@ def test_events_stored_before_and_after_the_file_is_gone_arrive(
     with Consumer(broker.port) as consumer:
         box: BoxProcess = boxes(uri=NOBODY, outbox=path, rate_hz=100, count=0)
         for turn in range(rounds):
-            many = 300 * (2 * turn + 1)
-            until(lambda n=many: box.status().get("stored", 0) >= n, "events before")
+            wait_for_stored(box, 300 * (2 * turn + 1))
             take_away(folder, how if turn == 0 or how != "unmounted" else "folder")
-            resets = turn + 1
-            until(lambda n=resets: box.status()["outbox"]["resets"] >= n, "noticing it")
-            many = box.status()["stored"] + 300
-            until(lambda n=many: box.status()["stored"] >= n, "events after")
+            wait_for_resets(box, turn + 1)
+            wait_for_stored(box, box.status()["stored"] + 300)
             assert box.status()["outbox"]["durable"]
         box.kill()
         stored = sum(box.ledger().values())

@@ -25,6 +25,10 @@ def well(broker: HandBroker) -> None:
     broker.takes = lambda topic, qos: "ack"
 
 
+def wait_for_connections(broker: HandBroker, count: int) -> None:
+    until(lambda: len(broker.accepted) >= count, "a new connection", every_s=0.1)
+
+
 def test_a_broker_that_never_acknowledges_is_noticed_and_loses_nothing(
     boxes: Any, soak: bool, figures: Any
 ) -> None:
@@ -41,8 +45,8 @@ def test_a_broker_that_never_acknowledges_is_noticed_and_loses_nothing(
         )
         until(lambda: box.status().get("stored", 0) >= 20, "events")
         for turn in range(outages):
-            start_s, want = time.monotonic(), turn + 2
-            until(lambda n=want: len(broker.accepted) >= n, "a new connection", every_s=0.1)
+            start_s = time.monotonic()
+            wait_for_connections(broker, turn + 2)
             noticed_s.append(round(time.monotonic() - start_s, 1))
         assert f"is not acknowledged within {30 if soak else 3} s" in box.log.read_text()
         well(broker)

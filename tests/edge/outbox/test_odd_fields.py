@@ -224,6 +224,25 @@ def test_another_layout_of_the_file_gets_ours_again(path: Path, page: int) -> No
     works(box)
 
 
+@pytest.mark.parametrize("at", [*range(0, 100, 3), 16, 18, 21, 44, 56])
+@pytest.mark.parametrize("value", [0, 0xFF])
+def test_no_damage_to_the_head_of_the_file_costs_an_event(path: Path, at: int, value: int) -> None:
+    data = bytearray(path.read_bytes())
+    end = min(at + 4, 100)
+    data[at:end] = bytes([value]) * (end - at)
+    path.write_bytes(data)
+    box = opened(path)
+    assert bodies(box) == BODIES
+    works(box)
+
+
+def test_a_head_that_is_wiped_costs_no_event(path: Path) -> None:
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    box = opened(path)
+    assert bodies(box) == BODIES
+    works(box)
+
+
 def write_mark(path: Path, turn: int, next_id: int, waiting: int, token: bytes) -> None:
     head = marks.LAYOUT.pack(marks.MAGIC, turn, next_id, waiting, token)
     Path(f"{path}.mark").write_bytes(head + struct.pack("<I", zlib.crc32(head)))
