@@ -19,6 +19,7 @@ from edge.capture._opencv import FFMPEG, cv2
 from edge.capture._ring import Ring, Slot
 from edge.view import pixel_aspect
 
+_MOST_WAITING = 32  # packets in a decoder: H.264 reorders 16 pictures at most (annex A.3.1)
 _MAX_BAD = 64  # packets in a row without a picture
 
 
@@ -100,6 +101,8 @@ class WovenVideo:
             self._decoder.send(None)
             return
         heapq.heappush(self._times_ms, float(self._capture.get(cv2.CAP_PROP_POS_MSEC)))
+        if len(self._times_ms) > _MOST_WAITING:  # a damaged packet gave no picture
+            heapq.heappop(self._times_ms)
         self._decoder.send(np.ascontiguousarray(data.ravel()))
 
     def retrieve(self, slot: Slot, ring: Ring) -> bool:

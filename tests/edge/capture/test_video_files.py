@@ -16,6 +16,7 @@ import pytest
 from edge.capture import CaptureOptions, EndOfStream, Ring, _libav, _opencv, open_source
 from edge.capture._container import codec_name, read_facts, why_undecoded
 from edge.capture._decoder.video import RemoteVideo
+from edge.capture._woven import WovenVideo
 from edge.errors import DataError, EdgeError, TempError
 from tests.edge.capture.films import INTERLACED, PROGRESSIVE, film, picture
 
@@ -257,3 +258,16 @@ def with_pasp(mp4: bytes, wide: int, high: int) -> bytes:
         (size,) = struct.unpack_from(">I", data, place)
         struct.pack_into(">I", data, place, size + len(box))
     return bytes(data)
+
+
+def test_packets_without_a_picture_do_not_pile_up_in_a_woven_video(tmp_path: Path) -> None:
+    (tmp_path / "x.h264").write_bytes(INTERLACED * 30)
+    video = WovenVideo(str(tmp_path / "x.h264"), cv2.CAP_FFMPEG)
+    video._times_ms = [float(i) for i in range(60)]
+    count = 0
+    while video.grab():
+        count += 1
+        assert len(video._times_ms) <= max(60 - count, 33)
+    video.close()
+    video.close()
+    assert count == 90
