@@ -36,6 +36,15 @@ def draw(out: Path, quiet: bool = False) -> List[Path]:
     found: List[Path] = []
     for name, changes in SETS.items():
         chosen = recipe.changed(recipe.load(name), **changes)
-        make.make(make.Order(chosen, out / name, REPORT, SEED, (), make.default_workers(), quiet))
+        order = make.Order(
+            name=name,
+            recipe=chosen,
+            folder=out / name,
+            split=REPORT,
+            seed=SEED,
+            workers=make.default_workers(),
+            quiet=quiet,
+        )
+        make.make(order)
         found.append(out / name)
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -20,7 +22,7 @@ from tests.tools.evaluation.label_cases import (
     wholebody,
     write,
 )
-from tools.evaluation import point_sets
+from tools.evaluation import judge, point_sets
 from tools.evaluation.found import networks, results_file
 from tools.evaluation.read import open_truth
 
@@ -388,6 +390,15 @@ def test_cvat_for_video_is_played_between_keyframes(tmp_path: Path) -> None:
     assert [int(frames[i].people.visible[0, eye]) for i in (10, 14, 18)] == [2, 2, 0]
 
 
+def test_cvat_points_that_are_numbers_count_from_one(tmp_path: Path) -> None:
+    points = "".join(f'<points label="{i + 1}" points="{i},5"/>' for i in range(17))
+    text = f'<annotations><image id="0" name="1.jpg"><skeleton>{points}</skeleton></image>'
+    (tmp_path / "annotations.xml").write_text(f"{text}</annotations>")
+    truth = open_truth(tmp_path)
+    assert truth.points.name == "coco17"
+    assert truth.pictures[0].people.keypoints[0, :, 0].tolist() == list(range(17))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -444,6 +455,51 @@ def test_a_wrong_line_of_a_clip_is_named(tmp_path: Path) -> None:
     path.write_text("{}\n")
     with pytest.raises(DataError, match="its first line has no schema 'edge-truth/1'"):
         open_truth(path)
+
+
+# Damaged files -------------------------------------------------------------------------------
+
+WEIRD: List[Any] = [None, True, -1, 1e308, float("nan"), "x", [], {}, [None], [[1, 2]], {"a": 1}]
+
+
+def damaged(content: Any, rng: random.Random) -> Any:
+    """The same content with up to three values that are something else, or gone."""
+    content = copy.deepcopy(content)
+    for _ in range(rng.randint(1, 3) if content else 0):
+        at, key = content, rng.choice(list(content))
+        while isinstance(at[key], (dict, list)) and at[key] and rng.random() < 0.8:
+            at = at[key]
+            key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
+        if isinstance(at, dict) and len(at) > 1 and rng.random() < 0.3:
+            del at[key]
+        else:
+            at[key] = copy.deepcopy(rng.choice(WEIRD))
+    return content
+
+
+@pytest.mark.parametrize("kind", ["coco", "wholebody", "labelme", "results"])
+def test_a_damaged_file_is_read_or_refused_in_words(tmp_path: Path, kind: str) -> None:
+    rng = random.Random(kind)
+    video = [{"id": 1, "file_name": "a.mp4", "fps": 25}]
+    contents = {
+        "coco": table([annotation(person(), track_id=1), annotation(person(1), image=2)], 2),
+        "wholebody": table([wholebody(person(0, 133))], videos=video),
+        "labelme": labelme([shape("nose", 1, 2), shape("p", 1, 2, 3, 4, kind="rectangle")]),
+        "results": {"rows": results([person(), person(1)])},
+    }
+    truth = read(tmp_path, table([annotation(person())]))
+    refused = 0
+    for _ in range(150):
+        content = damaged(contents[kind], rng)
+        try:
+            if kind == "results":
+                found = results_file.read(content.get("rows"), Path("r"), truth)
+                judge.judge(truth, found)
+            else:
+                open_truth(write(tmp_path / "damaged.json", content))
+        except EdgeError:
+            refused += 1
+    assert 0 < refused < 150
 
 
 # Results -------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Mapping
 import numpy as np
 
 from edge.errors import DataError
+from edge.geometry import FARTHEST_PX
 from tools.evaluation.found.record import Found, Seen
 from tools.evaluation.read import coco
+from tools.evaluation.read.values import number, whole
 from tools.evaluation.truth import Truth, hull
 
 
@@ -27,9 +29,9 @@ def read(table: Any, path: Path, truth: Truth) -> Found:
     if not isinstance(table, list) or not all(isinstance(r, dict) for r in table):
         raise DataError(f"{path}: is no result file: a list of objects is expected")
     rows: Dict[str, List[Mapping[str, Any]]] = {}
-    for number, row in enumerate(table):
+    for place, row in enumerate(table):
         if "image_id" not in row or "keypoints" not in row:
-            raise DataError(f"{path}: result {number} needs image_id and keypoints")
+            raise DataError(f"{path}: result {place} needs image_id and keypoints")
         rows.setdefault(str(row["image_id"]), []).append(row)
     known = {p.key for p in truth.pictures}
     strange = [key for key in rows if key not in known]
@@ -52,10 +54,10 @@ def _seen(rows: List[Mapping[str, Any]], truth: Truth, path: Path) -> Seen:
     return Seen(
         points[..., :2],
         np.maximum(points[..., 2], 0),
-        np.array([float(r.get("score", 1.0)) for r in rows]),
+        np.array([number(r.get("score"), 1.0) for r in rows]),
         np.array(boxes, np.float64).reshape(-1, 4),
-        np.array([int(r.get("track_id", -1)) for r in rows], np.int64),
-        int(rows[0].get("t_ns", -1)),
+        np.array([whole(r.get("track_id"), -1) for r in rows], np.int64),
+        whole(rows[0].get("t_ns"), -1),
     )
 
 
@@ -71,13 +73,16 @@ def _points(row: Mapping[str, Any], truth: Truth, path: Path) -> np.ndarray:
             f"{path}: a result of image {row['image_id']} has {len(flat) / 3:g} keypoints, "
             f"{truth.points.name} has {count}"
         )
+    if not (np.abs(flat) < FARTHEST_PX).all():
+        raise DataError(f"{path}: a keypoint of image {row['image_id']} is no place in a picture")
     return flat.reshape(-1, 3)
 
 
 def _box(row: Mapping[str, Any], points: np.ndarray) -> List[float]:
     box = row.get("bbox")
     if isinstance(box, list) and len(box) == 4:
-        return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+        x, y, wide, high = (number(v) for v in box)
+        return [x, y, x + wide, y + high]
     return hull(points)
 
 

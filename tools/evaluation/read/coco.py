@@ -17,9 +17,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from edge.errors import DataError
+from edge.geometry import FARTHEST_PX
 from tools.evaluation import point_sets
 from tools.evaluation.point_sets import PointSet
 from tools.evaluation.read.files import Pictures
+from tools.evaluation.read.values import number, objects, whole
 from tools.evaluation.truth import Gathering, Picture, Truth
 
 # Field, and what says that it is labelled; in the order of wholebody133.
@@ -48,9 +50,9 @@ def read(table: Mapping[str, Any], path: Path, where: Path, points: Optional[Poi
         DataError: something in it is not as the format says; the message names the annotation.
     """
     annotations, notes = _with_keypoints(table, path)
-    whole = any("foot_kpts" in a or "face_kpts" in a for a in annotations)
-    points = points or _points(table, annotations, whole, path)
-    reader = _Reader(path, points, whole and len(points) == sum(_COUNTS))
+    parted = any("foot_kpts" in a or "face_kpts" in a for a in annotations)
+    points = points or _points(table, annotations, parted, path)
+    reader = _Reader(path, points, parted and len(points) == sum(_COUNTS))
     groups: Dict[str, Gathering] = {}
     for row in annotations:
         group = groups.setdefault(str(row.get("image_id")), Gathering(len(points)))
@@ -61,18 +63,19 @@ def read(table: Mapping[str, Any], path: Path, where: Path, points: Optional[Poi
         raise DataError(f"{path}: annotations of image_id {lost[0]}, which no image has as its id")
     found = _pictures(table, groups, points, where, path)
     notes += reader.notes(list(groups.values()))
-    kind = "COCO-WholeBody" if whole else "COCO"
-    rates = {_video_key(v): float(v["fps"]) for v in _videos(table) if v.get("fps")}
+    kind = "COCO-WholeBody" if parted else "COCO"
+    rates = {_video_key(v): number(v.get("fps")) for v in objects(table.get("videos"))}
+    rates = {name: rate_hz for name, rate_hz in rates.items() if rate_hz > 0}
     videos = _video_files(table, where)
     return Truth(path.stem, kind, points, found, notes, videos, rates)
 
 
 def _with_keypoints(table: Mapping[str, Any], path: Path) -> Tuple[List[Any], List[str]]:
     rows = table["annotations"]
-    if not all(isinstance(a, dict) for a in [*rows, *table["images"]]):
+    both = (rows, table["images"])
+    if any(not isinstance(b, list) or len(objects(b)) != len(b) for b in both):
         raise DataError(f"{path}: images and annotations must be lists of objects")
-    categories = [c for c in table.get("categories", []) if isinstance(c, dict)]
-    named = {str(c.get("id")) for c in categories if c.get("keypoints")}
+    named = {str(c.get("id")) for c in objects(table.get("categories")) if c.get("keypoints")}
     chosen = [a for a in rows if a.get("keypoints") is not None]
     if named:
         chosen = [a for a in chosen if str(a.get("category_id", next(iter(named)))) in named]
@@ -86,15 +89,16 @@ def _with_keypoints(table: Mapping[str, Any], path: Path) -> Tuple[List[Any], Li
 
 
 def _points(
-    table: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], whole: bool, path: Path
+    table: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], parted: bool, path: Path
 ) -> PointSet:
-    if whole:
+    if parted:
         return point_sets.named(point_sets.WHOLEBODY)
     counts = Counter(len(a["keypoints"]) // 3 for a in rows if isinstance(a["keypoints"], list))
     count = counts.most_common(1)[0][0] if counts else 0
     used = {str(a.get("category_id")) for a in rows}
-    for category in table.get("categories", []):
-        names = category.get("keypoints") or []
+    for category in objects(table.get("categories")):
+        names = category.get("keypoints")
+        names = names if isinstance(names, list) else []
         if len(names) == count and (str(category.get("id")) in used or len(used) != 1):
             return point_sets.of_names([str(n) for n in names])
     found = point_sets.of_count(count)
@@ -109,28 +113,27 @@ def _points(
 class _Reader:
     """Turns annotations into people."""
 
-    def __init__(self, path: Path, points: PointSet, whole: bool) -> None:
-        self._path, self._points, self._whole = path, points, whole
+    def __init__(self, path: Path, points: PointSet, parted: bool) -> None:
+        self._path, self._points, self._parted = path, points, parted
         self._contradictions = 0
 
     def add(self, row: Mapping[str, Any], group: Gathering) -> None:
         points = self._keypoints(row)
         declared = row.get("num_keypoints")
-        if declared is not None and not self._whole:
+        if declared is not None and not self._parted:
             self._contradictions += (declared == 0) != (not (points[:, 2] > 0).any())
         box = self._numbers(row, "bbox", 4) if row.get("bbox") else None
         corners = None if box is None else [box[0], box[1], box[0] + box[2], box[1] + box[3]]
-        area = row.get("area")
         group.add(
             points,
             corners,
-            float(area) if isinstance(area, (int, float)) else 0.0,
+            number(row.get("area")),
             bool(row.get("iscrowd", 0)),
             self._track(row),
         )
 
     def _keypoints(self, row: Mapping[str, Any]) -> np.ndarray:
-        if not self._whole:
+        if not self._parted:
             return self._numbers(row, "keypoints", 3 * len(self._points)).reshape(-1, 3)
         parts = []
         for (name, valid), count in zip(WHOLE, _COUNTS):
@@ -145,16 +148,17 @@ class _Reader:
             values = np.array(row[name], np.float64).ravel()
         except (TypeError, ValueError):
             raise DataError(f"{who}: {name} is not a list of numbers") from None
-        if len(values) != count or not np.isfinite(values).all():
+        if len(values) != count:
             raise DataError(f"{who}: {name} has {len(values)} numbers, {count} expected")
+        if not (np.abs(values) < FARTHEST_PX).all():
+            raise DataError(f"{who}: a number of {name} is no place in a picture")
         return values
 
     @staticmethod
     def _track(row: Mapping[str, Any]) -> int:
         attributes = row.get("attributes")
         inner = attributes.get("track_id", -1) if isinstance(attributes, dict) else -1
-        value = row.get("track_id", inner)
-        return int(value) if isinstance(value, (int, float)) else -1
+        return whole(row.get("track_id", inner), -1)
 
     def notes(self, groups: Sequence[Gathering]) -> List[str]:
         areas = sum(g.guessed_areas for g in groups)
@@ -178,26 +182,18 @@ def _pictures(
     found: List[Picture] = []
     for place, image in enumerate(table["images"]):
         key, name = str(image.get("id")), str(image.get("file_name", ""))
-        size = (_whole(image.get("width")), _whole(image.get("height")))
+        size = (whole(image.get("width")), whole(image.get("height")))
         people = groups.get(key, nobody).people()
         sequence = next((str(image[n]) for n in _SEQUENCE if image.get(n) is not None), "")
         if not sequence and _has_tracks(people) and len(table["images"]) > 1:
             sequence = name.replace("\\", "/").rpartition("/")[0] or path.stem
-        index = next((_whole(image[n]) for n in _INDEX if image.get(n) is not None), place)
+        index = next((whole(image[n]) for n in _INDEX if image.get(n) is not None), place)
         found.append(Picture(key, name, files.find(name), size, people, sequence, index))
     return found
 
 
 def _has_tracks(people: Any) -> bool:
     return bool((people.ids >= 0).any())
-
-
-def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0
-
-
-def _videos(table: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    return [v for v in table.get("videos", []) if isinstance(v, dict)]
 
 
 def _video_key(video: Mapping[str, Any]) -> str:
@@ -207,7 +203,7 @@ def _video_key(video: Mapping[str, Any]) -> str:
 def _video_files(table: Mapping[str, Any], where: Path) -> Dict[str, Path]:
     files = Pictures(where)
     found: Dict[str, Path] = {}
-    for video in _videos(table):
+    for video in objects(table.get("videos")):
         path = files.find(str(video.get("file_name", "")))
         if path is not None:
             found[_video_key(video)] = path

@@ -8,6 +8,7 @@ frame numbers are CVAT's: with a frame step, the video's are start + n x step (#
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge.errors import DataError, NoInputError
 from tools.evaluation import point_sets
 from tools.evaluation.point_sets import PointSet
 from tools.evaluation.read.files import Pictures
+from tools.evaluation.read.values import number, whole
 from tools.evaluation.truth import Gathering, Picture, Truth
 
 
@@ -76,8 +78,9 @@ def _points(root: Element, labels: Set[str]) -> PointSet:
             order.append(name)
     order += sorted(labels - set(order), key=lambda n: [int(n), ""] if n.isdecimal() else [0, n])
     count = point_sets.of_count(len(order))
-    plain = [point_sets.plain_name(n) for n in order]
-    if count is not None and set(plain) == set(count.names):
+    plain = {point_sets.plain_name(n) for n in order}
+    numbered = plain == {str(i + 1) for i in range(len(order))}
+    if count is not None and (numbered or plain == set(count.names)):
         return count
     return point_sets.of_names(order)
 
@@ -97,7 +100,7 @@ class _Reader:
             if (marks[:, 2] > 0).any():
                 group.add(marks, boxes.get(skeleton.get("group_id")))
         name = node.get("name", "")
-        size = (int(float(node.get("width", "0"))), int(float(node.get("height", "0"))))
+        size = (whole(node.get("width")), whole(node.get("height")))
         key = node.get("id", name)
         return Picture(key, name, files.find(name), size, group.people())
 
@@ -106,14 +109,14 @@ class _Reader:
         start, step = _frames(root)
         groups: Dict[int, Gathering] = {}
         for track in root.findall("track"):
-            number = int(track.get("id", "-1"))
+            who = whole(track.get("id"), -1)
             for frame, marks in self._played(track).items():
                 group = groups.setdefault(frame, Gathering(len(self._points)))
-                group.add(marks, track=number)
+                group.add(marks, track=who)
         size_of = root.find(".//original_size")
         size = (0, 0)
         if size_of is not None:
-            size = (int(size_of.findtext("width", "0")), int(size_of.findtext("height", "0")))
+            size = (whole(size_of.findtext("width")), whole(size_of.findtext("height")))
         return [
             Picture(
                 f"{sequence}/{frame}",
@@ -129,17 +132,17 @@ class _Reader:
 
     def _played(self, track: Element) -> Dict[int, np.ndarray]:
         """Points [K,3] of every frame of a track; between keyframes they move evenly."""
-        keys = sorted(track.findall("skeleton"), key=lambda s: int(s.get("frame", "0")))
+        keys = sorted(track.findall("skeleton"), key=lambda s: whole(s.get("frame")))
         out: Dict[int, np.ndarray] = {}
         for now, then in zip(keys, [*keys[1:], None]):
             if now.get("outside") == "1":
                 continue
-            first = int(now.get("frame", "0"))
+            first = whole(now.get("frame"))
             marks = self._marks(now)
             out[first] = marks
             if then is None:
                 continue
-            last, goal = int(then.get("frame", "0")), self._marks(then)
+            last, goal = whole(then.get("frame")), self._marks(then)
             for frame in range(first + 1, last):
                 share = (frame - first) / (last - first)
                 between = marks.copy()
@@ -148,11 +151,18 @@ class _Reader:
                 out[frame] = between
         return {frame: marks for frame, marks in out.items() if (marks[:, 2] > 0).any()}
 
+    def _place(self, name: str) -> int:
+        """The place of a point; labels that are numbers count from 1, as CVAT's templates do."""
+        which = self._points.index(name)
+        if which < 0 and name.isdecimal() and 0 < int(name) <= len(self._points):
+            return int(name) - 1
+        return which
+
     def _marks(self, skeleton: Element) -> np.ndarray:
         marks = np.zeros((len(self._points), 3))
         for point in skeleton.findall("points"):
             name = point_sets.plain_name(point.get("label", ""))
-            which = self._points.index(name)
+            which = self._place(name)
             if which < 0:
                 raise DataError(
                     f"{self._path}: {point.get('label')!r} is no keypoint of {self._points.name}; "
@@ -162,6 +172,8 @@ class _Reader:
                 continue
             try:
                 x, y = (float(v) for v in point.get("points", "").split(";")[0].split(","))
+                if not (math.isfinite(x) and math.isfinite(y)):
+                    raise ValueError
             except ValueError:
                 raise DataError(f"{self._path}: a point of {name} has no x,y") from None
             marks[which] = x, y, 1 if point.get("occluded", "0") == "1" else 2
@@ -169,11 +181,11 @@ class _Reader:
 
 
 def _corners(box: Element) -> List[float]:
-    return [float(box.get(name, "0")) for name in ("xtl", "ytl", "xbr", "ybr")]
+    return [number(box.get(name)) for name in ("xtl", "ytl", "xbr", "ybr")]
 
 
 def _frames(root: Element) -> Tuple[int, int]:
     """First frame of the video and the step from one labelled frame to the next."""
-    start = int(root.findtext(".//task/start_frame", "0") or 0)
+    start = whole(root.findtext(".//task/start_frame"))
     step = re.search(r"step\s*=\s*(\d+)", root.findtext(".//task/frame_filter", "") or "")
     return start, int(step.group(1)) if step else 1

@@ -18,9 +18,11 @@ import numpy as np
 
 from edge import skeletons
 from edge.errors import DataError, NoInputError
+from edge.geometry import FARTHEST_PX
 from tools.evaluation import point_sets
 from tools.evaluation.point_sets import PointSet
 from tools.evaluation.read.files import Pictures
+from tools.evaluation.read.values import objects, whole
 from tools.evaluation.truth import Gathering, Picture, Truth
 
 HIDDEN = ("occluded", "hidden", "invisible")
@@ -62,7 +64,7 @@ def _points(tables: Sequence[Mapping[str, Any]], folder: Path) -> PointSet:
     labels = {
         _name(str(s.get("label", "")))[0]
         for t in tables
-        for s in t["shapes"]
+        for s in objects(t["shapes"])
         if s.get("shape_type", "polygon") == "point"
     }
     if not labels:
@@ -84,7 +86,7 @@ def _picture(
     for track, (marks, box) in people.items():
         group.add(marks, box or None, track=track if isinstance(track, int) else -1)
     name = str(table.get("imagePath") or path.with_suffix(".jpg").name)
-    size = (int(table.get("imageWidth") or 0), int(table.get("imageHeight") or 0))
+    size = (whole(table.get("imageWidth")), whole(table.get("imageHeight")))
     found = files.find(name)
     return Picture(path.stem, name, found, size, group.people(), turn=True)
 
@@ -95,7 +97,11 @@ def _add(people: Dict[Any, Any], shape: Any, points: PointSet, where: str) -> No
         label, kind = str(shape["label"]), str(shape.get("shape_type") or "polygon")
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{where}: a shape needs label, points and shape_type") from None
-    marks, box = people.setdefault(shape.get("group_id"), (np.zeros((len(points), 3)), []))
+    if not (np.abs(at) < FARTHEST_PX).all():
+        raise DataError(f"{where}: a point is no place in a picture")
+    group = shape.get("group_id")
+    group = group if isinstance(group, (int, str)) else None
+    marks, box = people.setdefault(group, (np.zeros((len(points), 3)), []))
     if kind == "rectangle" and len(at) >= 2:
         box[:] = [*at.min(0).tolist(), *at.max(0).tolist()]
     if kind != "point" or not len(at):
@@ -105,7 +111,7 @@ def _add(people: Dict[Any, Any], shape: Any, points: PointSet, where: str) -> No
     if which < 0:
         raise DataError(f"{where}: {label!r} is no keypoint of {points.name}; see --keypoints")
     if marks[which, 2]:
-        raise DataError(f"{where}: {label!r} is there twice in group {shape.get('group_id')}")
+        raise DataError(f"{where}: {label!r} is there twice in group {group}")
     marks[which] = *at[0], 1 if hidden or _says_hidden(shape) else 2
 
 
@@ -115,7 +121,8 @@ def _name(label: str) -> Tuple[str, bool]:
 
 
 def _says_hidden(shape: Mapping[str, Any]) -> bool:
-    flags = shape.get("flags") or {}
+    flags = shape.get("flags")
+    flags = flags if isinstance(flags, dict) else {}
     told = str(shape.get("description") or "").lower()
     return any(bool(flags.get(name)) or name in told for name in HIDDEN)
 
