@@ -209,10 +209,7 @@ class Backlog:
         return row, code == SUCCESS and self._answer_s is None
 
     def consumer_acknowledged(self, correlation: bytes) -> bool:
-        """A consumer has acknowledged an event.
-
-        Args:
-            correlation: from the network, so it may be anything.
+        """A consumer has acknowledged an event; `correlation` may be anything.
 
         Returns:
             Whether it is an event that was waiting for this.
@@ -220,10 +217,7 @@ class Backlog:
         token, row_id = read_correlation(correlation)
         if not token or token != self._token:
             return False
-        row = self._unanswered.pop(row_id)
-        for early in (u for u in self._unacked if u.row.id == row_id):
-            early.consumer_acknowledged = True
-            row = row or early.row
+        row = self._unanswered.pop(row_id) or self._unacked.answered_by_consumer(row_id)
         self._finish(row_id, token, row.topic if row else "")
         if row is None and self._held.topics:
             self._release_held()  # the time was over, but there is a consumer
@@ -236,33 +230,26 @@ class Backlog:
         if topic in self._held:
             self._release_held()
 
-    # Time -----------------------------------------------------------------------------------
-
     def tick(self) -> None:
         """Fetch rows, try held topics, and give up waiting for consumers that took too long."""
         now_s = self._clock()
         for topic in self._unanswered.expire(now_s):
             self._held.unanswered(topic, now_s, min(PAUSE_S, self._answer_s or PAUSE_S))
         for topic in self._held.due(now_s):
-            skip = tuple(self._ids_under_way(topic))
-            self._store.fetch(FetchRequest(self._reader.generation, only=topic, skip=skip))
+            skip = self._unacked.ids(topic) + [r.id for r in self._unanswered if r.topic == topic]
+            request = FetchRequest(self._reader.generation, only=topic, skip=tuple(skip))
+            self._store.fetch(request)
         wanted = self._retry.wanted(now_s, self._reader.generation)
         if wanted is not None:
             self._store.fetch(wanted)
         if len(self._queues.old) < FRESH_ROOM // 8:
-            request = self._reader.request(self._held.topics)
-            if request is not None:
-                self._store.fetch(request)
+            wanted = self._reader.request(self._held.topics)
+            if wanted is not None:
+                self._store.fetch(wanted)
 
     def due_s(self) -> List[float]:
         """When `tick` has something to do, in monotonic seconds."""
         return self._held.due_s() + self._unanswered.due_s() + self._retry.due_s()
-
-    def _ids_under_way(self, topic: str) -> Iterator[int]:
-        rows = [*(u.row for u in self._unacked), *self._unanswered]
-        return (row.id for row in rows if row.topic == topic)
-
-    # The end of a connection ------------------------------------------------------------------
 
     def connection_lost(self, others_accepted: bool = True) -> Optional[Row]:
         """The connection has ended; everything unacknowledged is sent again.
@@ -306,8 +293,7 @@ class Backlog:
         Returns:
             The event, if it is one; it is parked if later events were acknowledged STRIKES times.
         """
-        row = self._unacked.silent(packet)
-        skipped = self._unacked.take_skipped(packet)
-        if skipped is not None:
-            self.park(skipped, f"not acknowledged on {STRIKES} connections; later events were")
+        row, skipped = self._unacked.silent(packet)
+        if row is not None and skipped:
+            self.park(row, f"not acknowledged on {STRIKES} connections; later events were")
         return row

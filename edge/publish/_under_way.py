@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from edge.outbox.store import Row
 from edge.publish._suspects import STRIKES
@@ -46,22 +46,34 @@ class UnderWay:
         first.overtaken |= first.since_s < found.since_s
         return found
 
-    def silent(self, packet: int) -> Optional[Row]:
-        """The broker does not answer a packet; None if it is no event."""
+    def answered_by_consumer(self, row_id: int) -> Optional[Row]:
+        """A consumer has acknowledged an event before the broker; None if it is not under way."""
+        found = next((sent for sent in self if sent.row.id == row_id), None)
+        if found is not None:
+            found.consumer_acknowledged = True
+        return found.row if found else None
+
+    def ids(self, topic: str) -> List[int]:
+        """The ids of the events of a topic."""
+        return [sent.row.id for sent in self if sent.row.topic == topic]
+
+    def silent(self, packet: int) -> Tuple[Optional[Row], bool]:
+        """The broker does not answer a packet.
+
+        Returns:
+            The event, None if it is none; and whether it was skipped on STRIKES connections. A
+            skipped one is under way no longer.
+        """
         found = self._by_packet.get(packet)
         if found is None:
-            return None
+            return None, False
+        skips = self._skipped.get(found.row.id, 0) + found.overtaken
         if found.overtaken:
-            self._skipped[found.row.id] = self._skipped.get(found.row.id, 0) + 1
-        return found.row
-
-    def take_skipped(self, packet: int) -> Optional[Row]:
-        """Take an event that was skipped on STRIKES connections; None if it was not."""
-        found = self._by_packet.get(packet)
-        if found is None or self._skipped.get(found.row.id, 0) < STRIKES:
-            return None
+            self._skipped[found.row.id] = skips
+        if skips < STRIKES:
+            return found.row, False
         del self._by_packet[packet], self._skipped[found.row.id]
-        return found.row
+        return found.row, True
 
     def clear(self) -> None:
         """The connection is over."""
