@@ -32,7 +32,7 @@ from tools.render.motion.acts import SPLITS, require_known
 from tools.render.recipe import CLIPS, Recipe
 from tools.render.scene import environment
 from tools.render.scene.backdrop import Backdrops
-from tools.render.scene.layout import places
+from tools.render.scene.layout import paths, places
 from tools.render.scene.stage import Stage
 from tools.render.truth import coco, sheet
 from tools.render.truth.clip import SUFFIX, write_clip
@@ -116,7 +116,11 @@ def _check(order: Order) -> None:
     """Find mistakes before anything is drawn or taken away."""
     for motion in order.recipe.motions:
         require_known(motion, order.split)
-    places(seed_of(order, 0), order.recipe.people[1], order.recipe.spread_m)
+    still = [False] * order.recipe.people[1]
+    if order.recipe.kind == CLIPS:
+        paths(seed_of(order, 0), still, order.recipe.spread_m)
+    else:
+        places(seed_of(order, 0), len(still), order.recipe.spread_m)
     if order.backgrounds:
         _backdrops(order)
     elif "environment" in order.recipe.backdrops:

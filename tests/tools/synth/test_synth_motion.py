@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from tools.render.motion.acts import (
 )
 from tools.render.motion.falls import KINDS
 from tools.render.scene.actor import HIPS, Actor, Path
+from tools.render.scene.layout import paths
 
 FALLEN_M = 0.35
 
@@ -93,6 +96,20 @@ def test_walkers_on_a_ring_face_where_they_go(person: Person) -> None:
         step = one.at(1.05).keypoints[:17].mean(0) - one.at(1.0).keypoints[:17].mean(0)
         nose = one.at(1.0).keypoints[0] - one.at(1.0).keypoints[[3, 4]].mean(0)
         assert (step[:2] @ nose[:2]) > 0.5 * np.linalg.norm(step[:2]) * np.linalg.norm(nose[:2])
+
+
+@pytest.mark.parametrize("moving", [(1, 1, 0), (1, 1, 1, 1, 0, 0), (1,) * 11 + (0,) * 4, (0,) * 4])
+def test_nobody_walks_through_anybody(moving: Sequence[int]) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        ways = paths(rng, [bool(m) for m in moving], 3.5)
+        speed = rng.uniform(1.0, 2.6, len(ways)) * moving
+        rows = [way.place for way, goes in zip(ways, moving) if not goes]
+        assert len(set(rows)) == len(rows)
+        for t in np.arange(0, 12, 0.1):
+            spots = np.array([way.at(float(v * t))[0] for way, v in zip(ways, speed)])
+            gaps = np.linalg.norm(spots[:, None] - spots, axis=2) + 9 * np.eye(len(spots))
+            assert gaps.min() > 0.6
 
 
 def test_captured_clips_belong_to_one_split_each() -> None:

@@ -15,12 +15,13 @@ from tools.render.scene.camera import FISHEYE, LENSES, PINHOLE, RADIAL, Camera, 
 Draw = np.random.Generator
 _APART_M = 0.55
 _LANE_M = 0.85
+_CLIP_APART_M = 1.1  # people of a clip move their arms, and may fall
 _MOST_ON_RINGS = 4
 _CLOSEST_M = 0.5
 _SPARE = 1.15
 
 
-def places(rng: Draw, count: int, spread_m: float) -> np.ndarray:
+def places(rng: Draw, count: int, spread_m: float, apart_m: float = _APART_M) -> np.ndarray:
     """[N,2] m: places of people around the middle, the first in it, apart from each other.
 
     Raises:
@@ -33,7 +34,7 @@ def places(rng: Draw, count: int, spread_m: float) -> np.ndarray:
         radius = spread_m * np.sqrt(rng.random())
         angle = rng.uniform(0, 2 * np.pi)
         place = radius * np.array([np.cos(angle), np.sin(angle)])
-        if min(float(np.hypot(*(place - f))) for f in found) > _APART_M:
+        if min(float(np.hypot(*(place - f))) for f in found) > apart_m:
             found.append(place)
     raise ConfigError(f"spread_m: {count} people have no room within {spread_m} m; make it larger")
 
@@ -42,35 +43,56 @@ def paths(rng: Draw, moving: Sequence[bool], spread_m: float) -> List[Path]:
     """The ways of the people of a clip.
 
     Few walkers go on rings of different radii, many on parallel lanes, so that nobody walks through
-    anybody. The others stand apart.
+    anybody. The others stand outside the ways.
+
+    Raises:
+        ConfigError: so many people have no room there.
     """
-    count = sum(moving)
-    standing = iter(places(rng, len(moving) - count, spread_m) if count < len(moving) else [])
-    out, index = [], 0
-    across = rng.uniform(-np.pi, np.pi)
+    walkers = sum(moving)
+    across = float(rng.uniform(-np.pi, np.pi))
+    standing = iter(_aside(rng, len(moving) - walkers, walkers, spread_m, across))
+    out: List[Path] = []
+    index = 0
     for goes in moving:
         heading = float(rng.uniform(-np.pi, np.pi))
         if not goes:
             place = next(standing)
             out.append(Path((float(place[0]), float(place[1])), heading))
-        elif count <= _MOST_ON_RINGS:
+            continue
+        if walkers <= _MOST_ON_RINGS:
             radius = (0.9 + _LANE_M * index) * (1 if index % 2 else -1)
             out.append(Path((0.0, 0.0), heading, radius, float(rng.uniform(-np.pi, np.pi))))
-            index += 1
         else:
-            out.append(_lane(rng, index, count, spread_m, across))
-            index += 1
+            out.append(_lane(rng, index, walkers, spread_m, across))
+        index += 1
     return out
 
 
+def _aside(rng: Draw, count: int, walkers: int, spread_m: float, across: float) -> np.ndarray:
+    """[N,2] m: places of people who stand while others walk."""
+    if not walkers:
+        return places(rng, count, spread_m, _CLIP_APART_M) if count else np.zeros((0, 2))
+    steps = (np.arange(count) + rng.uniform(-0.1, 0.1, count)) * _CLIP_APART_M
+    if walkers <= _MOST_ON_RINGS:  # one in the middle, the others around the rings
+        radius = 0.9 + _LANE_M * (walkers - 1) + _CLIP_APART_M
+        angle = across + steps / radius
+        around = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        around[:1] = 0
+        return around
+    side = (walkers / 2 + 0.6) * _LANE_M * np.where(np.arange(count) % 2, 1, -1)
+    along = steps - steps.mean() if count else steps
+    cos, sin = np.cos(across), np.sin(across)
+    return np.stack([cos * along - sin * side, sin * along + cos * side], axis=1)
+
+
 def _lane(rng: Draw, index: int, count: int, spread_m: float, across: float) -> Path:
-    lanes = max(1, min(count, int(2 * spread_m / _LANE_M)))
-    offset = (index % lanes - (lanes - 1) / 2) * _LANE_M
+    """A lane for each walker, so that nobody overtakes through somebody."""
+    offset = (index - (count - 1) / 2) * _LANE_M
     side = np.array([-np.sin(across), np.cos(across)]) * offset
     length_m = 4 * spread_m + 6
-    shift = length_m * (index // lanes) / (count // lanes + 1) + rng.uniform(0, 0.4)
-    turn = across + np.pi * (index % lanes % 2)
-    return Path((float(side[0]), float(side[1])), float(turn), 0.0, float(shift), length_m)
+    turn = across + np.pi * (index % 2)
+    shift = float(rng.uniform(0, length_m))
+    return Path((float(side[0]), float(side[1])), float(turn), 0.0, shift, length_m)
 
 
 def draw_camera(

@@ -27,6 +27,7 @@ from tools.render.scene.props import obstacle
 Draw = np.random.Generator
 _FALL_AFTER_S = (1.5, 4.0)
 _BODY = slice(0, 23)
+_NEAR_M = 0.4  # a person who walks through the camera is not drawn and has no label
 _APART_M, _STEP_M, _MOST_STEPS = 0.22, 0.15, 30
 
 
@@ -38,7 +39,7 @@ class Shot:
     drawn: Drawn
     camera: Camera
     people: List[Posed]
-    owners: List[int]  # index of each person among the drawn solids
+    owners: List[int]  # index of each person among the drawn solids; -1 = is not drawn
 
 
 class Stage:
@@ -174,8 +175,9 @@ class Stage:
         solids: List[Solid] = []
         owners = []
         for actor, posed in zip(self.actors, people):
-            owners.append(len(solids))
-            solids += actor.solids(posed)
+            near = np.linalg.norm(posed.keypoints - self.camera.position, axis=1).min()
+            owners.append(len(solids) if near > _NEAR_M else -1)
+            solids += actor.solids(posed) if near > _NEAR_M else []
         image = self._behind.copy()
         if self._backdrops is not None and frame:
             image = self._backdrops.frame(self._first + frame)

@@ -52,6 +52,8 @@ def labels_of(shot: Shot) -> List[Label]:
     """Labels of all people who are seen, in the order of the scene."""
     found = []
     for index, (posed, owner) in enumerate(zip(shot.people, shot.owners)):
+        if owner < 0:
+            continue
         pixels, _ = shot.camera.project(posed.vertices)
         seen = _silhouette(shot.drawn, owner, to_samples(pixels))
         if seen is None or seen[1] < LEAST_PX:
