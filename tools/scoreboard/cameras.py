@@ -13,7 +13,11 @@ from tools.scoreboard.labelled import Setup, settings_of
 from tools.scoreboard.table import Table
 
 CLIPS = "multiperson"
-SETUPS = (Setup("yolov4-tiny-tall", "blazepose"), Setup("none", "movenet-multipose"))
+SETUPS = (
+    Setup("hybrid-tall", "blazepose"),
+    Setup("none", "movenet-multipose"),
+    Setup("yolov4-tiny-tall", "blazepose"),
+)
 HEAD = (
     "models",
     "poses",

@@ -26,9 +26,10 @@ class Setup(NamedTuple):
 
 
 SETUPS = (
-    Setup("yolov4-tiny", "blazepose"),
-    Setup("yolov4-tiny", "blazepose-heavy"),
+    Setup(config.Detect().model, config.Pose().model),
+    Setup("hybrid", "blazepose-heavy"),
     Setup("none", "movenet-multipose"),
+    Setup("yolov4-tiny", "blazepose"),
 )
 MOST = 80
 HEAD = (
