@@ -48,27 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOUND",
         help="result file (.json), recording, or configuration (.toml); left out: the networks run",
     )
-    parser.add_argument("--config", type=Path, metavar="F.toml", help="configuration to run with")
-    parser.add_argument("--detect", default="", metavar="MODEL", help="detector to run; or none")
-    parser.add_argument("--pose", default="", metavar="MODEL", help="pose model to run")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="models folder")
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=networks.FRAMES,
-        metavar="N",
-        help=f"a picture is shown as a still of N frames, the last is scored ({networks.FRAMES})",
-    )
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder of the pictures")
-    parser.add_argument(
-        "--keypoints",
-        default="",
-        metavar="SET",
-        help=f"what is labelled, if the labels do not say it: {', '.join(set_names())}",
-    )
-    parser.add_argument(
-        "--sigmas", type=Path, metavar="F.json", help="other OKS sigmas: a list, one a keypoint"
-    )
+    _add_run(parser)
+    _add_labels(parser)
     parser.add_argument(
         "--against",
         type=Path,
@@ -87,6 +68,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for results"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """Declare how the networks run."""
+    parser.add_argument("--config", type=Path, metavar="F.toml", help="configuration to run with")
+    parser.add_argument("--detect", default="", metavar="MODEL", help="detector to run; or none")
+    parser.add_argument("--pose", default="", metavar="MODEL", help="pose model to run")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="models folder")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=networks.FRAMES,
+        metavar="N",
+        help=f"a picture is shown as a still of N frames, the last is scored ({networks.FRAMES})",
+    )
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    """Declare how labels are read."""
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder of the pictures")
+    parser.add_argument(
+        "--keypoints",
+        default="",
+        metavar="SET",
+        help=f"the labelled keypoints, if the labels do not name them: {', '.join(set_names())}",
+    )
+    parser.add_argument(
+        "--sigmas", type=Path, metavar="F.json", help="other OKS sigmas: a list, one a keypoint"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -138,7 +138,7 @@ def _toppled(points: np.ndarray, tilt: np.ndarray, heading: float) -> np.ndarray
     cos, sin = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
     x, z = ahead[..., 0].copy(), ahead[..., 2].copy()
     ahead[..., 0], ahead[..., 2] = cos * x + sin * z, cos * z - sin * x
-    # Whoever lies does not rest on an outstretched arm: hips come down, limbs lie flat.
+    # A lying body does not rest on an outstretched arm: hips come down, limbs lie flat.
     near = np.clip((np.degrees(tilt) - 60) / 30, 0, 1)
     ahead[..., 2] -= (near * (ahead[:, 11:13, 2].mean(1) - _LYING_M))[:, None]
     ahead[..., 2] = np.maximum(ahead[..., 2], _FLAT_M)

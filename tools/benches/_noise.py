@@ -32,7 +32,7 @@ def measured(
         truth: [T,N,K,2] px.
         height_px: [N].
         rate_hz: of the frames.
-        rng: what is drawn.
+        rng: of the noise.
 
     Returns:
         Keypoints [T,N,K,2] px and scores [T,N,K].

@@ -149,7 +149,7 @@ def _boxes_of(found: Poses, seen: Poses) -> np.ndarray:
 
 
 def looked(candidates: Poses, seen: Poses) -> Poses:
-    """What a pose network gives for candidates: the pose of whoever fills most of each box."""
+    """A pose network's answer: the pose of the person who fills most of each candidate's box."""
     if not len(candidates) or not len(seen):
         return candidates.take(np.zeros(0, np.int64))
     overlap = geometry.iou(candidates.boxes, seen.boxes)

@@ -2,7 +2,7 @@
 
     read/         labelled data of other programs -> truth.Truth
     found/        predictions: a result file, recordings, a run of the networks -> record.Found
-    figures/      what is computed of both: accuracy, precision, identities, motion, rig
+    figures/      computed from both: accuracy, precision, identities, motion, rig, intervals
     page/         the result as one HTML file
     point_sets    keypoint sets of labelled data, and what a prediction can say of them
 

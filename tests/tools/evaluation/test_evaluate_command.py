@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any, Dict, List
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import cv2
 import numpy as np
@@ -210,6 +211,75 @@ def test_a_recording_of_another_camera_is_refused(
     assert "cameras must be called as the videos of the data: hall0, hall1" in (
         capsys.readouterr().err
     )
+
+
+# Calibrated cameras --------------------------------------------------------------------------
+
+
+def calibrated(folder: Path) -> Path:
+    """A file of Qualisys with two cameras at a right angle, and a video for each."""
+    folder.mkdir()
+    lens = {"focalLengthU": 800, "focalLengthV": 800, "centerPointU": 320, "centerPointV": 240}
+    numbers = {name: str(value * 64) for name, value in lens.items()}
+    curves = {f"{k}Distortion{i}": "0" for k in ("radial", "tangental") for i in (1, 2)}
+    root = Element("calibration")
+    for turn in (np.eye(3), TURN):
+        camera = SubElement(root, "camera")
+        rows = np.diag([1.0, -1.0, -1.0]) @ turn
+        place = -turn.T @ (0, 0, 4000.0)
+        words = {f"r{i + 1}{j + 1}": str(rows[i, j]) for i in range(3) for j in range(3)}
+        SubElement(camera, "transform", {**words, **dict(zip("xyz", map(str, place)))})
+        SubElement(camera, "intrinsic", {**numbers, **curves})
+    path = folder / "Calib.qca.txt"
+    path.write_bytes(tostring(root))
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).touch()
+    return path
+
+
+TURN = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+
+
+def rig_recording(folder: Path, off_px: float) -> Path:
+    body = np.random.default_rng(0).uniform(-600, 600, (17, 3))
+    ring = Ring(folder, 1 << 20, lambda: b"{}")
+    for i in range(6):
+        for camera, turn in (("a", np.eye(3)), ("b", TURN)):
+            seen = (body + (20 * i, 0, 0)) @ turn.T + (0, 0, 4000.0)
+            px = 800 * seen[:, :2] / seen[:, 2:] + (320, 240 + off_px * (camera == "a"))
+            points = px[None].astype(np.float32)
+            boxes = np.concatenate((points[0].min(0), points[0].max(0)))[None]
+            ones = np.ones((1, 17), np.float32)
+            poses = Poses(points, ones, boxes, np.array([3]), ones[0, :1], "coco17")
+            ring.write("P", pack(RecordedFrame(camera, i, i * 10**8, 0, (640, 480), poses)))
+    ring.close()
+    return folder
+
+
+def test_cameras_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = calibrated(tmp_path / "rig")
+    right, wrong = (rig_recording(tmp_path / f"poses{off}", off) for off in (0, 30))
+    assert evaluate(tmp_path, path.parent, right, "--json") == 0
+    agree = json.loads(capsys.readouterr().out)
+    assert (agree["poses"], agree["compared"], agree["ids"]) == (12, 12, {"a": 1, "b": 1})
+    assert agree["median_px"] == pytest.approx(0, abs=0.01)
+    assert evaluate(tmp_path, path, wrong) == 0
+    shown = capsys.readouterr().out
+    assert "the cameras disagree by 2" in shown or "the cameras disagree by 3" in shown
+    assert "do the cameras agree?" in (tmp_path / "out/page.html").read_text()
+
+
+def test_a_rig_that_lacks_something_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = calibrated(tmp_path / "rig")
+    assert evaluate(tmp_path, path, "--against", path) == 78
+    assert "--against: needs labels" in capsys.readouterr().err
+    assert evaluate(tmp_path, path, recording(tmp_path / "poses", "a", 2)) == 78
+    assert "has no frames of a camera 'b'" in capsys.readouterr().err
+    (path.parent / "b.mp4").unlink()
+    assert evaluate(tmp_path, path) == 66
+    assert "1 videos beside a calibration of 2 cameras" in capsys.readouterr().err
 
 
 # The networks --------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What is computed of labels and predictions. Pure: arrays in, figures out."""
+"""Figures computed from labels and predictions. Pure: arrays in, figures out."""

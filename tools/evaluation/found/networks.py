@@ -48,6 +48,8 @@ def run(settings: config.Config, truth: Truth, frames: int, quiet: bool) -> Foun
     videos = truth.sequences()
     in_video = {p.key for pictures in videos.values() for p in pictures}
     stills = [p for p in truth.pictures if p.key not in in_video]
+    for picture in stills:
+        _require(picture)
     with contextlib.ExitStack() as stack:
         player = _Player(settings, stack)
         translate = Translation(truth.points, skeletons.get(player.skeleton).names)
@@ -83,19 +85,24 @@ def read_picture(picture: Picture) -> np.ndarray:
     Raises:
         NoInputError: it is missing. DataError: it cannot be read, or has another size.
     """
-    if picture.path is None:
-        raise NoInputError(f"{picture.file}: no such picture; --pictures DIR says where they are")
-    image = _decode(picture.path, cv2.IMREAD_COLOR)
+    path = _require(picture)
+    image = _decode(path, cv2.IMREAD_COLOR)
     shown = (image.shape[1], image.shape[0])
     if picture.size in (shown, (0, 0)) or 0 in picture.size:
         return image
     if not picture.turn and picture.size == shown[::-1]:
         # COCO's points belong to the stored picture, not to that turned as EXIF says.
-        return _decode(picture.path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        return _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     raise DataError(
-        f"{picture.path}: is {shown[0]}x{shown[1]}, its labels are of a picture of "
+        f"{path}: is {shown[0]}x{shown[1]}, its labels are of a picture of "
         f"{picture.size[0]}x{picture.size[1]}"
     )
+
+
+def _require(picture: Picture) -> Path:
+    if picture.path is None:
+        raise NoInputError(f"{picture.file}: no such picture; --pictures DIR says where they are")
+    return picture.path
 
 
 def _decode(path: Path, how: int) -> np.ndarray:

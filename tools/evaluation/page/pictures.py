@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     """One picture of the page."""
 
     file: str
-    text: str  # what is wrong in it
+    text: str  # OKS of its people, missed and false ones
     jpeg: str  # base64
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Sequence
 
 from tools.evaluation.page import plots, tables
 from tools.evaluation.page.sheet import document
@@ -18,40 +18,17 @@ _TEXT = (
 
 def page(name: str, figures: Dict[str, Any], made_by: Sequence[str]) -> str:
     """The HTML text."""
-    rows = [
-        [
-            camera,
-            row["poses"],
-            row["compared"],
-            row.get("median_px"),
-            row.get("p90_px"),
-            row.get("median_h"),
-            row.get("far_share"),
-            figures["ids"][camera],
-        ]
-        for camera, row in [*figures["cameras"].items()]
-    ]
-    total = sum(figures["ids"].values())
-    rows.append(
-        [
-            "all",
-            figures["poses"],
-            figures["compared"],
-            figures.get("median_px"),
-            figures.get("p90_px"),
-            figures.get("median_h"),
-            figures.get("far_share"),
-            total,
-        ]
-    )
+    cameras = figures["cameras"]
+    rows = [_row(camera, row, figures["ids"][camera]) for camera, row in cameras.items()]
+    rows.append(_row("all", figures, sum(figures["ids"].values())))
     head = ["camera", "poses", "compared", "median px", "90 % px", "median H", "> 40 px", "ids"]
-    most = max([row.get("p90_px", 0.0) for row in figures["cameras"].values()] + [1.0])
+    most = max([row.get("p90_px", 0.0) for row in cameras.values()] + [1.0])
     moved = figures["motion"]
     blocks = [
         f"<h1>{escape(name)}: do the cameras agree?</h1><p>{_TEXT}</p>",
         tables.table(head, rows),
         "<h2>Median disagreement, px</h2>",
-        plots.bars({c: row.get("median_px") for c, row in figures["cameras"].items()}, most, 1),
+        plots.bars({c: row.get("median_px") for c, row in cameras.items()}, most, 1),
         "<h2>Motion</h2>",
         tables.table(
             ["", "value"],
@@ -65,3 +42,8 @@ def page(name: str, figures: Dict[str, Any], made_by: Sequence[str]) -> str:
         "</ul>",
     ]
     return document(f"{name}: do the cameras agree?", blocks)
+
+
+def _row(name: str, row: Dict[str, Any], ids: int) -> List[Any]:
+    values = [row.get(key) for key in ("median_px", "p90_px", "median_h", "far_share")]
+    return [name, row["poses"], row["compared"], *values, ids]
