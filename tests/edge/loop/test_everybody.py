@@ -58,8 +58,28 @@ def bright(box: List[int]) -> np.ndarray:
 def test_standing_and_lying_people_are_found_where_they_are(box: List[int]) -> None:
     models: Any = Pair()
     found = networks_boxes(models, bright(box))
-    assert len(found) == 2, "in two of four orientations"
-    np.testing.assert_allclose(found, [box] * 2)
+    upright = box[3] - box[1] > box[2] - box[0]
+    assert len(found) == 2 + 2 * upright, "in two of four orientations, and in smaller pictures"
+    np.testing.assert_allclose(found[:2], [box] * 2)
+    for smaller in found[2:]:
+        np.testing.assert_allclose(smaller, box, atol=3)
+
+
+class Far(Upright):
+    """Finds only what is less than half as high as the picture."""
+
+    def _one(self, image: np.ndarray, floor: float) -> Detections:
+        found = super()._one(image, floor)
+        return found.take(np.diff(found.boxes[:, 1::2])[:, 0] < image.shape[0] / 2)
+
+
+def test_a_person_who_fills_the_picture_is_found_in_a_smaller_one() -> None:
+    models: Any = Pair()
+    models.detect = Far()
+    box = [60, 6, 126, 96]
+    found = networks_boxes(models, bright(box))
+    assert len(found) == 2
+    np.testing.assert_allclose(found, [box] * 2, atol=3)
 
 
 @pytest.mark.parametrize("quarters", range(4))
@@ -101,13 +121,13 @@ def test_who_is_followed_but_not_published_is_known(running: Running) -> None:
     assert finder.tracked("roof").shape == (0, 4)
     image = np.zeros((48, 64, 3), np.uint8)
     found = finder.find(image, "door", GIVE_UP_S)
-    assert len(found) >= 2 + 4 * 2, "those followed, and two of each orientation"
+    assert len(found) >= 2 + 6 * 2, "those followed, and two of each look"
 
 
 def test_networks_are_executed_in_the_thread_of_the_loop(running: Running) -> None:
     running.models.detect = detect = Upright()  # type: ignore[assignment]
     EverybodyFinder(running).find(np.zeros((48, 64, 3), np.uint8), "door", GIVE_UP_S)
-    assert detect.threads == ["loop"] * 4
+    assert detect.threads == ["loop"] * 6
 
 
 def test_an_error_of_a_network_ends_the_look_and_not_the_loop(running: Running) -> None:
