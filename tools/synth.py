@@ -151,7 +151,7 @@ def _tell(made: make.Made, order: make.Order, as_json: bool) -> None:
 def _list(sets: Any, as_json: bool) -> int:
     found = {name: recipe.load(name, sets) for name in recipe.names(sets)}
     motions: List[Dict[str, str]] = [{"name": n, "split": "both"} for n in scripts()]
-    motions += [{"name": n, "split": split_of(n)} for n in captured()]
+    motions += [{"name": n, "split": split_of(n)} for n in captured(as_json)]
     if as_json:
         rows = [{"name": n, "kind": r.kind, "about": r.description} for n, r in found.items()]
         print(json.dumps({"recipes": rows, "motions": motions}))

@@ -28,7 +28,7 @@ from edge.errors import DataError, TempError
 from tools.progress import Progress
 from tools.render.body.files import LICENCE
 from tools.render.body.mesh import load as load_body
-from tools.render.motion.acts import SPLITS, require_known
+from tools.render.motion.acts import SPLITS, captured, require_known
 from tools.render.recipe import CLIPS, Recipe
 from tools.render.scene import environment
 from tools.render.scene.backdrop import Backdrops
@@ -114,6 +114,7 @@ def make(order: Order) -> Made:
 
 def _check(order: Order) -> None:
     """Find mistakes before anything is drawn or taken away."""
+    captured(order.quiet)
     for motion in order.recipe.motions:
         require_known(motion, order.split)
     still = [False] * order.recipe.people[1]

@@ -118,7 +118,9 @@ class Tailor:
         neck = (rng.uniform(1.05, 1.19) - at.trunk) * 3
         shown = np.minimum(shown, np.where(at.on_arm, 9, neck))
         if kind == 3:
-            shown = np.where(at.on_arm, -1, np.minimum(shown, 6 * (0.135 - np.abs(self._side()))))
+            strap = np.where(at.trunk > 0.7, 5 * (0.145 - np.abs(self._side())), 9)
+            edge = np.where(at.on_arm, -0.15 - at.arm, strap)
+            shown = np.minimum(np.where(at.on_arm, 9, shown), edge)
         ease = 0.007 + loose[kind] * 0.6 + arms + self._folds(loose[kind] * 0.6)
         if tucked:  # below the waist of a skirt
             ease = ease * np.where(at.on_arm, 1, np.clip((at.trunk - 0.15) * 5, 0.2, 1))
