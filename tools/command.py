@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.name == "snapshot" and arguments.out is None:
         raise ConfigError("--out: is missing; name a file for the picture")
     key = load_secret(arguments.key)
-    with CommandClient(arguments.broker, arguments.device) as client:
+    broker = login.broker(arguments.broker, arguments)
+    with CommandClient(broker, arguments.device) as client:
         command = new_command(arguments.name, arguments.device, args, client.topic, arguments.wait)
         answer = client.ask(arguments.name, sign(command, key), command["id"], arguments.wait)
     check_answer(answer, arguments.box_key)
