@@ -17,7 +17,7 @@ from tools import benches, places
 from tools.benches import Row
 from tools.progress import track
 
-HELP = "measure our speed against peers, side by side; writes JSON and a plot"
+HELP = "measure speed, smoothing, tracking and falls beside peers; writes JSON and a plot"
 PARTS = ("memory", "peer", "peers")  # modules of tools/benches that are not benches
 
 

@@ -17,6 +17,7 @@ from edge.recording.ring import Ring
 from edge.structures import Poses
 from tests.tools.evaluation.label_cases import annotation, person, picture, results, table, write
 from tools.__main__ import main
+from tools.evaluation import point_sets
 from tools.fetch.by_name import ensure_model, ensure_set
 
 
@@ -311,3 +312,24 @@ def test_the_networks_run_over_pictures(tmp_path: Path, capsys: pytest.CaptureFi
     assert figures["people"]["found"] == len(rows)
     assert figures["oks"]["body"]["mean"] == pytest.approx(1, abs=1e-3)
     assert "each picture is a still of 3 frames, the last is scored" in figures["notes"]
+
+
+def test_a_configuration_runs_and_what_its_model_lacks_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ensure_model("yolov4-tiny", quiet=True).parent
+    ensure_model("blazepose", quiet=True)
+    settings = tmp_path / "edge.toml"
+    settings.write_text(
+        '[[cameras]]\nsource = "rtsp://nowhere/x"\n[detect]\nmodel = "yolov4-tiny"\n'
+        '[pose]\nskeleton = "halpe26"\n[publish]\nsinks = ["mqtt://nowhere"]\n'
+    )
+    picture(tmp_path / "1.jpg")
+    content = table([annotation(person(0, 14))])
+    content["categories"][0]["keypoints"] = list(point_sets.FOREIGN["crowdpose"])
+    path = write(tmp_path / "labels.json", content)
+    words = ["--models", models, "--frames", "2", "--json"]
+    assert evaluate(tmp_path, path, settings, *words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["predictions"] == "yolov4-tiny + blazepose"
+    assert figures["left_out"] == ["head"]

@@ -53,6 +53,9 @@ def run(settings: config.Config, truth: Truth, frames: int, quiet: bool) -> Foun
     with contextlib.ExitStack() as stack:
         player = _Player(settings, stack)
         translate = Translation(truth.points, skeletons.get(player.skeleton).names)
+        # A conversion invents no point: a head that the model lacks is not given as Halpe's either.
+        own = Translation(truth.points, skeletons.get(player.model_skeleton).names)
+        given = translate.given & own.given
         found: Dict[str, Seen] = {}
         total = len(stills) + len(in_video)
         bar = stack.enter_context(Progress("running the networks", total, "pictures", quiet))
@@ -70,7 +73,7 @@ def run(settings: config.Config, truth: Truth, frames: int, quiet: bool) -> Foun
     for picture in truth.pictures:
         found.setdefault(picture.key, nobody(len(truth.points)))
     notes = [f"each picture is a still of {frames} frames, the last is scored"] if stills else []
-    return Found(name_of(settings), np.asarray(translate.given), found, notes)
+    return Found(name_of(settings), np.asarray(given), found, notes)
 
 
 def name_of(settings: config.Config) -> str:
@@ -172,7 +175,8 @@ class _Player:
         self._running.watch(self._watch)
         self._t_ns = 0
         self._played = 0
-        self.skeleton = self._config.pose.skeleton or self._running.models.pose.skeleton
+        self.model_skeleton = self._running.models.pose.skeleton
+        self.skeleton = self._config.pose.skeleton or self.model_skeleton
 
     def still(self, image: np.ndarray, frames: int) -> Poses:
         """The people of the last frame of a still."""
