@@ -254,7 +254,7 @@ def test_the_command_line_says_why_not(
     assert "foreign" in text
     code, text = call("rate", "max_hz=7", "--box-key", "00" * 32)
     assert code == 65
-    assert "somebody else may have written it" in text
+    assert "the answer is not signed by the box" in text
     assert call("reload")[0] == 0
     until(lambda: "reloaded" in daemon.text(), "the reload")
     assert call("calibrate-record", "seconds=60", "every_ms=40")[0] == 0
