@@ -34,6 +34,12 @@ _DUPLICATE_IOU = 0.3  # pairs whose boxes overlap less are not compared
 _DUPLICATE_OKS = 0.75
 _DUPLICATE_NEW_OKS = 0.5  # between a track's pose and a new one, which may be less alike
 _DUPLICATE_COMMON = 5
+# A new person who shares this many keypoints, and this share of those visible in both, with another
+# is a part of that person: a second box around the legs. Two people never share so many.
+_SHARED_LEAST, _SHARED_SHARE = 5, 0.34
+_SHARED_NEAR = 0.8  # similarity of one keypoint, 1 = the same place
+_WITHIN = 0.6  # a part's box lies in the other box with this share of its area
+_PART = 0.8  # and its area is less than this share of the other's
 
 
 def similarity(
@@ -85,7 +91,8 @@ def drop_duplicates(
     """Find people who were found twice, and drop the worse of the two.
 
     Two candidates may lead to the same person, or a detector may find one person twice. Then the
-    keypoints of two rows are almost the same.
+    keypoints of two rows are almost the same. Or a detector takes a part of a person, such as the
+    legs, for a second person: then the keypoints of that part are the same.
 
     Args:
         rows: [R] measured.
@@ -99,12 +106,20 @@ def drop_duplicates(
     stays, duplicated = np.ones(len(quality), bool), np.zeros(len(quality), bool)
     if len(quality) < 2:
         return stays, duplicated
-    i, j = np.nonzero(np.triu(geometry.iou(rows.boxes, rows.boxes) > _DUPLICATE_IOU, 1))
+    overlap, within = geometry.iou(rows.boxes, rows.boxes), _within(rows.boxes)
+    i, j = np.nonzero(np.triu((overlap > _DUPLICATE_IOU) | (within > _WITHIN), 1))
     if not len(i):
         return stays, duplicated
-    alike, common, _ = _oks(rows, rows, i, j, np.zeros(len(i), np.float32))
+    near, both = _nearness(rows, rows, i, j, np.zeros(len(i), np.float32))
+    common, shared = both.sum(1), (near > _SHARED_NEAR).sum(1)
+    alike = near.sum(1) / np.maximum(common, 1)
     limit = np.where(known[i] == known[j], _DUPLICATE_OKS, _DUPLICATE_NEW_OKS)
-    same = (alike > limit) & (common >= _DUPLICATE_COMMON)
+    same = (overlap[i, j] > _DUPLICATE_IOU) & (alike > limit) & (common >= _DUPLICATE_COMMON)
+    part = (shared >= _SHARED_LEAST) & (shared >= _SHARED_SHARE * common)
+    part &= (within[i, j] > _WITHIN) & ~(known[i] & known[j])
+    areas = geometry.areas_of(rows.boxes)
+    smaller, larger = np.minimum(areas[i], areas[j]), np.maximum(areas[i], areas[j])
+    same |= part & (smaller < _PART * larger)
     better = np.where(quality[i] >= quality[j], i, j)[same]
     worse = (i + j)[same] - better
     for k in np.argsort(-quality[better], kind="stable"):
@@ -163,10 +178,25 @@ def _oks(
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare people a[i] and b[j], [P] pairs, by the keypoints that are visible in both.
 
+    Returns:
+        OKS [P], number [P] of common keypoints, and their mean distance [P] px.
+    """
+    near, both = _nearness(a, b, i, j, drift_px)
+    common = both.sum(1)
+    some = np.maximum(common, 1)
+    return near.sum(1) / some, common, (np.abs(a.body[i] - b.body[j]) * both).sum(1) / some
+
+
+def _nearness(
+    a: BodyState, b: BodyState, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The summands of OKS of people a[i] and b[j], [P] pairs.
+
     The error of a prediction is added to the annotators' error: variance (2 sigma s)² + drift².
 
     Returns:
-        OKS [P], number [P] of common keypoints, and their mean distance [P] px.
+        Similarity [P,17] 0..1 of each keypoint, 0 if not visible in both; [P,17] f32 1 = visible in
+        both.
     """
     both = (np.minimum(a.scores[i], b.scores[j]) > 0).astype(np.float32)
     apart = a.body[i] - b.body[j]
@@ -174,10 +204,16 @@ def _oks(
     variance = (size * np.float32(_AREA_H2 / 2))[:, None] * _VARIANCES
     variance += np.square(drift_px)[:, None]
     distance = np.square(apart.real) + np.square(apart.imag)
-    near = np.exp(distance / (-2 * variance)) * both
-    common = both.sum(1)
-    some = np.maximum(common, 1)
-    return near.sum(1) / some, common, (np.sqrt(distance) * both).sum(1) / some
+    return np.exp(distance / (-2 * variance)) * both, both
+
+
+def _within(boxes: np.ndarray) -> np.ndarray:
+    """Shared area [N,N] of boxes [N,4] over the area of the smaller one."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(-1)
+    areas = geometry.areas_of(boxes)
+    return np.asarray(shared / np.maximum(np.minimum(areas[:, None], areas), 1e-6))
 
 
 def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:

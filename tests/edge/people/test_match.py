@@ -90,3 +90,21 @@ def test_a_person_further_than_the_reach_is_not_allowed():
         tracks = state(0, age_s=age_s)
         assert match.similarity(state(reach_px - 2), tracks, none, 0.5)[0, 0] > 0
         assert match.similarity(state(reach_px + 2), tracks, none, 0.5)[0, 0] == 0
+
+
+def part_of(known, legs_px=0.0):
+    """Who stays of a person and of a second box around the legs, whose upper body is guessed."""
+    pair = state(0, legs_px)
+    pair.body[1, :11] += 100j  # head, shoulders and arms, in a person of 300 px
+    pair.boxes[1, 1] += 120
+    return match.drop_duplicates(pair, np.array([1.0, 0.9]), np.array(known))[0].tolist()
+
+
+@pytest.mark.parametrize("known", [[False, False], [True, False]])
+def test_a_second_box_around_the_legs_is_a_part_of_the_person(known):
+    assert part_of(known) == [True, False]
+
+
+def test_two_tracks_and_other_legs_are_no_parts():
+    assert part_of([True, True]) == [True, True]
+    assert part_of([False, False], legs_px=40) == [True, True]
