@@ -46,7 +46,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Order:
-    """What is made.
+    """A set to make.
 
     Attributes:
         name: of the set; clips are called after it.

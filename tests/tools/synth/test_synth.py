@@ -22,7 +22,7 @@ from tests.waiting import GIVE_UP_S
 from tools.__main__ import main
 from tools.calib import media
 from tools.fetch.by_name import ensure_model
-from tools.render import recipe
+from tools.render import make, recipe
 from tools.render.paint.floor import ray_grid
 from tools.render.scene import environment
 from tools.render.scene.camera import PINHOLE, Camera, focal_px, towards
@@ -313,6 +313,17 @@ def test_a_set_by_name_is_made_once(tmp_path: Path) -> None:
     ensure_rendered("mine", "tune", tmp_path, quiet=True)
     assert len(list((folder / "images").iterdir())) == 1
     assert ensure_rendered("mine", "report", tmp_path, quiet=True) == own / "report"
+
+
+def test_an_interrupted_set_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(make, "labels_of", fail)
+    assert synth("rendered-clean", "--count", 1, "--out", tmp_path / "set", *SMALL) == 130
+    assert json.loads((tmp_path / "set/synth.json").read_text())["finished"] is False
 
 
 def test_a_crowd_is_drawn_and_hides_itself(tmp_path: Path) -> None:

@@ -111,6 +111,16 @@ def test_hands_have_five_fingers_that_close() -> None:
                 assert np.linalg.norm(fist[tip] - fist[base]) < 0.7 * long
 
 
+def test_fingers_close_towards_the_palm() -> None:
+    """Of a hanging left hand the palm faces the thigh, to the right; of a right one to the left."""
+    open_hand = points(upright(), fingers=np.zeros((2, 5)))
+    bent = points(upright(), fingers=np.full((2, 5), 0.4))
+    for first, sign in ((91, 1), (112, -1)):
+        for finger in range(1, 5):
+            tip = first + 4 + 4 * finger
+            assert sign * (open_hand[tip] - bent[tip])[1] > 0.015
+
+
 def test_palms_face_the_thighs() -> None:
     found = points(upright(), fingers=np.zeros((2, 5)))
     for first in (91, 112):

@@ -19,7 +19,7 @@ from tools.render.body.surface import HAIR, Piece, material, piece_of
 
 Draw = np.random.Generator
 _UNDER = 0.25  # legs are drawn so far up below the hem of a skirt, in shares of a limb
-OPEN = 0.02  # what is further inside a garment than this share of a limb has no skin drawn
+OPEN = 0.02  # skin further inside a garment than this share of a limb is not drawn
 
 
 @dataclass

@@ -79,7 +79,7 @@ class Rig:
             self._bone("wrist", "finger2-1", side), self._bone("wrist", "finger5-1", side)
         )
         bone = self._bone(f"finger{finger}-1", f"finger{finger}-2", side)
-        return sign * unit(np.cross(bone, palm)), sign * unit(palm)
+        return sign * unit(np.cross(palm, bone)), sign * unit(palm)
 
     def bones(self, pose: Pose) -> Tuple[np.ndarray, np.ndarray]:
         """Turn [B,3,3] f32 and shift [B,3] f32 of each bone for `kernels.skin`.

@@ -25,7 +25,7 @@ def places(rng: Draw, count: int, spread_m: float, apart_m: float = _APART_M) ->
     """[N,2] m: places of people around the middle, the first in it, apart from each other.
 
     Raises:
-        ConfigError: so many people have no room there.
+        ConfigError: the people have no room there.
     """
     found = [rng.normal(size=2) * 0.05]
     for _ in range(4000):
@@ -46,7 +46,7 @@ def paths(rng: Draw, moving: Sequence[bool], spread_m: float) -> List[Path]:
     anybody. The others stand outside the ways.
 
     Raises:
-        ConfigError: so many people have no room there.
+        ConfigError: the people have no room there.
     """
     walkers = sum(moving)
     across = float(rng.uniform(-np.pi, np.pi))

@@ -1,1 +1,1 @@
-"""What is written: truth, COCO-WholeBody folders, clips and contact sheets."""
+"""Truth of pictures, and the files of a set: COCO-WholeBody folders, clips, contact sheets."""
