@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -150,6 +150,29 @@ def test_a_candidate_gets_the_pose_of_whoever_fills_its_box(frames: List[Instant
     assert np.array_equal(looked.keypoints, seen.keypoints)
     away = Detections(seen.boxes + np.float32(5000), seen.person_scores)
     assert len(tracking.looked(Poses.of_boxes(away, 17, "coco17"), seen)) == 0
+
+
+class EveryBoxIsNew:
+    """A peer that gives each box an id of its own, but none to the first of a frame."""
+
+    def ask(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        with np.load(request["file"]) as held:
+            counts = held["counts"].tolist()
+            assert len(held["boxes"]) == len(held["scores"]) == sum(counts)
+        starts = np.cumsum([0, *counts])
+        ids = [[-1, *range(a + 1, b)] if b > a else [] for a, b in zip(starts, starts[1:])]
+        return {"ids": ids}
+
+
+def test_a_peer_is_judged_by_the_boxes_that_it_named(frames: List[Instant]) -> None:
+    peers: Any = {"trackers": EveryBoxIsNew()}
+    answer = tracking.theirs(peers, frames, "sort", {})
+    for (ids, boxes), instant in zip(answer, frames):
+        assert np.array_equal(boxes, instant.found.boxes[1:])
+        assert len(ids) == len(boxes)
+    judged = tracking.judged(frames, answer)
+    assert judged["switches"] > 100
+    assert judged["IDF1"] < 0.1
 
 
 # Falls ---------------------------------------------------------------------------------------
