@@ -8,7 +8,10 @@ from pathlib import Path
 VENV = Path("/usr/lib/edge/venv")
 RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
-WORKSTATION = ("bench", "demo", "export", "import", "kernels", "predict", "quantize", "synth")
+WORKSTATION = (
+    *("accuracy", "bench", "demo", "evaluate", "export", "import", "kernels", "predict"),
+    *("quantize", "synth"),
+)
 
 
 def on_box() -> bool:

@@ -23,7 +23,7 @@ from tools.fetch.by_name import ensure_model
 from tools.fetch.cache import cached_archive
 from tools.fetch.sources import archive_of_weights
 
-NETWORKS = ("yolov4-tiny", "blazepose")
+NETWORKS = ("hybrid", "blazepose")
 BOX, BROKER = "/root/box", "/root/broker-machine"
 MEMORY_KB = 4 << 20  # a box of 4 GiB
 SKIPPED = ("make install", "systemctl ", "journalctl ", "#")
@@ -132,7 +132,7 @@ def test_the_page_from_a_broker_to_a_provisioned_box(walk: Walk) -> None:
         told = walk.do(line, BOX, *([0, 69] if line.startswith("edge doctor") else [0]))
         if line.startswith("edge doctor"):
             for name in NETWORKS:
-                assert f"   ok  model {name}: /var/lib/edge/engines/{name}\n" in told
+                assert f"   ok  model {name}: /var/lib/edge/engines/{name}\n" in told, told
     assert "systemctl daemon-reload" in told or "configuration" in told
 
 
@@ -167,15 +167,15 @@ def test_commands_of_a_box_run_as_its_user(walk: Walk) -> None:
             assert len(told.splitlines()) == 1
         else:
             assert walk.do(f"{camera}\n{line}", BOX)
-    told = walk.do("edge-tools get yolov4-tiny", BOX, 78)
-    assert "runuser -u edge -- edge-tools get yolov4-tiny" in told
-    walk.do("runuser -u edge -- edge-tools get yolov4-tiny", BOX)
-    told = walk.do("edge-tools quantize yolov4-tiny", BOX, 69)
+    told = walk.do("edge-tools get hybrid", BOX, 78)
+    assert "runuser -u edge -- edge-tools get hybrid" in told
+    walk.do("runuser -u edge -- edge-tools get hybrid", BOX)
+    told = walk.do("edge-tools quantize blazepose", BOX, 69)
     assert "on a workstation" in told
-    verify = "runuser -u edge -- edge-tools verify yolov4-tiny --set own --file"
-    walk.do(f"{verify} /var/lib/edge/engines/yolov4-tiny/yolov4-tiny.onnx", BOX)
-    walk.do("edge-tools engine-info /var/lib/edge/engines/yolov4-tiny/yolov4-tiny.onnx", BOX)
-    walk.do("edge-tools build yolov4-tiny --dry-run", BOX)
+    verify = "runuser -u edge -- edge-tools verify blazepose --set own --file"
+    walk.do(f"{verify} body=/var/lib/edge/engines/blazepose/body.onnx", BOX)
+    walk.do("edge-tools engine-info /var/lib/edge/engines/blazepose/body.onnx", BOX)
+    walk.do("edge-tools build blazepose --dry-run", BOX)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_signed_networks_serve_and_an_altered_one_is_refused(walk: Walk, worksta
         told = walk.do(line, BOX, *([0, 69] if line.startswith("edge doctor") else [0]))
         if line.startswith("edge doctor"):
             for name in NETWORKS:
-                assert f"   ok  model {name}: /var/lib/edge/engines/{name}, signed\n" in told
+                assert f"   ok  model {name}: /var/lib/edge/engines/{name}, signed\n" in told, told
     done = walk.serve(20)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('/cam0/frame"') == 20
