@@ -36,7 +36,7 @@ class Table:
 
 
 def _wrapped(text: str, width: int = 100) -> List[str]:
-    return textwrap.wrap(text, width)
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def write(path: Path, tables: Sequence[Table], made_by: str) -> None:

@@ -10,7 +10,7 @@ def number(value: Optional[float], digits: int = 3) -> str:
     """A figure for people: .789, or - if there is none."""
     if value is None:
         return "-"
-    text = f"{value:.{digits}f}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"  # never -0
     return text[1:] if text.startswith("0.") else text
 
 
