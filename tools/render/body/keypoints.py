@@ -17,6 +17,7 @@ from tools.render.body.mesh import AT, Mesh, load
 from tools.render.body.regions import FACE68
 
 COUNT = 133
+BODY_VERTICES = 13380  # the first of the mesh: skin; then come eyes, clothes and others
 BODY, FACE, HANDS = slice(0, 23), slice(23, 91), slice(91, 133)
 _LEAST = 2e-4  # regressor weights below this are left out
 
@@ -40,7 +41,7 @@ def _tips(mesh: Mesh) -> np.ndarray:
         for finger in range(1, 6):
             last, before = (heads[AT[f"finger{finger}-{b}.{side}"]] for b in (3, 2))
             bone = AT[f"finger{finger}-3.{side}"]
-            own = np.nonzero(mesh.bone_index[:13380, 0] == bone)[0]
+            own = np.nonzero(mesh.bone_index[:BODY_VERTICES, 0] == bone)[0]
             out.append(own[np.argmax((v[own] - last) @ (last - before))])
     return np.array(out)
 

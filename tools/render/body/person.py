@@ -10,11 +10,11 @@ import numpy as np
 
 from tools.render.body import kernels, palette
 from tools.render.body.garments import Outfit, Tailor
-from tools.render.body.keypoints import Keypoints
+from tools.render.body.keypoints import BODY_VERTICES, Keypoints
 from tools.render.body.mesh import AT, Mesh, load
 from tools.render.body.posing import Pose, Rig
 from tools.render.body.regions import FACE68, regions
-from tools.render.body.surface import SKIN, Piece, Surface, join, material
+from tools.render.body.surface import SKIN, Piece, Surface, compact, join, material
 
 Draw = np.random.Generator
 # Facial actions that are drawn at random; the others move the gaze or the tongue.
@@ -48,8 +48,7 @@ class Person:
         child = rng.random() < child_share
         self.traits = _traits(rng, child)
         rest = self.mesh.shape(self.traits, _face(rng))
-        body = rest[np.unique(self.mesh.faces["body"])]
-        self.stature = float(np.ptp(body[:, 2]))
+        self.stature = float(np.ptp(rest[:BODY_VERTICES, 2]))
         self.rig = Rig(self.mesh, rest)
         self._points = Keypoints(self.mesh, self.rig.heads, rest)
         outfit = Tailor(self.mesh, rest, rng).dress(self.traits["gender"], child)
@@ -95,10 +94,10 @@ def _skin(mesh: Mesh, rest: np.ndarray, outfit: Outfit, rng: Draw) -> List[Piece
         bare &= covered <= 0
     faces = mesh.faces["body"]
     kept = faces[bare[faces].any(1)]
-    used, index = np.unique(kept, return_inverse=True)
+    used, index = compact(kept, len(rest))
     look = material(SKIN, scale=140, gloss=rng.uniform(0.02, 0.12), grain=0.05)
     shown = np.ones(len(used), np.float32)
-    skin = Piece(used, rest[used], index.reshape(-1, 3), shown, colour[used], look, False)
+    skin = Piece(used, rest[used], index, shown, colour[used], look, False)
     return [skin, _eyes(mesh, rest, rng)]
 
 
@@ -145,7 +144,7 @@ def _near(mesh: Mesh, points: np.ndarray, within_m: float) -> np.ndarray:
 
 def _eyes(mesh: Mesh, rest: np.ndarray, rng: Draw) -> Piece:
     faces = mesh.faces["eyes"]
-    used, index = np.unique(faces, return_inverse=True)
+    used, index = compact(faces, len(rest))
     v = mesh.template[used]
     heads = mesh.heads(mesh.template)
     centre = np.where(v[:, 1:2] > 0, heads[AT["eye.L"]], heads[AT["eye.R"]])
@@ -156,4 +155,4 @@ def _eyes(mesh: Mesh, rest: np.ndarray, rng: Draw) -> Piece:
     colour = np.where(ahead[:, None] > 0.97, iris * 0.1, colour)
     look = material(gloss=0.4)
     shown = np.ones(len(used), np.float32)
-    return Piece(used, rest[used], index.reshape(-1, 3), shown, colour, look, False)
+    return Piece(used, rest[used], index, shown, colour, look, False)

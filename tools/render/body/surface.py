@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -69,6 +69,21 @@ def join(pieces: List[Piece]) -> Surface:
     )
 
 
+def compact(faces: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The vertices that faces use, in order, and the faces in numbers of these.
+
+    Args:
+        faces: [F,3] i32 of `count` vertices.
+        count: of all vertices.
+
+    Returns:
+        [N] vertices, [F,3] faces. It is `np.unique(..., return_inverse=True)` without its sort.
+    """
+    mask = np.zeros(count, bool)
+    mask[faces] = True
+    return np.nonzero(mask)[0], (np.cumsum(mask) - 1)[faces]
+
+
 def piece_of(
     faces: np.ndarray,
     rest: np.ndarray,
@@ -90,12 +105,12 @@ def piece_of(
         two_sided: whether its inside is drawn.
     """
     kept = faces[(shown[faces] > 0).any(1)]
-    used, index = np.unique(kept, return_inverse=True)
+    used, index = compact(kept, len(rest))
     tint = np.broadcast_to(np.asarray(colour, np.float32), (len(rest), 3))
     return Piece(
         used,
         rest[used] + offset[used],
-        index.reshape(-1, 3),
+        index,
         shown[used],
         tint[used],
         look,

@@ -62,7 +62,7 @@ class Stage:
         acts = [self._act(split, rng, clip) for _ in range(count)]
         self.moments = [0.0 if clip else float(rng.uniform(0, length_s(a))) for a in acts]
         self.actors = self._cast(acts, rng, clip)
-        if not clip:
+        if not clip and count > 1:
             self._push_apart(rng)
         first = [a.at(t) for a, t in zip(self.actors, self.moments)]
         self.camera = self._place_camera(rng, first, clip)
