@@ -252,11 +252,26 @@ def read_picture(path: str, slot: Slot, ring: Ring) -> None:
         # Not into the slot itself: with a given buffer, OpenCV (5.0) reports success on some TIFF
         # and PNG files that are cut off, and leaves the previous image in the buffer.
         image = cv2.imread(path, cv2.IMREAD_COLOR)
+        if image is None:  # it may be a TIFF that lies on its side: imread (5.0) fails at those
+            image = _decoded(path, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise DataError(f"{path}: cannot be decoded as an image: {error.err}") from error
     if image is None:
-        raise DataError(f"{path}: cannot be decoded as an image: it is damaged or cut off")
+        raise DataError(f"{path}: {_why_not_decoded(path)}")
     copy_picture(image, slot, ring)
+
+
+def _decoded(path: str, flags: int) -> Optional[np.ndarray]:
+    """A TIFF from memory; None for a file of another format."""
+    data = np.fromfile(path, np.uint8)
+    return cv2.imdecode(data, flags) if data[:2].tobytes() in (b"II", b"MM") else None
+
+
+def _why_not_decoded(path: str) -> str:
+    raw = _decoded(path, cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        return "cannot be decoded as an image: it is damaged or cut off"
+    return f"has {raw.dtype} samples, which are not read; save it with 8 or 16 bits a sample"
 
 
 def copy_picture(image: np.ndarray, slot: Slot, ring: Ring) -> None:

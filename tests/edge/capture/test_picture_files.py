@@ -170,6 +170,51 @@ def test_a_picture_is_refused_for_its_true_reason(
     assert "\n" not in str(caught.value)
 
 
+def tiff(samples: np.ndarray, orientation: int) -> bytes:
+    """An uncompressed TIFF 6.0 of samples [H,W,3] in RGB, u8 or f32."""
+    height, width, _ = samples.shape
+    data = samples.tobytes()
+    bits, kind = samples.itemsize * 8, 3 if samples.dtype == np.float32 else 1
+    entries = [
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8), (259, 3, 1, 1)),
+        *((262, 3, 1, 2), (273, 4, 1, 14), (274, 3, 1, orientation), (277, 3, 1, 3)),
+        *((278, 4, 1, height), (279, 4, 1, len(data)), (339, 3, 1, kind)),
+    ]
+    head = struct.pack("<2sHIHHH", b"II", 42, 14 + len(data), bits, bits, bits)
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return head + data + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_a_tiff_is_turned_by_its_orientation(tmp_path: Path, orientation: int) -> None:
+    upright = np.ascontiguousarray(picture(5)[..., ::-1])
+    stored = {
+        1: upright,
+        3: upright[::-1, ::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, 3),
+    }[orientation]
+    (tmp_path / "x.tif").write_bytes(tiff(np.ascontiguousarray(stored), orientation))
+    assert [n for n, _, _ in play(f"file://{tmp_path}/x.tif")] == [5]
+
+
+def test_a_tiff_of_floats_is_refused_for_its_true_reason(tmp_path: Path) -> None:
+    (tmp_path / "x.tif").write_bytes(tiff(np.zeros((8, 8, 3), np.float32), 1))
+    with pytest.raises(DataError, match="has float32 samples, which are not read; save it with"):
+        play(f"file://{tmp_path}/x.tif")
+
+
+def test_a_tiff_on_its_side_that_is_cut_off_gives_no_picture(tmp_path: Path) -> None:
+    whole = tiff(np.ascontiguousarray(picture(5)), 6)
+    table = whole[14 + picture(5).size :]
+    head = struct.pack("<2sHI", b"II", 42, 14) + whole[8:14]
+    (tmp_path / "x.tif").write_bytes(head + table + whole[14:400])
+    with pytest.raises(DataError, match="damaged or cut off"):
+        play(f"file://{tmp_path}/x.tif")
+
+
 def test_what_follows_the_end_of_a_picture_does_not_matter(tmp_path: Path) -> None:
     for suffix in (".png", ".jpg", ".webp", ".bmp"):
         data = cv2.imencode(suffix, picture(7))[1].tobytes()
