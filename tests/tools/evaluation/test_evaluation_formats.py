@@ -179,6 +179,16 @@ def test_file_names_with_folders(tmp_path: Path, name: str) -> None:
     assert found == tmp_path / "deep/er/1.jpg"
 
 
+def test_pictures_beside_a_folder_of_annotations(tmp_path: Path) -> None:
+    """COCO's own layout: annotations/person_keypoints_val2017.json and val2017/1.jpg."""
+    (tmp_path / "val2017").mkdir()
+    picture(tmp_path / "val2017/1.jpg")
+    path = write(tmp_path / "annotations/person.json", table([annotation(person())]))
+    assert open_truth(path).pictures[0].path == tmp_path / "val2017/1.jpg"
+    (tmp_path / "val2017").rename(tmp_path / "elsewhere")
+    assert open_truth(path, tmp_path / "elsewhere").pictures[0].path is not None
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
