@@ -16,6 +16,8 @@ MASK = "***"
 _LOCAL = ("v4l2", "csi", "synthetic")
 _URI = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>`|]+)")
 _QUOTED = re.compile(r"(['\"])([A-Za-z][A-Za-z0-9+.-]*://.*?)\1")  # may contain spaces
+# User info without "://" after its scheme: it was forgotten, or one slash is missing.
+_BARE = re.compile(r"[^\s:/@'\"\[(<]+:(?!//)[^\s@'\"]+@(?=[\w\[])")
 _PARAMETER, _MASKED_PARAMETER = re.compile(r"([\w.~%-]+=)[^&;/?,]*"), rf"\g<1>{MASK}"
 _CLOSING = ".,;:!?)]}"
 
@@ -38,8 +40,15 @@ def masked_uri(uri: str) -> str:
     return f"{scheme}://{_masked_body(_without_user(body))}"
 
 
+def masked_value(value: str) -> str:
+    """The value of a key: as a whole it may be one address, whose password has any character."""
+    return masked_uri(value) if "://" in value else masked(value)
+
+
 def masked(text: str) -> str:
     """Any text, with `masked_uri` applied to every address in it."""
+    if "@" in text:
+        text = _BARE.sub(f"{MASK}@", text)
     if "://" not in text:
         return text
     return _URI.sub(_masked_match, _QUOTED.sub(_masked_quoted, text))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from edge.errors import ConfigError, NoInputError
-from edge.masking import masked
+from edge.masking import masked_value
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,7 +89,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        quoted = masked(value).replace("\\", "\\\\").replace('"', '\\"')
+        quoted = masked_value(value).replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted) + '"'
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"

@@ -62,6 +62,28 @@ def test_no_log_line_and_no_configuration_shows_it(uri: str) -> None:
     assert SECRET not in config.show(config.build(config.Config, table, "test"))
 
 
+@pytest.mark.parametrize("mark", list(" '\"<>|`\u00a0\n\t\\#"))
+def test_a_password_of_odd_characters_is_not_in_the_shown_configuration(mark: str) -> None:
+    for scheme in ("rtsp://", "mqtt://", "rtsp ://"):
+        uri = f"{scheme}admin:a{mark}{SECRET}@10.0.0.5/x"
+        table = {"cameras": [{"source": uri}], "publish": {"sinks": [uri]}}
+        shown = config.show(config.build(config.Config, table, "test"))
+        assert SECRET not in shown, uri
+
+
+@pytest.mark.parametrize("uri", ["{}@10.0.0.5/x", "rtsp:/{}@10.0.0.5/x", "https:/{}@h/m"])
+def test_user_and_password_are_masked_without_a_whole_scheme(uri: str) -> None:
+    wrong = uri.format(f"admin:{SECRET}")
+    for text in (wrong, f"models.dir: {wrong}: no such folder", f"{wrong!r}", f"[{wrong}]"):
+        assert SECRET not in masked(text)
+        assert masked(text).endswith(text[text.index("@") + 1 :])
+    with pytest.raises(ConfigError) as raised:
+        parse(wrong)
+    assert SECRET not in str(raised.value)
+    table = {"cameras": [{"source": wrong}], "publish": {"sinks": [wrong]}}
+    assert SECRET not in config.show(config.build(config.Config, table, "test"))
+
+
 @pytest.mark.parametrize(
     "table",
     [
@@ -94,6 +116,7 @@ def test_a_table_of_the_wrong_shape_is_refused_without_it(tmp_path: Path, table:
         "rtsp://[fe80::1%eth0]:554/stream1",
         "no address here: a=b, c@d",
         "see jsonl:-",
+        "at 10:30 mail to a@b.c: sent; x: y@z",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
