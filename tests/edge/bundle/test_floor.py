@@ -105,6 +105,16 @@ def test_the_whole_folder_gone_leaves_the_witness_beside_it(state: Path) -> None
     put(state, 4)
 
 
+def test_a_damaged_state_is_written_again_with_the_floor(state: Path) -> None:
+    damage(state / "bundles/state.json")
+    assert Slots(state / "bundles").state().floor == 3
+    (state / "bundles.floor").unlink()
+    for slot in ("a", "b"):
+        shutil.rmtree(str(state / "bundles" / slot))
+    with pytest.raises(DataError, match="never taken"):
+        put(state, 2)
+
+
 def test_an_older_copy_of_the_state_is_no_way_back(tmp_path: Path) -> None:
     state = tmp_path / "state"
     put(state, 1)

@@ -109,9 +109,9 @@ def test_numbers_that_are_not_finite_are_no_sighting() -> None:
     assert np.isfinite(poses.keypoints).all()
 
 
-def one(body: np.ndarray, sighting: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Join one found body [23,3] and one sighting [17,3] in a box of 100 x 100 px."""
-    batch = CandidateBatch(
+def batch_of(sighting: np.ndarray) -> CandidateBatch:
+    """One candidate with a sighting [17,3], in a box of 100 x 100 px."""
+    return CandidateBatch(
         np.zeros(1, np.int64),
         np.full((1, 2), 1000, np.float32),
         np.zeros((1, 133, 2), np.float32),
@@ -121,7 +121,34 @@ def one(body: np.ndarray, sighting: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
         sighting[None].astype(np.float32),
         np.ones(1, bool),
     )
-    found = body[None].astype(np.float32)
+
+
+@pytest.mark.parametrize(("apart_px", "same"), [(39, True), (41, False)])
+def test_a_body_is_the_candidates_up_to_four_tenths_of_the_box(apart_px: float, same: bool) -> None:
+    batch = batch_of(np.tile((50, 50, 0.8), (17, 1)))
+    body = np.full((1, 23, 2), 50, np.float32)
+    body[..., 0] += apart_px
+    scores = np.full((1, 23), 0.8, np.float32)
+    assert sightings.agreeing(batch, body, scores).tolist() == [same]
+    unseen = dataclasses.replace(batch, sighted=np.zeros(1, bool))
+    assert sightings.agreeing(unseen, body, scores).tolist() == [False]
+
+
+def test_head_and_hands_move_with_their_keypoints() -> None:
+    places, found = np.zeros((1, 33, 2), np.float32), np.zeros((1, 23, 2), np.float32)
+    joined = found.copy()
+    joined[0, 0], joined[0, LEFT_WRIST], joined[0, LEFT_WRIST + 1] = (1, 2), (3, 4), (5, 6)
+    moved = sightings.followed(places, found, joined)[0]
+    assert (moved[:11] == (1, 2)).all()
+    assert (moved[15:23:2] == (3, 4)).all()
+    assert (moved[16:23:2] == (5, 6)).all()
+    assert (moved[[*range(11, 15), *range(23, 33)]] == 0).all()
+    assert (places == 0).all(), "a new array"
+
+
+def one(body: np.ndarray, sighting: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Join one found body [23,3] and one sighting [17,3] in a box of 100 x 100 px."""
+    batch, found = batch_of(sighting), body[None].astype(np.float32)
     keypoints, scores = sightings.joined(batch, found[..., :2], found[..., 2], np.ones(1, bool))
     return keypoints[0], scores[0]
 
@@ -161,10 +188,11 @@ def test_a_foot_moves_with_its_ankle_and_is_missing_if_the_ankle_is_elsewhere() 
 def test_a_keypoint_without_a_sighting_is_the_cascades() -> None:
     body, sighting = np.full((23, 3), 0.8), np.full((17, 3), 0.8)
     body[:, :2], sighting[:, :2] = 50, 50
-    sighting[LEFT_WRIST] = (0, 0, 0)
+    sighting[[LEFT_WRIST, LEFT_ANKLE]] = (0, 0, 0)
     keypoints, scores = one(body, sighting)
     assert keypoints[LEFT_WRIST].tolist() == [50, 50]
     assert scores[LEFT_WRIST] == np.float32(0.8)
+    assert (scores[LEFT_FOOT] == np.float32(0.8)).all(), "and so is its foot"
 
 
 def test_hands_and_face_are_looked_for_where_the_joined_body_has_them() -> None:

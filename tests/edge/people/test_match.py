@@ -108,3 +108,35 @@ def test_a_second_box_around_the_legs_is_a_part_of_the_person(known):
 def test_two_tracks_and_other_legs_are_no_parts():
     assert part_of([True, True]) == [True, True]
     assert part_of([False, False], legs_px=40) == [True, True]
+
+
+def small_box(shared=8, common=17, low=0.45, high=0.0):
+    """Who stays of a person and of a smaller box, with this many keypoints in the same places.
+
+    Of the heights of the person's box, the smaller one begins `low` below its top and ends `high`
+    below its bottom.
+    """
+    pair = state(0, 0)
+    pair.body[1, shared:] += 100j
+    pair.scores[1, common:] = 0
+    tall_px = pair.boxes[0, 3] - pair.boxes[0, 1]
+    pair.boxes[1, 1::2] += (low * tall_px, high * tall_px)
+    return match.drop_duplicates(pair, np.array([1.0, 0.9]), np.zeros(2, bool))[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("shared", "common", "part"), [(0, 17, False), (5, 17, False), (6, 17, True), (4, 8, False)]
+)
+def test_a_part_shares_five_keypoints_and_a_third_of_the_common(shared, common, part):
+    assert small_box(shared, common) == [True, not part]
+
+
+@pytest.mark.parametrize(("high", "part"), [(0.27, True), (0.33, False)])
+def test_a_part_lies_within_the_other_box(high, part):
+    """Of the smaller box, .63 and .58 lie within the other."""
+    assert small_box(low=0.55, high=high) == [True, not part]
+
+
+@pytest.mark.parametrize(("low", "part"), [(0.25, True), (0.15, False)])
+def test_a_part_is_smaller_than_the_other_box(low, part):
+    assert small_box(low=low) == [True, not part]
