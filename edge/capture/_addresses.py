@@ -34,7 +34,9 @@ FOREIGN = {
 }
 _DEVICE = re.compile(r"(?:/?dev/)?(?:video)?(\d{1,3})", re.IGNORECASE)
 _WORDS = ("webcam", "camera", "cam", "usb", "v4l2")
-_FEW_SLASHES = re.compile(r"(rtsps?|https?|v4l2|file|csi|synthetic):{1,2}/{0,2}(.+)", re.IGNORECASE)
+_FEW_SLASHES = re.compile(
+    r"(rtsps?|https?|v4l2|file|csi|synthetic):{1,2}(/{0,2})(.+)", re.IGNORECASE
+)
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _HOST = re.compile(
     r"(?:[^\s/@]+@)?(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}"
@@ -62,7 +64,7 @@ def meant(text: str) -> str:
         return ""
     few = _FEW_SLASHES.fullmatch(text)
     if few:
-        return _with_scheme(few[1].lower(), few[2])
+        return _with_scheme(few[1].lower(), few[2], few[3])
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if text.startswith("/dev/") or (text and _exists(path)):
         return f"v4l2://{path}" if text.startswith("/dev/") else file_uri(path)
@@ -93,7 +95,9 @@ def file_uri(path: Path) -> str:
     return "file://" + str(path.absolute()).replace("%", "%25").replace("?", "%3F")
 
 
-def _with_scheme(scheme: str, rest: str) -> str:
+def _with_scheme(scheme: str, slashes: str, rest: str) -> str:
+    if scheme == "file" and slashes == "/":  # RFC 8089, appendix B: the path is absolute
+        return f"file:///{rest}"
     if scheme == "v4l2":
         device = _DEVICE.fullmatch(rest.strip("/"))
         return f"v4l2:///dev/video{int(device[1])}" if device else f"v4l2:///{rest.lstrip('/')}"

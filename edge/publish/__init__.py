@@ -15,7 +15,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Seque
 import edge
 from edge import plug
 from edge.errors import ConfigError, EdgeError
+from edge.masking import masked_uri
 from edge.messages import Builder, Incoming, Message
+from edge.publish import _typed
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality
 from edge.publish._counters import Counters
@@ -110,10 +112,13 @@ def parse_all(uris: Sequence[str], options: Optional[SinkOptions] = None) -> Non
 
 def _plug(uri: str) -> ModuleType:
     scheme, mark, _ = uri.partition(":")
-    if not mark:
-        there = ", ".join(f"{name}:" for name in plug.names("publish"))
-        raise ConfigError(f"sink {uri!r}: expected SCHEME:..., one of: {there}")
-    return plug.load("publish", SCHEMES.get(scheme, scheme))
+    name = SCHEMES.get(scheme, scheme)
+    known = plug.names("publish")
+    meant = "" if name in known else _typed.hint(uri)
+    if not mark or meant:
+        there = ", ".join(f"{name}:" for name in known)
+        raise ConfigError(f"sink {masked_uri(uri)!r}: {meant}expected SCHEME:..., one of: {there}")
+    return plug.load("publish", name)
 
 
 class Publisher:

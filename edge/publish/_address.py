@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.publish import _tls
+from edge.publish._typed import hint
 from edge.settings.config import Mqtt
 from edge.settings.schema import build
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+_NO_HOST = re.compile(r"[\s;,<>|\"'`\\]|^-")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def parse(uri: str, defaults: Mqtt) -> Broker:
         NoInputError: a named file is not there. DataError: a named file is not a certificate.
     """
     parts, given = _split(uri)
-    host, port = _host(parts, given)
+    host, port = _host(uri, parts, given)
     shown = f"[{host.replace('%', '%25')}]" if ":" in host else host
     name = f"{parts.scheme}://{shown}:{port}"
     if parts.password is not None:
@@ -63,16 +66,20 @@ def _split(uri: str) -> Tuple[SplitResult, Optional[int]]:
         parts = urlsplit(uri)
         return parts, parts.port
     except ValueError as error:
-        scheme = uri.partition(":")[0]
-        raise ConfigError(f"sink {scheme}: no such address: {error}") from error
+        scheme, _, rest = uri.partition("://")
+        six = "[" not in rest and rest.count(":") > 1
+        way = f"; an IPv6 address stands in brackets: {scheme}://[::1]:1883" if six else ""
+        raise ConfigError(f"sink {scheme}: no such address: {error}{way}") from error
 
 
-def _host(parts: SplitResult, port: Optional[int]) -> Tuple[str, int]:
+def _host(uri: str, parts: SplitResult, port: Optional[int]) -> Tuple[str, int]:
     if parts.scheme not in PORTS or not parts.hostname or port == 0:
         raise ConfigError(
-            f"sink {parts.scheme}: expected {parts.scheme}://HOST or {parts.scheme}://HOST:1883; "
-            "a user name and an at sign may stand before HOST"
+            f"sink {parts.scheme}: {hint(uri)}expected {parts.scheme}://HOST or "
+            f"{parts.scheme}://HOST:1883; a user name and an at sign may stand before HOST"
         )
+    if _NO_HOST.search(parts.hostname):
+        raise ConfigError(f"sink {parts.scheme}: no host is called {parts.hostname!r}")
     host, _, zone = parts.hostname.partition("%25")  # RFC 6874: %25 is how a URI spells %
     host = f"{host}%{zone}" if ":" in host and zone else parts.hostname
     return host, port or PORTS[parts.scheme]

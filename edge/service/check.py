@@ -37,11 +37,10 @@ def look_up(settings: Config) -> None:
         EdgeError: the first mistake.
     """
     for i, camera in enumerate(settings.cameras):
-        address = capture.parse(camera.source)
-        if address.scheme not in plug.names("capture"):
-            there = ", ".join(plug.names("capture"))
-            raise ConfigError(f"cameras[{i}].source: no source {address.scheme!r}; use {there}")
-        capture.kind(camera.source)
+        try:
+            capture.kind(camera.source)
+        except ConfigError as error:
+            raise ConfigError(f"cameras[{i}].source: {error}") from error
     options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
     publish.parse_all(settings.publish.sinks, options)
     for i, table in enumerate(settings.rules):

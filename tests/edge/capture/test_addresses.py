@@ -24,6 +24,8 @@ from edge.errors import ConfigError, EdgeError, NoInputError
         ("v4l2:/dev/video1", "v4l2:///dev/video1"),
         ("v4l2:0", "v4l2:///dev/video0"),
         ("csi:0", "csi://0"),
+        ("file:/no/clip.mp4", "file:///no/clip.mp4"),
+        ("file:clip.mp4", "file://clip.mp4"),
         ("rtsp:/10.0.0.5/live", "rtsp://10.0.0.5/live"),
         ("rtsp:10.0.0.5/live", "rtsp://10.0.0.5/live"),
         ("RTSP::10.0.0.5/live", "rtsp://10.0.0.5/live"),

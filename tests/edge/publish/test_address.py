@@ -8,6 +8,7 @@ from typing import Dict
 import pytest
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
+from edge.publish import parse as check_sink
 from edge.publish._address import parse
 from edge.settings.config import Mqtt
 
@@ -106,3 +107,40 @@ def test_a_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("x")
     with pytest.raises(EdgeError, match="a password needs a user"):
         parse("mqtt://h", Mqtt(password_file=str(tmp_path / "p")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("broker", "did you mean mqtt://broker ?"),
+        ("192.168.1.5", "did you mean mqtt://192.168.1.5 ?"),
+        ("h:1883", "did you mean mqtt://h:1883 ?"),
+        ("h:8883", "did you mean mqtts://h:8883 ?"),
+        ("tcp://h:1883", "did you mean mqtt://h:1883 ?"),
+        ("ssl://h:8883", "did you mean mqtts://h:8883 ?"),
+        ("mqtt+ssl://h", "did you mean mqtts://h ?"),
+        ("MQTT://h", "did you mean mqtt://h ?"),
+        ("mqtt:h", "did you mean mqtt://h ?"),
+        ("mqtts:/u@h:1", "did you mean mqtts://***@h:1 ?"),
+        (" mqtt://h", "did you mean mqtt://h ?"),
+        (
+            "ws://h:9001/mqtt",
+            "websockets is not spoken; use the broker's port for MQTT: mqtt://HOST",
+        ),
+        ("mqtt://::1:1883", "an IPv6 address stands in brackets: mqtt://[::1]:1883"),
+        ("mqtt://a b", "no host is called 'a b'"),
+        ("mqtt://h;", "no host is called 'h;'"),
+        ("out.jsonl", "did you mean jsonl:out.jsonl ?"),
+        ("-", "did you mean jsonl:- ?"),
+        ("file:///tmp/x", "did you mean jsonl:/tmp/x ?"),
+        ("amqp://h", "there are: jsonl, mqtt, prometheus"),
+        ("", "expected SCHEME:..., one of: jsonl:, mqtt:"),
+        ("tcp://user:s3cr3t@h", "did you mean mqtt://***@h ?"),
+        ("user:s3cr3t@h", "did you mean mqtt://***@h ?"),
+    ],
+)
+def test_the_answer_gives_the_address_to_type(typed: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_sink(typed)
+    assert line in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
