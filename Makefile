@@ -71,9 +71,9 @@ test: ## install what the tests need, set everything up and run all tests, edge/
 
 # Tools of others that check the contract (tests/foreign), in the versions of package-lock.json.
 NODE := tests/foreign/node_modules
-$(NODE)/.made: tests/foreign/package-lock.json
+$(NODE)/.made: tests/foreign/package-lock.json $(VENV)/.dev
 	@echo "installing JavaScript tools into $(NODE)"
-	@cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null || \
+	@cd tests/foreign && PATH="$(abspath $(BIN)):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null || \
 		{ echo "npm ci in tests/foreign fails: does this machine reach npm's registry?"; exit 69; }
 	@touch $@
 

@@ -56,8 +56,6 @@ case $level in
     need systemd have systemd-analyze
     need dpkg-dev have dpkg-deb
     need lintian have lintian
-    need nodejs have node
-    need npm have npm
     need python3-opencv modules cv2
     rtsp_server >/dev/null 2>&1 || missing+=(
       python3-gi gir1.2-gst-rtsp-server-1.0

