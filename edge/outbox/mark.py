@@ -94,13 +94,15 @@ def _possible(mark: Mark) -> bool:
     return is_next_id(mark.next_id) and mark.waiting <= MOST_WAITING and is_token(mark.token)
 
 
-def compared(mark: Optional[Mark], state: State, where: str) -> State:
+def compared(mark: Optional[Mark], state: State, where: str, moving: bool = False) -> State:
     """Count lost rows: an undamaged file that is older than its mark has lost some.
 
     Args:
         mark: None = not known.
         state: of the file.
         where: the file, for the log.
+        moving: the rows of the file before will move here. The loss is noted for the case that
+            the program ends before; nothing is logged.
 
     Returns:
         The state with the loss and with a next id that was never used.
@@ -111,7 +113,8 @@ def compared(mark: Optional[Mark], state: State, where: str) -> State:
     lost = mark.next_id - state.next_id if same else mark.waiting
     if lost:
         reason = "the file is older than it was" if same else "the file is another one"
-        log.error("%s: %s: up to %d events lost", where, reason, lost)
+        level = logging.DEBUG if moving else logging.ERROR
+        log.log(level, "%s: %s: up to %d events lost", where, reason, lost)
         reset: Dict[str, Any] = {"reason": reason, "recovered": 0, "lost": lost}
         state = dataclasses.replace(state, losses=dataclasses.replace(state.losses, reset=reset))
     next_id = max(mark.next_id, state.next_id) + ID_GAP

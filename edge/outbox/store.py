@@ -78,14 +78,17 @@ class Outbox:
         max_bytes: size of the file. If it is full, rows of the lowest priority are evicted, the
             oldest first, and counted.
         run: names this run of the program.
+        moving: the rows of a file that is gone move here; their loss is noted and not logged.
 
     Raises:
         ConfigError: the folder is missing. UnavailableError: another process has the file.
         sqlite3.Error, OSError: the disk refuses. Damage is no error: see `losses.reset`.
     """
 
-    def __init__(self, path: Optional[Path], max_bytes: int, run: str) -> None:
-        self.path, self._run = path, run
+    def __init__(
+        self, path: Optional[Path], max_bytes: int, run: str, moving: bool = False
+    ) -> None:
+        self.path, self._run, self._moving = path, run, moving
         self._mark: Optional[MarkFile] = None
         try:
             self._db = self._open(Places(path)) if path else file.connect(None)
@@ -234,8 +237,6 @@ class Outbox:
             self._mark.close()
         self._mark = None
 
-    # Opening ---------------------------------------------------------------------------------
-
     def _open(self, places: Places) -> sqlite3.Connection:
         if not places.db.parent.is_dir():
             raise ConfigError(f"outbox.path: {places.db.parent}: no such folder; create it")
@@ -249,12 +250,13 @@ class Outbox:
             reason = str(error)
         except (sqlite3.Error, *ODD) as error:
             reason = str(error)
-        rebuild(places, reason, self._mark.found)
+        rebuild(places, reason, None if self._moving else self._mark.found)
         self._mark.found = None  # its losses are counted now
         return file.verified(places.db)
 
     def _compare_with_mark(self) -> None:
-        state = compared(self._mark.found if self._mark else None, self.state, str(self.path))
+        mark = self._mark.found if self._mark else None
+        state = compared(mark, self.state, str(self.path), self._moving)
         if state != self.state:
             self.state = state
             with file.transaction(self._db):
@@ -267,8 +269,6 @@ class Outbox:
             log.warning("%s: the disk is full: room for %.1f MB only", self.path, mb)
         most = max(self._pages, file.number(self._db, "page_count"))
         self._db.execute(f"PRAGMA max_page_count={most}")
-
-    # Rows ------------------------------------------------------------------------------------
 
     def _insert(self, rows: Sequence[Row]) -> None:
         file.insert(self._db, [(r.id, r.priority, r.run, r.t_ns, r.topic, r.body) for r in rows])

@@ -184,7 +184,7 @@ class FallbackOutbox:
         try:
             if not folder.exists() and folder.parent.stat().st_dev == device:
                 durable.make_dir(folder)
-            return self._on_disk()
+            return self._on_disk(moving=True)
         except FAILURES as error:
             log.warning("%s: outbox %s: %s", self._name, self._settings.path, error)
             return None
@@ -220,12 +220,13 @@ class FallbackOutbox:
         log.warning("%s: outbox %s: in use again", self._name, self._settings.path)
         self._replaced()
 
-    def _on_disk(self) -> Optional[Outbox]:
-        if self._settings.path is None:
+    def _on_disk(self, moving: bool = False) -> Optional[Outbox]:
+        settings = self._settings
+        if settings.path is None:
             return None
-        outbox = Outbox(self._settings.path, self._settings.max_bytes, self._settings.run)
+        outbox = Outbox(settings.path, settings.max_bytes, settings.run, moving)
         self.durable = True
-        self.resets += outbox.losses.reset is not None
+        self.resets += outbox.losses.reset is not None and not moving
         return outbox
 
     def _in_memory(self) -> Outbox:

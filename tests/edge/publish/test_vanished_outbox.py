@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 from pathlib import Path
 from typing import Any, List
@@ -118,6 +119,8 @@ def test_events_move_to_a_new_file_and_the_move_is_told(box: Box, way: Any, capl
     assert set(box.bodies()) == set(BODIES)
     assert box.losses.reset is not None
     assert (box.losses.reset["recovered"], box.losses.reset["lost"]) == (len(BODIES), 0)
+    assert box.resets == 1
+    assert not [text for text in caplog.messages if re.search(r"[1-9]\d* (events )?lost", text)]
     assert "300 of its 300 events go on in a new file" in caplog.text
     box.put(b"after")
     box.follow()
