@@ -42,7 +42,7 @@ ROOMS: Dict[str, Set[str]] = {
     "models": RECORDS | {"settings", "plug", "recipe", "runtime", "people"},
     "keys": {"errors"},
     "outbox": {"errors", "durable"},
-    "publish": PROMISE | {"__init__", "plug", "outbox", "keys"},
+    "publish": PROMISE | {"__init__", "masking", "plug", "outbox", "keys"},
     "telemetry": {"errors", "settings", "threads"},
     "recording": PROMISE,
     "loop": RECORDS
