@@ -38,6 +38,7 @@ _DUPLICATE_COMMON = 5
 # is a part of that person: a second box around the legs. Two people never share so many.
 _SHARED_LEAST, _SHARED_SHARE = 5, 0.34
 _SHARED_NEAR = 0.8  # similarity of one keypoint, 1 = the same place
+_PART_IOU = 0.1  # pairs whose boxes overlap less are not compared
 _WITHIN = 0.6  # a part's box lies in the other box with this share of its area
 _PART = 0.8  # and its area is less than this share of the other's
 
@@ -106,8 +107,9 @@ def drop_duplicates(
     stays, duplicated = np.ones(len(quality), bool), np.zeros(len(quality), bool)
     if len(quality) < 2:
         return stays, duplicated
-    overlap, within = geometry.iou(rows.boxes, rows.boxes), _within(rows.boxes)
-    i, j = np.nonzero(np.triu((overlap > _DUPLICATE_IOU) | (within > _WITHIN), 1))
+    overlap = geometry.iou(rows.boxes, rows.boxes)
+    least = _DUPLICATE_IOU if known.all() else _PART_IOU  # two known people are no parts
+    i, j = np.nonzero(np.triu(overlap > least, 1))
     if not len(i):
         return stays, duplicated
     near, both = _nearness(rows, rows, i, j, np.zeros(len(i), np.float32))
@@ -116,10 +118,8 @@ def drop_duplicates(
     limit = np.where(known[i] == known[j], _DUPLICATE_OKS, _DUPLICATE_NEW_OKS)
     same = (overlap[i, j] > _DUPLICATE_IOU) & (alike > limit) & (common >= _DUPLICATE_COMMON)
     part = (shared >= _SHARED_LEAST) & (shared >= _SHARED_SHARE * common)
-    part &= (within[i, j] > _WITHIN) & ~(known[i] & known[j])
-    areas = geometry.areas_of(rows.boxes)
-    smaller, larger = np.minimum(areas[i], areas[j]), np.maximum(areas[i], areas[j])
-    same |= part & (smaller < _PART * larger)
+    part &= _contained(rows.boxes, overlap, i, j) & ~(known[i] & known[j])
+    same |= part
     better = np.where(quality[i] >= quality[j], i, j)[same]
     worse = (i + j)[same] - better
     for k in np.argsort(-quality[better], kind="stable"):
@@ -207,13 +207,19 @@ def _nearness(
     return np.exp(distance / (-2 * variance)) * both, both
 
 
-def _within(boxes: np.ndarray) -> np.ndarray:
-    """Shared area [N,N] of boxes [N,4] over the area of the smaller one."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(-1)
-    areas = geometry.areas_of(boxes)
-    return np.asarray(shared / np.maximum(np.minimum(areas[:, None], areas), 1e-6))
+def _contained(boxes: np.ndarray, overlap: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """[P] bool: whether one of two boxes lies mostly in the other, which is larger.
+
+    Args:
+        boxes: [N,4] px.
+        overlap: [N,N] IoU.
+        i: [P] rows of the first boxes.
+        j: [P] rows of the second boxes.
+    """
+    areas, alike = geometry.areas_of(boxes), overlap[i, j]
+    smaller, larger = np.minimum(areas[i], areas[j]), np.maximum(areas[i], areas[j])
+    shared = alike * (smaller + larger) / (1 + alike)
+    return np.asarray((shared > _WITHIN * smaller) & (smaller < _PART * larger))
 
 
 def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
