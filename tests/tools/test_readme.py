@@ -31,7 +31,7 @@ def commands_marked() -> List[str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the user's own with what `get` would bring, linked from what is here."""
     folder = tmp_path_factory.mktemp("own")
-    for name in ("hybrid", "blazepose"):
+    for name in ("yolov4-tiny", "blazepose"):
         source = ensure_model(name, quiet=True)
         (folder / "engines" / name).mkdir(parents=True)
         for file in source.iterdir():
@@ -65,15 +65,16 @@ def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
         " --config int8.toml"
     )
     (place / "int8.toml").write_text(
-        f'[runtime]\nprecision = "int8"\n[models]\ndir = "{place}/engines"\n'
+        '[detect]\nmodel = "yolov4-tiny"\n[runtime]\nprecision = "int8"\n'
+        f'[models]\ndir = "{place}/engines"\n'
         f'[trust]\nkey_file = "{place}/operator.pub"\n'
     )
     # The detector has no INT8 file yet: the daemon says what makes it.
     refused = run(daemon, place)
     assert refused.returncode == 66
-    assert "edge-tools quantize hybrid" in refused.stderr
+    assert "edge-tools quantize yolov4-tiny" in refused.stderr
     for command in (
-        "edge-tools quantize hybrid --set gym --method mse",
+        "edge-tools quantize yolov4-tiny --set gym --method mse",
         "edge-tools sign --key operator.key",
     ):
         done = run(command, place)
