@@ -86,12 +86,13 @@ def test_what_cannot_run_is_named(gpu: Gpu, capsys: Any, monkeypatch: pytest.Mon
     from tests.fakes.cuda_fake import forget
 
     forget()
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    monkeypatch.setattr(command, "modules", lambda *a: [memory_checks, engine_checks])
-    assert command.main(["test", "--quick"]) == 0
-    told = lines(capsys)
-    assert any(line.startswith("left out  engine_checks: TensorRT cannot be") for line in told)
-    assert told[-1] == "4 passed, 0 failed, 1 files left out"
+    with monkeypatch.context() as patch:  # undone before `gpu` puts its modules back
+        patch.setitem(sys.modules, "tensorrt", None)
+        monkeypatch.setattr(command, "modules", lambda *a: [memory_checks, engine_checks])
+        assert command.main(["test", "--quick"]) == 0
+        told = lines(capsys)
+        assert any(line.startswith("left out  engine_checks: TensorRT cannot be") for line in told)
+        assert told[-1] == "4 passed, 0 failed, 1 files left out"
 
 
 def test_a_fault_is_found(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,23 +146,24 @@ def test_without_tensorrt_the_rest_is_timed(
     from tests.fakes.cuda_fake import forget
 
     forget()
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    from edge.runtime.kernels import cubins
+    with monkeypatch.context() as patch:  # undone before `gpu` puts its modules back
+        patch.setitem(sys.modules, "tensorrt", None)
+        from edge.runtime.kernels import cubins
 
-    monkeypatch.setattr(cubins, "fitting", lambda capability: b"\x7fELF")
-    assert command.main(["bench", "--quick"]) == 0
-    told = lines(capsys)
-    rows = table(told, "people hand-over")
-    assert [row[0] for row in rows] == ["1", "3"]
-    for row in rows:
-        assert [cell for cell in row if cell == "-"] == ["-"] * 5, "four networks and decoding"
-        known = [float(cell) for cell in row[1:-1] if cell != "-"]
-        assert min(known[1:]) > 0
-    assert any("batches: detector 1, body 3, hand 6, face 3" in line for line in told)
-    left_out = [line for line in told if "left out: " in line]
-    assert len(left_out) == 1
-    assert "TensorRT cannot be" in left_out[0]
-    assert told[-1].endswith("0 failed, 0 files left out")
+        monkeypatch.setattr(cubins, "fitting", lambda capability: b"\x7fELF")
+        assert command.main(["bench", "--quick"]) == 0
+        told = lines(capsys)
+        rows = table(told, "people hand-over")
+        assert [row[0] for row in rows] == ["1", "3"]
+        for row in rows:
+            assert [cell for cell in row if cell == "-"] == ["-"] * 5, "four networks and decoding"
+            known = [float(cell) for cell in row[1:-1] if cell != "-"]
+            assert min(known[1:]) > 0
+        assert any("batches: detector 1, body 3, hand 6, face 3" in line for line in told)
+        left_out = [line for line in told if "left out: " in line]
+        assert len(left_out) == 1
+        assert "TensorRT cannot be" in left_out[0]
+        assert told[-1].endswith("0 failed, 0 files left out")
 
 
 def test_the_commands_fail_where_there_is_no_gpu() -> None:

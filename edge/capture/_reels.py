@@ -210,9 +210,9 @@ class PictureReel:
             raise DataError(f"{path}: {why}")
         if 0 in size:
             raise DataError(f"{path}: its header is damaged: no width and height")
+        refuse_large(path, size, self._max_megapixels)
         if is_cut_off(path):
             raise DataError(f"{path}: is cut off: the end of the file is missing; copy it again")
-        refuse_large(path, size, self._max_megapixels)
         return size
 
     def next_ns(self) -> Optional[int]:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 WINDOW = 256
 MISSING, DAMAGED = "missing", "damaged"
+# The kernel stamps files with the time of its last tick (CONFIG_HZ = 100 is the slowest).
+_TICK_NS = 10_000_000
 MOST_READ = 100_000  # numbers in one file
 
 
@@ -77,7 +79,7 @@ class ReplayWindow:
         floor = max((f for f, _ in whole), default=0)
         seen = sorted({seq for _, numbers in whole for seq in numbers if seq > floor})
         if not whole:
-            floor = max([wall_ns(), *(p.stat().st_mtime_ns for p in damaged)])
+            floor = max([wall_ns(), *(p.stat().st_mtime_ns + _TICK_NS for p in damaged)])
         for path in damaged:
             shown = "the other file counts" if whole else "commands made before now are refused"
             log.error("%s: damaged; put aside, %s", path, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from pathlib import Path
 from typing import Dict, Iterator
@@ -15,7 +16,14 @@ from tests.service.debian import OTHER, WHEELS, here, python_here, run
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     """For this machine's own Python, and for a Jetson's oldest on the other machine."""
-    out = tmp_path_factory.mktemp("deb")
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    # Another worker may want them at the same time: setuptools builds in the source's own folder.
+    with (WHEELS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _made(tmp_path_factory.mktemp("deb"))
+
+
+def _made(out: Path) -> Dict[str, Path]:
     made = {}
     for arch, version in ((here(), python_here()), (OTHER[here()], "3.8")):
         done = run(

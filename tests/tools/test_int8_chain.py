@@ -37,7 +37,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ensure_model(model, quiet=True), place / "models" / model)
         with (place / "models" / model / "model.toml").open("a") as recipe:
             recipe.write(LOOSE)
-    words: List[Any] = ["gym", "--from", clips / "cam01.mp4", clips / "cam03.mp4", "--json"]
+    words: List[Any] = [
+        "gym",
+        "--detect",
+        "yolov4-tiny",
+        "--from",
+        clips / "cam01.mp4",
+        clips / "cam03.mp4",
+        "--json",
+    ]
     words += ["--frames", 4, "--heldout", 2, *where(place)]
     assert main(["calibrate", *map(str, words)]) == 0
     return place

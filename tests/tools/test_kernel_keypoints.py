@@ -65,7 +65,11 @@ class Kernels:
 def models() -> Any:
     folder = ensure_model("blazepose", quiet=True).parent
     ensure_model("yolov4-tiny", quiet=True)
-    table: Dict[str, Any] = {"models": {"dir": str(folder)}, "runtime": {"threads": 1}}
+    table: Dict[str, Any] = {
+        "detect": {"model": "yolov4-tiny"},
+        "models": {"dir": str(folder)},
+        "runtime": {"threads": 1},
+    }
     opened = Models(config.complete(config.build(config.Config, table)))
     yield opened
     opened.close()

@@ -28,7 +28,11 @@ def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps:
     Raises:
         DataError: the picture has no such person, or not enough room for the copies.
     """
-    tables = {"models": {"dir": str(models)}, "track": {"min_hits": 1}}
+    tables = {
+        "detect": {"model": "yolov4-tiny"},
+        "models": {"dir": str(models)},
+        "track": {"min_hits": 1},
+    }
     alone = Loop([[picture]], tables)
     alone.publisher.close()
     try:

@@ -16,7 +16,7 @@ from tools.fetch.by_name import ensure_model, ensure_set
 
 def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     """Start the daemon on one camera several times."""
-    for name in ("yolov4-tiny", "blazepose"):
+    for name in ("hybrid", "blazepose"):
         ensure_model(name, models)
     video = ensure_set("walker", sets) / "demo.mp4"
     found = [_once(models, video) for _ in range(max(3, rounds // 4))]
