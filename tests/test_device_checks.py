@@ -11,7 +11,6 @@ from typing import Any, Iterator, List
 import numpy as np
 import pytest
 
-from edge.loop.assemble import default_models
 from tests.device import __main__ as command
 from tests.device import engine_checks, memory_checks
 from tests.device import place as places
@@ -105,7 +104,7 @@ def test_a_fault_is_found(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch
         cuda.memory(address, 4).view(np.float32)[:] += 1e3
 
     monkeypatch.setattr(tensorrt_runtime, "_compute", wrong)
-    place = places.Place(Path(), Path(default_models()), quick=True)
+    place = places.Place(Path(), command.default_models(), quick=True)
     assert not command._run("engines agree", engine_checks.check_fp32_engines_agree, place)
     assert lines(capsys)[-1].startswith("FAILED    engines agree: engine_checks.py:")
 
