@@ -104,7 +104,7 @@ def test_a_fault_is_found(gpu: Gpu, capsys: Any, monkeypatch: pytest.MonkeyPatch
         cuda.memory(address, 4).view(np.float32)[:] += 1e3
 
     monkeypatch.setattr(tensorrt_runtime, "_compute", wrong)
-    place = places.Place(Path(), command.default_models(), quick=True)
+    place = places.Place(Path(), command.default_models(), quick=True)  # type: ignore[attr-defined]
     assert not command._run("engines agree", engine_checks.check_fp32_engines_agree, place)
     assert lines(capsys)[-1].startswith("FAILED    engines agree: engine_checks.py:")
 
