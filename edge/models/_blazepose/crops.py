@@ -179,6 +179,14 @@ def length_of(vectors: np.ndarray) -> np.ndarray:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
+def median_apart(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Lower median [P] of the distances of points [P,K,2] that `both` [P,K] have; inf if none."""
+    step = a - b
+    apart = np.sort(np.where(both, np.hypot(step[..., 0], step[..., 1]), np.inf), 1)
+    middle = np.maximum(both.sum(1) - 1, 0) // 2
+    return np.asarray(apart[np.arange(len(apart)), middle])
+
+
 def _bounds(
     group: np.ndarray, turns: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from edge import geometry
 from edge.models._blazepose import points, sightings
 from edge.models._blazepose.batch import CandidateBatch
+from edge.models._blazepose.crops import median_apart
 from edge.structures import VISIBLE
 
 LEAST_SCORE = 0.1  # of a person; crops without a person score less
@@ -41,7 +42,7 @@ def accepted(
     good = np.where(batch.sighted, sightings.agreeing(batch, body, seen), good)
     good &= person_scores >= LEAST_SCORE
     both = (seen > VISIBLE) & (batch.scores[:, points.BODY] > VISIBLE)
-    jump = _median_apart(body, batch.keypoints[:, points.BODY], both) / long
+    jump = median_apart(body, batch.keypoints[:, points.BODY], both) / long
     known = both.any(1)
     good &= ~known | (jump <= _JUMP)
     # Of two candidates for one body, a known person in the expected place comes before a new box.
@@ -68,18 +69,10 @@ def _duplicates(
     i, j = np.nonzero(np.triu(near, 1))
     both = np.minimum(seen[i], seen[j]) > VISIBLE
     limit = _DUPLICATE * np.minimum(_long(around)[i], _long(around)[j])
-    same = both.any(1) & (_median_apart(body[i], body[j], both) <= limit)
+    same = both.any(1) & (median_apart(body[i], body[j], both) <= limit)
     same &= (claims[i] > 0) & (claims[j] > 0)
     worse[np.where(claims[i] < claims[j], i, j)[same]] = True
     return worse
-
-
-def _median_apart(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Lower median [P] of the distances of points [P,K,2] that `both` [P,K] have; inf if none."""
-    step = a - b
-    apart = np.sort(np.where(both, np.hypot(step[..., 0], step[..., 1]), np.inf), 1)
-    middle = np.maximum(both.sum(1) - 1, 0) // 2
-    return np.asarray(apart[np.arange(len(apart)), middle])
 
 
 def _long(boxes: np.ndarray) -> np.ndarray:

@@ -6,9 +6,11 @@ is fine, but it may follow a neighbour. So the sighting says where the crop is, 
 in it is the candidate's. Where both give a keypoint, the mean weighted by their scores is taken if
 they agree, and else the surer one.
 
-The constants are middle values of wide ranges that gave the same OKS on the 20 labelled people of
-test pictures of AI Challenger, CrowdPose, MHP and JHMDB: .60 without sightings, .78 with them; a
-mean OKS of .77 to .78 for _NEAR from .05 to .15, _SHARE from .3 to 1, _SURER from .5 to 1.
+The constants were chosen on 20 labelled people in test pictures of AI Challenger, CrowdPose, MHP
+and JHMDB: mean OKS in the first frame .60 without sightings, .765 with them. They are middle
+values: in a trial with the best other values it was .778 to .784 for any _NEAR from .05 to .15,
+_SHARE from .3 to 1, and _SURER from .5 to 1. docs/accuracy.md has rendered people, on whom they
+were not chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 from edge import geometry
 from edge.models._blazepose import points
 from edge.models._blazepose.batch import CandidateBatch
-from edge.models._blazepose.crops import length_of
+from edge.models._blazepose.crops import length_of, median_apart
 from edge.structures import VISIBLE
 
 # Distances in the root of the box's area.
@@ -65,10 +67,8 @@ def apart(batch: CandidateBatch, body: np.ndarray, scores: np.ndarray) -> np.nda
         scores: [N,K]; keypoints that are not visible in both are left out.
     """
     both = (scores[:, points.BODY] > VISIBLE) & (batch.sightings[..., 2] > VISIBLE)
-    far = length_of(body[:, points.BODY] - batch.sightings[..., :2])
-    ranked = np.sort(np.where(both, far, np.inf), 1)
-    middle = np.maximum(both.sum(1) - 1, 0) // 2
-    return np.asarray(ranked[np.arange(len(ranked)), middle] / _size(batch))
+    far = median_apart(body[:, points.BODY], batch.sightings[..., :2], both)
+    return np.asarray(far / _size(batch))
 
 
 def joined(
