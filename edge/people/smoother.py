@@ -7,11 +7,12 @@ acceleration mean the same for near and distant people.
 from __future__ import annotations
 
 import dataclasses
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
 from edge.geometry import as_complex
+from edge.people.innovations import Innovations, Refine
 from edge.people.stature import heights
 from edge.settings.config import Smooth
 from edge.skeletons import Skeleton
@@ -51,8 +52,11 @@ class Smoother:
     keypoint starts again. Nothing depends on the number of frames.
     """
 
-    def __init__(self, options: Smooth, skeleton: Skeleton) -> None:
+    def __init__(
+        self, options: Smooth, skeleton: Skeleton, refine: Optional[Refine] = None
+    ) -> None:
         self._options = options
+        self._refine = refine
         self._body17 = skeleton.body17
         self._ids = np.zeros(0, np.int64)
         self._t_ns = np.zeros(0, np.int64)
@@ -81,9 +85,23 @@ class Smoother:
         dt_s = self._elapsed_s(len(poses), t_ns)
         tall = self._measure_heights(poses)
         _predict(state, dt_s, self._options.q)
+        before = state.copy() if self._refine is not None else None
         _correct(state, poses, tall, dt_s, self._body17, self._options)
         keypoints, scores = _published(state, poses)
+        if before is not None:
+            self._correct_by_model(keypoints, before, poses, dt_s[:, 0])
         return dataclasses.replace(poses, keypoints=keypoints, scores=scores)
+
+    def _correct_by_model(
+        self, keypoints: np.ndarray, before: np.ndarray, poses: Poses, dt_s: np.ndarray
+    ) -> None:
+        """Add what `refine` says to filtered keypoints [N,K,2], in place."""
+        assert self._refine is not None
+        tall = self._heights[: len(poses)]
+        found = _innovations(before, keypoints, poses, tall, dt_s, self._options.r)
+        add_h = self._refine(found)
+        if add_h is not None:
+            keypoints += add_h * tall[:, None, None]
 
     def _mixed(self, poses: Poses, named: np.ndarray, t_ns: int) -> Poses:
         smooth = self(poses.take(named), t_ns)
@@ -149,6 +167,38 @@ def _finite(poses: Poses) -> Poses:
     )
 
 
+def _innovations(
+    before: np.ndarray,
+    keypoints: np.ndarray,
+    poses: Poses,
+    tall: np.ndarray,
+    dt_s: np.ndarray,
+    deviation: float,
+) -> Innovations:
+    """The record for a `Refine`, from the predicted state and the filtered keypoints."""
+    known = np.isfinite(before[_UNSEEN_S])
+    some = (known & (poses.scores > 0))[..., None]
+    unit = 1 / tall[:, None, None]
+    place = before[_X : _X + 2].transpose(1, 2, 0)
+    return Innovations(
+        poses.ids,
+        dt_s,
+        tall,
+        poses.scores,
+        known,
+        (poses.keypoints - place) * unit * some,
+        before[_P00] + _noise(poses.scores, deviation),
+        before[_VX : _VX + 2].transpose(1, 2, 0) * unit,
+        (keypoints - place) * unit * known[..., None],
+    )
+
+
+def _noise(scores: np.ndarray, deviation: float) -> np.ndarray:
+    """Variance of measurements in H²; `deviation` H at score 1."""
+    noise = np.float32(deviation) / np.clip(scores, _MIN_SCORE_FOR_NOISE, 1)
+    return np.asarray(noise * noise)
+
+
 def _predict(state: np.ndarray, dt: np.ndarray, acceleration: float) -> None:
     """Predict: move positions by velocities, and add process noise to the covariance.
 
@@ -183,8 +233,7 @@ def _correct(
     Source: Kalman's update in Joseph's form, for two states of which the position is measured.
     """
     n00, n01, n11 = state[_P00], state[_P01], state[_P11]
-    noise = np.float32(options.r) / np.clip(poses.scores, _MIN_SCORE_FOR_NOISE, 1)
-    noise *= noise
+    noise = _noise(poses.scores, options.r)
     off = poses.keypoints.transpose(2, 0, 1) - state[_X : _X + 2]
     total = n00 + noise
     distance_h2 = (off * off).sum(0) / np.square(tall)[:, None]
