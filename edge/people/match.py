@@ -1,4 +1,4 @@
-"""Matches people of a frame to tracks: similarity, duplicates, two-stage assignment."""
+"""Matches people of a frame to tracks: similarity, two-stage assignment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from typing import Tuple
 
 import numpy as np
 
-from edge import geometry, skeletons
+from edge import geometry
 from edge.people.assignment import assign
+from edge.people.likeness import nearness
 from edge.people.motion import BodyState
 
-# s² of OKS in H², so that it does not depend on the posture. COCO's area of a person is about half
-# of a standing person's box, which is .4 H wide.
-_AREA_H2 = 0.2
-_VARIANCES = np.square(2 * skeletons.get("coco17").sigmas)
 _MIN_COMMON = 3  # with fewer common visible keypoints, OKS is not used
 _DRIFT_H_S = 0.3  # error of a prediction, in H for each second since the last observation
 _BUFFER_H = 0.05  # boxes are grown by it before they are compared (C-BIoU, Yang et al. 2023)
@@ -29,18 +26,6 @@ _AGE_LOSS_PER_S = 0.5  # of two tracks that fit, the one that was observed later
 # observation.
 _REACH_H = 0.1
 _REACH_H_S = 2.0
-# Duplicates: one person found twice.
-_DUPLICATE_IOU = 0.3  # pairs whose boxes overlap less are not compared
-_DUPLICATE_OKS = 0.75
-_DUPLICATE_NEW_OKS = 0.5  # between a track's pose and a new one, which may be less alike
-_DUPLICATE_COMMON = 5
-# A new person who shares this many keypoints, and this share of those visible in both, with another
-# is a part of that person: a second box around the legs. Two people never share so many.
-_SHARED_LEAST, _SHARED_SHARE = 5, 0.34
-_SHARED_NEAR = 0.8  # similarity of one keypoint, 1 = the same place
-_PART_IOU = 0.1  # pairs whose boxes overlap less are not compared
-_WITHIN = 0.6  # a part's box lies in the other box with this share of its area
-_PART = 0.8  # and its area is less than this share of the other's
 
 
 def similarity(
@@ -84,49 +69,6 @@ def prefer_own(alike: np.ndarray, own: np.ndarray, duplicated: np.ndarray) -> np
         duplicated: [R] bool, rows that another candidate found too: they get no lead.
     """
     return np.asarray(alike + OWN_LEAD * (own & (alike > 0) & ~duplicated[:, None]))
-
-
-def drop_duplicates(
-    rows: BodyState, quality: np.ndarray, known: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Find people who were found twice, and drop the worse of the two.
-
-    Two candidates may lead to the same person, or a detector may find one person twice. Then the
-    keypoints of two rows are almost the same. Or a detector takes a part of a person, such as the
-    legs, for a second person: then the keypoints of that part are the same.
-
-    Args:
-        rows: [R] measured.
-        quality: [R], the better of two duplicates stays.
-        known: [R] bool, true if the row was made from the candidate of a track.
-
-    Returns:
-        stays: [R] bool.
-        duplicated: [R] bool, rows that are the better of two duplicates.
-    """
-    stays, duplicated = np.ones(len(quality), bool), np.zeros(len(quality), bool)
-    if len(quality) < 2:
-        return stays, duplicated
-    overlap = geometry.iou(rows.boxes, rows.boxes)
-    least = _DUPLICATE_IOU if known.all() else _PART_IOU  # two known people are no parts
-    i, j = np.nonzero(np.triu(overlap > least, 1))
-    if not len(i):
-        return stays, duplicated
-    near, both = _nearness(rows, rows, i, j, np.zeros(len(i), np.float32))
-    common, shared = both.sum(1), (near > _SHARED_NEAR).sum(1)
-    alike = near.sum(1) / np.maximum(common, 1)
-    limit = np.where(known[i] == known[j], _DUPLICATE_OKS, _DUPLICATE_NEW_OKS)
-    same = (overlap[i, j] > _DUPLICATE_IOU) & (alike > limit) & (common >= _DUPLICATE_COMMON)
-    part = (shared >= _SHARED_LEAST) & (shared >= _SHARED_SHARE * common)
-    part &= _contained(rows.boxes, overlap, i, j) & ~(known[i] & known[j])
-    same |= part
-    better = np.where(quality[i] >= quality[j], i, j)[same]
-    worse = (i + j)[same] - better
-    for k in np.argsort(-quality[better], kind="stable"):
-        if stays[better[k]]:
-            stays[worse[k]] = False
-    duplicated[better] = True
-    return stays, duplicated
 
 
 def two_stages(alike: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
@@ -181,45 +123,10 @@ def _oks(
     Returns:
         OKS [P], number [P] of common keypoints, and their mean distance [P] px.
     """
-    near, both = _nearness(a, b, i, j, drift_px)
+    near, both = nearness(a, b, i, j, drift_px)
     common = both.sum(1)
     some = np.maximum(common, 1)
     return near.sum(1) / some, common, (np.abs(a.body[i] - b.body[j]) * both).sum(1) / some
-
-
-def _nearness(
-    a: BodyState, b: BodyState, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
-    """The summands of OKS of people a[i] and b[j], [P] pairs.
-
-    The error of a prediction is added to the annotators' error: variance (2 sigma s)² + drift².
-
-    Returns:
-        Similarity [P,17] 0..1 of each keypoint, 0 if not visible in both; [P,17] f32 1 = visible in
-        both.
-    """
-    both = (np.minimum(a.scores[i], b.scores[j]) > 0).astype(np.float32)
-    apart = a.body[i] - b.body[j]
-    size = np.square(a.heights[i]) + np.square(b.heights[j])
-    variance = (size * np.float32(_AREA_H2 / 2))[:, None] * _VARIANCES
-    variance += np.square(drift_px)[:, None]
-    distance = np.square(apart.real) + np.square(apart.imag)
-    return np.exp(distance / (-2 * variance)) * both, both
-
-
-def _contained(boxes: np.ndarray, overlap: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """[P] bool: whether one of two boxes lies mostly in the other, which is larger.
-
-    Args:
-        boxes: [N,4] px.
-        overlap: [N,N] IoU.
-        i: [P] rows of the first boxes.
-        j: [P] rows of the second boxes.
-    """
-    areas, alike = geometry.areas_of(boxes), overlap[i, j]
-    smaller, larger = np.minimum(areas[i], areas[j]), np.maximum(areas[i], areas[j])
-    shared = alike * (smaller + larger) / (1 + alike)
-    return np.asarray((shared > _WITHIN * smaller) & (smaller < _PART * larger))
 
 
 def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Optional, Tuple
 import numpy as np
 
 from edge.geometry import FARTHEST_PX, OUTWARD, as_complex
-from edge.people import match, motion
+from edge.people import duplicates, match, motion
 from edge.people.motion import BodyState
 from edge.people.stature import heights
 from edge.settings.config import Track
@@ -122,7 +122,7 @@ class Tracker:
         rows, tracks = self._measured(poses, own), self._predicted(expected, t_ns)
         alike = match.similarity(rows, tracks, own, self._options.oks_weight)
         quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.scores.mean(1)
-        stays, duplicated = match.drop_duplicates(rows, quality, poses.ids >= 0)
+        stays, duplicated = duplicates.drop(rows, quality, poses.ids >= 0)
         alike = match.prefer_own(alike, own, duplicated)
         likely = np.flatnonzero(stays)
         scores = poses.person_scores[likely]

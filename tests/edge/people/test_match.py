@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.geometry import as_complex
-from edge.people import match
+from edge.people import duplicates, match
 from edge.people.motion import BodyState
 from tests.edge.people.track_scenes import STANDING
 
@@ -39,13 +39,13 @@ NEAR_PX, FAR_PX = 14, 28  # between the two limits of duplicates, and below both
 
 def stays(shift_px, known):
     pair = state(0, shift_px)
-    return match.drop_duplicates(pair, np.array([0.9, 0.8]), np.array(known))[0].tolist()
+    return duplicates.drop(pair, np.array([0.9, 0.8]), np.array(known))[0].tolist()
 
 
 def test_the_distances_of_these_tests_lie_on_both_sides_of_the_limits():
-    assert match._DUPLICATE_NEW_OKS < likeness(NEAR_PX) < match._DUPLICATE_OKS
-    assert likeness(FAR_PX) < match._DUPLICATE_NEW_OKS
-    assert likeness(2) > match._DUPLICATE_OKS
+    assert duplicates._DUPLICATE_NEW_OKS < likeness(NEAR_PX) < duplicates._DUPLICATE_OKS
+    assert likeness(FAR_PX) < duplicates._DUPLICATE_NEW_OKS
+    assert likeness(2) > duplicates._DUPLICATE_OKS
 
 
 @pytest.mark.parametrize("known", [[True, True], [False, False]])
@@ -62,7 +62,7 @@ def test_a_new_person_close_to_a_track_is_a_duplicate(known):
 
 def test_the_better_of_two_duplicates_stays_and_is_marked():
     rows = state(0, 2, 400)
-    kept, duplicated = match.drop_duplicates(rows, np.array([0.5, 0.9, 0.1]), np.zeros(3, bool))
+    kept, duplicated = duplicates.drop(rows, np.array([0.5, 0.9, 0.1]), np.zeros(3, bool))
     assert kept.tolist() == [False, True, True]
     assert duplicated.tolist() == [False, True, False]
 
@@ -97,7 +97,7 @@ def part_of(known, legs_px=0.0):
     pair = state(0, legs_px)
     pair.body[1, :11] += 100j  # head, shoulders and arms, in a person of 300 px
     pair.boxes[1, 1] += 120
-    return match.drop_duplicates(pair, np.array([1.0, 0.9]), np.array(known))[0].tolist()
+    return duplicates.drop(pair, np.array([1.0, 0.9]), np.array(known))[0].tolist()
 
 
 @pytest.mark.parametrize("known", [[False, False], [True, False]])
@@ -121,7 +121,7 @@ def small_box(shared=8, common=17, low=0.45, high=0.0):
     pair.scores[1, common:] = 0
     tall_px = pair.boxes[0, 3] - pair.boxes[0, 1]
     pair.boxes[1, 1::2] += (low * tall_px, high * tall_px)
-    return match.drop_duplicates(pair, np.array([1.0, 0.9]), np.zeros(2, bool))[0].tolist()
+    return duplicates.drop(pair, np.array([1.0, 0.9]), np.zeros(2, bool))[0].tolist()
 
 
 @pytest.mark.parametrize(
