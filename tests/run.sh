@@ -3,12 +3,14 @@
 # those between leave out what is slow and the same on every Python (mark one_python).
 # 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7; /usr/bin/python3 is what `make deb` serves.
 # Each run of pytest ends with a list of the Pythons: what runs where, and loudly what does not.
+# There is one worker more than cores: many tests wait for a process, a socket or a timeout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 WANTED=(3.8 3.10 3.12)
 venv=${VENV:-.venv}
 system=${SYSTEM_PYTHON:-/usr/bin/python3}
+workers=$(($(nproc) + 1))
 tmp=$(mktemp)
 trap 'rm -f "$tmp"' EXIT
 declare -A state
@@ -60,7 +62,7 @@ run() { # $1 = version, $2 = interpreter, the rest = what to test
   fi
   EDGE_PYTHONS=$(for one in "${versions[@]}"; do
     echo "Python $one: ${what[$one]}: ${state[$one]}"
-  done) "$interpreter" -m pytest -n auto --dist loadfile "${order[@]}" "$@"
+  done) "$interpreter" -m pytest -n "$workers" --dist loadfile "${order[@]}" "$@"
   state[$version]=passed
 }
 

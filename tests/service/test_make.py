@@ -10,7 +10,10 @@ from typing import Dict, List
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-TOOLS = ("bash", "sh", "cat", "awk", "sort", "grep", "tail", "mktemp", "rm", "touch", "dirname")
+TOOLS = (
+    *("bash", "sh", "cat", "awk", "sort", "grep", "tail", "mktemp", "rm", "touch", "dirname"),
+    "nproc",
+)
 
 
 @pytest.fixture
