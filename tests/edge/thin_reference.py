@@ -119,30 +119,6 @@ def embedding(z: Arrays) -> Arrays:
     return kept
 
 
-def structured(z: Arrays) -> Arrays:
-    """Displacements near a root, and responses near a keypoint; the rest decides nothing."""
-    kept = {k: z[k] for k in ("keypoints", "root_scores", "keypoint_scores")}
-    root = z["heatmaps"][-1]
-    padded = np.pad(root, 2, constant_values=-np.inf)
-    highest = np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).max((-2, -1))
-    roots = grown(((root == highest) & (root > 0.01))[None], 1)
-    maps = np.zeros_like(z["heatmaps"][:-1], bool)
-    for k in range(len(maps)):
-        x, y = np.clip(np.rint(z["keypoints"][:, k] / 4).astype(int), 0, 63).T
-        maps[k, y, x] = True
-    near = np.concatenate((grown(maps, 2), np.ones((1, 64, 64), bool)))
-    kept["heatmaps"] = np.where(near, z["heatmaps"], np.float32(0))
-    kept["displacements"] = np.where(roots, z["displacements"], np.float32(0))
-    return kept
-
-
-def grown(mask: np.ndarray, px: int) -> np.ndarray:
-    """A mask [K,h,w] and all places at most `px` away from it."""
-    padded = np.pad(mask, ((0, 0), (px, px), (px, px)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * px + 1,) * 2, axis=(1, 2))
-    return np.asarray(windows.any((-2, -1)))
-
-
 def letterboxes(z: Arrays) -> Arrays:
     """Pixels by their checksum: they must be equal to the last bit."""
     kept = {k: v for k, v in z.items() if k.endswith(("_ratio", "_mean", "_std"))}
@@ -169,7 +145,6 @@ FILES: Dict[str, Callable[[Arrays], Arrays]] = {
     "rtmlib/rtmpose_preprocess_s0": crops,
     "rtmlib/letterbox_s0": letterboxes,
     "decoders/associative_embedding_s0": embedding,
-    "decoders/spr_s0": structured,
 }
 TABLES = {
     "coco17": "coco",

@@ -258,16 +258,20 @@ def test_settings_of_the_family_and_pixels_are_kept(folder: Folder) -> None:
             {"v": (30, 17), "s": (30,), "k": (30, 17, 2), "b": (30, 4)},
             ("batch", 3, 64, 96),
         ),
+        ("bottomup", {"l": (34, 16, 24), "h": (17, 32, 48)}, ("batch", 3, 64, 96)),
+        ("bottomup", {"heatmaps": (17, 16, 24), "pafs": (38, 16, 24)}, ("batch", 3, 64, 96)),
+        ("bottomup", {"heatmaps": (17, 32, 48), "tags": (17, 16, 24)}, ("batch", 3, 64, 96)),
     ],
 )
 def test_every_family_can_be_imported(
     folder: Folder, family: str, outputs: Dict[str, Shape], image: Any
 ) -> None:
     folder.save(network(outputs, image))
-    facts = folder.facts("--family", family)
+    skeleton = ("--skeleton", "coco17") if family == "bottomup" else ()
+    facts = folder.facts("--family", family, *skeleton)
     assert facts["batch"] == "any"
     model, runner = folder.model()
-    found = model(frames(), []) if family == "rtmo" else model(frames())
+    found = model(frames(), []) if family in ("rtmo", "bottomup") else model(frames())
     assert len(found) == 2
     assert runner.runs == 1
 
@@ -329,7 +333,7 @@ HALF = TensorProto.FLOAT16
 WRONG = [
     (network(SIMCC), ("--family", "simcc", "--skeleton", "halpe26"), 78, "has 26 keypoints"),
     (network(SIMCC), ("--family", "simcc", "--skeleton", "coco18"), 78, "coco18"),
-    (network(SIMCC), (), 78, "--family: is missing; give one of heatmap, movenet"),
+    (network(SIMCC), (), 78, "--family: is missing; give one of bottomup, heatmap, movenet"),
     (network(SIMCC), ("--family", "simcc", "--name", "../up"), 78, "--name: '../up'"),
     (network(SIMCC), ("--family", "simcc", "--std", "1", "0", "1"), 78, "--std: 0"),
     (network(SIMCC), ("--family", "simcc", "--option", "padding"), 78, "expected NAME=VALUE"),

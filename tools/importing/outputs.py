@@ -39,6 +39,11 @@ def _bins(axis: str) -> Fits:
     return fits
 
 
+def _maps_over(px: int) -> Fits:
+    """Maps of one px for `px` of the input."""
+    return lambda shape, net: len(shape) == 3 and shape[1] * px == net.height
+
+
 def _rows(shape: Shape, _: Network) -> bool:
     return len(shape) == 2 and shape[1] >= 6
 
@@ -59,6 +64,11 @@ FAMILY_OUTPUTS: Dict[str, List[Dict[str, Fits]]] = {
     ],
     "heatmap": [{"heatmap": _rank(3)}],
     "movenet": [{"people": _last(56, 2)}],
+    "bottomup": [
+        {"low": _maps_over(4), "high": _maps_over(2)},
+        {"heatmaps": _rank(3), "pafs": _rank(3)},
+        {"heatmaps": _rank(3), "tags": _rank(3)},
+    ],
     "rtmo": [
         {"dets": _last(5, 2), "keypoints": _last(3, 3)},
         {

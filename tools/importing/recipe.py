@@ -8,8 +8,8 @@ from typing import Any, Dict, List
 from edge.recipe import Network, Recipe
 
 # The pixel format of each family's published networks: channels, mean, std. Sources:
-# data_preprocessor in the mmpose and mmdetection configurations of RTMPose, RTMDet, YOLOX and
-# RTMO; the [net] section of darknet; MoveNet takes bytes.
+# data_preprocessor in the mmpose and mmdetection configurations of RTMPose, RTMDet, YOLOX, RTMO
+# and HigherHRNet; the [net] section of darknet; MoveNet takes bytes.
 _IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 _PLAIN = ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
 PIXELS: Dict[str, Dict[str, Any]] = {
@@ -20,6 +20,7 @@ PIXELS: Dict[str, Dict[str, Any]] = {
     "heatmap": {"channels": "rgb", "mean": _IMAGENET[0], "std": _IMAGENET[1]},
     "rtmo": {"channels": "bgr", "mean": _PLAIN[0], "std": _PLAIN[1]},
     "movenet": {"channels": "rgb", "mean": _PLAIN[0], "std": _PLAIN[1]},
+    "bottomup": {"channels": "rgb", "mean": _IMAGENET[0], "std": _IMAGENET[1]},
 }
 _NETWORK_KEYS = ("file", "width", "height", "input", "channels", "mean", "std", "layout", "dtype")
 
