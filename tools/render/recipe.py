@@ -41,6 +41,11 @@ class View:
     share: List[float] = _between(
         0, 4, [0, 0], "height of a person in shares of the picture's; sets the field; 0 = fov_deg"
     )
+    focus: str = key(
+        "body",
+        "what is looked at, and what `share` is the size of: the whole body, or head and shoulders",
+        choices=("body", "head"),
+    )
     azimuth_deg: List[float] = _between(-180, 180, [-180, 180], "side of the people that is seen")
     pitch_deg: List[float] = key(
         [], "how far the camera looks down; empty = at the people", -30, 90
@@ -58,7 +63,7 @@ class Recipe:
     count: int = key(200, "number of pictures or clips", 1, 10_000_000)
     seconds: float = key(10.0, "length of a clip", 0.2, 600)
     fps: float = key(30.0, "frames per second of a clip", 1, 120)
-    people: List[int] = key([1, 1], "[least, most] people", 1, MOST_PEOPLE)
+    people: List[int] = key([1, 1], "[least, most] people", 0, MOST_PEOPLE)
     motions: List[str] = key(["walk", "stand"], "motions, drawn evenly; `synth --list` shows them")
     spread_m: float = key(1.5, "people stand within this distance of the middle", 0.3, 40)
     child_share: float = key(0.08, "share of children", 0, 1)
@@ -69,6 +74,7 @@ class Recipe:
     hard: float = key(0.3, "0 clean .. 1 bad: blur, noise, low resolution", 0, 1)
     cut_off: float = key(0.0, "share of pictures that cut people off", 0, 1)
     occluders: float = key(0.0, "share of pictures with things in front of people", 0, 1)
+    clutter: List[int] = key([0, 0], "[least, most] things that stand around", 0, 40)
     props: float = key(0.2, "share of people who hold something", 0, 1)
     view: View = key(View, "the camera")
 

@@ -140,6 +140,26 @@ def test_another_seed_or_split_gives_other_people(
     assert (folder / name).read_bytes() != (pictures / name).read_bytes()
 
 
+def test_closeups_show_head_and_shoulders(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    assert synth("rendered-closeups", "--count", 4, "--out", folder, *SMALL) == 0
+    rows = json.loads((folder / "annotations.json").read_text())["annotations"]
+    body = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, 17, 3)
+    inside = body[..., 2] > 0
+    assert len(rows) == 4
+    assert inside[:, [0, 5, 6]].all()  # nose and shoulders
+    assert not inside[:, [13, 14, 15, 16]].any()  # knees and ankles
+    assert (np.ptp(body[:, :7, 1], 1) > 0.25 * 128).mean() >= 0.75
+
+
+def test_nobody_is_in_an_empty_set(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    assert synth("rendered-empty", "--count", 2, "--out", folder, *SMALL) == 0
+    document = json.loads((folder / "annotations.json").read_text())
+    assert len(document["images"]) == 2
+    assert document["annotations"] == []
+
+
 def test_a_set_is_made_again_in_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     for count in (2, 1):
@@ -351,7 +371,7 @@ def test_a_recipe_of_one_s_own(tmp_path: Path) -> None:
         (["rendered-wolks"], 66, "did you mean rendered-walks?"),
         (["rendered-clean", "--motions", "flying"], 78, "no motion called flying"),
         (["rendered-clean", "--background", "/no/hall.mp4"], 66, "--background /no/hall.mp4: no"),
-        (["rendered-clean", "--people", "0"], 78, "people[0]: 0 is below"),
+        (["rendered-clean", "--people", "-1"], 78, "people[0]: -1 is below"),
         (["rendered-clean", "--people", "31"], 78, "above the largest allowed value, 30"),
         (["rendered-clean", "--people", "3", "2"], 78, "must be [least, most]"),
         (["rendered-clean", "--people", "30"], 78, "30 people have no room within 1.5 m"),

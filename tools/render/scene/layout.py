@@ -27,6 +27,8 @@ def places(rng: Draw, count: int, spread_m: float, apart_m: float = _APART_M) ->
     Raises:
         ConfigError: the people have no room there.
     """
+    if not count:
+        return np.zeros((0, 2))
     found = [rng.normal(size=2) * 0.05]
     for _ in range(4000):
         if len(found) == count:

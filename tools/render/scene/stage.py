@@ -22,12 +22,15 @@ from tools.render.scene.actor import Actor, Path
 from tools.render.scene.backdrop import Backdrops
 from tools.render.scene.camera import Camera
 from tools.render.scene.lights import draw_light, light_of_picture
-from tools.render.scene.props import obstacle
+from tools.render.scene.props import chair, obstacle
 
 Draw = np.random.Generator
 _FALL_AFTER_S = (1.5, 4.0)
 _BODY = slice(0, 23)
+_HEAD_AND_SHOULDERS = np.r_[0:7, 23:91]  # indices of the 133 keypoints
+_NOBODY_M = np.array([(-0.3, -0.3, 0.0), (0.3, 0.3, 1.7)])  # where somebody would stand
 _NEAR_M = 0.4  # a person who walks through the camera is not drawn and has no label
+_CLUTTER_APART_M = 0.9  # from the camera
 _APART_M, _STEP_M, _MOST_STEPS = 0.22, 0.15, 30
 
 
@@ -70,8 +73,10 @@ class Stage:
         exposure = _exposure(self._behind, kind) if backdrops is None else 1.0
         self.look: Look = draw_look(rng, recipe.hard, kind == "infrared", exposure)
         self._still: List[Solid] = [s for a in self.actors for s in a.seat()]
-        if rng.random() < recipe.occluders:
+        if rng.random() < recipe.occluders and first:
             self._still.append(self._obstacle(rng, first))
+        if recipe.clutter[1]:
+            self._still += self._clutter(rng)
         self._noise = np.random.default_rng(int(rng.integers(1 << 62)))
 
     def _act(self, split: str, rng: Draw, clip: bool) -> Act:
@@ -121,11 +126,16 @@ class Stage:
             all_of = [p.vertices[::40] for p in first]
             all_of += [a.at(t).vertices[::40] for a in self.actors for t in later]
             main = np.concatenate(all_of)
-        else:
+        elif first:
             all_of = [p.vertices[::10] for p in first]
             main = first[0].vertices[::4]
+            if self.recipe.view.focus == "head":
+                main = first[0].keypoints[_HEAD_AND_SHOULDERS]
+        else:
+            main = _NOBODY_M
+            all_of = [main]
         cut = bool(rng.random() < self.recipe.cut_off)
-        heading = self.actors[0].path.heading
+        heading = self.actors[0].path.heading if self.actors else 0.0
         return layout.draw_camera(rng, self.recipe.view, main, np.concatenate(all_of), heading, cut)
 
     def _light(self, rng: Draw, kind: str) -> None:
@@ -162,6 +172,22 @@ class Stage:
         side = np.array([-(eye - place)[1], (eye - place)[0]])
         side = side / max(float(np.linalg.norm(side)), 1e-6)
         return obstacle(rng, place + (eye - place) * share + side * rng.normal() * 0.3)
+
+    def _clutter(self, rng: Draw) -> List[Solid]:
+        """Furniture and chairs at random places in view, none in the camera."""
+        found: List[Solid] = []
+        eye = self.camera.position[:2]
+        for _ in range(int(rng.integers(self.recipe.clutter[0], self.recipe.clutter[1] + 1))):
+            place = rng.uniform(-1, 1, size=2) * self.recipe.spread_m
+            if float(np.linalg.norm(place - eye)) < _CLUTTER_APART_M:
+                continue
+            if rng.random() < 0.4:
+                turn = rng.uniform(0, 2 * np.pi)
+                seat = np.array([*place, rng.uniform(0.4, 0.7)])
+                found += chair(rng, seat, np.array([np.cos(turn), np.sin(turn)]))
+            else:
+                found.append(obstacle(rng, place))
+        return found
 
     def shoot(self, t_s: Optional[float] = None, frame: int = 0) -> Shot:
         """Draw the scene.
