@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 from hypothesis import settings
 
+from tests.ends import between_ends
 from tests.waiting import SOAK, Slowness
 
 # A loaded machine is no failure of the code: no example has a time limit. The same code gives the
@@ -25,6 +26,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--ends",
+        action="store_true",
+        help="of each test, run only the first and the last set of parameters",
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
     """Tests of `make soak` only are left out of `make test`, which counts them.
 
@@ -32,9 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     """
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     left_out = [i for i in items if i.get_closest_marker("soak") and not SOAK]
+    if config.getoption("ends"):
+        left_out += between_ends(items)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [i for i in items if i not in left_out]
+        names = {i.nodeid for i in left_out}
+        items[:] = [i for i in items if i.nodeid not in names]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

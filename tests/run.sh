@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests: everything on .venv's Python, then tests/edge on each other one. The oldest runs them all;
-# those between leave out what is slow and the same on every Python (mark one_python).
+# those between leave out what is slow and the same on every Python (mark one_python), and of each
+# other test they run the first and the last set of parameters only (--ends).
 # 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7; /usr/bin/python3 is what `make deb` serves.
 # Each run of pytest ends with a list of the Pythons: what runs where, and loudly what does not.
 # There is one worker more than cores: many tests wait for a process, a socket or a timeout.
@@ -8,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 WANTED=(3.8 3.10 3.12)
+between="tests/edge --ends, but for the mark one_python"
 venv=${VENV:-.venv}
 system=${SYSTEM_PYTHON:-/usr/bin/python3}
 workers=$(($(nproc) + 1))
@@ -71,7 +73,7 @@ here=$(version_of "$system") || here=
 declare -A what
 mapfile -t versions < <(printf '%s\n' "$own" "${WANTED[@]}" ${here:+"$here"} | awk '!seen[$0]++')
 for version in "${versions[@]}"; do
-  what[$version]="tests/edge but for the mark one_python"
+  what[$version]=$between
   [ "$version" != "${WANTED[0]}" ] || what[$version]="tests/edge"
   [ "$version" = "$own" ] || prepare "$version"
 done
@@ -83,7 +85,7 @@ for version in "${versions[@]}"; do
   if [ "${state[$version]}" = next ]; then
     echo "== ${what[$version]}, Python $version"
     chosen=(tests/edge -p no:cacheprovider)
-    [ "${what[$version]}" = tests/edge ] || chosen+=(-m "not one_python")
+    [ "${what[$version]}" = tests/edge ] || chosen+=(--ends -m "not one_python")
     run "$version" ".venv-$version/bin/python" "${chosen[@]}"
   fi
 done

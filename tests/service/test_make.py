@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Dict, List
 
 import pytest
+
+from tests.ends import between_ends
 
 TESTS = Path(__file__).resolve().parents[1]
 TOOLS = (
@@ -92,6 +95,9 @@ PYTHON = """[ "$1" = -c ] && { echo %s; exit; }
 echo "ran $*"; echo "$EDGE_PYTHONS"; exit %d"""
 
 
+BETWEEN = "tests/edge --ends, but for the mark one_python"
+
+
 def interpreters(folder: Path, bin_: Path, own: str, others: Dict[str, int]) -> List[str]:
     """A copy of run.sh beside interpreters that only say what they are asked; gives its lines."""
     (folder / "tests").mkdir()
@@ -113,7 +119,7 @@ def test_each_python_is_named_and_one_that_is_not_there_loudly(tmp_path: Path, b
     assert lines[first + 1] == "Python 3.12: all tests: this run"
     assert lines[first + 2] == "Python 3.8: tests/edge: next"
     loud = "NOT RUN: there is no python3.10 on this machine"
-    assert lines[first + 3] == f"Python 3.10: tests/edge but for the mark one_python: {loud}"
+    assert lines[first + 3] == f"Python 3.10: {BETWEEN}: {loud}"
     assert lines[second].endswith(" tests/edge -p no:cacheprovider"), "the oldest runs them all"
     assert lines[second + 1] == "Python 3.12: all tests: passed"
     assert lines[second + 2] == "Python 3.8: tests/edge: this run"
@@ -123,7 +129,7 @@ def test_each_python_is_named_and_one_that_is_not_there_loudly(tmp_path: Path, b
 def test_those_between_leave_out_what_is_the_same_everywhere(tmp_path: Path, bin_: Path) -> None:
     lines = interpreters(tmp_path, bin_, "3.12", {"3.10": 0})
     last = [line for line in lines if line.startswith("ran -m pytest")][-1]
-    assert last.endswith(" -m not one_python")
+    assert last.endswith(" --ends -m not one_python")
 
 
 def test_a_python_that_fails_ends_it(tmp_path: Path, bin_: Path) -> None:
@@ -140,3 +146,9 @@ def test_a_python_that_makes_no_environment_is_loud(tmp_path: Path, bin_: Path) 
     told = next(line for line in lines if line.startswith("Python 3.8"))
     assert "NOT RUN" in told
     assert told.endswith("makes no environment: no ensurepip")
+
+
+def test_ends_are_the_first_and_the_last_set_of_each_test() -> None:
+    names = ["a.py::one", *(f"a.py::many[{i}]" for i in range(5)), "a.py::two[x]", "a.py::two[y]"]
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    assert [i.nodeid for i in between_ends(items)] == [f"a.py::many[{i}]" for i in (1, 2, 3)]
