@@ -4,7 +4,7 @@
 # other test they run the first and the last set of parameters only (--ends).
 # 3.8 is JetPack 5, 3.10 JetPack 6, 3.12 JetPack 7; /usr/bin/python3 is what `make deb` serves.
 # Each run of pytest ends with a list of the Pythons: what runs where, and loudly what does not.
-# There is one worker more than cores: many tests wait for a process, a socket or a timeout.
+# There are two workers more than cores: many tests wait for a process, a socket or a timeout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ WANTED=(3.8 3.10 3.12)
 between="tests/edge --ends, but for the mark one_python"
 venv=${VENV:-.venv}
 system=${SYSTEM_PYTHON:-/usr/bin/python3}
-workers=$(($(nproc) + 1))
+workers=$(($(nproc) + 2))
 tmp=$(mktemp)
 trap 'rm -f "$tmp"' EXIT
 declare -A state
