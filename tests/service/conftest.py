@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Dict, Iterator
@@ -15,12 +17,21 @@ from tests.service.debian import OTHER, WHEELS, here, python_here, run
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
-    """For this machine's own Python, and for a Jetson's oldest on the other machine."""
+    """For this machine's own Python, and for a Jetson's oldest on the other machine.
+
+    All workers of a run share one build.
+    """
     WHEELS.mkdir(parents=True, exist_ok=True)
     # Another worker may want them at the same time: setuptools builds in the source's own folder.
     with (WHEELS / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _made(tmp_path_factory.mktemp("deb"))
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            return _made(tmp_path_factory.mktemp("deb"))
+        made = tmp_path_factory.getbasetemp().parent / "deb.json"  # the folder of all workers
+        if not made.exists():
+            paths = {arch: str(path) for arch, path in _made(made.parent / "deb").items()}
+            made.write_text(json.dumps(paths))
+        return {arch: Path(path) for arch, path in json.loads(made.read_text()).items()}
 
 
 def _made(out: Path) -> Dict[str, Path]:
