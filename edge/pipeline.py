@@ -72,6 +72,19 @@ class Rule(Protocol):
         """What the rule knows of its camera after the last frame."""
 
 
+class Carry(Protocol):
+    """Runs the pose model on some frames, and carries keypoints on the others (edge.loop.carry)."""
+
+    def look(self, pose: Pose, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """As `pose(frames, people)`; calls `pose` with the frames that it must see."""
+
+    def keep(self, frames: Sequence[Frame], tracked: Sequence[Poses]) -> None:
+        """Remember the tracked people of these frames."""
+
+    def fill_in(self, parts: Pose, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        """As `parts(frames, people)`, for frames that came out of `look`."""
+
+
 Detect = Callable[[Sequence[Frame]], List[Detections]]
 Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 Watcher = Callable[[Sequence[Frame], Sequence[Poses]], None]
@@ -119,6 +132,7 @@ class Pipeline:
         pacing: how often the detector looks at each camera.
         parts: the second half of the pose model, if it has one.
         concurrent: whether both halves may run at the same time.
+        carry: runs the pose model on some frames only; None = it runs on all.
         finish: converts keypoints and drops weak people, before rules and publishing.
         watchers: are shown every step, in the thread of `tell`; frames are borrowed.
         tick: called after each step, in the thread of `tell`.
@@ -133,6 +147,7 @@ class Pipeline:
     pacing: Pacing = field(default_factory=Pacing)
     parts: Optional[Pose] = None
     concurrent: Callable[[], bool] = lambda: False
+    carry: Optional[Carry] = None
     finish: Callable[[Poses], Poses] = lambda poses: poses
     watchers: Sequence[Watcher] = ()
     tick: Callable[[], None] = lambda: None
@@ -189,13 +204,21 @@ class Pipeline:
         candidates = [
             t.candidates(d, f.t_ns, f.still) for t, d, f in zip(trackers, detections, frames)
         ]
-        poses = self.pose(frames, candidates)
-        return Step(frames, [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)])
+        carry = self.carry
+        poses = (
+            carry.look(self.pose, frames, candidates) if carry else self.pose(frames, candidates)
+        )
+        tracked = [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)]
+        if carry:
+            carry.keep(frames, tracked)
+        return Step(frames, tracked)
 
     def fill_in(self, step: Step) -> Step:
         """Run the second half of the pose model, if it has one."""
         if self.parts is None or not step.frames:
             return step
+        if self.carry is not None:
+            return Step(step.frames, self.carry.fill_in(self.parts, step.frames, step.poses))
         return Step(step.frames, self.parts(step.frames, step.poses))
 
     def tell(self, step: Step) -> None:

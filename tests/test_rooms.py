@@ -68,6 +68,7 @@ ONE_PLACE = {
     "onnx": ("tools/",),
     "cv2": (
         "edge/models/_preprocess/",
+        "edge/people/flow.py",
         "edge/capture/",
         "edge/service/annotate.py",
         "edge/commands/snapshot.py",

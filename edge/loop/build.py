@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
+from edge import skeletons
 from edge.capture import Cameras, FrameMemory
 from edge.health import Health
 from edge.loop.assemble import Finish, Models, build_stages
+from edge.loop.carry import Carry
 from edge.loop.parts import Extra, Receive, Running, timed
 from edge.loop.rate_limit import RateLimit
 from edge.people.look_schedule import Pacing
@@ -108,6 +110,7 @@ def _joined(
         pose=pose,
         parts=parts,
         concurrent=models.concurrent,
+        carry=Carry.of(config.pose, skeletons.get(models.pose.skeleton)),
         stages=stages,
         publisher=publisher,
         pacing=Pacing.of(config.detect),

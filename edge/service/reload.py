@@ -15,9 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Set, cast
 
+from edge import skeletons
 from edge.capture import CameraList
 from edge.errors import ConfigError, EdgeError
 from edge.loop.assemble import Finish, Models, build_stages, rule_tables
+from edge.loop.carry import Carry
 from edge.loop.parts import Running
 from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
@@ -25,7 +27,7 @@ from edge.pipeline import CameraStages
 from edge.service import heap
 from edge.service.check import look_up
 from edge.service.systemd import Notifier
-from edge.settings.config import Config
+from edge.settings.config import Config, Pose
 from edge.structures import CameraState
 
 log = logging.getLogger(__name__)
@@ -173,6 +175,8 @@ def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
     running.pipeline.stages = parts.stages
     running.pipeline.finish = parts.finish
     running.pipeline.pacing = Pacing.of(parts.config.detect)
+    skeleton = skeletons.get(parts.models.pose.skeleton)
+    running.pipeline.carry = Carry.of(parts.config.pose, skeleton)
     if parts.models is not running.models:
         closers.append(running.use(parts.models).close)
     running.config = parts.config
@@ -214,7 +218,9 @@ def _networks(config: Config) -> List[Any]:
     parts["detect"] = dataclasses.replace(
         config.detect, every=1, every_s=0.0, calm_s=0.0, still_s=0.0
     )
-    parts["pose"] = dataclasses.replace(config.pose, min_score=0.0, skeleton="")
+    parts["pose"] = dataclasses.replace(
+        config.pose, min_score=0.0, skeleton="", every_s=0.0, flow=Pose().flow
+    )
     return list(parts.values())
 
 

@@ -109,6 +109,18 @@ class Pose:
     model: str = key("blazepose", "name of a model", check=name_problem)
     min_score: float = key(0.3, "people with a lower score are not published", 0, 1)
     skeleton: str = key("", "convert poses to this skeleton; empty = the model's own")
+    every_s: float = key(
+        0.0,
+        "pause between runs of the network on a camera; meanwhile optical flow carries keypoints; "
+        "0 = every frame",
+        0,
+        1,
+    )
+    flow: str = key(
+        "lucas-kanade",
+        "optical flow where every_s is not 0",
+        choices=("lucas-kanade", "farneback"),
+    )
 
 
 @dataclass(frozen=True)

@@ -435,3 +435,37 @@ def test_health_reports_rates_latency_and_stages() -> None:
     assert set(report["latency_ms"]) == {"p50", "p95", "p99"}
     assert report["stages_ms"]["pose"]["p50"] >= 0
     assert report["memory_mb"] > 1
+
+
+class Halving:
+    """A Carry that lets the pose model see each second step, and says what it was asked."""
+
+    def __init__(self) -> None:
+        self.kept, self.filled, self._turn = [], [], 0  # type: ignore[var-annotated]
+
+    def look(self, pose: Any, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        self._turn += 1
+        return pose(frames, people) if self._turn % 2 else list(people)  # type: ignore[no-any-return]
+
+    def keep(self, frames: Sequence[Frame], tracked: Sequence[Poses]) -> None:
+        self.kept.append([(f.index, len(p)) for f, p in zip(frames, tracked)])
+
+    def fill_in(self, parts: Any, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        self.filled.append(len(frames))
+        return parts(frames, people)  # type: ignore[no-any-return]
+
+
+def test_a_carry_stands_between_the_loop_and_both_halves_of_the_pose_model() -> None:
+    seen: List[int] = []
+
+    def bodies(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        seen.append(frames[0].index)
+        return list(people)
+
+    carry, cameras = Halving(), Cameras(6, ("a",))
+    loop = pipeline(cameras, pose=bodies, parts=lambda frames, people: list(people), carry=carry)
+    assert loop.run(lambda: False) == 6
+    assert seen == [1, 3, 5]
+    assert carry.kept == [[(i, 1)] for i in range(1, 7)]
+    assert carry.filled == [1] * 6
+    assert [row[2] for row in loop.publisher.frames] == [1] * 6  # type: ignore[attr-defined]
