@@ -17,7 +17,7 @@ import numpy as np
 from edge import codec
 from edge.errors import InternalError
 from edge.settings.schema import name_problem
-from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
+from edge.structures import CameraState, Frame, Moment, PoseEvent, Poses, RuleSummary
 
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
@@ -139,6 +139,11 @@ class Builder:
         payload["kind"] = event.kind
         payload["person"] = int(event.person)
         payload["score"] = percent(np.array(event.score)).tolist()
+        payload["level"] = event.level
+        if event.why:
+            payload["why"] = codec.plain(event.why, f"why of event {event.kind}")
+        if event.before:
+            payload["preroll"] = [_moment(moment) for moment in event.before]
         payload["data"] = codec.plain(event.data, f"data of event {event.kind}")
         return Message(topic, "event", payload, qos=1)
 
@@ -166,6 +171,7 @@ class Builder:
             rule.name: {
                 "kind": rule.kind,
                 "data": codec.plain(rule.data, f"summary of rule {rule.name}"),
+                **({"unsure": rule.unsure} if rule.unsure else {}),
             }
             for rule in rules
         }
@@ -241,6 +247,12 @@ def people(poses: Poses) -> List[Dict[str, Any]]:
         {"id": i, "score": score, "box": box.tolist(), "keypoints": row}
         for i, score, box, row in zip(*columns, rows)
     ]
+
+
+def _moment(moment: Moment) -> Dict[str, Any]:
+    """An earlier frame in the form of contract/event.json."""
+    poses = moment.poses
+    return {"t_mono_ns": moment.t_ns, "skeleton": poses.skeleton, "people": people(poses)}
 
 
 def percent(scores: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ Arrays are borrowed until the next call that returns the same kind of record: co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -209,6 +209,7 @@ class Veils:
         return Veils(self.of_crop[which], self.cells)
 
 
+LEVELS = ("info", "warning", "alarm")
 JsonValue = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
 
 
@@ -220,8 +221,28 @@ class PoseEvent:
     camera: str
     person: int  # track id, -1 = no single person
     t_ns: int
-    score: float  # 0..1
+    score: float  # 0..1, how sure the rule is
     data: Dict[str, JsonValue] = field(default_factory=dict)  # see the docstring of the rule
+    level: str = "info"  # one of LEVELS
+    why: str = ""  # one line for people: what was seen, with figures and their bounds
+    before: Tuple[Moment, ...] = ()  # poses before the event, oldest first
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The people of one camera at one time, in arrays of its own."""
+
+    t_ns: int
+    poses: Poses
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A polygon or an open line that a rule watches, for pictures."""
+
+    points: np.ndarray  # [V] complex px of the frame
+    label: str
+    closed: bool = True
 
 
 @dataclass(frozen=True)
@@ -233,6 +254,10 @@ class RuleSummary:
     data: Dict[str, JsonValue]  # the figures of that kind
     zones: Dict[str, int] = field(default_factory=dict)  # people in each zone
     down: int = 0  # people who fell or lie, and have not got up
+    unsure: str = ""  # why the rule cannot judge at present; empty = it can
+    # For pictures; not published.
+    labels: Mapping[int, str] = field(default_factory=dict)  # a few words beside a person, by id
+    outlines: Sequence[Outline] = ()
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,10 @@ class Figures:
         self.events += 1
         data = " ".join(f"{k}={json.dumps(v)}" for k, v in record["data"].items())
         person = f"person {record['person']}" if record["person"] >= 0 else ""
-        words = (when(record), record["camera"], record["kind"], person, data)
+        urgent = record.get("level", "info")
+        level = "" if urgent == "info" else urgent.upper()
+        why = record.get("why", "")
+        words = (when(record), record["camera"], level, record["kind"], person, data, why)
         return ["  ".join(word for word in words if word)]
 
     def _take_state(self, message: Received, record: Dict[str, Any]) -> List[str]:

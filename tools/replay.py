@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.errors import DataError, NoInputError, UnavailableError
 from edge.loop.assemble import build_rules
+from edge.loop.local_time import minute_of_day
 from edge.messages import Builder, Clock, Message
 from edge.publish import Sink, SinkOptions, open_sink
 from edge.recording.record import RecordedFrame, unpack
@@ -180,6 +181,10 @@ class Player:
                 self.events += 1
                 yield self._build.event(event)
 
+    def _local_minute(self, t_ns: int) -> float:
+        """The local time of the recorded frame; its date is taken as right."""
+        return minute_of_day(t_ns + self._offset_ns)
+
     def _rules_for(self, camera: str) -> List[Rule]:
         """The rules of a camera; as after a reload, an unchanged rule keeps its memory."""
         settings = self._rules_of or self._config
@@ -187,7 +192,7 @@ class Player:
         known = self._rules.get(camera)
         if known is None or [t for t, _ in known] != tables:
             left = list(known or [])
-            fresh = list(zip(tables, build_rules(settings, camera)))
+            fresh = list(zip(tables, build_rules(settings, camera, self._local_minute)))
             for i, (table, _) in enumerate(fresh):
                 at = next((j for j, (was, _) in enumerate(left) if was == table), -1)
                 fresh[i] = left.pop(at) if at >= 0 else fresh[i]

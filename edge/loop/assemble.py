@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from edge import skeletons
 from edge.errors import ConfigError, NoInputError
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # for other rooms
+from edge.loop.local_time import LocalTime
 from edge.models import (
     Detector,
     Gives,
@@ -25,7 +26,7 @@ from edge.people.smoother import Smoother
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
 from edge.recipe import INSTALLED_MODELS, Recipe, load_recipe
-from edge.rules import Rule, build_rule
+from edge.rules import LocalMinute, Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
 from edge.runtime._core_pool import CorePool
 from edge.settings.config import Config
@@ -193,13 +194,21 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
     return stages
 
 
-def build_rules(config: Config, camera: str) -> List[Rule]:
+def build_rules(
+    config: Config, camera: str, local_minute: Optional[LocalMinute] = None
+) -> List[Rule]:
     """The rules for a camera, in the order of `rule_tables`.
+
+    Args:
+        config: complete and checked.
+        camera: name.
+        local_minute: the local time for their hours; None = that of this machine.
 
     Raises:
         ConfigError: a rule that cannot be built.
     """
-    return [build_rule(table, f"rules[{i}]") for i, table in rule_tables(config, camera)]
+    clock = local_minute or LocalTime()
+    return [build_rule(table, f"rules[{i}]", clock) for i, table in rule_tables(config, camera)]
 
 
 def rule_tables(config: Config, camera: str) -> List[Tuple[int, Dict[str, Any]]]:

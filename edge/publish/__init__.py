@@ -19,7 +19,7 @@ from edge.masking import masked_uri
 from edge.messages import Builder, Incoming, Message
 from edge.publish import _typed
 from edge.publish._address import Broker
-from edge.publish._clock import clock_quality
+from edge.publish._clock import clock_quality as clock_quality  # for other rooms
 from edge.publish._counters import Counters
 from edge.settings.config import Config, Mqtt, Outbox
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary

@@ -1,15 +1,18 @@
 """Rules turn the poses of a camera into events. Pure: time is an argument.
 
 Each rule is one file. It has `Options`, a frozen dataclass that edge.settings.config.build checks,
-and `build(options) -> Rule`. One Rule object serves one camera.
+and `build(options) -> Rule`. One Rule object serves one camera. An event of a rule says why it was
+reported, and how urgent it is. What all rules may be told besides is in _reporting.py.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Protocol
+from typing import Any, Dict, List, Mapping, Optional, Protocol
 
 from edge import plug
 from edge.errors import ConfigError
+from edge.rules import _reporting
+from edge.rules._reporting import LocalMinute
 from edge.settings.config import build
 from edge.structures import PoseEvent, Poses, RuleSummary
 
@@ -30,12 +33,18 @@ class Rule(Protocol):
         """The rule's view of its camera after the last frame."""
 
 
-def build_rule(table: Mapping[str, Any], where: str) -> Rule:
+def no_date(t_ns: int) -> Optional[float]:
+    """No local time is known."""
+    return None
+
+
+def build_rule(table: Mapping[str, Any], where: str, local_minute: LocalMinute = no_date) -> Rule:
     """Make a rule from a `[[rules]]` table.
 
     Args:
-        table: `kind`, and the options of that kind.
+        table: `kind`, the options of that kind, and those of every rule (edge.rules._reporting).
         where: key path of the table for error lines, such as "rules[0]".
+        local_minute: minute of the local day at a monotonic time in ns, None = not known.
 
     Raises:
         ConfigError: `kind` is missing or unknown, or an option is wrong.
@@ -46,9 +55,13 @@ def build_rule(table: Mapping[str, Any], where: str) -> Rule:
     if not isinstance(kind, str):
         raise ConfigError(f"{where}.kind: is missing; there are: {', '.join(plug.names('rules'))}")
     module = plug.load("rules", kind)
-    checked = build(module.Options, options, where)
+    shared = {name: options.pop(name) for name in _reporting.names() if name in options}
+    reported = build(_reporting.Options, shared, where)
+    checked = build(module.Options, options, where, also=_reporting.names())
     try:
         rule: Rule = module.build(checked)
+        if reported == _reporting.Options():
+            return rule
+        return _reporting.Reporting(rule, reported, local_minute)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from error
-    return rule

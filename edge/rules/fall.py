@@ -18,7 +18,7 @@ Event data: `action` fall | lying | recover | lost; `down_s`, how long the perso
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -40,6 +40,7 @@ _HEIGHT_HOLD_S = 10.0  # standing heights are remembered, because a body seen en
 _FLICKER_S = 0.4  # bad poses may interrupt lying for this long
 _RESTLESS = 4.0  # a person who moves is reported as down after this many times `still_s`
 _LOST_S = 10.0
+_LEVEL = {"fall": "alarm", "lying": "warning", "lost": "warning"}
 UP, LYING, FALLEN = 0, 1, 2  # the posture that was last reported
 
 
@@ -118,7 +119,12 @@ class Fall:
         """The number of people who were reported as down and have not got up."""
         reported = self._people["reported"]
         down, fallen = int((reported > UP).sum()), int((reported == FALLEN).sum())
-        return RuleSummary("fall", "fall", {"down": down, "fallen": fallen}, down=down)
+        labels = {
+            int(who): "fallen" if how == FALLEN else "lying"
+            for who, how in zip(self._people.ids[reported > UP], reported[reported > UP])
+        }
+        figures: Dict[str, JsonValue] = {"down": down, "fallen": fallen}
+        return RuleSummary("fall", "fall", figures, down=down, labels=labels)
 
     def _remember_height(self, rows: np.ndarray, tall: np.ndarray, dt_s: np.ndarray) -> None:
         old = self._people["tall"][rows]
@@ -205,8 +211,23 @@ class Fall:
             "drop_h": round(drop, 2),
             "speed_h_s": round(speed, 2),
         }
-        score = float(people["score"][row]) * (0.5 + 0.125 * beyond)
-        return [PoseEvent("fall", camera, int(people.ids[row]), t_ns, min(score, 1.0), data)]
+        score = min(float(people["score"][row]) * (0.5 + 0.125 * beyond), 1.0)
+        why = _why(action, data, fell, options)
+        who, level = int(people.ids[row]), _LEVEL.get(action, "info")
+        return [PoseEvent("fall", camera, who, t_ns, score, data, level, why)]
+
+
+def _why(action: str, data: Mapping[str, JsonValue], fell: bool, options: Options) -> str:
+    """The figures of an event in words."""
+    if action == "recover":
+        return f"is up again after {data['down_s']} s on the ground"
+    if action == "lost":
+        return f"was on the ground and has not been seen for {_LOST_S:g} s"
+    lies = f"torso {data['tilt_deg']} deg from upright > {options.tilt_deg:g} deg"
+    if not fell:
+        return f"{lies} for {data['down_s']} s, without a drop"
+    fast = f"{data['speed_h_s']} H/s > {options.speed_h_s:g} H/s"
+    return f"hips dropped {data['drop_h']} H at {fast}, then {lies} for {data['down_s']} s"
 
 
 def postures(

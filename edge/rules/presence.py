@@ -17,6 +17,8 @@ from edge.rules._person_memory import PersonMemory, with_ids
 from edge.settings.schema import key
 from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
+_SAID = {"enter": "came into view", "dwell": "stays in view", "leave": "left the view"}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -81,4 +83,5 @@ class Presence:
             "entered_as": int(people["entered_as"][row]),
         }
         score = float(people["score"][row])
-        return PoseEvent("presence", camera, int(people.ids[row]), t_ns, score, data)
+        why = f"{_SAID[action]}, {self._count} in view"
+        return PoseEvent("presence", camera, int(people.ids[row]), t_ns, score, data, why=why)

@@ -12,13 +12,14 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from edge.errors import ConfigError
 from edge.rules import Rule
 from edge.rules._person_memory import PersonMemory, with_ids
+from edge.rules._polygon import depths, polygon
 from edge.rules._posture import ANKLES, HIPS, body_of, middle
 from edge.settings.schema import key
-from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
+from edge.structures import JsonValue, Outline, PoseEvent, Poses, RuleSummary
 
+_SAID = {"enter": "came into", "dwell": "stays in", "leave": "left"}
 _UNSEEN_S = 2.0  # a person who is unseen for this long has left
 
 
@@ -49,7 +50,8 @@ def build(options: Options) -> Rule:
     Raises:
         ConfigError: the corners are no polygon.
     """
-    return Zone(options, _corners(options))
+    corners = polygon(options.polygon, options.width, options.height)
+    return Zone(options, corners)
 
 
 class Zone:
@@ -98,7 +100,9 @@ class Zone:
     def summary(self) -> RuleSummary:
         """The number of people in the zone."""
         name = self._options.name
-        return RuleSummary(name, "zone", {"people": self._count}, {name: self._count})
+        outlines = [Outline(self._corners, f"{name}: {self._count}")]
+        people = {"people": self._count}
+        return RuleSummary(name, "zone", people, {name: self._count}, outlines=outlines)
 
     def _look(self, seen: Poses, rows: np.ndarray, t_ns: int) -> None:
         """Note since when people are on the other side of the border, further than the margin."""
@@ -122,20 +126,8 @@ class Zone:
             "in_view": bool(people.seen_ns[row] == t_ns),
         }
         score = float(people["score"][row])
-        return PoseEvent("zone", camera, int(people.ids[row]), t_ns, score, data)
-
-
-def depths(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Distance [N] px of points [N] from the border of a polygon [V], complex; negative outside."""
-    start, side = corners, np.roll(corners, -1) - corners
-    there = points[:, None] - start
-    along = (there * side.conj()).real / np.maximum(np.abs(side) ** 2, 1e-12)
-    nearest = np.abs(there - np.clip(along, 0, 1) * side).min(1)
-    # Even-odd rule: count the sides that a ray to the right crosses.
-    spans = (there.imag < 0) != (there.imag < side.imag)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = there.real < there.imag * (side.real / side.imag)
-    return np.where((spans & crossing).sum(1) % 2 == 1, nearest, -nearest)
+        why = f"{_SAID[action]} {self._options.name}, {self._count} inside"
+        return PoseEvent("zone", camera, int(people.ids[row]), t_ns, score, data, why=why)
 
 
 def _anchors(seen: Poses, anchor: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -148,26 +140,3 @@ def _anchors(seen: Poses, anchor: str) -> Tuple[np.ndarray, np.ndarray]:
         found, known = middle(body, visible, ANKLES if anchor == "feet" else HIPS)
         points = np.where(known, found, points)
     return points, tall
-
-
-def _corners(options: Options) -> np.ndarray:
-    corners = options.polygon
-    if len(corners) < 3 or any(len(c) != 2 for c in corners):
-        raise ConfigError("polygon: expected at least 3 corners, each [x, y]")
-    points = np.array([complex(x, y) for x, y in corners])
-    if bool(options.width) != bool(options.height):
-        raise ConfigError("width, height: give both or none")
-    if options.width:
-        if min(points.real.min(), points.imag.min()) < 0 or max(map(max, corners)) > 1:
-            raise ConfigError(
-                "polygon: with width and height given, corners must be shares of them, 0..1"
-            )
-        points = points.real * options.width + 1j * points.imag * options.height
-    elif max(map(max, corners)) <= 1:
-        raise ConfigError(
-            "polygon: all corners are within one px; to use shares, give width and height"
-        )
-    area = (points * np.roll(points, -1).conj()).imag.sum()
-    if abs(area) < 2:
-        raise ConfigError("polygon: the corners lie on one line; they must enclose an area")
-    return points

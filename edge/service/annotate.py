@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -15,13 +15,14 @@ from edge import skeletons
 from edge.capture._opencv import is_text
 from edge.commands.snapshot import to_bgr
 from edge.errors import NoInputError
-from edge.structures import VISIBLE, Frame, Poses
+from edge.structures import VISIBLE, Frame, Poses, RuleSummary
 
 log = logging.getLogger(__name__)
 
 RESERVE_BYTES = 16 << 20  # the video stops while other programs still have this much disk
 TILE_PX = 720  # longer side of one camera in a mosaic
 BOX_COLOUR = (220, 190, 60)  # BGR
+RULE_COLOUR = (60, 200, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -58,6 +59,33 @@ def _draw_box(image: np.ndarray, poses: Poses, person: int, scale: float) -> Non
     _label(image, text, (x1, max(y1, 0)))
 
 
+def draw_rules(
+    image: np.ndarray, poses: Poses, summaries: Sequence[RuleSummary], scale: float = 1.0
+) -> None:
+    """Draw what rules watch and what they know of each person, in place.
+
+    Args:
+        image: [H,W,3] u8 BGR.
+        poses: the people in view, with ids.
+        summaries: of the rules of this camera.
+        scale: image px per frame px.
+    """
+    for outline in (outline for summary in summaries for outline in summary.outlines):
+        points = np.stack([outline.points.real, outline.points.imag], 1) * scale
+        corners = np.clip(points, -1e4, 1e4).astype(np.int32)
+        cv2.polylines(image, [corners], outline.closed, RULE_COLOUR, 2, cv2.LINE_AA)
+        x, y = corners.min(0).tolist()
+        _label(image, outline.label, (max(x, 0), max(y, 0)))
+    line_px = round(max(0.45, image.shape[0] / 1600) * 40)
+    for person, (x1, y1) in zip(poses.ids.tolist(), (poses.boxes[:, :2] * scale).tolist()):
+        words = [s.labels[person] for s in summaries if person in s.labels]
+        for i, text in enumerate(words, 1):
+            _label(image, text, (int(max(x1, 0)), int(max(y1, 0)) + i * line_px))
+    notes = [f"{s.name}: {s.unsure}" for s in summaries if s.unsure]
+    for i, text in enumerate(notes, 1):
+        _label(image, text, (0, i * line_px))
+
+
 def _label(image: np.ndarray, text: str, at: Tuple[int, int]) -> None:
     """White text on black can be read on any picture."""
     size = max(0.45, image.shape[0] / 1600)
@@ -77,19 +105,25 @@ class Annotator:
     Args:
         path: the video, .mp4 or .avi.
         cameras: names of all cameras, in the order of their tiles.
+        summaries: gives what the rules of a camera know now; it is drawn, too.
 
     Raises:
         NoInputError: the folder is missing, or the path is not UTF-8.
     """
 
-    def __init__(self, path: Path, cameras: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cameras: Sequence[str],
+        summaries: Callable[[str], Sequence[RuleSummary]] = lambda camera: (),
+    ) -> None:
         if not path.parent.is_dir():
             raise NoInputError(f"{path.parent}: no such folder for the annotated video; create it")
         # libav takes a colon in a relative path for a protocol.
         self._path = path.absolute()
         if not is_text(self._path):  # OpenCV crashes on such a path
             raise NoInputError(f"{path}: is not a name in UTF-8; choose another name for the video")
-        self._cameras = list(cameras)
+        self._cameras, self._summaries = list(cameras), summaries
         self._columns = math.ceil(math.sqrt(len(cameras)))
         self._writer: Optional[Any] = None
         self._canvas: Optional[np.ndarray] = None
@@ -158,6 +192,7 @@ class Annotator:
             inner[:] = cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
         drawn = np.ascontiguousarray(inner)
         draw(drawn, poses, scale)
+        draw_rules(drawn, poses, self._summaries(frame.camera), scale)
         _label(drawn, frame.camera, (0, 0))
         inner[:] = drawn
 

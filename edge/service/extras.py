@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
 
 from edge import durable
 from edge.degrade.apply import Degrader
@@ -18,6 +18,7 @@ from edge.loop.parts import Extra, Receive, Running
 from edge.messages import ROOT, Incoming
 from edge.service.annotate import Annotator
 from edge.settings.config import Config
+from edge.structures import RuleSummary
 from edge.telemetry.reader import Telemetry
 
 if TYPE_CHECKING:
@@ -132,11 +133,18 @@ class Video(Extra):
     """
 
     def __init__(self, path: Path, config: Config) -> None:
-        self._annotator = Annotator(path, [c.name for c in config.cameras])
+        self._running: Optional[Running] = None
+        names = [camera.name for camera in config.cameras]
+        self._annotator = Annotator(path, names, self._summaries)
 
     def attach(self, running: Running) -> None:
         """Draw every step from now on."""
+        self._running = running
         running.watch(self._annotator)
+
+    def _summaries(self, camera: str) -> Sequence[RuleSummary]:
+        known = self._running and self._running.pipeline.stages.get(camera)
+        return known.summaries() if known else ()
 
     def close(self) -> None:
         """Finish the file."""

@@ -54,13 +54,14 @@ def name_problem(value: Any) -> Optional[str]:
     return "use 1 to 32 of a-z 0-9 _ - and start with a letter or digit"
 
 
-def build(cls: Type[T], table: Mapping[str, Any], where: str = "") -> T:
+def build(cls: Type[T], table: Mapping[str, Any], where: str = "", also: Sequence[str] = ()) -> T:
     """Check a table against a schema class and make an object of it.
 
     Args:
         cls: a frozen dataclass whose fields are made with `key`.
         table: the table of the TOML file.
         where: key path of the table, for messages; empty at the top.
+        also: keys of the same table in the file that another class has, for messages.
 
     Raises:
         ConfigError: names the key, its value and what is allowed.
@@ -69,7 +70,7 @@ def build(cls: Type[T], table: Mapping[str, Any], where: str = "") -> T:
         raise ConfigError(f"{where}: expected a table, got {_show(table)}")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for unknown in sorted(set(table) - set(fields)):
-        raise ConfigError(_unknown(_join(where, unknown), unknown, list(fields)))
+        raise ConfigError(_unknown(_join(where, unknown), unknown, [*fields, *also]))
     types = typing.get_type_hints(cls)
     values: Dict[str, Any] = {}
     for name, spec in fields.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 from typing import Any, Dict, List, Set
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from edge import plug
 from edge.messages import Builder
-from edge.rules import build_rule
+from edge.rules import _reporting, build_rule
 from edge.structures import PoseEvent, Poses
 
 STEP_NS = 40_000_000
@@ -113,3 +115,13 @@ def test_what_a_rule_tells_holds_the_contract(contract: Any, kind: str) -> None:
     for event in events:
         message = builder.event(event)
         contract(message.topic, json.loads(message.body))
+
+
+def test_the_page_of_rules_names_every_key() -> None:
+    page = (Path(__file__).parents[3] / "docs/rules.md").read_text()
+    for kind in plug.names("rules"):
+        section = page.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+        for field in dataclasses.fields(plug.load("rules", kind).Options):
+            assert f"`{field.name}`" in section, (kind, field.name)
+    for name in _reporting.names():
+        assert f"| `{name}` |" in page

@@ -4,7 +4,7 @@ import collections
 import os
 import shutil
 from pathlib import Path
-from typing import Tuple
+from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ import pytest
 
 from edge.capture.synthetic import Scene, Setup
 from edge.errors import NoInputError
-from edge.service.annotate import Annotator, contact_sheet, draw
-from edge.structures import Frame, Poses
+from edge.service.annotate import Annotator, contact_sheet, draw, draw_rules
+from edge.structures import Frame, Outline, Poses, RuleSummary
 
 SIZE = (320, 240)
 
@@ -156,3 +156,30 @@ def test_contact_sheet_puts_pictures_side_by_side() -> None:
     sheet = contact_sheet(pictures, 2)
     assert sheet.shape == (8, 12, 3)
     assert (sheet[0, 0, 0], sheet[0, 6, 0], sheet[4, 0, 0], sheet[4, 6, 0]) == (1, 2, 3, 0)
+
+
+def test_what_rules_watch_and_know_is_drawn() -> None:
+    picture, poses = frame(0).image, people()
+    corners = np.array([10 + 10j, 60 + 10j, 60 + 60j])
+    summary = RuleSummary(
+        "bed", "zone", {}, labels={int(poses.ids[0]): "fallen"}, outlines=[Outline(corners, "bed")]
+    )
+    draw_rules(picture, poses, [summary])
+    assert (picture[10, 20:55] != 40).any()
+    x, y = poses.boxes[0, :2].astype(int)
+    alone = np.full_like(picture, 40)
+    draw_rules(alone, Poses.empty(17, "coco17"), [summary])
+    assert (picture != alone).any(2)[max(y, 0) : y + 60, max(x, 0) : x + 60].any()
+
+
+def test_rules_are_drawn_into_the_video(tmp_path: Path) -> None:
+    asked = []
+
+    def summaries(camera: str) -> List[RuleSummary]:
+        asked.append(camera)
+        return [RuleSummary("fall", "fall", {}, unsure="too dark")]
+
+    annotator = Annotator(tmp_path / "v.mp4", ["cam0"], summaries)
+    annotator([frame(0)], [people()])
+    annotator.close()
+    assert asked == ["cam0"]
