@@ -208,6 +208,8 @@ class Pipeline:
         poses = (
             carry.look(self.pose, frames, candidates) if carry else self.pose(frames, candidates)
         )
+        for f, found in zip(frames, poses):
+            self.stages[f.camera].looks.carried = found.guessed
         tracked = [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)]
         if carry:
             carry.keep(frames, tracked)

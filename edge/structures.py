@@ -115,6 +115,8 @@ class Poses:
     places: Optional[np.ndarray] = None
     # [N,17,3] f32, of candidates: Detections.keypoints of this frame. None = the detector gave none
     sightings: Optional[np.ndarray] = None
+    # [N] bool, whether the keypoints are only predicted, until the detector looks again. None = no
+    carried: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -128,9 +130,16 @@ class Poses:
             _check("Poses.places", self.places, np.float32, n, *rest)
         if self.sightings is not None:
             _check("Poses.sightings", self.sightings, np.float32, n, 17, 3)
+        if self.carried is not None:
+            _check("Poses.carried", self.carried, np.bool_, n)
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether somebody's keypoints are only predicted."""
+        return self.carried is not None and bool(self.carried.any())
 
     def take(self, which: Rows) -> Poses:
         """The rows of a mask, of indices in their order, or of a slice (views in that case)."""
@@ -143,14 +152,15 @@ class Poses:
             self.skeleton,
             None if self.places is None else self.places[which],
             None if self.sightings is None else self.sightings[which],
+            None if self.carried is None else self.carried[which],
         )
 
     @staticmethod
     def join(records: Sequence[Poses]) -> Poses:
         """Join records of one skeleton into one, in their order and in new arrays.
 
-        Records without people are skipped. `places` and `sightings` are kept if all other records
-        have them.
+        Records without people are skipped. `places`, `sightings` and `carried` are kept if all
+        other records have them.
 
         Args:
             records: at least one.
@@ -158,6 +168,7 @@ class Poses:
         some = [p for p in records if len(p)] or records[:1]
         places = [p.places for p in some if p.places is not None]
         sightings = [p.sightings for p in some if p.sightings is not None]
+        carried = [p.carried for p in some if p.carried is not None]
         return Poses(
             np.concatenate([p.keypoints for p in some]),
             np.concatenate([p.scores for p in some]),
@@ -167,6 +178,7 @@ class Poses:
             some[0].skeleton,
             np.concatenate(places) if len(places) == len(some) else None,
             np.concatenate(sightings) if len(sightings) == len(some) else None,
+            np.concatenate(carried) if len(carried) == len(some) else None,
         )
 
     @staticmethod

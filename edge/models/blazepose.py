@@ -19,6 +19,7 @@ from edge.models._blazepose import crops, decode, gate, neighbours, points, sigh
 from edge.models._blazepose.batch import CandidateBatch, by_frame
 from edge.models._blazepose.body_memory import BodyMemory
 from edge.models._blazepose.decode import Bodies
+from edge.models._blazepose.look_memory import LookMemory, near_prediction, with_predictions
 from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.models._blazepose.parts import Faces, Hands
 from edge.models._outputs import Outputs, Shape
@@ -53,6 +54,7 @@ class BlazePose(PoseModel):
         self._faces = Faces(parts["face"])
         self._min_score = max(min_score, gate.LEAST_SCORE)
         self._body_memory = BodyMemory()
+        self._look_memory = LookMemory()
         self._part_memory = PartMemory()
         self.refused = 0  # number of poses that were rejected since the start
         self.part_limit = 0
@@ -76,29 +78,33 @@ class BlazePose(PoseModel):
         if not len(batch):
             return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
         with np.errstate(invalid="ignore", over="ignore"):
+            recalled = self._look_memory.recall(frames, batch)
             batch = sightings.seeded(batch)
             found = self._look(frames, batch)
             body_feet, sure = _body_feet(found)
-            inside = _inside(body_feet, batch.sizes)
-            seen = sure * inside
+            seen = sure * _inside(body_feet, batch.sizes)
             own = gate.accepted(batch, body_feet, seen, found.person_scores)
+            own &= ~recalled.alone | near_prediction(batch, body_feet, seen)
         own &= found.person_scores >= self._min_score
-        stays = own | batch.sighted
+        carried = recalled.carried & ~own
+        stays = own | batch.sighted | carried
         self.refused += len(stays) - int(stays.sum())
         if not stays.all():
-            batch, found, own = batch.take(stays), found.take(stays), own[stays]
-            body_feet, seen, inside = body_feet[stays], seen[stays], inside[stays]
-        if batch.sighted.any():
-            found, body_feet, seen = _joined(batch, found, body_feet, seen, own)
-            inside = _inside(body_feet, batch.sizes)
-            seen *= inside
-        self._body_memory.keep(frames, batch.which, body_feet, inside)
+            batch, found, recalled = batch.take(stays), found.take(stays), recalled.take(stays)
+            body_feet, seen = body_feet[stays], seen[stays]
+            own, carried = own[stays], carried[stays]
+        joined = with_predictions(batch, carried)
+        if joined.sighted.any():
+            found, body_feet, seen = _joined(joined, found, body_feet, seen, own)
+            seen *= _inside(body_feet, batch.sizes)
+        self._look_memory.keep(frames, batch, recalled, body_feet, seen, own)
+        self._body_memory.keep(frames, batch.which, body_feet, _inside(body_feet, batch.sizes))
         keypoints = np.zeros((len(batch), points.KEYPOINTS, 2), np.float32)
         scores = np.zeros((len(batch), points.KEYPOINTS), np.float32)
         keypoints[:, points.BODY_FEET], scores[:, points.BODY_FEET] = body_feet, seen
         keypoints[:, points.SMALL_TOES] = 0
         places = np.concatenate((found.points, found.scores[..., None]), -1)
-        return batch.spread(len(frames), keypoints, scores, found.person_scores, places)
+        return batch.spread(len(frames), keypoints, scores, found.person_scores, places, carried)
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """The second half: the same people with hands and faces, in new arrays."""

@@ -73,6 +73,7 @@ class Looks:
     looked_ns: int = 0  # time of the last frame that the detector saw
     judged_ns: int = 0  # the same, or time of the last REST_STILL if that is later
     last_ns: int = 0  # time of the last frame
+    carried: bool = False  # whether somebody's keypoints are predicted, until the next look
     turn_ns: int = 0  # when the next turn is, if turns are counted by time
     stillness: Stillness = field(default_factory=Stillness)  # the picture that the detector saw
 
@@ -143,10 +144,11 @@ def _pause(frame: Frame, looks: Looks, people: Following, pacing: Pacing) -> Tur
     The pause ends as soon as anything moves outside the known people, so a newcomer is found no
     later. The more of the picture known people cover, the less can be seen of that, and the shorter
     is the longest pause. It is shortest where the last look missed somebody who is tracked. An
-    empty place is looked at in every turn unless it is still.
+    empty place is looked at in every turn unless it is still. No look is left out while somebody is
+    carried: only a look can tell whether the person is still there.
     """
     paused_ns = frame.t_ns - looks.looked_ns
-    if paused_ns >= max(pacing.calm_ns, pacing.still_ns):
+    if looks.carried or paused_ns >= max(pacing.calm_ns, pacing.still_ns):
         return Turn.LOOK
     boxes = people.boxes
     if not people.calm:

@@ -170,6 +170,21 @@ def test_the_detector_rests_while_everybody_is_followed(calm: bool, looks: int) 
     assert set(np.diff(looked)) == ({9} if calm else {3})
 
 
+@pytest.mark.parametrize(("carried", "looks"), [(False, 4), (True, 10)])
+def test_the_detector_does_not_rest_while_somebody_is_carried(carried: bool, looks: int) -> None:
+    camera = CameraStages(Tracker(calm=True), lambda poses, t_ns: poses, [])
+
+    def pose(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        one = Poses.of_boxes(one_box(frames)[0], 17, "coco17")
+        return [dataclasses.replace(one, carried=np.array([carried])) for _ in people]
+
+    loop = pipeline(
+        Cameras(30, ["a"]), stages={"a": camera}, pose=pose, pacing=Pacing(3, 70 * 10**6)
+    )
+    loop.run(lambda: False)
+    assert sum(d is not None for d in camera.tracker.detections) == looks  # type: ignore[attr-defined]
+
+
 class Scene(Cameras):
     """A textured room in which something changes from a frame on."""
 

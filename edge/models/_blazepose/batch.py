@@ -12,7 +12,7 @@ from edge.models._blazepose import points
 from edge.models._blazepose.body_memory import BodyMemory
 from edge.structures import VISIBLE, Frame, Poses
 
-_LEAST_SEEN = 3  # a sighting of fewer visible keypoints says nothing
+LEAST_SEEN = 3  # a sighting of fewer visible keypoints says nothing
 
 
 @dataclass
@@ -27,6 +27,7 @@ class CandidateBatch:
     ids: np.ndarray  # [N] i64
     sightings: np.ndarray  # [N,17,3] f32 x, y px and score, what the detector saw; score 0 = none
     sighted: np.ndarray  # [N] bool, whether a sighting has enough visible keypoints
+    looked: np.ndarray  # [N] bool, whether a detector that gives sightings saw the frame
 
     def __len__(self) -> int:
         return len(self.which)
@@ -52,7 +53,8 @@ class CandidateBatch:
             np.concatenate([p.boxes for p in people]),
             np.concatenate([p.ids for p in people]),
             sightings := np.concatenate([_sightings(p) for p in people]),
-            (sightings[..., 2] > VISIBLE).sum(1) >= _LEAST_SEEN,
+            (sightings[..., 2] > VISIBLE).sum(1) >= LEAST_SEEN,
+            np.array([p.sightings is not None for p in people])[which],
         )
         usable = _usable(batch.boxes, batch.sizes)
         return (batch if usable.all() else batch.take(usable)).finite()
@@ -94,6 +96,7 @@ class CandidateBatch:
         scores: np.ndarray,
         person_scores: np.ndarray,
         places: np.ndarray,
+        carried: np.ndarray,
     ) -> List[Poses]:
         """Split results by frame, as views of the given arrays.
 
@@ -103,12 +106,15 @@ class CandidateBatch:
             scores: [N,133].
             person_scores: [N].
             places: [N,...] for the second half of the model.
+            carried: [N] bool, whether the keypoints are only predicted.
 
         Returns:
             One Poses for each frame.
         """
         name = points.SKELETON
         whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
+        if carried.any():
+            whole = replace(whole, carried=carried)
         return by_frame(whole, self.which, count)
 
 

@@ -28,7 +28,6 @@ from edge.structures import VISIBLE
 
 # Distances in the root of the box's area.
 _NEAR = 0.1  # two keypoints that are closer are the same
-_LOST = 0.25  # a predicted body whose median distance from the sighting is larger is not followed
 _OTHER = 0.4  # a found body whose median distance is larger is that of another person
 # Weights of the cascade's keypoint against the sighting's, at equal scores.
 _SHARE, _SURER = 0.5, 0.65
@@ -42,14 +41,19 @@ _FOLLOWERS = (
 
 
 def seeded(batch: CandidateBatch) -> CandidateBatch:
-    """The candidates, with the sighting in place of keypoints that are unknown or went astray."""
-    lost = batch.sighted & ~(apart(batch, batch.keypoints, batch.scores) <= _LOST)
-    if not lost.any():
+    """The candidates, with the sighting in place of the predicted keypoints.
+
+    So every look pulls a crop back that has wandered. Stills of 12 frames, the seventh is scored:
+    mean body OKS of 20 labelled people .739; .695 where the sighting is taken only if it is a
+    quarter of the box's size away. Of 121 rendered people .612 both.
+    """
+    seen = batch.sighted
+    if not seen.any():
         return batch
     keypoints, scores = batch.keypoints.copy(), batch.scores.copy()
-    keypoints[lost, points.BODY] = batch.sightings[lost, :, :2]
-    scores[lost] = 0
-    scores[lost, points.BODY] = batch.sightings[lost, :, 2]
+    keypoints[seen, points.BODY] = batch.sightings[seen, :, :2]
+    scores[seen] = 0
+    scores[seen, points.BODY] = batch.sightings[seen, :, 2]
     return replace(batch, keypoints=keypoints, scores=scores)
 
 

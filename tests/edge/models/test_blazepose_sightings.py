@@ -56,14 +56,15 @@ def test_a_followed_body_that_went_astray_is_pulled_back() -> None:
     assert poses.ids.tolist() == [1]
 
 
-def test_a_followed_body_near_its_sighting_keeps_its_crop() -> None:
+def test_a_look_puts_the_crop_where_the_sighting_is_however_near() -> None:
     person = standing()
+    moved = person.moved(20, 0)
     model, runners = cascade(person)
-    model([frame()], [known(person)])
-    plain = runners["body"].squares[0]
+    model([frame()], [seen(new(person), moved)])
+    newcomers = runners["body"].squares[0]
     model, runners = cascade(person)
-    model([frame()], [seen(known(person), person.moved(20, 0))])
-    np.testing.assert_allclose(runners["body"].squares[0], plain, atol=1e-3)
+    model([frame()], [seen(known(person), moved)])
+    np.testing.assert_allclose(runners["body"].squares[0], newcomers, atol=1e-3)
 
 
 def test_a_body_that_is_another_persons_gives_way_to_the_sighting() -> None:
@@ -119,6 +120,7 @@ def batch_of(sighting: np.ndarray) -> CandidateBatch:
         np.float32([[0, 0, 100, 100]]),
         np.zeros(1, np.int64),
         sighting[None].astype(np.float32),
+        np.ones(1, bool),
         np.ones(1, bool),
     )
 

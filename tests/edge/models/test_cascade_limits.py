@@ -25,6 +25,7 @@ def newcomer(box: np.ndarray) -> CandidateBatch:
         np.full(1, -1),
         np.zeros((1, 17, 3), np.float32),
         np.zeros(1, bool),
+        np.zeros(1, bool),
     )
 
 
