@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.__main__ import main
 from tests.waiting import GIVE_UP_S
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"
@@ -246,8 +247,22 @@ def test_print_config_can_be_run_again(video: Path, tmp_path: Path) -> None:
 def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
     fine = edge("check", write_config(tmp_path, f"file://{video}"), cwd=tmp_path)
     assert (fine.returncode, fine.stderr) == (0, "")
-    for bad, words in [
-        ("[smooth]\nq = -1", "smooth.q"),
+    done = edge("check", wrong(tmp_path, "[smooth]\nq = -1"), cwd=tmp_path)
+    assert done.returncode == 78
+    assert "smooth.q" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def wrong(folder: Path, bad: str) -> Path:
+    path = folder / "bad.toml"
+    rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
+    path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n{rest}')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
         ('[[rules]]\nkind = "presense"', "did you mean 'presence'"),
         ('[[rules]]\nkind = "presence"\nenter = 1', "rules[0].enter: unknown key; did you mean"),
         ('[[cameras]]\nsource = "flie://a"', "flie"),
@@ -265,15 +280,15 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
             '[mqtt]\nprotocol = "3.1.1"',
             "mqtt.protocol",
         ),
-    ]:
-        path = tmp_path / "bad.toml"
-        rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-        path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n{rest}')
-        done = edge("check", path, cwd=tmp_path)
-        assert done.returncode == 78
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+    ],
+)
+def test_check_names_a_mistake_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: str, words: str
+) -> None:
+    assert main(["check", str(wrong(tmp_path, bad))]) == 78
+    told = capsys.readouterr().err
+    assert words in told
+    assert len(told.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
