@@ -10,21 +10,29 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from edge import codec
 from edge.errors import InternalError
+from edge.message_people import people, people_in_room, percent
 from edge.settings.schema import name_problem
-from edge.structures import CameraState, Frame, Moment, PoseEvent, Poses, RuleSummary
+from edge.structures import (
+    CameraState,
+    Frame,
+    Moment,
+    PoseEvent,
+    Poses,
+    RuleSummary,
+    SceneFrame,
+)
 
 SCHEMA = "pose/1"
 ROOT = "poses/v1"
 CODECS = {"json": codec.JSON, "cbor": codec.CBOR}
 # An event within this time of its camera's last frame gets the UTC offset of that frame.
 NEAR_NS = 60 * 10**9
-FARTHEST = 2**31 - 1  # in 0.1 px: the limit of sint32
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Message:
     """One message; it is encoded once, by the first sink that needs the bytes."""
 
     topic: str
-    kind: str  # status | frame | event | state | metrics
+    kind: str  # status | frame | scene | event | state | metrics
     payload: Dict[str, Any]  # JSON values; keypoints are NumPy integer vectors
     qos: int = 0
     retain: bool = False
@@ -121,6 +129,18 @@ class Builder:
         payload["people"] = people(poses)
         return Message(
             topic, "frame", payload, expiry_s=self._expiry_s, content_type=self._content_type
+        )
+
+    def scene(self, found: SceneFrame) -> Message:
+        """Make the message of a scene's people; the arrays are copied."""
+        topic = f"{ROOT}/{self.device}/scene/{found.scene}/frame"
+        payload = self._envelope(topic, found.t_ns)
+        payload["scene"] = found.scene
+        payload["cameras"] = [name for name, on in zip(found.cameras, found.live.tolist()) if on]
+        payload["skeleton"] = found.skeleton
+        payload["people"] = people_in_room(found)
+        return Message(
+            topic, "scene", payload, expiry_s=self._expiry_s, content_type=self._content_type
         )
 
     def event(self, event: PoseEvent) -> Message:
@@ -225,47 +245,7 @@ class Builder:
         return payload
 
 
-def people(poses: Poses) -> List[Dict[str, Any]]:
-    """Convert the people of a frame to the form of contract/frame.json.
-
-    Returns:
-        For each person id, score 0..100, box [x1,y1,x2,y2] and keypoints, a [K*3] integer vector
-        x y score ...; coordinates in 0.1 px; a keypoint of score 0 is at 0 0. int16 if every
-        coordinate fits, else int32.
-    """
-    n, k = poses.scores.shape
-    points = np.empty((n, k, 3), np.int32)
-    points[..., 2] = percent(poses.scores)
-    points[..., 2] *= np.isfinite(poses.keypoints).all(2)
-    points[..., :2] = tenths(poses.keypoints)
-    points[..., :2] *= points[..., 2:] > 0
-    rows = points.reshape(n, k * 3)
-    if rows.size and np.abs(rows).max() < 2**15:
-        rows = rows.astype("<i2")
-    columns = (poses.ids.tolist(), percent(poses.person_scores).tolist(), tenths(poses.boxes))
-    return [
-        {"id": i, "score": score, "box": box.tolist(), "keypoints": row}
-        for i, score, box, row in zip(*columns, rows)
-    ]
-
-
 def _moment(moment: Moment) -> Dict[str, Any]:
     """An earlier frame in the form of contract/event.json."""
     poses = moment.poses
     return {"t_mono_ns": moment.t_ns, "skeleton": poses.skeleton, "people": people(poses)}
-
-
-def percent(scores: np.ndarray) -> np.ndarray:
-    """Convert scores 0..1 to int32 0..100; a score that is not finite becomes 0."""
-    return _whole(scores, 100, 0, 100)
-
-
-def tenths(pixels: np.ndarray) -> np.ndarray:
-    """Convert px to int32 in 0.1 px; a value that is not finite becomes 0."""
-    return _whole(pixels, 10, -FARTHEST, FARTHEST)
-
-
-def _whole(values: np.ndarray, times: float, least: int, most: int) -> np.ndarray:
-    rounded = np.rint(values.astype(np.float64) * times)
-    held = np.minimum(np.maximum(rounded, least), most)
-    return np.where(np.isfinite(rounded), held, 0).astype(np.int32)

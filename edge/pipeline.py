@@ -19,7 +19,15 @@ from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from edge.health import Health
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
-from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses, RuleSummary
+from edge.structures import (
+    CameraState,
+    Detections,
+    Frame,
+    PoseEvent,
+    Poses,
+    RuleSummary,
+    SceneFrame,
+)
 
 
 class Cameras(Protocol):
@@ -58,6 +66,9 @@ class Publisher(Protocol):
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""
 
+    def scene(self, found: SceneFrame) -> None:
+        """Publish the people of several cameras."""
+
     def camera(self, state: CameraState, people: int, rules: Sequence[RuleSummary] = ()) -> None:
         """Publish the state of a camera, if it changed."""
 
@@ -88,6 +99,7 @@ class Carry(Protocol):
 Detect = Callable[[Sequence[Frame]], List[Detections]]
 Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 Watcher = Callable[[Sequence[Frame], Sequence[Poses]], None]
+Scene = Callable[[Sequence[Frame], Sequence[Poses]], List[SceneFrame]]
 
 
 @dataclass
@@ -134,6 +146,7 @@ class Pipeline:
         concurrent: whether both halves may run at the same time.
         carry: runs the pose model on some frames only; None = it runs on all.
         finish: converts keypoints and drops weak people, before rules and publishing.
+        scenes: each joins the people of several cameras (edge.loop.scenes).
         watchers: are shown every step, in the thread of `tell`; frames are borrowed.
         tick: called after each step, in the thread of `tell`.
         health: counts and times.
@@ -149,6 +162,7 @@ class Pipeline:
     concurrent: Callable[[], bool] = lambda: False
     carry: Optional[Carry] = None
     finish: Callable[[Poses], Poses] = lambda poses: poses
+    scenes: Sequence[Scene] = ()
     watchers: Sequence[Watcher] = ()
     tick: Callable[[], None] = lambda: None
     health: Health = field(default_factory=Health)
@@ -237,6 +251,9 @@ class Pipeline:
                     self.health.events += 1
                     self.publisher.event(event)
             self.health.published(frame.camera, len(smooth), frame.arrival_ns)
+        for scene in self.scenes:
+            for found in scene(step.frames, published):
+                self.publisher.scene(found)
         for watcher in self.watchers:
             watcher(step.frames, published)
         self.cameras.release(step.frames)

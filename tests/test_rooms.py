@@ -27,7 +27,8 @@ TOP: Dict[str, Set[str]] = {
     "geometry": set(),
     "view": set(),
     "recipe": {"errors", "settings"},
-    "messages": {"errors", "codec", "structures", "settings"},
+    "message_people": {"structures"},
+    "messages": {"errors", "codec", "structures", "settings", "message_people"},
     "health": {"structures"},
     "pipeline": {"structures", "health", "people"},
 }
@@ -37,6 +38,10 @@ PROMISE = {"errors", "structures", "skeletons", "settings", "durable", "codec", 
 ROOMS: Dict[str, Set[str]] = {
     "settings": {"errors", "masking"},
     "people": RECORDS | {"settings"},
+    # Several cameras: pure as people, whose assignment and limbs it uses.
+    "scene": RECORDS | {"people"},
+    # Files of calibrations become what a scene works with; reads them, so it is not in `scene`.
+    "rig": {"errors", "settings", "scene"},
     "rules": RECORDS | {"settings", "people", "plug"},
     "capture": RECORDS | {"masking", "settings", "plug", "threads"},
     "runtime": RECORDS | {"plug", "recipe"},
@@ -48,7 +53,7 @@ ROOMS: Dict[str, Set[str]] = {
     "recording": PROMISE,
     "loop": RECORDS
     | {"settings", "plug", "recipe", "threads", "health", "messages", "pipeline"}
-    | {"capture", "runtime", "models", "people", "rules", "keys", "publish"},
+    | {"capture", "runtime", "models", "people", "rules", "keys", "publish", "scene", "rig"},
     "degrade": {"errors", "settings", "health", "telemetry", "people", "loop"},
     "commands": PROMISE | {"keys", "loop"},
     "bundle": PROMISE | {"keys", "loop", "models"},
@@ -80,6 +85,7 @@ ONE_PLACE = {
 }
 PURE = (
     "edge/people/",
+    "edge/scene/",
     "edge/rules/",
     "edge/degrade/levels.py",
     "edge/geometry.py",

@@ -172,7 +172,7 @@ class JsonLines:
 
     def message(self, message: Received) -> None:
         """Print a message as {"topic": ..., "payload": ...}."""
-        if message.kind not in ("", "frame"):
+        if message.kind not in ("", "frame", "scene"):
             self._print({"topic": message.topic, "payload": message.record()})
 
     def live(self, figures: Figures) -> None:

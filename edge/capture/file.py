@@ -30,6 +30,7 @@ from edge.capture._picture_files import (
 from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel, unreadable
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import PLAYBACK, RECORDING, Address, CaptureOptions, EndOfStream
+from edge.capture._start_together import START
 from edge.errors import DataError, NoInputError
 
 log = logging.getLogger(__name__)
@@ -166,8 +167,9 @@ def natural(path: Path) -> List[Tuple[int, int, str]]:
 class FileSource:
     """The source of a recording.
 
-    `t_ns` is the recording's time, shifted so that the first frame lies at its monotonic time; it
-    keeps rising when the recording starts again. At native rate, a frame is given at its time.
+    `t_ns` is the recording's time, shifted so that the first frame lies at its monotonic time. The
+    first frames of recordings that are opened together have one time. It keeps rising when the
+    recording starts again. At native rate, a frame is given at its time.
 
     Args:
         name: for messages.
@@ -242,7 +244,7 @@ class FileSource:
     def _due_ns(self, media_ns: int) -> int:
         now_ns = time.monotonic_ns()
         if self._start_ns is None:
-            self._start_ns = now_ns - media_ns
+            self._start_ns = START.begin_ns(now_ns) - media_ns
         late_ns = now_ns - (self._start_ns + media_ns)
         if self.live and late_ns > _LATE_NS:
             self._start_ns += late_ns

@@ -234,15 +234,15 @@ class Finish:
 
     def __init__(self, config: Config, skeleton: str) -> None:
         self._min_score = config.pose.min_score
-        self._target = config.pose.skeleton or skeleton
-        if self._target not in skeletons.names():
+        self.skeleton = config.pose.skeleton or skeleton  # what is published
+        if self.skeleton not in skeletons.names():
             there = ", ".join(skeletons.names())
-            raise ConfigError(f"pose.skeleton: no skeleton {self._target!r}; there are: {there}")
+            raise ConfigError(f"pose.skeleton: no skeleton {self.skeleton!r}; there are: {there}")
 
     def __call__(self, poses: Poses) -> Poses:
         """Give the people who are strong enough, in the skeleton to publish."""
         strong = poses.person_scores >= self._min_score
         kept = poses if strong.all() else poses.take(strong)
-        if kept.skeleton == self._target:
+        if kept.skeleton == self.skeleton:
             return kept
-        return skeletons.convert_poses(kept, self._target)
+        return skeletons.convert_poses(kept, self.skeleton)

@@ -10,8 +10,9 @@ from edge.capture import Cameras, FrameMemory
 from edge.health import Health
 from edge.loop.assemble import Finish, Models, build_stages
 from edge.loop.carry import Carry
-from edge.loop.parts import Extra, Receive, Running, timed
+from edge.loop.parts import Extra, Receive, Running, timed, timed_scenes
 from edge.loop.rate_limit import RateLimit
+from edge.loop.scenes import SceneStage, build_scenes
 from edge.people.look_schedule import Pacing
 from edge.pipeline import CameraStages, Pipeline
 from edge.publish import Publisher, never_stop
@@ -77,11 +78,12 @@ def build(
         undo.callback(models.close)
         stages = build_stages(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
+        scenes = build_scenes(config, finish.skeleton)
         cameras = Cameras(config.cameras, config.capture, memory)
         publisher = Publisher(
             config, models.sha256(), cameras.lossless, stop, listen=_filters(extras)
         )
-        running = _joined(config, models, cameras, publisher, stages, finish)
+        running = _joined(config, models, cameras, publisher, stages, finish, scenes)
         undo.pop_all()
     running.extras, running.goodbye_s = extras, goodbye_s
     stack.callback(running.close)
@@ -101,6 +103,7 @@ def _joined(
     publisher: Publisher,
     stages: Mapping[str, CameraStages],
     finish: Finish,
+    scenes: Sequence[SceneStage],
 ) -> Running:
     health, rate_limit = Health(), RateLimit(cameras)
     detect, pose, parts = timed(models, health)
@@ -115,6 +118,7 @@ def _joined(
         publisher=publisher,
         pacing=Pacing.of(config.detect),
         finish=finish,
+        scenes=timed_scenes(scenes, health),
         health=health,
     )
-    return Running(config, models, cameras, rate_limit, publisher, pipeline, health)
+    return Running(config, models, cameras, rate_limit, publisher, pipeline, health, scenes=scenes)

@@ -12,9 +12,10 @@ from edge.health import Health
 from edge.loop.assemble import Models
 from edge.loop.engines import Engines
 from edge.loop.rate_limit import RateLimit
+from edge.loop.scenes import SceneStage
 from edge.messages import Incoming
 from edge.models import halves
-from edge.pipeline import Detect, Pipeline, Pose, Watcher
+from edge.pipeline import Detect, Pipeline, Pose, Scene, Watcher
 from edge.publish import Publisher
 from edge.settings.config import Config
 
@@ -68,6 +69,7 @@ class Running:
     pipeline: Pipeline
     health: Health
     extras: Sequence[Extra] = ()
+    scenes: Sequence[SceneStage] = ()
     goodbye_s: Callable[[], float] = lambda: 3.0  # what the sinks may take at the end
     degraded: str = ""  # what is left out while the machine cannot do more; empty = nothing
     changing: threading.Lock = field(default_factory=threading.Lock)  # held by who plans a change
@@ -140,3 +142,8 @@ def timed(models: Models, health: Health) -> Tuple[Detect, Pose, Optional[Pose]]
         health.timed("pose", bodies),
         parts and health.timed("parts", parts),
     )
+
+
+def timed_scenes(scenes: Sequence[SceneStage], health: Health) -> List[Scene]:
+    """The scenes of a run, timed together as the stage `scene`."""
+    return [health.timed("scene", scene) for scene in scenes]

@@ -13,9 +13,9 @@ from edge.structures import VISIBLE
 # Limbs as pairs of COCO keypoints, and their shares of the height. Drillis and Contini (1966) give
 # the heights of joints: shoulder .818, hip .530, knee .285, ankle .039; upper arm .186. Shoulder
 # joints are .22 apart: the published .259 is the width over the bones outside them.
-_ENDS = np.array([5, 6, 11, 12, 13, 14, 5, 6, 5])
-_OTHER_ENDS = np.array([11, 12, 13, 14, 15, 16, 7, 8, 6])
-_SHARES = np.array([0.288, 0.288, 0.245, 0.245, 0.246, 0.246, 0.186, 0.186, 0.22], np.float32)
+LIMB_ENDS = np.array([5, 6, 11, 12, 13, 14, 5, 6, 5])
+LIMB_OTHER_ENDS = np.array([11, 12, 13, 14, 15, 16, 7, 8, 6])
+LIMB_SHARES = np.array([0.288, 0.288, 0.245, 0.245, 0.246, 0.246, 0.186, 0.186, 0.22], np.float32)
 _SMALLEST_PX = 8.0
 
 
@@ -31,8 +31,8 @@ def heights(body: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarr
     Returns:
         [N] f32 px, at least 8.
     """
-    lengths = np.abs(body[:, _ENDS] - body[:, _OTHER_ENDS]) / _SHARES
-    lengths *= np.minimum(scores[:, _ENDS], scores[:, _OTHER_ENDS]) > VISIBLE
+    lengths = np.abs(body[:, LIMB_ENDS] - body[:, LIMB_OTHER_ENDS]) / LIMB_SHARES
+    lengths *= np.minimum(scores[:, LIMB_ENDS], scores[:, LIMB_OTHER_ENDS]) > VISIBLE
     second = np.sort(lengths, 1)[:, -2]
     longer = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     near = np.minimum(np.maximum(second, longer / 2), longer * 2)

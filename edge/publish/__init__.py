@@ -22,7 +22,7 @@ from edge.publish._address import Broker
 from edge.publish._clock import clock_quality as clock_quality  # for other rooms
 from edge.publish._counters import Counters
 from edge.settings.config import Config, Mqtt, Outbox
-from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary, SceneFrame
 
 SCHEMES = {"mqtts": "mqtt"}
 
@@ -223,6 +223,11 @@ class Publisher:
         """Publish the people of a frame; both are borrowed."""
         with self._lock:
             self._send(self.build.frame(frame, poses))
+
+    def scene(self, found: SceneFrame) -> None:
+        """Publish the people of several cameras; borrowed."""
+        with self._lock:
+            self._send(self.build.scene(found))
 
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""

@@ -8,6 +8,7 @@ from typing import Dict
 from edge import capture, plug, publish, skeletons
 from edge.errors import ConfigError, EdgeError, NoInputError
 from edge.loop.assemble import check_roles, models_dir
+from edge.loop.scenes import rig_of
 from edge.models import Gives
 from edge.recipe import load_recipe
 from edge.rules import build_rule
@@ -48,6 +49,8 @@ def look_up(settings: Config) -> None:
     target = settings.pose.skeleton
     if target and target not in skeletons.names():
         raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")
+    for i, scene in enumerate(settings.scenes):
+        rig_of(scene, f"scenes[{i}]")
     extras.check(settings)
     _check_models(settings)
 

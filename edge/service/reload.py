@@ -20,7 +20,8 @@ from edge.capture import CameraList
 from edge.errors import ConfigError, EdgeError
 from edge.loop.assemble import Finish, Models, build_stages, rule_tables
 from edge.loop.carry import Carry
-from edge.loop.parts import Running
+from edge.loop.parts import Running, timed_scenes
+from edge.loop.scenes import SceneStage, build_scenes
 from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
@@ -34,7 +35,14 @@ log = logging.getLogger(__name__)
 
 NETWORKS = ("models", "trust", "detect", "pose", "runtime")
 PEOPLE = ("track", "smooth")  # a change here replaces all trackers and smoothers
-LIVE = {*NETWORKS, *PEOPLE, "cameras", "capture", "rules"}  # all other sections need a restart
+LIVE = {
+    *NETWORKS,
+    *PEOPLE,
+    "cameras",
+    "capture",
+    "rules",
+    "scenes",
+}  # all other sections need a restart
 SETTLE_S = 30.0  # a step that takes longer hangs; then the watchdog ends the program
 
 
@@ -45,6 +53,7 @@ class NextParts:
     config: Config
     models: Models
     finish: Finish
+    scenes: List[SceneStage]
     stages: Dict[str, CameraStages]
     kept: Set[str]  # cameras whose trackers, smoothers and unchanged rules stay
     cameras: CameraList
@@ -149,13 +158,14 @@ def prepare(running: Running, config: Config) -> NextParts:
     try:
         stages = build_stages(config, models.pose.skeleton)
         finish = Finish(config, models.pose.skeleton)
+        scenes = build_scenes(config, finish.skeleton)
         kept = _kept(running, config, models, stages)
         cameras = running.cameras.planned(config.cameras, config.capture)
     except EdgeError:
         if not same:
             models.close()
         raise
-    return NextParts(config, models, finish, stages, kept, cameras)
+    return NextParts(config, models, finish, scenes, stages, kept, cameras)
 
 
 def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
@@ -174,6 +184,8 @@ def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
     gone = set(running.pipeline.stages) - set(parts.stages)
     running.pipeline.stages = parts.stages
     running.pipeline.finish = parts.finish
+    running.scenes = [_successor(scene, running, parts) for scene in parts.scenes]
+    running.pipeline.scenes = timed_scenes(running.scenes, running.health)
     running.pipeline.pacing = Pacing.of(parts.config.detect)
     skeleton = skeletons.get(parts.models.pose.skeleton)
     running.pipeline.carry = Carry.of(parts.config.pose, skeleton)
@@ -187,6 +199,16 @@ def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
         running.publisher.camera(state, 0)
     running.publisher.describe(running.camera_names(), parts.models.sha256())
     return closers
+
+
+def _successor(new: SceneStage, running: Running, parts: NextParts) -> SceneStage:
+    """The scene as it runs, if nothing of it changes; else the new one, with higher ids."""
+    for old in running.scenes:
+        if old.settings.name == new.settings.name:
+            if old.same_as(new) and set(new.settings.cameras) <= parts.kept:
+                return old
+            new.room.number_after(old.room)
+    return new
 
 
 def difference(old: Config, new: Config) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from edge.errors import ConfigError
-from edge.settings import credentials
+from edge.settings import credentials, scenes
 from edge.settings.schema import build, key, name_problem
-from edge.settings.sections import Bundle, Commands, Degrade, Record, State, Telemetry
+from edge.settings.sections import Bundle, Commands, Degrade, Record, Scene, State, Telemetry
 from edge.settings.toml_text import read_toml, show
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
 # These stand in topics where a camera's name would, or name the box itself in its own events.
-RESERVED = ("ack", "answer", "cmd", "device", "metrics", "status")
+RESERVED = ("ack", "answer", "cmd", "device", "metrics", "scene", "status")
 
 
 @dataclass(frozen=True)
@@ -258,6 +258,7 @@ class Config:
     rules: List[Dict[str, Any]] = key(
         [], "one [[rules]] table for each rule: kind, cameras, and its own options"
     )
+    scenes: List[Scene] = key([], "one [[scenes]] table for each room of calibrated cameras")
     publish: Publish = key(Publish)
     mqtt: Mqtt = key(Mqtt)
     outbox: Outbox = key(Outbox)
@@ -286,8 +287,8 @@ def complete(config: Config) -> Config:
     """Name the cameras, locate credentials, and check what concerns several sections.
 
     Raises:
-        ConfigError: two cameras have one name, a camera has a name that topics need, or a rule
-            names a camera that is not there.
+        ConfigError: two cameras have one name, a camera has a name that topics need, or a rule or
+            scene names a camera that is not there.
     """
     cameras = [
         dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
@@ -311,4 +312,5 @@ def complete(config: Config) -> Config:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
-    return credentials.located(dataclasses.replace(config, cameras=cameras))
+    complete_scenes = scenes.completed(config.scenes, names)
+    return credentials.located(dataclasses.replace(config, cameras=cameras, scenes=complete_scenes))

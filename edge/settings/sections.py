@@ -1,9 +1,9 @@
-"""Sections of the configuration about the box: its state directory, its commands, its health."""
+"""Sections of the configuration about the box and its rooms: state, commands, scenes, health."""
 
 from dataclasses import dataclass
 from typing import List
 
-from edge.settings.schema import key
+from edge.settings.schema import key, name_problem
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,38 @@ class Degrade:
     )
     rate_shares: List[float] = key(
         [0.75, 0.5, 0.33, 0.25], "shares of the frame rate, after part_limits", 0.01, 0.99
+    )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Several calibrated cameras of one room: who is who between them, and joints in metres."""
+
+    name: str = key(help="name in topics: poses/v1/DEVICE/scene/NAME/frame", check=name_problem)
+    calibration: str = key(
+        help="calibration of the cameras: .toml of calibrate-cameras or Pose2Sim, Qualisys' "
+        ".qca.txt, a file of OpenCV, or a folder with one file of OpenCV a camera"
+    )
+    cameras: List[str] = key([], "names of its cameras, two or more; empty = all")
+    views: List[str] = key(
+        [], "what the calibration calls these cameras, in their order; empty = the same names"
+    )
+    unit_m: float = key(
+        0.0,
+        "metres in the calibration's unit of length; 0 = the format's own: Qualisys 0.001, else 1",
+        0,
+        1000,
+    )
+    max_gap_ms: float = key(
+        100.0,
+        "keypoints are interpolated between frames of a camera that are this far apart at most; "
+        "a camera without a frame for longer is left out",
+        1,
+        2000,
+    )
+    delays_ms: List[float] = key(
+        [], "by how much the times of each camera are late, in their order; empty = none"
+    )
+    hold_bones: bool = key(
+        True, "upper and lower limbs keep the length that was learned of the person"
     )

@@ -38,9 +38,11 @@ class Received:
 
     @property
     def kind(self) -> str:
-        """The kind by topic (status, frame, event, state, metrics); "" for a foreign topic."""
+        """The kind by topic (status, frame, scene, event, state, metrics); "" for a foreign one."""
         levels = self.topic.split("/")[2:]
         if len(levels) == 4:
+            if levels[1] == "scene" and levels[3] == "frame":
+                return "scene"
             return "event" if levels[2] == "event" else ""
         return levels[-1] if len(levels) in (2, 3) else ""
 

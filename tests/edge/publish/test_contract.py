@@ -34,6 +34,15 @@ SINK = {
 OWN = {**HEAD, "camera": "device", "person": -1, "score": 100}
 GOOD: Dict[str, Dict[str, Any]] = {
     "frame": {**HEAD, "camera": "c", "size": [1, 2], "skeleton": "s", "people": [PERSON]},
+    "scene/hall/frame": {
+        **HEAD,
+        "scene": "hall",
+        "cameras": ["c"],
+        "skeleton": "s",
+        "people": [
+            {"id": 1, "score": 50, "error": 31, "seen_as": {"c": 2}, "keypoints": [1, 2, 3, 4]}
+        ],
+    },
     "event/wave": {**HEAD, "camera": "c", "kind": "wave", "person": 1, "score": 1, "data": {}},
     "state": {
         **HEAD,
@@ -120,7 +129,7 @@ GOOD: Dict[str, Dict[str, Any]] = {
 
 
 def topic(name: str) -> str:
-    of_box = ("status", "metrics", "cmd/rate", "answer/ann", "ack")
+    of_box = ("status", "metrics", "cmd/rate", "answer/ann", "ack", "scene/hall/frame")
     camera = "" if name in of_box else f"{GOOD[name].get('camera', 'c')}/"
     return f"{ROOT}/box/{camera}{name}"
 

@@ -1,0 +1,1 @@
+"""Calibrations of cameras: files of Pose2Sim, Qualisys and OpenCV become a Rig."""
