@@ -106,9 +106,9 @@ def test_every_key_has_its_place(name: str) -> None:
     golden = np.load(arch_rule.WHOLE / f"{name}.npz")
     shapes, tied = arch_rule.parse_keys(golden["keys"].tobytes())
     assert not tied, "each key of these has a tensor of its own"
-    state = build(name).state_dict()
-    assert {key: list(value.shape) for key, value in state.items()} == shapes
-    assert sum(p.numel() for p in build(name).parameters()) == golden["parameters"]
+    network = build(name)
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == shapes
+    assert sum(p.numel() for p in network.parameters()) == golden["parameters"]
 
 
 @pytest.mark.parametrize("name", [n for n in WHOLE if n not in KEYS_ONLY])
