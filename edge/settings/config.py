@@ -171,12 +171,23 @@ class Smooth:
     """The filter of keypoints. Lengths are in heights of the person (H)."""
 
     enabled: bool = key(True, "false = keypoints as the model gives them")
+    preset: str = key(
+        "steady",
+        "steady = the whole body at once, by the keys below; article = a Kalman filter of constant "
+        "velocity with process noise .1 px2 and measurement noise .05 px2, in frames; one-euro = "
+        "One-Euro at 8 Hz and 8 Hz for each height per second",
+        choices=("steady", "article", "one-euro"),
+    )
     q: float = key(
         10.0, "process noise, H/s^2: a larger value follows fast moves sooner", 1e-3, 1e3
     )
     r: float = key(0.008, "measurement noise at score 1, H: a larger value smooths more", 1e-5, 1)
-    gate: float = key(25.0, "measurements with a larger chi-square (2 dof) are rejected", 1, 1e6)
-    min_score: float = key(0.3, "measurements with a lower score are rejected", 0, 1)
+    gate: float = key(
+        8.0, "a smaller value takes more measurements for outliers, which count less", 1, 1e6
+    )
+    min_score: float = key(
+        0.3, "a keypoint measured with a lower score keeps its earlier score, which falls", 0, 1
+    )
     coast_s: float = key(0.28, "a lost keypoint is predicted for this long", 0, 10)
 
 

@@ -149,10 +149,10 @@ def test_filters_restart_when_a_person_was_away_for_more_than_a_second(away_s, k
     for i in range(1, 5 if others else 1):
         smoother(standing([900], ids=[2]), end_ns + int(away_s * 1e9 / 5 * i))
     pose = standing([400], ids=[1])
-    pose.keypoints[0, 9] += 50
+    pose.keypoints[0, 9] += 900
     pose.scores[0, 9] = 0.1
     out = smoother(pose, end_ns + int(away_s * 1e9))
-    coasted = np.abs(out.keypoints[0, 9] - pose.keypoints[0, 9]).max() > 40
+    coasted = np.abs(out.keypoints[0, 9] - pose.keypoints[0, 9]).max() > 700
     assert coasted == kept
     assert (out.scores[0, 9] != pose.scores[0, 9]) == kept
 
@@ -176,12 +176,22 @@ def test_process_noise_grows_with_time_not_with_frames():
     """After a pause of 0.2 s a filter is as unsure as one that predicted it in many steps."""
     sure = []
     for steps in (1, 2, 12):
-        smoother = Smoother(Smooth(coast_s=1.0), COCO)
+        heard = Heard()
+        smoother = Smoother(Smooth(coast_s=1.0), COCO, heard)
         for f in range(30):
             smoother(standing([400], ids=[1]), f * 10**9 // 30)
         last_ns, pose = 29 * 10**9 // 30, standing([400], ids=[1])
         pose.scores[:] = 0
-        for i in range(1, steps + 1):
+        for i in range(1, steps):
             smoother(pose, last_ns + 2 * 10**8 * i // steps)
-        sure.append(smoother._state[4, 0, 9])
-    np.testing.assert_allclose(sure, sure[0], rtol=0.02)
+        smoother(standing([400], ids=[1]), last_ns + 2 * 10**8)
+        sure.append(heard.last.variance_h2[0])
+    np.testing.assert_allclose(sure[1], sure[0], rtol=0.5)
+    np.testing.assert_allclose(sure[2], sure[0], rtol=0.5)
+
+
+class Heard:
+    """Keeps the last record that a smoother showed."""
+
+    def __call__(self, innovations):
+        self.last = innovations

@@ -1,0 +1,1 @@
+"""Filters of keypoints: of the body as a whole, of single points, and two named presets."""
