@@ -1,7 +1,6 @@
 """Real video -> calibrate -> quantize -> verify -> the daemon on INT8, with the real networks.
 
-In `make test` only the detector is quantized here; the walk of test_readme.py quantizes the pose
-networks and runs the daemon on them.
+In `make test` the walk of test_readme.py has the short form of it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any, Dict, List
 import pytest
 
 from edge.recipe import load_recipe
-from tests.waiting import SOAK
 from tools.__main__ import main
 from tools.fetch.by_name import ensure_model, ensure_set
 from tools.fetch.files import sha256_of
@@ -25,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A handful of frames cannot give good ranges: what is tested is the chain, and that it measures.
 LOOSE = "\n[gate]\nmin_oks = 0.5\nmax_px = 100.0\nmin_recall = 0.3\n"
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +58,11 @@ def command(capsys: Any, *words: Any) -> Dict[str, Any]:
     return dict(json.loads(capsys.readouterr().out))
 
 
-@pytest.mark.parametrize(
-    "model", ["yolov4-tiny", pytest.param("blazepose", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("model", ["yolov4-tiny", "blazepose"])
 def test_int8_is_made_and_proven(place: Path, capsys: Any, model: str) -> None:
     words = [model, "--set", "gym", *where(place)]
     capsys.readouterr()
-    # An error that is good enough at once saves the search for a smaller one.
-    enough = [] if SOAK else ["--target", 0.9]
-    command(capsys, "quantize", *words, "--method", "mse", "--max-float", 0, *enough)
+    command(capsys, "quantize", *words, "--method", "mse", "--max-float", 0)
     proof = command(capsys, "verify", *words)
     figures = proof["figures"]
     assert (proof["result"], proof["passed"], proof["frames"]) == ("int8", True, 2)
@@ -88,7 +82,6 @@ def test_int8_is_made_and_proven(place: Path, capsys: Any, model: str) -> None:
         assert 0.7 < figures["mean_iou"] < 1
 
 
-@pytest.mark.soak
 def test_the_daemon_runs_on_it(place: Path) -> None:
     config = place / "edge.toml"
     config.write_text(

@@ -152,6 +152,33 @@ def test_zeros_do_not_change_the_range_of_entropy() -> None:
     assert ranges.entropy(sparse) == ranges.entropy(counted(values)) > 3.5
 
 
+@pytest.mark.parametrize("tail", [0, 40])
+def test_entropy_is_the_least_divergence_of_all_ranges(tail: float) -> None:
+    """By its definition, bin for bin."""
+    values = np.random.default_rng(5).laplace(size=3000).astype(np.float32)
+    histogram = counted(np.append(values, np.float32(tail)))
+    counts = histogram.counts.astype(np.float64)
+    counts[0] = 0
+
+    def divergence(end: int) -> float:
+        kept, level = counts[:end], np.arange(end) * 128 // end
+        q = np.full(end, 1e-12)
+        for one in range(128):
+            here = (level == one) & (kept > 0)
+            q[here] = kept[level == one].sum() / max(here.sum(), 1) / kept.sum()
+        p = kept.copy()
+        p[-1] += counts[end:].sum()
+        p /= p.sum()
+        return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
+
+    ends = np.arange(128, int(np.ceil(histogram.largest / histogram.top * BINS)) + 1, 8)
+    found = ranges._divergences(counts, ends)
+    tried = np.array([divergence(end) for end in ends[::20].tolist()])
+    assert np.abs(found[::20] - tried).max() < 1e-9
+    best = ends[found.argmin()] * histogram.top / BINS
+    assert ranges.entropy(histogram) == pytest.approx(min(best, histogram.largest))
+
+
 def test_weights_have_a_range_per_channel_and_never_zero() -> None:
     weight = np.zeros((3, 2, 1, 1), np.float32)
     weight[0, 1], weight[1, 0] = -4, 0.5

@@ -105,27 +105,42 @@ def entropy(histogram: Histogram) -> float:
     used = int(np.ceil(histogram.largest / histogram.top * BINS)) if histogram.top else 0
     if used <= LEVELS or not counts.any():
         return histogram.largest
-    best, least = used, np.inf
-    for end in range(LEVELS, used + 1, 8):
-        divergence = _divergence(counts[:end], counts[end:].sum())
-        if divergence < least:
-            best, least = end, divergence
+    ends = np.arange(LEVELS, used + 1, 8)
+    best = int(ends[np.argmin(_divergences(counts, ends))])
     return min(best * histogram.top / BINS, histogram.largest)
 
 
-def _divergence(kept: np.ndarray, clipped: float) -> float:
-    """KL(P || Q); the clipped counts are in the last bin of P but not in Q."""
-    level = np.arange(kept.size) * LEVELS // kept.size
-    filled = kept > 0
-    totals = np.bincount(level, kept, LEVELS)
-    places = np.bincount(level, filled, LEVELS)
-    spread = np.where(filled, totals[level] / np.maximum(places[level], 1), 0.0)
-    p = kept.copy()
-    p[-1] += clipped
-    p /= p.sum()
-    q = np.maximum(spread / max(spread.sum(), 1e-300), 1e-12)
-    here = p > 0
-    return float((p[here] * np.log(p[here] / q[here])).sum())
+def _divergences(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """KL(P || Q) of a range to each of `ends`; the clipped counts are in the last bin of P only.
+
+    All bins of a level that hold a count have the same q. So the sum of p log q is one of levels,
+    and every sum over bins is a difference of running sums.
+
+    Args:
+        counts: [BINS] f64.
+        ends: [N] i64, bins in the range, LEVELS or more.
+
+    Returns:
+        [N] f64.
+    """
+    edges = -(-np.arange(LEVELS + 1) * ends[:, None] // LEVELS)  # first bin of each level, [N,129]
+    upto, filled = _running(counts), _running(counts > 0)
+    totals, places = np.diff(upto[edges]), np.diff(filled[edges])
+    kept, total, last = upto[ends], upto[-1], counts[ends - 1]
+    clipped = total - kept
+    spread = totals / np.maximum(places, 1) / np.maximum(kept, 1e-300)[:, None]
+    log_q = np.log(np.maximum(spread, 1e-12))
+    p_log_q = (totals * log_q).sum(1) + clipped * np.where(last > 0, log_q[:, -1], np.log(1e-12))
+    p_log_p = _running(_x_log_x(counts))[ends] - _x_log_x(last) + _x_log_x(last + clipped)
+    return np.asarray((p_log_p - p_log_q) / total - np.log(total))
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+def _x_log_x(x: np.ndarray) -> np.ndarray:
+    return x * np.log(np.where(x > 0, x, 1.0))
 
 
 METHODS: Dict[str, Callable[[Histogram], float]] = {
