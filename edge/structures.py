@@ -19,6 +19,7 @@ from edge.view import View
 
 Rows = Union[np.ndarray, slice]
 VISIBLE = 0.3  # a keypoint with a higher score counts as visible
+HINT = -1.0  # score of a keypoint of Detections that is a guess: it places a crop, nothing else
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
 JOINT_SOURCES = ("network", "depth", "views")
 VEIL_CELL_PX = 4  # the same as in crop.cu; _preprocess.veil.hide writes the bytes of a cell at once
@@ -74,7 +75,8 @@ class Detections:
 
     boxes: np.ndarray  # [N,4] f32 px
     scores: np.ndarray  # [N] f32 0..1
-    # [N,17,3] f32, COCO's keypoints as x, y px and score; score 0 = missing. None = boxes only
+    # [N,17,3] f32, COCO's keypoints as x, y px and score; score 0 = missing, HINT = a guess, maybe
+    # outside the frame. None = boxes only
     keypoints: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:

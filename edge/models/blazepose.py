@@ -52,7 +52,7 @@ class BlazePose(PoseModel):
         self._body = parts["body"]
         self._hands = Hands(parts["hand"])
         self._faces = Faces(parts["face"])
-        self._min_score = max(min_score, gate.LEAST_SCORE)
+        self._min_score = max(min_score, sightings.LEAST_SCORE)
         self._body_memory = BodyMemory()
         self._look_memory = LookMemory()
         self._part_memory = PartMemory()
@@ -158,7 +158,7 @@ def _joined(
     bodies = Bodies(
         sightings.followed(found.points, body_feet, keypoints),
         found.scores * own[:, None],
-        np.maximum(found.person_scores * own, sightings.person_scores(batch)),
+        np.maximum(found.person_scores * own, sightings.person_scores(batch, found.person_scores)),
     )
     return bodies, keypoints, scores
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, cast
 
 import numpy as np
 
 from edge import plug
 from edge.errors import ConfigError
 from edge.models import Detector, Gives, ModelOptions
+from edge.models._hybrid import near
 from edge.models._hybrid.join import join
 from edge.models._onestage import OneStage
 from edge.recipe import Recipe
@@ -25,7 +26,7 @@ from edge.structures import Detections, Frame, Poses
 
 GIVES = Gives.BOXES
 _SKELETON = "coco17"
-_PARTS = {"boxes": Gives.BOXES, "people": Gives.ONE_STAGE_POSES}
+_PARTS = {"boxes": Gives.BOXES, "people": Gives.ONE_STAGE_POSES, "near": Gives.BOXES}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class HybridSettings:
 
     boxes: str = key(help="family of the network `boxes`", check=name_problem)
     people: str = key(help="family of the network `people`", check=name_problem)
+    near: str = key("", "family of the network `near`; empty = there is none")
+    near_min_score: float = key(0.4, "people of the network `near`: least score", 0, 1)
     people_min_score: float = key(0.12, "people of the one-stage network: least score", 0, 1)
     people_sure_score: float = key(0.45, "score that is as good as 1 of the box detector", 0.01, 1)
     keypoint_sure_score: float = key(0.7, "score of a keypoint that is certain", 0.01, 1)
@@ -48,10 +51,16 @@ class Hybrid(Detector):
     """
 
     def __init__(
-        self, boxes: Detector, people: OneStage, settings: HybridSettings, options: ModelOptions
+        self,
+        boxes: Detector,
+        people: OneStage,
+        near: Optional[Detector],
+        settings: HybridSettings,
+        options: ModelOptions,
     ) -> None:
         self._boxes = boxes
         self._people = people
+        self._near = near
         self._settings = settings
         self._options = options
 
@@ -60,15 +69,32 @@ class Hybrid(Detector):
         self._people.begin(frames)
         boxes = self._boxes(frames)
         people = self._people.finish(frames)
-        return [self._join(b, p) for b, p in zip(boxes, people)]
+        return self._with_near(frames, [self._join(b, p) for b, p in zip(boxes, people)])
+
+    def _with_near(self, frames: Sequence[Frame], found: List[Detections]) -> List[Detections]:
+        """Add people near the camera, in frames where somebody may be missed."""
+        if self._near is None:
+            return found
+        rows = [i for i, f in enumerate(frames) if near.worth_looking(found[i], f.size)]
+        for i, more in zip(rows, self._near([frames[i] for i in rows])):
+            found[i] = near.joined(found[i], more, self._options.max_people)
+        return found
 
     def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
-        """Boxes of both networks, of any score from `floor` on, overlapping or not."""
+        """Boxes of all networks, of any score from `floor` on, overlapping or not."""
         boxes = self._boxes.everybody(frames, floor)
         people = self._people.everybody(frames, floor)
+        more = (
+            self._near.everybody(frames, floor)
+            if self._near
+            else [Detections.empty()] * len(frames)
+        )
         return [
-            Detections(np.concatenate((b.boxes, p.boxes)), np.concatenate((b.scores, p.scores)))
-            for b, p in zip(boxes, people)
+            Detections(
+                np.concatenate((b.boxes, p.boxes, n.boxes)),
+                np.concatenate((b.scores, p.scores, n.scores)),
+            )
+            for b, p, n in zip(boxes, people, more)
         ]
 
     def _join(self, boxes: Detections, people: Poses) -> Detections:
@@ -93,7 +119,10 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     if recipe.skeleton not in ("", _SKELETON):
         raise ConfigError(f"skeleton: is {recipe.skeleton!r}; hybrid gives {_SKELETON}")
     parts: Dict[str, Any] = {}
+    floors = {"people": settings.people_min_score, "near": settings.near_min_score}
     for part, gives in _PARTS.items():
+        if not getattr(settings, part):
+            continue
         family = plug.load("models", getattr(settings, part))
         if family.GIVES is not gives:
             raise ConfigError(
@@ -102,18 +131,21 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
             )
         if part not in recipe.networks or part not in runners:
             raise ConfigError(f"networks: hybrid wants [networks.{part}]")
-        least = settings.people_min_score if part == "people" else options.min_score
         parts[part] = family.load(
             dataclasses.replace(
                 recipe,
                 family=getattr(settings, part),
                 networks={"main": recipe.networks[part]},
-                options=getattr(settings, f"{part}_options"),
+                options=getattr(settings, f"{part}_options", {}),
                 skeleton=_SKELETON if part == "people" else "",
             ),
             {"main": runners[part]},
-            dataclasses.replace(options, min_score=least),
+            dataclasses.replace(options, min_score=floors.get(part, options.min_score)),
         )
     return Hybrid(
-        cast(Detector, parts["boxes"]), cast(OneStage, parts["people"]), settings, options
+        cast(Detector, parts["boxes"]),
+        cast(OneStage, parts["people"]),
+        parts.get("near"),
+        settings,
+        options,
     )

@@ -25,7 +25,8 @@ class CandidateBatch:
     scores: np.ndarray  # [N,133] f32, 0 = unknown
     boxes: np.ndarray  # [N,4] f32 px
     ids: np.ndarray  # [N] i64
-    sightings: np.ndarray  # [N,17,3] f32 x, y px and score, what the detector saw; score 0 = none
+    # [N,17,3] f32 x, y px and score, what the detector saw; score 0 = none, HINT = a guess
+    sightings: np.ndarray
     sighted: np.ndarray  # [N] bool, whether a sighting has enough visible keypoints
     looked: np.ndarray  # [N] bool, whether a detector that gives sightings saw the frame
 

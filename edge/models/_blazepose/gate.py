@@ -14,10 +14,10 @@ from edge.models._blazepose.batch import CandidateBatch
 from edge.models._blazepose.crops import median_apart
 from edge.structures import VISIBLE
 
-LEAST_SCORE = 0.1  # of a person; crops without a person score less
 _GROWN = 0.2  # a box is grown by this share of its size on each side
 _INSIDE = 0.6  # least share of the visible body, by score, inside the grown box
 _LEAST_IOU = 0.2  # of the box and the visible body; 99.5 % of poses have more than 0.37
+_CUT_OFF = 0.25  # share of a body's keypoints outside the frame from which it is cut off
 _JUMP = 0.4  # most median distance from the expected body, in longer sides of the box
 _DUPLICATE = 0.08  # median distance of two bodies, in the same unit, below which they are one
 _DUPLICATE_IOU = 0.3  # of two bodies; pairs that overlap less are not compared
@@ -36,11 +36,13 @@ def accepted(
     """
     body, seen = keypoints[:, points.BODY], scores[:, points.BODY]
     around, long = geometry.boxes_of(body, seen, VISIBLE), _long(batch.boxes)
-    fits = pair_iou(around, batch.boxes)
+    fits = np.maximum(
+        pair_iou(around, batch.boxes), pair_iou(_in_view(keypoints, batch), batch.boxes)
+    )
     # A sighting of the same frame tells better than the box whose body was found.
     good = (fits >= _LEAST_IOU) & (_share_inside(batch.boxes, body, seen) >= _INSIDE)
     good = np.where(batch.sighted, sightings.agreeing(batch, body, seen), good)
-    good &= person_scores >= LEAST_SCORE
+    good &= person_scores >= sightings.LEAST_SCORE
     both = (seen > VISIBLE) & (batch.scores[:, points.BODY] > VISIBLE)
     jump = median_apart(body, batch.keypoints[:, points.BODY], both) / long
     known = both.any(1)
@@ -48,6 +50,18 @@ def accepted(
     # Of two candidates for one body, a known person in the expected place comes before a new box.
     claims = np.where(known, 2 - np.minimum(jump, 1), fits) * good
     return good & ~_duplicates(batch.which, body, seen, around, claims)
+
+
+def _in_view(keypoints: np.ndarray, batch: CandidateBatch) -> np.ndarray:
+    """Boxes [N,4] px of whole bodies, visible or not, as far as they lie in their frames.
+
+    Of a close-up, head and shoulders are visible, but the trunk fills the lower half of the box.
+    Bodies that the frame does not cut off have empty boxes.
+    """
+    ends = np.concatenate((keypoints.min(1), keypoints.max(1)), 1)
+    outside = ((keypoints < 0) | (keypoints >= batch.sizes[:, None])).any(-1)
+    cut = outside.mean(1, keepdims=True) >= _CUT_OFF
+    return np.asarray(np.clip(ends, 0, np.tile(batch.sizes, 2)) * cut, np.float32)
 
 
 def _share_inside(boxes: np.ndarray, body: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -29,8 +29,11 @@ from edge.structures import VISIBLE
 # Distances in the root of the box's area.
 _NEAR = 0.1  # two keypoints that are closer are the same
 _OTHER = 0.4  # a found body whose median distance is larger is that of another person
+_HINTED = np.float32(0.2)  # score of a hint as a seed: enough for a crop, too little to be visible
 # Weights of the cascade's keypoint against the sighting's, at equal scores.
 _SHARE, _SURER = 0.5, 0.65
+LEAST_SCORE = 0.1  # of the body network; crops without a person score less
+_DENIED = 0.4
 _FEET = ((15, slice(17, 20)), (16, slice(20, 23)))  # keypoints: an ankle and its foot
 # BlazePose's points that move with a keypoint: the head, and both hands.
 _FOLLOWERS = (
@@ -46,14 +49,22 @@ def seeded(batch: CandidateBatch) -> CandidateBatch:
     So every look pulls a crop back that has wandered. Stills of 12 frames, the seventh is scored:
     mean body OKS of 20 labelled people .739; .695 where the sighting is taken only if it is a
     quarter of the box's size away. Of 121 rendered people .612 both.
+
+    Hints alone serve new people only. With hints, keypoints that are not visible are no seeds: a
+    network that sees no hips guesses them inside the frame.
     """
-    seen = batch.sighted
+    sure = batch.sightings[..., 2]
+    hints = sure < 0
+    new = ~(batch.scores[:, points.BODY] > 0).any(1)
+    seen = batch.sighted | (hints.any(1) & new)
     if not seen.any():
         return batch
+    dim = hints.any(1)[:, None] & (sure <= VISIBLE)
+    sure = np.where(hints, _HINTED, np.where(dim, 0, sure))
     keypoints, scores = batch.keypoints.copy(), batch.scores.copy()
     keypoints[seen, points.BODY] = batch.sightings[seen, :, :2]
     scores[seen] = 0
-    scores[seen, points.BODY] = batch.sightings[seen, :, 2]
+    scores[seen, points.BODY] = sure[seen]
     return replace(batch, keypoints=keypoints, scores=scores)
 
 
@@ -91,7 +102,7 @@ def joined(
         Keypoints [N,23,2] and scores [N,23], in new arrays.
     """
     found, sure = body_feet[:, points.BODY], scores[:, points.BODY] * own[:, None]
-    seen, weight = batch.sightings[..., :2], batch.sightings[..., 2]
+    seen, weight = batch.sightings[..., :2], np.maximum(batch.sightings[..., 2], 0)
     near = (length_of(found - seen) < (_NEAR * _size(batch))[:, None]) | (weight <= 0)
     cascade = np.where(near, _SHARE * sure, np.where(_SURER * sure > weight, 1, 0))
     sighting = np.where(near, weight, 1 - cascade)
@@ -119,9 +130,18 @@ def followed(places: np.ndarray, body_feet: np.ndarray, keypoints: np.ndarray) -
     return moved
 
 
-def person_scores(batch: CandidateBatch) -> np.ndarray:
-    """Scores [N] of people who are known by their sighting alone: its mean keypoint score."""
-    return np.asarray(batch.sightings[..., 2].mean(1), np.float32)
+def person_scores(batch: CandidateBatch, found: np.ndarray) -> np.ndarray:
+    """Scores [N] of people who are known by their sighting alone.
+
+    It is the mean keypoint score of the sighting, and _DENIED of it if the body network finds
+    nobody in the crop: chairs and pillars look like people to the network that sees the frame.
+
+    Args:
+        batch: the candidates.
+        found: [N] person scores of the body network.
+    """
+    mean = np.maximum(batch.sightings[..., 2], 0).mean(1)
+    return np.asarray(mean * np.where(found < LEAST_SCORE, _DENIED, 1), np.float32)
 
 
 def _size(batch: CandidateBatch) -> np.ndarray:

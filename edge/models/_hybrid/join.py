@@ -8,7 +8,7 @@ from edge import geometry
 from edge.people.assignment import assign
 from edge.structures import Detections
 
-_SAME_IOU = 0.4  # a box and a person with keypoints that overlap more may be the same person
+SAME_IOU = 0.4  # a box and a person with keypoints that overlap more may be the same person
 
 
 def join(boxes: Detections, people: Detections, most: int) -> Detections:
@@ -26,7 +26,7 @@ def join(boxes: Detections, people: Detections, most: int) -> Detections:
         Detections with keypoints, the best score first.
     """
     alike = geometry.iou(boxes.boxes, people.boxes)
-    paired = assign(np.where(alike >= _SAME_IOU, 1 - alike, np.inf), 1.0)
+    paired = assign(np.where(alike >= SAME_IOU, 1 - alike, np.inf), 1.0)
     rows, which = np.flatnonzero(paired >= 0), paired[paired >= 0]
     keypoints = np.zeros((len(boxes), 17, 3), np.float32)
     scores = boxes.scores.copy()

@@ -114,3 +114,16 @@ def test_the_same_body_in_two_frames_is_two_people() -> None:
 
 def test_nobody() -> None:
     assert accepted(batch()) == []
+
+
+@pytest.mark.parametrize(("below", "stays"), [(300, True), (90, False)])
+def test_a_close_up_is_judged_by_what_is_in_view(below: float, stays: bool) -> None:
+    """Only head and shoulders are visible; the frame ends at the lower side of the box."""
+    one = batch((300, 300), known=False)
+    one.sizes[:] = (2000, 300 + LONG)
+    keypoints = np.zeros((1, 23, 2), np.float32)
+    keypoints[0, :7] = np.linspace((310, 310), (490, 360), 7)
+    keypoints[0, 7:] = np.linspace((300, 370), (500, 370 + below), 16) + (0, LONG * (below > 100))
+    scores = np.zeros((1, 23), np.float32)
+    scores[0, :7] = 0.9
+    assert accepted(one, keypoints, scores=scores) == [stays]
