@@ -133,15 +133,16 @@ def followed(places: np.ndarray, body_feet: np.ndarray, keypoints: np.ndarray) -
 def person_scores(batch: CandidateBatch, found: np.ndarray) -> np.ndarray:
     """Scores [N] of people who are known by their sighting alone.
 
-    It is the mean keypoint score of the sighting, and _DENIED of it if the body network finds
-    nobody in the crop: chairs and pillars look like people to the network that sees the frame.
+    It is the mean keypoint score of the sighting. Of new people it is _DENIED of that if the body
+    network finds nobody in the crop: to the network that sees the frame, chairs look like people.
 
     Args:
         batch: the candidates.
         found: [N] person scores of the body network.
     """
     mean = np.maximum(batch.sightings[..., 2], 0).mean(1)
-    return np.asarray(mean * np.where(found < LEAST_SCORE, _DENIED, 1), np.float32)
+    denied = (found < LEAST_SCORE) & (batch.ids < 0)
+    return np.asarray(mean * np.where(denied, _DENIED, 1), np.float32)
 
 
 def _size(batch: CandidateBatch) -> np.ndarray:
