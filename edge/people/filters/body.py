@@ -20,6 +20,7 @@ from typing import Tuple
 import numpy as np
 
 from edge.people.filters.doubt import BELIEVED, doubted
+from edge.people.filters.inverse import inverse
 from edge.people.filters.motion_noise import ACCELERATION_S, spread, transition
 from edge.people.filters.sighting import Filtered, Sighting, Sureness, moved
 from edge.people.filters.together import covariance
@@ -33,7 +34,7 @@ _TORSO[[5, 6, 11, 12]] = 0.25
 _SURE = 0.9  # a person all of whose measurements are believed by more is not judged again
 REJECTED_SHARE = 0.05  # of a sure outlier's squared distance is added to the variance
 # The process noise of a person, as a share of the table, and how fast it follows.
-_LEAST_AGILE, _MOST_AGILE = 0.05, 4.0
+_LEAST_AGILE, _MOST_AGILE = 0.02, 4.0
 _AGILE_S = 0.3
 _AGILE_STEP = (-1.0, 3.0)
 
@@ -148,13 +149,13 @@ class BodyFilter:
         """Update positions, velocities and covariances in place; returns beliefs [N,J]."""
         tall = seen.heights_px[..., None]
         off = (seen.points - places) / tall * (seen.scores > 0)[..., None]
-        belief, inverse = self._judged(off, p.place, noise_h2)
-        pull = inverse @ off
-        self._adapt(pull, inverse, p.place, known, seen.dt_s)
+        belief, precision = self._judged(off, p.place, noise_h2)
+        pull = precision @ off
+        self._adapt(pull, precision, p.place, known, seen.dt_s)
         if places.size:
             sure = (belief <= BELIEVED) & (seen.scores > self._options.min_score)
             far = sure * (np.float32(REJECTED_SHARE) * _squared(off))
-            _absorb(p, inverse, places, speeds, pull, tall)
+            _absorb(p, precision, places, speeds, pull, tall)
             _diagonal(p.place)[:] += far
         return belief
 
@@ -167,20 +168,20 @@ class BodyFilter:
         look wrong, until it counts less.
         """
         gate = self._options.gate
-        inverse = _inverse(place, noise_h2)
-        belief, weighed = _left_out(off, inverse, noise_h2, noise_h2, gate)
+        found = _inverse(place, noise_h2)
+        belief, weighed = _left_out(off, found, noise_h2, noise_h2, gate)
         again = np.flatnonzero((belief < _SURE).any(1))
         if len(again):
             off, place, noise_h2, weighed = (v[again] for v in (off, place, noise_h2, weighed))
             first = _inverse(place, weighed)
             belief[again], weighed = _left_out(off, first, weighed, noise_h2, gate)
-            inverse[again] = _inverse(place, weighed)
-        return belief, inverse
+            found[again] = _inverse(place, weighed)
+        return belief, found
 
     def _adapt(
         self,
         pull: np.ndarray,
-        inverse: np.ndarray,
+        precision: np.ndarray,
         place: np.ndarray,
         known: np.ndarray,
         dt_s: np.ndarray,
@@ -193,7 +194,7 @@ class BodyFilter:
         gained = place @ pull
         gained *= pull
         found = ((gained[..., 0] + gained[..., 1]) * known).sum(1) / 2
-        expected = np.einsum("njk,njk,nj->n", place, inverse, known)
+        expected = np.einsum("njk,njk,nj->n", place, precision, known)
         step = (found - expected) / np.maximum(expected, 1e-9)
         step *= np.minimum(1, expected / np.maximum(known.sum(1), 1))
         gain = -np.expm1(-dt_s[:, 0] / _AGILE_S)
@@ -216,17 +217,17 @@ class BodyFilter:
 
 def _absorb(
     p: _Covariance,
-    inverse: np.ndarray,
+    precision: np.ndarray,
     places: np.ndarray,
     speeds: np.ndarray,
     pull: np.ndarray,
     tall: np.ndarray,
 ) -> None:
-    """Kalman's update with the inverse of the innovations' covariance and inverse @ innovations."""
+    """Kalman's update; `precision` inverts the covariance of the innovations y, `pull` is its y."""
     back = _turned(p.both)
     places += p.place @ pull * tall
     speeds += back @ pull * tall
-    of_place, of_speed = p.place @ inverse, back @ inverse
+    of_place, of_speed = p.place @ precision, back @ precision
     # Rounding would break the symmetry a little more with each frame.
     p.speed -= _symmetric(of_speed @ p.both)
     p.both -= of_place @ p.both
@@ -235,7 +236,7 @@ def _absorb(
 
 def _left_out(
     off: np.ndarray,
-    inverse: np.ndarray,
+    precision: np.ndarray,
     weighed_h2: np.ndarray,
     noise_h2: np.ndarray,
     gate: float,
@@ -245,15 +246,15 @@ def _left_out(
     From the inverse of a covariance, the error of leave-one-out prediction i is (S⁻¹ y)_i / S⁻¹_ii
     and its variance 1 / S⁻¹_ii (Rasmussen and Williams 2006, section 5.4.2).
     """
-    alone = 1 / _diagonal(inverse)
-    distance_h2 = _squared(inverse @ off) * np.square(alone)
+    alone = 1 / _diagonal(precision)
+    distance_h2 = _squared(precision @ off) * np.square(alone)
     return doubted(distance_h2, np.maximum(alone - weighed_h2, 0), noise_h2, gate)
 
 
 def _inverse(place: np.ndarray, noise_h2: np.ndarray) -> np.ndarray:
     total = place.copy()
     _diagonal(total)[:] += noise_h2
-    return np.linalg.inv(total)
+    return inverse(total)
 
 
 def _diagonal(matrices: np.ndarray) -> np.ndarray:

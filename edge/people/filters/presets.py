@@ -16,7 +16,7 @@ from edge.skeletons import Skeleton
 
 # The article's constants: variances in px², and a frame as the unit of time.
 _PROCESS, _MEASUREMENT = 0.1, 0.05
-_START = 1e3  # variance of the velocity of a new keypoint
+_START = 1.0  # variance of the velocity of a new keypoint, px² per frame²
 # One-Euro's cut-off at rest, and what a height per second adds: those of the least error on the
 # tuning clips at 15 to 60 frames a second (tools/benches/smoothing.py).
 _CUTOFF_HZ, _CUTOFF_HZ_S_H = 8.0, 8.0
@@ -81,15 +81,13 @@ class ArticleFilter(_PresetFilter):
         p00, p01, p11 = (plane[:n] for plane in self._p)
         places, speeds, known = self._places[:n], self._speeds[:n], self._known[:n]
         measured, taken = as_complex(seen.points), seen.scores > 0
+        self._predict(places, speeds, known)
         np.copyto(places, measured, where=~known)
         p00[~known], p01[~known], p11[~known] = _MEASUREMENT, 0, _START
-        places += speeds * known
-        p00 += 2 * p01 + p11 + np.float32(_PROCESS / 3)
-        p01 += p11 + np.float32(_PROCESS / 2)
-        p11 += np.float32(_PROCESS)
         predicted, speed = places.copy(), speeds / np.maximum(seen.dt_s, np.float32(1e-3))
         total = p00 + np.float32(_MEASUREMENT)
-        k0, k1 = taken * (p00 / total), taken * (p01 / total)
+        used = taken & known
+        k0, k1 = used * (p00 / total), used * (p01 / total)
         off = measured - places
         places += k0 * off
         speeds += k1 * off
@@ -97,6 +95,13 @@ class ArticleFilter(_PresetFilter):
         p01 *= 1 - k0
         p00 *= 1 - k0
         return self._answer(seen, predicted, speed, total / np.square(seen.heights_px), taken)
+
+    def _predict(self, places: np.ndarray, speeds: np.ndarray, known: np.ndarray) -> None:
+        p00, p01, p11 = (plane[: len(places)] for plane in self._p)
+        places += speeds * known
+        p00 += 2 * p01 + p11 + np.float32(_PROCESS / 3)
+        p01 += p11 + np.float32(_PROCESS / 2)
+        p11 += np.float32(_PROCESS)
 
 
 class OneEuroFilter(_PresetFilter):

@@ -107,7 +107,7 @@ class WholeBody:
         rest = np.eye(34) - gain @ watch
         self.p = rest @ self.p @ rest.T + gain @ noise @ gain.T
         self.agile *= np.exp((1 - np.exp(-dt / 0.3)) * np.clip(step, -1, 3))
-        self.agile = np.clip(self.agile, 0.05, 4)
+        self.agile = np.clip(self.agile, 0.02, 4)
         return self.x[:17] + 0.0025 * self.x[17:] * known
 
 
