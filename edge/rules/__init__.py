@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol
 from edge import plug
 from edge.errors import ConfigError
 from edge.rules import _reporting
-from edge.rules._reporting import LocalMinute
+from edge.rules._reporting import LocalMinute as LocalMinute  # for other rooms
 from edge.settings.config import build
 from edge.structures import PoseEvent, Poses, RuleSummary
 

@@ -101,7 +101,7 @@ class Zone:
         """The number of people in the zone."""
         name = self._options.name
         outlines = [Outline(self._corners, f"{name}: {self._count}")]
-        people = {"people": self._count}
+        people: Dict[str, JsonValue] = {"people": self._count}
         return RuleSummary(name, "zone", people, {name: self._count}, outlines=outlines)
 
     def _look(self, seen: Poses, rows: np.ndarray, t_ns: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.errors import ConfigError
 from edge.rules import build_rule, zone
-from edge.rules.zone import depths
+from edge.rules._polygon import depths
 from edge.structures import Poses
 from tests.edge.rules.walking import TALL, events_of, people
 

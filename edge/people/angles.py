@@ -1,0 +1,90 @@
+"""Joint angles of people in degrees: in the picture or in space, by the neutral-zero convention.
+
+0 is the anatomical position: upright, arms hanging, knees straight, feet at right angles to the
+shanks. Flexion, abduction, dorsiflexion, inward rotation, and leaning forwards are positive
+(American Academy of Orthopaedic Surgeons, "Joint Motion", 1965).
+
+An angle in the picture is right only if the movement lies in the picture plane. So each angle comes
+with the estimated angle between the two (`off_plane_deg`), and with its likely error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Sequence, Tuple, Union
+
+import numpy as np
+
+from edge import skeletons
+from edge.people import angles_picture, angles_space
+from edge.people.limbs import Limbs
+
+SIDES = ("left", "right")
+_OF_A_SIDE = {
+    "knee_flexion": "sagittal",
+    "hip_flexion": "sagittal",
+    "hip_abduction": "frontal",
+    "shoulder_flexion": "sagittal",
+    "shoulder_abduction": "frontal",
+    "elbow_flexion": "own",
+    "ankle_dorsiflexion": "sagittal",
+    "hip_rotation": "space",
+    "shoulder_rotation": "space",
+}
+_OF_THE_TRUNK = {"trunk_lean": "sagittal", "trunk_side_bend": "frontal", "trunk_rotation": "space"}
+# Name -> the plane of the movement. `own`: the plane of the limb itself. `space`: 3-D only.
+PLANES: Dict[str, str] = {
+    **{f"{side}_{name}": plane for side in SIDES for name, plane in _OF_A_SIDE.items()},
+    **_OF_THE_TRUNK,
+}
+
+
+@dataclass(frozen=True)
+class Angles:
+    """Angles of N people, A each."""
+
+    degrees: (
+        np.ndarray
+    )  # [N,A] f32; NaN = a keypoint is missing, or the angle needs three dimensions
+    scores: np.ndarray  # [N,A] f32 0..1, of the weakest keypoint
+    off_plane_deg: np.ndarray  # [N,A] f32 0..90 between the movement and the plane it is seen in
+    error_deg: np.ndarray  # [N,A] f32, one standard deviation of noise and the error off the plane
+
+
+def measure(
+    points: np.ndarray,
+    scores: np.ndarray,
+    skeleton: str,
+    which: Sequence[str],
+    tall: np.ndarray,
+    up: Tuple[float, float, float] = (0.0, -1.0, 0.0),
+) -> Angles:
+    """Measure angles of people.
+
+    In the picture, a direction that the face does not show is unsigned: leaning backwards is then
+    positive, too.
+
+    Args:
+        points: [N,K,2] px or [N,K,3] m.
+        scores: [N,K] f32 0..1; a keypoint with a score up to `VISIBLE` is missing.
+        skeleton: name of the keypoint set.
+        which: A names of `PLANES`.
+        tall: [N] standing heights, px (edge.people.stature) or m.
+        up: direction against gravity, in space only; the default is that of camera coordinates.
+
+    Returns:
+        Arrays of their own.
+
+    Raises:
+        KeyError: no such angle.
+    """
+    limbs = Limbs.of(points, scores, skeletons.get(skeleton))
+    body: Union[angles_space.Body, angles_picture.Body]
+    if points.shape[2] == 3:
+        body = angles_space.Body(limbs, tall, np.array(up))
+    else:
+        body = angles_picture.Body(limbs, tall)
+    found = [body.angle(name, PLANES[name]) for name in which]
+    nothing = np.zeros((len(points), 0))
+    columns = [np.stack(column, 1) for column in zip(*found)] or [nothing] * 4
+    return Angles(*(np.asarray(column, np.float32) for column in columns))

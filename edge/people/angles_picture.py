@@ -1,0 +1,194 @@
+"""Joint angles in the picture; edge.people.angles is the way in."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+import numpy as np
+
+from edge.people.limbs import Limbs, between_deg, noise_deg
+
+# The likely error of a keypoint of score 1, in heights; tools/benches/_noise.py uses the same.
+_NOISE_H = 0.008
+# Widths between the joints of both shoulders and both hips, in heights: Drillis and Contini (1966).
+_SHOULDERS_H, _HIPS_H = 0.22, 0.11
+# Lengths of limbs in heights, from the same source.
+_LENGTHS_H = {"upper_arm": 0.186, "forearm": 0.146}
+# People differ by about this share from the mean proportions; a limb this little shorter is not
+# taken as pointing towards the camera.
+_TOLERANCE = 0.92
+_STEEPEST_DEG = 75.0  # beyond, the movement cannot be turned back into its plane
+_DOWN = np.array([0.0, 1.0])
+
+Column = Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class Body:
+    """What the angles of N people have in common.
+
+    Args:
+        limbs: points [N,2] px.
+        tall: [N] px standing heights.
+    """
+
+    def __init__(self, limbs: Limbs, tall: np.ndarray) -> None:
+        self._limbs, self._tall = limbs, np.maximum(np.asarray(tall, np.float64), 1e-6)
+        self._hips, self._hips_score = limbs.middle("hip")
+        self._shoulders, self._shoulders_score = limbs.middle("shoulder")
+        self._facing = self._seen_facing()
+        self._turn_deg = self._seen_turn_deg()
+
+    def angle(self, name: str, plane: str) -> Column:
+        """Degrees, score, angle off the plane, error: each [N]."""
+        if plane == "space":
+            return self._unknown()
+        side, _, movement = name.partition("_")
+        if side == "trunk":
+            return self._trunk(movement, plane)
+        ends, names = self._ends(side, movement)
+        score = self._limbs.weakest(names)
+        off_deg = self._off_plane_deg(ends, plane)
+        raw = self._value(ends, side, movement)
+        turned = tuple(_turned_back(end, off_deg) for end in ends)
+        bias = np.abs(self._value((turned[0], turned[1]), side, movement) - raw)
+        sigmas = [self._sigma_px(self._limbs.scores[n]) for n in names[:3]]
+        noise = noise_deg(ends, (sigmas[0], sigmas[1], sigmas[2]))
+        return _column(raw, score, off_deg, np.hypot(noise, bias))
+
+    def _ends(self, side: str, movement: str) -> Tuple[Tuple[np.ndarray, np.ndarray], List[str]]:
+        """Vectors from a joint to its neighbours; names of joint, both neighbours, and the rest."""
+        joint, first, second = ((f"{side}_{part}") for part in _POINTS[movement])
+        at = self._limbs.points
+        start = at[f"{side}_heel"] if movement == "ankle_dorsiflexion" else at[joint]
+        toward, names = at[first] - at[joint], [joint, first, second]
+        if movement.endswith("abduction"):  # against the middle of the trunk: hips are narrower
+            down = self._hips - self._shoulders
+            toward = -down if movement.startswith("hip") else down
+            names += [f"{s}_{part}" for s in ("left", "right") for part in ("hip", "shoulder")]
+        return (toward, at[second] - start), names
+
+    def _value(self, ends: Tuple[np.ndarray, np.ndarray], side: str, movement: str) -> np.ndarray:
+        """The angle of two limbs, by the convention of the movement."""
+        toward, away = ends
+        if movement in ("knee_flexion", "elbow_flexion"):
+            return 180 - between_deg(toward, away)
+        if movement == "ankle_dorsiflexion":
+            return 90 - between_deg(toward, away)
+        # The trunk points down, the limb hangs: flexion turns it forwards, abduction outwards.
+        positive = self._facing if movement.endswith("flexion") else self._outward(side)
+        turned = _signed_deg(-toward if movement.startswith("hip") else toward, away)
+        signed = turned * -positive
+        whole = np.where(signed < -90, signed + 360, signed)
+        return np.where(positive == 0, np.abs(turned), whole)
+
+    def _trunk(self, movement: str, plane: str) -> Column:
+        up = self._shoulders - self._hips
+        score = np.minimum(self._hips_score, self._shoulders_score)
+        positive = self._facing if movement == "lean" else self._outward("left")
+        off_deg = self._off_plane_deg((up, up), plane)
+
+        def lean(vector: np.ndarray) -> np.ndarray:
+            turned = _signed_deg(np.broadcast_to(-_DOWN, vector.shape), vector)
+            return np.where(positive == 0, np.abs(turned), turned * positive)
+
+        raw = lean(up)
+        bias = np.abs(lean(_turned_back(up, off_deg)) - raw)
+        sigma = self._sigma_px(score) / np.sqrt(2)  # the middle of two points
+        noise = np.degrees(np.sqrt(2) * sigma / np.maximum(np.linalg.norm(up, axis=1), 1e-9))
+        return _column(raw, score, off_deg, np.hypot(np.minimum(noise, 180), bias))
+
+    def _seen_facing(self) -> np.ndarray:
+        """1 = the person looks to the right of the picture, -1 = to the left, 0 = not known [N]."""
+        at, scores = self._limbs.points, self._limbs.scores
+        ahead = np.zeros(len(self._tall))
+        for front, back in (("nose", "left_ear"), ("nose", "right_ear")):
+            both = (scores[front] > 0) & (scores[back] > 0)
+            ahead += np.where(both, (at[front] - at[back])[:, 0], 0)
+        for side in ("left", "right"):
+            toe, heel = f"{side}_big_toe", f"{side}_heel"
+            both = (scores[toe] > 0) & (scores[heel] > 0)
+            ahead += np.where(both, (at[toe] - at[heel])[:, 0], 0)
+        return np.where(np.abs(ahead) > 0.02 * self._tall, np.sign(ahead), 0.0)
+
+    def _seen_turn_deg(self) -> np.ndarray:
+        """Angle [N] between the view and the person's side: 0 = from the side, 90 = from the front.
+
+        From the widths of shoulders and hips across the trunk. One shoulder that hides the other is
+        a view from the side. NaN = neither is seen.
+        """
+        scores = self._limbs.scores
+        wide_h = np.maximum(self._width_h("shoulder", _SHOULDERS_H), self._width_h("hip", _HIPS_H))
+        known = (self._shoulders_score > 0) | (self._hips_score > 0)
+        one = (scores["left_shoulder"] > 0) ^ (scores["right_shoulder"] > 0)
+        turn = np.degrees(np.arcsin(np.clip(wide_h, 0, 1)))
+        return np.where(known, turn, np.where(one, 0.0, np.nan))
+
+    def _width_h(self, part: str, share: float) -> np.ndarray:
+        """Width across the trunk over the width that a view from the front would show."""
+        across = self._limbs.points[f"left_{part}"] - self._limbs.points[f"right_{part}"]
+        both = self._limbs.weakest([f"left_{part}", f"right_{part}"]) > 0
+        return np.where(both, np.abs(across[:, 0]) / (share * self._tall), 0)
+
+    def _off_plane_deg(self, ends: Tuple[np.ndarray, np.ndarray], plane: str) -> np.ndarray:
+        if plane == "sagittal":
+            return self._turn_deg
+        if plane == "frontal":
+            return 90 - self._turn_deg
+        shares = (_LENGTHS_H["upper_arm"], _LENGTHS_H["forearm"])
+        seen = [
+            np.linalg.norm(end, axis=1) / (_TOLERANCE * share * self._tall)
+            for end, share in zip(ends, shares)
+        ]
+        return np.degrees(np.arccos(np.clip(np.minimum(*seen), 0, 1)))
+
+    def _outward(self, side: str) -> np.ndarray:
+        """Sign [N] of x that leads away from the body on that side; 0 = not known."""
+        step = self._limbs.points["left_shoulder"] - self._limbs.points["right_shoulder"]
+        sign = np.sign(step[:, 0]) * (self._shoulders_score > 0)
+        return sign if side == "left" else -sign
+
+    def _sigma_px(self, scores: np.ndarray) -> np.ndarray:
+        return _NOISE_H * self._tall / np.maximum(scores, 0.05)
+
+    def _unknown(self) -> Column:
+        n = len(self._tall)
+        return np.full(n, np.nan), np.zeros(n), np.full(n, 90.0), np.full(n, 180.0)
+
+
+# Movement -> the joint, its neighbour towards the trunk, its neighbour away from it.
+_POINTS: Dict[str, Tuple[str, str, str]] = {
+    "knee_flexion": ("knee", "hip", "ankle"),
+    "elbow_flexion": ("elbow", "shoulder", "wrist"),
+    "hip_flexion": ("hip", "shoulder", "knee"),
+    "hip_abduction": ("hip", "shoulder", "knee"),
+    "shoulder_flexion": ("shoulder", "hip", "elbow"),
+    "shoulder_abduction": ("shoulder", "hip", "elbow"),
+    "ankle_dorsiflexion": ("ankle", "knee", "big_toe"),
+}
+
+
+def _signed_deg(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Turn [N] from one vector [N,2] to another, -180..180, clockwise on the screen."""
+    cross = start[:, 0] * end[:, 1] - start[:, 1] * end[:, 0]
+    return np.asarray(np.degrees(np.arctan2(cross, (start * end).sum(1))))
+
+
+def _turned_back(vectors: np.ndarray, off_deg: np.ndarray) -> np.ndarray:
+    """Vectors [N,2] as they would be if their plane were the picture's.
+
+    A plane that is turned about the vertical shortens what is horizontal by the cosine.
+    """
+    cos = np.cos(np.radians(np.minimum(np.nan_to_num(off_deg, nan=_STEEPEST_DEG), _STEEPEST_DEG)))
+    return np.asarray(vectors * np.stack((1 / cos, np.ones_like(cos)), 1))
+
+
+def _column(
+    degrees: np.ndarray, score: np.ndarray, off_deg: np.ndarray, error: np.ndarray
+) -> Column:
+    missing = score <= 0
+    return (
+        np.where(missing, np.nan, degrees),
+        score,
+        np.where(missing | np.isnan(off_deg), 90, off_deg),
+        np.where(missing, 180, np.minimum(error, 180)),
+    )
