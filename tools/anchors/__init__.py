@@ -1,0 +1,1 @@
+"""Anchors of YOLO heads, fitted to the sizes of people."""
