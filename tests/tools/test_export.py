@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import cv2
 import numpy as np
@@ -110,6 +111,25 @@ def networks() -> Dict[str, Network]:
     return found
 
 
+Exported = Callable[[str, str], onnx.ModelProto]
+
+
+@pytest.fixture(scope="module")
+def graph_of(networks: Dict[str, Network]) -> Exported:
+    """A copy of the graph of a network in a form, which is exported once."""
+
+    @lru_cache(maxsize=None)
+    def once(name: str, form: str) -> onnx.ModelProto:
+        return to_onnx(networks[name], form, {"architecture": name})
+
+    def copied(name: str, form: str) -> onnx.ModelProto:
+        model = onnx.ModelProto()
+        model.CopyFrom(once(name, form))
+        return model
+
+    return copied
+
+
 def images_for(name: str) -> np.ndarray:
     drawn = [cv2.resize(image, SMALL[name][::-1]) for image in samples.drawn_images(3)]
     batch = np.stack(drawn).astype(np.float32).transpose(0, 3, 1, 2)
@@ -132,8 +152,8 @@ def session_of(model: onnx.ModelProto) -> Any:
         *[(name, "raw") for name in ("rtmdet-nano-person", "yolox-nano", "rtmo-t")],
     ],
 )
-def test_graph(name: str, form: str, networks: Dict[str, Network]) -> None:
-    model = to_onnx(networks[name], form, {"architecture": name})
+def test_graph(name: str, form: str, networks: Dict[str, Network], graph_of: Exported) -> None:
+    model = graph_of(name, form)
     graph, session = model.graph, session_of(model)
     family = describe(name).family
     assert [output.name for output in session.get_outputs()] == NAMES[family, form]
@@ -176,8 +196,8 @@ def test_folding_changes_no_number(name: str, networks: Dict[str, Network]) -> N
         assert float((got[key] - value).abs().max() / value.abs().max()) < 1e-9, key
 
 
-def test_every_batch_size(networks: Dict[str, Network]) -> None:
-    session = session_of(to_onnx(networks["rtmo-t"], "decoded", {}))
+def test_every_batch_size(graph_of: Exported) -> None:
+    session = session_of(graph_of("rtmo-t", "decoded"))
     one = images_for("rtmo-t")[:1]
     alone = session.run(None, {"input": one})
     for count in (2, 5):
@@ -196,9 +216,11 @@ def test_every_batch_size(networks: Dict[str, Network]) -> None:
         ("rtmo-t", "decoded"),
     ],
 )
-def test_differences_are_found(name: str, form: str, networks: Dict[str, Network]) -> None:
+def test_differences_are_found(
+    name: str, form: str, networks: Dict[str, Network], graph_of: Exported
+) -> None:
     """A graph with one wrong weight in its stem does not pass."""
-    model = to_onnx(networks[name], form, {})
+    model = graph_of(name, form)
     stem = next(n for n in model.graph.node if n.op_type == "Conv").input[1]
     weight = next(w for w in model.graph.initializer if w.name == stem)
     values = onnx.numpy_helper.to_array(weight).copy()
@@ -208,12 +230,11 @@ def test_differences_are_found(name: str, form: str, networks: Dict[str, Network
     assert not all(d.ok for d in found)
 
 
-def test_fused_keypoints_are_the_maxima(networks: Dict[str, Network]) -> None:
-    network = networks["rtmpose-t-body17"]
-    assert isinstance(network, SimccNetwork)
-    images = images_for("rtmpose-t-body17")
-    x, y = session_of(to_onnx(network, "decoded", {})).run(None, {"input": images})
-    points, scores = session_of(to_onnx(network, "fused", {})).run(None, {"input": images})
+def test_fused_keypoints_are_the_maxima(graph_of: Exported) -> None:
+    name = "rtmpose-t-body17"
+    images = images_for(name)
+    x, y = session_of(graph_of(name, "decoded")).run(None, {"input": images})
+    points, scores = session_of(graph_of(name, "fused")).run(None, {"input": images})
     there = scores > 0
     assert there.mean() > 0.9
     np.testing.assert_array_equal(points[..., 0][there], x.argmax(-1)[there] / 2)
@@ -221,9 +242,11 @@ def test_fused_keypoints_are_the_maxima(networks: Dict[str, Network]) -> None:
     np.testing.assert_allclose(scores, np.minimum(x.max(-1), y.max(-1)), rtol=1e-6)
 
 
-def test_fused_detector_gives_the_best_people(networks: Dict[str, Network]) -> None:
+def test_fused_detector_gives_the_best_people(
+    networks: Dict[str, Network], graph_of: Exported
+) -> None:
     network, images = networks["yolox-nano"], images_for("yolox-nano")
-    boxes, scores = session_of(to_onnx(network, "decoded", {})).run(None, {"input": images})
+    boxes, scores = session_of(graph_of("yolox-nano", "decoded")).run(None, {"input": images})
     network.candidates = 20
     few, best = session_of(to_onnx(network, "fused", {})).run(None, {"input": images})
     network.candidates = 300
