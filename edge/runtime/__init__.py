@@ -31,7 +31,7 @@ __all__ = [
     "open_runner",
 ]
 
-SUFFIXES = {".onnx": "ort", ".engine": "trt"}
+SUFFIXES = {".onnx": "ort", ".engine": "trt"}  # the first runtime for a suffix
 
 
 def open_runner(
@@ -43,7 +43,8 @@ def open_runner(
     """Load a network.
 
     Args:
-        path: an ONNX file or an engine; its suffix chooses the runtime.
+        path: an ONNX file or an engine; its suffix chooses the runtime, and `options.onnx` that of
+            an ONNX file.
         shapes: the shape of one sample of each input, without the batch. It fixes the sizes that
             the file leaves open, and must agree with the others.
         options: how the network is executed.
@@ -51,8 +52,9 @@ def open_runner(
 
     Raises:
         NoInputError: no such file. DataError: not a network. ConfigError: wrong shapes.
+        UnavailableError: the runtime is not installed.
     """
-    name = SUFFIXES.get(path.suffix)
+    name = options.onnx if path.suffix == ".onnx" else SUFFIXES.get(path.suffix)
     if name is None:
         raise ConfigError(f"{path}: no runtime for {path.suffix!r}; known: {', '.join(SUFFIXES)}")
     runner: Runner = plug.load("runtime", name).open_runner(path, shapes, options, read)

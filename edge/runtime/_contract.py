@@ -25,7 +25,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class RunnerOptions:
-    """How a network is executed; the last four are for some runtimes only."""
+    """How a network is executed; the last six are for some runtimes only."""
 
     threads: int = 0  # of one execution on the CPU; 0 = the runtime's choice
     max_batch: int = 32  # larger batches are executed in chunks of this size
@@ -33,6 +33,8 @@ class RunnerOptions:
     dla_core: Optional[int] = None  # engines: the DLA core it was built for; None = the GPU
     preprocess: str = "auto"  # engines: crops by `kernel` or `opencv`; auto = the kernel if it fits
     pool: Optional[CorePool] = None  # CPU: executes samples in threads that networks share
+    onnx: str = "ort"  # plug that executes ONNX files: ort or openvino
+    bf16: bool = False  # openvino: compute float layers in BF16
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class CorePool:
     """
 
     def __init__(self, cores: int) -> None:
-        self._cores = cores
+        self.cores = cores
         self._lock = threading.Lock()
         self._threads: List[threading.Thread] = []
         self._waiting: SimpleQueue[Optional[Tuple[Future[Any], Work, Piece]]] = SimpleQueue()
@@ -52,7 +52,7 @@ class CorePool:
 
     def _start(self) -> None:
         with self._lock:
-            while len(self._threads) < self._cores:
+            while len(self._threads) < self.cores:
                 name = f"network {len(self._threads)}"
                 self._threads.append(threading.Thread(target=self._loop, name=name, daemon=True))
                 self._threads[-1].start()

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Tuple, Type
+from typing import Any, Dict, Mapping, Sequence, Tuple, Type
 
+import numpy as np
 import onnxruntime
 
 from edge.errors import DataError
+from edge.runtime._cpu.session import BATCH, OPEN, Port, Session
 
 _BOUNDED_SPIN = (1, 26)  # the first version whose library has spin_duration_us (merged 2026-03-31)
 _SPIN_US = 20
 _MAX_LINE = 300  # characters of an error
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(bool)": np.bool_,
+}
 
 
 def _errors() -> Tuple[Type[Exception], ...]:
@@ -38,8 +50,8 @@ def _errors() -> Tuple[Type[Exception], ...]:
 _ERRORS = _errors()
 
 
-def open_session(data: bytes, path: Path, threads: int) -> Any:
-    """Load a network.
+class OrtSession(Session):
+    """A network in ONNX Runtime.
 
     Args:
         data: the bytes of its ONNX file.
@@ -49,6 +61,51 @@ def open_session(data: bytes, path: Path, threads: int) -> Any:
     Raises:
         DataError: ONNX Runtime cannot load it.
     """
+
+    one_by_one = False
+
+    def __init__(self, data: bytes, path: Path, threads: int) -> None:
+        self._name = str(path)
+        self._session = _open(data, path, threads)
+        try:
+            self.inputs = [_port(node) for node in self._session.get_inputs()]
+            self.outputs = [_port(node) for node in self._session.get_outputs()]
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: is damaged: a name in it is not valid text") from error
+
+    def bind(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        results: Mapping[str, np.ndarray],
+        others: Sequence[str],
+    ) -> Any:
+        """Bind buffers; the other outputs are bound to memory of ONNX Runtime."""
+        binding = self._session.io_binding()
+        for name, view in feeds.items():
+            binding.bind_input(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
+        for name, view in results.items():
+            binding.bind_output(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
+        for name in others:
+            binding.bind_output(name, "cpu")
+        return binding, (*results, *others), set(others)
+
+    def execute(self, binding: Any) -> Dict[str, np.ndarray]:
+        """Execute once; raises DataError: the network failed."""
+        bound, names, others = binding
+        try:
+            self._session.run_with_iobinding(bound)
+        except _ERRORS as error:
+            raise DataError(f"{self._name}: the network failed: {_first_line(error)}") from error
+        if not others:
+            return {}
+        values = zip(names, bound.get_outputs())
+        return {n: v.numpy() for n, v in values if n in others}
+
+    def unbind(self) -> None:
+        """Do nothing: each binding has its own buffers."""
+
+
+def _open(data: bytes, path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or _threads_without_affinity()
     options.inter_op_num_threads = 1
@@ -64,21 +121,13 @@ def open_session(data: bytes, path: Path, threads: int) -> Any:
         ) from error
 
 
-def execute(session: Any, binding: Any, name: str) -> None:
-    """Execute a network once.
-
-    Args:
-        session: of `open_session`.
-        binding: ONNX Runtime's IO binding, which holds the inputs and outputs.
-        name: of the network, for messages.
-
-    Raises:
-        DataError: the network failed.
-    """
-    try:
-        session.run_with_iobinding(binding)
-    except _ERRORS as error:
-        raise DataError(f"{name}: the network failed: {_first_line(error)}") from error
+def _port(node: Any) -> Port:
+    if node.type not in _DTYPES:
+        raise DataError(f"tensor {node.name!r} has the type {node.type}, which is not supported")
+    dims = [d if isinstance(d, int) else OPEN for d in node.shape]
+    if dims and dims[0] == OPEN:
+        dims[0] = BATCH
+    return Port(node.name, tuple(dims), np.dtype(_DTYPES[node.type]), str(node.shape))
 
 
 def _threads_without_affinity() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, Iterator
 
 import pytest
@@ -20,3 +21,15 @@ def any_gpu(request: Any) -> Iterator[Gpu]:
 def gpu(request: Any) -> Iterator[Gpu]:
     """A board, and a card of its own, with one version."""
     yield from running("10.3.0", {"integrated": request.param == "integrated"})
+
+
+NO_OPENVINO = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
+)
+
+
+@pytest.fixture(params=["ort", pytest.param("openvino", marks=NO_OPENVINO)])
+def onnx(request: Any) -> str:
+    """Each runtime that executes ONNX files on the CPU, in turn."""
+    name: str = request.param
+    return name

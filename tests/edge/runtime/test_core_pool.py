@@ -18,7 +18,7 @@ from edge.runtime import Fill, Runner, RunnerOptions, open_runner
 from edge.runtime._core_pool import CorePool, finish
 from edge.runtime._swappable import SwappableRunner
 from edge.structures import Frame
-from tests.edge.runtime.test_ort import GOLDEN, SHAPES, reference
+from tests.edge.runtime.test_cpu_runners import GOLDEN, SHAPES, reference
 from tests.waiting import GIVE_UP_S
 
 RECIPE = Recipe(family="simcc", networks={"main": Network("model.onnx", 8, 8)})
@@ -59,8 +59,11 @@ def test_an_idle_thread_holds_nothing_of_its_last_work() -> None:
     pool.close()
 
 
-def opened(pool: CorePool, file: str = "conv_dynamic.onnx", max_batch: int = 16) -> Runner:
-    return open_runner(GOLDEN / file, SHAPES, RunnerOptions(max_batch=max_batch, pool=pool))
+def opened(
+    pool: CorePool, onnx: str, file: str = "conv_dynamic.onnx", max_batch: int = 16
+) -> Runner:
+    options = RunnerOptions(max_batch=max_batch, pool=pool, onnx=onnx)
+    return open_runner(GOLDEN / file, SHAPES, options)
 
 
 def pictures(batch: int, seed: int = 0) -> np.ndarray:
@@ -78,8 +81,8 @@ def writer(runner: Runner, x: np.ndarray) -> Fill:
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_any_batch_gives_the_same_numbers(pool: CorePool, file: str) -> None:
-    runner = opened(pool, file)
+def test_any_batch_gives_the_same_numbers(pool: CorePool, onnx: str, file: str) -> None:
+    runner = opened(pool, onnx, file)
     for batch in (1, 3, 0, 9, 4, 2):
         x = pictures(batch)
         runner.feed(batch)["input"][:] = x
@@ -88,8 +91,8 @@ def test_any_batch_gives_the_same_numbers(pool: CorePool, file: str) -> None:
         np.testing.assert_allclose(y, reference(x), atol=1e-5)
 
 
-def test_a_batch_that_is_shared_out_counts_once(pool: CorePool) -> None:
-    runner, runs = opened(pool, max_batch=4), []
+def test_a_batch_that_is_shared_out_counts_once(pool: CorePool, onnx: str) -> None:
+    runner, runs = opened(pool, onnx, max_batch=4), []
     for batch in (0, 1, 4, 5, 9):
         runner.feed(batch)
         runner.run()
@@ -97,9 +100,9 @@ def test_a_batch_that_is_shared_out_counts_once(pool: CorePool) -> None:
     assert runs == [0, 1, 2, 4, 7]
 
 
-def test_what_was_begun_runs_while_the_caller_goes_on(pool: CorePool) -> None:
+def test_what_was_begun_runs_while_the_caller_goes_on(pool: CorePool, onnx: str) -> None:
     """Begun through what stands for it, too; that others may run meanwhile is told."""
-    inner: Any = opened(pool)
+    inner: Any = opened(pool, onnx)
     runner, going, whole = SwappableRunner(inner), threading.Event(), inner._run_chunk
 
     def run_chunk(start: int, count: int) -> Any:
@@ -115,8 +118,8 @@ def test_what_was_begun_runs_while_the_caller_goes_on(pool: CorePool) -> None:
     assert runner.runs == 1
 
 
-def test_a_runner_without_a_pool_leaves_filling_to_its_caller() -> None:
-    alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
+def test_a_runner_without_a_pool_leaves_filling_to_its_caller(onnx: str) -> None:
+    alone = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(onnx=onnx))
     assert not alone.concurrent
     x = pictures(3)
     fill = writer(alone, x)
@@ -126,9 +129,9 @@ def test_a_runner_without_a_pool_leaves_filling_to_its_caller() -> None:
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_the_thread_that_executes_a_sample_fills_it(pool: CorePool, file: str) -> None:
+def test_the_thread_that_executes_a_sample_fills_it(pool: CorePool, onnx: str, file: str) -> None:
     """So the caller waits for no crop; a network of a fixed batch asks for more than was fed."""
-    runner: Any = opened(pool, file)
+    runner: Any = opened(pool, onnx, file)
     for batch in (3, 0, 1, 8):
         x = pictures(batch)
         where: Set[Any] = set()
@@ -144,7 +147,9 @@ def test_the_thread_that_executes_a_sample_fills_it(pool: CorePool, file: str) -
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_crops_cut_by_the_pool_are_those_cut_by_the_caller(pool: CorePool, file: str) -> None:
+def test_crops_cut_by_the_pool_are_those_cut_by_the_caller(
+    pool: CorePool, onnx: str, file: str
+) -> None:
     """Of frames of two cameras, one of them YUV, which is converted once for both its crops."""
     rng = np.random.default_rng(1)
     frames = [
@@ -154,7 +159,10 @@ def test_crops_cut_by_the_pool_are_those_cut_by_the_caller(pool: CorePool, file:
     matrices = np.array([[[0.3, 0.1, -2], [-0.1, 0.3, 1]]]) + rng.normal(0, 0.05, (5, 2, 3))
     which = np.array([0, 1, 1, 0, 1])
     results = []
-    for runner in (opened(pool, file), open_runner(GOLDEN / file, SHAPES, RunnerOptions())):
+    for runner in (
+        opened(pool, onnx, file),
+        open_runner(GOLDEN / file, SHAPES, RunnerOptions(onnx=onnx)),
+    ):
         outputs = Outputs(RECIPE, {"main": runner}, ["y"])
         outputs.require("y", (4, None, None))
         outputs.sample(frames, which, matrices)
@@ -163,8 +171,8 @@ def test_crops_cut_by_the_pool_are_those_cut_by_the_caller(pool: CorePool, file:
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
 
 
-def test_a_crop_that_cannot_be_cut_is_told_by_run(pool: CorePool) -> None:
-    runner = opened(pool)
+def test_a_crop_that_cannot_be_cut_is_told_by_run(pool: CorePool, onnx: str) -> None:
+    runner = opened(pool, onnx)
     runner.feed(2)
 
     def fill(start: int, count: int) -> None:
@@ -187,10 +195,10 @@ def test_work_is_done_in_the_order_in_which_it_was_begun() -> None:
     assert order == [("hands", 0), ("hands", 1), ("bodies", 0), ("bodies", 1)]
 
 
-def test_two_networks_are_executed_at_the_same_time(pool: CorePool) -> None:
+def test_two_networks_are_executed_at_the_same_time(pool: CorePool, onnx: str) -> None:
     """Each waits for the other in the middle of its execution."""
     meeting = threading.Barrier(2, timeout=GIVE_UP_S)
-    runners: List[Any] = [opened(pool), opened(pool)]
+    runners: List[Any] = [opened(pool, onnx), opened(pool, onnx)]
     for runner in runners:
         whole = runner._run_chunk
         runner._run_chunk = lambda *piece, whole=whole: (meeting.wait(), whole(*piece))[1]
@@ -199,11 +207,11 @@ def test_two_networks_are_executed_at_the_same_time(pool: CorePool) -> None:
         runner.run()
 
 
-def test_many_threads_share_one_pool(pool: CorePool) -> None:
+def test_many_threads_share_one_pool(pool: CorePool, onnx: str) -> None:
     apart: List[float] = []
 
     def work(seed: int) -> None:
-        runner = opened(pool)
+        runner = opened(pool, onnx)
         for turn in range(50):
             x = pictures(turn % 5, seed)
             runner.feed(len(x))["input"][:] = x
@@ -220,9 +228,9 @@ def test_many_threads_share_one_pool(pool: CorePool) -> None:
 
 
 @pytest.mark.parametrize("ends", ["feed", "close"])
-def test_buffers_in_use_are_left_alone(pool: CorePool, ends: str) -> None:
+def test_buffers_in_use_are_left_alone(pool: CorePool, onnx: str, ends: str) -> None:
     """Whoever begins and then fails never runs; the next frame must not write into its input."""
-    runner: Any = opened(pool)
+    runner: Any = opened(pool, onnx)
     going, done = threading.Event(), []
 
     def slow(start: int, count: int) -> None:
@@ -237,8 +245,8 @@ def test_buffers_in_use_are_left_alone(pool: CorePool, ends: str) -> None:
     assert sorted(done) == [0, 1]
 
 
-def test_a_network_that_fails_says_so_when_all_of_it_is_done(pool: CorePool) -> None:
-    runner: Any = opened(pool)
+def test_a_network_that_fails_says_so_when_all_of_it_is_done(pool: CorePool, onnx: str) -> None:
+    runner: Any = opened(pool, onnx)
     done = []
 
     def some(start: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""One network on the CPU: fixed buffers through IO binding, any batch size."""
+"""One network on the CPU: fixed buffers that a runtime reads and writes, any batch size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from edge.errors import DataError, InternalError
 from edge.runtime._contract import Fill, Runner, TensorSpec
 from edge.runtime._core_pool import CorePool, finish
-from edge.runtime._ort.session import execute
-from edge.runtime._ort.tensors import BATCH, OPEN, input_spec, output_spec
+from edge.runtime._cpu.session import BATCH, OPEN, Session
+from edge.runtime._cpu.tensors import input_spec, output_spec
 
 
-class OrtRunner(Runner):
+class CpuRunner(Runner):
     """One ONNX network on the CPU; the contract is `edge.runtime.Runner`.
 
     Args:
-        session: of ONNX Runtime, with the network loaded.
+        session: a runtime's, with the network loaded; closed with the runner.
         shapes: of one sample of each input.
         max_batch: samples of one execution, where the network does not fix their number.
         name: of the network, for messages.
@@ -31,20 +31,21 @@ class OrtRunner(Runner):
 
     def __init__(
         self,
-        session: Any,
+        session: Session,
         shapes: Mapping[str, Tuple[int, ...]],
         max_batch: int,
         name: str,
         sha256: str = "",
         pool: Optional[CorePool] = None,
     ) -> None:
-        self._session = session
+        self._session: Optional[Session] = session
+        self._one_by_one = session.one_by_one
         self._name = name
         self._pool = pool
         self.sha256 = sha256
         self._runs = 0
-        self.inputs = {i.name: input_spec(i, shapes, name) for i in session.get_inputs()}
-        self.outputs = {o.name: output_spec(o) for o in session.get_outputs()}
+        self.inputs = {i.name: input_spec(i, shapes, name) for i in session.inputs}
+        self.outputs = {o.name: output_spec(o) for o in session.outputs}
         fixed = {s.shape[0] for s in self.inputs.values()} - {BATCH}
         if len(fixed) > 1:
             raise DataError(f"{name}: inputs disagree on the batch: {sorted(fixed)}")
@@ -136,8 +137,8 @@ class OrtRunner(Runner):
     def close(self) -> None:
         """Free the network and its buffers; may be called twice."""
         self._finish_begun()
+        self._unbind()
         self._session = None
-        self._bindings.clear()
         self._feeds.clear()
         self._results.clear()
         self._capacity = 0
@@ -156,8 +157,10 @@ class OrtRunner(Runner):
 
     def _pieces(self) -> List[Tuple[int, int]]:
         """Single samples for a pool; chunks without one, or where outputs have open sizes."""
-        alone = self._pool is not None and len(self._results) == len(self._read)
-        return self._chunks((self.fixed_batch or 1) if alone else self.max_batch)
+        shared = self._pool is not None and len(self._results) == len(self._read)
+        return self._chunks(
+            (self.fixed_batch or 1) if shared or self._one_by_one else self.max_batch
+        )
 
     def _finish_begun(self) -> None:
         """Wait for what was begun and never run: it still uses the buffers."""
@@ -174,7 +177,7 @@ class OrtRunner(Runner):
         capacity = 1 << (batch - 1).bit_length()
         if self.fixed_batch:
             capacity = -(-capacity // self.fixed_batch) * self.fixed_batch
-        self._bindings.clear()
+        self._unbind()
         self._results.clear()
         self._capacity = 0
         for name, spec in self.inputs.items():
@@ -183,6 +186,11 @@ class OrtRunner(Runner):
             if name in self._read and OPEN not in spec.shape and self._follows_batch(spec):
                 self._results[name] = self._allocated(name, spec, capacity)
         self._capacity = capacity
+
+    def _unbind(self) -> None:
+        self._bindings.clear()
+        if self._session is not None:
+            self._session.unbind()
 
     def _allocated(self, name: str, spec: TensorSpec, capacity: int) -> np.ndarray:
         """Raises DataError: a damaged file may ask for more memory than there is."""
@@ -196,25 +204,13 @@ class OrtRunner(Runner):
 
     def _run_chunk(self, start: int, count: int) -> Dict[str, np.ndarray]:
         """Execute some samples; gives the outputs with open sizes, the others are in buffers."""
+        if self._session is None:
+            raise InternalError(f"{self._name}: was closed")
         key = (start, count)
         if key not in self._bindings:
-            self._bindings[key] = self._bind(start, count)
-        binding = self._bindings[key]
-        execute(self._session, binding, self._name)
-        if len(self._results) == len(self._read):
-            return {}
-        values = zip(self._read, binding.get_outputs())
-        return {n: v.numpy() for n, v in values if n not in self._results}
-
-    def _bind(self, start: int, count: int) -> Any:
-        binding = self._session.io_binding()
-        for name, buffer in self._feeds.items():
-            view = buffer[start : start + count]
-            binding.bind_input(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
-        for name in self._read:
-            if name in self._results:
-                view = self._results[name][start : start + count]
-                binding.bind_output(name, "cpu", 0, view.dtype.type, view.shape, view.ctypes.data)
-            else:
-                binding.bind_output(name, "cpu")
-        return binding
+            stop = start + count
+            feeds = {n: buffer[start:stop] for n, buffer in self._feeds.items()}
+            results = {n: buffer[start:stop] for n, buffer in self._results.items()}
+            others = [n for n in self._read if n not in results]
+            self._bindings[key] = self._session.bind(feeds, results, others)
+        return self._session.execute(self._bindings[key])

@@ -1,3 +1,5 @@
+"""The contract of a runner, kept by each runtime that executes ONNX files on the CPU."""
+
 from __future__ import annotations
 
 import shutil
@@ -23,10 +25,12 @@ def reference(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("file", ["conv_dynamic.onnx", "conv_batch2.onnx", "conv_open.onnx"])
-def test_any_batch_gives_the_same_numbers(file: str) -> None:
+def test_any_batch_gives_the_same_numbers(onnx: str, file: str) -> None:
     # The side output of conv_open is [4, hits]: it cannot be joined from chunks.
     max_batch = 16 if file == "conv_open.onnx" else 4
-    runner = open_runner(GOLDEN / file, SHAPES, RunnerOptions(threads=1, max_batch=max_batch))
+    runner = open_runner(
+        GOLDEN / file, SHAPES, RunnerOptions(onnx=onnx, threads=1, max_batch=max_batch)
+    )
     rng = np.random.default_rng(0)
     for batch in (1, 3, 0, 9, 4, 2):
         x = rng.standard_normal((batch, 3, 8, 8)).astype(np.float32)
@@ -36,13 +40,13 @@ def test_any_batch_gives_the_same_numbers(file: str) -> None:
         np.testing.assert_allclose(y, reference(x), atol=1e-5)
 
 
-def test_a_fixed_batch_that_is_no_power_of_two(tmp_path: Path) -> None:
+def test_a_fixed_batch_that_is_no_power_of_two(onnx: str, tmp_path: Path) -> None:
     """Buffers grow by powers of two, and are as long as whole batches of three."""
     data = (GOLDEN / "conv_batch2.onnx").read_bytes()
     two, three = b"\n\x02\x08\x02", b"\n\x02\x08\x03"  # a dimension in a protobuf
     assert data.count(two) == 2, "of the input and of the output"
     (tmp_path / "conv_batch3.onnx").write_bytes(data.replace(two, three))
-    runner = open_runner(tmp_path / "conv_batch3.onnx", SHAPES, RunnerOptions(threads=1))
+    runner = open_runner(tmp_path / "conv_batch3.onnx", SHAPES, RunnerOptions(onnx=onnx, threads=1))
     rng = np.random.default_rng(0)
     for batch in (1, 3, 4, 7, 2):
         x = rng.standard_normal((batch, 3, 8, 8)).astype(np.float32)
@@ -52,9 +56,9 @@ def test_a_fixed_batch_that_is_no_power_of_two(tmp_path: Path) -> None:
         np.testing.assert_allclose(runner.run()["y"], reference(x), atol=1e-5)
 
 
-def test_chunks_of_varied_length_are_padded() -> None:
+def test_chunks_of_varied_length_are_padded(onnx: str) -> None:
     """conv_varied keeps only the channels that are above 0 somewhere in the chunk."""
-    runner = open_runner(GOLDEN / "conv_varied.onnx", SHAPES, RunnerOptions(max_batch=1))
+    runner = open_runner(GOLDEN / "conv_varied.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=1))
     x = np.zeros((2, 3, 8, 8), np.float32)
     x[1] = np.random.default_rng(0).standard_normal((3, 8, 8))
     runner.feed(2)["input"][:] = x
@@ -65,16 +69,16 @@ def test_chunks_of_varied_length_are_padded() -> None:
     np.testing.assert_allclose(z[1], kept, atol=1e-5)
 
 
-def test_output_without_batch_cannot_be_chunked() -> None:
-    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(max_batch=2))
+def test_output_without_batch_cannot_be_chunked(onnx: str) -> None:
+    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=2))
     runner.feed(3)["input"][:] = 1
     with pytest.raises(DataError, match=r"raise runtime\.max_batch above 2"):
         runner.run()
 
 
-def test_an_output_that_nobody_reads_spoils_no_chunks() -> None:
+def test_an_output_that_nobody_reads_spoils_no_chunks(onnx: str) -> None:
     """A user's network may give more than its family reads, such as an index of hits."""
-    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(max_batch=2))
+    runner = open_runner(GOLDEN / "conv_open.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=2))
     x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
     runner.feed(2)["input"][:] = x[:2]
     assert len(runner.run()) > 1
@@ -85,14 +89,18 @@ def test_an_output_that_nobody_reads_spoils_no_chunks() -> None:
     np.testing.assert_allclose(results["y"], reference(x), atol=1e-5)
 
 
-def test_nothing_may_be_fed_first() -> None:
-    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=2))
+def test_nothing_may_be_fed_first(onnx: str) -> None:
+    runner = open_runner(
+        GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=2)
+    )
     assert runner.feed(0)["input"].shape == (0, 3, 8, 8)
     assert runner.run()["y"].shape == (0, 4, 8, 8)
 
 
-def test_executions_are_counted_in_chunks() -> None:
-    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=4))
+def test_executions_are_counted_in_chunks(onnx: str) -> None:
+    runner = open_runner(
+        GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=4)
+    )
     runs = []
     for batch in (0, 1, 4, 5, 9):
         runner.feed(batch)
@@ -101,8 +109,10 @@ def test_executions_are_counted_in_chunks() -> None:
     assert runs == [0, 1, 2, 4, 7]
 
 
-def test_steady_state_allocates_no_tensor() -> None:
-    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(max_batch=64))
+def test_steady_state_allocates_no_tensor(onnx: str) -> None:
+    runner = open_runner(
+        GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(onnx=onnx, max_batch=64)
+    )
     first = runner.feed(64)["input"]
     output = runner.run()["y"]
     tracemalloc.start()
@@ -115,17 +125,17 @@ def test_steady_state_allocates_no_tensor() -> None:
     assert peak < first.nbytes / 2
 
 
-def test_wrong_shape_names_the_recipe() -> None:
+def test_wrong_shape_names_the_recipe(onnx: str) -> None:
     with pytest.raises(ConfigError, match=r"model\.toml says .*width, height"):
-        open_runner(GOLDEN / "conv_dynamic.onnx", {"input": (3, 9, 8)}, RunnerOptions())
+        open_runner(GOLDEN / "conv_dynamic.onnx", {"input": (3, 9, 8)}, RunnerOptions(onnx=onnx))
 
 
-def test_unknown_input_lists_those_there_are() -> None:
+def test_unknown_input_lists_those_there_are(onnx: str) -> None:
     with pytest.raises(DataError, match="no input 'image'; there are: input"):
-        open_runner(GOLDEN / "conv_dynamic.onnx", {"image": (3, 8, 8)}, RunnerOptions())
+        open_runner(GOLDEN / "conv_dynamic.onnx", {"image": (3, 8, 8)}, RunnerOptions(onnx=onnx))
 
 
-def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
+def test_bad_files_are_one_clear_line(onnx: str, tmp_path: Path) -> None:
     whole = (GOLDEN / "conv_dynamic.onnx").read_bytes()
     cases = {
         "empty.onnx": (b"", "is empty"),
@@ -136,24 +146,24 @@ def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
     for name, (data, message) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=message) as raised:
-            open_runner(tmp_path / name, SHAPES, RunnerOptions())
+            open_runner(tmp_path / name, SHAPES, RunnerOptions(onnx=onnx))
         assert "\n" not in str(raised.value)
         assert name in str(raised.value)
 
 
 def test_side_file_is_not_followed_even_when_present(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    onnx: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(GOLDEN / "conv_external.onnx", tmp_path)
     (tmp_path / "weights.bin").write_bytes(b"\0" * 1024)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="weights in another file"):
-        open_runner(tmp_path / "conv_external.onnx", SHAPES, RunnerOptions())
+        open_runner(tmp_path / "conv_external.onnx", SHAPES, RunnerOptions(onnx=onnx))
 
 
-def test_missing_file_tells_the_command(tmp_path: Path) -> None:
+def test_missing_file_tells_the_command(onnx: str, tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match=r"edge-tools get yolo"):
-        open_runner(tmp_path / "yolo" / "main.onnx", SHAPES, RunnerOptions())
+        open_runner(tmp_path / "yolo" / "main.onnx", SHAPES, RunnerOptions(onnx=onnx))
 
 
 def test_unknown_suffix() -> None:
@@ -161,8 +171,8 @@ def test_unknown_suffix() -> None:
         open_runner(Path("a.tflite"), {}, RunnerOptions())
 
 
-def test_close_twice_and_use_after() -> None:
-    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions())
+def test_close_twice_and_use_after(onnx: str) -> None:
+    runner = open_runner(GOLDEN / "conv_dynamic.onnx", SHAPES, RunnerOptions(onnx=onnx))
     runner.close()
     runner.close()
     with pytest.raises(InternalError):

@@ -1,0 +1,1 @@
+"""What the CPU's runtimes have in common: buffers, batches, and shapes of inputs and outputs."""

@@ -1,0 +1,1 @@
+"""OpenVINO: its compiled networks, behind the session that the CPU's runner executes."""
