@@ -18,8 +18,14 @@ DEVICE = [
     "tomlkit>=0.13,<1",
     'tomli>=2.0; python_version < "3.11"',
 ]
+# The second runtime for CPUs; 2024.4 is the last release for Python 3.8. Wheels of Linux for x86-64
+# and 64-bit ARM; elsewhere ONNX Runtime serves alone.
+OPENVINO = (
+    "openvino>=2024.4,<2027; sys_platform == 'linux' and "
+    "(platform_machine == 'x86_64' or platform_machine == 'aarch64')"
+)
 # JetPack brings its own OpenCV; everywhere else the build without a window system.
-LAPTOP = ["onnxruntime>=1.16,<2", "opencv-python-headless>=4.5,<6"]
+LAPTOP = ["onnxruntime>=1.16,<2", OPENVINO, "opencv-python-headless>=4.5,<6"]
 JETSON = ["pycuda>=2022.1", "jetson-stats>=4.3,<8"]
 # What a box needs beside DEVICE, for the commands of edge-tools that run there; systemd/wheels.sh
 # brings it.
@@ -69,6 +75,7 @@ setup(
     extras_require={
         "laptop": LAPTOP,
         "jetson": JETSON,
+        "openvino": [OPENVINO],
         "fast": ["orjson>=3.10"],
         "device": BOX,
         "tools": LAPTOP + TOOLS,

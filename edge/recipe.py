@@ -59,6 +59,10 @@ class Network:
     dtype: str = key("float32", "type of the input", choices=("float32", "int32", "uint8"))
     weights: Optional[Weights] = key(None, "origin; absent for a network of your own")
     sha256: str = key("", "of the ONNX file, if it is fixed")
+    bf16: bool = key(
+        False,
+        "its float layers may be computed in BF16: `edge-tools verify --precision bf16` passes",
+    )
     outputs: Dict[str, str] = key({}, "output name of the family -> output name in the graph")
 
     @property

@@ -52,7 +52,7 @@ ROOMS: Dict[str, Set[str]] = {
     "telemetry": {"errors", "settings", "threads"},
     "recording": PROMISE,
     "loop": RECORDS
-    | {"settings", "plug", "recipe", "threads", "health", "messages", "pipeline"}
+    | {"settings", "plug", "recipe", "threads", "health", "messages", "pipeline", "durable"}
     | {"capture", "runtime", "models", "people", "rules", "keys", "publish", "scene", "rig"},
     "degrade": {"errors", "settings", "health", "telemetry", "people", "loop"},
     "commands": PROMISE | {"keys", "loop"},
@@ -63,6 +63,7 @@ ROOMS: Dict[str, Set[str]] = {
 # A heavy library and the only places that import it.
 ONE_PLACE = {
     "onnxruntime": ("edge/runtime/_ort/", "tools/"),
+    "openvino": ("edge/runtime/_openvino/library.py",),
     "tensorrt": ("edge/runtime/trt.py", "edge/runtime/_trt/", "tools/"),
     "pycuda": ("edge/runtime/_cuda/",),
     # The sink, and the doctor's one connection under another name.

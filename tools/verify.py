@@ -7,15 +7,17 @@ one, worst first, until it passes. A record of the result is written beside each
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from edge.errors import ConfigError, DataError, NoInputError
+from edge import plug
+from edge.errors import ConfigError, DataError, NoInputError, UnavailableError
 from edge.loop.assemble import network_file
 from edge.models import Gives
-from edge.recipe import Recipe, load_recipe
-from edge.runtime import SUFFIXES
+from edge.recipe import Gate, Recipe, load_recipe
+from edge.runtime import SUFFIXES, RunnerOptions
 from edge.settings import config
 from tools import places
 from tools.calib import selection
@@ -23,20 +25,29 @@ from tools.fetch.files import has_sha256, sha256_of
 from tools.model_files import candidate_path
 from tools.proof import gate as gates
 from tools.proof import heldout, picture, record, text_report
-from tools.proof.heldout import Files, HeldOutFrames, Predictions
+from tools.proof.heldout import Files, HeldOutFrames, How, Predictions
 from tools.proof.noise_floor import NoiseFloor, measure
 from tools.proof.requantize import Requantizer
 from tools.proof.search import Attempt, SearchResult, search
 
 HELP = "compare INT8 with FP32 on held-out frames; make it more float until its gate passes"
 FAILED = 1
+BF16_MIN_OKS = 0.995
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("model", metavar="MODEL", help="a folder in the models folder")
     parser.add_argument(
-        "--precision", default="int8", choices=("int8", "fp16", "engine"), help="what to verify"
+        "--precision",
+        default="int8",
+        choices=("int8", "fp16", "bf16", "engine"),
+        help="what to verify; bf16 = the FP32 files in OpenVINO, float layers in BF16",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("onnxruntime", "openvino"),
+        help="what executes the files on the CPU; default: onnxruntime, for bf16 openvino",
     )
     parser.add_argument(
         "--file",
@@ -70,15 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     held = heldout.load_frames(set_folder)
     fp32 = _run_fp32(arguments, held, recipe, floats)
     _require_people(arguments.model, set_folder, fp32)
-    gated = not (arguments.no_gate or arguments.file)
+    gated = not (arguments.no_gate or arguments.file or arguments.precision == "bf16")
+    gate = _gate(arguments, recipe)
+    how = _how(arguments, recipe)
     floor = _noise_floor(arguments, held, recipe, floats, fp32)
 
     def attempt(files: Files) -> Attempt:
         label = f"{arguments.model} {_label(files, floats, arguments.precision)}"
-        found = heldout.run(held, recipe, files, label, arguments.json)
+        found = heldout.run(held, recipe, files, label, arguments.json, how)
         figures = heldout.compared(fp32, found, floor.stable)
         figures.summary["floor"] = floor.summary
-        return Attempt(files, found, figures, gates.failures(figures.summary, recipe.gate))
+        return Attempt(files, found, figures, gates.failures(figures.summary, gate))
 
     requantizer = Requantizer(folder, recipe, arguments.sets, set_folder.name, arguments.json)
 
@@ -86,10 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
         return requantizer(name, share) if arguments.precision == "int8" else None
 
     if gated:
-        result = search(candidate, floats, recipe.gate, attempt, requantize)
+        result = search(candidate, floats, gate, attempt, requantize)
     else:
         result = SearchResult(attempt(candidate))
-    proof = _proof(arguments, recipe, result, set_folder, len(held.pictures), floats)
+    proof = _proof(arguments, gate, result, set_folder, len(held.pictures), floats)
     proof["picture"] = str(folder / f"{arguments.model}.verify.png")
     last = result.attempt
     picture.write(Path(proof["picture"]), held, fp32, last.predictions, last.figures)
@@ -99,9 +112,39 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if proof["passed"] or arguments.no_gate else FAILED
 
 
+def _gate(arguments: argparse.Namespace, recipe: Recipe) -> Gate:
+    """The model's gate; BF16 has to lose less, because it serves where FP32 is asked for."""
+    if arguments.precision != "bf16":
+        return recipe.gate
+    return dataclasses.replace(recipe.gate, min_oks=max(recipe.gate.min_oks, BF16_MIN_OKS))
+
+
+def _how(arguments: argparse.Namespace, recipe: Recipe) -> How:
+    """What executes the candidate's networks: as the daemon would in that runtime.
+
+    Raises:
+        ConfigError: BF16 in another runtime than OpenVINO.
+    """
+    bf16 = arguments.precision == "bf16"
+    if bf16 and arguments.runtime == "onnxruntime":
+        raise ConfigError("--precision bf16: ONNX Runtime has no BF16 on a CPU; --runtime openvino")
+    if not bf16 and arguments.runtime != "openvino":
+        return {}
+    library = plug.load("runtime", "openvino")
+    if bf16 and not library.computes_bf16():
+        raise UnavailableError("--precision bf16: this CPU does not compute in BF16")
+    able = library.computes_bf16()
+    return {
+        name: RunnerOptions(onnx="openvino", bf16=bf16 or (able and network.bf16))
+        for name, network in recipe.networks.items()
+    }
+
+
 def _candidate(arguments: argparse.Namespace, folder: Path, recipe: Recipe, floats: Files) -> Files:
     """Network -> file to verify."""
     if not arguments.file:
+        if arguments.precision == "bf16":
+            return dict(floats)
         if arguments.precision == "engine":
             raise ConfigError("--precision engine: also name the file: --file [NETWORK=]FILE")
         nets = recipe.networks.items()
@@ -186,9 +229,14 @@ def _label(files: Files, floats: Files, precision: str) -> str:
     return f"{precision} of {', '.join(changed)}" if changed else "fp32 again"
 
 
+def _runtime(arguments: argparse.Namespace) -> str:
+    named = "openvino" if arguments.precision == "bf16" else "onnxruntime"
+    return str(arguments.runtime or named)
+
+
 def _proof(
     arguments: argparse.Namespace,
-    recipe: Recipe,
+    gate: Gate,
     result: SearchResult,
     set_folder: Path,
     frames: int,
@@ -198,14 +246,16 @@ def _proof(
     last = result.attempt
     same = {n: has_sha256(last.files[n], sha256_of(floats[n])) for n in last.files}
     floating = [n for n in same if same[n]]
-    if len(floating) == len(same):
+    if arguments.precision == "bf16":
+        precision, floating = "bf16", []
+    elif len(floating) == len(same):
         precision = record.FLOAT
     else:
         mixed = (floating and not arguments.file) or result.requantized
         precision = "mixed" if mixed else arguments.precision
-    gate = recipe.gate
     return {
         "model": arguments.model,
+        "runtime": _runtime(arguments),
         "asked": arguments.precision,
         "result": precision,
         "passed": not last.failures,

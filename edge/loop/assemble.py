@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from edge import skeletons
 from edge.errors import ConfigError, NoInputError
+from edge.loop import cpu_verdicts
+from edge.loop.cpu_verdicts import Verdicts
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # for other rooms
 from edge.loop.local_time import LocalTime
@@ -95,7 +97,9 @@ class Models:
         self._config = config
         self._folder = models_dir(config)
         self._read = trusted_read(self._folder, config.trust.key_file)
-        self.engines = Engines(config.runtime, self._read, bool(config.trust.key_file))
+        verdicts = Verdicts(cpu_verdicts.folder(config.state.dir))
+        signed = bool(config.trust.key_file)
+        self.engines = Engines(config.runtime, self._read, signed, verdicts=verdicts)
         self._pool = CorePool(config.runtime.threads or len(os.sched_getaffinity(0)))
         try:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
@@ -144,7 +148,7 @@ class Models:
             self.runners[full] = self.engines.open(folder, name, network, shapes[name], pool)
             self.runners[full] = opened[name] = self._wrap(full, self.runners[full])
         choices = [self.engines.choices[f"{folder.name}/{name}"] for name in opened]
-        if pool and all(choice.runtime == "ort" for choice in choices):
+        if pool and all(choice.runtime != "trt" for choice in choices):
             one_thread_a_crop()
         return opened
 

@@ -1,9 +1,9 @@
 """Chooses what executes each network, and replaces it by a better engine while the loop runs.
 
 An engine whose build record fits this machine serves at once. If there is none, the ONNX file
-serves on the CPU. Meanwhile an engine is built in another process, loaded and warmed up in another
-thread, and takes over between two frames. Every decision is a `Choice`, which is logged and
-published in the status.
+serves on the CPU, in the runtime that is faster there (edge.loop.cpu_runtime). Meanwhile an engine
+is built in another process, loaded and warmed up in another thread, and takes over between two
+frames. Every decision is a `Choice`, which is logged and published in the status.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from edge import plug
 from edge.errors import EdgeError, NoInputError, UnavailableError
+from edge.loop.cpu_runtime import CpuRuntimes
+from edge.loop.cpu_verdicts import Verdicts
 from edge.loop.engine_build import Build, build
 from edge.loop.engine_fit import Judged, engine_path, judge
 from edge.recipe import Network, tool_line
@@ -37,7 +39,7 @@ FINER = {"int8": ("fp16", "fp32"), "fp16": ("fp32",), "fp32": ()}
 class Choice:
     """What executes a network, and why."""
 
-    runtime: str  # trt | ort
+    runtime: str  # trt | ort | openvino
     file: str  # name of the engine or of the ONNX file
     why: str
     next: str = ""  # state of the engine that will replace it: waiting | building | loading
@@ -63,10 +65,16 @@ class Engines:
         read: gives a file's bytes, or refuses it.
         signed: whether `read` refuses files that the operator did not sign.
         build: builds an engine.
+        verdicts: which of the CPU's runtimes was faster at earlier starts; None = none is kept.
     """
 
     def __init__(
-        self, settings: Runtime, read: Read, signed: bool = False, build: Build = build
+        self,
+        settings: Runtime,
+        read: Read,
+        signed: bool = False,
+        build: Build = build,
+        verdicts: Optional[Verdicts] = None,
     ) -> None:
         self.choices: Dict[str, Choice] = {}
         self.changes = 0  # decisions so far
@@ -74,6 +82,7 @@ class Engines:
         self._read = read
         self._signed = signed
         self._build = build
+        self._cpu = CpuRuntimes(settings.prefer, settings.bf16, verdicts or Verdicts(None))
         self._jobs: List[_Job] = []
         self._here: Optional[Dict[str, Any]] = None
         self._no_gpu = ""
@@ -103,8 +112,8 @@ class Engines:
             used.
         """
         full = f"{folder.name}/{name}"
-        if self._settings.prefer == "onnx":
-            why = 'runtime.prefer = "onnx"'
+        if self._settings.prefer in ("onnx", "openvino"):
+            why = f'runtime.prefer = "{self._settings.prefer}"'
             return self._open_onnx(full, folder, network, shapes, why, pool)
         precision = self._settings.precision
         judged = self._judge(folder, network, precision)
@@ -196,12 +205,13 @@ class Engines:
     ) -> Runner:
         path, precision = serving_file(folder, network, self._settings.precision)
         options = replace(self._options(), pool=pool)
-        runner = open_runner(path, shapes, options, self._read)
+        found = self._cpu.open(path, shapes, options, self._read, network.bf16)
         log.info("loaded %s", path)
         if precision != self._settings.precision:
             why += f"; on the CPU {precision} serves instead of {self._settings.precision}"
-        self._decide(full, Choice("ort", path.name, why))
-        return runner
+        why += f"; {found.why}" if found.why else ""
+        self._decide(full, Choice(found.runtime, path.name, why))
+        return found.runner
 
     def _may_build(self, full: str) -> bool:
         if not self._settings.build:
@@ -270,7 +280,7 @@ def network_file(folder: Path, network: Network, precision: str) -> Path:
 
 
 def serving_file(folder: Path, network: Network, precision: str) -> Tuple[Path, str]:
-    """The ONNX file that ONNX Runtime executes, and its precision: FP32 if there is none in FP16.
+    """The ONNX file that the CPU executes, and its precision: FP32 if there is none in FP16.
 
     Raises:
         NoInputError: it does not exist; the message names the command that makes it.

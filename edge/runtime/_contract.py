@@ -82,6 +82,14 @@ class Runner(Protocol):
     def close(self) -> None:
         """Free the network and its buffers; may be called twice."""
 
+    def trial_s(self) -> float:
+        """Execute one sample of noise, which is not counted; gives the time, inf = it cannot.
+
+        Raises:
+            DataError: the network failed.
+        """
+        return float("inf")
+
     def want(self, output: str) -> None:
         """Note that this output is read; outputs without a note need not be brought to the host.
 

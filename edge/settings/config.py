@@ -129,10 +129,15 @@ class Runtime:
 
     prefer: str = key(
         "auto",
-        "auto = a TensorRT engine that fits this machine, else ONNX",
-        choices=("auto", "engine", "onnx"),
+        "auto = a TensorRT engine that fits this machine, else on the CPU the faster one of ONNX "
+        "Runtime and OpenVINO; onnx = ONNX Runtime",
+        choices=("auto", "engine", "onnx", "openvino"),
     )
     precision: str = key("fp32", "precision of the networks", choices=("fp32", "fp16", "int8"))
+    bf16: bool = key(
+        True,
+        "OpenVINO computes float layers in BF16 where the CPU has it and the model allows it",
+    )
     threads: int = key(0, "CPU threads for networks; 0 = all cores", 0, 256)
     max_batch: int = key(32, "larger batches are split", 1, 256)
     build: bool = key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Mapping, Optional
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tools.proof import compare
 from tools.proof.compare import Comparison
 
 Files = Dict[str, Path]  # network -> its file
+How = Mapping[str, RunnerOptions]  # network -> its runtime; others run in ONNX Runtime
 
 
 @dataclass
@@ -82,14 +83,15 @@ def float_files(folder: Path, recipe: Recipe) -> Files:
 class OpenedModel:
     """A model whose networks are loaded from given files."""
 
-    def __init__(self, recipe: Recipe, files: Files) -> None:
+    def __init__(self, recipe: Recipe, files: Files, how: Optional[How] = None) -> None:
         runtime = config.Runtime()
         shapes = input_shapes(recipe)
-        limits = RunnerOptions(runtime.threads, runtime.max_batch)
+        plain = RunnerOptions(runtime.threads, runtime.max_batch)
         self._runners: Dict[str, Runner] = {}
         try:
             for name, path in files.items():
-                self._runners[name] = open_runner(path, shapes[name], limits)
+                options = (how or {}).get(name, plain)
+                self._runners[name] = open_runner(path, shapes[name], options)
             self.model = self._load(recipe)
         except BaseException:
             self.close()
@@ -122,9 +124,16 @@ def detect_people(held: HeldOutFrames, models: Path, detector: str, quiet: bool)
         opened.close()
 
 
-def run(held: HeldOutFrames, recipe: Recipe, files: Files, label: str, quiet: bool) -> Predictions:
+def run(
+    held: HeldOutFrames,
+    recipe: Recipe,
+    files: Files,
+    label: str,
+    quiet: bool,
+    how: Optional[How] = None,
+) -> Predictions:
     """Run a model on all held-out frames."""
-    opened = OpenedModel(recipe, files)
+    opened = OpenedModel(recipe, files, how)
     try:
         return _predictions(held, opened, label, quiet)
     finally:

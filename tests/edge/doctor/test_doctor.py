@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
@@ -22,6 +23,10 @@ from edge.doctor import (
     permissions,
     service,
 )
+from edge.loop import cpu_runtime
+from edge.loop.cpu_runtime import verdict_key
+from edge.loop.cpu_verdicts import Verdict, Verdicts
+from edge.runtime import RunnerOptions
 from edge.settings import config
 from edge.settings.config import Config
 from edge.structures import CameraState
@@ -165,13 +170,38 @@ def test_what_a_camera_says(detail: str, state: str, found: str, fix: str) -> No
 
 
 def test_models_and_what_may_be_loaded(tmp_path: Path) -> None:
-    found = models.models(settings())
-    assert [(f.what, f.state) for f in found[:2]] == [("model twobox", OK), ("model standing", OK)]
+    found = [f for f in models.models(settings()) if f.what.startswith("model")]
+    assert [(f.what, f.state) for f in found] == [("model twobox", OK), ("model standing", OK)]
     missing = models.models(settings(pose={"model": "nobody"}))
     assert missing[-1].state == FAIL
     assert missing[-1].fix == "edge-tools get nobody"
     unsigned = models.models(settings(trust={"key_file": f"{tmp_path}/operator.pub"}))
     assert {f.state for f in unsigned} == {FAIL}
+
+
+def runtimes(**tables: Any) -> List[Tuple[str, str, str]]:
+    found = models.models(settings(**tables))
+    return [(f.what, f.state, f.found) for f in found if f.what == "runtime standing/main"]
+
+
+def test_which_runtime_of_the_cpu_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"state": {"dir": str(tmp_path)}}
+    what = "runtime standing/main"
+    monkeypatch.setattr(cpu_runtime, "installed", lambda: True)
+    assert [(f[0], f[1], "not measured yet" in f[2]) for f in runtimes(**state)] == [
+        (what, OK, True)
+    ]
+    data = (MODELS / "standing" / "model.onnx").read_bytes()
+    key = verdict_key(hashlib.sha256(data).hexdigest(), RunnerOptions(), False)
+    Verdicts(tmp_path).put(key, Verdict("openvino", True, 0.5, 12.0))
+    told = "openvino, measured here: OpenVINO with BF16 takes 0.50 of ONNX Runtime's 12.0 ms"
+    assert runtimes(**state) == [(what, OK, told)]
+    assert not runtimes(runtime={"prefer": "onnx"})
+    assert runtimes(runtime={"prefer": "openvino"})[0][1] == OK
+    monkeypatch.setattr(cpu_runtime, "installed", lambda: False)
+    absent = "OpenVINO is not installed"
+    assert runtimes(**state) == [(what, WARN, f"{absent}; ONNX Runtime serves")]
+    assert runtimes(runtime={"prefer": "openvino"}) == [(what, FAIL, absent)]
 
 
 def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
