@@ -86,15 +86,24 @@ def nms(
     def overlap(these: np.ndarray, those: np.ndarray) -> np.ndarray:
         return iou(boxes[these], boxes[those]) > max_iou
 
-    return _suppress(np.argsort(-scores, kind="stable"), overlap, limit)
+    return suppress(np.argsort(-scores, kind="stable"), overlap, limit)
 
 
-def _suppress(
+def suppress(
     order: np.ndarray,
     overlap: Callable[[np.ndarray, np.ndarray], np.ndarray],
     limit: Optional[int],
 ) -> np.ndarray:
-    """Greedy suppression in blocks: a few large comparisons instead of one for each row."""
+    """Greedy suppression in blocks: a few large comparisons instead of one for each row.
+
+    Args:
+        order: [N] indices, best first.
+        overlap: gives [A,B] bool, whether rows A drop rows B, from the indices of both.
+        limit: keep no more than this number; None = all.
+
+    Returns:
+        [<=N] i64 indices of the rows to keep, best first.
+    """
     limit = len(order) if limit is None else limit
     kept: List[np.ndarray] = [np.zeros(0, np.int64)]
     found = 0

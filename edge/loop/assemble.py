@@ -135,7 +135,10 @@ class Models:
         folder = self._folder / name
         recipe = load_recipe(folder, self._read)
         options = ModelOptions(
-            min_score, self._config.detect.nms_iou, self._config.detect.max_people
+            min_score,
+            self._config.detect.nms_iou,
+            self._config.detect.max_people,
+            self._config.crowd,
         )
         return load_model(recipe, self._open(folder, recipe), options)
 

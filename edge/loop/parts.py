@@ -118,6 +118,9 @@ class Running:
         people = sum(self.health.people.values())
         line = f"{well} of {len(states)} cameras ok" + (f" ({ill})" if ill else "")
         line += f", {self.health.steps} steps, {people} people, {self.health.events} events"
+        tiles = self.models.detect.report().get("tiles", {})
+        crowds = ", ".join(f"{name} {count}" for name, count in tiles.items() if count)
+        line += f"; tiles: {crowds}" if crowds else ""
         line += f"; {self.degraded}" if self.degraded else ""
         return line + (f"; not connected: {', '.join(sinks)}" if sinks else "")
 

@@ -8,7 +8,7 @@ fills `runner.feed(n)` and reads `runner.run()`.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import (
     Callable,
     Dict,
@@ -25,6 +25,7 @@ from typing import (
 from edge import plug
 from edge.recipe import Recipe
 from edge.runtime import Runner
+from edge.settings.sections import Crowd
 from edge.structures import Detections, Frame, Poses
 
 
@@ -35,6 +36,7 @@ class ModelOptions:
     min_score: float = 0.3  # boxes and people of a lower score are dropped
     nms_iou: float = 0.45  # of two boxes that overlap more, the worse is dropped
     max_people: int = 100  # in one frame; those of the best scores are kept
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 class Gives(enum.Enum):
@@ -61,6 +63,10 @@ class Detector(Protocol):
 
         For pictures in which everybody is painted over. The frames belong to no camera.
         """
+
+    def report(self) -> Mapping[str, Mapping[str, int]]:
+        """Entries of the metrics message, each a table by camera."""
+        return {}
 
 
 class PoseModel(Protocol):

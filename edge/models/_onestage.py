@@ -13,6 +13,7 @@ from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._boxes import RawBoxes, best, in_frame, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
+from edge.recipe import Network
 from edge.structures import VISIBLE, Detections, Frame, Poses
 
 
@@ -54,6 +55,21 @@ class RawPeople:
         keypoints = np.where(there[..., None], keypoints, 0).astype(np.float32, copy=False)
         scores = np.clip(np.where(there, scores, 0), 0, 1).astype(np.float32, copy=False)
         return RawPeople(people, keypoints, scores)
+
+
+@dataclass(frozen=True)
+class CropPeople:
+    """The people that were found in crops of frames, in px of the frame."""
+
+    keypoints: np.ndarray  # [M,K,2] f32 px
+    scores: np.ndarray  # [M,K] f32
+    boxes: np.ndarray  # [M,4] f32 px, not clipped
+    person_scores: np.ndarray  # [M] f32
+    crop: np.ndarray  # [M] i64 index of the crop
+
+    def take(self, rows: np.ndarray) -> CropPeople:
+        """The rows of a mask, or of indices in their order."""
+        return CropPeople(*[getattr(self, f.name)[rows] for f in dataclasses.fields(self)])
 
 
 Decode = Callable[[Dict[str, np.ndarray], float], RawPeople]
@@ -113,6 +129,45 @@ class OneStage(PoseModel):
             found = self._decode(self._outputs.run(), self._options.min_score)
         self._outputs.note_bad(found.people.bad)
         return [self._finish(found, i, matrices[i], f) for i, f in enumerate(frames)]
+
+    def begin_crops(self, frames: Sequence[Frame], which: np.ndarray, matrices: np.ndarray) -> None:
+        """Begin to look at crops of frames, in one batch; `finish_crops` ends it.
+
+        Args:
+            frames: borrowed until then.
+            which: [C] index of each crop's frame.
+            matrices: [C,2,3] from px of the frame to px of the input; they scale and shift.
+        """
+        self._matrices = matrices
+        self._outputs.sample(frames, which, matrices, self._border)
+
+    def finish_crops(self) -> CropPeople:
+        """The people of the crops that were begun; those of one crop do not overlap."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = self._decode(self._outputs.run(), self._options.min_score)
+        self._outputs.note_bad(found.people.bad)
+        crop, boxes, scores = found.people.frame, found.people.boxes, found.people.scores
+        rows = np.arange(len(crop))
+        if self._suppress and len(rows):
+            away = crop[:, None] * (
+                2 * np.abs(boxes).max() + 1.0
+            )  # people of other crops are far away
+            rows = geometry.nms(boxes + away, scores, self._options.nms_iou)
+        scale = self._matrices[crop[rows], 0, 0][:, None, None]
+        shift = self._matrices[crop[rows], None, :, 2]
+        corners = (boxes[rows].reshape(-1, 2, 2) - shift) / scale
+        return CropPeople(
+            ((found.keypoints[rows] - shift) / scale).astype(np.float32, copy=False),
+            found.scores[rows],
+            corners.reshape(-1, 4).astype(np.float32, copy=False),
+            np.clip(scores[rows], 0, 1),
+            crop[rows],
+        )
+
+    @property
+    def network(self) -> Network:
+        """The network, whose input the crops fill."""
+        return self._outputs.network
 
     def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
         """Boxes around the boxes and keypoints of all people of any score from `floor` on."""

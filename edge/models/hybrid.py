@@ -18,6 +18,7 @@ from edge.errors import ConfigError
 from edge.models import Detector, Gives, ModelOptions
 from edge.models._hybrid import near
 from edge.models._hybrid.join import join
+from edge.models._hybrid.tiled import TiledPeople
 from edge.models._onestage import OneStage
 from edge.recipe import Recipe
 from edge.runtime import Runner
@@ -63,13 +64,31 @@ class Hybrid(Detector):
         self._near = near
         self._settings = settings
         self._options = options
+        self._tiled = TiledPeople(people, options)
 
     def __call__(self, frames: Sequence[Frame]) -> List[Detections]:
         """One Detections for each frame, with clipped boxes, the best score first."""
-        self._people.begin(frames)
+        if not frames:
+            return []
+        self._tiled.begin(frames)
         boxes = self._boxes(frames)
-        people = self._people.finish(frames)
-        return self._with_near(frames, [self._join(b, p) for b, p in zip(boxes, people)])
+        found = self._joined(frames, boxes)
+        rows, again = list(range(len(frames))), self._tiled.choose(frames, found)
+        while again:
+            rows = [rows[i] for i in again]
+            self._tiled.again([frames[i] for i in rows], again)
+            some = self._joined([frames[i] for i in rows], [boxes[i] for i in rows])
+            for i, people in zip(rows, some):
+                found[i] = people
+            again = self._tiled.choose([frames[i] for i in rows], some)
+        return self._with_near(frames, found)
+
+    def report(self) -> Mapping[str, Mapping[str, int]]:
+        """Tiles of each camera's frames, and how often their number has changed."""
+        return self._tiled.report()
+
+    def _joined(self, frames: Sequence[Frame], boxes: Sequence[Detections]) -> List[Detections]:
+        return [self._join(b, p) for b, p in zip(boxes, self._tiled.finish(frames))]
 
     def _with_near(self, frames: Sequence[Frame], found: List[Detections]) -> List[Detections]:
         """Add people near the camera, in frames where somebody may be missed."""

@@ -125,6 +125,7 @@ class _Metrics:
         running = self._running
         report: Dict[str, Any] = running.health.report()
         report["runs"] = running.models.runs()
+        report.update(running.models.detect.report())
         states = running.cameras.states()
         report["dropped"] = {s.camera: s.dropped for s in states}
         report["reconnects"] = {s.camera: s.reconnects for s in states}

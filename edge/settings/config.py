@@ -8,7 +8,16 @@ from typing import Any, Dict, List
 from edge.errors import ConfigError
 from edge.settings import credentials, scenes
 from edge.settings.schema import build, key, name_problem
-from edge.settings.sections import Bundle, Commands, Degrade, Record, Scene, State, Telemetry
+from edge.settings.sections import (
+    Bundle,
+    Commands,
+    Crowd,
+    Degrade,
+    Record,
+    Scene,
+    State,
+    Telemetry,
+)
 from edge.settings.toml_text import read_toml, show
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
@@ -268,6 +277,7 @@ class Config:
     trust: Trust = key(Trust)
     detect: Detect = key(Detect)
     pose: Pose = key(Pose)
+    crowd: Crowd = key(Crowd)
     runtime: Runtime = key(Runtime)
     track: Track = key(Track)
     smooth: Smooth = key(Smooth)

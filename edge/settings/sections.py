@@ -122,3 +122,22 @@ class Scene:
     hold_bones: bool = key(
         True, "upper and lower limbs keep the length that was learned of the person"
     )
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What is done differently where many people, or small ones, are in view."""
+
+    tiles: int = key(
+        6,
+        "most tiles of a frame in which the detector looks at a crowd or at small people, if it "
+        "can; 0 = none",
+        0,
+        16,
+    )
+    look_ms: float = key(
+        2000.0,
+        "no tiles if a look at a frame would take more time of the processor, all cores together",
+        1,
+        60000,
+    )
