@@ -7,7 +7,7 @@ then for LOST frames, with a score of LOST_SCORE and the error that belongs to i
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Tuple, Union
 
 import numpy as np
 
@@ -24,14 +24,17 @@ STATED = (
 
 
 def measured(
-    truth: np.ndarray, height_px: np.ndarray, rate_hz: float, rng: np.random.Generator
+    truth: np.ndarray,
+    height_px: np.ndarray,
+    rate_hz: Union[float, np.ndarray],
+    rng: np.random.Generator,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """What a network would have seen.
 
     Args:
         truth: [T,N,K,2] px.
         height_px: [N].
-        rate_hz: of the frames.
+        rate_hz: of the frames, or [T,1,1] at each.
         rng: of the noise.
 
     Returns:
@@ -49,7 +52,9 @@ def measured(
     return truth + off + wild[..., None] * throw, scores
 
 
-def _lost(shape: Tuple[int, ...], rate_hz: float, rng: np.random.Generator) -> np.ndarray:
+def _lost(
+    shape: Tuple[int, ...], rate_hz: Union[float, np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
     """Which keypoints are lost, in runs [T,N,K]."""
     begins = rng.random(shape) < LOSSES_A_SECOND / rate_hz
     lengths = rng.integers(LOST[0], LOST[1] + 1, shape)

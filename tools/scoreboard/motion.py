@@ -22,7 +22,7 @@ SEEDS = 2
 def smoother(sets: Path) -> Table:
     """Errors at each rate, beside One-Euro and the bare measurements."""
     rows: List[Tuple[str, ...]] = []
-    for rate_hz in smoothing.RATES_HZ:
+    for rate_hz in (*smoothing.RATES_HZ, smoothing.CHANGING):
         tune, report = (smoothing.sight(sets, n, rate_hz, 7) for n in (TUNE, REPORT))
         pair = smoothing.tuned(tune)
         for name, found in (
@@ -33,9 +33,12 @@ def smoother(sets: Path) -> Table:
             quality = smoothing.judged(report, found)
             errors = [number(float(np.median(v)), 4) for v in quality[:3]]
             lag = number(float(np.median(quality.lag)), 2)
-            rows.append((f"{rate_hz} fps, {name}", *errors, lag))
+            rows.append((f"{smoothing.spoken(rate_hz)}, {name}", *errors, lag))
     head = ("", "RMSE H", "95 % H", "jitter H", "lag, frames")
-    note = f"Ten clips from four sides, medians; {NOISE}."
+    note = (
+        f"Ten clips from four sides, medians; {NOISE}. Jitter: mean size of the error's second "
+        "difference. Changing rate: another of these every .3 to 1.5 s."
+    )
     return Table("Smoother (motion capture)", note, head, list(rows))
 
 
