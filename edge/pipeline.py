@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from edge.health import Health
+from edge.people.filters.consistency import Consistent
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
 from edge.structures import (
     CameraState,
@@ -111,6 +112,7 @@ class CameraStages:
     rules: Sequence[Rule]
     phase: float = 0.0  # share of a pause, shifts the detector's turns against other cameras'
     looks: Looks = field(default_factory=Looks)
+    consistency: Callable[[], Optional[Consistent]] = lambda: None  # of the filter in `smooth`
 
     def summaries(self) -> List[RuleSummary]:
         """What each rule knows now; a second rule of the same name is called name-2."""

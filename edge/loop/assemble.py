@@ -197,6 +197,7 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
             smooth=smooth if config.smooth.enabled else _unsmoothed,
             rules=build_rules(config, camera.name),
             phase=i / len(config.cameras),
+            consistency=smooth.consistency,
         )
     return stages
 

@@ -67,6 +67,8 @@ LABELS = {
     "host_copies": "camera",
     "tiles": "camera",
     "tile_changes": "camera",
+    "filter_nis": "camera",
+    "outlier_share": "camera",
     "stages_ms": "stage",
     "runs": "network",
     "temperatures_c": "zone",

@@ -99,6 +99,16 @@ def _exit_code(cameras: Cameras) -> int:
     return failures[0].exit_code if failures else 0
 
 
+def _filters(running: Running) -> Dict[str, Dict[str, float]]:
+    """How well the filter of each camera fits its measurements."""
+    read = {name: stages.consistency() for name, stages in running.pipeline.stages.items()}
+    found = {name: figures for name, figures in read.items() if figures is not None}
+    return {
+        "filter_nis": {name: round(figures.nis, 3) for name, figures in found.items()},
+        "outlier_share": {name: round(figures.outlier_share, 4) for name, figures in found.items()},
+    }
+
+
 class _Metrics:
     """Publishes the health record periodically, and tells systemd that the loop makes progress."""
 
@@ -131,6 +141,7 @@ class _Metrics:
         report["reconnects"] = {s.camera: s.reconnects for s in states}
         report["frame_memory"] = {s.camera: s.memory for s in states if s.memory}
         report["host_copies"] = {s.camera: s.host_copies + staged[s.camera] for s in states}
+        report.update(_filters(running))
         for extra in running.extras:
             report.update(extra.report())
         running.publisher.metrics(report)

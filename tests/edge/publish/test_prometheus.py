@@ -115,6 +115,8 @@ WHOLE = {
     "host_copies": {"door": 0},
     "tiles": {"door": 4},
     "tile_changes": {"door": 1},
+    "filter_nis": {"door": 0.95},
+    "outlier_share": {"door": 0.02},
     "latency_ms": {"p50": 12.3, "p95": 20.1, "p99": 30.7},
     "stages_ms": {"pose": {"p50": 4.0, "p95": 5.0, "p99": 6.0}},
     "runs": {"m/main": 5},

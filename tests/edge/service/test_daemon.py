@@ -98,6 +98,7 @@ def test_four_cameras_are_one_batch_and_stay_in_step(video: Path, tmp_path: Path
     assert metrics["runs"]["standing/main"] == 6
     assert metrics["steps"] == 6
     assert metrics["frame_memory"] == {f"cam{i}": "decoded" for i in range(4)}
+    assert set(metrics["filter_nis"]) == set(metrics["outlier_share"]) == set(metrics["people"])
     assert metrics["host_copies"] == {f"cam{i}": 0 for i in range(4)}
 
 
