@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 import queue
-import threading
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
 
 from edge.health import Health
 from edge.people.filters.consistency import Consistent
+from edge.people.importance import importance
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
+from edge.stage_thread import StageThread
 from edge.structures import (
     CameraState,
     Detections,
@@ -113,6 +114,7 @@ class CameraStages:
     phase: float = 0.0  # share of a pause, shifts the detector's turns against other cameras'
     looks: Looks = field(default_factory=Looks)
     consistency: Callable[[], Optional[Consistent]] = lambda: None  # of the filter in `smooth`
+    named: FrozenSet[int] = frozenset()  # ids of the people whom a rule has something to say about
 
     def summaries(self) -> List[RuleSummary]:
         """What each rule knows now; a second rule of the same name is called name-2."""
@@ -122,7 +124,13 @@ class CameraStages:
             nth = of_name[summary.name] = of_name.get(summary.name, 0) + 1
             name = summary.name if nth == 1 else f"{summary.name}-{nth}"
             found.append(dataclasses.replace(summary, name=name))
+        self.named = frozenset(who for summary in found for who in summary.labels)
         return found
+
+    def weighed(self, poses: Poses) -> Poses:
+        """The people, with how much each of them matters to the rules; may run beside `tell`."""
+        weights = importance(poses, self.named, self.rules) if self.rules else None
+        return poses if weights is None else dataclasses.replace(poses, weights=weights)
 
 
 @dataclass
@@ -185,8 +193,8 @@ class Pipeline:
             The number of steps.
         """
         look = self.health.timed("look", self.look)
-        telling = _StageThread("tell", self.health.timed("tell", self.tell))
-        filling_in = _StageThread("fill in", lambda step: telling.put_alone(self.fill_in(step)))
+        telling = StageThread("tell", self.health.timed("tell", self.tell))
+        filling_in = StageThread("fill in", lambda step: telling.put_alone(self.fill_in(step)))
         with telling, filling_in:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
                 self._change(filling_in, telling)
@@ -206,7 +214,7 @@ class Pipeline:
                 self.health.steps += bool(frames)
         return self.health.steps
 
-    def _change(self, *later_stages: _StageThread) -> None:
+    def _change(self, *later_stages: StageThread[Step]) -> None:
         if not self._changes.empty():
             for stage in later_stages:
                 stage.wait()
@@ -235,9 +243,10 @@ class Pipeline:
         """Run the second half of the pose model, if it has one."""
         if self.parts is None or not step.frames:
             return step
+        people = [self.stages[f.camera].weighed(p) for f, p in zip(step.frames, step.poses)]
         if self.carry is not None:
-            return Step(step.frames, self.carry.fill_in(self.parts, step.frames, step.poses))
-        return Step(step.frames, self.parts(step.frames, step.poses))
+            return Step(step.frames, self.carry.fill_in(self.parts, step.frames, people))
+        return Step(step.frames, self.parts(step.frames, people))
 
     def tell(self, step: Step) -> None:
         """Smooth, apply the rules, publish, and give the frames back."""
@@ -276,54 +285,3 @@ class Pipeline:
         turn = turn_of(frame, stages.looks, stages.tracker, self.pacing, stages.phase)
         stages.looks.note(turn, frame, stages.tracker.boxes, self.pacing, stages.phase)
         return turn is Turn.LOOK
-
-
-class _StageThread:
-    """Runs one stage in a thread of its own, step by step in their order."""
-
-    def __init__(self, name: str, work: Callable[[Step], None]) -> None:
-        self._work = work
-        self._queue: queue.Queue[Optional[Step]] = queue.Queue(maxsize=1)
-        self._error: Optional[BaseException] = None
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-
-    def __enter__(self) -> _StageThread:
-        self._thread.start()
-        return self
-
-    def put(self, step: Step) -> None:
-        """Hand over a step; waits while the one before it is still queued."""
-        self._raise()
-        self._queue.put(step)
-
-    def put_alone(self, step: Step) -> None:
-        """Hand over a step when every one before it is done."""
-        self.wait()
-        self.put(step)
-
-    def wait(self) -> None:
-        """Wait until every step handed over is done."""
-        self._queue.join()
-        self._raise()
-
-    def __exit__(self, *error: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        if error[0] is None:
-            self._raise()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _loop(self) -> None:
-        while True:
-            step = self._queue.get()
-            if step is None:
-                return
-            if self._error is None:
-                try:
-                    self._work(step)
-                except BaseException as error:  # noqa: BLE001 - raised again in the loop's thread
-                    self._error = error
-            self._queue.task_done()

@@ -120,6 +120,8 @@ class Poses:
     sightings: Optional[np.ndarray] = None
     # [N] bool, whether the keypoints are only predicted, until the detector looks again. None = no
     carried: Optional[np.ndarray] = None
+    # [N] f32 0..1, how much each person matters to the rules. None = all matter alike
+    weights: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -135,6 +137,8 @@ class Poses:
             _check("Poses.sightings", self.sightings, np.float32, n, 17, 3)
         if self.carried is not None:
             _check("Poses.carried", self.carried, np.bool_, n)
+        if self.weights is not None:
+            _check("Poses.weights", self.weights, np.float32, n)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -156,6 +160,7 @@ class Poses:
             None if self.places is None else self.places[which],
             None if self.sightings is None else self.sightings[which],
             None if self.carried is None else self.carried[which],
+            None if self.weights is None else self.weights[which],
         )
 
     @staticmethod
@@ -163,7 +168,7 @@ class Poses:
         """Join records of one skeleton into one, in their order and in new arrays.
 
         Records without people are skipped. `places`, `sightings` and `carried` are kept if all
-        other records have them.
+        other records have them; `weights` are 0 where a record has none.
 
         Args:
             records: at least one.
@@ -172,6 +177,8 @@ class Poses:
         places = [p.places for p in some if p.places is not None]
         sightings = [p.sightings for p in some if p.sightings is not None]
         carried = [p.carried for p in some if p.carried is not None]
+        weighed = any(p.weights is not None for p in some)
+        weights = [np.zeros(len(p), np.float32) if p.weights is None else p.weights for p in some]
         return Poses(
             np.concatenate([p.keypoints for p in some]),
             np.concatenate([p.scores for p in some]),
@@ -182,6 +189,7 @@ class Poses:
             np.concatenate(places) if len(places) == len(some) else None,
             np.concatenate(sightings) if len(sightings) == len(some) else None,
             np.concatenate(carried) if len(carried) == len(some) else None,
+            np.concatenate(weights) if weighed else None,
         )
 
     @staticmethod

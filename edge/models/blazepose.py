@@ -12,10 +12,9 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from edge import geometry
 from edge.errors import ConfigError, InternalError
 from edge.models import Gives, ModelOptions, PoseModel
-from edge.models._blazepose import crops, decode, gate, neighbours, points, sightings
+from edge.models._blazepose import crops, decode, gate, neighbours, points, priority, sightings
 from edge.models._blazepose.batch import CandidateBatch, by_frame
 from edge.models._blazepose.body_memory import BodyMemory
 from edge.models._blazepose.decode import Bodies
@@ -25,6 +24,7 @@ from edge.models._blazepose.parts import Faces, Hands
 from edge.models._outputs import Outputs, Shape
 from edge.recipe import Recipe
 from edge.runtime import Runner
+from edge.settings.sections import Crowd
 from edge.structures import Frame, Poses
 
 GIVES = Gives.POSES
@@ -33,7 +33,6 @@ _OUTPUTS: Dict[str, Dict[str, Shape]] = {
     "hand": {"landmarks": (3 * points.HAND_POINTS,), "presence": (1,), "handedness": (1,)},
     "face": {"landmarks": (3 * points.MESH_POINTS,), "score": (1,)},
 }
-_KEPT = 1.5  # see _largest
 _HEATMAP: Shape = (points.RAW_POINTS, None, None)  # optional output of the body network
 
 
@@ -48,7 +47,7 @@ class BlazePose(PoseModel):
 
     skeleton = points.SKELETON
 
-    def __init__(self, parts: Mapping[str, Outputs], min_score: float) -> None:
+    def __init__(self, parts: Mapping[str, Outputs], min_score: float, crowd: Crowd) -> None:
         self._body = parts["body"]
         self._hands = Hands(parts["hand"])
         self._faces = Faces(parts["face"])
@@ -58,6 +57,7 @@ class BlazePose(PoseModel):
         self._part_memory = PartMemory()
         self.refused = 0  # number of poses that were rejected since the start
         self.part_limit = 0
+        self._crowd = crowd
 
     @property
     def halved(self) -> BlazePose:
@@ -118,7 +118,7 @@ class BlazePose(PoseModel):
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
         with np.errstate(invalid="ignore", over="ignore"):
             expected = self._part_memory.expected(frames, which, whole.ids, bodies.points)
-            wanted = _largest(whole.boxes, sizes, expected.scores, self.part_limit or 0)
+            wanted = self._wanted(whole, which, sizes, expected.scores)
             for part in (self._hands, self._faces):
                 part.look(frames, which, bodies, expected, wanted)
             for part in (self._hands, self._faces):
@@ -129,6 +129,14 @@ class BlazePose(PoseModel):
         self._part_memory.keep(frames, which, whole.ids, bodies.points, parts)
         whole = dataclasses.replace(whole, places=None)
         return by_frame(whole, which, len(frames))
+
+    def _wanted(
+        self, people: Poses, which: np.ndarray, sizes: np.ndarray, part_scores: np.ndarray
+    ) -> np.ndarray:
+        """[N] bool: who gets hands and a face."""
+        worth = priority.worth(people, sizes, part_scores)
+        wanted = priority.first_of_each(worth, which, self._crowd.whole_people)
+        return wanted & priority.first(np.where(wanted, worth, -1), self.part_limit or 0)
 
     def _look(self, frames: Sequence[Frame], batch: CandidateBatch) -> Bodies:
         """Run the body network on all people."""
@@ -177,22 +185,6 @@ def _body_feet(bodies: Bodies) -> Tuple[np.ndarray, np.ndarray]:
     return bodies.points[:, points.BODY_FEET_SOURCE], scores
 
 
-def _largest(
-    boxes: np.ndarray, sizes: np.ndarray, part_scores: np.ndarray, limit: int
-) -> np.ndarray:
-    """[N] bool: the `limit` people who are largest in their frames; all people if `limit` is 0.
-
-    A person whose hands or face were found before counts as _KEPT times as large, so that two
-    people of the same size do not alternate.
-    """
-    wanted = np.ones(len(boxes), bool)
-    if 0 < limit < len(boxes):
-        share = geometry.areas_of(boxes) / np.maximum(sizes.prod(1), 1)
-        share = share * np.where((part_scores > 0).any(1), _KEPT, 1)
-        wanted[np.argsort(-share, kind="stable")[limit:]] = False
-    return wanted
-
-
 def _inside(keypoints: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """[N,K] bool: whether keypoints are inside their frames, of sizes [N,2] px."""
     return np.asarray(((keypoints >= 0) & (keypoints < sizes[:, None])).all(-1))
@@ -215,4 +207,4 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
             parts[part].require(name, shape)
     if parts["body"].has("heatmap"):
         parts["body"].require("heatmap", _HEATMAP)
-    return BlazePose(parts, options.min_score)
+    return BlazePose(parts, options.min_score, options.crowd)

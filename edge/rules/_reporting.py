@@ -109,6 +109,11 @@ class Reporting:
             summary, unsure="the clock is not set, so the rule is active at all times"
         )
 
+    def nearness(self, poses: Poses) -> Optional[np.ndarray]:
+        """That of the rule; None if it has no places."""
+        nearness = getattr(self._rule, "nearness", None)
+        return None if nearness is None else np.asarray(nearness(poses))
+
     def _is_active(self, t_ns: int) -> bool:
         if not self._spans:
             return True

@@ -97,6 +97,12 @@ class Zone:
         people.forget(gone)
         return events
 
+    def nearness(self, poses: Poses) -> np.ndarray:
+        """[N] f32: 1 for people in the zone, 0 for those a height or more away; keeps no state."""
+        points, tall = _anchors(poses, self._options.anchor)
+        away = depths(points, self._corners) / np.maximum(tall, 1)
+        return np.clip(1 + away, 0, 1).astype(np.float32)
+
     def summary(self) -> RuleSummary:
         """The number of people in the zone."""
         name = self._options.name

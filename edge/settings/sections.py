@@ -141,3 +141,10 @@ class Crowd:
         1,
         60000,
     )
+    whole_people: int = key(
+        8,
+        "people of a frame who get hands and a face, the others have body and feet: those whom a "
+        "rule names, near a zone, and large; 0 = everybody",
+        0,
+        1000,
+    )

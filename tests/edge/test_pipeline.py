@@ -484,3 +484,25 @@ def test_a_carry_stands_between_the_loop_and_both_halves_of_the_pose_model() -> 
     assert carry.kept == [[(i, 1)] for i in range(1, 7)]
     assert carry.filled == [1] * 6
     assert [row[2] for row in loop.publisher.frames] == [1] * 6  # type: ignore[attr-defined]
+
+
+def test_people_whom_a_rule_names_go_to_the_second_half_with_a_weight() -> None:
+    """Those named at the end of one step matter in a later one."""
+    weights: List[Any] = []
+
+    class Naming:
+        def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+            return []
+
+        def summary(self) -> RuleSummary:
+            return RuleSummary("x", "x", {}, labels={-1: "lying"})
+
+    def parts(frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
+        weights.extend(p.weights for p in people)
+        return list(people)
+
+    loop = pipeline(Cameras(8, ["a"]), parts=parts)
+    loop.stages["a"].rules = [Naming()]
+    loop.run(lambda: False)
+    assert weights[0] is None
+    assert weights[-1].tolist() == [1]
