@@ -16,6 +16,7 @@ DEVICE = [
     "cbor2>=5.6,<7",
     "cryptography>=41",
     "tomlkit>=0.13,<1",
+    "lark>=1.1.9,<2",
     'tomli>=2.0; python_version < "3.11"',
 ]
 # The second runtime for CPUs; 2024.4 is the last release for Python 3.8. Wheels of Linux for x86-64

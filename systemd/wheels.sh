@@ -55,7 +55,7 @@ for version; do
     3.11 | 3.12) set -- 'numpy<2' 'onnx>=1.15,<1.18' ;;
     *) set -- 'numpy<3' 'onnx>=1.18,<2' ml_dtypes typing-extensions ;;
   esac
-  fetch "$version" "$@" 'cryptography>=41' 'cbor2>=5.6,<7' 'paho-mqtt>=2,<3' 'tomlkit>=0.13,<1' \
+  fetch "$version" "$@" 'cryptography>=41' 'cbor2>=5.6,<7' 'paho-mqtt>=2,<3' 'tomlkit>=0.13,<1' 'lark>=1.1.9,<2' \
     orjson 'onnxruntime>=1.16,<2' flatbuffers protobuf packaging cffi pycparser pip \
     'tflite>=2.10' 'tqdm>=4.60'
 done

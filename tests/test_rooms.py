@@ -83,6 +83,7 @@ ONE_PLACE = {
     "gi": ("edge/capture/",),
     "jtop": ("edge/telemetry/jtop.py",),
     "tomlkit": ("edge/settings/toml_edit.py",),
+    "lark": ("edge/rules/_custom/expression.py",),
 }
 PURE = (
     "edge/people/",

@@ -53,7 +53,7 @@ class Body:
         bias = np.abs(self._value((turned[0], turned[1]), side, movement) - raw)
         sigmas = [self._sigma_px(self._limbs.scores[n]) for n in names[:3]]
         noise = noise_deg(ends, (sigmas[0], sigmas[1], sigmas[2]))
-        return _column(raw, score, off_deg, np.hypot(noise, bias))
+        return _column(raw, score, off_deg, noise, bias)
 
     def _ends(self, side: str, movement: str) -> Tuple[Tuple[np.ndarray, np.ndarray], List[str]]:
         """Vectors from a joint to its neighbours; names of joint, both neighbours, and the rest."""
@@ -95,7 +95,7 @@ class Body:
         bias = np.abs(lean(_turned_back(up, off_deg)) - raw)
         sigma = self._sigma_px(score) / np.sqrt(2)  # the middle of two points
         noise = np.degrees(np.sqrt(2) * sigma / np.maximum(np.linalg.norm(up, axis=1), 1e-9))
-        return _column(raw, score, off_deg, np.hypot(np.minimum(noise, 180), bias))
+        return _column(raw, score, off_deg, noise, bias)
 
     def _seen_facing(self) -> np.ndarray:
         """1 = the person looks to the right of the picture, -1 = to the left, 0 = not known [N]."""
@@ -183,12 +183,16 @@ def _turned_back(vectors: np.ndarray, off_deg: np.ndarray) -> np.ndarray:
 
 
 def _column(
-    degrees: np.ndarray, score: np.ndarray, off_deg: np.ndarray, error: np.ndarray
+    degrees: np.ndarray, score: np.ndarray, off_deg: np.ndarray, noise: np.ndarray, bias: np.ndarray
 ) -> Column:
+    """The error in the plane of the movement: turned back into it, noise grows, too."""
     missing = score <= 0
+    off_deg = np.where(missing | np.isnan(off_deg), 90, off_deg)
+    cos = np.cos(np.radians(np.minimum(off_deg, _STEEPEST_DEG)))
+    error = np.where(off_deg > _STEEPEST_DEG, 90, np.hypot(noise / cos, bias))
     return (
         np.where(missing, np.nan, degrees),
         score,
-        np.where(missing | np.isnan(off_deg), 90, off_deg),
+        off_deg,
         np.where(missing, 180, np.minimum(error, 180)),
     )

@@ -43,6 +43,7 @@ def test_a_package_is_for_its_machine_and_complete(packages: Dict[str, Path], ar
         "cryptography",
         "cbor2",
         "paho_mqtt",
+        "lark",
         "tomlkit",
         "onnx",
         "tflite",

@@ -90,11 +90,13 @@ RULES: Dict[str, Dict[str, Any]] = {
     "presence": {"kind": "presence", "dwell_s": 1.0},
     "zone": {"kind": "zone", "polygon": FLOOR, "dwell_s": 1.0},
     "fall": {"kind": "fall"},
+    "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
 TOLD: Dict[str, Set[str]] = {
     "presence": {"enter", "dwell", "leave"},
     "zone": {"enter", "dwell", "leave"},
     "fall": {"fall", "recover"},
+    "custom": {"start", "end"},
 }
 
 

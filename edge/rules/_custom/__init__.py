@@ -1,0 +1,1 @@
+"""The language of the rule `custom`: grammar, units, measures."""
