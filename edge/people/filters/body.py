@@ -19,6 +19,7 @@ from typing import Tuple
 
 import numpy as np
 
+from edge.people.filters.bones import Bones
 from edge.people.filters.doubt import BELIEVED, doubted
 from edge.people.filters.inverse import inverse
 from edge.people.filters.motion_noise import ACCELERATION_S, spread, transition
@@ -29,7 +30,7 @@ from edge.settings.config import Smooth
 LEAD_S = 0.0025  # a filter's velocity is too small by what it believes its prediction; this is it
 UNKNOWN_H2 = 1.0  # variance of an unknown position: the first measurement is taken as it is
 _START_S = 0.5  # the velocity of a new person is what accelerations give in this time
-_TORSO = np.zeros(17)
+_TORSO = np.zeros(17, np.float32)
 _TORSO[[5, 6, 11, 12]] = 0.25
 _SURE = 0.9  # a person all of whose measurements are believed by more is not judged again
 REJECTED_SHARE = 0.05  # of a sure outlier's squared distance is added to the variance
@@ -51,20 +52,18 @@ class _Covariance:
 class BodyFilter:
     """Filters the bodies of all people of one camera. Rows are moved by `move`."""
 
-    def __init__(self, options: Smooth, which: np.ndarray) -> None:
-        """`which` [J]: the keypoints that the skeleton has, as indices of COCO's 17."""
+    def __init__(self, options: Smooth) -> None:
         self._options = options
-        j = len(which)
-        rows = np.ix_(which, which)
-        density = covariance()[rows] * options.q**2 * ACCELERATION_S
+        j = len(_TORSO)
+        density = covariance() * options.q**2 * ACCELERATION_S
         self._density = density.astype(np.float32)
-        torso = _TORSO[which] / max(_TORSO[which].sum(), 1e-9)
-        self._torso = torso.astype(np.float32)
+        self._torso = _TORSO
         self._places = np.zeros((0, j, 2), np.float32)
         self._speeds = np.zeros((0, j, 2), np.float32)
         self._p = _Covariance(*(np.zeros((0, j, j), np.float32) for _ in range(3)))
         self._agile = np.ones((0, 1, 1), np.float32)
         self._sure = Sureness(j)
+        self._bones = Bones()
 
     def move(self, source: np.ndarray) -> None:
         """Make row i of row source[i], or of a new person if source[i] is -1."""
@@ -74,16 +73,26 @@ class BodyFilter:
         self._p = _Covariance(*(moved(block, source) for block in (p.place, p.both, p.speed)))
         self._agile = moved(self._agile, source)
         self._sure.move(source, new)
+        self._bones.move(source)
         self._speeds[new], self._p.both[new], self._agile[new] = 0, 0, 1
         self._p.place[new] = UNKNOWN_H2 * np.eye(len(self._torso))
         self._p.speed[new] = self._density * _START_S
 
-    def step(self, seen: Sighting) -> Filtered:
-        """Predict and update the first N people, those of a frame."""
+    def predict(self, dt_s: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Predict the first N people, those of a frame that comes `dt_s` [N,1] later.
+
+        Returns:
+            Places [N,J,2] px, NaN where the filter has not begun, and their variances [N,J] H².
+        """
+        n = len(dt_s)
+        self._predict(self._places[:n], self._speeds[:n], self._rows(n), dt_s)
+        known = self._sure.known(n)[..., None]
+        return np.where(known, self._places[:n], np.float32(np.nan)), _diagonal(self._p.place[:n])
+
+    def update(self, seen: Sighting) -> Filtered:
+        """Update the people that were predicted."""
         n = len(seen.points)
-        p = _Covariance(self._p.place[:n], self._p.both[:n], self._p.speed[:n])
-        places, speeds = self._places[:n], self._speeds[:n]
-        self._predict(places, speeds, p, seen.dt_s)
+        p, places, speeds = self._rows(n), self._places[:n], self._speeds[:n]
         known = self._sure.known(n)
         places[~known] = seen.points[~known]
         predicted, speed, variance = places.copy(), speeds.copy(), _diagonal(p.place).copy()
@@ -92,12 +101,16 @@ class BodyFilter:
         variance += noise_h2
         belief *= seen.scores > 0
         taken = belief > BELIEVED
+        self._bones.learn(seen, taken)
         ended = self._sure.note(seen, taken, self._options.min_score, self._options.coast_s)
         self._restart(ended, speeds, p)
         shown = places + LEAD_S * speeds * (taken & known)[..., None]
         shown = np.where(self._sure.known(n)[..., None], shown, seen.points)
         scores = self._sure.published(seen)
         return Filtered(shown, scores, predicted, speed, variance, known, belief)
+
+    def _rows(self, n: int) -> _Covariance:
+        return _Covariance(self._p.place[:n], self._p.both[:n], self._p.speed[:n])
 
     def body_speed(self, n: int) -> np.ndarray:
         """Velocity [n,1,2] px/s of the torsos of the first n people."""
@@ -149,7 +162,7 @@ class BodyFilter:
         """Update positions, velocities and covariances in place; returns beliefs [N,J]."""
         tall = seen.heights_px[..., None]
         off = (seen.points - places) / tall * (seen.scores > 0)[..., None]
-        belief, precision = self._judged(off, p.place, noise_h2)
+        belief, precision = self._judged(off, p.place, noise_h2, self._bones.doubt(seen))
         pull = precision @ off
         self._adapt(pull, precision, p.place, known, seen.dt_s)
         if places.size:
@@ -160,22 +173,25 @@ class BodyFilter:
         return belief
 
     def _judged(
-        self, off: np.ndarray, place: np.ndarray, noise_h2: np.ndarray
+        self, off: np.ndarray, place: np.ndarray, noise_h2: np.ndarray, grows: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Beliefs [N,J] and the inverse [N,J,J] of the innovations' covariance, outliers weighed.
+
+        A bone that is too long makes the variance of its outer end grow, but not what is believed.
 
         A person with a doubtful measurement is judged twice: an outlier also makes its neighbours
         look wrong, until it counts less.
         """
         gate = self._options.gate
-        found = _inverse(place, noise_h2)
-        belief, weighed = _left_out(off, found, noise_h2, noise_h2, gate)
+        found = _inverse(place, noise_h2 * grows)
+        belief, weighed = _left_out(off, found, noise_h2 * grows, noise_h2, gate)
+        weighed *= grows
         again = np.flatnonzero((belief < _SURE).any(1))
         if len(again):
             off, place, noise_h2, weighed = (v[again] for v in (off, place, noise_h2, weighed))
             first = _inverse(place, weighed)
             belief[again], weighed = _left_out(off, first, weighed, noise_h2, gate)
-            found[again] = _inverse(place, weighed)
+            found[again] = _inverse(place, weighed * grows[again])
         return belief, found
 
     def _adapt(

@@ -257,8 +257,9 @@ def test_a_refused_measurement_is_taken_when_the_next_confirms_it():
     jumped[9] += 120
     places = [smoother(poses([jumped]), f * DT_NS).keypoints[0, 9] for f in range(20, 23)]
     np.testing.assert_allclose(places[0], figure()[9], atol=2)
-    for place in places[1:]:
-        np.testing.assert_allclose(place, jumped[9], atol=4)
+    # The forearm is too long now, which makes it come a little later.
+    np.testing.assert_allclose(places[1], jumped[9], atol=20)
+    np.testing.assert_allclose(places[2], jumped[9], atol=6)
 
 
 def test_a_limb_of_two_minds_stays_between_them():
