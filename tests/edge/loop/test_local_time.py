@@ -19,11 +19,13 @@ def berlin(monkeypatch):
     time.tzset()
 
 
-def test_minutes_are_local(berlin):
+@pytest.mark.usefixtures("berlin")
+def test_minutes_are_local():
     assert minute_of_day(23 * HOUR_NS + 90 * 10**9) == pytest.approx(1.5)
 
 
-def test_an_unsynchronised_clock_gives_no_time(berlin):
+@pytest.mark.usefixtures("berlin")
+def test_an_unsynchronised_clock_gives_no_time():
     answers = iter(["none", "kernel"])
     clock = Clock(lambda: 12 * HOUR_NS, lambda: 0)
     local = LocalTime(clock, lambda: {"source": next(answers)})
