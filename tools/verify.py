@@ -224,7 +224,7 @@ def _noise_floor(
 
 def _label(files: Files, floats: Files, precision: str) -> str:
     changed = [n for n in files if files[n] != floats[n]]
-    if len(changed) == len(files):
+    if len(changed) == len(files) or precision == "bf16":
         return precision
     return f"{precision} of {', '.join(changed)}" if changed else "fp32 again"
 

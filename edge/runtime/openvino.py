@@ -36,7 +36,7 @@ def open_runner(
     data = read(path)
     check_stands_alone(data, path)
     pool = options.pool
-    threads = Threads(pool.cores, pool.cores) if pool else Threads(1, options.threads)
+    threads = Threads(pool.cores, pool.cores, True) if pool else Threads(1, options.threads, False)
     if options.bf16 and not library.computes_bf16():
         raise UnavailableError(f"{path}: BF16 is asked for, but this CPU does not compute in it")
     session = OpenVinoSession(data, path, shapes, threads, options.bf16)

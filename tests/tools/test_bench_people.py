@@ -51,7 +51,7 @@ def models() -> Path:
 
 @pytest.fixture
 def pictures() -> Any:
-    return read_video(ensure_set("walker", quiet=True) / "demo.mp4", overhead._WHOLE + 1)
+    return read_video(ensure_set("walker", quiet=True) / "demo.mp4", overhead.WHOLE + 1)
 
 
 def test_every_network_sees_everybody_in_every_step(models: Path, pictures: Any) -> None:

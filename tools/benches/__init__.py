@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -32,6 +33,45 @@ def row(
     """A row of the median and the spread over the rounds."""
     low, middle, high = np.percentile(np.asarray(values, np.float64), (10, 50, 90))
     return Row(name, float(middle), float(low), float(high), unit, goal, detail)
+
+
+class Spent(NamedTuple):
+    """What a frame took."""
+
+    wall_ms: float
+    cpu_ms: float  # of all threads; a busy machine hardly disturbs it
+
+
+def spent(work: Callable[[], object], frames: int) -> Spent:
+    """Do work on some frames, and give what a frame took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    wall_s, cpu_s = time.perf_counter() - wall, time.process_time() - cpu
+    return Spent(wall_s * 1e3 / frames, cpu_s * 1e3 / frames)
+
+
+def duel_of_both(
+    ours: Callable[[], Spent], theirs: Callable[[], Spent], rounds: int
+) -> Dict[str, List[float]]:
+    """A `duel` that compares CPU time, too.
+
+    Returns:
+        As `duel`, and `cpu_ratio` of each round.
+    """
+    cpu_ms: Dict[str, List[float]] = {"ours": [], "theirs": []}
+
+    def wall(side: str, work: Callable[[], Spent]) -> Callable[[], float]:
+        def once() -> float:
+            took = work()
+            cpu_ms[side].append(took.cpu_ms)
+            return took.wall_ms
+
+        return once
+
+    times = duel(wall("ours", ours), wall("theirs", theirs), rounds)
+    pairs = zip(cpu_ms["ours"][1:], cpu_ms["theirs"][1:])  # without the warm-up
+    times["cpu_ratio"] = [a / b for a, b in pairs]
+    return times
 
 
 def duel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -22,8 +22,23 @@ _GREY = 127  # the background
 _ROOM = 0.05  # margin around a person, as a share of the height
 
 
-def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps: int) -> Loop:
+def loop_of(
+    models: Path,
+    picture: np.ndarray,
+    cameras: int,
+    people: int,
+    steps: int,
+    runtime: Optional[Mapping[str, Any]] = None,
+) -> Loop:
     """A loop in which each camera shows `people` copies of the picture's person, for `steps` steps.
+
+    Args:
+        models: the models folder.
+        picture: shows a person with both hands and the face, [H,W,3] u8 BGR.
+        cameras: how many.
+        people: in each of them.
+        steps: of the loop.
+        runtime: the section [runtime]; None = ONNX Runtime in FP32.
 
     Raises:
         DataError: the picture has no such person, or not enough room for the copies.
@@ -32,6 +47,7 @@ def loop_of(models: Path, picture: np.ndarray, cameras: int, people: int, steps:
         "detect": {"model": "yolov4-tiny"},
         "models": {"dir": str(models)},
         "track": {"min_hits": 1},
+        "runtime": dict(runtime or {"prefer": "onnx"}),
     }
     alone = Loop([[picture]], tables)
     alone.publisher.close()

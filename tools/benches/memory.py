@@ -18,6 +18,7 @@ from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.settings import config
 from edge.structures import CameraState, Frame
+from tools.benches import Spent
 
 RATE_HZ = 30.0
 
@@ -116,6 +117,14 @@ class Loop:
         start = time.perf_counter()
         self.pipeline.run(lambda: False)
         return (time.perf_counter() - start) * 1e3 / (self.health.steps - before)
+
+    def spent(self) -> Spent:
+        """Play all frames once; gives what a step of the loop took."""
+        start = time.process_time()
+        before = self.health.steps
+        wall_ms = self.round_ms()
+        steps = self.health.steps - before
+        return Spent(wall_ms, (time.process_time() - start) * 1e3 / steps)
 
     def close(self) -> None:
         """Close the networks and sinks."""

@@ -19,7 +19,7 @@ GOAL_SHARE = 0.10
 CASES = ((1, 1), (1, 5), (1, 20), (4, 1), (4, 5))  # cameras, people in each
 STEPS = 60  # enough steps to make filling and emptying the pipeline a small part
 _LATER = ("hand", "face")  # networks that may run one step later
-_WHOLE = 40  # index of a frame in which the networks find both hands and the face
+WHOLE = 40  # index of a frame in which the networks find both hands and the face
 
 
 class Bare:
@@ -88,7 +88,7 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     """How much longer a frame takes than its networks, for 1 to 20 people."""
     for name in ("yolov4-tiny", "blazepose"):
         ensure_model(name, models)
-    picture = read_video(ensure_set("walker", sets) / "demo.mp4", _WHOLE + 1)[-1]
+    picture = read_video(ensure_set("walker", sets) / "demo.mp4", WHOLE + 1)[-1]
     rows: List[Row] = []
     own_ms: Dict[Tuple[int, int], float] = {}
     for cameras, people in CASES:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 from edge.errors import UnavailableError
+from tools.benches import Spent
 
 SCRIPTS = Path(__file__).parent / "peers"
 
@@ -75,6 +76,11 @@ class Peer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def spent(self) -> Spent:
+        """Let the peer process its frames once; raises as `ask`."""
+        answer = self.ask()
+        return Spent(float(answer["ms"]), float(answer["cpu_ms"]))
 
     def ask(self, request: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         """Send one request and return its answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, wait
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class CpuRunner(Runner):
         pool: Optional[CorePool] = None,
     ) -> None:
         self._session: Optional[Session] = session
-        self._one_by_one = session.one_by_one
+        self._sizes = session.sizes
         self._name = name
         self._pool = pool
         self.sha256 = sha256
@@ -176,10 +176,19 @@ class CpuRunner(Runner):
 
     def _pieces(self) -> List[Tuple[int, int]]:
         """Single samples for a pool; chunks without one, or where outputs have open sizes."""
-        shared = self._pool is not None and len(self._results) == len(self._read)
-        return self._chunks(
-            (self.fixed_batch or 1) if shared or self._one_by_one else self.max_batch
-        )
+        if self._pool is not None and len(self._results) == len(self._read):
+            return self._chunks(self.fixed_batch or 1)
+        chunks = self._chunks(self.max_batch)
+        return [piece for chunk in chunks for piece in self._of_known_sizes(*chunk)]
+
+    def _of_known_sizes(self, start: int, count: int) -> Iterator[Tuple[int, int]]:
+        """A chunk as pieces of sizes that the session executes."""
+        while self._sizes and count:
+            size = next(s for s in self._sizes if s <= count)
+            yield start, size
+            start, count = start + size, count - size
+        if count:
+            yield start, count
 
     def _finish_begun(self) -> None:
         """Wait for what was begun and never run: it still uses the buffers."""

@@ -23,7 +23,7 @@ class Session(Protocol):
 
     inputs: Sequence[Port]
     outputs: Sequence[Port]
-    one_by_one: bool  # samples are executed one by one, though the file takes any batch
+    sizes: Sequence[int]  # batches that it executes, largest first, 1 last; empty = any
 
     def bind(
         self,

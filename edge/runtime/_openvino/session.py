@@ -16,7 +16,10 @@ from edge.runtime._openvino import library
 
 _ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 _MAX_LINE = 300  # characters of an error
+_SIZES = (32, 16, 8, 4, 2, 1)  # samples of one execution
 _RESULT = "/sink_port_0"  # how OpenVINO's reader of ONNX ends the names of outputs
+# How lines of an error begin that tell where it arose, and not what is wrong.
+_FRAME = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully", "Summary:")
 
 
 class Threads(NamedTuple):
@@ -24,6 +27,7 @@ class Threads(NamedTuple):
 
     streams: int  # executions at the same time
     threads: int  # of all executions together; 0 = OpenVINO's choice
+    single: bool  # each execution has one sample
 
 
 class _Binding(NamedTuple):
@@ -37,9 +41,10 @@ class _Binding(NamedTuple):
 class OpenVinoSession(Session):
     """A network in OpenVINO.
 
-    Where all outputs follow the batch, the network is compiled for one sample, and samples are
-    executed one by one: that is as fast as a batch, small networks win up to a half by the fixed
-    shape, and no memory is kept for each size of a batch.
+    Where all outputs follow the batch, batches are split into powers of two, because OpenVINO
+    prepares each layer once for each size, which takes time and memory. In a pool a network
+    executes single samples only: then it is compiled for one sample, and small networks win up to
+    a half.
 
     Args:
         data: the bytes of its ONNX file.
@@ -69,8 +74,9 @@ class OpenVinoSession(Session):
             specs = self._specs(shapes)
             self._reshape(model, specs, BATCH)
             self.outputs = [_port(port, _output_name(port)) for port in model.outputs]
-            self.one_by_one = self._follow_the_batch(specs)
-            if self.one_by_one:
+            self.sizes: Sequence[int] = _SIZES if self._follow_the_batch(specs) else ()
+            if self.sizes and threads.single:
+                self.sizes = (1,)
                 self._reshape(model, specs, 1)
             self._compiled = library.core().compile_model(model, "CPU", _options(threads, bf16))
         except _ERRORS as error:
@@ -184,6 +190,6 @@ def _output_name(port: Any) -> str:
 def _telling_line(error: Exception) -> str:
     """OpenVINO names its own source files first, then what was wrong."""
     lines = [line.strip() for line in str(error).split("\n")]
-    told = [n for n in lines if n and not n.startswith(("Exception from", "Check '"))]
-    text = (told or [n for n in lines if n] or [type(error).__name__])[0]
+    told = [n for n in lines if n and not n.startswith(_FRAME)]
+    text = (told or [n for n in lines if n] or [type(error).__name__])[0].lstrip("- ")
     return text if len(text) <= _MAX_LINE else text[: _MAX_LINE - 3] + "..."

@@ -62,7 +62,7 @@ class OrtSession(Session):
         DataError: ONNX Runtime cannot load it.
     """
 
-    one_by_one = False
+    sizes = ()
 
     def __init__(self, data: bytes, path: Path, threads: int) -> None:
         self._name = str(path)
