@@ -1,4 +1,4 @@
-"""People of one frame who were found twice."""
+"""People of one frame who were found twice: the last check, see people/suppression."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Tuple
 import numpy as np
 
 from edge import geometry
+from edge.people import suppression
 from edge.people.likeness import nearness
 from edge.people.motion import BodyState
 
@@ -53,16 +54,26 @@ def drop(rows: BodyState, quality: np.ndarray, known: np.ndarray) -> Tuple[np.nd
     alike = near.sum(1) / np.maximum(common, 1)
     limit = np.where(known[i] == known[j], _DUPLICATE_OKS, _DUPLICATE_NEW_OKS)
     same = (overlap[i, j] > _DUPLICATE_IOU) & (alike > limit) & (common >= _DUPLICATE_COMMON)
+    # Two crops of one person often agree in the trunk and differ in a leg: OKS says no.
+    twins = suppression.pose_distance(
+        rows.body, rows.scores, rows.boxes, *_by_quality(quality, i, j)
+    )
+    same |= (twins > suppression.SAME_POSE) & (common >= _DUPLICATE_COMMON) & ~(known[i] | known[j])
     part = (shared >= _SHARED_LEAST) & (shared >= _SHARED_SHARE * common)
     part &= _contained(rows.boxes, overlap, i, j) & ~(known[i] & known[j])
     same |= part
-    better = np.where(quality[i] >= quality[j], i, j)[same]
-    worse = (i + j)[same] - better
+    better, worse = (pair[same] for pair in _by_quality(quality, i, j))
     for k in np.argsort(-quality[better], kind="stable"):
         if stays[better[k]]:
             stays[worse[k]] = False
     duplicated[better] = True
     return stays, duplicated
+
+
+def _by_quality(quality: np.ndarray, i: np.ndarray, j: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Of pairs i, j [P] the better rows and the worse."""
+    better = np.where(quality[i] >= quality[j], i, j)
+    return better, i + j - better
 
 
 def _contained(boxes: np.ndarray, overlap: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
