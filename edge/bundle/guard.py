@@ -70,6 +70,10 @@ class GuardedPose(PoseModel):
         found, problem = _guarded(lambda: self.stage(frames, people))
         return self._give_up(problem)(frames, people) if problem else found
 
+    def report(self) -> Mapping[str, Mapping[str, int]]:
+        """Entries of the guarded model for the metrics message."""
+        return self.stage.report()
+
     def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
         """Ask the guarded model; a failure ends the picture it is for, not the probation."""
         return self.stage.everybody(frames, floor)

@@ -118,11 +118,17 @@ class Running:
         people = sum(self.health.people.values())
         line = f"{well} of {len(states)} cameras ok" + (f" ({ill})" if ill else "")
         line += f", {self.health.steps} steps, {people} people, {self.health.events} events"
-        tiles = self.models.detect.report().get("tiles", {})
-        crowds = ", ".join(f"{name} {count}" for name, count in tiles.items() if count)
-        line += f"; tiles: {crowds}" if crowds else ""
+        line += self._crowds()
         line += f"; {self.degraded}" if self.degraded else ""
         return line + (f"; not connected: {', '.join(sinks)}" if sinks else "")
+
+    def _crowds(self) -> str:
+        """The cameras where a crowd changes how people are looked at."""
+        told = {**self.models.detect.report(), **self.models.pose.report()}
+        tiles = ", ".join(f"{name} {n}" for name, n in told.get("tiles", {}).items() if n)
+        sparse = ", ".join(name for name, on in told.get("sparse", {}).items() if on)
+        line = f"; tiles: {tiles}" if tiles else ""
+        return line + (f"; head and shoulders only: {sparse}" if sparse else "")
 
     def close(self) -> None:
         """Close the cameras, the sinks, the extras and the networks in force, in this order.

@@ -96,6 +96,10 @@ class PoseModel(Protocol):
             people: the candidates of each frame; borrowed.
         """
 
+    def report(self) -> Mapping[str, Mapping[str, int]]:
+        """As `Detector.report`."""
+        return {}
+
     def everybody(self, frames: Sequence[Frame], floor: float) -> List[Detections]:
         """As `Detector.everybody`; nobody if the model needs candidates."""
         return [Detections.empty() for _ in frames]

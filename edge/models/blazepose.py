@@ -21,6 +21,7 @@ from edge.models._blazepose.decode import Bodies
 from edge.models._blazepose.look_memory import LookMemory, near_prediction, with_predictions
 from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.models._blazepose.parts import Faces, Hands
+from edge.models._blazepose.sparse import SparseMode, rested, small
 from edge.models._outputs import Outputs, Shape
 from edge.recipe import Recipe
 from edge.runtime import Runner
@@ -58,6 +59,7 @@ class BlazePose(PoseModel):
         self.refused = 0  # number of poses that were rejected since the start
         self.part_limit = 0
         self._crowd = crowd
+        self._sparse = SparseMode(crowd)
 
     @property
     def halved(self) -> BlazePose:
@@ -68,12 +70,24 @@ class BlazePose(PoseModel):
         """One Poses for each frame with the candidates that were found, in their order."""
         return self.parts(frames, self.bodies(frames, people))
 
+    def report(self) -> Mapping[str, Mapping[str, int]]:
+        """Which cameras are in the sparse mode of a large crowd."""
+        return self._sparse.report()
+
     def bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """The first half: body and feet.
 
         `places` [N,33,3] of the result are x, y px and score of BlazePose's own points, for
         `parts`.
         """
+        turns = self._sparse.turns(frames, people)
+        due = [p if rows is None else p.take(rows) for p, rows in zip(people, turns)]
+        return [
+            found if rows is None or rows.all() else Poses.join((found, rested(p.take(~rows))))
+            for found, p, rows in zip(self._bodies(frames, due), people, turns)
+        ]
+
+    def _bodies(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         batch = CandidateBatch.gather(frames, people)
         if not len(batch):
             return [Poses.empty(points.KEYPOINTS, points.SKELETON) for _ in frames]
@@ -118,7 +132,9 @@ class BlazePose(PoseModel):
         sizes = np.array([f.size for f in frames], np.float32).reshape(-1, 2)[which]
         with np.errstate(invalid="ignore", over="ignore"):
             expected = self._part_memory.expected(frames, which, whole.ids, bodies.points)
-            wanted = self._wanted(whole, which, sizes, expected.scores)
+            worth = priority.worth(whole, sizes, expected.scores)
+            chosen = priority.first_of_each(worth, which, self._crowd.whole_people)
+            wanted = chosen & priority.first(np.where(chosen, worth, -1), self.part_limit or 0)
             for part in (self._hands, self._faces):
                 part.look(frames, which, bodies, expected, wanted)
             for part in (self._hands, self._faces):
@@ -127,16 +143,10 @@ class BlazePose(PoseModel):
         scores *= _inside(found, sizes)
         parts = ExpectedParts(found, scores)
         self._part_memory.keep(frames, which, whole.ids, bodies.points, parts)
+        crowded = np.array([self._sparse.is_on(frame) for frame in frames])[which]
+        small(whole.keypoints, whole.scores, crowded & ~chosen)
         whole = dataclasses.replace(whole, places=None)
         return by_frame(whole, which, len(frames))
-
-    def _wanted(
-        self, people: Poses, which: np.ndarray, sizes: np.ndarray, part_scores: np.ndarray
-    ) -> np.ndarray:
-        """[N] bool: who gets hands and a face."""
-        worth = priority.worth(people, sizes, part_scores)
-        wanted = priority.first_of_each(worth, which, self._crowd.whole_people)
-        return wanted & priority.first(np.where(wanted, worth, -1), self.part_limit or 0)
 
     def _look(self, frames: Sequence[Frame], batch: CandidateBatch) -> Bodies:
         """Run the body network on all people."""

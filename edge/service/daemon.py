@@ -135,7 +135,8 @@ class _Metrics:
         running = self._running
         report: Dict[str, Any] = running.health.report()
         report["runs"] = running.models.runs()
-        report.update(running.models.detect.report())
+        for model in (running.models.detect, running.models.pose):
+            report.update(model.report())
         states = running.cameras.states()
         report["dropped"] = {s.camera: s.dropped for s in states}
         report["reconnects"] = {s.camera: s.reconnects for s in states}

@@ -148,3 +148,10 @@ class Crowd:
         0,
         1000,
     )
+    sparse_people: int = key(
+        30,
+        "from so many people in a frame on, all but whole_people of them are looked at in turns, "
+        "and have head and shoulders only; 0 = never",
+        0,
+        1000,
+    )

@@ -115,6 +115,8 @@ WHOLE = {
     "host_copies": {"door": 0},
     "tiles": {"door": 4},
     "tile_changes": {"door": 1},
+    "sparse": {"door": 0},
+    "sparse_changes": {"door": 2},
     "filter_nis": {"door": 0.95},
     "outlier_share": {"door": 0.02},
     "latency_ms": {"p50": 12.3, "p95": 20.1, "p99": 30.7},
