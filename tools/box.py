@@ -9,7 +9,7 @@ VENV = Path("/usr/lib/edge/venv")
 RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
-    *("accuracy", "bench", "demo", "evaluate", "export", "fit-anchors"),
+    *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
     *("import", "kernels", "predict", "quantize", "synth"),
 )
 
