@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = {"machine": machine(), "rows": [_as_dict(r) for r in rows]}
     (arguments.out / "bench.json").write_text(json.dumps(result, indent=1))
     plot(rows, arguments.out / "bench.png")
+    plot_scaling(rows, arguments.out / "scaling.png")
     print(json.dumps(result, indent=1) if arguments.json else table(rows))
     return 1 if any(r.met is False for r in rows) else 0
 
@@ -91,6 +92,28 @@ def _line(one: Row, width: int) -> str:
     goal = "" if one.goal is None else f"   goal {one.goal:g}: {'met' if one.met else 'MISSED'}"
     spread = f"{one.low:.3g} to {one.high:.3g}"
     return f"{one.name:<{width}}  {one.value:8.3g} {one.unit:<4} ({spread}){goal}"
+
+
+def plot_scaling(rows: List[Row], path: Path) -> None:
+    """Plot time over the number of people, of rows that state one; nothing without such rows."""
+    crowds = [r for r in rows if "people" in r.detail]
+    if not crowds:
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    people, times = [r.detail["people"] for r in crowds], [r.value for r in crowds]
+    spread = [[r.value - r.low for r in crowds], [r.high - r.value for r in crowds]]
+    axes.errorbar(people, times, yerr=spread, fmt="o-")
+    axes.set(xscale="log", yscale="log", xlabel="people", ylabel=f"{crowds[0].unit} a frame")
+    axes.set_title("track and smooth, 133 keypoints each, one core")
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
 
 
 def plot(rows: List[Row], path: Path) -> None:
