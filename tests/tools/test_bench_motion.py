@@ -8,8 +8,9 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 
+from edge.people.filters import together
 from edge.structures import Detections, Poses
-from tools.benches import _acts, _mocap, _noise, _walkers, falls, smoothing, tracking
+from tools.benches import _acts, _mocap, _noise, _together, _walkers, falls, smoothing, tracking
 from tools.benches._acts import Act
 from tools.benches._walkers import Instant, crowd
 from tools.fetch.by_name import ensure_set
@@ -109,6 +110,35 @@ def test_the_smoother_is_better_than_nothing_at_30_fps(sets: Path) -> None:
     ours, raw = (smoothing.judged(sight, f) for f in (smoothing.ours(sight), sight.seen))
     assert ours.rmse.mean() < raw.rmse.mean()
     assert ours.jitter.mean() < raw.jitter.mean()
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize("rate_hz", [10, 30, smoothing.CHANGING])
+def test_the_smoother_is_far_better_than_one_euro_at_any_rate(sets: Path, rate_hz: int) -> None:
+    sight = smoothing.sight(sets, ("dance_b", "punch"), rate_hz, 0)
+    ours = smoothing.judged(sight, smoothing.ours(sight))
+    other = smoothing.judged(sight, smoothing.one_euro(sight, 8.0, 8.0))
+    assert np.median(ours.rmse) < 0.8 * np.median(other.rmse)
+    assert np.median(ours.lag) < 0.15
+
+
+def test_the_rate_that_changes(sets: Path) -> None:
+    t_s = smoothing.sight(sets, ("punch",), smoothing.CHANGING, 0).t_s
+    assert t_s[0] == 0
+    assert 5.8 < t_s[-1] < smoothing.LONG_S
+    gaps_s = np.diff(t_s)
+    assert gaps_s.min() >= 0.8 / 60 - 1e-9
+    assert gaps_s.max() <= 1.2 / 10 + 1e-9
+    assert gaps_s.max() > 2 * gaps_s.min()
+
+
+@pytest.mark.one_python
+def test_the_body_filters_table_is_that_of_the_tuning_clips(sets: Path) -> None:
+    fit, table = _together.fitted(sets), together.covariance()
+    sizes = np.sqrt(np.diag(fit))
+    np.testing.assert_allclose(sizes, np.sqrt(np.diag(table)), rtol=0.02)
+    scale = np.sqrt(np.outer(np.diag(table), np.diag(table)))
+    np.testing.assert_allclose(fit / np.outer(sizes, sizes), table / scale, atol=0.02)
 
 
 # Tracking ------------------------------------------------------------------------------------

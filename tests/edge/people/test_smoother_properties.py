@@ -163,7 +163,7 @@ def memory_after(frames):
 
 
 def test_memory_is_flat():
-    assert 10_000 < memory_after(900) <= memory_after(300)
+    assert 10_000 < memory_after(400) <= memory_after(200)
 
 
 @pytest.mark.soak
