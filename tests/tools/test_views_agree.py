@@ -70,13 +70,13 @@ def test_who_is_hidden_by_another_is_found_all_the_same(
 
 
 def test_the_cameras_agree(rig: List[View], poses: Dict[int, List[np.ndarray]]) -> None:
-    """In 1088 x 1920 px; 13 to 17 % are further than 40 px, 21 to 22 % where nobody was hidden."""
+    """In 1088 x 1920 px; about 2 % are further than 40 px."""
     apart = np.concatenate([np.concatenate(disagreement(rig, p)) for p in poses.values()])
     apart = apart[~np.isnan(apart)]
     assert len(apart) > 900
     assert np.median(apart) < 15
-    assert (apart > 40).mean() < 0.195
-    assert np.minimum(apart, 100).mean() < 22.5  # 19 to 21; 24 where nobody was hidden
+    assert (apart > 40).mean() < 0.1
+    assert np.minimum(apart, 100).mean() < 18
 
 
 def test_the_measure_sees_an_error(rig: List[View], poses: Dict[int, List[np.ndarray]]) -> None:

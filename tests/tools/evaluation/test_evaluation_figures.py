@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import List
 
 import numpy as np
@@ -183,8 +184,8 @@ def test_missing_frames_cut_a_walk() -> None:
 def two_views() -> List[rig.View]:
     turn = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
     matrix = np.array([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
-    first = rig.View(np.eye(3), np.array([0, 0, 4000.0]), matrix, np.zeros(4))
-    return [first, rig.View(turn, np.array([0, 0, 4000.0]), matrix, np.zeros(4))]
+    first = rig.View(np.eye(3), np.array([0, 0, 4000.0]), matrix, np.zeros(4), (640, 480))
+    return [first, dataclasses.replace(first, turn=turn)]
 
 
 def seen_from(view: rig.View, points: np.ndarray) -> np.ndarray:
@@ -204,6 +205,19 @@ def test_cameras_that_see_the_same_agree_and_an_error_is_seen() -> None:
     some = rig.figures(np.array([off[0][0], np.nan]), np.array([200.0, 200.0]))
     assert (some["poses"], some["compared"]) == (2, 1)
     assert some["median_h"] == pytest.approx(off[0][0] / 200)
+
+
+@pytest.mark.parametrize(("away", "far"), [(2000.0, False), (0.0, True)])
+def test_cameras_that_do_not_show_the_place_do_not_count(away: float, far: bool) -> None:
+    """Two cameras agree on somebody; two others see somebody else, there or in another room."""
+    views = two_views()
+    rng = np.random.default_rng(0)
+    body, other = rng.uniform(-400, 400, (17, 3)), rng.uniform(-400, 400, (17, 3))
+    aside = [dataclasses.replace(v, shift=v.shift + (away * 2, away, 0)) for v in views]
+    people = [seen_from(v, body)[None] for v in views]
+    people += [seen_from(v, other)[None] for v in aside]
+    for px in rig.disagreement([*views, *aside], people)[:2]:
+        assert (px[0] > rig.FAR_PX) == far
 
 
 def test_nobody_to_compare_with() -> None:
