@@ -14,7 +14,10 @@ from __future__ import annotations
 import dataclasses
 import queue
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
+
+import numpy as np
 
 from edge.health import Health
 from edge.people.filters.consistency import Consistent
@@ -55,7 +58,10 @@ class Tracker(Following, Protocol):
     def candidates(self, detections: Optional[Detections], t_ns: int, still: bool = False) -> Poses:
         """The people to look for in this frame."""
 
-    def update(self, poses: Poses, t_ns: int) -> Poses:
+    def move(self, motion: np.ndarray) -> None:
+        """The camera has moved since the frame before: [2,3] px."""
+
+    def update(self, poses: Poses, t_ns: int, wear: Optional[Wear] = None) -> Poses:
         """The same people with their ids, in new arrays that stay valid."""
 
 
@@ -100,6 +106,7 @@ class Carry(Protocol):
 
 Detect = Callable[[Sequence[Frame]], List[Detections]]
 Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
+Wear = Callable[[Poses], np.ndarray]  # colours of the clothes of people in a frame
 Watcher = Callable[[Sequence[Frame], Sequence[Poses]], None]
 Scene = Callable[[Sequence[Frame], Sequence[Poses]], List[SceneFrame]]
 
@@ -115,6 +122,24 @@ class CameraStages:
     looks: Looks = field(default_factory=Looks)
     consistency: Callable[[], Optional[Consistent]] = lambda: None  # of the filter in `smooth`
     named: FrozenSet[int] = frozenset()  # ids of the people whom a rule has something to say about
+    # The camera's own motion since the frame before (edge.people.camera_motion); None = not asked.
+    camera_motion: Optional[Callable[[Frame, np.ndarray], Optional[np.ndarray]]] = None
+    # Colours of people's clothes in a frame (edge.people.colours); None = not looked at.
+    colours: Optional[Callable[[Frame, Poses], np.ndarray]] = None
+
+    def track(self, poses: Poses, frame: Frame) -> Poses:
+        """The people of a frame with their ids."""
+        if self.colours is None:
+            return self.tracker.update(poses, frame.t_ns)
+        return self.tracker.update(poses, frame.t_ns, partial(self.colours, frame))
+
+    def follow_camera(self, frame: Frame) -> None:
+        """Tell the tracker how the camera moved since the frame before."""
+        if self.camera_motion is None or frame.still:
+            return
+        motion = self.camera_motion(frame, self.tracker.boxes)
+        if motion is not None:
+            self.tracker.move(motion)
 
     def summaries(self) -> List[RuleSummary]:
         """What each rule knows now; a second rule of the same name is called name-2."""
@@ -224,6 +249,8 @@ class Pipeline:
     def look(self, frames: List[Frame]) -> Step:
         """Detect, find poses and track; each network is executed once for all frames and people."""
         detections = self._detect_due(frames)
+        for f in frames:
+            self.stages[f.camera].follow_camera(f)
         trackers = [self.stages[f.camera].tracker for f in frames]
         candidates = [
             t.candidates(d, f.t_ns, f.still) for t, d, f in zip(trackers, detections, frames)
@@ -234,7 +261,7 @@ class Pipeline:
         )
         for f, found in zip(frames, poses):
             self.stages[f.camera].looks.carried = found.guessed
-        tracked = [t.update(p, f.t_ns) for t, p, f in zip(trackers, poses, frames)]
+        tracked = [self.stages[f.camera].track(p, f) for p, f in zip(poses, frames)]
         if carry:
             carry.keep(frames, tracked)
         return Step(frames, tracked)

@@ -75,6 +75,7 @@ ONE_PLACE = {
     "cv2": (
         "edge/models/_preprocess/",
         "edge/people/flow.py",
+        "edge/people/camera_motion.py",
         "edge/capture/",
         "edge/service/annotate.py",
         "edge/commands/snapshot.py",

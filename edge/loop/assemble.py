@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
@@ -24,6 +25,8 @@ from edge.models import (
     load_model,
 )
 from edge.models._preprocess.crops import one_thread_a_crop
+from edge.people.camera_motion import CameraMotion
+from edge.people.colours import colours_of
 from edge.people.smoother import Smoother
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
@@ -190,11 +193,15 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
         ConfigError: a rule that cannot be built.
     """
     stages: Dict[str, CameraStages] = {}
+    keypoints = skeletons.get(skeleton)
     for i, camera in enumerate(config.cameras):
-        smooth = Smoother(config.smooth, skeletons.get(skeleton))
+        smooth = Smoother(config.smooth, keypoints)
+        wear = partial(colours_of, body17=keypoints.body17)
         stages[camera.name] = CameraStages(
-            tracker=Tracker(config.track, skeletons.get(skeleton)),
+            tracker=Tracker(config.track, keypoints),
             smooth=smooth if config.smooth.enabled else _unsmoothed,
+            camera_motion=CameraMotion() if config.track.moving_camera else None,
+            colours=wear if config.track.clothes else None,
             rules=build_rules(config, camera.name),
             phase=i / len(config.cameras),
             consistency=smooth.consistency,

@@ -1,4 +1,13 @@
-"""Matches people of a frame to tracks: similarity, two-stage assignment."""
+"""Matches people of a frame to tracks: evidence for each pair, and the assignment.
+
+The evidence that a row shows the person of a track is a logarithm of likelihoods: how likely the
+row is if it shows this person, over how likely it is if it shows somebody new. The likelihood of a
+place spreads with the time since the last observation. So a person who was seen a moment ago is
+always more likely than one who is lost, and nobody lost takes over a visible neighbour.
+
+The constants were fitted on the tuning crowds of tools/benches/_walkers.py. H is a person's
+standing height in px (edge.people.stature).
+"""
 
 from __future__ import annotations
 
@@ -6,79 +15,60 @@ from typing import Tuple
 
 import numpy as np
 
-from edge import geometry
 from edge.people.assignment import assign
-from edge.people.likeness import nearness
-from edge.people.motion import BodyState
+from edge.people.motion import BODY_WEIGHTS, BodyState
 
-_MIN_COMMON = 3  # with fewer common visible keypoints, OKS is not used
-_DRIFT_H_S = 0.3  # error of a prediction, in H for each second since the last observation
-_BUFFER_H = 0.05  # boxes are grown by it before they are compared (C-BIoU, Yang et al. 2023)
-# A pair must pass one of these two gates.
-_MIN_IOU = 0.1
-_MIN_OKS = 0.2
-# A pose that was made from a track's own candidate is preferred. It may lie this far from the track
-# even if it passes no gate.
-OWN_LEAD = 0.1
-_OWN_REACH_H = 0.25
-_AGE_LOSS_PER_S = 0.5  # of two tracks that fit, the one that was observed later is more likely
-# The most that people may be from their predicted place: H, and H for each second since the last
-# observation.
-_REACH_H = 0.1
-_REACH_H_S = 2.0
+_MIN_COMMON = 3  # with fewer common visible keypoints, boxes are compared
+# Spread of the place, to the side and up or down: H at once, H for each second, and a share of the
+# speed, because people turn. Up and down it grows less: people walk on a floor that the camera sees
+# from the side.
+_PLACE_H, _BOX_PLACE_H = 0.016, 0.06
+_SIDE_H_S, _RISE_H_S, _RISE_S = 0.09, 0.16, 1.0
+_SIDE_TURN, _RISE_TURN, _TURN_S = 0.2, 0.08, 0.5
+# The distribution is Student's with 3 degrees of freedom: its tails are heavy.
+_FREEDOM = 3.0
+_NEW_H2 = 0.3  # people who are new, in each H² of the picture
+# Spread of the posture at once, its growth, and its limit; and what it is between two people. H.
+_POSTURE_H, _POSTURE_H_S, _POSTURE_MOST_H, _OTHER_POSTURE_H = 0.05, 0.5, 0.25, 0.2
+_POSTURE_WEIGHT = 1.0
+# Spread of the logarithm of heights; between two people; and of boxes.
+_SIZE, _OTHER_SIZE, _BOX_SIZE = 0.08, 0.3, 0.15
+_AGE_LOSS = 1.0  # for each second, up to one: of two who fit, the later seen is more likely
+OWN_LEAD = 0.4  # of a pose that was made from this track's candidate: a weak hint
+# Nobody is further from the predicted place than this: H, and H for each second.
+_NEAR_H, _REACH_H_S = 0.12, 4.0
+# Pairs whose boxes lie further apart are not compared: H, and a limit.
+_BOXES_H, _BOXES_MOST_H = 0.5, 3.0
 
 
-def similarity(
-    rows: BodyState, tracks: BodyState, own: np.ndarray, oks_weight: float
-) -> np.ndarray:
-    """Similarity of measured people and predicted tracks: a mix of OKS and IoU.
+def evidence(rows: BodyState, tracks: BodyState, own: np.ndarray) -> np.ndarray:
+    """Evidence that measured people are those of predicted tracks.
 
     Args:
         rows: [R] measured.
         tracks: [T] predicted for the same time.
         own: [R,T] bool, true if the row was made from that track's candidate.
-        oks_weight: share of OKS, 0..1; the rest is IoU.
 
     Returns:
-        [R,T] f32 0..1, 0 = the pair is not allowed.
+        [R,T] f32; above 0 = rather this person than somebody new, -inf = not allowed.
     """
-    drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
-    overlap = geometry.iou(
-        _grown(rows.boxes, np.float32(_BUFFER_H) * rows.heights),
-        _grown(tracks.boxes, np.float32(_BUFFER_H) * tracks.heights + drift_px),
-    )
-    i, j = np.nonzero((overlap > 0) | own)
-    alike, common, apart = _oks(rows, tracks, i, j, drift_px[j])
-    near, mine, known = overlap[i, j], own[i, j], common >= _MIN_COMMON
-    mixed = np.where(known, oks_weight * alike + (1 - oks_weight) * near, near)
-    passed = (near > _MIN_IOU) | (known & (alike > _MIN_OKS))
-    passed &= ~known | (apart < _reach_px(tracks, j))
-    passed |= mine & (_apart(rows.boxes[i], tracks.boxes[j]) < _OWN_REACH_H * tracks.heights[j])
-    out = np.zeros(overlap.shape, np.float32)
-    mixed /= 1 + np.float32(_AGE_LOSS_PER_S) * tracks.age_s[j]
-    out[i, j] = np.where(passed, mixed, 0)
+    out = np.full((len(rows.heights), len(tracks.heights)), -np.inf, np.float32)
+    reach_h = np.minimum(_BOXES_H + _REACH_H_S * tracks.age_s, _BOXES_MOST_H)
+    apart = np.abs(rows.middles[:, None] - tracks.middles)
+    i, j = np.nonzero(apart < reach_h * tracks.heights)
+    if len(i):
+        out[i, j] = _compared(rows, tracks, i, j) + np.float32(OWN_LEAD) * own[i, j]
     return out
 
 
-def prefer_own(alike: np.ndarray, own: np.ndarray, duplicated: np.ndarray) -> np.ndarray:
-    """Similarities [R,T] with OWN_LEAD added for each track's own row.
-
-    Args:
-        alike: [R,T], 0 = the pair is not allowed.
-        own: [R,T] bool, true if the row was made from that track's candidate.
-        duplicated: [R] bool, rows that another candidate found too: they get no lead.
-    """
-    return np.asarray(alike + OWN_LEAD * (own & (alike > 0) & ~duplicated[:, None]))
-
-
-def two_stages(alike: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
+def two_stages(worth: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray:
     """Assign rows of high score to tracks first, then the others to the tracks that are left.
 
     Source: ByteTrack (Zhang et al., ECCV 2022). A detection of low score starts no track, but it
     may be a known person who is half hidden.
 
     Args:
-        alike: [R,T] similarities, 0 = the pair is not allowed.
+        worth: [R,T] evidence; a pair of 0 or less is not allowed.
         scores: [R].
         high: lowest score of the first stage.
 
@@ -86,13 +76,13 @@ def two_stages(alike: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray
         [R] i64 index of the track, -1 = none.
     """
     chosen = np.full(len(scores), -1, np.int64)
-    free = np.ones(alike.shape[1], bool)
+    free = np.ones(worth.shape[1], bool)
     sure = scores >= high
     for stage in (sure, ~sure):
         rows, tracks = np.flatnonzero(stage), np.flatnonzero(free)
         if not len(rows) or not len(tracks):
             continue
-        table = alike[rows][:, tracks]
+        table = worth[rows][:, tracks]
         got = assign(np.where(table > 0, -table, np.inf), 0.0)
         taken = tracks[got[got >= 0]]
         chosen[rows[got >= 0]] = taken
@@ -100,40 +90,61 @@ def two_stages(alike: np.ndarray, scores: np.ndarray, high: float) -> np.ndarray
     return chosen
 
 
-def box_similarity(boxes: np.ndarray, tracks: BodyState) -> np.ndarray:
-    """IoU [D,T] f32 of detector boxes [D,4] and predicted boxes; 0 = the pair is not allowed."""
-    drift_px = np.float32(_DRIFT_H_S) * tracks.age_s * tracks.heights
-    overlap = geometry.iou(boxes, _grown(tracks.boxes, drift_px))
-    i, j = np.nonzero(overlap > _MIN_IOU)
-    far = _apart(boxes[i], tracks.boxes[j]) > _reach_px(tracks, j)
-    overlap[i[far], j[far]] = 0
-    return np.asarray(overlap * (overlap > _MIN_IOU))
+def _compared(rows: BodyState, tracks: BodyState, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The evidence [P] of the pairs of rows i [P] and tracks j [P]."""
+    age_s, tall = tracks.age_s[j], tracks.heights[j]
+    moved, posture, common = _steps(rows, tracks, i, j)
+    known = common >= _MIN_COMMON
+    boxes = rows.middles[i] - tracks.middles[j]
+    at_once = np.where(known, np.float32(_PLACE_H), np.float32(_BOX_PLACE_H))
+    step_h = np.where(known, moved, boxes) / tall
+    found = _of_place(step_h, at_once, age_s, tracks.speeds[j] / tall)
+    found -= np.float32(_AGE_LOSS) * np.minimum(age_s, 1)
+    found[np.abs(step_h) > at_once + _NEAR_H + _REACH_H_S * age_s] = -np.inf
+    growth = np.minimum(_POSTURE_H + _POSTURE_H_S * age_s, _POSTURE_MOST_H)
+    same_posture = _POSTURE_WEIGHT * of_difference(posture / tall, growth, _OTHER_POSTURE_H)
+    ratio = np.log(rows.heights[i] / tall)
+    sides = np.log(rows.longer[i] / tracks.longer[j])
+    found += np.where(
+        known,
+        same_posture + of_difference(ratio, _SIZE, _OTHER_SIZE),
+        of_difference(sides, _BOX_SIZE, _OTHER_SIZE),
+    )
+    return np.asarray(found, np.float32)
 
 
-def _reach_px(tracks: BodyState, which: np.ndarray) -> np.ndarray:
-    """The most that people of tracks [P] may be from their predicted places, [P] px."""
-    return np.asarray((_REACH_H + _REACH_H_S * tracks.age_s[which]) * tracks.heights[which])
+def _of_place(
+    step_h: np.ndarray, at_once: np.ndarray, age_s: np.ndarray, speed_h_s: np.ndarray
+) -> np.ndarray:
+    """Evidence of a step from the predicted place: Student's distribution in the plane."""
+    turn_s = speed_h_s * np.square(age_s) / (_TURN_S + age_s)
+    side = at_once + _SIDE_H_S * age_s + _SIDE_TURN * turn_s
+    rise = at_once + _RISE_H_S * age_s / (1 + age_s / _RISE_S) + _RISE_TURN * turn_s
+    distance = np.square(step_h.real / side) + np.square(step_h.imag / rise)
+    tails = (_FREEDOM / 2 + 1) * np.log1p(distance / _FREEDOM)
+    return np.asarray(-np.log(2 * np.pi * _NEW_H2 * side * rise) - tails)
 
 
-def _oks(
-    a: BodyState, b: BodyState, i: np.ndarray, j: np.ndarray, drift_px: np.ndarray
+def of_difference(difference: np.ndarray, spread: np.ndarray, other: float) -> np.ndarray:
+    """Evidence of a difference that is about `spread` in one person, `other` between two."""
+    variance = np.square(spread)
+    return np.asarray(np.log((variance + other**2) / (variance + np.square(difference))))
+
+
+def _steps(
+    rows: BodyState, tracks: BodyState, i: np.ndarray, j: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compare people a[i] and b[j], [P] pairs, by the keypoints that are visible in both.
+    """How people differ in the keypoints that are visible in both, for each pair [P].
 
     Returns:
-        OKS [P], number [P] of common keypoints, and their mean distance [P] px.
+        Step of the whole body [P] c64 px, deviation [P] px of keypoints from that step, and the
+        number [P] of common keypoints.
     """
-    near, both = nearness(a, b, i, j, drift_px)
+    both = (np.minimum(rows.scores[i], tracks.scores[j]) > 0).astype(np.float32)
+    step = rows.body[i] - tracks.body[j]
+    weights = both * BODY_WEIGHTS
+    moved = (step * weights).sum(1) / np.maximum(weights.sum(1), 1)
+    step -= moved[:, None]
     common = both.sum(1)
-    some = np.maximum(common, 1)
-    return near.sum(1) / some, common, (np.abs(a.body[i] - b.body[j]) * both).sum(1) / some
-
-
-def _grown(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
-    return np.asarray(boxes + by[:, None] * geometry.OUTWARD, np.float32)
-
-
-def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distances [P] between the centres of boxes [P,4]."""
-    step = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2
-    return np.asarray(np.hypot(step[:, 0], step[:, 1]))
+    off = (np.square(step.real) + np.square(step.imag)) * both
+    return moved, np.sqrt(off.sum(1) / np.maximum(common, 1)), common

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from edge.geometry import OUTWARD, as_complex, as_pairs
+from edge.people.colours import SIZE as COLOURS
 from edge.structures import VISIBLE, Poses, Rows
 
 # Time constants of the exponential means that estimate velocities ...
@@ -30,8 +31,8 @@ _MARGIN_MAX_H = 0.3
 _SHRINK = 0.1  # a box that is too large loses this share of the excess in each frame
 _HEIGHT_GAIN = 0.2
 MIN_VISIBLE = 4  # with fewer visible body keypoints, no box is derived from them
-_WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the velocity of the body
-_WEIGHTS[[5, 6, 11, 12]] = 3
+BODY_WEIGHTS = np.ones(17, np.float32)  # of COCO keypoints in the motion of the body
+BODY_WEIGHTS[[5, 6, 11, 12]] = 3
 
 
 @dataclass
@@ -43,6 +44,7 @@ class BodyState:
     boxes: np.ndarray  # [N,4] f32 px
     heights: np.ndarray  # [N] f32 px
     age_s: np.ndarray  # [N] f32 since the last observation; 0 for measured people
+    speeds: np.ndarray  # [N] f32 px/s of the body; 0 for measured people
 
     def take(self, which: np.ndarray) -> BodyState:
         """Rows chosen by a mask or by indices, in that order."""
@@ -52,7 +54,19 @@ class BodyState:
             self.boxes[which],
             self.heights[which],
             self.age_s[which],
+            self.speeds[which],
         )
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """Middles [N] c64 px of the boxes."""
+        middles: np.ndarray = as_complex((self.boxes[:, :2] + self.boxes[:, 2:]) / 2)
+        return middles
+
+    @cached_property
+    def longer(self) -> np.ndarray:
+        """Longer sides [N] f32 px of the boxes, at least 1."""
+        return np.maximum((self.boxes[:, 2:] - self.boxes[:, :2]).max(1, initial=1), 1)
 
     @cached_property
     def inner(self) -> np.ndarray:
@@ -83,6 +97,8 @@ class Tracks:
     shift: np.ndarray  # [T,1] c64 px that detector boxes moved an unseen person by
     heights: np.ndarray  # [T] f32 px
     person_scores: np.ndarray  # [T] f32
+    colours: np.ndarray  # [T,C] f32 of the clothes (edge.people.colours), 0 = not known
+    colours_ns: np.ndarray  # [T] i64 time when they were seen
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -116,6 +132,8 @@ def new_tracks(poses: Poses, heights: np.ndarray, first_id: int, t_ns: int) -> T
         shift=np.zeros((n, 1), np.complex64),
         heights=heights.astype(np.float32),
         person_scores=poses.person_scores.copy(),
+        colours=np.zeros((n, COLOURS), np.float32),
+        colours_ns=np.zeros(n, np.int64),
     )
 
 
@@ -195,11 +213,12 @@ def _learn_motion(
     gap_s: np.ndarray,
 ) -> None:
     """Learn the body's velocity from visible keypoints, and each keypoint's relative to it."""
-    weights = both[:, body17] * _WEIGHTS
+    weights = both[:, body17] * BODY_WEIGHTS
     total = weights.sum(1, keepdims=True)
     seen = (speeds[:, body17] * weights).sum(1, keepdims=True) / np.maximum(total, 1)
     old = tracks.velocity[which]
     gain = -np.expm1(-gap_s / np.float32(_BODY_MEAN_S))
+    gain = np.maximum(gain, 1 / tracks.hits[which][:, None].astype(np.float32))
     velocity = np.where(total > 0, old + gain * (seen - old), old)
     relative = tracks.relative[which]
     relative += -np.expm1(-gap_s / np.float32(_KEYPOINT_MEAN_S)) * (speeds - velocity - relative)

@@ -89,16 +89,16 @@ def _median(values: np.ndarray) -> float:
 
 def _grid(frame: Frame) -> np.ndarray:
     """Mean brightness [R,C] f32 of each cell, from every step-th pixel of every step-th row."""
-    step, top, left, rows, columns = _layout(frame.stored_size)
+    step, top, left, rows, columns = grid_layout(frame.stored_size, _CELLS, _SAMPLES)
     bottom, right = top + rows * _SAMPLES * step, left + columns * _SAMPLES * step
-    plane = _brightness(frame)
+    plane = brightness(frame)
     read = plane[top + step // 2 : bottom : step, left + step // 2 : right : step]
     samples = read.astype(np.float32).reshape(rows, _SAMPLES, columns, _SAMPLES)
     means: np.ndarray = samples.sum(1).sum(2) / np.float32(_SAMPLES * _SAMPLES)
     return means
 
 
-def _brightness(frame: Frame) -> np.ndarray:
+def brightness(frame: Frame) -> np.ndarray:
     """[H,W] u8 view: luma if the layout has it, else green, which is most of the brightness."""
     image = frame.image
     if frame.layout == "nv12":
@@ -108,11 +108,17 @@ def _brightness(frame: Frame) -> np.ndarray:
     return image if frame.layout == "gray" else image[..., 1]
 
 
-def _layout(size: Tuple[int, int]) -> Tuple[int, int, int, int, int]:
-    """Px between samples, top and left px of the grid, its rows and columns."""
+def grid_layout(size: Tuple[int, int], cells: int, samples: int) -> Tuple[int, int, int, int, int]:
+    """Px between samples, top and left px of the grid, its rows and columns.
+
+    Args:
+        size: width and height px of the picture.
+        cells: along the longer side.
+        samples: pixels read along each side of a cell.
+    """
     width, height = size
-    step = max(1, round(max(size) / (_CELLS * _SAMPLES)))
-    cell = step * _SAMPLES
+    step = max(1, round(max(size) / (cells * samples)))
+    cell = step * samples
     rows, columns = height // cell, width // cell
     return step, (height - rows * cell) // 2, (width - columns * cell) // 2, rows, columns
 
@@ -126,7 +132,7 @@ def _known(frame: Frame, boxes: np.ndarray) -> np.ndarray:
 
 def _within(boxes: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """[R,C] bool: cells that boxes [N,4] touch, after they are grown."""
-    step, top, left, rows, columns = _layout(size)
+    step, top, left, rows, columns = grid_layout(size, _CELLS, _SAMPLES)
     cell = step * _SAMPLES
     boxes = boxes[(np.abs(boxes) < FARTHEST_PX).all(1)]
     low, high = boxes[:, :2], boxes[:, 2:]

@@ -7,12 +7,13 @@ constants fit a distant child at 10 frames a second and a close adult at 60.
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 
 from edge.geometry import FARTHEST_PX, OUTWARD, as_complex
-from edge.people import duplicates, match, motion
+from edge.people import clothes, duplicates, match, motion
+from edge.people.carry import carry
 from edge.people.motion import BodyState
 from edge.people.stature import heights
 from edge.settings.config import Track
@@ -24,6 +25,9 @@ from edge.structures import VISIBLE, Detections, Poses, Rows
 _KEPT_OVER_PAUSE = 2.5
 # Without a detector's box, an unseen person is looked for during this share of `max_gap_s`.
 _LOOK_SHARE = 0.5
+_OWN_QUALITY = 0.5  # of two rows of one person, that of the track's own candidate is rather kept
+
+Wear = Callable[[Poses], np.ndarray]  # colours [N,SIZE] of people in the frame at hand
 
 
 class Tracker:
@@ -52,11 +56,12 @@ class Tracker:
         """Whether everybody is tracked reliably, so that a detector would add little.
 
         True if the detector found no new person when it ran last, and every track was seen in the
-        last frame. False if there is no track.
+        last frame. Who is away does not count. False if nobody is here.
         """
+        here = self._here(self._last_ns)
         seen = self._tracks.seen_ns >= self._last_ns
         often = self._tracks.hits >= self._options.min_hits
-        return self._nobody_new and len(seen) > 0 and bool((seen & often).all())
+        return self._nobody_new and bool(here.any()) and bool((seen & often)[here].all())
 
     @property
     def confirmed(self) -> bool:
@@ -68,12 +73,22 @@ class Tracker:
 
     @property
     def boxes(self) -> np.ndarray:
-        """Last boxes [N,4] f32 px of all tracks, also of those not yet published; borrowed."""
-        return self._tracks.boxes
+        """Last boxes [N,4] f32 px of all who are not away, also of those not yet published."""
+        return self._tracks.boxes[self._here(self._last_ns)]
 
     def number_after(self, other: Tracker) -> None:
         """Continue after the ids that another tracker of the same camera gave."""
         self._next_id = max(self._next_id, other._next_id)
+
+    def move(self, motion: np.ndarray) -> None:
+        """Tell that the camera has moved since the frame before; call it before `candidates`.
+
+        Args:
+            motion: [2,3] from px of the frame before to px of this one, a turn with a scale and a
+                shift (edge.people.camera_motion).
+        """
+        carry(self._tracks, motion)
+        self._expected = None
 
     def candidates(self, detections: Optional[Detections], t_ns: int, still: bool = False) -> Poses:
         """The people to look for in a frame.
@@ -102,13 +117,15 @@ class Tracker:
         found = Poses.of_boxes(new, len(self._skeleton), self._skeleton.name)
         return Poses.join((known, found))
 
-    def update(self, poses: Poses, t_ns: int) -> Poses:
+    def update(self, poses: Poses, t_ns: int, wear: Optional[Wear] = None) -> Poses:
         """Assign the people of a frame to tracks.
 
         Args:
             poses: people found in the frame, in any order. An id is that of the candidate from
                 which the pose was made, or -1. Borrowed.
             t_ns: time of the frame; the same as for `candidates`, if that was called.
+            wear: gives the colours of people's clothes in this frame (edge.people.colours). It is
+                called only when somebody is lost, and now and then for everybody.
 
         Returns:
             The people of this frame who were seen in at least `min_hits` frames, by rising id, in
@@ -120,22 +137,28 @@ class Tracker:
         poses = _usable(poses, self._options.low_score)
         own = (poses.ids[:, None] == self._tracks.ids) & (poses.ids[:, None] >= 0)
         rows, tracks = self._measured(poses, own), self._predicted(expected, t_ns)
-        alike = match.similarity(rows, tracks, own, self._options.oks_weight)
-        quality = poses.person_scores + (alike * own).max(1, initial=0) + rows.scores.mean(1)
-        stays, duplicated = duplicates.drop(rows, quality, poses.ids >= 0)
-        alike = match.prefer_own(alike, own, duplicated)
+        quality = poses.person_scores + rows.scores.mean(1) + _OWN_QUALITY * own.any(1)
+        stays, _ = duplicates.drop(rows, quality, poses.ids >= 0)
+        worth = match.evidence(rows, tracks, own)
+        if wear is not None:
+            clothes.compare(worth, poses, tracks.age_s, self._tracks.colours, wear)
         likely = np.flatnonzero(stays)
-        scores = poses.person_scores[likely]
         chosen = np.full(len(poses), -1, np.int64)
-        chosen[likely] = match.two_stages(alike[likely], scores, self._options.high_score)
-        seen = self._observe(poses, rows, chosen, expected, t_ns)
-        new = self._start(poses, rows, stays & (chosen < 0), t_ns)
-        enough = self._enough_hits(t_ns)
+        scores = poses.person_scores[likely]
+        chosen[likely] = match.two_stages(worth[likely], scores, self._options.high_score)
+        self._observe(poses, rows, chosen, expected, t_ns)
+        if wear is not None:
+            clothes.learn(self._tracks, poses, chosen, wear, t_ns)
+        self._start(poses, rows, chosen, stays, t_ns)
+        seen = self._published(poses, chosen, t_ns)
         self._end_unseen(t_ns)
         self._last_ns, self._expected, self._begun, self._still = t_ns, None, True, False
-        if not len(new) or enough > 1:
-            return seen
-        return Poses.join((seen, new))
+        return seen
+
+    def _here(self, t_ns: int) -> np.ndarray:
+        """Which tracks [T] are not away."""
+        unseen_s = motion.elapsed_s(self._tracks.alive_ns, t_ns)
+        return np.asarray((unseen_s <= self._options.max_gap_s) | ~self._missed(t_ns))
 
     def _enough_hits(self, t_ns: int) -> int:
         """In how many frames a person must be seen to be published."""
@@ -163,8 +186,9 @@ class Tracker:
     def _forget(self, t_ns: int) -> None:
         if self._expected is not None and self._expected[0] == t_ns:
             return  # `candidates` has done it for this frame
-        long_ago = motion.elapsed_s(self._tracks.alive_ns, t_ns) > self._options.max_gap_s
-        gone = long_ago & self._missed(t_ns)
+        unseen_s = motion.elapsed_s(self._tracks.alive_ns, t_ns)
+        longest_s = max(self._options.max_gap_s, self._options.return_s)
+        gone = (unseen_s > longest_s) & self._missed(t_ns)
         if gone.any():
             self._tracks, self._expected = self._tracks.take(~gone), None
 
@@ -188,24 +212,43 @@ class Tracker:
             (detections.scores >= self._options.low_score) & _plausible(detections.boxes).all(1)
         )
         tracks = self._tracks
-        alike = match.box_similarity(detections.boxes, self._predicted(expected, t_ns))
-        chosen = match.two_stages(alike, detections.scores, self._options.high_score)
-        rows, which = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
-        motion.take_boxes(tracks, which, detections.boxes[rows], expected, t_ns, self._last_ns)
+        rows = self._detected(detections)
+        nobody = np.zeros((len(detections), len(tracks)), bool)
+        worth = match.evidence(rows, self._predicted(expected, t_ns), nobody)
+        chosen = match.two_stages(worth, detections.scores, self._options.high_score)
+        found, which = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
+        motion.take_boxes(tracks, which, detections.boxes[found], expected, t_ns, self._last_ns)
         self._expected = t_ns, motion.predict(tracks, self._skeleton.name, t_ns)
         new = (chosen < 0) & (detections.scores >= self._options.new_score)
-        self._nobody_new, self._all_confirmed = not new.any(), len(rows) == len(tracks)
+        given = np.zeros(len(tracks), bool)
+        given[which] = True
+        self._nobody_new, self._all_confirmed = not new.any(), bool(given[self._here(t_ns)].all())
         expected = self._expected[1]
         if detections.keypoints is not None:
             sightings = np.zeros((len(tracks), *detections.keypoints.shape[1:]), np.float32)
-            sightings[which] = detections.keypoints[rows]
+            sightings[which] = detections.keypoints[found]
             expected = dataclasses.replace(expected, sightings=sightings)
         return expected, detections.take(new)
 
     def _predicted(self, expected: Poses, t_ns: int) -> BodyState:
-        body, scores = self._body(expected)
+        body, _ = self._body(expected)
+        scores = self._tracks.scores[:, self._skeleton.body17]
+        scores = scores * (scores > VISIBLE)
         age_s = motion.elapsed_s(self._tracks.seen_ns, t_ns)
-        return BodyState(body, scores, expected.boxes, self._tracks.heights, age_s)
+        speeds = np.abs(self._tracks.velocity[:, 0])
+        return BodyState(body, scores, expected.boxes, self._tracks.heights, age_s, speeds)
+
+    def _detected(self, found: Detections) -> BodyState:
+        """The state of a detector's people, who have keypoints or boxes only."""
+        n = len(found)
+        body, scores = np.zeros((n, 17), np.complex64), np.zeros((n, 17), np.float32)
+        if found.keypoints is not None:
+            body = as_complex(found.keypoints[..., :2])
+            scores = found.keypoints[..., 2]
+            scores = scores * (scores > VISIBLE)
+        tall = heights(body, scores, found.boxes)
+        still = np.zeros(n, np.float32)
+        return BodyState(body, scores, found.boxes, tall, still, still)
 
     def _measured(self, poses: Poses, own: np.ndarray) -> BodyState:
         """The state of measured people; the box of a track's own row comes from its keypoints.
@@ -214,7 +257,8 @@ class Tracker:
         """
         body, scores = self._body(poses)
         tall = heights(body, scores, poses.boxes)
-        measured = BodyState(body, scores, poses.boxes, tall, np.zeros(len(poses), np.float32))
+        still = np.zeros(len(poses), np.float32)
+        measured = BodyState(body, scores, poses.boxes, tall, still, still)
         cut = own.any(1) & ((scores > 0).sum(1) >= motion.MIN_VISIBLE)
         if cut.any():
             margins = self._tracks.margins[own[cut].argmax(1)]
@@ -230,8 +274,8 @@ class Tracker:
 
     def _observe(
         self, poses: Poses, rows: BodyState, chosen: np.ndarray, expected: Poses, t_ns: int
-    ) -> Poses:
-        """Update tracks with the rows assigned to them; returns those to publish, by rising id."""
+    ) -> None:
+        """Update tracks with the rows [R] assigned to them by `chosen` [R]."""
         tracks, which, was, seen, measured = self._tracks, chosen, expected, poses, rows
         where: Rows = slice(None)
         # Usually the rows are all tracks in their order: then views do, without copies.
@@ -244,29 +288,32 @@ class Tracker:
         tracks.boxes[whole], tracks.boxes_ns[whole] = seen.boxes[seen.ids < 0], t_ns
         motion.observe(tracks, where, seen, was, measured.heights, self._skeleton.body17, t_ns)
         motion.fit_boxes(tracks, which, measured, was.boxes, t_ns)
-        seen = Poses(
-            seen.keypoints.copy(),
-            seen.scores.copy(),
-            tracks.boxes[which],
-            tracks.ids[which],
-            seen.person_scores.copy(),
-            seen.skeleton,
-            None if seen.places is None else seen.places.copy(),
-        )
-        often = tracks.hits[which] >= self._enough_hits(t_ns)
-        return seen if often.all() else seen.take(often)
 
-    def _start(self, poses: Poses, rows: BodyState, free: np.ndarray, t_ns: int) -> Poses:
-        """Start tracks for rows without one; numbered from left to right, so that order is free."""
-        new = np.flatnonzero(free & (poses.person_scores >= self._options.new_score))
+    def _start(
+        self, poses: Poses, rows: BodyState, chosen: np.ndarray, stays: np.ndarray, t_ns: int
+    ) -> None:
+        """Start tracks for rows without one, and note them in `chosen`.
+
+        They are numbered from left to right, so that the order of rows is free.
+        """
+        free = stays & (chosen < 0) & (poses.person_scores >= self._options.new_score)
+        new = np.flatnonzero(free)
         if not len(new):
-            return self._nobody
+            return
         new = new[np.lexsort((poses.boxes[new, 1], poses.boxes[new, 0]))]
-        people = poses.take(new)
-        tracks = motion.new_tracks(people, rows.heights[new], self._next_id, t_ns)
+        tracks = motion.new_tracks(poses.take(new), rows.heights[new], self._next_id, t_ns)
+        chosen[new] = len(self._tracks) + np.arange(len(new))
         self._tracks = self._tracks.join(tracks)
         self._next_id += len(new)
-        return dataclasses.replace(people, ids=tracks.ids.copy())
+
+    def _published(self, poses: Poses, chosen: np.ndarray, t_ns: int) -> Poses:
+        """The rows of people who were seen often enough, by rising id."""
+        tracks = self._tracks
+        found = np.flatnonzero(chosen >= 0)
+        found = found[tracks.hits[chosen[found]] >= self._enough_hits(t_ns)]
+        found = found[np.argsort(tracks.ids[chosen[found]], kind="stable")]
+        which, people = chosen[found], poses.take(found)
+        return dataclasses.replace(people, boxes=tracks.boxes[which], ids=tracks.ids[which])
 
     def _end_unseen(self, t_ns: int) -> None:
         """End new people who are not seen again soon: clutter does not come back."""

@@ -176,8 +176,15 @@ class Track:
     confirm_s: float = key(
         0.25, "a new person who is not seen again within this time is forgotten", 0.01, 60
     )
-    max_gap_s: float = key(1.0, "a person who is not seen for this long is forgotten", 0.05, 60)
-    oks_weight: float = key(0.6, "weight of keypoint similarity; the rest is box overlap", 0, 1)
+    max_gap_s: float = key(1.0, "a person who is not seen for this long is away", 0.05, 60)
+    return_s: float = key(
+        4.0,
+        "a person who is not seen for this long is forgotten; until then the id may come back",
+        0,
+        60,
+    )
+    clothes: bool = key(True, "know people who come back by the colours of their clothes, too")
+    moving_camera: bool = key(True, "follow the background of a camera that pans or shakes")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
-"""Duplicates, own candidates and similarity, each limit tested on both sides."""
+"""Evidence that a row is somebody known: each cue, and what must not happen."""
 
 import numpy as np
 import pytest
 
 from edge.geometry import as_complex
-from edge.people import duplicates, match
+from edge.people import match
 from edge.people.motion import BodyState
 from tests.edge.people.track_scenes import STANDING
 
 TALL = 300.0
 
 
-def state(*shifts_px, age_s=0.0):
+def state(*shifts_px, age_s=0.0, speed_px=0.0, boxes_only=False):
     """The same standing person several times, each shifted to the right."""
     shift = np.asarray(shifts_px, np.float32)
     points = STANDING[None] * TALL + np.stack((400 + shift, np.full(len(shift), 600)), -1)[:, None]
@@ -20,123 +20,89 @@ def state(*shifts_px, age_s=0.0):
     n = len(shift)
     return BodyState(
         as_complex(points),
-        np.full((n, 17), 0.9, np.float32),
+        np.full((n, 17), 0.0 if boxes_only else 0.9, np.float32),
         boxes,
         np.full(n, TALL, np.float32),
         np.full(n, age_s, np.float32),
+        np.full(n, speed_px, np.float32),
     )
 
 
-def likeness(shift_px):
-    """OKS of two people `shift_px` apart."""
-    pair = state(0, shift_px)
-    first, second = np.array([0]), np.array([1])
-    return float(match._oks(pair, pair, first, second, np.zeros(1, np.float32))[0][0])
+def worth(rows, tracks, own=None):
+    none = np.zeros((len(rows.heights), len(tracks.heights)), bool)
+    return match.evidence(rows, tracks, none if own is None else own)
 
 
-NEAR_PX, FAR_PX = 14, 28  # between the two limits of duplicates, and below both
+def test_the_predicted_place_is_the_likeliest_and_far_places_are_not_allowed():
+    found = [float(worth(state(shift), state(0))[0, 0]) for shift in (0, 6, 12, 24, 60)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 3
+    assert found[-1] < 0
+    assert worth(state(200), state(0))[0, 0] == -np.inf
 
 
-def stays(shift_px, known):
-    pair = state(0, shift_px)
-    return duplicates.drop(pair, np.array([0.9, 0.8]), np.array(known))[0].tolist()
+def test_the_longer_unseen_the_further_and_the_less_likely():
+    near, far = ([worth(state(x), state(0, age_s=a))[0, 0] for a in (0.03, 1.0)] for x in (0, 90))
+    assert near[0] > near[1] > 0, "at the predicted place, who was seen just now is likelier"
+    assert far[0] < far[1], "a long way needs time"
 
 
-def test_the_distances_of_these_tests_lie_on_both_sides_of_the_limits():
-    assert duplicates._DUPLICATE_NEW_OKS < likeness(NEAR_PX) < duplicates._DUPLICATE_OKS
-    assert likeness(FAR_PX) < duplicates._DUPLICATE_NEW_OKS
-    assert likeness(2) > duplicates._DUPLICATE_OKS
+def test_a_fast_person_may_be_further_after_a_while():
+    slow, fast = (state(0, age_s=1.0, speed_px=v) for v in (0, 2 * TALL))
+    assert worth(state(200), fast)[0, 0] > worth(state(200), slow)[0, 0]
 
 
-@pytest.mark.parametrize("known", [[True, True], [False, False]])
-def test_two_tracks_or_two_new_people_may_be_close_together(known):
-    assert stays(NEAR_PX, known) == [True, True]
-    assert stays(2, known) == [True, False]
+def test_nobody_lost_takes_over_a_visible_neighbour():
+    """The lost one is predicted exactly where the neighbour is; the neighbour moved by 10 px."""
+    tracks = state(10, 0)
+    tracks.age_s[:] = (0.8, 0.033)
+    rows = state(10)
+    found = match.two_stages(worth(rows, tracks), np.array([0.9]), 0.6)
+    assert found.tolist() == [1]
 
 
-@pytest.mark.parametrize("known", [[True, False], [False, True]])
-def test_a_new_person_close_to_a_track_is_a_duplicate(known):
-    assert stays(NEAR_PX, known) == [True, False]
-    assert stays(FAR_PX, known) == [True, True]
+def test_an_echo_is_a_weak_hint():
+    """It decides between equals, and not against a few px."""
+    tracks, own = state(0, 10), np.array([[False, True]])
+    assert match.two_stages(worth(state(5), tracks, own), np.array([0.9]), 0.6).tolist() == [1]
+    assert match.two_stages(worth(state(0), tracks, own), np.array([0.9]), 0.6).tolist() == [0]
 
 
-def test_the_better_of_two_duplicates_stays_and_is_marked():
-    rows = state(0, 2, 400)
-    kept, duplicated = duplicates.drop(rows, np.array([0.5, 0.9, 0.1]), np.zeros(3, bool))
-    assert kept.tolist() == [False, True, True]
-    assert duplicated.tolist() == [False, True, False]
+def test_posture_tells_two_people_in_one_place():
+    other = state(0, 0)
+    other.body[1, [7, 8, 9, 10]] -= 100j  # raised arms
+    rows = state(0)
+    rows.body[0, [7, 8, 9, 10]] -= 100j
+    found = worth(rows, other)[0]
+    assert found[1] > found[0] + 1
 
 
-def test_a_tracks_own_row_has_a_lead_unless_it_is_duplicated_or_not_allowed():
-    alike = np.array([[0.5, 0.5], [0.0, 0.5], [0.5, 0.5]], np.float32)
-    own = np.array([[True, False], [True, False], [True, False]])
-    led = match.prefer_own(alike, own, np.array([False, False, True]))
-    lead = match.OWN_LEAD
-    np.testing.assert_allclose(led, [[0.5 + lead, 0.5], [0, 0.5], [0.5, 0.5]])
+def test_height_tells_a_child_from_an_adult():
+    both = state(0, 0, age_s=0.5)
+    both.heights[:] = TALL, 0.6 * TALL
+    found = worth(state(0), both)[0]
+    assert found[0] > found[1] + 1
 
 
-def test_of_two_tracks_that_fit_the_later_observed_is_more_similar():
-    """At the predicted place the OKS is 1; half a second costs a fifth."""
-    none = np.zeros((1, 1), bool)
-    for age_s, similarity in ((0.0, 1.0), (0.5, 0.8)):
-        found = match.similarity(state(0), state(0, age_s=age_s), none, 1.0)
-        np.testing.assert_allclose(found, [[similarity]], rtol=1e-5)
+def test_without_common_keypoints_boxes_are_compared():
+    rows = state(0, boxes_only=True)
+    near, far = (worth(rows, state(shift))[0, 0] for shift in (0, 60))
+    assert near > 0
+    assert near > far
 
 
-def test_a_person_further_than_the_reach_is_not_allowed():
-    """.1 H plus 2 H for each second since the last observation."""
-    none = np.zeros((1, 1), bool)
-    for age_s, reach_px in ((0.0, 30), (0.05, 60)):
-        tracks = state(0, age_s=age_s)
-        assert match.similarity(state(reach_px - 2), tracks, none, 0.5)[0, 0] > 0
-        assert match.similarity(state(reach_px + 2), tracks, none, 0.5)[0, 0] == 0
+@pytest.mark.parametrize(("rows", "tracks"), [(0, 0), (0, 3), (3, 0)])
+def test_nobody(rows, tracks):
+    found = worth(state(*range(rows)), state(*range(tracks)))
+    assert found.shape == (rows, tracks)
+    chosen = match.two_stages(found, np.ones(rows), 0.6)
+    assert (chosen == -1).all()
 
 
-def part_of(known, legs_px=0.0):
-    """Who stays of a person and of a second box around the legs, whose upper body is guessed."""
-    pair = state(0, legs_px)
-    pair.body[1, :11] += 100j  # head, shoulders and arms, in a person of 300 px
-    pair.boxes[1, 1] += 120
-    return duplicates.drop(pair, np.array([1.0, 0.9]), np.array(known))[0].tolist()
-
-
-@pytest.mark.parametrize("known", [[False, False], [True, False]])
-def test_a_second_box_around_the_legs_is_a_part_of_the_person(known):
-    assert part_of(known) == [True, False]
-
-
-def test_two_tracks_and_other_legs_are_no_parts():
-    assert part_of([True, True]) == [True, True]
-    assert part_of([False, False], legs_px=40) == [True, True]
-
-
-def small_box(shared=8, common=17, low=0.45, high=0.0):
-    """Who stays of a person and of a smaller box, with this many keypoints in the same places.
-
-    Of the heights of the person's box, the smaller one begins `low` below its top and ends `high`
-    below its bottom.
-    """
-    pair = state(0, 0)
-    pair.body[1, shared:] += 100j
-    pair.scores[1, common:] = 0
-    tall_px = pair.boxes[0, 3] - pair.boxes[0, 1]
-    pair.boxes[1, 1::2] += (low * tall_px, high * tall_px)
-    return duplicates.drop(pair, np.array([1.0, 0.9]), np.zeros(2, bool))[0].tolist()
-
-
-@pytest.mark.parametrize(
-    ("shared", "common", "part"), [(0, 17, False), (5, 17, False), (6, 17, True), (4, 8, False)]
-)
-def test_a_part_shares_five_keypoints_and_a_third_of_the_common(shared, common, part):
-    assert small_box(shared, common) == [True, not part]
-
-
-@pytest.mark.parametrize(("high", "part"), [(0.27, True), (0.33, False)])
-def test_a_part_lies_within_the_other_box(high, part):
-    """Of the smaller box, .63 and .58 lie within the other."""
-    assert small_box(low=0.55, high=high) == [True, not part]
-
-
-@pytest.mark.parametrize(("low", "part"), [(0.25, True), (0.15, False)])
-def test_a_part_is_smaller_than_the_other_box(low, part):
-    assert small_box(low=low) == [True, not part]
+def test_the_size_of_the_picture_does_not_matter():
+    small = [state(0, 12, age_s=0.1, speed_px=30), state(5)]
+    big = [state(0, 12, age_s=0.1, speed_px=30), state(5)]
+    for s in big:
+        s.body, s.boxes = s.body * 4, s.boxes * 4
+        s.heights, s.speeds = s.heights * 4, s.speeds * 4
+    np.testing.assert_allclose(worth(small[1], small[0]), worth(big[1], big[0]), rtol=1e-3)

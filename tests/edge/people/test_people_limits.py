@@ -45,7 +45,7 @@ def test_a_person_begins_at_new_score_and_is_followed_down_to_low_score():
 
 @pytest.mark.parametrize(("gap_s", "published"), [(0.2, 1), (0.3, 0)])
 def test_who_was_seen_once_is_given_up_sooner_than_max_gap_s(gap_s, published):
-    track = tracker(min_hits=2, max_gap_s=1.0)
+    track = tracker(min_hits=2, max_gap_s=1.0, return_s=0.0)
     gap_ns = int(gap_s * 1e9)
     track.update(standing([400]), 0)
     track.update(standing([]), gap_ns)
@@ -54,9 +54,9 @@ def test_who_was_seen_once_is_given_up_sooner_than_max_gap_s(gap_s, published):
 
 def test_a_weak_person_takes_nobody_from_a_sure_one():
     """One track; the weak person is more similar to it."""
-    alike = np.array([[0.6], [0.9]], np.float32)
-    assert match.two_stages(alike, np.array([0.9, 0.3]), 0.6).tolist() == [0, -1]
-    assert match.two_stages(alike, np.array([0.9, 0.6]), 0.6).tolist() == [-1, 0]
+    worth = np.array([[0.6], [0.9]], np.float32)
+    assert match.two_stages(worth, np.array([0.9, 0.3]), 0.6).tolist() == [0, -1]
+    assert match.two_stages(worth, np.array([0.9, 0.6]), 0.6).tolist() == [-1, 0]
 
 
 @pytest.mark.parametrize(("common", "people"), [(4, 2), (5, 1)])
@@ -129,7 +129,7 @@ def test_one_wrong_keypoint_makes_nobody_taller():
 @pytest.mark.parametrize(("boxes_until_s", "kept"), [(0.6, True), (0.3, False)])
 def test_a_track_ends_max_gap_s_after_its_last_observation_or_box(boxes_until_s, kept):
     """The person is observed at 0 s and looked for at 1.5 s, with a limit of 1 s."""
-    track = tracker(max_gap_s=1.0)
+    track = tracker(max_gap_s=1.0, return_s=0.0)
     track.update(standing([400]), 0)
     box = Detections(standing([400]).boxes, np.float32([0.9]))
     for t_ns in range(10**8, 15 * 10**8, 10**8):
