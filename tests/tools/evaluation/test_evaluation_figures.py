@@ -212,8 +212,9 @@ def test_cameras_that_do_not_show_the_place_do_not_count(away: float, far: bool)
     """Two cameras agree on somebody; two others see somebody else, there or in another room."""
     views = two_views()
     rng = np.random.default_rng(0)
-    body, other = rng.uniform(-400, 400, (17, 3)), rng.uniform(-400, 400, (17, 3))
-    aside = [dataclasses.replace(v, shift=v.shift + (away * 2, away, 0)) for v in views]
+    body = rng.uniform(-400, 400, (17, 3))
+    other = rng.uniform(-400, 400, (17, 3)) + (0, 600, 0)
+    aside = [dataclasses.replace(v, shift=v.shift + (away * 2 + 50, away, 0)) for v in views]
     people = [seen_from(v, body)[None] for v in views]
     people += [seen_from(v, other)[None] for v in aside]
     for px in rig.disagreement([*views, *aside], people)[:2]:
