@@ -83,6 +83,15 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """How the scores of a model become probabilities."""
+
+    person: List[List[float]] = key(
+        [], "rising pairs [score of a person, probability that the pose is right]"
+    )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """The content of a model.toml."""
 
@@ -95,6 +104,7 @@ class Recipe:
     calibration: str = key("", "name of a folder in calibration/")
     float_layers: List[str] = key([], "name patterns of layers that stay in floating point")
     gate: Gate = key(Gate)
+    scores: Scores = key(Scores)
 
 
 def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Recipe:
@@ -126,9 +136,21 @@ def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -
 def _check(recipe: Recipe) -> None:
     if not recipe.networks:
         raise ConfigError("networks: is empty; add a table [networks.main]")
+    _check_map("scores.person", recipe.scores.person)
     for name, net in recipe.networks.items():
         for which in ("mean", "std"):
             if len(getattr(net, which)) != 3:
                 raise ConfigError(f"networks.{name}.{which}: expected 3 numbers, one per channel")
         if any(s == 0 for s in net.std):
             raise ConfigError(f"networks.{name}.std: contains 0; pixels are divided by it")
+
+
+def _check_map(where: str, pairs: List[List[float]]) -> None:
+    """Refuse anything but rising pairs of numbers 0..1."""
+    if not pairs:
+        return
+    plain = all(len(pair) == 2 and 0 <= min(pair) <= max(pair) <= 1 for pair in pairs)
+    if len(pairs) < 2 or not plain:
+        raise ConfigError(f"{where}: expected two or more pairs [score, probability] of 0 to 1")
+    if not all(a[0] < b[0] and a[1] < b[1] for a, b in zip(pairs, pairs[1:])):
+        raise ConfigError(f"{where}: both numbers must rise from pair to pair")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._boxes import RawBoxes, best, in_frame, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
-from edge.recipe import Network
+from edge.models._scores import ScoreMap
+from edge.recipe import Network, Scores
 from edge.structures import VISIBLE, Detections, Frame, Poses
 
 
@@ -86,6 +87,8 @@ class OneStage(PoseModel):
         keypoints: number of keypoints in the set.
         suppress: whether to suppress overlapping people.
         border: grey value of the letterbox's bars.
+        told: how scores become probabilities; the thresholds are for these. None = they stay.
+        floor: least score of the network, whatever the thresholds.
     """
 
     gives = Gives.ONE_STAGE_POSES
@@ -99,6 +102,8 @@ class OneStage(PoseModel):
         keypoints: int,
         suppress: bool,
         border: int = PAD,
+        told: Optional[Scores] = None,
+        floor: float = 0.0,
     ) -> None:
         self.skeleton = skeleton
         self._keypoints = keypoints
@@ -107,6 +112,8 @@ class OneStage(PoseModel):
         self._options = options
         self._suppress = suppress
         self._border = border
+        self._person = ScoreMap(told.person if told else [])
+        self._least = max(floor, self._person.least(options.min_score))
         self._matrices = np.zeros((0, 2, 3), np.float32)
 
     def __call__(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
@@ -126,7 +133,7 @@ class OneStage(PoseModel):
             return []
         matrices = self._matrices
         with np.errstate(invalid="ignore", over="ignore"):
-            found = self._decode(self._outputs.run(), self._options.min_score)
+            found = self._decode(self._outputs.run(), self._least)
         self._outputs.note_bad(found.people.bad)
         return [self._finish(found, i, matrices[i], f) for i, f in enumerate(frames)]
 
@@ -189,7 +196,7 @@ class OneStage(PoseModel):
             found.scores[mine],
             geometry.clip_boxes(boxes, source.size),
             np.full(len(mine), -1, np.int64),
-            np.clip(found.people.scores[mine], 0, 1),
+            self._person(np.clip(found.people.scores[mine], 0, 1)),
             self.skeleton,
         )
 

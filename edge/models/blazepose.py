@@ -8,7 +8,7 @@ frame on it comes from the keypoints, so a detector is needed for new people onl
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.models._blazepose.parts import Faces, Hands
 from edge.models._blazepose.sparse import SparseMode, rested, small
 from edge.models._outputs import Outputs, Shape
-from edge.recipe import Recipe
+from edge.models._scores import ScoreMap
+from edge.recipe import Recipe, Scores
 from edge.runtime import Runner
 from edge.settings.sections import Crowd
 from edge.structures import Frame, Poses
@@ -48,11 +49,18 @@ class BlazePose(PoseModel):
 
     skeleton = points.SKELETON
 
-    def __init__(self, parts: Mapping[str, Outputs], min_score: float, crowd: Crowd) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Outputs],
+        min_score: float,
+        crowd: Crowd,
+        told: Optional[Scores] = None,
+    ) -> None:
         self._body = parts["body"]
         self._hands = Hands(parts["hand"])
         self._faces = Faces(parts["face"])
         self._min_score = max(min_score, sightings.LEAST_SCORE)
+        self._person = ScoreMap(told.person if told else [])
         self._body_memory = BodyMemory()
         self._look_memory = LookMemory()
         self._part_memory = PartMemory()
@@ -118,7 +126,8 @@ class BlazePose(PoseModel):
         keypoints[:, points.BODY_FEET], scores[:, points.BODY_FEET] = body_feet, seen
         keypoints[:, points.SMALL_TOES] = 0
         places = np.concatenate((found.points, found.scores[..., None]), -1)
-        return batch.spread(len(frames), keypoints, scores, found.person_scores, places, carried)
+        told = self._person(found.person_scores)
+        return batch.spread(len(frames), keypoints, scores, told, places, carried)
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """The second half: the same people with hands and faces, in new arrays."""
@@ -217,4 +226,4 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
             parts[part].require(name, shape)
     if parts["body"].has("heatmap"):
         parts["body"].require("heatmap", _HEATMAP)
-    return BlazePose(parts, options.min_score, options.crowd)
+    return BlazePose(parts, options.min_score, options.crowd, recipe.scores)

@@ -20,7 +20,7 @@ from edge.models._hybrid import near
 from edge.models._hybrid.join import join
 from edge.models._hybrid.tiled import TiledPeople
 from edge.models._onestage import OneStage
-from edge.recipe import Recipe
+from edge.recipe import Recipe, Scores
 from edge.runtime import Runner
 from edge.settings.schema import build, key, name_problem
 from edge.structures import Detections, Frame, Poses
@@ -157,6 +157,7 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
                 networks={"main": recipe.networks[part]},
                 options=getattr(settings, f"{part}_options", {}),
                 skeleton=_SKELETON if part == "people" else "",
+                scores=Scores(),  # the maps of a recipe are for its whole model
             ),
             {"main": runners[part]},
             dataclasses.replace(options, min_score=floors.get(part, options.min_score)),

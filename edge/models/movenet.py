@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Dict, Mapping
 
@@ -42,7 +41,6 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
     outputs = Outputs(recipe, runners, ("people",))
     outputs.require("people", (None, _ROW))
     skeleton = skeleton_of(recipe, _KEYPOINTS)
-    options = dataclasses.replace(options, min_score=max(options.min_score, settings.min_score))
 
     def decode_all(results: Dict[str, np.ndarray], min_score: float) -> RawPeople:
         return decode(results["people"], outputs.network, min_score)
@@ -55,6 +53,8 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
         _KEYPOINTS,
         suppress=True,
         border=settings.border,
+        told=recipe.scores,
+        floor=settings.min_score,
     )
 
 
