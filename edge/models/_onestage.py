@@ -151,7 +151,7 @@ class OneStage(PoseModel):
     def finish_crops(self) -> CropPeople:
         """The people of the crops that were begun; those of one crop do not overlap."""
         with np.errstate(invalid="ignore", over="ignore"):
-            found = self._decode(self._outputs.run(), self._options.min_score)
+            found = self._decode(self._outputs.run(), self._least)
         self._outputs.note_bad(found.people.bad)
         crop, boxes, scores = found.people.frame, found.people.boxes, found.people.scores
         rows = np.arange(len(crop))
