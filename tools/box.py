@@ -11,6 +11,7 @@ RECIPES = Path("/usr/share/edge/engines")
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
     *("import", "kernels", "occlusion", "predict", "quantize", "synth"),
+    *("fit-temporal", "occlusion"),
 )
 
 
