@@ -64,6 +64,7 @@ setup(
     package_data={
         "edge": [
             "py.typed",
+            "people/temporal.onnx",
             "publish/contract/*",
             "runtime/kernels/*.cu",
             "runtime/kernels/*.h",

@@ -15,6 +15,7 @@ from edge.loop.cpu_verdicts import Verdicts
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # for other rooms
 from edge.loop.local_time import LocalTime
+from edge.loop.temporal_network import TemporalNetwork
 from edge.models import (
     Detector,
     Gives,
@@ -28,6 +29,7 @@ from edge.models._preprocess.crops import one_thread_a_crop
 from edge.people.camera_motion import CameraMotion
 from edge.people.colours import colours_of
 from edge.people.smoother import Smoother
+from edge.people.temporal import Temporal
 from edge.people.tracker import Tracker
 from edge.pipeline import CameraStages
 from edge.recipe import INSTALLED_MODELS, Recipe, load_recipe
@@ -193,13 +195,14 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
         ConfigError: a rule that cannot be built.
     """
     stages: Dict[str, CameraStages] = {}
-    keypoints = skeletons.get(skeleton)
+    keypoints, options = skeletons.get(skeleton), config.smooth
+    network = TemporalNetwork() if options.enabled and options.temporal else None
     for i, camera in enumerate(config.cameras):
-        smooth = Smoother(config.smooth, keypoints)
+        smooth = Smoother(options, keypoints, Temporal(network) if network else None)
         wear = partial(colours_of, body17=keypoints.body17)
         stages[camera.name] = CameraStages(
             tracker=Tracker(config.track, keypoints),
-            smooth=smooth if config.smooth.enabled else _unsmoothed,
+            smooth=smooth if options.enabled else _unsmoothed,
             camera_motion=CameraMotion() if config.track.moving_camera else None,
             colours=wear if config.track.clothes else None,
             rules=build_rules(config, camera.name),

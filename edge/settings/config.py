@@ -209,6 +209,7 @@ class Smooth:
     min_score: float = key(
         0.3, "a keypoint measured with a lower score keeps its earlier score, which falls", 0, 1
     )
+    temporal: bool = key(False, "a small recurrent network corrects the filter's keypoints")
     coast_s: float = key(0.28, "a lost keypoint is predicted for this long", 0, 10)
 
 

@@ -165,6 +165,7 @@ def test_the_network_looks_at_a_frame_that_does_not_follow(change: Dict[str, Any
         candidates(110, ids=(1, -1)),
         candidates(110, ids=(1, 7)),
         dataclasses.replace(candidates(110), sightings=np.ones((1, 17, 3), np.float32)),
+        dataclasses.replace(candidates(110), sightings=np.zeros((1, 17, 3), np.float32)),
     ],
 )
 def test_the_network_looks_for_whom_the_last_frame_did_not_have(people: Poses) -> None:
