@@ -79,7 +79,7 @@ $(NODE)/.made: tests/foreign/package-lock.json $(VENV)/.dev
 
 soak: $(VENV)/.dev ## promises and the INT8 chain in full length (hours); figures in out/soak.jsonl
 	@mkdir -p $(OUT)
-	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises tests/tools/test_int8_chain.py tests/tools/test_readme.py tests/edge/people/test_smoother_properties.py $(SOAK)
+	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises tests/edge/sensors tests/tools/test_int8_chain.py tests/tools/test_readme.py tests/edge/people/test_smoother_properties.py $(SOAK)
 
 check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 	@PYTHON="$(PYTHON)" bash tests/system.sh check

@@ -13,7 +13,7 @@ from typing import Match
 
 MASK = "***"
 # Schemes of this machine: their queries are options of ours and hold no secret.
-_LOCAL = ("v4l2", "csi", "synthetic")
+_LOCAL = ("v4l2", "csi", "synthetic", "mpu6050", "realsense")
 _URI = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>`|]+)")
 _QUOTED = re.compile(r"(['\"])([A-Za-z][A-Za-z0-9+.-]*://.*?)\1")  # may contain spaces
 # User info without "://" after its scheme: it was forgotten, or one slash is missing.

@@ -44,6 +44,8 @@ ROOMS: Dict[str, Set[str]] = {
     "rig": {"errors", "settings", "scene"},
     "rules": RECORDS | {"settings", "people", "plug"},
     "capture": RECORDS | {"masking", "settings", "plug", "threads"},
+    # What is not a camera: inertial sensors, and depth images beside a camera.
+    "sensors": RECORDS | {"settings", "plug"},
     "runtime": RECORDS | {"plug", "recipe"},
     "models": RECORDS | {"settings", "plug", "recipe", "runtime", "people"},
     "keys": {"errors"},
