@@ -70,7 +70,7 @@ setup(
             "runtime/kernels/*.h",
             "runtime/kernels/*.cubin",
         ],
-        "tools": ["py.typed", "convert/*.png", "prediction/*.txt"],
+        "tools": ["py.typed", "cameras/*.html", "convert/*.png", "prediction/*.txt"],
     },
     python_requires=">=3.8",
     install_requires=DEVICE,

@@ -16,11 +16,11 @@ from typing import Callable, List, Tuple
 from edge import __version__
 from edge.errors import ConfigError
 from tools import places
-from tools.scoreboard import cameras, labelled, motion, rendered
+from tools.scoreboard import cameras, labelled, motion, rendered, scenes
 from tools.scoreboard.table import Table, write
 
 HELP = "the project's own accuracy: pictures, four cameras, rendered people, motion capture"
-PARTS = ("pictures", "cameras", "rendered", "smoother", "tracker", "falls")
+PARTS = ("pictures", "cameras", "scenes", "rendered", "smoother", "tracker", "falls")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +80,7 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
             lambda: labelled.table("Real pictures, labelled", arguments.labels, models, out),
         ),
         ("cameras", lambda: cameras.table(models, sets)),
+        ("scenes", lambda: scenes.table(models, sets)),
         ("rendered", lambda: _rendered(arguments)),
         ("smoother", lambda: motion.smoother(sets)),
         ("tracker", lambda: motion.tracker(sets)),

@@ -20,8 +20,11 @@ import numpy as np
 
 from edge.errors import DataError, InternalError
 from edge.publish._address import parse
+from edge.rig.files import read_rig
 from edge.service.annotate import contact_sheet
 from edge.settings.config import Mqtt
+from tools.cameras import scene_page
+from tools.evaluation.rig_run import calibration_of
 from tools.fetch.by_name import ensure_model, ensure_set
 from tools.listen import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.broker import Broker, choose, install_mosquitto
@@ -73,6 +76,11 @@ dwell_s = 0.5
 [[rules]]
 kind = "fall"
 """
+SCENE = """
+[[scenes]]
+name = "room"
+calibration = {calibration}
+"""
 
 
 @dataclass
@@ -87,12 +95,20 @@ class Files:
         self.video = self.folder / "poses.mp4"
         self.sheet = self.folder / "sheet.png"
         self.recording = self.folder / "messages.jsonl"
+        self.scene = self.folder / "scene.html"
         self.log = self.folder / "daemon.log"
 
     def clear(self) -> None:
         """Make the folder and remove files of an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in (self.config, self.video, self.sheet, self.recording, self.log):
+        for path in (
+            self.config,
+            self.video,
+            self.sheet,
+            self.recording,
+            self.scene,
+            self.log,
+        ):
             if path.exists():
                 path.unlink()
 
@@ -148,6 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
         frames = arguments.max_frames or min(count_frames(clip) for clip in clips)
         figures = watch(listener, daemon, frames * len(clips), arguments.seconds)
     made = write_sheet(files) if files.video.exists() else False
+    write_scene(files, clips[0].parent)
     print_report(files, figures, time.monotonic() - start_s, made)
     return verdict(daemon, figures, files, made)
 
@@ -180,7 +197,24 @@ def config_text(
     }
     # A JSON string is also a TOML string.
     quoted = {name: json.dumps(text) for name, text in texts.items()}
-    return CONFIG.format(cameras=cameras, rules=RULES, **quoted)
+    return CONFIG.format(cameras=cameras, rules=RULES + scene_text(clips), **quoted)
+
+
+def scene_text(clips: List[Path]) -> str:
+    """The [[scenes]] table, if a calibration lies beside the clips."""
+    path = calibration_of(clips[0].parent)
+    return SCENE.format(calibration=json.dumps(str(path))) if path else ""
+
+
+def write_scene(files: Files, folder: Path) -> None:
+    """Write the page with the people in their room, if the daemon told any."""
+    path = calibration_of(folder)
+    if path is None or not files.recording.exists():
+        return
+    with files.recording.open(encoding="utf-8") as lines:
+        told = [json.loads(line)["payload"] for line in lines if "/scene/" in line[:200]]
+    if told:
+        scene_page.write(files.scene, told, read_rig(path))
 
 
 class Daemon:
@@ -277,6 +311,7 @@ def print_report(files: Files, figures: Figures, took_s: float, sheet: bool) -> 
     places = {
         "annotated video": files.video,
         "contact sheet": files.sheet if sheet else None,
+        "people in 3-D": files.scene,
         "every message": files.recording,
         "configuration": files.config,
         "daemon's log": files.log,
