@@ -30,7 +30,8 @@ TOP: Dict[str, Set[str]] = {
     "message_people": {"structures"},
     "messages": {"errors", "codec", "structures", "settings", "message_people"},
     "health": {"structures"},
-    "pipeline": {"structures", "health", "people"},
+    "stage_thread": set(),
+    "pipeline": {"structures", "health", "people", "stage_thread"},
 }
 RECORDS = {"errors", "structures", "skeletons", "geometry", "view"}
 PROMISE = {"errors", "structures", "skeletons", "settings", "durable", "codec", "messages"}

@@ -10,8 +10,7 @@ RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
-    *("import", "kernels", "occlusion", "predict", "quantize", "synth"),
-    *("fit-temporal", "occlusion"),
+    *("fit-temporal", "import", "kernels", "occlusion", "predict", "quantize", "synth"),
 )
 
 
