@@ -16,11 +16,20 @@ from typing import Callable, List, Tuple
 from edge import __version__
 from edge.errors import ConfigError
 from tools import places
-from tools.scoreboard import cameras, labelled, motion, rendered, scenes
+from tools.scoreboard import cameras, labelled, motion, pedestrians, rendered, scenes
 from tools.scoreboard.table import Table, write
 
 HELP = "the project's own accuracy: pictures, four cameras, rendered people, motion capture"
-PARTS = ("pictures", "cameras", "scenes", "rendered", "smoother", "tracker", "falls")
+PARTS = (
+    "pictures",
+    "cameras",
+    "scenes",
+    "pedestrians",
+    "rendered",
+    "smoother",
+    "tracker",
+    "falls",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +90,7 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
         ),
         ("cameras", lambda: cameras.table(models, sets)),
         ("scenes", lambda: scenes.table(models, sets)),
+        ("pedestrians", lambda: pedestrians.table(models, sets)),
         ("rendered", lambda: _rendered(arguments)),
         ("smoother", lambda: motion.smoother(sets)),
         ("tracker", lambda: motion.tracker(sets)),

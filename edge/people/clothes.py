@@ -1,7 +1,8 @@
 """Clothes as a cue for who comes back: when colours are looked at, and what they say.
 
-Who is followed without a gap needs no colours. They are compared only where a row may be somebody
-who was unseen for more than _LOST_S, and learned from people whom nobody hides, now and then.
+Who is followed alone and without a gap needs no colours. They are compared only where a row may be
+two people or a person two rows, or where the person was unseen for more than _LOST_S. They are
+learned from people whom nobody hides, now and then.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def compare(
     colours: np.ndarray,
     wear: Callable[[Poses], np.ndarray],
 ) -> None:
-    """Add the evidence of clothes for people who may be somebody lost.
+    """Add the evidence of clothes where place and posture leave a doubt.
 
     Args:
         worth: [R,T] evidence so far, changed in place.
@@ -42,13 +43,13 @@ def compare(
         colours: [T,SIZE] that each track wore.
         wear: gives the colours of people in the frame.
     """
-    lost = (age_s > _LOST_S) & (colours.sum(1) > 0)
-    if not lost.any():
+    likely = worth > _LEAST_WORTH
+    mixed = (likely.sum(0) > 1) | (likely.sum(1) > 1)[:, None]
+    asked = likely & ((age_s > _LOST_S) | mixed) & (colours.sum(1) > 0)
+    if not asked.any():
         return
-    i, j = np.nonzero((worth > _LEAST_WORTH) & lost)
+    i, j = np.nonzero(asked)
     rows, place = np.unique(i, return_inverse=True)
-    if not len(rows):
-        return
     found = wear(poses.take(rows))
     apart = unlikeness(found[place.ravel()], colours[j])
     said = np.float32(_WEIGHT) * of_difference(apart, np.float32(_SAME), _OTHER)

@@ -1,5 +1,7 @@
 """The tracker on drawn scenes: compared with plain SORT, and each promise of its docstrings."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -474,3 +476,51 @@ def test_candidates_carry_what_the_detector_saw_of_each_person():
     assert candidates.sightings[:, 0, 0].tolist() == [200, 0, 500], "of the track at 800 nothing"
     assert track.candidates(boxes_at(200.0), 2 * STEP).sightings is None
     assert track.candidates(None, 3 * STEP).sightings is None
+
+
+def test_the_place_in_the_picture_does_not_matter():
+    scene = walk(6, people=10, frames=50)
+    rng = np.random.default_rng(0)
+    here, there = tracker(), tracker()
+    for f in range(50):
+        poses, _ = seen(scene, f, rng)
+        away = dataclasses.replace(
+            poses, keypoints=poses.keypoints + np.float32(512), boxes=poses.boxes + np.float32(512)
+        )
+        a, b = (t.update(p, f * STEP) for t, p in ((here, poses), (there, away)))
+        np.testing.assert_array_equal(a.ids, b.ids)
+
+
+@pytest.mark.parametrize("step_ns", [0, 10 * 10**9])
+def test_frames_of_one_time_and_gaps_of_ten_seconds(step_ns):
+    track = tracker(min_hits=1)
+    for f in range(5):
+        out = track.update(standing([400, 900]), f * step_ns)
+        assert len(out) == 2
+        assert np.isfinite(out.keypoints).all()
+        assert np.isfinite(out.boxes).all()
+    assert out.ids.tolist() == ([1, 2] if step_ns == 0 else [9, 10])
+
+
+def test_nothing_to_compare_by():
+    """Scores of 0, NaN and an empty frame: by their boxes people are followed still."""
+    track = tracker(min_hits=1)
+    track.update(standing([400]), 0)
+    blind = standing([402])
+    blind.scores[:] = 0
+    assert track.update(blind, STEP).ids.tolist() == [1]
+    broken = standing([404])
+    broken.keypoints[:, ::2] = np.nan
+    assert track.update(broken, 2 * STEP).ids.tolist() == [1]
+    assert len(track.update(standing([]), 3 * STEP)) == 0
+    assert track.update(standing([404]), 4 * STEP).ids.tolist() == [1]
+
+
+def test_a_box_does_not_shift_who_was_unseen_for_one_frame():
+    """A detector gives only the neighbour's box, .3 H away, in the frame after."""
+    track = tracker(min_hits=1)
+    for f in range(10):
+        track.update(standing([400]), f * STEP)
+    track.update(standing([]), 10 * STEP)
+    track.candidates(boxes_at(490), 11 * STEP)
+    assert track.update(standing([400]), 11 * STEP).ids.tolist() == [1]
