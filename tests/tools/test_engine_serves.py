@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.loop import cpu_runtime
 from edge.loop.assemble import Models
 from edge.loop.engines import Engines
 from edge.settings import config
@@ -104,7 +105,9 @@ def test_engines_give_the_keypoints_of_onnx_runtime(
         assert bool(launches) == (preprocess == "kernel")
 
 
-def test_what_the_tools_build_is_what_the_daemon_takes(gpu: Gpu, folder: Path) -> None:
+def test_what_the_tools_build_is_what_the_daemon_takes(
+    gpu: Gpu, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Started without an engine, the networks are built by the real command beside the loop."""
 
     def build(model: Path, network: str, precision: str, stop: threading.Event) -> None:
@@ -112,6 +115,7 @@ def test_what_the_tools_build_is_what_the_daemon_takes(gpu: Gpu, folder: Path) -
         assert main([*line, "--models", str(model.parent), "--json"]) == 0
 
     picture = frames()[0]
+    monkeypatch.setattr(cpu_runtime, "installed", lambda: False)  # equal numbers are asked for
     models = Models(settings(folder))
     choosing: Engines = models.engines
     choosing._build = build

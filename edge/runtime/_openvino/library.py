@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -50,6 +51,11 @@ def tensor(buffer: Any) -> Any:
 def partial_shape(dims: Any) -> Any:
     """A shape; -1 = open."""
     return openvino.PartialShape(list(dims))
+
+
+def operations() -> Any:
+    """Makes operations of a model; before 2025 they lie elsewhere."""
+    return getattr(openvino, "opset8", None) or importlib.import_module("openvino.runtime.opset8")
 
 
 def version() -> str:

@@ -12,7 +12,7 @@ from edge.errors import DataError
 from edge.runtime._contract import TensorSpec
 from edge.runtime._cpu.session import BATCH, OPEN, Port, Session
 from edge.runtime._cpu.tensors import input_spec, require_inputs
-from edge.runtime._openvino import library
+from edge.runtime._openvino import exact_heads, library
 
 _ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 _MAX_LINE = 300  # characters of an error
@@ -78,6 +78,8 @@ class OpenVinoSession(Session):
             if self.sizes and threads.single:
                 self.sizes = (1,)
                 self._reshape(model, specs, 1)
+            if bf16:
+                exact_heads.keep(model)
             self._compiled = library.core().compile_model(model, "CPU", _options(threads, bf16))
         except _ERRORS as error:
             raise DataError(
