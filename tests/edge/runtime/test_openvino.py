@@ -140,3 +140,40 @@ def test_what_it_cannot_load_is_one_line_that_tells(tmp_path: Path) -> None:
     assert "Conw" in line
     assert "\n" not in line
     assert ".cpp" not in line
+
+
+BIAS = 200.0  # px: BF16 knows no number between 200 and 201
+
+
+def regression(library: Any) -> Any:
+    """A network that ends as those of landmarks do: one number for each, from the whole map."""
+    import openvino
+
+    ops = library.operations()
+    rng = np.random.default_rng(0)
+    fed = ops.parameter([-1, 3, 4, 4], np.float32, name="input")
+    weights = rng.standard_normal((5, 3, 4, 4)).astype(np.float32) / 64
+    flat = ops.convolution(fed, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    moved = ops.add(flat, ops.constant(np.full((1, 5, 1, 1), BIAS, np.float32)))
+    return openvino.Model([ops.reshape(moved, np.array([-1, 5]), False)], [fed], "regression")
+
+
+def test_the_last_layer_of_a_regression_stays_exact(library: Any) -> None:
+    """Its coordinates would have steps of a whole pixel in BF16."""
+    from edge.runtime._openvino import exact_heads
+
+    x = np.random.default_rng(1).random((3, 3, 4, 4), np.float32)
+    plain, rewritten = regression(library), regression(library)
+    assert exact_heads.keep(rewritten) == 1
+    assert exact_heads.keep(rewritten) == 0, "there is no last convolution any more"
+    wanted = library.core().compile_model(plain, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = library.core().compile_model(rewritten, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    np.testing.assert_allclose(found(x)[0], wanted(x)[0], atol=1e-3)
+
+
+@NO_OPENVINO
+def test_maps_are_no_regression(library: Any) -> None:
+    from edge.runtime._openvino import exact_heads
+
+    model = library.core().read_model(FILE.read_bytes(), b"")
+    assert exact_heads.keep(model) == 0
