@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Optional
 
-# Recordings that begin within this time of the first one begin with it. At native rate it must not
-# be longer than the lateness that playback makes up for (edge.capture.file).
-TOGETHER_NS = 500_000_000
+# Recordings that begin within this time of the first one begin with it. A busy machine opens several
+# files slowly. At native rate the time must not be longer than the lateness that playback makes up
+# for (edge.capture.file).
+TOGETHER_NS = 20_000_000_000
+TOGETHER_NATIVE_NS = 500_000_000
 
 
 class CommonStart:
@@ -17,11 +19,11 @@ class CommonStart:
         self._lock = threading.Lock()
         self._begun_ns: Optional[int] = None
 
-    def begin_ns(self, now_ns: int) -> int:
+    def begin_ns(self, now_ns: int, within_ns: int = TOGETHER_NS) -> int:
         """The start of a recording whose first frame is read now."""
         with self._lock:
             begun_ns = self._begun_ns
-            if begun_ns is None or not 0 <= now_ns - begun_ns <= TOGETHER_NS:
+            if begun_ns is None or not 0 <= now_ns - begun_ns <= within_ns:
                 begun_ns = self._begun_ns = now_ns
             return begun_ns
 

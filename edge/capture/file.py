@@ -30,7 +30,7 @@ from edge.capture._picture_files import (
 from edge.capture._reels import ASSUMED_HZ, PictureReel, Reel, VideoReel, unreadable
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import PLAYBACK, RECORDING, Address, CaptureOptions, EndOfStream
-from edge.capture._start_together import START
+from edge.capture._start_together import START, TOGETHER_NATIVE_NS, TOGETHER_NS
 from edge.errors import DataError, NoInputError
 
 log = logging.getLogger(__name__)
@@ -244,7 +244,8 @@ class FileSource:
     def _due_ns(self, media_ns: int) -> int:
         now_ns = time.monotonic_ns()
         if self._start_ns is None:
-            self._start_ns = START.begin_ns(now_ns) - media_ns
+            within_ns = TOGETHER_NATIVE_NS if self.live else TOGETHER_NS
+            self._start_ns = START.begin_ns(now_ns, within_ns) - media_ns
         late_ns = now_ns - (self._start_ns + media_ns)
         if self.live and late_ns > _LATE_NS:
             self._start_ns += late_ns

@@ -103,13 +103,19 @@ def scene_settings(settings: config.Config, folder: Path, hold: bool) -> config.
             {"name": clip.stem, "source": f"file://{quote(str(clip.resolve()))}?rate=max"}
             for clip in clips
         ],
+        "capture": {"stall_s": 60.0},  # a busy machine must not bring the clips out of step
         "scenes": [{"name": "court", "calibration": str(path), "hold_bones": hold}],
     }
     made = config.build(config.Config, table)
     publish = dataclasses.replace(settings.publish, sinks=["jsonl:/dev/null"])
     return config.complete(
         dataclasses.replace(
-            settings, cameras=made.cameras, scenes=made.scenes, publish=publish, rules=[]
+            settings,
+            cameras=made.cameras,
+            scenes=made.scenes,
+            capture=made.capture,
+            publish=publish,
+            rules=[],
         )
     )
 

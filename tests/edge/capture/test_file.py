@@ -440,3 +440,14 @@ def test_pictures_for_themselves_are_marked(tmp_path: Path, what: str, stills: L
     film(tmp_path / "one.avi", frames=1, fps=25, codec="MJPG")
     source = open_source(f"file://{tmp_path}/{what}", OPTIONS)
     assert [s.still for s in frames(source, Ring(4, source.live))] == stills
+
+
+def test_recordings_that_are_opened_together_begin_at_one_time() -> None:
+    from edge.capture._start_together import TOGETHER_NS, CommonStart
+
+    start = CommonStart()
+    first = start.begin_ns(10**12)
+    assert first == 10**12
+    assert start.begin_ns(first + TOGETHER_NS) == first
+    later = first + TOGETHER_NS + 1
+    assert start.begin_ns(later) == later, "a recording of a later run begins at its own time"

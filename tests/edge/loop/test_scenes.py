@@ -151,3 +151,24 @@ def test_the_same_scene_is_known_again(tmp_path: Path) -> None:
     text = Path(whole.scenes[0].calibration).read_text()
     Path(whole.scenes[0].calibration).write_text(text.replace("640.0", "641.0"))
     assert not one.same_as(build_scenes(whole, "coco17")[0])
+
+
+def test_a_reload_keeps_a_scene_that_stays_and_numbers_on_after_one_that_changed(
+    tmp_path: Path,
+) -> None:
+    from types import SimpleNamespace
+
+    from edge.service.reload import _successor
+
+    whole = settings(tmp_path)
+    old, same = [build_scenes(whole, "coco17")[0] for _ in range(2)]
+    played(old, 6)
+    running: Any = SimpleNamespace(scenes=[old])
+    kept: Any = SimpleNamespace(kept=set(NAMES))
+    assert _successor(same, running, kept) is old
+    one_new_camera: Any = SimpleNamespace(kept=set(NAMES[1:]))
+    assert _successor(same, running, one_new_camera) is same
+    assert played(same, 6, 10)[-1].ids.tolist() == [2]
+    other = build_scenes(settings(tmp_path, max_gap_ms=40), "coco17")[0]
+    assert _successor(other, running, kept) is other
+    assert played(other, 6, 10)[-1].ids.tolist() == [2]
