@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Optional
 
-# Recordings that begin within this time of the first one begin with it. A busy machine opens several
-# files slowly. At native rate the time must not be longer than the lateness that playback makes up
+# Recordings that begin within this time of the first one begin with it. A busy machine opens
+# several files slowly. At native rate the time must not exceed the lateness that playback makes up
 # for (edge.capture.file).
 TOGETHER_NS = 20_000_000_000
 TOGETHER_NATIVE_NS = 500_000_000
