@@ -27,7 +27,7 @@ from edge.people.filters.sighting import Filtered, Sighting, Sureness, moved
 from edge.people.filters.together import covariance
 from edge.settings.config import Smooth
 
-LEAD_S = 0.0025  # a filter's velocity is too small by what it believes its prediction; this is it
+LEAD_S = 0.003  # a filter's velocity is too small by what it believes its prediction; this is it
 UNKNOWN_H2 = 1.0  # variance of an unknown position: the first measurement is taken as it is
 _START_S = 0.5  # the velocity of a new person is what accelerations give in this time
 _TORSO = np.zeros(17, np.float32)

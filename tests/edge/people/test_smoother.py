@@ -108,7 +108,7 @@ class WholeBody:
         self.p = rest @ self.p @ rest.T + gain @ noise @ gain.T
         self.agile *= np.exp((1 - np.exp(-dt / 0.3)) * np.clip(step, -1, 3))
         self.agile = np.clip(self.agile, 0.02, 4)
-        return self.x[:17] + 0.0025 * self.x[17:] * known
+        return self.x[:17] + 0.003 * self.x[17:] * known
 
 
 def test_the_body_filter_equals_the_textbook():
