@@ -218,8 +218,10 @@ class Pipeline:
             The number of steps.
         """
         look = self.health.timed("look", self.look)
-        telling = StageThread("tell", self.health.timed("tell", self.tell))
-        filling_in = StageThread("fill in", lambda step: telling.put_alone(self.fill_in(step)))
+        telling: StageThread[Step] = StageThread("tell", self.health.timed("tell", self.tell))
+        filling_in: StageThread[Step] = StageThread(
+            "fill in", lambda step: telling.put_alone(self.fill_in(step))
+        )
         with telling, filling_in:
             while not stop() and not (max_steps and self.health.steps >= max_steps):
                 self._change(filling_in, telling)

@@ -88,7 +88,7 @@ def rested(people: Poses) -> Poses:
     scores[:, points.BODY_FEET] = people.scores[:, points.BODY_FEET]
     if people.sightings is not None:
         keypoints[sighted, points.BODY] = people.sightings[sighted, :, :2]
-        scores[sighted, points.BODY] = people.sightings[sighted, :, 2]
+        scores[sighted, points.BODY] = np.maximum(people.sightings[sighted, :, 2], 0)  # < 0: a hint
         scores[sighted, points.BODY.stop :] = 0
     places = np.zeros((n, _PLACES, 3), np.float32)
     return Poses(
