@@ -15,6 +15,7 @@ SETS: Dict[str, Dict[str, float]] = {
     "rendered-people": {"count": 30},
     "rendered-clinic": {"count": 15},
     "rendered-crowds": {"count": 6},
+    "rendered-groups": {"count": 10},
     "rendered-walks": {"count": 1, "seconds": 2.5},
 }
 
