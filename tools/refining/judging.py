@@ -56,7 +56,7 @@ def _rows(
     tall = np.stack([one.heights_px for one in told])[:, :, None, None]
     data = sequences.sequences(truth, found, scores, rate_hz, Smooth())
     added = network.added(net, data).reshape(truth.shape) * tall
-    sight = smoothing.Sight(int(rate_hz), truth, found, scores)
+    sight = smoothing.Sight(np.arange(len(truth)) / rate_hz, truth, found, scores)
     rows = []
     sides = {"measured": found, "filter": smooth, "filter + network": smooth + added}
     for name, out in sides.items():
