@@ -128,7 +128,7 @@ def test_a_turned_board_has_its_corners_in_the_same_order(tmp_path: Path) -> Non
 def test_a_video_is_looked_at_by_every_nth_frame(tmp_path: Path) -> None:
     path = tmp_path / "board.avi"
     picture = cv2.cvtColor(cv2.resize(chessboard(), (288, 384)), cv2.COLOR_GRAY2BGR)
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (288, 384))
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (288, 384))
     for _ in range(9):
         video.write(picture)
     video.release()

@@ -45,7 +45,7 @@ def test_the_configuration_of_the_page_is_valid(place: Path) -> None:
 def test_the_daemon_runs_it_and_tells_the_scene(place: Path, contract: Any) -> None:
     from edge.__main__ import main
 
-    video = cv2.VideoWriter("cam01.avi", cv2.VideoWriter_fourcc(*"MJPG"), 25, (1280, 720))
+    video = cv2.VideoWriter("cam01.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25, (1280, 720))
     for _ in range(5):
         video.write(np.full((720, 1280, 3), 90, np.uint8))
     video.release()
