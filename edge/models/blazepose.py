@@ -35,6 +35,11 @@ _OUTPUTS: Dict[str, Dict[str, Shape]] = {
     "hand": {"landmarks": (3 * points.HAND_POINTS,), "presence": (1,), "handedness": (1,)},
     "face": {"landmarks": (3 * points.MESH_POINTS,), "score": (1,)},
 }
+# The score of a new person is lowered where the detector's score is lower than this: the body
+# network finds arms and legs in chairs too. Rendered pictures, split tune: of 200 without anybody,
+# people are told in 2 instead of 9; of 228 poses that are right, 203 instead of 209 start a track,
+# of 67 that are wrong 24 instead of 33.
+_SURE = 0.8
 _HEATMAP: Shape = (points.RAW_POINTS, None, None)  # optional output of the body network
 
 
@@ -127,6 +132,8 @@ class BlazePose(PoseModel):
         keypoints[:, points.SMALL_TOES] = 0
         places = np.concatenate((found.points, found.scores[..., None]), -1)
         told = self._person(found.person_scores)
+        told = told * np.where(batch.ids < 0, np.minimum(batch.certain / _SURE, 1), 1)
+        told = told.astype(np.float32, copy=False)
         return batch.spread(len(frames), keypoints, scores, told, places, carried)
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:

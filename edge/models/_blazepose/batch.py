@@ -29,6 +29,7 @@ class CandidateBatch:
     sightings: np.ndarray
     sighted: np.ndarray  # [N] bool, whether a sighting has enough visible keypoints
     looked: np.ndarray  # [N] bool, whether a detector that gives sightings saw the frame
+    certain: np.ndarray  # [N] f32 person score of the candidate: of a new one, the detector's
 
     def __len__(self) -> int:
         return len(self.which)
@@ -56,6 +57,7 @@ class CandidateBatch:
             sightings := np.concatenate([_sightings(p) for p in people]),
             (sightings[..., 2] > VISIBLE).sum(1) >= LEAST_SEEN,
             np.array([p.sightings is not None for p in people])[which],
+            np.concatenate([p.person_scores for p in people]),
         )
         usable = _usable(batch.boxes, batch.sizes)
         return (batch if usable.all() else batch.take(usable)).finite()

@@ -21,7 +21,7 @@ from typing import Tuple
 import numpy as np
 
 from edge import geometry
-from edge.models._blazepose import points
+from edge.models._blazepose import points, swaps
 from edge.models._blazepose.batch import CandidateBatch
 from edge.models._blazepose.crops import length_of, median_apart
 from edge.structures import VISIBLE
@@ -59,7 +59,7 @@ def seeded(batch: CandidateBatch) -> CandidateBatch:
     seen = batch.sighted | (hints.any(1) & new)
     if not seen.any():
         return batch
-    dim = hints.any(1)[:, None] & (sure <= VISIBLE)
+    dim = np.asarray(hints.any(1, keepdims=True) & (sure <= VISIBLE))
     sure = np.where(hints, _HINTED, np.where(dim, 0, sure))
     keypoints, scores = batch.keypoints.copy(), batch.scores.copy()
     keypoints[seen, points.BODY] = batch.sightings[seen, :, :2]
@@ -101,13 +101,17 @@ def joined(
     Returns:
         Keypoints [N,23,2] and scores [N,23], in new arrays.
     """
-    found, sure = body_feet[:, points.BODY], scores[:, points.BODY] * own[:, None]
-    seen, weight = batch.sightings[..., :2], np.maximum(batch.sightings[..., 2], 0)
-    near = (length_of(found - seen) < (_NEAR * _size(batch))[:, None]) | (weight <= 0)
+    size = _size(batch)
+    body_feet, scores, sighted = swaps.settled(
+        body_feet, scores * own[:, None], batch.sightings, size, _SURER
+    )
+    found, sure = body_feet[:, points.BODY], scores[:, points.BODY]
+    seen, weight = sighted[..., :2], np.maximum(sighted[..., 2], 0)
+    near = (length_of(found - seen) < (_NEAR * size)[:, None]) | (weight <= 0)
     cascade = np.where(near, _SHARE * sure, np.where(_SURER * sure > weight, 1, 0))
     sighting = np.where(near, weight, 1 - cascade)
     share = (sighting / np.maximum(sighting + cascade, 1e-6))[..., None]
-    keypoints, surest = body_feet.copy(), scores * own[:, None]
+    keypoints, surest = body_feet.copy(), scores.copy()
     keypoints[:, points.BODY] = found + share * (seen - found)
     surest[:, points.BODY] = np.maximum(sure, weight)
     for ankle, foot in _FEET:

@@ -51,7 +51,7 @@ def joined(found: Detections, near: Detections, most: int) -> Detections:
     paired = assign(np.where(alike >= SAME_IOU, 1 - alike, np.inf), 1.0)
     rows, which = np.flatnonzero(paired >= 0), paired[paired >= 0]
     scores[rows] = 1 - (1 - scores[rows]) * (1 - near.scores[which])
-    blind = (seen[rows][:, _HIPS, 2] <= VISIBLE).all(1)
+    blind = np.asarray((seen[rows][:, _HIPS, 2] <= VISIBLE).all(1))
     lacks = blind[:, None] & (seen[rows, :, 2] <= VISIBLE)
     seen[rows] = np.where(lacks[..., None], near.keypoints[which], seen[rows])
     alone = np.ones(len(near), bool)

@@ -32,6 +32,7 @@ def batch(*corners: Any, which: Any = None, known: bool = True) -> CandidateBatc
         np.zeros((n, 17, 3), np.float32),
         np.zeros(n, bool),
         np.zeros(n, bool),
+        np.ones(n, np.float32),
     )
 
 

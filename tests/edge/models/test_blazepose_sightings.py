@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Tuple
+from typing import List, Tuple
 
 import numpy as np
 import pytest
@@ -122,6 +122,7 @@ def batch_of(sighting: np.ndarray) -> CandidateBatch:
         sighting[None].astype(np.float32),
         np.ones(1, bool),
         np.ones(1, bool),
+        np.ones(1, np.float32),
     )
 
 
@@ -235,3 +236,36 @@ def test_hints_place_a_newcomers_crop_and_nothing_else() -> None:
     model, runners = cascade(person)
     model([frame()], [hinted(known(person), person.moved(90, 0))])
     np.testing.assert_allclose(runners["body"].squares[0], plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("limbs", [[5, 7, 9, 6, 8, 10], [11, 13, 15, 12, 14, 16]])
+@pytest.mark.parametrize("weight", [0.2, 1.0])
+def test_limbs_that_the_paths_name_differently_are_settled(limbs: List[int], weight: float) -> None:
+    """The path with the lower scores gives way; feet go with their legs."""
+    person = standing()
+    body_feet = person.keypoints[None, points.BODY_FEET].astype(np.float32)
+    sighting = np.concatenate((body_feet[0, BODY], np.full((17, 1), weight)), 1)
+    sighting = sighting.astype(np.float32)
+    sighting[limbs] = sighting[np.roll(limbs, 3)]
+    sighting[limbs, 2] = max(weight, 0.35)
+    keypoints, scores = sightings.joined(
+        batch_of(sighting), body_feet, np.full((1, 23), 0.9, np.float32), np.ones(1, bool)
+    )
+    wanted = body_feet[0, BODY].copy()
+    if weight == 1.0:
+        wanted[limbs] = wanted[np.roll(limbs, 3)]
+    np.testing.assert_allclose(keypoints[0, BODY], wanted, atol=1e-3)
+    left_foot = body_feet[0, [20, 22] if weight == 1.0 and 15 in limbs else [17, 19]]
+    np.testing.assert_allclose(keypoints[0, [17, 19]], left_foot, atol=1e-3)
+    assert (scores[0, limbs] >= 0.35).all()
+
+
+def test_limbs_in_a_row_are_not_exchanged() -> None:
+    """Seen from the side, left and right are in the same place: nothing contradicts."""
+    body_feet = np.zeros((1, 23, 2), np.float32)
+    sighting = np.zeros((17, 3), np.float32)
+    sighting[:, :2], sighting[:, 2] = 3, 0.9
+    keypoints, _ = sightings.joined(
+        batch_of(sighting), body_feet, np.full((1, 23), 0.9, np.float32), np.ones(1, bool)
+    )
+    assert np.ptp(keypoints[0, BODY]) == 0

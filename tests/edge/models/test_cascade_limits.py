@@ -26,6 +26,7 @@ def newcomer(box: np.ndarray) -> CandidateBatch:
         np.zeros((1, 17, 3), np.float32),
         np.zeros(1, bool),
         np.zeros(1, bool),
+        np.ones(1, np.float32),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, List
 
@@ -96,3 +97,14 @@ def test_the_default_thresholds_starve_no_shipped_model() -> None:
     told = ScoreMap(load_recipe(ROOT / "engines" / "movenet-multipose").scores.person)
     assert told.least(config.Track().new_score) < 0.2
     assert told.least(config.Pose().min_score) < 0.15
+
+
+@pytest.mark.parametrize(("certain", "told"), [(0.4, 0.5), (0.8, 1.0), (1.0, 1.0)])
+def test_a_newcomer_of_whom_the_detector_is_unsure_scores_less(certain: float, told: float) -> None:
+    """The body network finds arms and legs in chairs too; known people keep their score."""
+    person = fakes.standing()
+    for candidate, wanted in ((fakes.new(person), told), (fakes.known(person), 1.0)):
+        unsure = dataclasses.replace(candidate, person_scores=np.float32([certain]))
+        model, _ = fakes.cascade(person)
+        (poses,) = model([fakes.frame()], [unsure])
+        assert poses.person_scores.tolist() == pytest.approx([wanted])
