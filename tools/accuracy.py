@@ -16,7 +16,7 @@ from typing import Callable, List, Tuple
 from edge import __version__
 from edge.errors import ConfigError
 from tools import places
-from tools.scoreboard import cameras, labelled, motion, pedestrians, rendered, scenes
+from tools.scoreboard import cameras, labelled, motion, pedestrians, rendered, scenes, sensing
 from tools.scoreboard.table import Table, write
 
 HELP = "the project's own accuracy: pictures, four cameras, rendered people, motion capture"
@@ -29,6 +29,7 @@ PARTS = (
     "smoother",
     "tracker",
     "falls",
+    "fusion",
 )
 
 
@@ -95,6 +96,7 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
         ("smoother", lambda: motion.smoother(sets)),
         ("tracker", lambda: motion.tracker(sets)),
         ("falls", lambda: motion.fall_rule(sets)),
+        ("fusion", lambda: sensing.fused_angles(sets)),
     ]
     if arguments.labels:
         return makers

@@ -1,8 +1,8 @@
 """Joint angles from inertial sensors and a late, noisy camera, on motion capture.
 
-Gyroscopes are derived from the captured limbs; noise, bias, scale and mounting errors are added. The
-camera gives the true angle late, 15 times a second, with noise and outliers, and not at all for 4 s
-in every 15. Clips and gaits are split as in _mocap.py: options were chosen on TUNE.
+Gyroscopes are derived from the captured limbs; noise, bias, scale and mounting errors are added.
+The camera gives the true angle late, 15 times a second, with noise and outliers, and not at all
+for 4 s in every 15. Clips and gaits are split as in _mocap.py: options were chosen on TUNE.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Trial:
         self.axis = np.array([0.0, limb.sign, 0.0])
 
     def run(self) -> Tuple[np.ndarray, np.ndarray, JointFusion]:
-        """Angles [S] and told errors [S] of the samples that came last; NaN = of others; the filter."""
+        """Angles [S] and told errors [S] at each reading's last sample, else NaN; the filter."""
         limb, fusion = self._limb, JointFusion(unseen_deg=0.0 if self.both else 2.0)
         hinge = HingeRate(self.axis, self.axis if self.both else None)
         t_ns = np.rint(limb.t_s * 1e9).astype(np.int64) + 10**12
@@ -205,7 +205,7 @@ class Trial:
         return np.asarray(scaled + bias + rng.normal(0, _NOISE_DPS, (n, 3)))
 
     def _sights(self) -> List[Tuple[float, float, float]]:
-        """When each angle of the camera comes, its stamp, and the angle; occluded ones are left out."""
+        """When each angle of the camera comes, its stamp, and the angle; without occluded ones."""
         rng, limb = self._rng, self._limb
         true_s = np.arange(0.5, limb.t_s[-1] - 0.4, 1 / _SIGHT_HZ)
         seen = np.interp(true_s, limb.t_s, limb.degrees) + rng.normal(0, _SIGHT_DEG, len(true_s))

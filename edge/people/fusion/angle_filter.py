@@ -1,4 +1,4 @@
-"""An error-state Kalman filter of a joint angle, of the gyroscopes' bias, and of the camera's delay.
+"""An error-state Kalman filter of a joint angle, the gyroscopes' bias, and the camera's delay.
 
 The gyroscopes carry the nominal angle; the filter estimates the errors of four quantities: angle
 (deg), bias (deg/s), delay of the camera (s), and its drift (s/s). An angle of the camera belongs to

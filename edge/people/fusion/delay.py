@@ -1,8 +1,8 @@
 """By how much a camera's angles are late, found by comparing them to the gyroscopes.
 
 The camera's angle and the integrated rate, each without its mean and trend, are correlated over a
-range of lags. This is the cross-correlation of both rates, with the weight on slow motion instead of
-on the camera's noise, which a derivative would amplify. A parabola refines the best lag.
+range of lags. This is the cross-correlation of both rates, with the weight on slow motion: a
+derivative would amplify the camera's noise. A parabola refines the best lag.
 """
 
 from __future__ import annotations

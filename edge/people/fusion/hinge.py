@@ -53,7 +53,7 @@ class Turning:
 
 
 class HingeRate:
-    """Rate of a hinge from the limb beyond the joint, and from the one before it if it has a sensor.
+    """Rate of a hinge from the limb beyond the joint, and from a sensor before it if there is one.
 
     With the axis j of the hinge in both sensors' axes the rate is j2 . w2 - j1 . w1 (Seel, Raisch,
     Schauer, Sensors 14, 2014). Both sensors sample at their own times; the one before the joint is

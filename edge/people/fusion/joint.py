@@ -14,6 +14,7 @@ from edge.people.fusion.hinge import Turning
 from edge.people.fusion.turn_history import TurnHistory
 
 BOTH, VISION, GYRO, NONE = "both", "vision", "gyro", "none"
+STATED = FilterNoise()
 _SPAN_S = 20.0  # of the comparison with the camera
 _COMPARE_S = 1.0  # pause between two comparisons
 _SURE_S = 0.02  # a delay with a smaller error is taken
@@ -49,7 +50,7 @@ class JointFusion:
     """
 
     def __init__(
-        self, delay_s: float = 0.05, noise: FilterNoise = FilterNoise(), unseen_deg: float = 0.0
+        self, delay_s: float = 0.05, noise: FilterNoise = STATED, unseen_deg: float = 0.0
     ) -> None:
         self._filter = AngleFilter(noise, delay_s)
         self._unseen_deg2 = unseen_deg**2
