@@ -1,7 +1,7 @@
 """Chooses whether a camera's frames are looked at in tiles: by its people, and by the cost.
 
 A one-stage network may give a few people only (MoveNet: six), and it misses small ones. Tiles cost
-an execution each. So they are for pictures with many or small people, and never more than there are
+an execution each. So they are for pictures with many or small people, and always fewer than there are
 people: then a look costs less than the poses of these people until the next look.
 
 The level (an index of `tiles.ZOOMS`) changes when the pictures have asked for it for a while. It is
@@ -106,7 +106,7 @@ class Density:
             least, height = (_KEPT if kept else _CHOSEN)[level - 1]
             many = tiles[level]
             longest_ms = limits.look_ms * (_COST_KEPT if kept else 1)
-            pays = many <= min(limits.tiles, sight.people)
+            pays = many <= limits.tiles and many < sight.people
             pays &= (1 + many) * crop_ms <= longest_ms
             if pays and sight.people and (people >= least or sight.height < height):
                 return level
