@@ -1,8 +1,8 @@
 """Chooses whether a camera's frames are looked at in tiles: by its people, and by the cost.
 
 A one-stage network may give a few people only (MoveNet: six), and it misses small ones. Tiles cost
-an execution each. So they are for pictures with many or small people, and always fewer than there are
-people: then a look costs less than the poses of these people until the next look.
+an execution each. So they are for pictures with many or small people, and there are fewer tiles
+than people: then a look costs less than the poses of these people until the next look.
 
 The level (an index of `tiles.ZOOMS`) changes when the pictures have asked for it for a while. It is
 given up later, and at other numbers, than it was chosen, so that a real change of the
