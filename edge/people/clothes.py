@@ -52,7 +52,7 @@ def compare(
     rows, place = np.unique(i, return_inverse=True)
     found = wear(poses.take(rows))
     apart = unlikeness(found[place.ravel()], colours[j])
-    said = np.float32(_WEIGHT) * of_difference(apart, np.float32(_SAME), _OTHER)
+    said = np.float32(_WEIGHT) * of_difference(apart, _SAME, _OTHER)
     worth[i, j] += np.where(np.isnan(apart), 0, said)
 
 

@@ -11,7 +11,7 @@ standing height in px (edge.people.stature).
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Tuple, Union
 
 import numpy as np
 
@@ -38,7 +38,7 @@ OWN_LEAD = 0.4  # of a pose that was made from this track's candidate: a weak hi
 # Nobody is further from the predicted place than this: H, and H for each second.
 _NEAR_H, _REACH_H_S = 0.12, 4.0
 # Pairs whose boxes lie further apart are not compared: H, and a limit.
-_BOXES_H, _BOXES_MOST_H = 0.5, 3.0
+_BOXES_H, _BOXES_MOST_H = 0.5, 2.0
 
 
 def evidence(rows: BodyState, tracks: BodyState, own: np.ndarray) -> np.ndarray:
@@ -125,7 +125,9 @@ def _of_place(
     return np.asarray(-np.log(2 * np.pi * _NEW_H2 * side * rise) - tails)
 
 
-def of_difference(difference: np.ndarray, spread: np.ndarray, other: float) -> np.ndarray:
+def of_difference(
+    difference: np.ndarray, spread: Union[float, np.ndarray], other: float
+) -> np.ndarray:
     """Evidence of a difference that is about `spread` in one person, `other` between two."""
     variance = np.square(spread)
     return np.asarray(np.log((variance + other**2) / (variance + np.square(difference))))

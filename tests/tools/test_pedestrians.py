@@ -11,7 +11,7 @@ from tools.evaluation.rig_run import Body
 from tools.scoreboard.pedestrians import Count, Labels, boxes_of, counted, read_labels
 
 ROOT = Path(__file__).parents[2]
-BOXES = np.float32([[0, 0, 10, 30], [50, 0, 60, 30]])
+BOXES = np.array([[0, 0, 10, 30], [50, 0, 60, 30]], np.float32)
 FRAMES = [
     Labels(0, ("a", "b"), BOXES, ("a", "b")),
     Labels(9, ("a", "b"), BOXES + 5, ("a",)),

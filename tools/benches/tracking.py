@@ -34,18 +34,22 @@ EVERY = 5
 REQUIREMENTS = {"trackers": ["trackers==2.6.1"], "norfair": ["norfair==2.3.0"]}
 GRID: Dict[str, List[Dict[str, Any]]] = {
     "bytetrack": [
-        {"lost_track_buffer": b, "minimum_iou_threshold": i} for b in (30, 60) for i in (0.1, 0.3)
+        {"lost_track_buffer": b, "minimum_iou_threshold": i}
+        for b in (30, 60, 120)
+        for i in (0.1, 0.3)
     ],
     "ocsort": [
         {"high_conf_det_threshold": 0.4, "minimum_consecutive_frames": n, "lost_track_buffer": b}
         for n in (1, 3)
-        for b in (30, 60)
+        for b in (30, 60, 120)
     ],
     "sort": [
-        {"lost_track_buffer": b, "minimum_iou_threshold": i} for b in (10, 30) for i in (0.1, 0.3)
+        {"lost_track_buffer": b, "minimum_iou_threshold": i}
+        for b in (10, 30, 120)
+        for i in (0.1, 0.3)
     ],
     "norfair": [
-        {"distance_threshold": d, "hit_counter_max": h} for d in (0.7, 0.9) for h in (15, 30)
+        {"distance_threshold": d, "hit_counter_max": h} for d in (0.7, 0.9) for h in (15, 30, 120)
     ],
 }
 _NEAR = 0.3  # IoU of a candidate's box with the person whose pose the network then finds
