@@ -44,11 +44,11 @@ def colours_of(frame: Frame, poses: Poses, body17: np.ndarray) -> np.ndarray:
         matrix = stored_of_upright(frame.view, frame.stored_size)
         points = points @ matrix[:, :2].T + matrix[:, 2]
     limit = np.array(frame.stored_size)
-    inside = ((points >= 0) & (points <= limit - 1)).all(-1)
+    inside = np.asarray(((points >= 0) & (points <= limit - 1)).all(-1))
     at = np.clip(np.rint(np.where(inside[..., None], points, 0)), 0, limit - 1).astype(np.int64)
     luma, blue, red = _read(frame, at[..., 0], at[..., 1])
     weights = inside.astype(np.float32)
-    enough = weights.mean(1) >= _LEAST_INSIDE
+    enough = np.asarray(weights.mean(1) >= _LEAST_INSIDE)
     weights /= np.maximum(weights.sum(1, keepdims=True), 1)
     shifted = [(v - 128) * _COLOUR_GAIN + 128 for v in (blue, red)]
     parts = [_histograms(values, weights) for values in (luma, *shifted)]
@@ -65,7 +65,8 @@ def unlikeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _samples(poses: Poses, body17: np.ndarray) -> np.ndarray:
     """Points [N,S,2] px of each torso: a grid between the shoulders and the hips, or in the box."""
     points = poses.keypoints[:, body17].astype(np.float64)
-    seen = (poses.scores[:, body17][:, _SHOULDERS + _HIPS] > VISIBLE).all(1)[:, None, None]
+    torso = poses.scores[:, body17][:, _SHOULDERS + _HIPS]
+    seen = np.asarray((torso > VISIBLE).all(1))[:, None, None]
     low, size = poses.boxes[:, :2], poses.boxes[:, 2:] - poses.boxes[:, :2]
     x = np.array([_BOX_LEFT, _BOX_RIGHT])[None, :] * size[:, :1] + low[:, :1]
     top, bottom = (f * size[:, 1:] + low[:, 1:] for f in (_BOX_TOP, _BOX_BOTTOM))
