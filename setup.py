@@ -38,6 +38,8 @@ TOOLS = BOX + [
 ]
 # `edge-tools synth`. Its bodies are data of a wheel that it opens and never installs.
 SYNTH = ["numba>=0.57,<1", "OpenEXR>=3.3,<4"]
+# `edge-tools template`: the distance of two whole repetitions.
+TEMPLATE = ["dtaidistance>=2.3.10,<3"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",
@@ -66,6 +68,7 @@ setup(
             "py.typed",
             "people/temporal.onnx",
             "publish/contract/*",
+            "rules/_action/templates/*.toml",
             "runtime/kernels/*.cu",
             "runtime/kernels/*.h",
             "runtime/kernels/*.cubin",
@@ -80,11 +83,11 @@ setup(
         "openvino": [OPENVINO],
         "fast": ["orjson>=3.10"],
         "device": BOX,
-        "tools": LAPTOP + TOOLS,
+        "tools": LAPTOP + TOOLS + TEMPLATE,
         "synth": LAPTOP + TOOLS + SYNTH,
         "torch": TORCH,
         "edgetest": LAPTOP + DEV[:6],
-        "dev": LAPTOP + TOOLS + SYNTH + DEV,
+        "dev": LAPTOP + TOOLS + TEMPLATE + SYNTH + DEV,
     },
     entry_points={
         "console_scripts": ["edge = edge.__main__:main", "edge-tools = tools.__main__:main"]

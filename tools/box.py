@@ -10,7 +10,7 @@ RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
-    *("fit-temporal", "import", "kernels", "occlusion", "predict", "quantize", "synth"),
+    *("fit-temporal", "import", "kernels", "occlusion", "predict", "quantize", "synth", "template"),
 )
 
 

@@ -36,6 +36,7 @@ from edge.recipe import INSTALLED_MODELS, Recipe, load_recipe
 from edge.rules import LocalMinute, Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
 from edge.runtime._core_pool import CorePool
+from edge.settings import templates
 from edge.settings.config import Config
 from edge.structures import Poses
 
@@ -230,9 +231,15 @@ def build_rules(
 
 
 def rule_tables(config: Config, camera: str) -> List[Tuple[int, Dict[str, Any]]]:
-    """The [[rules]] tables for a camera, with their positions in the configuration."""
-    tables = enumerate(config.rules)
-    return [(i, table) for i, table in tables if camera in table.get("cameras", [camera])]
+    """The [[rules]] tables for a camera, with their positions in the configuration.
+
+    A template that a table names by file is in it with its content.
+
+    Raises:
+        ConfigError: there is no such template.
+    """
+    tables = [(i, t) for i, t in enumerate(config.rules) if camera in t.get("cameras", [camera])]
+    return [(i, templates.resolved(table, f"rules[{i}]")) for i, table in tables]
 
 
 def _unsmoothed(poses: Poses, t_ns: int) -> Poses:

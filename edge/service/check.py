@@ -13,7 +13,7 @@ from edge.models import Gives
 from edge.recipe import load_recipe
 from edge.rules import build_rule
 from edge.service import extras
-from edge.settings import config
+from edge.settings import config, templates
 from edge.settings.config import Config
 
 
@@ -45,7 +45,7 @@ def look_up(settings: Config) -> None:
     options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
     publish.parse_all(settings.publish.sinks, options)
     for i, table in enumerate(settings.rules):
-        build_rule(table, f"rules[{i}]")
+        build_rule(templates.resolved(table, f"rules[{i}]"), f"rules[{i}]")
     target = settings.pose.skeleton
     if target and target not in skeletons.names():
         raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")

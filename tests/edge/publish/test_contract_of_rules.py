@@ -92,6 +92,8 @@ RULES: Dict[str, Dict[str, Any]] = {
     "fall": {"kind": "fall"},
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
+# Rules with such a test of their own, since standing and falling do not make them speak.
+ELSEWHERE = {"action"}
 TOLD: Dict[str, Set[str]] = {
     "presence": {"enter", "dwell", "leave"},
     "zone": {"enter", "dwell", "leave"},
@@ -101,8 +103,8 @@ TOLD: Dict[str, Set[str]] = {
 
 
 def test_the_contract_knows_every_rule(contract: Any) -> None:
-    assert set(plug.names("rules")) == set(RULES)
-    for kind in RULES:
+    assert set(plug.names("rules")) == set(RULES) | ELSEWHERE
+    for kind in plug.names("rules"):
         event = PoseEvent(kind, "cam0", 1, 0, 1.0, {"surprise": 1})
         message = Builder("box").event(event)
         with pytest.raises(Exception, match="surprise"):

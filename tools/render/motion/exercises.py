@@ -145,6 +145,27 @@ def push_up(t: np.ndarray, own: np.ndarray) -> Move:
     return move
 
 
+def basketball_shot(t: np.ndarray, own: np.ndarray) -> Move:
+    """A shot with the right hand: the knees bend, the ball rises, the elbow stretches."""
+    move = stand(t, own)
+    phase = (t / 2.4 + own[:, 0]) % 1.0
+    deep = ease(phase, ((0, 0), (0.35, 1), (0.55, 0), (1, 0))) * (0.75 + 0.25 * own[:, 1])
+    raised = ease(phase, ((0, 0), (0.15, 0.15), (0.55, 1), (0.72, 1), (1, 0)))
+    shot = ease(phase, ((0, 0), (0.5, 0), (0.62, 1), (0.74, 1), (1, 0)))
+    held = ease(phase, ((0, 0), (0.12, 1), (0.56, 1), (0.8, 0), (1, 0)))
+    move.both("thigh", Y, -42 * deep)
+    move.both("shank", Y, 68 * deep)
+    move.turn("chest", Y, 12 * deep)
+    move.turn("right_upper_arm", Y, -95 * raised - 55 * shot)
+    move.turn("right_forearm", Y, -95 * held + 5 * shot)
+    move.turn("right_hand", Y, 45 * shot)
+    move.turn("left_upper_arm", Y, -88 * raised)
+    move.turn("left_forearm", Y, -80 * held)
+    move.flatten_feet()
+    move.lift += 0.08 * np.maximum(np.sin(np.pi * np.clip((phase - 0.52) / 0.2, 0, 1)), 0)
+    return move
+
+
 def pick_up(t: np.ndarray, own: np.ndarray) -> Move:
     """Bending down to the floor for something, and up again."""
     move = stand(t, own)
@@ -194,6 +215,7 @@ EXERCISES: Dict[str, Tuple[Play, float]] = {
     "deadlift": (deadlift, 3.4),
     "arm_circle": (arm_circle, 2.4),
     "push_up": (push_up, 2.8),
+    "basketball_shot": (basketball_shot, 2.4),
 }
 EVERYDAY: Dict[str, Play] = {
     "pick_up": pick_up,

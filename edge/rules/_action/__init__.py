@@ -1,0 +1,1 @@
+"""Repetitions of an exercise: features, streaming matching, alignment, judging, templates."""

@@ -1,0 +1,84 @@
+"""How well one repetition was done, and what was off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Tuple
+
+import numpy as np
+
+from edge.rules._action.alignment import align
+from edge.rules._action.features import MIRROR, NAMES, degrees_of
+from edge.rules._action.template import Template
+
+# A repetition whose mean deviation over tolerance is this much above that of a good one scores 37.
+_SCALE = 1.1
+_MOST_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A limb that was off in a phase."""
+
+    limb: str
+    phase: str
+    degrees: float  # observed minus template; positive = higher, of the trunk: leaning further
+
+    def __str__(self) -> str:
+        """In words, such as `left thigh 14 deg too high at bottom`."""
+        over = self.degrees > 0
+        if self.limb == "trunk":
+            how = "too far forward or aside" if over else "too upright"
+        else:
+            how = "too high" if over else "too low"
+        limb = self.limb.replace("_", " ")
+        return f"{limb} {abs(self.degrees):.0f} deg {how} at {self.phase}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one repetition."""
+
+    score: float  # 0..100
+    deviation: float  # weighted mean of the deviations over their tolerances
+    faults: Tuple[Fault, ...]  # the largest first
+
+
+def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
+    """Compare a repetition with its template.
+
+    Score = 100 exp(-(d - d0) / s), d the mean deviation along the warping path, d0 that of a good
+    repetition.
+
+    Args:
+        template: of the exercise.
+        observed: [T,9] reaches of the repetition, NaN = not seen.
+        mirrored: whether it was done with the other side.
+    """
+    seen = observed[:, MIRROR] if mirrored else observed
+    rows, frames = align(template.costs(seen)[:, 0])
+    off = (seen[rows] - template.reaches[frames]) / template.tolerances
+    weight = template.weights * ~np.isnan(off)
+    deviation = float(np.nansum(np.abs(off) * weight) / max(float(weight.sum()), 1e-9))
+    score = 100 * float(np.exp(-max(deviation - template.usual, 0) / _SCALE))
+    return Verdict(score, deviation, _faults(template, seen[rows], frames, mirrored))
+
+
+def _faults(
+    template: Template, seen: np.ndarray, frames: np.ndarray, mirrored: bool
+) -> Tuple[Fault, ...]:
+    """The limbs whose mean reach in a phase is further off than their tolerance."""
+    phase = template.phase_of()[frames]
+    found: List[Tuple[float, Fault]] = []
+    for p, (name, _) in enumerate(template.phases):
+        here, wanted = seen[phase == p], template.reaches[frames][phase == p]
+        known = ~np.isnan(here)
+        counts = np.maximum(known.sum(0), 1)
+        was, should = (np.where(known, v, 0).sum(0) / counts for v in (here, wanted))
+        over = np.abs(was - should) / template.tolerances
+        degrees = degrees_of(was) - degrees_of(should)
+        for limb in np.flatnonzero((over > 1) & (2 * known.sum(0) > len(here))):
+            named = NAMES[MIRROR[limb]] if mirrored else NAMES[limb]
+            found.append((float(over[limb]), Fault(named, name, float(degrees[limb]))))
+    found.sort(key=lambda pair: -pair[0])
+    return tuple(fault for _, fault in found[:_MOST_FAULTS])

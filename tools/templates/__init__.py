@@ -1,0 +1,1 @@
+"""Templates of exercises: made from examples, drawn, written."""
