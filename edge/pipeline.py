@@ -183,6 +183,7 @@ class Pipeline:
         finish: converts keypoints and drops weak people, before rules and publishing.
         scenes: each joins the people of several cameras (edge.loop.scenes).
         watchers: are shown every step, in the thread of `tell`; frames are borrowed.
+        besides: gives summaries of a camera that are no rule's, such as of joints with sensors.
         tick: called after each step, in the thread of `tell`.
         health: counts and times.
     """
@@ -199,6 +200,7 @@ class Pipeline:
     finish: Callable[[Poses], Poses] = lambda poses: poses
     scenes: Sequence[Scene] = ()
     watchers: Sequence[Watcher] = ()
+    besides: Callable[[str], Sequence[RuleSummary]] = lambda camera: ()
     tick: Callable[[], None] = lambda: None
     health: Health = field(default_factory=Health)
     _changes: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
@@ -299,7 +301,7 @@ class Pipeline:
         self.cameras.release(step.frames)
         for state in self.cameras.states():
             known = self.stages.get(state.camera)
-            rules = known.summaries() if known else []
+            rules = [*known.summaries(), *self.besides(state.camera)] if known else []
             self.publisher.camera(state, self.health.people.get(state.camera, 0), rules)
         self.tick()
 

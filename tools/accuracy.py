@@ -30,6 +30,7 @@ PARTS = (
     "tracker",
     "falls",
     "fusion",
+    "depth",
 )
 
 
@@ -97,6 +98,7 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
         ("tracker", lambda: motion.tracker(sets)),
         ("falls", lambda: motion.fall_rule(sets)),
         ("fusion", lambda: sensing.fused_angles(sets)),
+        ("depth", sensing.lifted),
     ]
     if arguments.labels:
         return makers

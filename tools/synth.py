@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="your own empty room: pictures, folders or videos",
     )
     _add_camera(parser)
+    parser.add_argument(
+        "--depth", action="store_true", help="write the depth images of clips, too (pinhole)"
+    )
     parser.add_argument("--lights", nargs="+", metavar="KIND", help=", ".join(recipe.LIGHTS))
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N", help="processes; 0 = one for each core"
@@ -96,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         tuple(arguments.background),
         arguments.workers or make.default_workers(),
         arguments.json,
+        arguments.depth,
     )
     _tell(make.make(order), order, arguments.json)
     return 0

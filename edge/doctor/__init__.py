@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable, List, Optional
 
 from edge import __version__
-from edge.doctor import broker, cameras, heat, machine, models, permissions, service
+from edge.doctor import broker, cameras, heat, machine, models, permissions, sensors, service
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError, UnavailableError
 from edge.service import stdout
@@ -37,6 +37,7 @@ CONFIGURED: List[Callable[[Config], List[Finding]]] = [
     heat.heat,
     permissions.secrets,
     cameras.cameras,
+    sensors.sensors,
     broker.brokers,
 ]
 

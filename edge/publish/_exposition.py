@@ -36,6 +36,7 @@ RENAMED = {
     "stages_ms": "stage_ms",
     "temperatures_c": "temperature_c",
     "clocks_mhz": "clock_mhz",
+    "sensor_temperatures_c": "sensor_temperature_c",
 }
 COUNTERS = {
     "steps",
@@ -50,6 +51,9 @@ COUNTERS = {
     "host_copies",
     "over_current",
     "degrade_changes",
+    "sensor_samples",
+    "sensor_lost",
+    "sensor_reopened",
     "sink_sent",
     "sink_dropped",
     "sink_refused",
@@ -75,6 +79,10 @@ LABELS = {
     "stages_ms": "stage",
     "runs": "network",
     "temperatures_c": "zone",
+    "sensor_samples": "sensor",
+    "sensor_lost": "sensor",
+    "sensor_reopened": "sensor",
+    "sensor_temperatures_c": "sensor",
     "commands": "outcome",
     "power_mw": "rail",
     "clocks_mhz": "clock",

@@ -37,6 +37,10 @@ def check(config: Config) -> None:
         from edge.commands import receiver
 
         receiver.check(config)
+    if config.sensors or config.joints or any(camera.depth for camera in config.cameras):
+        from edge.loop import joints
+
+        joints.check(config)
     if config.bundle.enabled and not config.trust.key_file:
         raise ConfigError("trust.key_file: is empty, but bundle.enabled needs it")
 
@@ -71,6 +75,10 @@ def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
         extras.append(bundles)
     if config.record.max_mb:
         extras.append(Recording(config))
+    if config.sensors or config.joints:
+        from edge.service.sensing import Sensing
+
+        extras.append(Sensing(config))
     if config.commands.allow:
         extras.append(Commanding(config, bundles))
     keeps_results = annotate is not None or config.record.max_mb > 0

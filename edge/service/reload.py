@@ -229,6 +229,8 @@ def _changed(old: Config, new: Config) -> List[str]:
 
 def _refuse_fixed(old: Config, new: Config) -> None:
     fixed = [name for name in _changed(old, new) if name not in LIVE]
+    if [c.depth for c in old.cameras if c.depth] != [c.depth for c in new.cameras if c.depth]:
+        fixed.append("cameras.depth")
     if fixed:
         what = ", ".join(name if name == "device" else f"[{name}]" for name in fixed)
         raise ConfigError(f"{what} changed, which needs a restart: systemctl restart edge")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from edge.errors import ConfigError
-from edge.settings import credentials, scenes
+from edge.settings import credentials, limbs, scenes
+from edge.settings.limbs import Joint, Sensor
 from edge.settings.schema import build, key, name_problem
 from edge.settings.sections import (
     Bundle,
@@ -46,6 +47,9 @@ class Camera:
         "",
         "mirror its picture after the turn: h = left to right, v = top to bottom",
         check=lambda v: None if v in ("", "h", "v") else 'use "h", "v" or ""',
+    )
+    depth: str = key(
+        "", "URI of depth images that are aligned with its pictures: file:///FOLDER realsense://"
     )
 
 
@@ -293,6 +297,8 @@ class Config:
         [], "one [[rules]] table for each rule: kind, cameras, and its own options"
     )
     scenes: List[Scene] = key([], "one [[scenes]] table for each room of calibrated cameras")
+    sensors: List[Sensor] = key([], "one [[sensors]] table for each inertial sensor")
+    joints: List[Joint] = key([], "one [[joints]] table for each joint that is measured")
     publish: Publish = key(Publish)
     mqtt: Mqtt = key(Mqtt)
     outbox: Outbox = key(Outbox)
@@ -346,5 +352,10 @@ def complete(config: Config) -> Config:
                 raise ConfigError(
                     f"rules[{i}].cameras: no camera {name!r}; there are: {', '.join(names)}"
                 )
-    complete_scenes = scenes.completed(config.scenes, names)
-    return credentials.located(dataclasses.replace(config, cameras=cameras, scenes=complete_scenes))
+    full = dataclasses.replace(
+        config,
+        cameras=cameras,
+        scenes=scenes.completed(config.scenes, names),
+        joints=limbs.completed(config.sensors, config.joints, names),
+    )
+    return credentials.located(full)

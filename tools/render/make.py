@@ -24,7 +24,7 @@ import numpy as np
 
 from edge import __version__
 from edge.durable import READABLE, write_whole
-from edge.errors import DataError, TempError
+from edge.errors import ConfigError, DataError, TempError
 from tools.progress import Progress
 from tools.render.body.files import LICENCE
 from tools.render.body.mesh import load as load_body
@@ -57,6 +57,7 @@ class Order:
         backgrounds: the user's own pictures and videos; empty = drawn rooms.
         workers: processes.
         quiet: show no progress.
+        depth: write depth images beside clips.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Order:
     backgrounds: Tuple[Path, ...] = ()
     workers: int = 1
     quiet: bool = False
+    depth: bool = False  # clips get depth images
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def make(order: Order) -> Made:
 
 def _check(order: Order) -> None:
     """Find mistakes before anything is drawn or taken away."""
+    if order.depth and (order.recipe.kind != CLIPS or order.recipe.view.lenses != ["pinhole"]):
+        raise ConfigError("--depth: is for clips of a pinhole; add --lens pinhole, or take a clip")
     captured(order.quiet)
     for motion in order.recipe.motions:
         require_known(motion, order.split)
@@ -169,7 +173,7 @@ def _picture(order: Order, number: int) -> Row:
 def _clip(order: Order, number: int) -> Row:
     stage = Stage(order.recipe, order.split, seed_of(order, number), _backdrops(order), True)
     name = f"{order.name}-{number:03d}"
-    head = write_clip(order.folder, name, stage, order.split, _count)
+    head = write_clip(order.folder, name, stage, order.split, _count, order.depth)
     shot = stage.shoot(order.recipe.seconds * 0.6)
     tile = sheet.tile(shot.image, labels_of(shot)) if number < SHEET_TILES else None
     return {"video": head["video"], "annotations": head["people"], "tile": tile}
@@ -187,9 +191,10 @@ def _clear(order: Order) -> None:
     if old and not (folder / RECORD).is_file():
         raise DataError(f"{folder}: is not empty, and no set of synth; name another folder")
     ours = re.compile(rf"{re.escape(order.name)}-\d+(\.mp4|{re.escape(SUFFIX)})")
+    depths = re.compile(rf"{re.escape(order.name)}-\d+\.depth")
     names = {coco.ANNOTATIONS, coco.SCENES, SHEET}
     for path in old:
-        if path.name == coco.IMAGES:
+        if path.name == coco.IMAGES or depths.fullmatch(path.name):
             shutil.rmtree(path)
         elif path.name in names or ours.fullmatch(path.name):
             path.unlink()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Tuple
+from typing import List, Sequence
 
 import numpy as np
 
-from tools.benches import fusion
+from tools.benches import fusion, lifting
 from tools.evaluation.page.tables import number
 from tools.scoreboard.table import Table
 
+PICTURES, SEED = 60, 7
+HEAD = ("", "median mm", "90 % mm")
 SEEDS = range(10, 11)  # others than those that were tuned on
 
 
 def fused_angles(sets: Path) -> Table:
     """Errors with one and with two sensors, on the report split."""
-    rows: List[Tuple[str, ...]] = []
+    rows: List[Sequence[str]] = []
     for name, both in (("two sensors", True), ("one, the limb before it at rest", False)):
         found = list(fusion.judged(sets, fusion.REPORT_ACTS, SEEDS, both).values())
         columns = (
@@ -36,3 +38,17 @@ def fused_angles(sets: Path) -> Table:
         "hinge are left out."
     )
     return Table("Joint angles with inertial sensors (motion capture)", note, head, rows)
+
+
+def lifted() -> Table:
+    """Errors in mm of keypoints that depth images lift, on rendered people of the report split."""
+    rows: List[Sequence[str]] = []
+    for name, noise_h in (("exact keypoints", 0.0), ("keypoints off by .006 H", 0.006)):
+        found = lifting.judged("report", PICTURES, SEED, noise_h)
+        for part in ("all", *lifting.PARTS):
+            errors = found.mm if part == "all" else found.mm[found.part == part]
+            figures = [number(float(np.percentile(errors, p)), 0) for p in (50, 90)]
+            rows.append((f"{name}, {part}", *figures))
+        rows.append((f"{name}, without depth", f"{100 * found.missing:.1f} %", "-"))
+    note = f"{PICTURES} pictures; {lifting.STATED}."
+    return Table("Keypoints in metres from depth images (rendered people)", note, HEAD, rows)

@@ -23,6 +23,7 @@ NEEDED = FUNC_BYTE_READ | FUNC_BYTE_WRITE | FUNC_BLOCK_READ
 # ENXIO and EREMOTEIO: nobody acknowledges; which one it is depends on the adapter's driver.
 # ENODEV: the adapter itself is gone.
 ABSENT = (errno.ENXIO, errno.EREMOTEIO, errno.ENODEV)
+IN_USE = "another program is using it; stop it first"
 TRIES = 3  # lost arbitration, a spike on the wires
 FIFO_R_W = 0x74  # of the chip: a second reading gives other bytes
 
@@ -73,6 +74,7 @@ class Bus:
             raise NoInputError(f"{device}: {error.strerror}; {_way_out(error, device)}") from error
         try:
             self._claim(device, address)
+            self._lock(address)
         except BaseException:
             self.close()
             raise
@@ -95,6 +97,15 @@ class Bus:
                 f"{device}: this adapter cannot read blocks (I2C_FUNC_SMBUS_READ_I2C_BLOCK); use "
                 "another adapter"
             )
+
+    def _lock(self, address: int) -> None:
+        """Keep other programs of ours from setting the chip up while this one reads it."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, address)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise TempError(f"{self.name}: {IN_USE}") from error
+            # The device knows no locks: two programs at once are then the user's to avoid.
 
     def read(self, register: int, count: int) -> bytes:
         """Bytes of successive registers, or of the FIFO, in one transaction.

@@ -21,12 +21,15 @@ from edge.doctor import (
     machine,
     models,
     permissions,
+    sensors,
     service,
 )
 from edge.loop import cpu_runtime
 from edge.loop.cpu_runtime import verdict_key
 from edge.loop.cpu_verdicts import Verdict, Verdicts
 from edge.runtime import RunnerOptions
+from edge.sensors._mpu6050.bus import IN_USE
+from edge.sensors._reader import SensorState
 from edge.settings import config
 from edge.settings.config import Config
 from edge.structures import CameraState
@@ -248,3 +251,24 @@ def test_without_a_file_it_looks_at_the_installed_configuration(
     installed.write_text('device = "hall"\n')
     doctor.doctor(None, False)
     assert str(installed) in capsys.readouterr().out
+
+
+def test_sensors_that_give_samples_and_those_that_do_not(tmp_path: Path) -> None:
+    tables = [
+        {"name": "shank", "source": "synthetic://"},
+        {"name": "thigh", "source": "mpu6050:///dev/i2c-none"},
+    ]
+    camera = {"source": "synthetic://", "name": "a", "depth": f"file://{tmp_path}"}
+    found = sensors.sensors(settings(sensors=tables, cameras=[camera]))
+    assert [f.state for f in found] == [OK, FAIL, FAIL]
+    assert "synthetic://, 200 Hz" in found[0].found
+    assert found[1].found == "/dev/i2c-none: No such file or directory"
+    assert found[1].fix.startswith("modprobe i2c-dev")
+    assert "depth.json" in found[2].found
+    wrong = sensors.sensors(settings(sensors=[{"name": "shank", "source": "mpu6050://1"}]))
+    assert "name the adapter" in wrong[0].found
+
+
+def test_a_sensor_that_the_service_uses_is_no_failure() -> None:
+    state = SensorState("shank", "lost", f"/dev/i2c-1: {IN_USE}")
+    assert sensors._judge(state).state == WARN

@@ -142,6 +142,11 @@ WHOLE = {
         "rate_share": 0.5,
         "why": "hot",
     },
+    "sensor_states": {"shank": "ok"},
+    "sensor_samples": {"shank": 2000},
+    "sensor_lost": {"shank": 0},
+    "sensor_reopened": {"shank": 1},
+    "sensor_temperatures_c": {"shank": 33.6},
     "sinks": [SINK],
 }
 # What promtool calls abbreviated units, and units that are no base units.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
+import tempfile
 from typing import Any, Iterator, List, Tuple
 
 import numpy as np
@@ -18,9 +21,12 @@ from edge.sensors._mpu6050.request import read_request
 from tests.fakes.mpu6050_fake import Clock, FakeChip
 from tests.waiting import SOAK
 
+# Stands for the adapter's file; of this process alone, because programs lock it.
+ADAPTER = tempfile.NamedTemporaryFile(prefix="i2c-")  # noqa: SIM115 - open while the tests run
+
 
 def opened(chip: FakeChip, options: str = "") -> Mpu6050:
-    address = sensors.check(f"mpu6050:///dev/null?{options}", "sensors[0].source")
+    address = sensors.check(f"mpu6050://{ADAPTER.name}?{options}", "sensors[0].source")
     request = read_request(address)
     bus = Bus(request.device, request.address, chip.ioctl)
     return Mpu6050(bus, request, chip.clock, chip.clock.sleep)
@@ -131,7 +137,7 @@ def test_unplugged_says_so_and_a_return_without_set_up_is_noticed() -> None:
     sensor = opened(chip)
     play(sensor, chip, [0.02] * 5)
     chip.plugged = False
-    with pytest.raises(TempError, match="/dev/null address 0x68: nobody answers"):
+    with pytest.raises(TempError, match="address 0x68: nobody answers"):
         sensor.read()
     chip.replug()
     with pytest.raises(TempError, match="gives no samples, as after a loss of power"):
@@ -187,7 +193,27 @@ def test_a_driver_of_the_kernel_that_has_the_chip_is_named() -> None:
         raise OSError(errno.EBUSY, "Device or resource busy")
 
     with pytest.raises(NoInputError, match="rmmod inv_mpu6050_i2c"):
-        Bus("/dev/null", 0x68, busy)
+        Bus(ADAPTER.name, 0x68, busy)
+
+
+def test_a_sensor_that_another_program_uses_is_left_alone() -> None:
+    program = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+b')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX, 1, 0x68)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    words = [sys.executable, "-c", program, ADAPTER.name]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(TempError, match="another program is using it"):
+            opened(FakeChip(Clock()))
+        assert opened(FakeChip(Clock()), "address=0x69")
+        other.communicate()
+    assert opened(FakeChip(Clock()))
 
 
 def test_without_fifo_the_newest_sample_is_read_at_the_rate() -> None:
@@ -211,7 +237,7 @@ def test_the_second_chip_of_a_bus_has_the_other_address() -> None:
     ("source", "said"),
     [
         ("mpu6050://1", "name the adapter: mpu6050:///dev/i2c-1"),
-        ("mpu6050:///dev/i2c-1?hz=300", "a whole share, such as 333.333"),
+        ("mpu6050:///dev/i2c-1?hz=300", "another whole share, such as 333.333"),
         ("mpu6050:///dev/i2c-1?hz=0", "use a number of 4 to 1000"),
         ("mpu6050:///dev/i2c-1?address=200", "use a number of 3 to 119"),
         ("mpu6050:///dev/i2c-1?address=104.5", "use a whole number"),

@@ -20,6 +20,7 @@ from edge.durable import READABLE, write_whole
 from edge.errors import TempError
 from tools.render.body.files import LICENCE
 from tools.render.scene.stage import Stage
+from tools.render.truth import depth
 from tools.render.truth.coco import camera_record, person_record
 from tools.render.truth.labels import Label, labels_of
 
@@ -28,7 +29,12 @@ SUFFIX = ".truth.jsonl"
 
 
 def write_clip(
-    folder: Path, name: str, stage: Stage, split: str, step: Callable[[], None]
+    folder: Path,
+    name: str,
+    stage: Stage,
+    split: str,
+    step: Callable[[], None],
+    with_depth: bool = False,
 ) -> Dict[str, Any]:
     """Draw a clip and write its two files.
 
@@ -38,6 +44,7 @@ def write_clip(
         stage: the scene.
         split: tune | report.
         step: called after each frame.
+        with_depth: write the folder NAME.depth as well (tools.render.truth.depth).
 
     Returns:
         The first line of the truth.
@@ -50,11 +57,16 @@ def write_clip(
     lines = [json.dumps(head)]
     count = max(1, round(recipe.seconds * recipe.fps))
     size = (stage.camera.width, stage.camera.height)
+    images = folder / f"{name}.depth"
+    if with_depth:
+        depth.start(images, stage.camera, recipe.fps)
     with _video(folder / f"{name}.mp4", recipe.fps, size) as write:
         for frame in range(count):
             t_s = frame / recipe.fps
             shot = stage.shoot(t_s, frame)
             write(shot.image)
+            if with_depth:
+                depth.write(images, frame, shot)
             lines.append(json.dumps(frame_record(frame, t_s, labels_of(shot))))
             step()
     write_whole(folder / f"{name}{SUFFIX}", ("\n".join(lines) + "\n").encode(), READABLE)
