@@ -69,7 +69,7 @@ ROOMS: Dict[str, Set[str]] = {
         "rig",
     },
     "degrade": {"errors", "settings", "health", "telemetry", "people", "loop"},
-    "commands": PROMISE | {"keys", "loop"},
+    "commands": PROMISE | {"keys", "loop", "message_people"},
     "bundle": PROMISE | {"keys", "loop", "models"},
     "service": {"*"},
     "doctor": {"*"},

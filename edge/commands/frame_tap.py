@@ -15,7 +15,7 @@ import numpy as np
 from edge import durable
 from edge.commands import snapshot
 from edge.errors import EdgeError, TempError
-from edge.messages import people
+from edge.message_people import people
 from edge.structures import Frame, Poses
 
 log = logging.getLogger(__name__)

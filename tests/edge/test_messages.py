@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edge import codec
 from edge.errors import InternalError
-from edge.messages import Builder, Clock, Message, people
+from edge.message_people import people
+from edge.messages import Builder, Clock, Message
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 
 WALL_NS = 1_800_000_000_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import cv2
 import numpy as np
@@ -30,7 +30,8 @@ def fit(*words: object) -> int:
 def labels(path: Path, groups: List[Tuple[int, int]], each: int = 20) -> Path:
     """COCO labels: pictures of 832 x 416 px, each with a person of every group, nearly its size."""
     rng = np.random.default_rng(0)
-    images, rows = [], []
+    images: List[Dict[str, object]] = []
+    rows: List[Dict[str, object]] = []
     for picture in range(each):
         images.append({"id": picture, "file_name": f"{picture}.jpg", "width": 832, "height": 416})
         for wide, high in groups:

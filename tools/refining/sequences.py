@@ -26,7 +26,6 @@ class Sequences(NamedTuple):
     rate_hz: float
     told: np.ndarray  # [T,M,12] f32, features
     wanted_h: np.ndarray  # [T,M,2] f32 H, true - filtered
-    moves_h: np.ndarray  # [T,M,2] f32 H, true minus true one frame before
     known: np.ndarray  # [T,M] bool
 
 
@@ -86,11 +85,9 @@ def sequences(
     tall = np.stack([one.heights_px for one in told])[:, :, None, None]
     steps, people = truth.shape[:2]
     rows = (steps, people * truth.shape[2])
-    moves = np.diff(truth, axis=0, prepend=truth[:1]) / tall
     return Sequences(
         rate_hz,
         np.stack([features(one) for one in told]).reshape(*rows, -1),
         ((truth - smooth) / tall).reshape(*rows, 2).astype(np.float32),
-        moves.reshape(*rows, 2).astype(np.float32),
         np.stack([one.known for one in told]).reshape(rows),
     )

@@ -14,18 +14,13 @@ class TurnHistory:
 
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
-        self._zero_ns = -1
+        self._zero_ns = -1  # time of the first sample ever; times in seconds count from here
         self._t_s = np.zeros(0)  # since _zero_ns
         self._turn_deg = np.zeros(0)
         self._rate_dps = np.zeros(0)
 
     def __len__(self) -> int:
         return len(self._t_s)
-
-    @property
-    def zero_ns(self) -> int:
-        """Time of the first sample ever; times in seconds count from here."""
-        return self._zero_ns
 
     @property
     def end_s(self) -> float:

@@ -22,7 +22,7 @@ class SampleClock:
     """
 
     def __init__(self, period_ns: float) -> None:
-        self._nominal_ns = self._period_ns = period_ns
+        self._period_ns = period_ns
         self._rate_var = (_START_ERROR * period_ns) ** 2
         self._last_ns = -(1 << 62)
         self.restart()

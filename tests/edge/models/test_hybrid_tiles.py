@@ -57,8 +57,9 @@ def test_the_frames_of_a_look_are_one_batch() -> None:
 def rows(*people: Tuple[float, float, float, int], tall: float = 100) -> CropPeople:
     """People of x, y (top left), score and crop; keypoints on a line through the box."""
     corner = np.array([p[:2] for p in people], np.float32).reshape(-1, 2)
-    boxes = np.concatenate((corner, corner + np.float32((tall / 2, tall))), 1)
-    line = np.linspace(0.05, 0.95, 17, dtype=np.float32)[:, None] * np.float32((tall / 2, tall))
+    size = np.array((tall / 2, tall), np.float32)
+    boxes = np.concatenate((corner, corner + size), 1)
+    line = np.linspace(0.05, 0.95, 17, dtype=np.float32)[:, None] * size
     return CropPeople(
         corner[:, None] + line,
         np.full((len(people), 17), 0.5, np.float32),
@@ -103,10 +104,10 @@ def test_nobody_in_any_tile(windows: Windows) -> None:
 
 
 def test_crowding_is_the_share_that_others_cover() -> None:
-    apart = np.float32([[0, 0, 10, 10], [20, 0, 30, 10]])
+    apart = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
     assert crowding(apart) == 0
     assert crowding(apart[:1]) == 0
-    assert crowding(np.float32([[0, 0, 10, 10], [5, 0, 15, 10]])) == pytest.approx(0.5)
+    assert crowding(np.array([[0, 0, 10, 10], [5, 0, 15, 10]], np.float32)) == pytest.approx(0.5)
 
 
 def levels(sights: Sequence[Sight], every_s: float = 0.2, **limits: Any) -> List[int]:

@@ -49,7 +49,7 @@ def test_accelerations_of_neighbours_agree_and_sides_are_alike():
 
 def test_motion_noise_of_one_step_is_that_of_many():
     def after(steps):
-        place = both = speed = np.float64(0)
+        place = both = speed = np.zeros(1)
         dt = np.array([0.3 / steps])
         keep, reach = transition(dt)
         for _ in range(steps):

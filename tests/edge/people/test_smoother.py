@@ -61,7 +61,8 @@ class WholeBody:
 
     def __init__(self, q=10.0, r=0.008):
         self.density, self.r = covariance() * q**2 / 30, r
-        self.agile, self.x, self.p = 1.0, None, None
+        self.agile = 1.0
+        self.x = self.p = np.zeros(0)  # until the first frame
 
     def transition(self, dt):
         keep = np.exp(-6 * dt)
@@ -86,7 +87,7 @@ class WholeBody:
 
     def update(self, z, scores, dt):
         """`z` [17,2] in heights."""
-        if self.x is None:
+        if not len(self.x):
             self.x = np.concatenate((z, np.zeros((17, 2))))
             zero = np.zeros((17, 17))
             self.p = np.block([[np.eye(17), zero], [zero, self.density * 0.5]])

@@ -115,7 +115,7 @@ def test_the_tracker_drops_a_twin_with_another_leg_and_keeps_a_couple():
 
 
 def test_soft_nms_lowers_scores_by_overlap():
-    boxes = np.float32([[0, 0, 10, 10], [0, 0, 10, 10], [5, 0, 15, 10], [50, 0, 60, 10]])
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [5, 0, 15, 10], [50, 0, 60, 10]], np.float32)
     which, scores = suppression.soft_nms(boxes, np.float32([0.9, 0.8, 0.7, 0.6]))
     assert which.tolist() == [0, 3, 2, 1]
     want = [0.9, 0.6, 0.7 * np.exp(-2 / 9), 0.8 * np.exp(-2) * np.exp(-2 / 9)]
