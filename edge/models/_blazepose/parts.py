@@ -6,7 +6,7 @@ from typing import Dict, Sequence
 
 import numpy as np
 
-from edge.models._blazepose import crops, decode, points
+from edge.models._blazepose import crops, decode, owners, points
 from edge.models._blazepose.crops import Squares
 from edge.models._blazepose.decode import Bodies
 from edge.models._blazepose.part_memory import ExpectedParts
@@ -18,7 +18,6 @@ _HAND_LEAST = 0.3  # least presence of a hand
 _FACE_LEAST = 0.5  # least presence of a face
 # A crop is about twice as large as the part in it. Parts of less than 10 px show no detail.
 _LEAST_SIDE_PX = 20.0
-_AWAY = 0.35  # a part further from its body than this share of the crop is another person's
 _DUPLICATE = 0.2  # two hands of a person closer than this share of the crop are one hand
 
 
@@ -30,6 +29,7 @@ class PartNetwork:
         self.rows = np.zeros(0, np.int64)  # indices of the possible crops that were cut
         self.squares = Squares(*(np.zeros(s, np.float32) for s in ((0, 2), 0, 0)))
         self.matrices = np.zeros((0, 2, 3), np.float32)
+        self.which = np.zeros(0, np.int64)  # indices of the crops' frames
 
     def cut(
         self, frames: Sequence[Frame], which: np.ndarray, squares: Squares, good: np.ndarray
@@ -50,8 +50,9 @@ class PartNetwork:
         self.squares = squares.take(self.rows)
         network = self.outputs.network
         self.matrices = self.squares.matrices(network)
+        self.which = which[self.rows]
         if len(self.rows):
-            self.outputs.sample(frames, which[self.rows], self.matrices)
+            self.outputs.sample(frames, self.which, self.matrices)
 
     def run(self) -> Dict[str, np.ndarray]:
         """Execute the network on the crops; returns nothing if there are none."""
@@ -82,7 +83,7 @@ class Hands(PartNetwork):
         hands = crops.hand_squares(expected.hands)
         known = expected.hand_scores.min(-1) > 0
         squares = hands.where(known & crops.agree(hands, arms), arms)
-        self._wrists = bodies.points[:, points.WRISTS].reshape(-1, 2)
+        self._bodies = bodies.points
         seen = bodies.scores[:, points.WRISTS].reshape(-1) >= _LOOKED_AT
         self.cut(frames, np.repeat(which, 2), squares, seen & np.repeat(wanted, 2))
 
@@ -94,14 +95,16 @@ class Hands(PartNetwork):
             return
         found, presence, right = decode.hands(results, self.matrices)
         self.outputs.note_bad(int((~np.isfinite(results["presence"])).sum()))
-        step = found[:, 0] - self._wrists[self.rows]
-        away = np.hypot(step[:, 0], step[:, 1]) > _AWAY * self.squares.sides
-        presence = np.where(away | (presence < _HAND_LEAST), 0, presence)
+        people, sides = self.rows // 2, self.rows % 2
+        misfits = owners.hand_misfits(found, self._bodies[people], sides)
+        presence = np.where(np.isinf(misfits) | (presence < _HAND_LEAST), 0, presence)
         presence *= ~self._duplicates(found, presence, right)
+        misfits = np.where(presence > 0, misfits, np.inf)
+        presence *= ~owners.taken(found, misfits, people, self.which, owners.SAME_HAND)
         for side, place in enumerate(points.HANDS):
-            mine = self.rows % 2 == side
-            keypoints[self.rows[mine] // 2, place] = found[mine]
-            scores[self.rows[mine] // 2, place] = presence[mine, None]
+            mine = sides == side
+            keypoints[people[mine], place] = found[mine]
+            scores[people[mine], place] = presence[mine, None]
 
     def _duplicates(self, found: np.ndarray, presence: np.ndarray, right: np.ndarray) -> np.ndarray:
         """[M] bool: whether the person's other crop shows the same hand and fits it better."""
@@ -141,7 +144,7 @@ class Faces(PartNetwork):
         faces = crops.face_squares(expected.faces)
         known = expected.face_scores.min(-1) > 0
         squares = faces.where(known & crops.agree(faces, heads), heads)
-        self._noses = bodies.points[:, 0]
+        self._bodies = bodies.points
         self.cut(frames, which, squares, wanted & (bodies.scores[:, 0] >= _LOOKED_AT))
 
     def write(
@@ -152,8 +155,10 @@ class Faces(PartNetwork):
             return
         found, presence = decode.faces(results, self.matrices)
         self.outputs.note_bad(int((~np.isfinite(results["score"])).sum()))
-        step = found[:, points.MESH_NOSE] - self._noses[self.rows]
-        away = np.hypot(step[:, 0], step[:, 1]) > _AWAY * self.squares.sides
-        presence = np.where(away | (presence < _FACE_LEAST), 0, presence)
+        misfits = owners.face_misfits(found, self._bodies[self.rows])
+        misfits = np.where(presence < _FACE_LEAST, np.inf, misfits)
+        refused = np.isinf(misfits)
+        refused |= owners.taken(found, misfits, self.rows, self.which, owners.SAME_FACE)
+        presence = np.where(refused, 0, presence)
         keypoints[self.rows, points.FACE] = found
         scores[self.rows, points.FACE] = presence[:, None]

@@ -351,6 +351,7 @@ def test_one_hand_found_by_both_arms_belongs_to_the_right_one() -> None:
     """Folded hands: the network says it is a right hand."""
     person = standing()
     shift = person.body[15] - person.body[16]
+    person.body[14] += shift * 0.5
     person.body[[16, 18, 20, 22]] += shift * 0.97
     person.hands[1] = person.hands[0]
     model, runners = cascade(person)
