@@ -39,7 +39,7 @@ TOOLS = BOX + [
 # `edge-tools synth`. Its bodies are data of a wheel that it opens and never installs.
 SYNTH = ["numba>=0.57,<1", "OpenEXR>=3.3,<4"]
 # `edge-tools template`: the distance of two whole repetitions.
-TEMPLATE = ["dtaidistance>=2.3.10,<3"]
+TEMPLATE = ['dtaidistance>=2.3.10,<3; python_version >= "3.9"']
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",

@@ -13,7 +13,7 @@ from edge.recording.ring import Recorder
 from edge.rules import build_rule
 from edge.settings import config, templates
 from edge.structures import Frame
-from tests.edge.rules.exercising import seen, times
+from tests.tools.exercising import seen, times
 from tools.__main__ import main
 from tools.templates import shipped
 

@@ -12,6 +12,7 @@ from edge.rules._action.template import Template
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 _COLUMNS = 3
 
@@ -41,7 +42,7 @@ def draw(template: Template, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _mark_phases(axis: pyplot.Axes, template: Template) -> None:
+def _mark_phases(axis: Axes, template: Template) -> None:
     begin_s = 0.0
     for name, end in template.phases:
         end_s = end / template.rate_hz

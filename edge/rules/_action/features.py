@@ -43,11 +43,11 @@ def reaches(poses: Poses) -> np.ndarray:
     body, seen, tall = body_of(poses)
     down = body.imag.astype(np.float64)
     reach = (down[:, _END] - down[:, _START]) / (_SHARE * tall[:, None])
-    known = seen[:, _START] & seen[:, _END]
+    known = np.asarray(seen[:, _START] & seen[:, _END])
     rise = (down[:, [11, 12]].mean(1) - down[:, [5, 6]].mean(1)) / (_TRUNK * tall)
-    trunk_known = seen[:, [5, 6, 11, 12]].all(1)
+    trunk_known = np.asarray(seen[:, [5, 6, 11, 12]].all(1, keepdims=True))
     reach = np.concatenate((reach, rise[:, None]), 1)
-    known = np.concatenate((known, trunk_known[:, None]), 1)
+    known = np.concatenate((known, trunk_known), 1)
     return np.where(known, np.clip(reach, -1.1, 1.1), np.nan)
 
 

@@ -47,8 +47,8 @@ class Verdict:
 def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
     """Compare a repetition with its template.
 
-    Score = 100 exp(-(d - d0) / s), d the mean deviation along the warping path, d0 that of a good
-    repetition.
+    Score = 100 exp(-(d - d0) / s): d is the mean deviation over the template's frames after
+    alignment, d0 that of a good repetition.
 
     Args:
         template: of the exercise.
@@ -57,21 +57,29 @@ def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
     """
     seen = observed[:, MIRROR] if mirrored else observed
     rows, frames = align(template.costs(seen)[:, 0])
-    off = (seen[rows] - template.reaches[frames]) / template.tolerances
+    onto = _onto_template(seen[rows], frames, len(template.reaches))
+    off = (onto - template.reaches) / template.tolerances
     weight = template.weights * ~np.isnan(off)
     deviation = float(np.nansum(np.abs(off) * weight) / max(float(weight.sum()), 1e-9))
     score = 100 * float(np.exp(-max(deviation - template.usual, 0) / _SCALE))
-    return Verdict(score, deviation, _faults(template, seen[rows], frames, mirrored))
+    return Verdict(score, deviation, _faults(template, onto, mirrored))
 
 
-def _faults(
-    template: Template, seen: np.ndarray, frames: np.ndarray, mirrored: bool
-) -> Tuple[Fault, ...]:
+def _onto_template(seen: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
+    """The mean of what belongs to each frame of the template [M,9]; NaN = not seen."""
+    known = ~np.isnan(seen)
+    sums, counts = np.zeros((count, seen.shape[1])), np.zeros((count, seen.shape[1]))
+    np.add.at(sums, frames, np.where(known, seen, 0))
+    np.add.at(counts, frames, known)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _faults(template: Template, seen: np.ndarray, mirrored: bool) -> Tuple[Fault, ...]:
     """The limbs whose mean reach in a phase is further off than their tolerance."""
-    phase = template.phase_of()[frames]
+    phase = template.phase_of()
     found: List[Tuple[float, Fault]] = []
     for p, (name, _) in enumerate(template.phases):
-        here, wanted = seen[phase == p], template.reaches[frames][phase == p]
+        here, wanted = seen[phase == p], template.reaches[phase == p]
         known = ~np.isnan(here)
         counts = np.maximum(known.sum(0), 1)
         was, should = (np.where(known, v, 0).sum(0) / counts for v in (here, wanted))
