@@ -7,7 +7,7 @@ comes back with another id is still the person who fell.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -49,6 +49,11 @@ class PersonMemory:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def names(self) -> List[str]:
+        """The names of the fields."""
+        return list(self._rows)
 
     def rows_of(self, people: Poses, t_ns: int) -> np.ndarray:
         """The rows [N] i64 of people; a new id inherits the row of an absent person, or adds one.

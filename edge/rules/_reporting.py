@@ -11,6 +11,7 @@ from typing import Callable, Deque, Dict, List, Optional, Protocol, Sequence, Tu
 import numpy as np
 
 from edge.rules._polygon import depths, polygon
+from edge.rules._sessions import Mark
 from edge.settings.schema import key
 from edge.structures import LEVELS, Moment, PoseEvent, Poses, RuleSummary
 
@@ -113,6 +114,17 @@ class Reporting:
         """That of the rule; None if it has no places."""
         nearness = getattr(self._rule, "nearness", None)
         return None if nearness is None else np.asarray(nearness(poses))
+
+    def names(self) -> Sequence[str]:
+        """The rule's names for sessions; none if it does not count (edge.rules.Counting)."""
+        named = getattr(self._rule, "names", None)
+        return () if named is None else tuple(named())
+
+    def mark(self, mark: Mark) -> None:
+        """Hand the mark of a session to the rule."""
+        pass_on = getattr(self._rule, "mark", None)
+        if pass_on is not None:
+            pass_on(mark)
 
     def _is_active(self, t_ns: int) -> bool:
         if not self._spans:

@@ -76,6 +76,10 @@ def walks(share: float) -> Poses:
     return person(0, 400 + 600 * share)
 
 
+def sways(share: float) -> Poses:
+    return person(0.4 * np.sin(share * 8 * np.pi))
+
+
 def nobody(share: float) -> Poses:
     return Poses.empty(17, "coco17")
 
@@ -85,11 +89,28 @@ def gets_up(share: float) -> Poses:
 
 
 FLOOR = [[300, 500], [500, 500], [500, 900], [300, 900]]
-LIFE = [(2, stands), (0.5, person), (6, lies), (2, gets_up), (3, stands), (2, walks), (30, nobody)]
+LIFE = [
+    (2, stands),
+    (0.5, person),
+    (6, lies),
+    (2, gets_up),
+    (3, stands),
+    (8, sways),
+    (2, walks),
+    (30, nobody),
+]
 RULES: Dict[str, Dict[str, Any]] = {
     "presence": {"kind": "presence", "dwell_s": 1.0},
     "zone": {"kind": "zone", "polygon": FLOOR, "dwell_s": 1.0},
     "fall": {"kind": "fall"},
+    "rom": {
+        "kind": "rom",
+        "angle": "trunk_side_bend",
+        "high_deg": 20,
+        "leave_s": 5,
+        "reps": 1,
+        "max_off_plane_deg": 60,
+    },
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
 # Rules with such a test of their own, since standing and falling do not make them speak.
@@ -98,6 +119,7 @@ TOLD: Dict[str, Set[str]] = {
     "presence": {"enter", "dwell", "leave"},
     "zone": {"enter", "dwell", "leave"},
     "fall": {"fall", "recover"},
+    "rom": {"outside", "end", "repetition", "set", "session"},
     "custom": {"start", "end"},
 }
 

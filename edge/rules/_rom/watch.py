@@ -1,0 +1,180 @@
+"""The people of one camera under the rule `rom`."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from edge.people import angles
+from edge.rules._person_memory import PersonMemory, with_ids
+from edge.rules._posture import body_of
+from edge.rules._rom import bounds, compensation, filtered, repetitions, tally
+from edge.rules._rom.options import NO_HIGH_DEG, NO_LOW_DEG, Options
+from edge.rules._rom.telling import At, Teller
+from edge.rules._sessions import Mark
+from edge.structures import PoseEvent, Poses, RuleSummary
+
+_TALL_S = 2.0  # the standing height is a mean over this time
+
+
+class Watch:
+    """Follows the angles of each person, counts, and tells.
+
+    Args:
+        options: of the rule.
+        which: full names of the angles: one, or those of both sides.
+    """
+
+    def __init__(self, options: Options, which: Sequence[str]) -> None:
+        self._options, self.which = options, tuple(which)
+        self._sign = -1 if options.toward == "low" else 1
+        self._own_plane = np.array([angles.PLANES[name] == "own" for name in which])
+        self._marks: List[Mark] = []
+        self._session, self._person = "", -1
+        o = options
+        comp = np.array([o.max_lean_deg, o.max_hike_deg, o.max_shrug_h])
+        self._comp_limits = np.where(comp > 0, comp, np.inf)
+        self.people = self._nobody()
+        self._teller = Teller(options, self.which)
+
+    def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
+        """Events of this frame."""
+        told = self._obey(camera, t_ns)
+        people, seen = self.people, with_ids(poses)
+        rows = people.rows_of(seen, t_ns)
+        people["ours"][rows] |= (self._person < 0) | (seen.ids == self._person)
+        new = rows[people["begun_ns"][rows] < 0]
+        people["begun_ns"][new] = t_ns
+        people["score"][rows] = seen.person_scores
+        dt_s = np.maximum(t_ns - people.seen_ns[rows], 0) * 1e-9
+        state = {name: people[name][rows] for name in people.names}
+        turned = self._look(state, seen, dt_s, t_ns)
+        over, starts, ends, comp = self._judge(state, turned, t_ns)
+        for name, values in state.items():
+            people[name][rows] = values
+        away_s = people.note_seen(rows, t_ns)
+        at = self._teller.at(people, camera, t_ns, self._session)
+        told += at.outside(rows, starts, ends) + at.compensations(rows, comp)
+        told += self._repetitions(at, rows, over, turned, t_ns)
+        gone = away_s > self._options.leave_s
+        told += [e for row in np.flatnonzero(gone) for e in at.session(int(row))]
+        people.forget(gone)
+        return told
+
+    def summary(self) -> RuleSummary:
+        """Counts and progress of each person."""
+        return self._teller.summary(self.people, self._session)
+
+    def names(self) -> Sequence[str]:
+        """The name of the rule."""
+        return (self._options.name,)
+
+    def mark(self, mark: Mark) -> None:
+        """Note the start or the end of a session; it holds from the next frame on."""
+        self._marks.append(mark)
+
+    def _obey(self, camera: str, t_ns: int) -> List[PoseEvent]:
+        told: List[PoseEvent] = []
+        for mark in self._marks:
+            if mark.action != "reset":
+                at = self._teller.at(self.people, camera, t_ns, self._session)
+                told += [e for row in range(len(self.people)) for e in at.session(row)]
+                started = mark.action == "start"
+                self._session = mark.session if started else ""
+                self._person = mark.person if started else -1
+            self.people = self._nobody()
+        self._marks.clear()
+        return told
+
+    def _nobody(self) -> PersonMemory:
+        n = len(self.which)
+        return PersonMemory(
+            self._options.leave_s,
+            ours=False,
+            begun_ns=-1,
+            score=0.0,
+            tall=0.0,
+            **filtered.fields(n),
+            **repetitions.fields(n),
+            **bounds.fields("out", n),
+            **bounds.fields("comp", len(compensation.NAMES)),
+            **compensation.fields(),
+            faults=np.zeros((n, len(compensation.NAMES)), bool),
+            **tally.fields(n),
+        )
+
+    def _look(
+        self, state: Dict[str, np.ndarray], seen: Poses, dt_s: np.ndarray, t_ns: int
+    ) -> np.ndarray:
+        """Measure; angles [N,A] whose movement goes up."""
+        tall = body_of(seen)[2]
+        gain = 1 - np.exp(-dt_s / _TALL_S)
+        state["tall"] = np.where(
+            state["tall"] > 0, state["tall"] + gain * (tall - state["tall"]), tall
+        )
+        found = angles.measure(
+            seen.keypoints, seen.scores, seen.skeleton, self.which, state["tall"]
+        )
+        o = self._options
+        state["dt_s"] = filtered.follow(
+            state, found, t_ns, self._own_plane, o.max_off_plane_deg, o.max_error_deg
+        )
+        state["known"] &= state["ours"][:, None]
+        if np.isfinite(self._comp_limits).any():
+            compensation.follow(state, seen, state["tall"], dt_s)
+        counted = np.where(state["ours"], np.minimum(dt_s, filtered.GAP_S), 0)
+        state["watched_s"] += counted
+        state["unsure_s"] += np.where(state["known"].any(1), 0, counted)
+        return self._sign * state["angle"]
+
+    def _judge(
+        self, state: Dict[str, np.ndarray], turned: np.ndarray, t_ns: int
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Repetitions that are over, alarms that start and end, compensations that start."""
+        o, known, dt_s = self._options, state["known"], state.pop("dt_s")
+        lost = ~known & (t_ns - state["known_ns"] > filtered.GAP_S * 1e9)
+        state["known_ns"] = np.where(known, t_ns, state["known_ns"])
+        repetitions.void(state, lost)
+        over = repetitions.step(state, turned, known, dt_s, t_ns, o.prominence_deg)
+        n = len(self.which)
+        limits = np.full(n, o.low_deg), np.full(n, o.high_deg), np.full(n, o.hysteresis_deg)
+        limits[0][limits[0] <= NO_LOW_DEG], limits[1][limits[1] >= NO_HIGH_DEG] = -np.inf, np.inf
+        times_s = o.dwell_s, o.refractory_s
+        starts, ends = bounds.step(state, "out", state["angle"], known, lost, t_ns, limits, times_s)
+        comp = self._compensates(state, t_ns, times_s)
+        moving = state["risen"] | over
+        state["faults"] |= (moving[..., None]) & (state["comp_told"] > 0)[:, None]
+        return over, starts, ends, comp
+
+    def _compensates(
+        self, state: Dict[str, np.ndarray], t_ns: int, times_s: Tuple[float, float]
+    ) -> np.ndarray:
+        value, high = state["comp"], self._comp_limits
+        seen = ~np.isnan(value) & state["ours"][:, None]
+        low, slack = np.full(len(high), -np.inf), np.where(np.isinf(high), 0.0, 0.15 * high)
+        starts, _ = bounds.step(
+            state, "comp", value, seen, ~seen, t_ns, (low, high, slack), times_s
+        )
+        state["compensated"] += starts
+        return starts
+
+    def _repetitions(
+        self, at: At, rows: np.ndarray, over: np.ndarray, turned: np.ndarray, t_ns: int
+    ) -> List[PoseEvent]:
+        """Tell the repetitions that are over, and begin the next ones."""
+        if not over.any():
+            return []
+        people, told = self.people, []
+        state = {name: people[name][rows] for name in (*repetitions.fields(0), "faults")}
+        for person, side in np.argwhere(over):
+            row = int(rows[person])
+            found = repetitions.read(
+                state, int(person), int(side), t_ns, self._options.hold_band_deg, self._sign
+            )
+            told += at.repetition(row, int(side), found)
+        repetitions.restart(state, turned, over, t_ns)
+        state["faults"][over] = False
+        for name, values in state.items():
+            people[name][rows] = values
+        return told
