@@ -17,7 +17,7 @@ from tools.__main__ import commands, main
 from tools.fetch import by_name
 
 CARRIED = [
-    *("broker", "build", "bundle", "calibrate", "command", "contract", "engine-info", "get"),
+    *("broker", "build", "bundle", "calibrate", "command", "contract", "engine-info", "get", "imu"),
     *("keygen", "listen", "replay", "sign", "verify"),
 ]
 

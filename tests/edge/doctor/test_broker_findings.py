@@ -16,6 +16,7 @@ from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.settings import config
 from edge.settings.config import Config
 from tests.faults.hand_broker import HandBroker
+from tests.waiting import until
 
 NO_BROKER = "is it an MQTT broker"
 
@@ -136,6 +137,7 @@ def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> 
     # A clean start, a user and a password; no will: others must not hear of this visit.
     body = b"\x00\x04MQTT\x05\xc2\x00\x0a\x00\x00\x0bdoctor-hall\x00\x03bob\x00\x06s3cret"
     disconnect = b"\xe0\x00"
+    until(lambda: heard, "the end of the visit")
     assert heard == [b"\x10" + bytes([len(body)]) + body + disconnect]
     assert "s3cret" not in repr(found)
 

@@ -118,10 +118,10 @@ def test_people_in_the_very_same_place_are_few_as_well(monkeypatch: pytest.Monke
         draw(cells, which, people)
 
     monkeypatch.setattr(veil, "draw", counted)
-    batch = [standing()] * 30
+    batch = [standing()] * 20
     model, _ = cascade(*batch)
     model.bodies([frame()], [known(*batch)])
-    assert drawn == [30 * (4 + 1)]
+    assert drawn == [20 * (4 + 1)]
 
 
 @pytest.mark.parametrize("degrees", [90.0, -35.0, 180.0])
