@@ -222,7 +222,7 @@ class _FusedJoint:
 
     def _unsure(self, found: FusedAngle) -> str:
         delay = self._fusion.delay
-        if delay is not None and not delay.fits and delay.error_s < 0.05:
+        if delay is not None and self._fusion.contradicts:
             turned = "the other way than" if delay.gain < 0 else "not as"
             return f"the sensors turn {turned} the camera sees; check far_axis and near_axis"
         return "" if found.stands_on != "none" else "neither camera nor sensors see the joint"

@@ -122,9 +122,9 @@ class Lift:
 
         A person whose hips have no depth keeps no keypoint.
         """
-        both = (joints.scores[:, self._hips] > 0).all(1)
+        both = np.asarray(joints.scores[:, self._hips] > 0).all(1, keepdims=True)
         middle = joints.points[:, self._hips].mean(1)
-        scores = np.where(both[:, None], joints.scores, 0).astype(np.float32)
+        scores = np.where(both, joints.scores, 0).astype(np.float32)
         moved = (joints.points - middle[:, None]) * (scores > 0)[..., None]
         return Joints(moved.astype(np.float32), scores, joints.source), middle
 

@@ -74,6 +74,11 @@ class JointFusion:
         """By how much the camera's times are late."""
         return float(self._filter.state[DELAY])
 
+    @property
+    def contradicts(self) -> bool:
+        """Whether the gyroscopes clearly turn another way than the camera sees."""
+        return self.delay is not None and not self.delay.fits and self.delay.error_s < _SURE_S
+
     def gyro(self, turning: Turning) -> None:
         """Samples of the joint's rate; those not later than the ones before are ignored."""
         turning = turning.take(turning.t_ns > self._gyro_ns)
@@ -133,7 +138,7 @@ class JointFusion:
     def _stands_on(self, t_ns: int, error_deg: float) -> str:
         gyro = self._gyro_alive(t_ns)
         sight = self._sight_ns >= 0 and (t_ns - self._sight_ns) * 1e-9 < _FRESH_SIGHT_S
-        if error_deg > _MOST_ERROR_DEG or not (gyro or sight):
+        if error_deg > _MOST_ERROR_DEG or not (gyro or sight) or self.contradicts:
             return NONE
         return BOTH if gyro and sight else GYRO if gyro else VISION
 

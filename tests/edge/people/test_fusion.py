@@ -187,6 +187,8 @@ def test_a_sensor_whose_axis_is_reversed_is_recognised() -> None:
     assert knee.fusion.delay is not None
     assert knee.fusion.delay.gain < -0.8
     assert not knee.fusion.delay.fits
+    assert knee.fusion.contradicts
+    assert knee.found[-1].stands_on == "none"
 
 
 def test_a_joint_that_does_not_move_keeps_the_given_delay() -> None:
@@ -197,6 +199,7 @@ def test_a_joint_that_does_not_move_keeps_the_given_delay() -> None:
         if i % 3 == 0:
             fusion.vision(round(i * 0.02e9) + ZERO_NS, 30 + (-1) ** i * 3.0, 5.0)
     assert fusion.delay_s == pytest.approx(0.06, abs=0.03)
+    assert not fusion.contradicts
     assert fusion.newest(round(12e9) + ZERO_NS).degrees == pytest.approx(30, abs=2)
 
 
