@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "values",
         nargs="*",
         metavar="KEY=VALUE",
-        help="arguments: max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle",
+        help="arguments: max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle | "
+        "action=start name=monday rule=squat",
     )
     parser.add_argument("--device", required=True, help="name of the box")
     parser.add_argument(

@@ -67,7 +67,23 @@ class UpdateArguments:
     )
 
 
+@dataclass(frozen=True)
+class SessionArguments:
+    """Arguments of `session`."""
+
+    action: str = key(help="what to do with the session", choices=("start", "stop", "reset"))
+    name: str = key("session", "name of the session, with start", check=name_problem)
+    camera: str = key(
+        "",
+        "name of the camera; empty = all",
+        check=lambda v: name_problem(v) if v else None,
+    )
+    person: int = key(-1, "number of the only person who is judged; -1 = everybody", -1, 2**31)
+    rule: str = key("", "name of a rule, or of its template; empty = all that count")
+
+
 Install = Callable[[Path], Dict[str, Any]]
+Begin = Callable[[SessionArguments], Dict[str, Any]]
 
 
 def make_handlers(
@@ -76,6 +92,7 @@ def make_handlers(
     tap: FrameTap,
     rate_limit: RateLimit,
     install: Optional[Install] = None,
+    begin: Optional[Begin] = None,
 ) -> Dict[str, Handler]:
     """Return the handler of every command.
 
@@ -85,6 +102,7 @@ def make_handlers(
         tap: gives frames.
         rate_limit: the limit of the loop's rate.
         install: installs a bundle and returns the result; None = bundles are off.
+        begin: starts and stops sessions (edge.loop.sessions); None = there are none.
     """
 
     def restart(args: Mapping[str, Any]) -> CommandResult:
@@ -118,6 +136,9 @@ def make_handlers(
         folder = durable.state_dir(config.state.dir, "commands.allow") / "incoming"
         return CommandResult(install(folder / wanted.file))
 
+    def session(args: Mapping[str, Any]) -> CommandResult:
+        return CommandResult(_session(build(SessionArguments, args), cameras(), begin))
+
     return {
         "restart": restart,
         "reload": reload,
@@ -125,7 +146,17 @@ def make_handlers(
         "snapshot": picture,
         "calibrate-record": calibrate,
         "update": update,
+        "session": session,
     }
+
+
+def _session(
+    wanted: SessionArguments, cameras: List[str], begin: Optional[Begin]
+) -> Dict[str, Any]:
+    _known(wanted.camera, cameras)
+    if begin is None:
+        raise UnavailableError("this run has no rules")
+    return {"action": wanted.action, **begin(wanted)}
 
 
 def _known(camera: str, cameras: List[str]) -> None:

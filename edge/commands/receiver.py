@@ -39,7 +39,7 @@ from edge.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-NAMES = ("restart", "reload", "rate", "snapshot", "calibrate-record", "update")
+NAMES = ("restart", "reload", "rate", "snapshot", "calibrate-record", "update", "session")
 ROOM = 32  # commands that may wait
 KEY_BYTES = 32
 

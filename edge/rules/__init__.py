@@ -13,6 +13,7 @@ from edge import plug
 from edge.errors import ConfigError
 from edge.rules import _reporting
 from edge.rules._reporting import LocalMinute as LocalMinute  # for other rooms
+from edge.rules._sessions import ACTIONS as ACTIONS
 from edge.rules._sessions import Counting as Counting
 from edge.rules._sessions import Mark as Mark
 from edge.rules._sessions import counting as counting

@@ -15,12 +15,12 @@ Event data: `exercise`; `repetition`, its number for this person; `score`, 0..10
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.rules import Rule
+from edge.rules import Mark, Rule
 from edge.rules._action import spring
 from edge.rules._action.features import NAMES, reaches
 from edge.rules._action.judge import Verdict, judge
@@ -74,39 +74,26 @@ class Action:
         self._options, self._template = options, template
         frames = len(template.reaches)
         self._ring = round(frames * _SLOWEST * 1.5) + 2
-        # `far`, `began_ns`: the running matches, as they are and mirrored. `best` ...: the match
-        # that waits to be reported. `past`, `past_ns`: postures of the last seconds.
-        self._people = PersonMemory(
-            _KEEP_S,
-            far=np.full((2, frames), spring.FAR),
-            began_ns=np.zeros((2, frames), np.int64),
-            best=np.full(2, spring.FAR),
-            best_from_ns=np.zeros(2, np.int64),
-            best_to_ns=np.zeros(2, np.int64),
-            past=np.full((self._ring, len(NAMES)), np.nan),
-            past_ns=np.zeros(self._ring, np.int64),
-            taken_ns=-1,
-            count=0,
-            last=0.0,
-            highest=0.0,
-            lowest=0.0,
-            tempo=0.0,
-            score=0.0,
-        )
+        self._people = self._nobody()
+        self._session, self._person = "", -1
+        self._marks: List[Mark] = []
         self._blind_ns = -1
         self._blind_s = 0.0
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""
+        self._obey()
         people, seen = self._people, with_ids(poses)
         rows = people.rows_of(seen, t_ns)
         people["score"][rows] = seen.person_scores
+        people["ours"][rows] |= (self._person < 0) | (seen.ids == self._person)
         due = t_ns - people["taken_ns"][rows] >= 0.9e9 / self._template.rate_hz
         due |= people["taken_ns"][rows] < 0
         rows, postures = rows[due], reaches(seen)[due]
         if due.any() or not len(seen):
             self._note_blindness(postures, t_ns, len(seen))
         self._take(rows, postures, t_ns)
+        rows = rows[people["ours"][rows]]
         events = [self._repetition(int(row), camera, t_ns) for row in self._ready(rows, t_ns)]
         people.forget(people.note_seen(people.rows_of(seen, t_ns), t_ns) > _KEEP_S)
         return [event for event in events if event.data["score"] >= self._options.min_score]  # type: ignore[operator]
@@ -133,11 +120,56 @@ class Action:
         unsure = "too few limbs are in view to follow the exercise"
         data: Dict[str, JsonValue] = {
             "exercise": name,
+            "session": self._session,
             "repetitions": int(people["count"].sum()),
             "people": shown,
         }
         blind = self._blind_s > _UNSURE_S
         return RuleSummary(name, "action", data, unsure=unsure if blind else "", labels=labels)
+
+    def names(self) -> Sequence[str]:
+        """The name of the template, which is that of the rule."""
+        return (self._template.name,)
+
+    def mark(self, mark: Mark) -> None:
+        """Note the start or the end of a session; it holds from the next frame on."""
+        self._marks.append(mark)
+
+    def _obey(self) -> None:
+        """Count from 0 after each mark."""
+        for mark in self._marks:
+            if mark.action != "reset":
+                started = mark.action == "start"
+                self._session = mark.session if started else ""
+                self._person = mark.person if started else -1
+            self._people = self._nobody()
+        self._marks.clear()
+
+    def _nobody(self) -> PersonMemory:
+        """No people.
+
+        `far`, `began_ns` are the running matches, as they are and mirrored. `best` ... is the match
+        that waits to be reported. `past`, `past_ns` are postures of the last seconds.
+        """
+        frames = len(self._template.reaches)
+        return PersonMemory(
+            _KEEP_S,
+            ours=False,
+            far=np.full((2, frames), spring.FAR),
+            began_ns=np.zeros((2, frames), np.int64),
+            best=np.full(2, spring.FAR),
+            best_from_ns=np.zeros(2, np.int64),
+            best_to_ns=np.zeros(2, np.int64),
+            past=np.full((self._ring, len(NAMES)), np.nan),
+            past_ns=np.zeros(self._ring, np.int64),
+            taken_ns=-1,
+            count=0,
+            last=0.0,
+            highest=0.0,
+            lowest=0.0,
+            tempo=0.0,
+            score=0.0,
+        )
 
     def _take(self, rows: np.ndarray, postures: np.ndarray, t_ns: int) -> None:
         """Extend the running matches of these people by one frame."""

@@ -6,6 +6,7 @@ imported only where the configuration asks for them.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
 from edge import durable
 from edge.degrade.apply import Degrader
 from edge.errors import ConfigError
+from edge.loop import sessions
 from edge.loop.build import Installed, ModelSource
 from edge.loop.parts import Extra, Receive, Running
 from edge.messages import ROOT, Incoming
@@ -224,8 +226,14 @@ class Commanding(Extra):
         tap = FrameTap(EverybodyFinder(running))
         running.watch(tap)
         install = self._bundles.install if self._bundles else None
+
         handlers = make_handlers(
-            self._config, running.camera_names, tap, running.rate_limit, install
+            self._config,
+            running.camera_names,
+            tap,
+            running.rate_limit,
+            install,
+            lambda wanted: sessions.begin(running.pipeline, **dataclasses.asdict(wanted)),
         )
         self._commands = CommandReceiver(self._config, handlers, running.publisher.build.boot_id)
 

@@ -19,7 +19,7 @@ class Commands:
 
     allow: List[str] = key(
         [],
-        "commands that are obeyed: restart reload rate snapshot calibrate-record update; "
+        "commands that are obeyed: restart reload rate snapshot calibrate-record update session; "
         "empty = none",
     )
     key_file: str = key("", "public key that verifies commands; empty = trust.key_file")
