@@ -19,8 +19,9 @@ PLAIN = {"prefer": "onnx"}
 OURS: Mapping[str, Mapping[str, Any]] = {
     "by default": {"prefer": "auto"},
     "OpenVINO in FP32": {"prefer": "openvino", "bf16": False},
+    "OpenVINO in BF16": {"prefer": "openvino", "bf16": True},
     "OpenVINO in INT8": {"prefer": "openvino", "precision": "int8", "bf16": False},
-    "OpenVINO in INT8 and BF16": {"prefer": "openvino", "precision": "int8"},
+    "OpenVINO in INT8 and BF16": {"prefer": "openvino", "precision": "int8", "bf16": True},
 }
 
 
