@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from tools.evaluation import video
-from tools.evaluation.figures import accuracy, intervals, precision
+from tools.evaluation.figures import accuracy, intervals, precision, sizes
 from tools.evaluation.figures.pairing import Pairs, pair
 from tools.evaluation.found.record import Found
 from tools.evaluation.truth import Truth
@@ -39,6 +39,7 @@ def judge(truth: Truth, found: Found) -> Result:
         "notes": [*truth.notes, *found.notes],
         **accuracy.figures(pairs, truth.points),
         "precision": precision.figures(truth, found),
+        "sizes": sizes.figures(truth, pairs),
     }
     of_video = video.figures(truth, found, pairs)
     if of_video:

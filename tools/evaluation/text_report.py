@@ -6,6 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from tools.evaluation.page.tables import number
 
+_COUNTS = ("visible", "person_found", "given", "right")  # of hands and faces in a band of size
+
 
 def text(figures: Dict[str, Any], compared: Optional[Dict[str, Any]] = None) -> str:
     """All figures, some lines."""
@@ -27,6 +29,7 @@ def text(figures: Dict[str, Any], compared: Optional[Dict[str, Any]] = None) -> 
             f"NME of {name}: median {number(row['median'])}, mean {number(row['mean'])}; "
             f"{row['given']} of {row['labelled']} found"
         )
+    lines += _sizes(figures.get("sizes", {}))
     if "video" in figures:
         lines += _video(figures["video"])
     if figures["left_out"]:
@@ -48,6 +51,16 @@ def _part(figures: Dict[str, Any], name: str) -> List[str]:
         *(number(precision.get(key)) for key in ("AP", "AP50", "AR")),
         number(figures["pck"][name]["0.1"]),
     ]
+
+
+def _sizes(sizes: Dict[str, List[Dict[str, Any]]]) -> List[str]:
+    rows: List[Sequence[str]] = [
+        [f"{name} from {row['least_px']} px", *(str(row[key]) for key in _COUNTS)]
+        for name, bands in sizes.items()
+        for row in bands
+    ]
+    head = ["", *(name.replace("_", " ") for name in _COUNTS)]
+    return aligned([head, *rows]) if rows else []
 
 
 def _video(video: Dict[str, Any]) -> List[str]:
