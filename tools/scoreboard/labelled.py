@@ -48,7 +48,8 @@ HEAD = (
 NOTE = (
     "Each picture is shown as a still of 12 frames, the last is scored; a clip is played. OKS is "
     "the mean of all labelled people, 0 for those who were not found; feet, face and hands alike. "
-    f"Of a set the first {MOST} pictures or frames are taken."
+    "Of the six points of the feet, blazepose has no small toes; they count 0, so that .667 is the "
+    f"most. Of a set the first {MOST} pictures or frames are taken."
 )
 
 
