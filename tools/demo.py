@@ -22,7 +22,7 @@ from edge.errors import DataError, InternalError
 from edge.publish._address import parse
 from edge.rig.files import read_rig
 from edge.service.annotate import contact_sheet
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 from tools.cameras import scene_page
 from tools.evaluation.rig_run import calibration_of
 from tools.fetch.by_name import ensure_model, ensure_set

@@ -21,7 +21,8 @@ from edge.publish import _typed
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality as clock_quality  # for other rooms
 from edge.publish._counters import Counters
-from edge.settings.config import Config, Mqtt, Outbox
+from edge.settings.config import Config
+from edge.settings.publishing import Mqtt, Outbox
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary, SceneFrame
 
 SCHEMES = {"mqtts": "mqtt"}

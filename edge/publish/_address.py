@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from edge.errors import ConfigError, DataError, NoInputError
 from edge.publish import _tls
 from edge.publish._typed import hint
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 from edge.settings.schema import build
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 
 FILES = ("ca_file", "cert_file", "key_file")
 # openssl-verification-options(1), x509_vfy.h: X509_V_ERR_...

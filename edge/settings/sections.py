@@ -1,9 +1,18 @@
-"""Sections of the configuration about the box and its rooms: state, commands, scenes, health."""
+"""Sections of the configuration about the box and its rooms: trust, state, scenes, health."""
 
 from dataclasses import dataclass
 from typing import List
 
 from edge.settings.schema import key, name_problem
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Which files of models may be loaded."""
+
+    key_file: str = key(
+        "", "public key; if set, only files in a manifest that is signed with it are loaded"
+    )
 
 
 @dataclass(frozen=True)

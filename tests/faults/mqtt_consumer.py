@@ -13,7 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import codec
 from edge.publish import Publisher
-from edge.settings.config import Camera, Config, Mqtt, Publish
+from edge.settings.config import Camera, Config
+from edge.settings.publishing import Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 from tests.waiting import GIVE_UP_S, until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, List
 
 from edge.publish import Publisher
-from edge.settings.config import Outbox
+from edge.settings.publishing import Outbox
 from tests.faults.mqtt_consumer import config, event
 from tests.waiting import until
 

@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 from edge import codec
 from edge.health import Health
 from edge.publish import Publisher
-from edge.settings.config import Outbox
+from edge.settings.publishing import Outbox
 from tests.edge.publish.test_contract import GOOD
 from tests.faults.mqtt_consumer import config, connected, event, frame, poses, state
 from tests.faults.test_mqtt import MORE

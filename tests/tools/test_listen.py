@@ -21,7 +21,8 @@ from edge import codec
 from edge.health import Health
 from edge.messages import Builder, Message
 from edge.publish import Publisher
-from edge.settings.config import Camera, Config, Mqtt, Publish
+from edge.settings.config import Camera, Config
+from edge.settings.publishing import Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 from tests.waiting import GIVE_UP_S
 from tools.listen import Figures, JsonLines, Screen

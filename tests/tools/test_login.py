@@ -11,7 +11,7 @@ from typing import Any, List
 import pytest
 
 from edge.errors import ConfigError, EdgeError, UnavailableError
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 from tests.faults.hand_broker import HandBroker
 from tools import command, listen, replay
 from tools.mqtt import login

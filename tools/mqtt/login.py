@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from edge.errors import ConfigError
 from edge.publish._address import Broker, parse
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 
 HINT = "here: --ca, --cert, --cert-key, --user, --password-file"
 TLS = {"ca": "ca_file", "cert": "cert_file", "cert_key": "key_file"}

@@ -10,7 +10,7 @@ import pytest
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from edge.publish import parse as check_sink
 from edge.publish._address import parse
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 
 PLAIN = Mqtt()
 

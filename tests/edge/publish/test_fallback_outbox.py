@@ -24,8 +24,8 @@ from edge.publish._fallback_outbox import FallbackOutbox, OutboxSettings, copy_r
 from edge.publish._inbox import FetchRequest, OutboxReplaced, RowsFetched, RowsStored
 from edge.publish._outbox_thread import OutboxThread
 from edge.publish.mqtt import check
-from edge.settings.config import Mqtt
-from edge.settings.config import Outbox as OutboxConfig
+from edge.settings.publishing import Mqtt
+from edge.settings.publishing import Outbox as OutboxConfig
 from edge.structures import PoseEvent
 
 MAX_BYTES = 4 * 2**20

@@ -10,7 +10,7 @@ from edge.errors import ConfigError
 from edge.messages import Builder, Message
 from edge.publish import SinkOptions, mqtt
 from edge.publish._protocol import ProtocolChoice
-from edge.settings.config import Mqtt, Outbox
+from edge.settings.publishing import Mqtt, Outbox
 from tests.faults.hand_broker import HandBroker
 from tests.waiting import until
 

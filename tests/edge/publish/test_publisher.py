@@ -18,7 +18,8 @@ from edge.messages import Message
 from edge.publish import Publisher, open_sink, parse, parse_all
 from edge.publish import _clock as clock_module
 from edge.publish._counters import Counters
-from edge.settings.config import Camera, Config, Publish
+from edge.settings.config import Camera, Config
+from edge.settings.publishing import Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 from tests.waiting import GIVE_UP_S
 

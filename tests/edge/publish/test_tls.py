@@ -22,7 +22,7 @@ from edge.doctor.finding import FAIL, OK
 from edge.errors import DataError, NoInputError
 from edge.publish import _tls
 from edge.publish._address import parse
-from edge.settings.config import Mqtt
+from edge.settings.publishing import Mqtt
 from tests.waiting import GIVE_UP_S
 
 DAY = datetime.timedelta(days=1)
