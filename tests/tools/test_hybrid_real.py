@@ -27,6 +27,7 @@ def poses(place: Path, picture: Path, detector: str) -> List[np.ndarray]:
     config.write_text(
         f'[[cameras]]\nsource = "file://{picture}"\n[models]\ndir = "{models}"\n'
         f'[detect]\nmodel = "{detector}"\n[publish]\nsinks = ["jsonl:{out}"]\n'
+        '[runtime]\nprefer = "onnx"\n'
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)

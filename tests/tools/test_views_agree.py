@@ -34,7 +34,7 @@ def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray
     config.write_text(
         "\n".join(tables)
         + f'[models]\ndir = "{models}"\n[detect]\nmodel = "hybrid-tall"\n'
-        + f'[publish]\nsinks = ["jsonl:{lines}"]\n'
+        + f'[publish]\nsinks = ["jsonl:{lines}"]\n[runtime]\nprefer = "onnx"\n'
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)

@@ -114,7 +114,8 @@ def _pairs(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Indices of all pairs of fine parts of two people of one frame."""
     both = (which[:, None] == which) & (people[:, None] != people) & fine[:, None] & fine
-    return np.nonzero(np.triu(both))
+    first, second = np.nonzero(np.triu(both))
+    return first, second
 
 
 def _trunks(bodies: np.ndarray) -> np.ndarray:

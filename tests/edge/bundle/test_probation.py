@@ -547,7 +547,7 @@ def test_a_bundle_that_fails_its_trial_is_not_switched_to(
 
 def test_bundles_need_a_key_and_a_place(settings: config.Config) -> None:
     with pytest.raises(ConfigError, match=r"trust\.key_file"):
-        Bundles(dataclasses.replace(settings, trust=config.Trust()))
+        Bundles(dataclasses.replace(settings, trust=sections.Trust()))
     with pytest.raises(ConfigError, match=r"state\.dir"):
         Bundles(dataclasses.replace(settings, state=sections.State()))
 

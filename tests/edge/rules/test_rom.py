@@ -215,7 +215,8 @@ def test_uneven_sides_are_told_once() -> None:
     assert len(of(told, "repetition")) == 12
     uneven = of(told, "asymmetry")
     assert len(uneven) == 1
-    assert uneven[0].data["left_deg"] - uneven[0].data["right_deg"] == pytest.approx(30, abs=5)
+    figures: Dict[str, Any] = uneven[0].data
+    assert figures["left_deg"] - figures["right_deg"] == pytest.approx(30, abs=5)
 
 
 def test_who_leaves_has_ended_the_exercise() -> None:

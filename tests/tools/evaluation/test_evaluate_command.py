@@ -298,7 +298,10 @@ def test_the_networks_run_over_pictures(tmp_path: Path, capsys: pytest.CaptureFi
     content = table([annotation(person(0, 133)[:17])])
     content["images"][0].update(file_name="1.png", width=frame.shape[1], height=frame.shape[0])
     path = write(tmp_path / "labels.json", content)
+    settings = tmp_path / "edge.toml"  # two runs are compared: both by the same runtime
+    settings.write_text('[runtime]\nprefer = "onnx"\n')
     run = ["--models", models, "--detect", "yolov4-tiny", "--frames", "3", "--json"]
+    run += ["--config", settings]
     assert evaluate(tmp_path, path, *run) == 0
     capsys.readouterr()
     rows = json.loads((tmp_path / "out/found.json").read_text())
