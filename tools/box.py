@@ -10,7 +10,17 @@ RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
-    *("fit-temporal", "import", "kernels", "occlusion", "predict", "quantize", "synth", "template"),
+    *(
+        "fit-temporal",
+        "import",
+        "kernels",
+        "occlusion",
+        "predict",
+        "quantize",
+        "rules-test",
+        "synth",
+        "template",
+    ),
 )
 
 

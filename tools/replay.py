@@ -24,7 +24,7 @@ from edge.recording.record import RecordedFrame, unpack
 from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Rule
 from edge.settings import config
-from edge.structures import Frame
+from edge.structures import Frame, PoseEvent
 from tools.mqtt import login
 from tools.progress import Progress
 
@@ -176,10 +176,31 @@ class Player:
         message = self._build.frame(_frame(told), told.poses)
         if self._with_frames:
             yield message
+        for event in self._events(told):
+            yield self._build.event(event)
+
+    def judged(self, path: Path) -> Iterator[Tuple[RecordedFrame, List[PoseEvent]]]:
+        """The frames of one segment, each with the events of the rules.
+
+        Raises:
+            DataError: as `segment`.
+        """
+        for kind, payload in read_segment(path):
+            if kind == "P":
+                told = unpack(payload)
+                self.frames += 1
+                yield told, self._events(told)
+            elif kind == "H":
+                list(self._head(payload))
+            elif kind == "G":
+                list(self._gap(payload))
+
+    def _events(self, told: RecordedFrame) -> List[PoseEvent]:
+        found: List[PoseEvent] = []
         for rule in self._rules_for(told.camera):
-            for event in rule(told.poses, told.camera, told.t_ns):
-                self.events += 1
-                yield self._build.event(event)
+            found += rule(told.poses, told.camera, told.t_ns)
+        self.events += len(found)
+        return found
 
     def _local_minute(self, t_ns: int) -> float:
         """The local time of the recorded frame; its date is taken as right."""
