@@ -6,7 +6,8 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from edge.structures import Poses, SceneFrame
+from edge.scene_structures import SceneFrame
+from edge.structures import Poses
 
 FARTHEST = 2**31 - 1  # in 0.1 px or mm: the limit of sint32
 

@@ -17,16 +17,9 @@ import numpy as np
 from edge import codec
 from edge.errors import InternalError
 from edge.message_people import people, people_in_room, percent
+from edge.scene_structures import SceneFrame
 from edge.settings.schema import name_problem
-from edge.structures import (
-    CameraState,
-    Frame,
-    Moment,
-    PoseEvent,
-    Poses,
-    RuleSummary,
-    SceneFrame,
-)
+from edge.structures import CameraState, Frame, Moment, PoseEvent, Poses, RuleSummary
 
 SCHEMA = "pose/1"
 ROOT = "poses/v1"

@@ -23,16 +23,9 @@ from edge.health import Health
 from edge.people.filters.consistency import Consistent
 from edge.people.importance import importance
 from edge.people.look_schedule import Following, Looks, Pacing, Turn, turn_of
+from edge.scene_structures import SceneFrame
 from edge.stage_thread import StageThread
-from edge.structures import (
-    CameraState,
-    Detections,
-    Frame,
-    PoseEvent,
-    Poses,
-    RuleSummary,
-    SceneFrame,
-)
+from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses, RuleSummary
 
 
 class Cameras(Protocol):

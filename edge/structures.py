@@ -21,11 +21,11 @@ Rows = Union[np.ndarray, slice]
 VISIBLE = 0.3  # a keypoint with a higher score counts as visible
 HINT = -1.0  # score of a keypoint of Detections that is a guess: it places a crop, nothing else
 LAYOUTS = ("bgr", "nv12", "yuyv", "rgb", "gray")
-JOINT_SOURCES = ("network", "depth", "views")
 VEIL_CELL_PX = 4  # the same as in crop.cu; _preprocess.veil.hide writes the bytes of a cell at once
 
 
-def _check(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
+def check_array(name: str, array: np.ndarray, dtype: Any, *shape: Optional[int]) -> None:
+    """Refuse an array of another type or shape; None = any length. Raises ValueError."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape):
         for want, n in zip(shape, array.shape):  # called dozens of times a frame: all() is slower
             if want is not None and want != n:
@@ -55,7 +55,7 @@ class Frame:
         if self.layout not in LAYOUTS:
             raise ValueError(f"Frame.layout: {self.layout!r} is none of {', '.join(LAYOUTS)}")
         if self.layout in ("bgr", "rgb"):
-            _check("Frame.image", self.image, np.uint8, None, None, 3)
+            check_array("Frame.image", self.image, np.uint8, None, None, 3)
 
     @property
     def size(self) -> Tuple[int, int]:
@@ -80,10 +80,10 @@ class Detections:
     keypoints: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
-        _check("Detections.boxes", self.boxes, np.float32, None, 4)
-        _check("Detections.scores", self.scores, np.float32, len(self.boxes))
+        check_array("Detections.boxes", self.boxes, np.float32, None, 4)
+        check_array("Detections.scores", self.scores, np.float32, len(self.boxes))
         if self.keypoints is not None:
-            _check("Detections.keypoints", self.keypoints, np.float32, len(self.boxes), 17, 3)
+            check_array("Detections.keypoints", self.keypoints, np.float32, len(self.boxes), 17, 3)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -125,20 +125,20 @@ class Poses:
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
-        _check("Poses.keypoints", self.keypoints, np.float32, n, None, 2)
-        _check("Poses.scores", self.scores, np.float32, n, self.keypoints.shape[1])
-        _check("Poses.boxes", self.boxes, np.float32, n, 4)
-        _check("Poses.ids", self.ids, np.int64, n)
-        _check("Poses.person_scores", self.person_scores, np.float32, n)
+        check_array("Poses.keypoints", self.keypoints, np.float32, n, None, 2)
+        check_array("Poses.scores", self.scores, np.float32, n, self.keypoints.shape[1])
+        check_array("Poses.boxes", self.boxes, np.float32, n, 4)
+        check_array("Poses.ids", self.ids, np.int64, n)
+        check_array("Poses.person_scores", self.person_scores, np.float32, n)
         if self.places is not None:
             rest = (None,) * (self.places.ndim - 1)
-            _check("Poses.places", self.places, np.float32, n, *rest)
+            check_array("Poses.places", self.places, np.float32, n, *rest)
         if self.sightings is not None:
-            _check("Poses.sightings", self.sightings, np.float32, n, 17, 3)
+            check_array("Poses.sightings", self.sightings, np.float32, n, 17, 3)
         if self.carried is not None:
-            _check("Poses.carried", self.carried, np.bool_, n)
+            check_array("Poses.carried", self.carried, np.bool_, n)
         if self.weights is not None:
-            _check("Poses.weights", self.weights, np.float32, n)
+            check_array("Poses.weights", self.weights, np.float32, n)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -213,50 +213,6 @@ class Poses:
 
 
 @dataclass(frozen=True)
-class Joints:
-    """Keypoints of people in metres: from the middle of the hips, or in the axes of a scene."""
-
-    points: np.ndarray  # [N,K,3] f32 m; 0 where the score is 0
-    scores: np.ndarray  # [N,K] f32 0..1; 0 = missing
-    source: str  # one of JOINT_SOURCES: what measured the depth
-
-    def __post_init__(self) -> None:
-        _check("Joints.points", self.points, np.float32, len(self.scores), None, 3)
-        _check("Joints.scores", self.scores, np.float32, *self.points.shape[:2])
-        if self.source not in JOINT_SOURCES:
-            raise ValueError(f"Joints.source: {self.source!r} is none of {JOINT_SOURCES}")
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
-@dataclass(frozen=True)
-class SceneFrame:
-    """The people in the room of several calibrated cameras at one instant. C is their number."""
-
-    scene: str
-    t_ns: int  # monotonic
-    skeleton: str
-    cameras: Tuple[str, ...]  # of the scene
-    live: np.ndarray  # [C] bool: the camera has pictures of about this time
-    joints: Joints  # in the axes of the calibration
-    ids: np.ndarray  # [N] i64, of the scene
-    seen_as: np.ndarray  # [N,C] i64, id of the person in each camera's poses; -1 = not seen there
-    # [C,N,K] f32 px between each keypoint of a camera and the projected joint; NaN = not used
-    errors_px: np.ndarray
-
-    def __post_init__(self) -> None:
-        n, c = len(self.joints), len(self.cameras)
-        _check("SceneFrame.live", self.live, np.bool_, c)
-        _check("SceneFrame.ids", self.ids, np.int64, n)
-        _check("SceneFrame.seen_as", self.seen_as, np.int64, n, c)
-        _check("SceneFrame.errors_px", self.errors_px, np.float32, c, *self.joints.scores.shape)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
 class Veils:
     """Coarse masks of crops. Hidden pixels get the same grey as pixels outside the frame.
 
@@ -268,8 +224,8 @@ class Veils:
     cells: np.ndarray  # [V,ceil(H/VEIL_CELL_PX),ceil(W/VEIL_CELL_PX)] u8, 0 = visible, else hidden
 
     def __post_init__(self) -> None:
-        _check("Veils.of_crop", self.of_crop, np.int32, None)
-        _check("Veils.cells", self.cells, np.uint8, None, None, None)
+        check_array("Veils.of_crop", self.of_crop, np.int32, None)
+        check_array("Veils.cells", self.cells, np.uint8, None, None, None)
 
     def take(self, which: Rows) -> Veils:
         """The veils of crops chosen by a mask, by indices or by a slice."""

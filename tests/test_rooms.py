@@ -22,19 +22,30 @@ TOP: Dict[str, Set[str]] = {
     "plug": {"errors"},
     "codec": {"errors"},
     "structures": {"skeletons", "view"},
+    "scene_structures": {"structures"},
     "skeleton_sets": set(),
     "skeletons": {"errors", "skeleton_sets", "structures"},
     "geometry": set(),
     "view": set(),
     "recipe": {"errors", "settings"},
-    "message_people": {"structures"},
-    "messages": {"errors", "codec", "structures", "settings", "message_people"},
+    "message_people": {"structures", "scene_structures"},
+    "messages": {"errors", "codec", "settings", "message_people"}
+    | {"structures", "scene_structures"},
     "health": {"structures"},
     "stage_thread": set(),
-    "pipeline": {"structures", "health", "people", "stage_thread"},
+    "pipeline": {"structures", "scene_structures", "health", "people", "stage_thread"},
 }
-RECORDS = {"errors", "structures", "skeletons", "geometry", "view"}
-PROMISE = {"errors", "structures", "skeletons", "settings", "durable", "codec", "messages"}
+RECORDS = {"errors", "structures", "scene_structures", "skeletons", "geometry", "view"}
+PROMISE = {
+    "errors",
+    "structures",
+    "scene_structures",
+    "skeletons",
+    "settings",
+    "durable",
+    "codec",
+    "messages",
+}
 # Rooms of edge/, each with the top files and other rooms it may import.
 ROOMS: Dict[str, Set[str]] = {
     "settings": {"errors", "masking"},

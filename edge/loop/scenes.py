@@ -12,9 +12,10 @@ from edge.rig.files import read_rig
 from edge.scene.pairing import Pairing
 from edge.scene.rig import Rig
 from edge.scene.room import Room
+from edge.scene_structures import SceneFrame
 from edge.settings.config import Config
 from edge.settings.sections import Scene
-from edge.structures import Frame, Poses, SceneFrame
+from edge.structures import Frame, Poses
 
 log = logging.getLogger(__name__)
 

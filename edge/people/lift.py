@@ -13,8 +13,9 @@ from typing import Dict, Tuple
 
 import numpy as np
 
+from edge.scene_structures import Joints
 from edge.skeletons import Skeleton
-from edge.structures import VISIBLE, Joints, Poses
+from edge.structures import VISIBLE, Poses
 
 _NEAREST_M, _FARTHEST_M = 0.2, 12.0
 _SIDE = 7  # samples of a window in each direction

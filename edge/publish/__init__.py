@@ -21,9 +21,10 @@ from edge.publish import _typed
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality as clock_quality  # for other rooms
 from edge.publish._counters import Counters
+from edge.scene_structures import SceneFrame
 from edge.settings.config import Config
 from edge.settings.publishing import Mqtt, Outbox
-from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary, SceneFrame
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 SCHEMES = {"mqtts": "mqtt"}
 

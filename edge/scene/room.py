@@ -13,8 +13,9 @@ from edge.scene.pairing import Views
 from edge.scene.rig import Rig
 from edge.scene.tracks import Tracks
 from edge.scene.triangulate import Solved, solve
+from edge.scene_structures import Joints, SceneFrame
 from edge.skeletons import Skeleton
-from edge.structures import VISIBLE, Joints, SceneFrame
+from edge.structures import VISIBLE
 
 MAX_ERROR_M = 0.10  # a view that is farther off its joint, across the ray, is not used
 _KNOWN_AS_M = 0.06  # somebody with the same id in the camera as before costs this much less

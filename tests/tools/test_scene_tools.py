@@ -15,7 +15,7 @@ from edge import skeletons
 from edge.messages import Builder
 from edge.scene.pairing import Pairing
 from edge.scene.room import Room
-from edge.structures import SceneFrame
+from edge.scene_structures import SceneFrame
 from tests.edge.scene.drawn_room import people, ring, seen
 from tools import demo
 from tools.cameras import scene_page

@@ -9,8 +9,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from edge.loop.build import Installed, build
+from edge.scene_structures import SceneFrame
 from edge.settings import config
-from edge.structures import Frame, Poses, SceneFrame
+from edge.structures import Frame, Poses
 from tools.evaluation import rig_run
 from tools.evaluation.figures.scene import Labels, Told, figures
 from tools.evaluation.page.tables import number

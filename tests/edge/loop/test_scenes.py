@@ -14,9 +14,10 @@ from edge.errors import ConfigError, DataError, NoInputError
 from edge.loop.scenes import SceneStage, build_scenes, rig_of
 from edge.messages import Builder, Clock
 from edge.rig import pose2sim
+from edge.scene_structures import SceneFrame
 from edge.settings import config
 from edge.settings.sections import Scene
-from edge.structures import Frame, Poses, SceneFrame
+from edge.structures import Frame, Poses
 from tests.edge.scene.drawn_room import SIZE, people, ring, seen
 
 NAMES = ["cam0", "cam1", "cam2", "cam3"]

@@ -10,7 +10,8 @@ import pytest
 from edge import skeletons
 from edge.scene.pairing import Pairing
 from edge.scene.room import Room
-from edge.structures import Poses, SceneFrame
+from edge.scene_structures import SceneFrame
+from edge.structures import Poses
 from tests.edge.scene.drawn_room import people, ring, seen
 
 HZ = 30

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 import numpy as np
 
 from edge import skeletons
-from edge.structures import SceneFrame
+from edge.scene_structures import SceneFrame
 
 BONES = ((5, 7), (7, 9), (6, 8), (8, 10), (11, 13), (13, 15), (12, 14), (14, 16))
 _FEWEST = 10  # instants of a person from which a deviation is taken
