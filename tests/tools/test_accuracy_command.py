@@ -92,7 +92,7 @@ def test_the_motion_parts(
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "accuracy.json").read_text())
-    assert [len(t["rows"]) for t in found] == [3, 3]
+    assert [len(t["rows"]) for t in found] == [6, 3]  # at 30 fps, and at a changing rate
     assert found[1]["rows"][0][0] == "4 people, alone"
 
 

@@ -231,6 +231,7 @@ def calibrated(folder: Path) -> Path:
         words = {f"r{i + 1}{j + 1}": str(rows[i, j]) for i in range(3) for j in range(3)}
         SubElement(camera, "transform", {**words, **dict(zip("xyz", map(str, place)))})
         SubElement(camera, "intrinsic", {**numbers, **curves})
+        SubElement(camera, "fov_video", {"left": "0", "top": "0", "right": "639", "bottom": "479"})
     path = folder / "Calib.qca.txt"
     path.write_bytes(tostring(root))
     for name in ("a.mp4", "b.mp4"):
