@@ -28,12 +28,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
-def _level_of_the_log() -> Iterator[None]:
-    """The program sets the level of the log; a test that runs it must not change the next one's."""
+def _own_log() -> Iterator[None]:
+    """The program sets up the log; a test that runs it in its own process must not keep that."""
     root = logging.getLogger()
-    level = root.level
+    level, before = root.level, root.handlers[:]
     yield
     root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in before and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
