@@ -45,8 +45,11 @@ def resolved(table: Mapping[str, Any], where: str) -> Dict[str, Any]:
     Raises:
         ConfigError: there is no such template.
     """
-    if not isinstance(table.get("template"), str):
+    named = table.get("template")
+    if named is None or isinstance(named, dict):
         return dict(table)
+    if not isinstance(named, str):
+        raise ConfigError(f"{where}.template: {named!r}: write a name or a path to a .toml")
     try:
         return {**table, "template": read(table["template"])}
     except ConfigError as error:

@@ -233,6 +233,7 @@ def test_several_examples_give_a_mean_and_a_tolerance() -> None:
         ({"template": "sqat"}, r"rules\[0\].template: no template 'sqat'; there are: basketball"),
         ({"template": "/nowhere.toml"}, r"rules\[0\].template: template /nowhere.toml: No such"),
         ({}, "template: is missing"),
+        ({"template": 3}, r"rules\[0\].template: 3: write a name or a path"),
     ],
 )
 def test_a_wrong_template_is_named(wrong: Dict[str, Any], words: str) -> None:

@@ -19,6 +19,7 @@ from edge.capture._synthetic.camera import Pinhole
 from edge.capture._synthetic.clip import Clip
 from edge.capture._synthetic.gaits import MOTIONS
 from edge.capture._synthetic.load import load
+from edge.structures import Poses
 from tools.fetch.by_name import ensure_set
 
 TUNE = ("walk", "jump", "kick", "cartwheel", "dance_a", "getup_facedown", "spin", "01_01")
@@ -36,6 +37,7 @@ REPORT = (
 )
 BODY = skeletons.get("coco17")
 _AT_ONCE = 256  # bodies
+_MARGIN_H = 0.05  # of a box around the keypoints
 
 
 def clips(sets: Optional[Path], names: Tuple[str, ...]) -> Dict[str, Clip]:
@@ -109,6 +111,20 @@ def looking(
     right = np.array([1.0, 0.0, 0.0])
     rotation = np.stack([right, np.cross(forward, right), forward])
     return Pinhole(*size, focal_px, rotation, position)
+
+
+def poses_of(points: np.ndarray, scores: np.ndarray, height_px: float) -> Poses:
+    """People of the keypoints [N,17,2] px and scores [N,17], with their row as id."""
+    n, grow = len(points), _MARGIN_H * height_px
+    boxes = np.concatenate((points.min(1) - grow, points.max(1) + grow), -1)
+    return Poses(
+        points.astype(np.float32),
+        scores.astype(np.float32),
+        boxes.astype(np.float32),
+        np.arange(n),
+        np.ones(n, np.float32),
+        BODY.name,
+    )
 
 
 def pixels(camera: Pinhole, points: np.ndarray) -> np.ndarray:

@@ -14,10 +14,9 @@ import numpy as np
 from edge.people.smoother import Smoother
 from edge.rules.fall import Options, build
 from edge.settings.config import Smooth
-from edge.structures import Poses
 from tools.benches import Row, row
 from tools.benches._acts import REPORT_CALM, REPORT_STARTS, Act, calm, falls, lying_down
-from tools.benches._mocap import BODY, looking, pixels
+from tools.benches._mocap import BODY, looking, pixels, poses_of
 from tools.benches._noise import STATED, measured
 from tools.progress import Progress
 
@@ -25,7 +24,6 @@ RATES_HZ, PITCHES_DEG = (10, 15, 30), (0, 15, 30, 45)
 HEIGHT_PX, DISTANCE_M = 330.0, 6.0
 EACH, CALM_S = 6, 30.0
 SOON_S = 2.0  # after the body has come down
-_MARGIN_H = 0.05
 
 
 class Told(NamedTuple):
@@ -75,23 +73,10 @@ def told(
     events: Dict[int, List[Any]] = {i: [] for i in range(len(acts))}
     for t in range(len(truth)):
         t_ns = int((t + 1) * 1e9 / rate_hz)
-        poses = filter_(_poses(seen[t], scores[t]), t_ns)
+        poses = filter_(poses_of(seen[t], scores[t], HEIGHT_PX), t_ns)
         for event in rule(poses, "trial", t_ns):
             events[event.person].append((event.data["action"], t / rate_hz))
     return [_told(act, events[i]) for i, act in enumerate(acts)]
-
-
-def _poses(points: np.ndarray, scores: np.ndarray) -> Poses:
-    n, grow = len(points), _MARGIN_H * HEIGHT_PX
-    boxes = np.concatenate((points.min(1) - grow, points.max(1) + grow), -1)
-    return Poses(
-        points.astype(np.float32),
-        scores.astype(np.float32),
-        boxes.astype(np.float32),
-        np.arange(n),
-        np.ones(n, np.float32),
-        BODY.name,
-    )
 
 
 def _told(act: Act, events: List[Any]) -> Told:

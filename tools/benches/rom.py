@@ -11,19 +11,16 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from edge.capture._synthetic.body import STATURE_M, build
-from edge.capture._synthetic.gaits import MOTIONS
-from edge.capture._synthetic.motion import Gait
+from edge.capture._synthetic.body import STATURE_M
 from edge.people import angles
 from edge.people.smoother import Smoother
 from edge.rules.rom import Options
 from edge.rules.rom import build as build_rule
 from edge.settings.config import Smooth
-from edge.structures import Poses
 from tools.benches import Row, row
-from tools.benches._mocap import BODY, looking, pixels, turned
+from tools.benches._mocap import BODY, looking, pixels, poses_of, turned
 from tools.benches._noise import STATED, measured
-from tools.render.motion.exercises import EXERCISES
+from tools.render.motion import bodies as exercising
 
 # (exercise, angle, the plane it moves in)
 TUNE = (
@@ -45,7 +42,6 @@ RATE_HZ, LONG_S, SETTLE_S = 30, 16.0, 2.0
 HEIGHT_PX, DISTANCE_M = 330.0, 6.0
 DELAY_FRAMES = 2  # of the smoother and the rule's filter
 IN_PLANE_DEG, OUT_OF_PLANE_DEG = 15.0, 45.0
-_MARGIN_H = 0.05
 _UP = (0.0, 0.0, 1.0)
 
 
@@ -107,12 +103,7 @@ def seen(exercise: str, angle: str, plane: str, noisy: bool, seed: int = 1, **op
 
 def bodies(exercise: str, t_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """COCO's keypoints [T,17,3] m, the hips above the origin."""
-    motion: Any = MOTIONS[exercise] if exercise in MOTIONS else Gait(EXERCISES[exercise][0])
-    posture = motion.at(t_s, np.tile(rng.random(3), (len(t_s), 1)))
-    body = build(posture.frames, np.full(len(t_s), STATURE_M), posture.curl)
-    shift = np.zeros((len(t_s), 3))
-    shift[:, 2] = posture.lift - body.lowest
-    points: np.ndarray = body.moved(shift).keypoints[:, :17]
+    points = exercising.bodies(exercise, t_s, rng.random(3))
     points[..., :2] -= points[:, 11:13, :2].mean((0, 1))
     return points
 
@@ -144,24 +135,11 @@ def _played(
     angle, known = np.zeros((len(seen_px), n)), np.zeros((len(seen_px), n), bool)
     for t in range(len(seen_px)):
         t_ns = int((t + 1) * 1e9 / RATE_HZ)
-        poses = smooth(_poses(seen_px[t], scores[t]), t_ns)
+        poses = smooth(poses_of(seen_px[t], scores[t], HEIGHT_PX), t_ns)
         for event in rule(poses, "trial", t_ns):
             told[event.person] += event.data["action"] == "repetition"
         angle[t], known[t] = rule.people["angle"][:, 0], rule.people["known"][:, 0]
     return angle, known, told
-
-
-def _poses(points: np.ndarray, scores: np.ndarray) -> Poses:
-    n, grow = len(points), _MARGIN_H * HEIGHT_PX
-    boxes = np.concatenate((points.min(1) - grow, points.max(1) + grow), -1)
-    return Poses(
-        points.astype(np.float32),
-        scores.astype(np.float32),
-        boxes.astype(np.float32),
-        np.arange(n),
-        np.ones(n, np.float32),
-        BODY.name,
-    )
 
 
 def rmse(found: Seen, delay: int = 0) -> float:

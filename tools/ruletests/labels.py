@@ -47,8 +47,10 @@ def load(path: Path) -> List[Label]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NoInputError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not text in UTF-8") from error
     try:
         table = json.loads(text)
     except ValueError:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Dict, Tuple
 
 import numpy as np
 
-from edge.capture._synthetic.body import STATURE_M, build
-from edge.capture._synthetic.gaits import MOTIONS
-from edge.capture._synthetic.motion import Gait
 from edge.rules._action.features import reaches_in_space
 from edge.rules._action.template import Phase, Template
-from tools.render.motion.exercises import EXERCISES
+from tools.render.motion import bodies as exercising
 from tools.templates.make import RATE_HZ, from_examples
 
 SOURCE = "joint-angle script of edge-pose; not a coach's"
@@ -32,13 +29,7 @@ SHIPPED: Dict[str, Tuple[float, Tuple[Phase, ...]]] = {
 
 def bodies(name: str, t_s: np.ndarray, depth: float) -> np.ndarray:
     """COCO's keypoints [T,17,3] m of somebody who does an exercise."""
-    motion: Any = MOTIONS[name] if name in MOTIONS else Gait(EXERCISES[name][0])
-    own = np.tile([0.0, depth, 0.5], (len(t_s), 1))
-    posture = motion.at(t_s, own)
-    body = build(posture.frames, np.full(len(t_s), STATURE_M), posture.curl)
-    shift = np.zeros((len(t_s), 3))
-    shift[:, 2] = posture.lift - body.lowest
-    return body.moved(shift).keypoints[:, :17]
+    return exercising.bodies(name, t_s, np.array([0.0, depth, 0.5]))
 
 
 def make(name: str) -> Template:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import numpy as np
 
 from edge import geometry
@@ -25,20 +27,45 @@ def join(boxes: Detections, people: Detections, most: int) -> Detections:
     Returns:
         Detections with keypoints, the best score first.
     """
-    alike = geometry.iou(boxes.boxes, people.boxes)
-    paired = assign(np.where(alike >= SAME_IOU, 1 - alike, np.inf), 1.0)
-    rows, which = np.flatnonzero(paired >= 0), paired[paired >= 0]
+    rows, which = pairs(boxes, people)
     keypoints = np.zeros((len(boxes), 17, 3), np.float32)
-    scores = boxes.scores.copy()
     if people.keypoints is not None:
         keypoints[rows] = people.keypoints[which]
-    scores[rows] = 1 - (1 - scores[rows]) * (1 - people.scores[which])
-    alone = np.ones(len(people), bool)
+    return with_rest(boxes, keypoints, people, (rows, which), most)
+
+
+def pairs(found: Detections, others: Detections) -> Tuple[np.ndarray, np.ndarray]:
+    """Rows [P] of two records that are the same people, by the largest sum of overlaps."""
+    alike = geometry.iou(found.boxes, others.boxes)
+    paired = assign(np.where(alike >= SAME_IOU, 1 - alike, np.inf), 1.0)
+    return np.flatnonzero(paired >= 0), paired[paired >= 0]
+
+
+def with_rest(
+    found: Detections,
+    keypoints: np.ndarray,
+    others: Detections,
+    same: Tuple[np.ndarray, np.ndarray],
+    most: int,
+) -> Detections:
+    """People who were found, and the others who were not; who is in both has a higher score.
+
+    Args:
+        found: [N] people.
+        keypoints: [N,17,3] f32 of them.
+        others: people of the same frame.
+        same: rows of both that are the same people.
+        most: the best so many are kept.
+    """
+    rows, which = same
+    scores = found.scores.copy()
+    scores[rows] = 1 - (1 - scores[rows]) * (1 - others.scores[which])
+    alone = np.ones(len(others), bool)
     alone[which] = False
-    rest = people.take(alone)
-    joined = Detections(
-        np.concatenate((boxes.boxes, rest.boxes)),
+    rest = others.take(alone)
+    together = Detections(
+        np.concatenate((found.boxes, rest.boxes)),
         np.concatenate((scores, rest.scores)).astype(np.float32, copy=False),
         np.concatenate((keypoints, keypoints[:0] if rest.keypoints is None else rest.keypoints)),
     )
-    return joined.take(np.argsort(-joined.scores, kind="stable")[:most])
+    return together.take(np.argsort(-together.scores, kind="stable")[:most])

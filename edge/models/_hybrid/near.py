@@ -7,8 +7,7 @@ from typing import Tuple
 import numpy as np
 
 from edge import geometry
-from edge.models._hybrid.join import SAME_IOU
-from edge.people.assignment import assign
+from edge.models._hybrid.join import pairs, with_rest
 from edge.structures import VISIBLE, Detections
 
 _SURE = 0.5  # score of a person who is certainly there
@@ -46,20 +45,8 @@ def joined(found: Detections, near: Detections, most: int) -> Detections:
         return found
     blank = np.zeros((len(found), 17, 3), np.float32)
     seen = blank if found.keypoints is None else found.keypoints.copy()
-    scores = found.scores.copy()
-    alike = geometry.iou(found.boxes, near.boxes)
-    paired = assign(np.where(alike >= SAME_IOU, 1 - alike, np.inf), 1.0)
-    rows, which = np.flatnonzero(paired >= 0), paired[paired >= 0]
-    scores[rows] = 1 - (1 - scores[rows]) * (1 - near.scores[which])
+    rows, which = pairs(found, near)
     blind = np.asarray((seen[rows][:, _HIPS, 2] <= VISIBLE).all(1))
     lacks = blind[:, None] & (seen[rows, :, 2] <= VISIBLE)
     seen[rows] = np.where(lacks[..., None], near.keypoints[which], seen[rows])
-    alone = np.ones(len(near), bool)
-    alone[which] = False
-    rest = near.take(alone)
-    together = Detections(
-        np.concatenate((found.boxes, rest.boxes)),
-        np.concatenate((scores, rest.scores)).astype(np.float32, copy=False),
-        np.concatenate((seen, near.keypoints[alone])),
-    )
-    return together.take(np.argsort(-together.scores, kind="stable")[:most])
+    return with_rest(found, seen, near, (rows, which), most)
