@@ -84,18 +84,19 @@ class Action:
         """Events of this frame."""
         self._obey()
         people, seen = self._people, with_ids(poses)
-        rows = people.rows_of(seen, t_ns)
+        all_rows = rows = people.rows_of(seen, t_ns)
         people["score"][rows] = seen.person_scores
         people["ours"][rows] |= (self._person < 0) | (seen.ids == self._person)
         due = t_ns - people["taken_ns"][rows] >= 0.9e9 / self._template.rate_hz
         due |= people["taken_ns"][rows] < 0
         rows, postures = rows[due], reaches(seen)[due]
+        costs = self._template.costs(postures)
         if due.any() or not len(seen):
-            self._note_blindness(postures, t_ns, len(seen))
-        self._take(rows, postures, t_ns)
+            self._note_blindness(costs, t_ns, len(seen))
+        self._take(rows, postures, costs, t_ns)
         rows = rows[people["ours"][rows]]
         events = [self._repetition(int(row), camera, t_ns) for row in self._ready(rows, t_ns)]
-        people.forget(people.note_seen(people.rows_of(seen, t_ns), t_ns) > _KEEP_S)
+        people.forget(people.note_seen(all_rows, t_ns) > _KEEP_S)
         return [event for event in events if event.data["score"] >= self._options.min_score]  # type: ignore[operator]
 
     def summary(self) -> RuleSummary:
@@ -171,7 +172,7 @@ class Action:
             score=0.0,
         )
 
-    def _take(self, rows: np.ndarray, postures: np.ndarray, t_ns: int) -> None:
+    def _take(self, rows: np.ndarray, postures: np.ndarray, costs: np.ndarray, t_ns: int) -> None:
         """Extend the running matches of these people by one frame."""
         people = self._people
         lost = (t_ns - people["taken_ns"][rows] > _GAP_S * 1e9) | (people["taken_ns"][rows] < 0)
@@ -179,7 +180,6 @@ class Action:
         people["taken_ns"][rows] = t_ns
         for name, now in (("past", postures), ("past_ns", np.full(len(rows), t_ns))):
             people[name][rows] = np.concatenate((people[name][rows][:, 1:], now[:, None]), 1)
-        costs = self._template.costs(postures)
         edge = costs[..., [0, -1]] <= self._template.edge_cost
         before, began_ns = people["far"][rows], people["began_ns"][rows]
         far, began_ns = spring.step(costs, before, began_ns, t_ns, edge[..., 0])
@@ -253,8 +253,8 @@ class Action:
         for name, choose in (("highest", max), ("lowest", min)):
             people[name][row] = verdict.score if first else choose(people[name][row], verdict.score)
 
-    def _note_blindness(self, postures: np.ndarray, t_ns: int, in_view: int) -> None:
-        judged = len(postures) > 0 and bool((self._template.costs(postures) < FARTHEST).any())
+    def _note_blindness(self, costs: np.ndarray, t_ns: int, in_view: int) -> None:
+        judged = bool((costs < FARTHEST).any())
         if judged or not in_view or self._blind_ns < 0:
             self._blind_ns = t_ns
         self._blind_s = (t_ns - self._blind_ns) * 1e-9
