@@ -1,13 +1,13 @@
-"""People as integers in the form of the contract: 0.1 px, mm, and scores of 0..100."""
+"""People and outlines as integers in the form of the contract: 0.1 px, mm, and scores of 0..100."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
 from edge.scene_structures import SceneFrame
-from edge.structures import Poses
+from edge.structures import Outline, Poses
 
 FARTHEST = 2**31 - 1  # in 0.1 px or mm: the limit of sint32
 
@@ -69,6 +69,18 @@ def people_in_room(found: SceneFrame) -> List[Dict[str, Any]]:
             "keypoints": points,
         }
         for i, score, error, row, points in zip(*columns, rows)
+    ]
+
+
+def outlines(shown: Sequence[Outline]) -> List[Dict[str, Any]]:
+    """Convert what a rule watches to the form of contract/state.json: corners in 0.1 px."""
+    return [
+        {
+            "label": outline.label,
+            "closed": outline.closed,
+            "points": tenths(np.stack([outline.points.real, outline.points.imag], 1)).tolist(),
+        }
+        for outline in shown
     ]
 
 

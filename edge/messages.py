@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import codec
 from edge.errors import InternalError
-from edge.message_people import people, people_in_room, percent
+from edge.message_people import outlines, people, people_in_room, percent
 from edge.scene_structures import SceneFrame
 from edge.settings.schema import name_problem
 from edge.structures import CameraState, Frame, Moment, PoseEvent, Poses, RuleSummary
@@ -185,6 +185,7 @@ class Builder:
                 "kind": rule.kind,
                 "data": codec.plain(rule.data, f"summary of rule {rule.name}"),
                 **({"unsure": rule.unsure} if rule.unsure else {}),
+                **({"outlines": outlines(rule.outlines)} if rule.outlines else {}),
             }
             for rule in rules
         }

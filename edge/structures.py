@@ -259,13 +259,22 @@ class Moment:
     poses: Poses
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outline:
-    """A polygon or an open line that a rule watches, for pictures."""
+    """A polygon or an open line that a rule watches, for pictures and the viewer."""
 
     points: np.ndarray  # [V] complex px of the frame
     label: str
     closed: bool = True
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the corners as a whole: NumPy's own == gives an array."""
+        if not isinstance(other, Outline):
+            return NotImplemented
+        same = self.label == other.label and self.closed == other.closed
+        return same and np.array_equal(self.points, other.points)
+
+    __hash__ = None  # type: ignore[assignment]  # an array has no hash
 
 
 @dataclass(frozen=True)
@@ -280,7 +289,7 @@ class RuleSummary:
     unsure: str = ""  # why the rule cannot judge at present; empty = it can
     # For pictures; not published.
     labels: Mapping[int, str] = field(default_factory=dict)  # a few words beside a person, by id
-    outlines: Sequence[Outline] = ()
+    outlines: Sequence[Outline] = ()  # what the rule watches; published
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,13 @@ GOOD: Dict[str, Dict[str, Any]] = {
         "reconnects": 0,
         "zones": {"platform": 2},
         "down": 0,
-        "rules": {"platform": {"kind": "zone", "data": {"people": 2}}},
+        "rules": {
+            "platform": {
+                "kind": "zone",
+                "data": {"people": 2},
+                "outlines": [{"label": "platform: 2", "closed": True, "points": [[0, 1], [2, 3]]}],
+            }
+        },
     },
     "status": {
         **HEAD,

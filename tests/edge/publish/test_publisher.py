@@ -20,7 +20,7 @@ from edge.publish import _clock as clock_module
 from edge.publish._counters import Counters
 from edge.settings.config import Camera, Config
 from edge.settings.publishing import Publish
-from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
+from edge.structures import CameraState, Frame, Outline, PoseEvent, Poses, RuleSummary
 from tests.waiting import GIVE_UP_S
 
 SHA = "ab" * 32
@@ -301,6 +301,27 @@ def test_the_retained_state_tells_zones_and_people_down(spied: Publisher) -> Non
     assert (told[0]["zones"], told[0]["down"]) == ({"platform": 2}, 1)
     assert told[0]["rules"]["platform"] == {"kind": "zone", "data": {"people": 2}}
     assert (told[1]["zones"], told[1]["down"]) == ({"platform": 2}, 0)
+
+
+def watching(*corners: complex) -> RuleSummary:
+    """A rule that watches a polygon, as made by one load of the configuration."""
+    outline = Outline(np.array(corners), "bed: 0")
+    return RuleSummary("bed", "zone", {"people": 0}, {"bed": 0}, outlines=[outline])
+
+
+def test_the_state_tells_what_rules_watch_and_again_when_a_reload_moves_it(
+    spied: Publisher,
+) -> None:
+    spied.camera(state(), 0, [watching(1 + 2j, 30 + 2j, 30 + 40.06j)])
+    spied.camera(state(), 0, [watching(1 + 2j, 30 + 2j, 30 + 40.06j)])
+    spied.camera(state(), 0, [watching(1 + 2j, 30 + 2j, 30 + 50j)])
+    spied.camera(state(), 0, [watching(1 + 2j, 30 + 2j)])
+    spy: Any = spied.sinks[0]
+    told = [m.payload["rules"]["bed"]["outlines"] for m in spy.messages]
+    assert told[0] == [
+        {"label": "bed: 0", "closed": True, "points": [[10, 20], [300, 20], [300, 401]]}
+    ]
+    assert [outlines[0]["points"][-1] for outlines in told[1:]] == [[300, 500], [300, 20]]
 
 
 @pytest.mark.parametrize(
