@@ -145,6 +145,7 @@ class Models:
             self._config.detect.nms_iou,
             self._config.detect.max_people,
             self._config.crowd,
+            self._config.detect.suppression,
         )
         return load_model(recipe, self._open(folder, recipe), options)
 

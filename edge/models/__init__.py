@@ -37,6 +37,7 @@ class ModelOptions:
     nms_iou: float = 0.45  # of two boxes that overlap more, the worse is dropped
     max_people: int = 100  # in one frame; those of the best scores are kept
     crowd: Crowd = field(default_factory=Crowd)
+    suppression: str = "box"  # how doubles are known: box soft pose oks (edge.people.suppression)
 
 
 class Gives(enum.Enum):

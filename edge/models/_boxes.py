@@ -11,6 +11,7 @@ from edge import geometry
 from edge.errors import ConfigError
 from edge.models import Detector, ModelOptions
 from edge.models._outputs import Outputs
+from edge.people.suppression import soft_nms
 from edge.recipe import Network
 from edge.runtime.kernels.decode import Chosen, Rows
 from edge.structures import Detections, Frame
@@ -105,7 +106,8 @@ class BoxDetector(Detector):
         self, found: RawBoxes, frame: int, matrix: np.ndarray, size: Tuple[int, int]
     ) -> Detections:
         mine = np.flatnonzero(found.frame == frame)
-        kept = best(found.boxes[mine], found.scores[mine], self._options, self._suppress)
+        boxes, scores = found.boxes[mine], found.scores[mine]
+        kept = best(boxes, scores, self._options, self._suppress, self._options.min_score)
         return _placed(found, mine[kept], matrix, size)
 
 
@@ -124,9 +126,11 @@ def _placed(
 
 
 def best(
-    boxes: np.ndarray, scores: np.ndarray, options: ModelOptions, suppress: bool
+    boxes: np.ndarray, scores: np.ndarray, options: ModelOptions, suppress: bool, least: float
 ) -> np.ndarray:
-    """Indices of the boxes to keep, best first, at most `max_people`."""
+    """Indices of the boxes to keep, best first, at most `max_people`, scores from `least` on."""
+    if suppress and options.suppression == "soft":
+        return soft_nms(boxes, scores, least, options.max_people)
     if suppress:
         return geometry.nms(boxes, scores, options.nms_iou, options.max_people)
     return np.argsort(-scores, kind="stable")[: options.max_people]

@@ -14,6 +14,7 @@ from edge.models._boxes import RawBoxes, best, in_frame, to_frame
 from edge.models._outputs import Outputs
 from edge.models._preprocess.crops import PAD
 from edge.models._scores import ScoreMap
+from edge.people.suppression import BY_POSE
 from edge.recipe import Network, Scores
 from edge.structures import VISIBLE, Detections, Frame, Poses
 
@@ -186,10 +187,20 @@ class OneStage(PoseModel):
         around = dataclasses.replace(found.people, boxes=_around(found))
         return [in_frame(around, i, matrices[i], frame.size) for i, frame in enumerate(frames)]
 
+    def _best(self, found: RawPeople, mine: np.ndarray) -> np.ndarray:
+        """Which of these rows to keep, best first, by their boxes or by their keypoints."""
+        boxes, scores = found.people.boxes[mine], found.people.scores[mine]
+        by_pose = BY_POSE.get(self._options.suppression) if self._suppress else None
+        if by_pose is None:
+            return best(boxes, scores, self._options, self._suppress, self._least)
+        nobody = np.full(len(mine), -1, np.int64)
+        points, sure = found.keypoints[mine], found.scores[mine]
+        poses = Poses(points, sure, boxes, nobody, scores, self.skeleton)
+        return by_pose(poses)[: self._options.max_people]
+
     def _finish(self, found: RawPeople, frame: int, matrix: np.ndarray, source: Frame) -> Poses:
         mine = np.flatnonzero(found.people.frame == frame)
-        boxes, scores = found.people.boxes[mine], found.people.scores[mine]
-        mine = mine[best(boxes, scores, self._options, self._suppress)]
+        mine = mine[self._best(found, mine)]
         boxes = to_frame(found.people.boxes[mine], matrix)
         return Poses(
             to_frame(found.keypoints[mine], matrix),

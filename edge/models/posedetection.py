@@ -66,7 +66,7 @@ class PoseDetection(Detector):
     ) -> Detections:
         mine = np.flatnonzero(found.boxes.frame == frame)
         faces, scores = found.boxes.boxes[mine], found.boxes.scores[mine]
-        mine = mine[best(faces, scores, self._options, suppress)]
+        mine = mine[best(faces, scores, self._options, suppress, self._options.min_score)]
         points = to_frame(found.points[mine], matrix)
         boxes = geometry.clip_boxes(whole_boxes(points), source.size)
         wide = (boxes[:, 2:] - boxes[:, :2] >= 1).all(-1)

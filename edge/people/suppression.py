@@ -3,7 +3,8 @@
 Which check catches what, in the order in which a frame meets them:
 
 1. `geometry.nms` in the decoders of detectors and one-stage models: boxes of one network that
-   overlap. `soft_nms` is its form for crowds: a box that overlaps loses score instead of its place.
+   overlap. `detect.suppression` names another measure: `soft_nms`, where a box that overlaps loses
+   score instead of its place; `pose_nms` and `oks_nms` compare the poses of a one-stage model.
 2. models/_hybrid/join: one person found by two finders, a box and a pose. Neither is dropped; they
    become one candidate.
 3. models/_blazepose/gate: two crops in which the body network found the same person. Only there is
@@ -12,14 +13,11 @@ Which check catches what, in the order in which a frame meets them:
 4. people/duplicates: whatever is left, from any model. Poses that are the same by OKS, or by
    `pose_distance` if neither belongs to a track, and parts of a person such as a second box around
    the legs. Only there is it known who was tracked before.
-
-`pose_nms` and `oks_nms` do the fourth check's work where there is no tracker: for the poses of one
-picture, in tools and for models of other people.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -100,9 +98,13 @@ def oks_nms(poses: Poses, most: float = _SAME_OKS) -> np.ndarray:
     return _greedy(poses.person_scores * _mean_score(poses.scores), same)
 
 
+# By name of `detect.suppression`: those that compare poses.
+BY_POSE = {"pose": pose_nms, "oks": oks_nms}
+
+
 def soft_nms(
     boxes: np.ndarray, scores: np.ndarray, least: float = 0.001, limit: Optional[int] = None
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Soft-NMS: a box that overlaps a better one loses score by exp(-IoU² / .5).
 
     Args:
@@ -112,21 +114,18 @@ def soft_nms(
         limit: keep no more than this number; None = all.
 
     Returns:
-        Indices [<=N] of the boxes to keep, best first, and their new scores [<=N] f32.
+        Indices [<=N] of the boxes to keep, best first by what is left of their scores.
     """
     left, kept = scores.astype(np.float32), []
-    found = np.zeros(len(scores), np.float32)
     for _ in range(len(scores) if limit is None else min(limit, len(scores))):
         best = int(left.argmax())
         if left[best] < least:
             break
         kept.append(best)
-        found[best] = left[best]
         overlap = geometry.iou(boxes[best : best + 1], boxes)[0]
         left = left * np.exp(np.square(overlap) * np.float32(-1 / _SOFT))
         left[kept] = -1
-    which = np.array(kept, np.int64)
-    return which, found[which]
+    return np.array(kept, np.int64)
 
 
 def _mean_score(scores: np.ndarray) -> np.ndarray:

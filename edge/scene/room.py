@@ -7,6 +7,7 @@ from typing import Tuple
 
 import numpy as np
 
+from edge.people.joint_limits import limited
 from edge.scene import bones, filter3d, tracks
 from edge.scene.matching import LIMIT_M, Bodies, assigned, costs, grouped
 from edge.scene.pairing import Views
@@ -14,10 +15,11 @@ from edge.scene.rig import Rig
 from edge.scene.tracks import Tracks
 from edge.scene.triangulate import Solved, solve
 from edge.scene_structures import Joints, SceneFrame
-from edge.skeletons import Skeleton
+from edge.skeletons import Skeleton, get
 from edge.structures import VISIBLE
 
 MAX_ERROR_M = 0.10  # a view that is farther off its joint, across the ray, is not used
+_BODY = get("coco17")
 _KNOWN_AS_M = 0.06  # somebody with the same id in the camera as before costs this much less
 _DRIFT_M = 0.20  # limit for people who are known; LIMIT_M is for new ones
 _JUDGED = 4  # joints in common by which a camera's person is judged
@@ -53,7 +55,8 @@ class Room:
         name: of the scene.
         rig: its cameras.
         skeleton: keypoints of the poses.
-        hold_bones: give upper and lower limbs the length that was learned of the person.
+        hold_bones: give upper and lower limbs the length that was learned of the person, and
+            elbows and knees angles that they can have.
     """
 
     def __init__(self, name: str, rig: Rig, skeleton: Skeleton, hold_bones: bool = True) -> None:
@@ -239,6 +242,7 @@ class Room:
         scores[:, self._body] = np.where(wrong, 0.0, scores[:, self._body])
         there &= ~wrong
         moved = bones.held(body, there, scores[:, self._body], now.lengths)
+        moved = limited(moved, scores[:, self._body], _BODY)
         for part, joint in (("left_hand", 9), ("right_hand", 10)):
             rows = self._skeleton.parts[part]
             points[:, rows] += (moved[:, joint] - body[:, joint])[:, None]

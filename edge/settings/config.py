@@ -87,6 +87,12 @@ class Detect:
     )
     min_score: float = key(0.35, "boxes with a lower score are dropped", 0, 1)
     nms_iou: float = key(0.5, "of boxes that overlap more (IoU), the best one is kept", 0, 1)
+    suppression: str = key(
+        "box",
+        "how people are known who were found twice: box = overlap of boxes; soft = Soft-NMS of "
+        "boxes; pose, oks = likeness of poses, in one-stage models",
+        choices=("box", "soft", "pose", "oks"),
+    )
     every_s: float = key(
         0.16, "pause from one turn of the detector at a camera to the next; 0 = every frame", 0, 10
     )

@@ -123,6 +123,18 @@ def test_boxes_are_suppressed_within_a_frame_sorted_clipped_and_limited() -> Non
     assert runner.runs == 1
 
 
+def test_soft_nms_keeps_a_neighbour_whom_the_overlap_of_boxes_drops() -> None:
+    twin = [[10, 10, 60, 90], [14, 10, 64, 90], [30, 10, 80, 90]]
+    outputs = finished([twin], [[0.9, 0.85, 0.8]])
+    kept = {}
+    for suppression in ("box", "soft"):
+        detect, _ = model(
+            "yolox", outputs, (100, 100), nms_iou=0.4, min_score=0.5, suppression=suppression
+        )
+        kept[suppression] = detect([frame(100, 100)])[0].boxes[:, 0].tolist()
+    assert kept == {"box": [10], "soft": [10, 30]}
+
+
 def test_boxes_outside_the_frame_or_of_no_size_are_dropped() -> None:
     """There are no boxes in the bars of the letterbox."""
     odd = [[60, 70, 90, 95], [10, 10, 10, 40], [30, 30, 20, 20], [10, 10, 40, 40]]

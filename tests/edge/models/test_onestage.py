@@ -51,6 +51,26 @@ def test_rtmo_equals_the_reference_prediction(recorded: Any) -> None:
     np.testing.assert_allclose(people.scores[known], point_scores[known], atol=1e-5)
 
 
+@pytest.mark.parametrize("suppression", ["pose", "oks"])
+def test_poses_tell_two_people_in_one_box_from_one_found_twice(suppression: str) -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.uniform(20, 180, (2, 17, 2)).astype(np.float32)
+    keypoints = np.stack([one, other, one + 1])[None]
+    outputs = {
+        "boxes": np.tile(np.float32([20, 20, 180, 180]), (1, 3, 1)),
+        "scores": np.float32([[[0.8], [0.7], [0.9]]]),
+        "keypoints": keypoints,
+        "visibility": np.ones((1, 3, 17), np.float32),
+    }
+    pose, _ = model("rtmo", outputs, (200, 200), "coco17", suppression=suppression)
+    found = pose([frame(200, 200)], [])[0]
+    np.testing.assert_allclose(found.person_scores, [0.9, 0.7])
+    pose, _ = model("rtmo", outputs, (200, 200), "coco17", suppression=suppression, max_people=1)
+    assert len(pose([frame(200, 200)], [])[0]) == 1
+    pose, _ = model("rtmo", outputs, (200, 200), "coco17")
+    assert len(pose([frame(200, 200)], [])[0]) == 1, "boxes do not tell them apart"
+
+
 def test_rtmo_keeps_the_boxes_the_reference_keeps(recorded: Any) -> None:
     z = recorded("rtmo_box_s0")
     count = z["scores"].shape[1]

@@ -214,6 +214,21 @@ def test_a_limb_keeps_its_length() -> None:
     assert deviation(True) < 0.5 * deviation(False)
 
 
+def test_an_elbow_folds_no_further_than_an_elbow_can() -> None:
+    def folded_deg(hold: bool) -> float:
+        played, truth = Played(hold=hold), people(NEAR[:1])
+        truth[0, 9] = truth[0, 7] + 0.9 * (truth[0, 5] - truth[0, 7])
+        for step in range(20):
+            played.step(seen(played.rig, truth), [at_ns(step)] * 4)
+        points = played.found[-1].joints.points[0]
+        upper, lower = points[5] - points[7], points[9] - points[7]
+        cosine = upper @ lower / np.linalg.norm(upper) / np.linalg.norm(lower)
+        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+    assert folded_deg(False) < 5
+    assert folded_deg(True) == pytest.approx(25, abs=0.5)
+
+
 def test_an_arm_that_two_views_put_elsewhere_is_not_claimed() -> None:
     played = run(NEAR[:1], 20)
     rng = np.random.default_rng(4)
