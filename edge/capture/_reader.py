@@ -13,6 +13,7 @@ from typing import Callable, Iterator, Optional, Tuple
 
 import numpy as np
 
+from edge.capture._mask import Mask, Polygons
 from edge.capture._ring import Ring, Slot
 from edge.capture._source import CAMERA, CaptureOptions, EndOfStream, Source, open_source
 from edge.errors import (
@@ -45,6 +46,7 @@ class SourceSpec:
     hung: View  # how the camera hangs
     stall_s: float
     backoff_max_s: float
+    mask: Polygons = ()  # what is painted over
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Reader(NonCriticalThread):
         self._logged, self._logged_s = "", 0.0
         self._closer: Optional[threading.Thread] = None
         self._view = spec.hung  # of the last frame
+        self._mask = Mask(spec.mask) if spec.mask else None
 
     def run(self) -> None:
         """Open and read again and again, with doubling pauses, until an error or end is final."""
@@ -187,7 +190,9 @@ class Reader(NonCriticalThread):
         progress.skipped += slot.index - progress.next_index
         progress.next_index = slot.index + 1
         size = _size(slot)
-        self._note_size(size if slot.view is None else slot.view.size(size))
+        size = size if slot.view is None else slot.view.size(size)
+        self._paint(slot, size != progress.size)
+        self._note_size(size)
         quiet_s = (now_ns - max(progress.alive_ns, self._ring.rested_ns)) / 1e9
         if progress.state != "ok":
             progress.enter("ok")
@@ -195,6 +200,15 @@ class Reader(NonCriticalThread):
             progress.since_ns = now_ns
         progress.alive_ns = now_ns
         self._ring.publish(slot)
+
+    def _paint(self, slot: Slot, new_size: bool) -> None:
+        """Paint over what nobody may look at, before anybody gets the frame."""
+        if self._mask is None:
+            return
+        hides = self._mask.paint(slot.image, slot.layout, slot.view)
+        slot.written()
+        if not hides and new_size:
+            log.warning("%s: mask: lies outside the picture and hides nothing", self._spec.name)
 
     def _view_of(self, slot: Slot) -> Optional[View]:
         """How the picture lies in the upright one."""

@@ -32,6 +32,10 @@ def taken_ns(stamp_ns: int, arrival_ns: int) -> int:
     return stamp_ns if arrival_ns - _LATE_NS < stamp_ns <= arrival_ns else arrival_ns
 
 
+def _nothing() -> None:
+    """Memory that the CPU and the GPU share needs nothing after a write."""
+
+
 class Slot:
     """One buffer, and index, time and layout of the frame in it."""
 
@@ -48,6 +52,7 @@ class Slot:
         self.transfer = DECODED  # how the frame came here
         self.copies = 0  # whole-frame copies by the CPU on the way here
         self.lent: Optional[Imported] = None  # set while `image` is a driver's buffer
+        self.written = _nothing  # call it after the CPU has changed `image`
 
     def shape_to(self, shape: Tuple[int, ...], memory: FrameMemory) -> np.ndarray:
         """The buffer as an array of this shape; allocated only if the shape changed."""
@@ -58,17 +63,32 @@ class Slot:
             self.device_ptr = memory.device_ptr(self.image)
         return self.image
 
-    def lend(self, image: np.ndarray, lent: Imported, memory: FrameMemory) -> None:
-        """Use a driver's buffer as the image; the slot's own memory is freed."""
+    def lend(
+        self,
+        image: np.ndarray,
+        lent: Imported,
+        memory: FrameMemory,
+        written: Callable[[], None] = _nothing,
+    ) -> None:
+        """Use a driver's buffer as the image; the slot's own memory is freed.
+
+        Args:
+            image: the buffer as the CPU sees it.
+            lent: the buffer as the GPU sees it.
+            memory: of the ring.
+            written: makes what the CPU has written to the image visible to the GPU.
+        """
         self.return_lent()
         self._free(memory)
         self.image, self.lent, self.device_ptr = image, lent, lent.pointer
+        self.written = written
 
     def return_lent(self) -> None:
         """Return a driver's buffer; nobody may read the frame afterwards."""
         lent, self.lent = self.lent, None
         if lent is not None:
             self.image, self.device_ptr = np.empty((0, 0, 3), np.uint8), 0
+            self.written = _nothing
             lent.close()
 
     def _free(self, memory: FrameMemory) -> None:

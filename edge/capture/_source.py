@@ -30,6 +30,7 @@ class CaptureOptions:
     timeout_s: float = 5.0
     max_megapixels: float = 64.0
     decoder_max_mb: int = 512
+    masked: bool = False  # each frame is painted on before it is used: its memory must be writable
     stop: Optional[threading.Event] = None  # set = give up opening; nobody waits for the source
 
     @property

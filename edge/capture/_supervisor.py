@@ -66,7 +66,10 @@ class Supervisor:
             self._progress.error = error
             self._progress.enter("failed", str(error))
         options = CaptureOptions(
-            settings.timeout_s, settings.max_megapixels, settings.decoder_max_mb
+            settings.timeout_s,
+            settings.max_megapixels,
+            settings.decoder_max_mb,
+            masked=bool(camera.mask),
         )
         return SourceSpec(
             camera.name,
@@ -77,6 +80,7 @@ class Supervisor:
             hung,
             settings.stall_s,
             settings.backoff_max_s,
+            camera.mask,
         )
 
     def start(self) -> None:

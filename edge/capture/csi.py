@@ -144,8 +144,10 @@ class _Opener:
             pipeline = Pipeline(text)
         except TempError as error:
             raise TempError(f"{shown}: the camera does not start ({error}); {_ADVICE}") from error
-        timeout_s = self.options.timeout_s
-        return InPlace(pipeline, calls, request.size, ring.memory, shown, timeout_s, _ADVICE)
+        timeout_s, masked = self.options.timeout_s, self.options.masked
+        return InPlace(
+            pipeline, calls, request.size, ring.memory, shown, timeout_s, _ADVICE, masked
+        )
 
     def copied(self, gpu: bool) -> Source:
         """Start it through OpenCV; `gpu`: whether a GPU reads the copied frames."""

@@ -167,6 +167,10 @@ class V4l2:
                     ) from why
                 log.info("%s: %s refused (%s)", device, name, why)
                 self._undo_start()
+        if memory == "dmabuf" and self._options.masked:
+            raise TempError(
+                f"{device}: a mask cannot be painted with memory=dmabuf; use memory=auto"
+            )
         raise TempError(f"{device}: memory={memory} needs a GPU that accepts it; use memory=auto")
 
     def _choose_layout(self, ring: Ring) -> None:
@@ -183,7 +187,9 @@ class V4l2:
         direct = request.direct(picture.format)
         if direct and request.memory in ("auto", "userptr"):
             yield "userptr", lambda: UserptrBuffers(io, fd, picture, shape, ring)
-        if direct and request.memory in ("auto", "dmabuf") and ring.memory.gpu_reads:
+        # What the CPU paints on a driver's buffer would not reach a GPU for certain.
+        shared = ring.memory.gpu_reads and not self._options.masked
+        if direct and request.memory in ("auto", "dmabuf") and shared:
             yield "dmabuf", lambda: DmabufBuffers(io, fd, picture, shape, ring)
         if request.memory in ("auto", "mmap"):
             yield "mmap", lambda: MmapBuffers(io, fd, self._convert)

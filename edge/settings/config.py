@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from edge.errors import ConfigError
-from edge.settings import credentials, limbs, scenes
+from edge.settings import cameras, credentials, limbs, scenes
+from edge.settings.cameras import Camera
 from edge.settings.limbs import Joint, Sensor
 from edge.settings.publishing import Mqtt, Outbox, Publish
 from edge.settings.schema import build, key, name_problem
@@ -24,35 +25,6 @@ from edge.settings.sections import (
 from edge.settings.toml_text import read_toml, show
 
 __all__ = ["Config", "build", "load", "read_toml", "show"]
-# These stand in topics where a camera's name would, or name the box itself in its own events.
-RESERVED = ("ack", "answer", "cmd", "device", "metrics", "scene", "status")
-
-
-@dataclass(frozen=True)
-class Camera:
-    """One camera, or one recording in place of a camera."""
-
-    source: str = key(
-        help="URI: file:// rtsp:// rtsps:// http:// https:// v4l2:// csi:// synthetic://"
-    )
-    name: str = key(
-        "",
-        "name in topics; empty = cam0, cam1, ... by position in this file",
-        check=lambda v: name_problem(v) if v else None,
-    )
-    rotate: int = key(
-        0,
-        "degrees clockwise, 0 90 180 or 270, that make its picture upright",
-        check=lambda v: None if v in (0, 90, 180, 270) else "use 0, 90, 180 or 270",
-    )
-    flip: str = key(
-        "",
-        "mirror its picture after the turn: h = left to right, v = top to bottom",
-        check=lambda v: None if v in ("", "h", "v") else 'use "h", "v" or ""',
-    )
-    depth: str = key(
-        "", "URI of depth images that are aligned with its pictures: file:///FOLDER realsense://"
-    )
 
 
 @dataclass(frozen=True)
@@ -268,22 +240,11 @@ def complete(config: Config) -> Config:
     """Name the cameras, locate credentials, and check what concerns several sections.
 
     Raises:
-        ConfigError: two cameras have one name, a camera has a name that topics need, or a rule or
-            scene names a camera that is not there.
+        ConfigError: two cameras have one name, a camera has a name that topics need, a mask is no
+            polygon, or a rule or scene names a camera that is not there.
     """
-    cameras = [
-        dataclasses.replace(c, name=c.name or f"cam{i}") for i, c in enumerate(config.cameras)
-    ]
-    names = [c.name for c in cameras]
-    for i, name in enumerate(names):
-        if name in RESERVED:
-            raise ConfigError(
-                f"cameras[{i}].name: {name!r} has another meaning in topics; choose another name"
-            )
-        if name in names[:i]:
-            raise ConfigError(
-                f"cameras[{i}].name: {name!r} is taken by an earlier camera; choose another name"
-            )
+    named = cameras.completed(config.cameras)
+    names = [c.name for c in named]
     for i, rule in enumerate(config.rules):
         watched = rule.get("cameras", [])
         if not isinstance(watched, list):
@@ -295,7 +256,7 @@ def complete(config: Config) -> Config:
                 )
     full = dataclasses.replace(
         config,
-        cameras=cameras,
+        cameras=named,
         scenes=scenes.completed(config.scenes, names),
         joints=limbs.completed(config.sensors, config.joints, names),
     )

@@ -33,7 +33,8 @@ class Library:
         self.mapped: Dict[int, np.ndarray] = {}  # by address of the surface
         self.images: Dict[int, int] = {}  # address of the pixels by EGLImage
         self.misuse: List[str] = []
-        self.synced = 0
+        self.synced = self.synced_for_device = 0
+        self.written_by_cpu = False
         self.pixels: Dict[int, np.ndarray] = {}  # what the board's memory holds, by surface
         self._made = 0
 
@@ -45,7 +46,8 @@ class Library:
             self.misuse.append(what)
 
     def NvBufSurfaceMap(self, surface: Any, index: int, plane: int, how: int) -> int:
-        self._note((index, plane, how) == (0, 0, 0), "Map: arguments")
+        self._note((index, plane) == (0, 0) and how in (0, 2), "Map: arguments")
+        self.written_by_cpu = how == 2
         self._note(surface.value not in self.mapped, "Map twice")
         if self.fails == "NvBufSurfaceMap":
             return -1
@@ -88,6 +90,12 @@ class Library:
         self._note(surface.value in self.mapped, "SyncForCpu of what is not mapped")
         self.synced += 1
         return -(self.fails == "NvBufSurfaceSyncForCpu")
+
+    def NvBufSurfaceSyncForDevice(self, surface: Any, index: int, plane: int) -> int:
+        self._note(surface.value in self.mapped, "SyncForDevice of what is not mapped")
+        self._note(self.written_by_cpu, "SyncForDevice of what is mapped for reading")
+        self.synced_for_device += 1
+        return -(self.fails == "NvBufSurfaceSyncForDevice")
 
 
 class Camera:

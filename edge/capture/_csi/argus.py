@@ -31,6 +31,7 @@ class InPlace:
         shown: the URI.
         timeout_s: the camera counts as broken after this time without a frame.
         advice: added to the error; says what to check.
+        written: the CPU writes to the frames, too.
     """
 
     live = True
@@ -44,8 +45,10 @@ class InPlace:
         shown: str,
         timeout_s: float,
         advice: str,
+        written: bool = False,
     ) -> None:
-        self._pipeline, self._surfaces = pipeline, Surfaces(calls, size, memory)
+        self._pipeline = pipeline
+        self._surfaces = Surfaces(calls, size, memory, written)
         self._shown, self._timeout_s, self._advice = shown, timeout_s, advice
         self._lock = threading.Lock()  # close() must not stop what read() waits on
         self._closing = self._closed = False
@@ -96,7 +99,7 @@ class InPlace:
         """Use the camera's surface as the slot's memory."""
         slot.return_lent()
         held = self._surfaces.hold(sample)
-        slot.lend(held.image, held, ring.memory)
+        slot.lend(held.image, held, ring.memory, held.sync_for_device)
         slot.layout, slot.transfer, slot.copies = "yuyv", DMABUF, 0
         self._ring = ring
         if slot not in self._slots:

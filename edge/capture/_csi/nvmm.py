@@ -20,7 +20,7 @@ from edge.errors import EdgeError, UnavailableError
 LIBRARY = "libnvbufsurface.so.1.0.0"
 _PLANES, _PADDING = 4, 4
 _PITCH_LINEAR = 0  # NVBUF_LAYOUT_PITCH
-_MAP_READ = 0  # NVBUF_MAP_READ
+_MAP_READ, _MAP_READ_WRITE = 0, 2  # NVBUF_MAP_READ, NVBUF_MAP_READ_WRITE
 _MAX_SURFACES = 64  # of one camera; more means a pool that is recreated endlessly
 
 
@@ -87,14 +87,16 @@ def library() -> Any:
 class _MappedSurface:
     """One surface of the pipeline's pool, mapped for CPU and GPU until nobody uses it."""
 
-    def __init__(self, calls: Any, at: int, size: Tuple[int, int], memory: FrameMemory) -> None:
+    def __init__(
+        self, calls: Any, at: int, size: Tuple[int, int], memory: FrameMemory, written: bool
+    ) -> None:
         self._calls, self._at = calls, ctypes.c_void_p(at)
         params = ctypes.cast(at, ctypes.POINTER(Surface)).contents.list[0]
         _check(params, size)
         self.users = 0
-        self._map("NvBufSurfaceMap", 0, 0, _MAP_READ)
+        self._map("NvBufSurfaceMap", 0, 0, _MAP_READ_WRITE if written else _MAP_READ)
         try:
-            self.image = _view(int(params.mapped[0] or 0), int(params.pitch), size)
+            self.image = _view(int(params.mapped[0] or 0), int(params.pitch), size, written)
             self._map("NvBufSurfaceMapEglImage", 0)
             try:
                 self._imported: Imported = memory.import_image(
@@ -117,6 +119,11 @@ class _MappedSurface:
         if self._calls.NvBufSurfaceSyncForCpu(ctypes.c_void_p(at), 0, 0):
             raise UnavailableError("NvBufSurfaceSyncForCpu failed")
 
+    def sync_for_device(self, at: int) -> None:
+        """Let the GPU see what the CPU wrote; `at` is the address of the frame's surface."""
+        if self._calls.NvBufSurfaceSyncForDevice(ctypes.c_void_p(at), 0, 0):
+            raise UnavailableError("NvBufSurfaceSyncForDevice failed")
+
     def close(self) -> None:
         """Undo both mappings, in reverse order."""
         self._imported.close()
@@ -136,13 +143,14 @@ def _check(params: Params, size: Tuple[int, int]) -> None:
         raise UnavailableError("the camera's surface is block linear instead of pitch linear")
 
 
-def _view(address: int, pitch: int, size: Tuple[int, int]) -> np.ndarray:
+def _view(address: int, pitch: int, size: Tuple[int, int], written: bool) -> np.ndarray:
     if not address:
         raise UnavailableError("NvBufSurfaceMap gave no address")
     width, height = size
     memory = (ctypes.c_uint8 * (pitch * height)).from_address(address)
     rows = np.ctypeslib.as_array(memory).reshape(height, pitch)
-    return np.lib.stride_tricks.as_strided(rows, (height, width, 2), (pitch, 2, 1), writeable=False)
+    shape, strides = (height, width, 2), (pitch, 2, 1)
+    return np.lib.stride_tricks.as_strided(rows, shape, strides, writeable=written)
 
 
 class HeldFrame:
@@ -152,6 +160,15 @@ class HeldFrame:
         self.pointer, self.image = mapped.pointer, mapped.image
         self._surfaces, self._mapped = surfaces, mapped
         self._sample: Optional[Sample] = sample
+
+    def sync_for_device(self) -> None:
+        """Let the GPU see what the CPU wrote.
+
+        Raises:
+            UnavailableError: the board's library refuses.
+        """
+        if self._sample is not None:
+            self._mapped.sync_for_device(self._sample.data)
 
     def close(self) -> None:
         """Return the frame to the camera; may be called twice."""
@@ -168,10 +185,14 @@ class Surfaces:
         calls: the board's library.
         size: width and height in px that frames must have.
         memory: imports EGLImages into the GPU.
+        written: the CPU writes to the frames, too.
     """
 
-    def __init__(self, calls: Any, size: Tuple[int, int], memory: FrameMemory) -> None:
+    def __init__(
+        self, calls: Any, size: Tuple[int, int], memory: FrameMemory, written: bool = False
+    ) -> None:
         self._calls, self._size, self._memory = calls, size, memory
+        self._written = written
         self._mapped: Dict[
             Tuple[int, int], _MappedSurface
         ] = {}  # by address of the list and file descriptor
@@ -202,7 +223,7 @@ class Surfaces:
         if len(self._mapped) >= _MAX_SURFACES:
             raise UnavailableError(f"the camera gave more than {_MAX_SURFACES} different surfaces")
         try:
-            return _MappedSurface(self._calls, at, self._size, self._memory)
+            return _MappedSurface(self._calls, at, self._size, self._memory, self._written)
         except EdgeError as error:
             raise UnavailableError(str(error)) from error
 

@@ -292,3 +292,20 @@ def test_the_state_of_a_camera_tells() -> None:
     assert (state.memory, state.host_copies) == ("drawn", 0)
     cameras.release(frames)
     cameras.close()
+
+
+def test_a_driver_s_buffer_is_not_lent_to_the_gpu_where_there_is_a_mask() -> None:
+    """Paint of the CPU might not reach a GPU that reads the driver's memory."""
+    sent, gpu = pictures(4), Gpu()
+    kernel = FakeKernel(BGR, [frame(p.tobytes()) for p in sent], userptr=False)
+    ring, options = Ring(6, True, gpu), CaptureOptions(masked=True)
+    source = V4l2(V4l2Request("/dev/video0", *SIZE), options, kernel)
+    run(source, ring, sent)
+    assert (ring.transfer, gpu.imported) == ("mmap", [])
+    source.close()
+    kernel.assert_clean()
+    request = V4l2Request("/dev/video0", *SIZE, memory="dmabuf")
+    source = V4l2(request, options, FakeKernel(BGR, [], userptr=False))
+    with pytest.raises(TempError, match="a mask cannot be painted with memory=dmabuf"):
+        source.read(ring)
+    source.close()

@@ -18,6 +18,7 @@ import pytest
 from edge import geometry
 from edge.capture._csi.argus import InPlace
 from edge.capture._gstreamer_calls import Pipeline
+from edge.capture._mask import Mask
 from edge.capture._ring import Ring
 from edge.capture._source import CaptureOptions, Source
 from edge.capture._v4l2.request import V4l2Request
@@ -276,6 +277,43 @@ def test_the_kernel_reads_the_boards_surfaces(board: Board) -> None:
             np.testing.assert_array_equal(found, outputs.run()["y"])
         source.close()
     assert (ring.transfer, ring.host_copies, staged["door"] - before) == ("dmabuf", 0, 0)
+    assert library.synced_for_device == 0
+    camera.check()
+    egl.check()
+    outputs.runner.close()
+
+
+def test_the_kernel_sees_grey_where_a_mask_lies_on_the_boards_surfaces(board: Board) -> None:
+    """The camera's own surface is painted: no copy, and nothing of the mask in any crop."""
+    from edge.runtime._cuda import egl as cuda_egl
+
+    egl, pipeline = FakeEgl(), Pipeline(nvmm_fake.TEXT)
+    library = nvmm_fake.Library(egl)
+    camera = nvmm_fake.Camera(library, *SIZE)
+    egl.where = lambda fd: library.pixels[ctypes.addressof(camera.surfaces[fd - 100])].ctypes.data
+    ring, mask = Ring(4, True, board.memory), Mask([[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]])
+    outputs = outputs_of(board.path)
+    sent = np.random.default_rng(3).integers(0, 256, (SIZE[1], SIZE[0], 2), np.uint8)
+    other = sent.copy()
+    other[:, : SIZE[0] // 2] = 255 - other[:, : SIZE[0] // 2]  # differs under the mask alone
+    found = []
+    with mock.patch.object(cuda_egl, "_library", egl.libraries().__getitem__):
+        source = InPlace(pipeline, library, SIZE, board.memory, "csi://0", 5.0, "", True)
+        for picture in (sent, other):
+            camera.show(pipeline, picture)
+            slot = None
+            while slot is None:
+                slot = source.read(ring)
+            assert mask.paint(slot.image, slot.layout, slot.view)
+            slot.written()
+            one = Frame(slot.image, 0, 0, "door", 0, slot.device_ptr, slot.layout)
+            outputs.sample([one], np.zeros(2, int), matrices(2))
+            found.append(outputs.run()["y"].copy())
+            ring.cancel(slot)
+        source.close()
+    np.testing.assert_array_equal(found[0], found[1])
+    assert library.synced_for_device == 2
+    assert staged["door"] == 0
     camera.check()
     egl.check()
     outputs.runner.close()
