@@ -48,7 +48,7 @@ TORCH ?= torch==2.13.0
 
 setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
 
-DEMO_DETECT := hybrid-tall# as in tools/demo.py; a set made for another is made again
+DEMO_DETECT := hybrid-tall# as in tools/demos/cameras.py; a set made for another is made again
 
 demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made-$(DEMO_DETECT)) ## four cameras of real video -> poses and events over MQTT, annotated video
 	@$(BIN)/edge-tools demo --out $(OUT)/demo --precision $(PRECISION) $(DEMO)

@@ -19,9 +19,13 @@ from edge.settings import config
 from tests.waiting import GIVE_UP_S
 from tools import demo
 from tools.__main__ import main
-from tools.demo import Daemon, Files, count_frames, verdict, write_sheet
+from tools.demos import Plan, cameras
+from tools.demos import settings as texts
+from tools.demos.child import Daemon
+from tools.demos.ending import count_frames, verdict, write_sheet
+from tools.demos.files import Files
 from tools.listen import Figures
-from tools.mqtt.broker import install_mosquitto
+from tools.mqtt.broker import Broker, install_mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests/edge/golden/models"
@@ -48,9 +52,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(monkeypatch: Any, clips: Path) -> Path:
     assert install_mosquitto(), "these tests need mosquitto: apt install mosquitto"
     for name, value in (("DETECT", "twobox"), ("POSE", "standing"), ("RULES", RULES)):
-        monkeypatch.setattr(demo, name, value)
-    monkeypatch.setattr(demo, "ensure_model", lambda name, folder: MODELS / name)
-    monkeypatch.setattr(demo, "ensure_set", lambda name, folder: clips)
+        monkeypatch.setattr(cameras, name, value)
+    monkeypatch.setattr(cameras, "ensure_model", lambda name, folder: MODELS / name)
+    monkeypatch.setattr(cameras, "ensure_set", lambda name, folder: clips)
     return clips
 
 
@@ -84,27 +88,17 @@ def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Pa
     from edge.loop.assemble import build_rules
     from edge.settings.config import build, complete
 
-    text = demo.CONFIG.format(
-        cameras="".join(f'[[cameras]]\nname = "cam0{i}"\nsource = "file://x"\n' for i in range(5)),
-        rules=RULES,
-        device='"d"',
-        models='"m"',
-        detect='"a"',
-        pose='"b"',
-        precision='"fp32"',
-        broker='"mqtt://h"',
-        recording='"jsonl:-"',
-        protocol='"5"',
-        password_file='""',
-    )
-    (tmp_path / "c.toml").write_text(text.replace(RULES, ORIGINAL_RULES))
+    clips = [(f"cam0{i}", tmp_path / "x.mp4") for i in range(5)]
+    plan = Plan((), "a", "b", tmp_path, clips, ORIGINAL_RULES, lambda files: {})
+    broker = Broker("amqtt")
+    (tmp_path / "c.toml").write_text(texts.config_text(broker, plan, Files(tmp_path), "fp32"))
     settings = complete(build(config.Config, config.read_toml(tmp_path / "c.toml")))
     assert [table["kind"] for table in settings.rules] == ["presence", "zone", "fall"]
     assert len(build_rules(settings, "cam02")) == 3
     assert len(build_rules(settings, "cam01")) == 2
 
 
-ORIGINAL_RULES = demo.RULES
+ORIGINAL_RULES = cameras.RULES
 
 
 def test_a_second_run_shows_nothing_of_the_first(tiny: Path, tmp_path: Path) -> None:
@@ -132,8 +126,8 @@ def test_a_daemon_that_fails_gives_its_line_and_its_code(
 def test_a_time_limit_ends_it_in_order(
     tiny: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
-    text = demo.CONFIG.replace("metrics_s = 1.0", "metrics_s = 0.5")
-    monkeypatch.setattr(demo, "CONFIG", text)
+    text = texts.CONFIG.replace("metrics_s = 1.0", "metrics_s = 0.5")
+    monkeypatch.setattr(texts, "CONFIG", text)
     real = demo.config_text
 
     def endless(*arguments: Any) -> str:
@@ -152,9 +146,10 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from tools import demo
 from tools.__main__ import main
-demo.DETECT, demo.POSE, demo.RULES = "twobox", "standing", ""
-demo.ensure_model = lambda name, folder: Path({models!r}) / name
-demo.ensure_set = lambda name, folder: Path({clips!r})
+from tools.demos import cameras
+cameras.DETECT, cameras.POSE, cameras.RULES = "twobox", "standing", ""
+cameras.ensure_model = lambda name, folder: Path({models!r}) / name
+cameras.ensure_set = lambda name, folder: Path({clips!r})
 real = demo.config_text
 demo.config_text = lambda *a: real(*a).replace("rate=max", "rate=native&loop=1")
 sys.exit(main(["demo", "--out", {out!r}]))

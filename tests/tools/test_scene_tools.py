@@ -17,9 +17,10 @@ from edge.scene.pairing import Pairing
 from edge.scene.room import Room
 from edge.scene_structures import SceneFrame
 from tests.edge.scene.drawn_room import people, ring, seen
-from tools import demo
 from tools.cameras import scene_page
+from tools.demos import cameras
 from tools.evaluation.figures.scene import Labels, Told, figures
+from tools.evaluation.rig_run import calibration_of
 
 PLACES = [(0.0, 0.0, 0.3), (0.9, 0.2, 2.0)]
 
@@ -116,6 +117,6 @@ def test_a_scene_of_nobody_makes_no_page(tmp_path: Path) -> None:
 
 
 def test_the_demo_has_a_scene_if_a_calibration_lies_beside_its_clips(tmp_path: Path) -> None:
-    assert demo.scene_text([tmp_path / "cam01.mp4"]) == ""
+    assert cameras.scene_text(calibration_of(tmp_path)) == ""
     (tmp_path / "Calib.qca.txt").write_text("x")
-    assert str(tmp_path / "Calib.qca.txt") in demo.scene_text([tmp_path / "cam01.mp4"])
+    assert str(tmp_path / "Calib.qca.txt") in cameras.scene_text(calibration_of(tmp_path))
