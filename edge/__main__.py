@@ -1,4 +1,4 @@
-"""The command `edge`: run, check, provision, doctor."""
+"""The command `edge`: run, check, session, provision, doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
 from edge.errors import INTERRUPTED, PIPE_CLOSED, EdgeError
-from edge.service import logs, stdout
+from edge.service import logs, session, stdout
 from edge.settings import config
 
 EPILOG = (
@@ -29,6 +29,7 @@ EPILOG = (
 COMMANDS = {
     "run": "turn cameras into poses and events",
     "check": "find mistakes in a configuration file",
+    "session": "start, pause or end an exercise in the daemon of this machine",
     "provision": "give this box a name, a key and a broker",
     "doctor": "check this machine; name every problem and its fix",
 }
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     }
     _add_run(own["run"])
     _add_provision(own["provision"])
+    session.add_arguments(own["session"])
     own["check"].add_argument("file", type=Path, help="configuration file (TOML)")
     own["doctor"].add_argument(
         "--config",
@@ -181,6 +183,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return doctor(arguments.config, arguments.json)
     if arguments.command == "provision":
         return _provision(arguments)
+    if arguments.command == "session":
+        return session.session(arguments)
     settings = merged(arguments)
     if arguments.print_config:
         stdout.write(config.show(settings))

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="KEY=VALUE",
         help="arguments: max_hz=5 | camera=door width_px=640 | seconds=60 | file=x.bundle | "
-        "action=start name=monday rule=squat",
+        "action=start name=monday camera=gym template=squat plan=3x10",
     )
     parser.add_argument("--device", required=True, help="name of the box")
     parser.add_argument(

@@ -14,6 +14,7 @@ from edge.commands.frame_tap import CalibrationRecorder, FrameTap
 from edge.commands.receiver import CommandResult, Handler
 from edge.errors import ConfigError, UnavailableError
 from edge.loop.rate_limit import RateLimit
+from edge.loop.session_request import Request
 from edge.settings.config import Config
 from edge.settings.schema import build, key, name_problem
 
@@ -67,23 +68,8 @@ class UpdateArguments:
     )
 
 
-@dataclass(frozen=True)
-class SessionArguments:
-    """Arguments of `session`."""
-
-    action: str = key(help="what to do with the session", choices=("start", "stop", "reset"))
-    name: str = key("session", "name of the session, with start", check=name_problem)
-    camera: str = key(
-        "",
-        "name of the camera; empty = all",
-        check=lambda v: name_problem(v) if v else None,
-    )
-    person: int = key(-1, "number of the only person who is judged; -1 = everybody", -1, 2**31)
-    rule: str = key("", "name of a rule, or of its template; empty = all that count")
-
-
 Install = Callable[[Path], Dict[str, Any]]
-Begin = Callable[[SessionArguments], Dict[str, Any]]
+Begin = Callable[[Request], Dict[str, Any]]
 
 
 def make_handlers(
@@ -136,9 +122,6 @@ def make_handlers(
         folder = durable.state_dir(config.state.dir, "commands.allow") / "incoming"
         return CommandResult(install(folder / wanted.file))
 
-    def session(args: Mapping[str, Any]) -> CommandResult:
-        return CommandResult(_session(build(SessionArguments, args), cameras(), begin))
-
     return {
         "restart": restart,
         "reload": reload,
@@ -146,17 +129,21 @@ def make_handlers(
         "snapshot": picture,
         "calibrate-record": calibrate,
         "update": update,
-        "session": session,
+        "session": session_handler(cameras, begin),
     }
 
 
-def _session(
-    wanted: SessionArguments, cameras: List[str], begin: Optional[Begin]
-) -> Dict[str, Any]:
-    _known(wanted.camera, cameras)
-    if begin is None:
-        raise UnavailableError("this run has no rules")
-    return {"action": wanted.action, **begin(wanted)}
+def session_handler(cameras: Callable[[], List[str]], begin: Optional[Begin]) -> Handler:
+    """The handler of `session`; arguments as of `make_handlers`."""
+
+    def session(args: Mapping[str, Any]) -> CommandResult:
+        wanted = build(Request, args)
+        _known(wanted.camera, cameras())
+        if begin is None:
+            raise UnavailableError("this run has no rules")
+        return CommandResult({"action": wanted.action, **begin(wanted)})
+
+    return session
 
 
 def _known(camera: str, cameras: List[str]) -> None:

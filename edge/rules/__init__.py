@@ -16,6 +16,7 @@ from edge.rules._reporting import LocalMinute as LocalMinute  # for other rooms
 from edge.rules._sessions import ACTIONS as ACTIONS
 from edge.rules._sessions import Counting as Counting
 from edge.rules._sessions import Mark as Mark
+from edge.rules._sessions import Plan as Plan
 from edge.rules._sessions import counting as counting
 from edge.settings.config import build
 from edge.structures import PoseEvent, Poses, RuleSummary

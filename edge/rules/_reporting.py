@@ -120,6 +120,11 @@ class Reporting:
         named = getattr(self._rule, "names", None)
         return () if named is None else tuple(named())
 
+    def looks_for(self) -> str:
+        """Name of the rule's template (edge.rules.Counting); empty = it has none."""
+        named = getattr(self._rule, "looks_for", None)
+        return "" if named is None else str(named())
+
     def mark(self, mark: Mark) -> None:
         """Hand the mark of a session to the rule."""
         pass_on = getattr(self._rule, "mark", None)

@@ -6,10 +6,9 @@ imported only where the configuration asks for them.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from edge import durable
 from edge.degrade.apply import Degrader
@@ -17,6 +16,7 @@ from edge.errors import ConfigError
 from edge.loop import sessions
 from edge.loop.build import Installed, ModelSource
 from edge.loop.parts import Extra, Receive, Running
+from edge.loop.session_request import Request
 from edge.messages import ROOT, Incoming
 from edge.service.annotate import Annotator
 from edge.settings.config import Config
@@ -25,6 +25,7 @@ from edge.telemetry.reader import Telemetry
 
 if TYPE_CHECKING:
     from edge.bundle.probation import Bundles
+    from edge.commands.local_socket import LocalSocket
     from edge.commands.receiver import CommandReceiver
     from edge.recording.ring import Recorder
 
@@ -83,6 +84,8 @@ def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
         extras.append(Sensing(config))
     if config.commands.allow:
         extras.append(Commanding(config, bundles))
+    if config.commands.local:
+        extras.append(Local(config))
     keeps_results = annotate is not None or config.record.max_mb > 0
     return Chosen(bundles or Installed(), extras, keeps_results)
 
@@ -233,7 +236,7 @@ class Commanding(Extra):
             tap,
             running.rate_limit,
             install,
-            lambda wanted: sessions.begin(running.pipeline, **dataclasses.asdict(wanted)),
+            beginning(running),
         )
         self._commands = CommandReceiver(self._config, handlers, running.publisher.build.boot_id)
 
@@ -245,3 +248,38 @@ class Commanding(Extra):
         """Finish the command that is under way."""
         if self._commands is not None:
             self._commands.close()
+
+
+class Local(Extra):
+    """Commands of this machine's users; only `session`.
+
+    Args:
+        config: says where the socket is.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._socket: Optional[LocalSocket] = None
+
+    def attach(self, running: Running) -> None:
+        """Obey from now on.
+
+        Raises:
+            EdgeError: there is no folder for the socket, or another run uses it.
+        """
+        from edge.commands import local_socket
+        from edge.commands.handlers import session_handler
+
+        handlers = {"session": session_handler(running.camera_names, beginning(running))}
+        path = local_socket.folder(self._config) / local_socket.NAME
+        self._socket = local_socket.LocalSocket(path, handlers)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def beginning(running: Running) -> Callable[[Request], Dict[str, Any]]:
+    """What starts and stops sessions in a run."""
+    return lambda wanted: sessions.begin(running.pipeline, wanted, running.config.rules)

@@ -24,7 +24,7 @@ class State:
 
 @dataclass(frozen=True)
 class Commands:
-    """Signed commands that come over the broker."""
+    """Signed commands that come over the broker, and those of this machine's users."""
 
     allow: List[str] = key(
         [],
@@ -34,6 +34,11 @@ class Commands:
     key_file: str = key("", "public key that verifies commands; empty = trust.key_file")
     max_age_s: int = key(60, "older commands are refused; the box's clock must be right", 5, 3600)
     record_max_mb: int = key(64, "upper limit of what calibrate-record keeps", 1, 4096)
+    local: bool = key(
+        False,
+        "obey `edge session` on this machine, through a Unix socket in systemd's run folder or the "
+        "state directory that only the daemon's user and root can open",
+    )
 
 
 @dataclass(frozen=True)

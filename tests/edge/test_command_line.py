@@ -18,7 +18,7 @@ def subcommands() -> Dict[str, argparse.ArgumentParser]:
 
 
 def test_every_command_is_in_the_docstring_and_every_option_has_a_help() -> None:
-    assert set(subcommands()) == {"run", "check", "provision", "doctor"}
+    assert set(subcommands()) == {"run", "check", "session", "provision", "doctor"}
     for name, parser in subcommands().items():
         assert name in (command_line.__doc__ or "")
         assert parser.description

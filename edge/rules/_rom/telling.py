@@ -11,6 +11,7 @@ from edge.rules._person_memory import PersonMemory
 from edge.rules._rom import compensation, tally
 from edge.rules._rom.options import Options
 from edge.rules._rom.repetitions import Repetition
+from edge.rules._sessions import Plan, Session
 from edge.structures import JsonValue, PoseEvent, RuleSummary
 
 _UNSURE_S = 2.0  # an angle that is not known for this long makes the person's state unsure
@@ -28,21 +29,21 @@ class Teller:
         self.options, self.which = options, list(which)
         self._t_ns = 0
 
-    def at(self, people: PersonMemory, camera: str, t_ns: int, session: str) -> At:
+    def at(self, people: PersonMemory, camera: str, t_ns: int, session: Session) -> At:
         """The events of one frame."""
         self._t_ns = t_ns
-        return At(self.options, self.which, people, camera, t_ns, session)
+        return At(self.options, self.which, people, camera, t_ns, session.name)
 
-    def summary(self, people: PersonMemory, session: str) -> RuleSummary:
+    def summary(self, people: PersonMemory, session: Session) -> RuleSummary:
         """Counts and progress of each person, and why nobody can be judged."""
         o, ours = self.options, np.flatnonzero(people["ours"]).tolist()
         away_s = (self._t_ns - people.seen_ns) * 1e-9
-        blind = {row: self._blind(people, row) for row in ours}
-        plan = f"{o.sets} x {o.reps}" + (f" x {o.hold_s:g} s" if o.hold_s else "")
+        blind = {row: "" if session.paused else self._blind(people, row) for row in ours}
+        in_view = "paused" if session.paused else "ok"
         told: List[JsonValue] = [
             {
                 "person": int(people.ids[row]),
-                "state": "away" if away_s[row] > 1 else "unsure" if blind[row] else "ok",
+                "state": "away" if away_s[row] > 1 else "unsure" if blind[row] else in_view,
                 "sets": int(people["sets"][row]),
                 "angles": tally.sides(people, row, self.which),
             }
@@ -52,12 +53,14 @@ class Teller:
         data: Dict[str, JsonValue] = {
             "repetitions": int(people["count"][ours].sum()),
             "good": int(people["good"][ours].sum()),
-            "plan": plan if o.reps else "",
-            "session": session,
+            "plan": str(Plan(o.sets, o.reps, o.hold_s)) if o.reps else "",
+            **session.told(),
             "people": told,
         }
         unsure = here[0] if here and all(here) else ""
         labels = {int(people.ids[row]): self._label(people, row, blind[row]) for row in ours}
+        if session.paused:
+            labels = dict.fromkeys(labels, f"{o.name}: paused")
         return RuleSummary(o.name, "rom", data, unsure=unsure, labels=labels)
 
     def _blind(self, people: PersonMemory, row: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from edge.rules._posture import body_of
 from edge.rules._rom import bounds, compensation, filtered, repetitions, tally
 from edge.rules._rom.options import NO_HIGH_DEG, NO_LOW_DEG, Options
 from edge.rules._rom.telling import At, Teller
-from edge.rules._sessions import Mark
+from edge.rules._sessions import Mark, Session
 from edge.structures import PoseEvent, Poses, RuleSummary
 
 _TALL_S = 2.0  # the standing height is a mean over this time
@@ -27,11 +28,11 @@ class Watch:
     """
 
     def __init__(self, options: Options, which: Sequence[str]) -> None:
-        self._options, self.which = options, tuple(which)
+        self._configured = self._options = options
+        self.which = tuple(which)
         self._sign = -1 if options.toward == "low" else 1
         self._own_plane = np.array([angles.PLANES[name] == "own" for name in which])
-        self._marks: List[Mark] = []
-        self._session, self._person = "", -1
+        self._session = Session()
         o = options
         comp = np.array([o.max_lean_deg, o.max_hike_deg, o.max_shrug_h])
         self._comp_limits = np.where(comp > 0, comp, np.inf)
@@ -43,7 +44,7 @@ class Watch:
         told = self._obey(camera, t_ns)
         people, seen = self.people, with_ids(poses)
         rows = people.rows_of(seen, t_ns)
-        people["ours"][rows] |= (self._person < 0) | (seen.ids == self._person)
+        people["ours"][rows] |= self._session.chooses(seen, people["ours"][rows])
         new = rows[people["begun_ns"][rows] < 0]
         people["begun_ns"][new] = t_ns
         people["score"][rows] = seen.person_scores
@@ -72,20 +73,33 @@ class Watch:
 
     def mark(self, mark: Mark) -> None:
         """Note the start or the end of a session; it holds from the next frame on."""
-        self._marks.append(mark)
+        self._session.put(mark)
+
+    def looks_for(self) -> str:
+        """It has no templates."""
+        return ""
 
     def _obey(self, camera: str, t_ns: int) -> List[PoseEvent]:
         told: List[PoseEvent] = []
-        for mark in self._marks:
-            if mark.action != "reset":
+        for mark in self._session.take():
+            if mark.action in ("start", "stop"):
                 at = self._teller.at(self.people, camera, t_ns, self._session)
                 told += [e for row in range(len(self.people)) for e in at.session(row)]
-                started = mark.action == "start"
-                self._session = mark.session if started else ""
-                self._person = mark.person if started else -1
-            self.people = self._nobody()
-        self._marks.clear()
+            self._session.obey(mark)
+            if mark.action not in ("pause", "resume"):
+                self._plan()
+                self.people = self._nobody()
         return told
+
+    def _plan(self) -> None:
+        """Judge by the plan of the session, or by the configured one."""
+        plan, self._options = self._session.plan, self._configured
+        if plan is not None:
+            hold_s = plan.hold_s or self._configured.hold_s
+            self._options = dataclasses.replace(
+                self._configured, sets=plan.sets, reps=plan.reps, hold_s=hold_s
+            )
+        self._teller.options = self._options
 
     def _nobody(self) -> PersonMemory:
         n = len(self.which)
@@ -120,10 +134,11 @@ class Watch:
         state["dt_s"] = filtered.follow(
             state, found, t_ns, self._own_plane, o.max_off_plane_deg, o.max_error_deg
         )
-        state["known"] &= state["ours"][:, None]
+        judged = state["ours"] & (not self._session.paused)
+        state["known"] &= judged[:, None]
         if np.isfinite(self._comp_limits).any():
             compensation.follow(state, seen, state["tall"], dt_s)
-        counted = np.where(state["ours"], np.minimum(dt_s, filtered.GAP_S), 0)
+        counted = np.where(judged, np.minimum(dt_s, filtered.GAP_S), 0)
         state["watched_s"] += counted
         state["unsure_s"] += np.where(state["known"].any(1), 0, counted)
         return self._sign * state["angle"]
@@ -151,7 +166,7 @@ class Watch:
         self, state: Dict[str, np.ndarray], t_ns: int, times_s: Tuple[float, float]
     ) -> np.ndarray:
         value, high = state["comp"], self._comp_limits
-        seen = ~np.isnan(value) & state["ours"][:, None]
+        seen = ~np.isnan(value) & state["ours"][:, None] & (not self._session.paused)
         low, slack = np.full(len(high), -np.inf), np.where(np.isinf(high), 0.0, 0.15 * high)
         starts, _ = bounds.step(
             state, "comp", value, seen, ~seen, t_ns, (low, high, slack), times_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, List
 
@@ -55,7 +54,7 @@ def command(loop: Any) -> Callable[..., Dict[str, Any]]:
         lambda: ["gym", "door"],
         unused,
         unused,
-        begin=lambda wanted: begin(loop, **dataclasses.asdict(wanted)),
+        begin=lambda wanted: begin(loop, wanted, [{"template": "/etc/edge/own.toml"}]),
     )
     return lambda **args: handlers["session"](args).result
 
@@ -94,6 +93,20 @@ def test_a_reload_before_the_next_step_gets_the_mark_too() -> None:
         ({"action": "start", "person": 3}, "person: needs a camera"),
         ({"action": "start", "name": "a/b"}, "name"),
         ({}, "action"),
+        ({"action": "start", "x_px": 3, "y_px": 4}, "x_px: needs a camera"),
+        ({"action": "start", "camera": "gym", "x_px": 3}, "x_px and y_px"),
+        ({"action": "start", "camera": "gym", "x_px": 3, "y_px": 4, "person": 1}, "without person"),
+        ({"action": "stop", "plan": "3x10"}, "plan: goes with action start"),
+        ({"action": "pause", "person": 0, "camera": "gym"}, "person: goes with action start"),
+        ({"action": "start", "plan": "3 sets"}, "plan: '3 sets'.* 3x10"),
+        ({"action": "start", "plan": "0x10"}, "plan"),
+        ({"action": "start", "template": "dance"}, "template: no 'dance'.*lunge, own, push_up"),
+        ({"action": "start", "template": "own"}, "own.toml"),
+        ({"action": "start", "template": "/etc/passwd"}, "template: no"),
+        (
+            {"action": "start", "template": "squat", "camera": "gym"},
+            "template: needs a rule action",
+        ),
     ],
 )
 def test_a_wrong_session_is_refused(args: Dict[str, Any], words: str) -> None:
@@ -108,3 +121,36 @@ def test_a_run_without_rules_has_no_sessions() -> None:
     handlers = make_handlers(unused, list, unused, unused)
     with pytest.raises(UnavailableError, match="no rules"):
         handlers["session"]({"action": "stop"})
+
+
+def test_a_session_is_paused_and_goes_on() -> None:
+    loop = Loop()
+    session = command(loop)
+    session(action="start", name="monday")
+    session(action="pause")
+    loop.sessions()
+    summaries = [loop.stages[c].rules[0].summary().data for c in ("gym", "door")]
+    assert [s.get("paused") for s in summaries] == [True, True]
+    session(action="resume")
+    loop.sessions()
+    summaries = [loop.stages[c].rules[0].summary().data for c in ("gym", "door")]
+    assert ["paused" in s for s in summaries] == [False, False]
+    assert [s["session"] for s in summaries] == ["monday", "monday"]
+
+
+def test_a_session_brings_its_exercise_and_its_plan() -> None:
+    loop = Loop()
+    session = command(loop)
+    told = session(action="start", name="monday", template="lunge", plan="3x10")
+    assert (told["cameras"], told["rules"]) == ("door", "squat")
+    assert loop.sessions() == ["", "monday"], "the rule rom looks for no template"
+    now = loop.stages["door"].rules[0].summary()
+    assert (now.name, now.data["plan"]) == ("lunge", "3 x 10")
+    session(action="pause", rule="lunge")
+    session(action="stop", rule="squat")
+    loop.sessions()
+    after = loop.stages["door"].rules[0].summary()
+    assert (after.name, after.data["plan"], after.data["session"]) == ("squat", "", "")
+    session(action="start", name="hold", plan="2x8x5", camera="gym")
+    loop.sessions()
+    assert loop.stages["gym"].rules[0].summary().data["plan"] == "2 x 8 x 5 s"

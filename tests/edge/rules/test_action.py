@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.messages import Builder
-from edge.rules import build_rule
+from edge.rules import Mark, Plan, build_rule
 from edge.rules._action.features import MIRROR, reaches
 from edge.rules._action.template import of_table
 from edge.settings import templates
@@ -52,10 +52,12 @@ def rows(name: str, repetitions: int) -> np.ndarray:
     return np.concatenate((rest, *[template.reaches] * repetitions, rest))
 
 
-def play(watched: Any, frames: Sequence[np.ndarray], rate_hz: float = 20.0) -> List[PoseEvent]:
+def play(
+    watched: Any, frames: Sequence[np.ndarray], rate_hz: float = 20.0, start_s: float = 1.0
+) -> List[PoseEvent]:
     told: List[PoseEvent] = []
     for i, row in enumerate(frames):
-        told += watched(figure(row), "gym", 10**9 + round(i * 1e9 / rate_hz))
+        told += watched(figure(row), "gym", round((start_s + i / rate_hz) * 1e9))
     return told
 
 
@@ -102,3 +104,42 @@ def test_the_memory_is_bounded_and_people_are_forgotten() -> None:
     for who in range(60):
         watched(figure(rows("squat", 1)[0], who), "gym", 10**9 + who * 10**9)
     assert len(watched._people) < 20
+
+
+def test_a_pause_counts_nothing_and_a_plan_has_sets(contract: Any) -> None:
+    watched = rule("squat", reps=2, sets=2)
+    watched.mark(Mark("start", "monday"))
+    told = play(watched, rows("squat", 2))
+    assert [e.data["action"] for e in told] == ["repetition", "repetition", "set"]
+    assert {e.data["session"] for e in told} == {"monday"}
+    assert (told[-1].data["set"], told[-1].data["plan_done"]) == (1, False)
+    message = Builder("box").event(told[-1])
+    contract(message.topic, json.loads(message.body))
+    watched.mark(Mark("pause"))
+    assert play(watched, rows("squat", 2), start_s=15) == []
+    assert watched.summary().data["paused"]
+    watched.mark(Mark("resume"))
+    assert play(watched, rows("squat", 2), start_s=30)[-1].data["plan_done"]
+    assert watched.summary().data["people"][0]["sets"] == 2
+
+
+def test_a_session_looks_for_its_own_exercise() -> None:
+    watched = rule("squat")
+    watched.mark(Mark("start", "monday", template=templates.read("jumping_jack"), plan=Plan(1, 2)))
+    told = play(watched, rows("jumping_jack", 2))
+    assert [e.data["exercise"] for e in told] == ["jumping_jack"] * 3
+    watched.mark(Mark("stop"))
+    assert [e.data["exercise"] for e in play(watched, rows("squat", 2), start_s=15)] == [
+        "squat"
+    ] * 2
+
+
+def test_the_summary_follows_every_change() -> None:
+    watched = rule("squat")
+    play(watched, rows("squat", 1))
+    first = watched.summary()
+    assert watched.summary() is first
+    play(watched, rows("squat", 1), start_s=10)
+    assert watched.summary().data["repetitions"] == 2
+    watched(Poses.empty(17, "coco17"), "gym", 10**12)
+    assert watched.summary().data["people"] == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import pytest
 
 from edge.errors import ConfigError
-from edge.rules import Mark, build_rule, counting
+from edge.rules import Mark, Plan, build_rule, counting
 from edge.structures import PoseEvent, Poses
 from tests.edge.rules.walking import STANDING
 
@@ -240,11 +241,11 @@ def test_a_session_counts_from_its_start_and_ends_with_a_summary() -> None:
     assert [e.data["session"] for e in of(told, "session")] == [""]
     assert watched.summary().data["session"] == "monday"
     assert watched.summary().data["repetitions"] == 2
-    watched.mark(Mark("reset", ""))
+    watched.mark(Mark("reset"))
     play(watched, lambda t_s: 5.0, 1, start_s=14)
     assert watched.summary().data["repetitions"] == 0
     play(watched, wave(5, 90, 2), 4, start_s=16)
-    watched.mark(Mark("stop", ""))
+    watched.mark(Mark("stop"))
     (end,) = of(play(watched, lambda t_s: 5.0, 1, start_s=21), "session")
     assert end.data["session"] == "monday"
     assert end.level == "warning"
@@ -260,6 +261,58 @@ def test_a_session_of_one_person_judges_nobody_else() -> None:
         assert {e.person for e in told} <= {2}
     assert [p["person"] for p in watched.summary().data["people"]] == [2]
     assert watched.summary().data["repetitions"] == 3
+
+
+def test_nothing_is_counted_while_a_session_is_paused() -> None:
+    watched = rule()
+    watched.mark(Mark("start", "monday"))
+    play(watched, wave(5, 90, 2), 4.5)
+    watched.mark(Mark("pause"))
+    play(watched, wave(5, 90, 2), 6, start_s=5)
+    paused = watched.summary()
+    assert paused.data["repetitions"] == 2
+    assert (paused.data["paused"], paused.data["people"][0]["state"]) == (True, "paused")
+    assert (paused.unsure, paused.labels) == ("", {1: "rom: paused"})
+    watched.mark(Mark("resume"))
+    play(watched, wave(5, 90, 2), 4.5, start_s=12)
+    watched.mark(Mark("stop"))
+    (end,) = of(play(watched, lambda t_s: 5.0, 1, start_s=17), "session")
+    assert end.data["angles"]["left_knee_flexion"]["repetitions"] == 4
+    assert end.data["watched_s"] == pytest.approx(9.5, abs=0.6)
+
+
+def test_a_session_has_its_own_plan() -> None:
+    watched = rule(reps=5, hold_s=0.1)
+    watched.mark(Mark("start", "monday", plan=Plan(2, 1)))
+    told = of(play(watched, wave(5, 90, 2), 6.5), "set")
+    assert [(e.data["set"], e.data["plan_done"]) for e in told] == [
+        (1, False),
+        (2, True),
+        (3, True),
+    ]
+    assert watched.summary().data["plan"] == "2 x 1 x 0.1 s"
+    watched.mark(Mark("stop"))
+    play(watched, wave(5, 90, 2), 1)
+    assert watched.summary().data["plan"] == "1 x 5 x 0.1 s"
+
+
+def test_a_session_of_a_place_judges_who_is_there() -> None:
+    watched = rule()
+    body = leg(5.0)
+    here = poses([body, body])
+    there = dataclasses.replace(here, ids=here.ids[::-1].copy())
+    middle = here.boxes[0].reshape(2, 2).mean(0)
+    watched.mark(Mark("start", "couch", place=complex(*middle)))
+    for i in range(20):
+        watched(here, "cam0", ns(i / FPS))
+    assert [p["person"] for p in watched.summary().data["people"]] == [1]
+    for i in range(20, 40):
+        watched(there, "cam0", ns(i / FPS))
+    assert [p["person"] for p in watched.summary().data["people"]] == [1], "who was chosen stays"
+    left = there.take(np.array([0]))
+    for i in range(40, 60):
+        watched(left, "cam0", ns(i / FPS))
+    assert 2 in [p["person"] for p in watched.summary().data["people"]], "the next one there"
 
 
 @pytest.mark.parametrize(
