@@ -10,7 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -112,10 +112,25 @@ class Builder:
         """Continue the numbers of another run, so that a replay gives the same messages."""
         self.boot_id, self._seq = boot_id, dict(numbers)
 
-    def frame(self, frame: Frame, poses: Poses) -> Message:
-        """Make the message of a frame's people; the arrays are copied."""
+    def note_frame(self, frame: Frame) -> None:
+        """Date a frame of which no message is made, for its events."""
+        self._frames[frame.camera] = (frame.t_ns, self._clock.utc_ns(frame.t_ns) - frame.t_ns)
+
+    def frame(
+        self, frame: Frame, poses: Poses, count: str = "", other: Optional[Message] = None
+    ) -> Message:
+        """Make the message of a frame's people; the arrays are copied.
+
+        Args:
+            frame: gives camera, time and size.
+            poses: its people.
+            count: messages with another count have numbers of their own.
+            other: message of the same frame with another count; both get one date.
+        """
         topic = f"{ROOT}/{self.device}/{frame.camera}/frame"
-        payload = self._envelope(topic, frame.t_ns, frame.camera)
+        payload = self._envelope(topic, frame.t_ns, frame.camera, count)
+        if other is not None:
+            payload["t_utc_ns"] = other.payload["t_utc_ns"]
         self._frames[frame.camera] = (frame.t_ns, payload["t_utc_ns"] - frame.t_ns)
         payload["size"] = list(frame.size)
         payload["skeleton"] = poses.skeleton
@@ -124,10 +139,10 @@ class Builder:
             topic, "frame", payload, expiry_s=self._expiry_s, content_type=self._content_type
         )
 
-    def scene(self, found: SceneFrame) -> Message:
-        """Make the message of a scene's people; the arrays are copied."""
+    def scene(self, found: SceneFrame, count: str = "") -> Message:
+        """Make the message of a scene's people; the arrays are copied. `count`: as of `frame`."""
         topic = f"{ROOT}/{self.device}/scene/{found.scene}/frame"
-        payload = self._envelope(topic, found.t_ns)
+        payload = self._envelope(topic, found.t_ns, count=count)
         payload["scene"] = found.scene
         payload["cameras"] = [name for name, on in zip(found.cameras, found.live.tolist()) if on]
         payload["skeleton"] = found.skeleton
@@ -226,9 +241,12 @@ class Builder:
         payload.update(codec.plain(record, "metrics"))
         return Message(topic, "metrics", payload)
 
-    def _envelope(self, topic: str, t_mono_ns: int, camera: str = "") -> Dict[str, Any]:
-        seq = self._seq.get(topic, 0)
-        self._seq[topic] = seq + 1
+    def _envelope(
+        self, topic: str, t_mono_ns: int, camera: str = "", count: str = ""
+    ) -> Dict[str, Any]:
+        counted = f"{topic} {count}" if count else topic
+        seq = self._seq.get(counted, 0)
+        self._seq[counted] = seq + 1
         payload: Dict[str, Any] = {"schema": SCHEMA, "device": self.device}
         if camera:
             payload["camera"] = camera

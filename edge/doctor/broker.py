@@ -17,6 +17,7 @@ from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError, TempError
 from edge.publish import _tls
 from edge.publish._address import Broker, parse
+from edge.publish._thinning import split as without_limits
 from edge.settings.config import Config
 
 ANSWER_S = 10.0
@@ -39,7 +40,7 @@ def brokers(settings: Config) -> List[Finding]:
 
 def _broker(uri: str, settings: Config) -> List[Finding]:
     try:
-        broker = parse(uri, settings.mqtt)
+        broker = parse(without_limits(uri, settings.publish)[0], settings.mqtt)
     except EdgeError as error:
         return [Finding("broker", FAIL, str(error), "correct the sink and [mqtt]")]
     what = f"broker {broker.name}"

@@ -8,75 +8,27 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import edge
 from edge import plug
 from edge.errors import ConfigError, EdgeError
 from edge.masking import masked_uri
 from edge.messages import Builder, Incoming, Message
-from edge.publish import _typed
+from edge.publish import _thinning, _typed
 from edge.publish._address import Broker
 from edge.publish._clock import clock_quality as clock_quality  # for other rooms
-from edge.publish._counters import Counters
+from edge.publish._sink import Sink as Sink  # for other rooms
+from edge.publish._sink import SinkOptions as SinkOptions
+from edge.publish._sink import never_stop
 from edge.scene_structures import SceneFrame
+from edge.settings.cameras import Camera
 from edge.settings.config import Config
-from edge.settings.publishing import Mqtt, Outbox
+from edge.settings.publishing import Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 SCHEMES = {"mqtts": "mqtt"}
-
-
-def discard_event(event: PoseEvent) -> None:
-    """Ignore an event of a sink that no Publisher owns."""
-
-
-def never_stop() -> bool:
-    """Return False: the run is not stopped."""
-    return False
-
-
-@dataclass(frozen=True)
-class SinkOptions:
-    """What a sink may need beside its address."""
-
-    device: str = "edge"
-    will: Optional[Message] = None  # published by the broker if the connection breaks
-    mqtt: Mqtt = field(default_factory=Mqtt)
-    lossless: bool = False  # wait instead of dropping, because every source is a recording
-    stop: Callable[[], bool] = never_stop  # true = do not wait any longer
-    outbox: Outbox = field(default_factory=Outbox)
-    state_dir: str = ""  # `state.dir` of the configuration
-    first_outbox: bool = True  # the sinks before this one have no outbox
-    run: str = ""  # names this run of the program
-    publish_event: Callable[[PoseEvent], None] = discard_event  # for events about the sink itself
-    # Topic filters to subscribe to, each with a callback; it is called in the sink's thread.
-    listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)
-
-
-class Sink(Protocol):
-    """Takes messages. It is called by one thread at a time."""
-
-    name: str  # the address without user and options, for people
-    counters: Counters
-
-    reader_left: bool  # permanently: no further message will be read
-
-    @property
-    def ok(self) -> bool:
-        """Whether messages get through at present."""
-
-    @property
-    def waiting(self) -> int:
-        """Number of messages taken and not sent yet."""
-
-    def __call__(self, message: Message) -> None:
-        """Take a message; blocks only with SinkOptions.lossless."""
-
-    def close(self, timeout_s: float) -> None:
-        """Send waiting messages for at most this long, then close; may be called twice."""
 
 
 def open_sink(uri: str, options: SinkOptions) -> Sink:
@@ -92,6 +44,7 @@ def open_sink(uri: str, options: SinkOptions) -> Sink:
 
 def parse(uri: str, options: Optional[SinkOptions] = None) -> None:
     """Check an address without opening it; raises what `open_sink` raises."""
+    uri, _ = _thinning.split(uri, Publish())
     _plug(uri).check(uri, options or SinkOptions())
 
 
@@ -103,7 +56,8 @@ def parse_all(uris: Sequence[str], options: Optional[SinkOptions] = None) -> Non
             identifier, and the broker would end each one for the other.
     """
     brokers: Dict[Tuple[str, int], str] = {}
-    for i, uri in enumerate(uris):
+    for i, given in enumerate(uris):
+        uri, _ = _thinning.split(given, Publish())
         checked = _plug(uri).check(uri, options or SinkOptions())
         if isinstance(checked, Broker):
             shown = f"publish.sinks[{i}] ({checked.name})"
@@ -171,13 +125,17 @@ class Publisher:
             publish_event=self.event,
             listen=dict(listen or {}),
         )
-        parse_all(publish.sinks, options)
         self.sinks: List[Sink] = []
+        self._lanes = _thinning.Lanes(_thinning.Limits.of(publish))
+        self.limit(config.cameras)
+        thinned = [_thinning.split(uri, publish) for uri in publish.sinks]
+        parse_all([uri for uri, _ in thinned], options)
         try:
-            for uri in publish.sinks:
+            for uri, limits in thinned:
                 first = not any(s.counters.outbox for s in self.sinks)
                 options = dataclasses.replace(options, first_outbox=first)
                 self.sinks.append(open_sink(uri, options))
+                self._lanes.add(self.sinks[-1], limits)
         except EdgeError:
             self._close_sinks(1.0)
             raise
@@ -215,6 +173,10 @@ class Publisher:
                 self._runtimes = {name: dict(choice) for name, choice in runtimes.items()}
         self.online()
 
+    def limit(self, cameras: Sequence[Camera]) -> None:
+        """Set how often frames of each camera are published, at most."""
+        self._lanes.limit({camera.name: camera.max_hz for camera in cameras})
+
     def degraded(self, record: Mapping[str, Any]) -> None:
         """Publish an online status with another `degrade` record (edge.degrade.apply)."""
         with self._lock:
@@ -222,14 +184,22 @@ class Publisher:
         self.online()
 
     def frame(self, frame: Frame, poses: Poses) -> None:
-        """Publish the people of a frame; both are borrowed."""
+        """Publish the people of a frame, where it is due; both are borrowed."""
         with self._lock:
-            self._send(self.build.frame(frame, poses))
+            message: Optional[Message] = None
+            for lane, sinks in self._lanes.of(self.sinks):
+                if frame.still or self._lanes.takes(lane, frame.camera, frame.t_ns):
+                    message = self.build.frame(frame, lane.poses(poses), lane.name, message)
+                    self._send(message, sinks)
+            if message is None:
+                self.build.note_frame(frame)
 
     def scene(self, found: SceneFrame) -> None:
-        """Publish the people of several cameras; borrowed."""
+        """Publish the people of several cameras, where it is due; borrowed."""
         with self._lock:
-            self._send(self.build.scene(found))
+            for lane, sinks in self._lanes.of(self.sinks):
+                if self._lanes.takes(lane, f"scene {found.scene}", found.t_ns):
+                    self._send(self.build.scene(lane.scene(found), lane.name), sinks)
 
     def event(self, event: PoseEvent) -> None:
         """Publish an event."""
@@ -283,9 +253,10 @@ class Publisher:
             self._closed = True
         self._close_sinks(timeout_s)
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, sinks: Optional[Sequence[Sink]] = None) -> None:
+        """Give a message to some sinks; None = all."""
         if not self._closed:
-            for sink in self.sinks:
+            for sink in self.sinks if sinks is None else sinks:
                 sink(message)
 
     def _close_sinks(self, timeout_s: float) -> None:

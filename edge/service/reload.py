@@ -197,6 +197,7 @@ def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
         now_ns = time.monotonic_ns()
         state = CameraState(name, "ended", "is no longer in the configuration", now_ns)
         running.publisher.camera(state, 0)
+    running.publisher.limit(parts.config.cameras)
     running.publisher.describe(running.camera_names(), parts.models.sha256())
     return closers
 

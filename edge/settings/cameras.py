@@ -37,6 +37,13 @@ class Camera:
     depth: str = key(
         "", "URI of depth images that are aligned with its pictures: file:///FOLDER realsense://"
     )
+    max_hz: float = key(
+        0.0,
+        "its frame messages in a second, at most, if that is less than publish.max_hz; "
+        "0 = publish.max_hz decides",
+        0,
+        1000,
+    )
     mask: Tuple[Corners, ...] = key(
         (),
         "polygons that are painted grey before anything looks at a picture, each a list of corners "

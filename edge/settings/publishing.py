@@ -13,6 +13,19 @@ class Publish:
     sinks: List[str] = key(
         ["jsonl:-"], "URIs: mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1"
     )
+    points: str = key(
+        "all",
+        "keypoints of a person in frame messages: all = those of pose.skeleton; body-feet = 26, "
+        "body = 17; events keep all of theirs",
+        choices=("all", "body-feet", "body"),
+    )
+    max_hz: float = key(
+        0.0,
+        "frame messages of each camera and scene in a second, at most; 0 = every frame; events and "
+        "states are never left out",
+        0,
+        1000,
+    )
     codec: str = key("json", "encoding of frame messages", choices=("json", "cbor"))
     metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
     frame_expiry_s: int = key(2, "brokers drop frame messages older than this (MQTT 5)", 1, 3600)
