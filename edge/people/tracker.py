@@ -11,14 +11,19 @@ from typing import Callable, Optional, Tuple
 
 import numpy as np
 
-from edge.geometry import FARTHEST_PX, OUTWARD, as_complex
 from edge.people import clothes, duplicates, match, motion
 from edge.people.carry import carry
+from edge.people.evidence_rows import (
+    detected_rows,
+    measured_rows,
+    plausible,
+    predicted_rows,
+    usable,
+)
 from edge.people.motion import BodyState
-from edge.people.stature import heights
 from edge.settings.config import Track
 from edge.skeletons import Skeleton
-from edge.structures import VISIBLE, Detections, Poses, Rows
+from edge.structures import Detections, Poses, Rows
 
 # Between two frames that are further apart than `max_gap_s`, tracks that the first frame showed are
 # kept for this many times `max_gap_s`: nobody could be seen meanwhile.
@@ -134,9 +139,10 @@ class Tracker:
         """
         self._forget(t_ns)
         expected = self._predict(t_ns)
-        poses = _usable(poses, self._options.low_score)
+        poses = usable(poses, self._options.low_score)
         own = (poses.ids[:, None] == self._tracks.ids) & (poses.ids[:, None] >= 0)
-        rows, tracks = self._measured(poses, own), self._predicted(expected, t_ns)
+        rows = measured_rows(poses, own, self._tracks, self._skeleton.body17)
+        tracks = self._predicted(expected, t_ns)
         quality = poses.person_scores + rows.scores.mean(1) + _OWN_QUALITY * own.any(1)
         stays, _ = duplicates.drop(rows, quality, poses.ids >= 0)
         worth = match.evidence(rows, tracks, own)
@@ -209,10 +215,10 @@ class Tracker:
     ) -> Tuple[Poses, Detections]:
         """Give boxes to tracks; returns the new predictions and the boxes of new people."""
         detections = detections.take(
-            (detections.scores >= self._options.low_score) & _plausible(detections.boxes).all(1)
+            (detections.scores >= self._options.low_score) & plausible(detections.boxes).all(1)
         )
         tracks = self._tracks
-        rows = self._detected(detections)
+        rows = detected_rows(detections)
         nobody = np.zeros((len(detections), len(tracks)), bool)
         worth = match.evidence(rows, self._predicted(expected, t_ns), nobody)
         chosen = match.two_stages(worth, detections.scores, self._options.high_score)
@@ -231,46 +237,7 @@ class Tracker:
         return expected, detections.take(new)
 
     def _predicted(self, expected: Poses, t_ns: int) -> BodyState:
-        body, _ = self._body(expected)
-        scores = self._tracks.scores[:, self._skeleton.body17]
-        scores = scores * (scores > VISIBLE)
-        age_s = motion.elapsed_s(self._tracks.seen_ns, t_ns)
-        speeds = np.abs(self._tracks.velocity[:, 0])
-        return BodyState(body, scores, expected.boxes, self._tracks.heights, age_s, speeds)
-
-    def _detected(self, found: Detections) -> BodyState:
-        """The state of a detector's people, who have keypoints or boxes only."""
-        n = len(found)
-        body, scores = np.zeros((n, 17), np.complex64), np.zeros((n, 17), np.float32)
-        if found.keypoints is not None:
-            body = as_complex(found.keypoints[..., :2])
-            scores = found.keypoints[..., 2]
-            scores = scores * (scores > VISIBLE)
-        tall = heights(body, scores, found.boxes)
-        still = np.zeros(n, np.float32)
-        return BodyState(body, scores, found.boxes, tall, still, still)
-
-    def _measured(self, poses: Poses, own: np.ndarray) -> BodyState:
-        """The state of measured people; the box of a track's own row comes from its keypoints.
-
-        The box of such a row is the candidate's: it says where the crop was, not what is in it.
-        """
-        body, scores = self._body(poses)
-        tall = heights(body, scores, poses.boxes)
-        still = np.zeros(len(poses), np.float32)
-        measured = BodyState(body, scores, poses.boxes, tall, still, still)
-        cut = own.any(1) & ((scores > 0).sum(1) >= motion.MIN_VISIBLE)
-        if cut.any():
-            margins = self._tracks.margins[own[cut].argmax(1)]
-            measured.boxes = poses.boxes.copy()
-            measured.boxes[cut] = measured.inner[cut] + tall[cut, None] * margins * OUTWARD
-        return measured
-
-    def _body(self, poses: Poses) -> Tuple[np.ndarray, np.ndarray]:
-        """COCO keypoints [N,17] c64 px and their scores [N,17], 0 if not visible."""
-        body17 = self._skeleton.body17
-        scores = poses.scores[:, body17]
-        return as_complex(poses.keypoints)[:, body17], scores * (scores > VISIBLE)
+        return predicted_rows(self._tracks, expected, self._skeleton.body17, t_ns)
 
     def _observe(
         self, poses: Poses, rows: BodyState, chosen: np.ndarray, expected: Poses, t_ns: int
@@ -322,26 +289,3 @@ class Tracker:
         ended = (tentative & (unseen_s > self._options.confirm_s)) | ((unseen_s > 0) & self._still)
         if ended.any():
             self._tracks = self._tracks.take(~ended)
-
-
-def _usable(poses: Poses, low_score: float) -> Poses:
-    """Rows with a plausible box and a sufficient score; implausible keypoints become missing."""
-    if not (_plausible(poses.keypoints).all() and np.isfinite(poses.scores).all()):
-        good = _plausible(poses.keypoints).all(2) & np.isfinite(poses.scores)
-        poses = dataclasses.replace(
-            poses,
-            keypoints=np.where(good[..., None], poses.keypoints, np.float32(0)),
-            scores=np.where(good, poses.scores, np.float32(0)),
-        )
-    good = (poses.person_scores >= low_score) & _plausible(poses.boxes).all(1)
-    return poses if good.all() else poses.take(good)
-
-
-def _plausible(pixels: np.ndarray) -> np.ndarray:
-    """Whether each coordinate can lie in or near a picture; false for NaN and inf.
-
-    A diverging network doubles its boxes from frame to frame. Beyond the range of float32 no two
-    boxes overlap, so each would start a new track, without end.
-    """
-    near: np.ndarray = np.abs(pixels) < FARTHEST_PX
-    return near
