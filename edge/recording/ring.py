@@ -15,6 +15,8 @@ A kill may tear the last record, but none before it. A power cut may cost the la
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -82,12 +84,18 @@ class Ring:
         folder: it is made if it is missing.
         max_bytes: of all segments together.
         header: returns the payload of the record that begins a segment.
+        max_age_s: recordings are removed after this time (edge.recording.retention), so that
+            segments must end long before; 0 = never.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, header: Callable[[], bytes]) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int, header: Callable[[], bytes], max_age_s: float = 0.0
+    ) -> None:
         self._folder, self._header = durable.make_dir(folder), header
         self._max_bytes = max_bytes
         self._segment_bytes = max_bytes // SEGMENTS
+        self._segment_s = max_age_s / SEGMENTS or float("inf")
+        self._began_s = 0.0
         self._run = f"{max(time.time_ns(), self._newest() + 1):020d}"
         self._number = 0
         self._handle = -1
@@ -104,15 +112,24 @@ class Ring:
         record = struct.pack("<II", len(body), zlib.crc32(body)) + body
         if self._handle < 0 or self._size + len(record) > self._segment_bytes:
             self.begin()
-        self._add(record)
+        if not self._add(record):
+            self.begin()
+            self._add(record)
         self._size += len(record)
 
-    def _add(self, data: bytes) -> None:
+    def _add(self, data: bytes) -> bool:
+        """Append to the segment; returns False if somebody has removed or replaced it."""
         try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)  # somebody may be erasing frames of it
+            if not os.fstat(self._handle).st_nlink:
+                self.close()
+                return False
             durable.write_all(self._handle, data)
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
         except OSError:
             self.close()  # a reader does not find records behind a torn one
             raise
+        return True
 
     def begin(self) -> None:
         """Begin a new segment; the oldest are removed until there is room; raises OSError."""
@@ -129,21 +146,24 @@ class Ring:
         except OSError:
             os.unlink(path)  # noqa: PTH108
             raise
-        self._size = len(first)
+        self._size, self._began_s = len(first), time.monotonic()
 
     def _make_room(self, size: int) -> None:
         """Remove the oldest segments. Without pathlib: Python 3.12 interns every part of a Path."""
         with os.scandir(str(self._folder)) as here:
-            sizes = {p.path: p.stat().st_size for p in here if p.name.endswith(SUFFIX)}
-        for path in sorted(sizes):
+            names = [p.path for p in here if p.name.endswith(SUFFIX)]
+        sizes = {path: _size(path) for path in sorted(names)}
+        for path in list(sizes):
             if sum(sizes.values()) + size <= self._max_bytes:
                 return
-            os.unlink(path)  # noqa: PTH108
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108
             del sizes[path]
 
     def due(self) -> bool:
-        """Whether the segment is so full that the next one may begin after a step."""
-        return self._size > 0.75 * self._segment_bytes
+        """Whether the segment is so full, or so old, that the next may begin after a step."""
+        old = time.monotonic() - self._began_s > self._segment_s
+        return old or self._size > 0.75 * self._segment_bytes
 
     def sync(self) -> None:
         """Make the segment durable; raises OSError."""
@@ -157,6 +177,14 @@ class Ring:
             os.close(handle)
 
 
+def _size(path: str) -> int:
+    """Bytes of a file; 0 if somebody has just removed it."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except FileNotFoundError:
+        return 0
+
+
 class Recorder:
     """Records every step (`Pipeline.watchers`); a thread of its own writes.
 
@@ -166,6 +194,7 @@ class Recorder:
         builder: of the messages of this run; it dates and numbers them.
         settings: returns the configuration in use.
         lossless: wait for the disk instead of leaving frames out.
+        max_age_s: as of `Ring`.
     """
 
     def __init__(
@@ -175,11 +204,12 @@ class Recorder:
         builder: Builder,
         settings: Callable[[], config.Config],
         lossless: bool,
+        max_age_s: float = 0.0,
     ) -> None:
         self._builder, self._settings, self._lossless = builder, settings, lossless
         self._used: Optional[config.Config] = None
         self._numbers: Dict[str, int] = builder.numbers()
-        self._ring = Ring(folder, max_bytes, self._header)
+        self._ring = Ring(folder, max_bytes, self._header, max_age_s)
         self._queue: queue.Queue[Optional[Tuple[str, Any]]] = queue.Queue(ROOM)
         self._now: List[Any] = [
             config.show(config.Config()),

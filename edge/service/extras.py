@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from edge import durable
 from edge.degrade.apply import Degrader
 from edge.errors import ConfigError
 from edge.loop import sessions
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from edge.bundle.probation import Bundles
     from edge.commands.local_socket import LocalSocket
     from edge.commands.receiver import CommandReceiver
-    from edge.recording.ring import Recorder
 
 
 def check(config: Config) -> None:
@@ -76,8 +74,10 @@ def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
     bundles = _bundles(config)
     if bundles is not None:
         extras.append(bundles)
-    if config.record.max_mb:
-        extras.append(Recording(config))
+    if config.record.max_mb or config.record.max_days:
+        from edge.service.recordings import recordings
+
+        extras += recordings(config)
     if config.sensors or config.joints:
         from edge.service.sensing import Sensing
 
@@ -162,36 +162,6 @@ class Video(Extra):
     def close(self) -> None:
         """Finish the file."""
         self._annotator.close()
-
-
-class Recording(Extra):
-    """The recording of poses on disk.
-
-    Raises:
-        ConfigError: there is no state directory.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._folder = durable.state_dir(config.state.dir, "record.max_mb") / "recordings"
-        self._recorder: Optional[Recorder] = None
-
-    def attach(self, running: Running) -> None:
-        """Record every step from now on."""
-        from edge.recording.ring import Recorder
-
-        self._recorder = Recorder(
-            self._folder,
-            running.config.record.max_mb << 20,
-            running.publisher.build,
-            lambda: running.config,
-            running.cameras.lossless,
-        )
-        running.watch(self._recorder)
-
-    def close(self) -> None:
-        """Write what waits."""
-        if self._recorder is not None:
-            self._recorder.close()
 
 
 class Commanding(Extra):

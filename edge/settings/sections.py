@@ -59,6 +59,13 @@ class Record:
     max_mb: int = key(
         0, "size of the ring of recordings in the state directory; 0 = off", 0, 1000000
     )
+    max_days: float = key(
+        0.0,
+        "recordings are removed after so many days, also while recording is off; at most an eighth "
+        "of this time early; 0 = only when the ring is full",
+        0,
+        36500,
+    )
 
 
 @dataclass(frozen=True)
