@@ -8,16 +8,19 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 # Our matrices are small: a pool of BLAS threads would only take cores from the networks. Set before
 # NumPy is imported, which reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
-from edge.errors import INTERRUPTED, PIPE_CLOSED, EdgeError
+from edge.errors import INTERRUPTED, PIPE_CLOSED, ConfigError, EdgeError
 from edge.service import logs, session, stdout
 from edge.settings import config
+
+if TYPE_CHECKING:
+    from edge.service.paths import Plan
 
 EPILOG = (
     "exit codes: 0 success, 2 wrong option, 65 wrong data, 66 a file or camera is missing, "
@@ -48,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         )
         for name, line in COMMANDS.items()
     }
+    _add_paths(own["run"])
     _add_run(own["run"])
     _add_provision(own["provision"])
     session.add_arguments(own["session"])
@@ -80,6 +84,22 @@ def _add_provision(own: argparse.ArgumentParser) -> None:
         default=Path("/"),
         metavar="DIR",
         help="root folder of an image; default /",
+    )
+
+
+def _add_paths(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="picture, video, folder, or address of a camera, in place of the cameras in the file; "
+        "of each picture and video an annotated one is written beside it (photo.poses.jpg)",
+    )
+    run.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the annotated files of PATH; default: beside each",
     )
 
 
@@ -136,14 +156,23 @@ def _count(text: str) -> int:
     return value
 
 
-def merged(arguments: argparse.Namespace) -> config.Config:
+def merged(arguments: argparse.Namespace, plan: Optional[Plan] = None) -> config.Config:
     """The configuration of the file, with the options of the command line in place of its keys.
+
+    Args:
+        arguments: the command line.
+        plan: what its paths mean.
 
     Raises:
         EdgeError: the file or an option is wrong.
     """
-    base = config.load(arguments.config) if arguments.config else config.Config()
-    if arguments.source:
+    base = _of_file(arguments)
+    if plan is not None:
+        base = dataclasses.replace(base, cameras=plan.cameras)
+        if plan.only_files and not arguments.config and stdout.is_terminal(sys.stdout):
+            # Somebody who looks at pictures does not want their keypoints over the screen.
+            base = dataclasses.replace(base, publish=dataclasses.replace(base.publish, sinks=[]))
+    elif arguments.source:
         cameras = [config.Camera(source=uri) for uri in arguments.source]
         base = dataclasses.replace(base, cameras=cameras)
     if arguments.sink:
@@ -154,13 +183,33 @@ def merged(arguments: argparse.Namespace) -> config.Config:
     return config.complete(base)
 
 
+def _of_file(arguments: argparse.Namespace) -> config.Config:
+    return config.load(arguments.config) if arguments.config else config.Config()
+
+
+def _planned(arguments: argparse.Namespace) -> Optional[Plan]:
+    """What the paths of the command line mean; None = there are none."""
+    if not arguments.paths:
+        if arguments.output:
+            raise ConfigError("--output: is for the files of PATH; give one")
+        return None
+    from edge.service import paths
+
+    return paths.plan(
+        [*arguments.source, *arguments.paths],
+        arguments.output,
+        _of_file(arguments).capture.max_megapixels,
+        1 << 16 if arguments.annotate else paths.TOGETHER,
+    )
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """Run a command and return its exit code. A user's mistake is one line, never a traceback."""
     arguments = parser().parse_args(argv)
     level = logging.DEBUG if getattr(arguments, "verbose", False) else logging.INFO
-    logs.start(level, getattr(arguments, "log", "auto"))
+    handler = logs.start(level, getattr(arguments, "log", "auto"))
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, handler)
     except EdgeError as error:
         print(f"edge: {error}", file=sys.stderr)  # noqa: T201 - the result for the user
         return error.exit_code
@@ -170,7 +219,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return PIPE_CLOSED
 
 
-def _dispatch(arguments: argparse.Namespace) -> int:
+def _dispatch(arguments: argparse.Namespace, handler: logs.Handler) -> int:
     if arguments.command == "check":
         from edge.service.check import check
 
@@ -185,14 +234,16 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _provision(arguments)
     if arguments.command == "session":
         return session.session(arguments)
-    settings = merged(arguments)
+    plan = _planned(arguments)
+    settings = merged(arguments, plan)
     if arguments.print_config:
         stdout.write(config.show(settings))
         return 0
-    from edge.service.daemon import run
+    from edge.service import rounds
 
-    read_again = (lambda: merged(arguments)) if arguments.config else None
-    return run(settings, arguments.max_frames, arguments.annotate, read_again)
+    read_again = (lambda: merged(arguments)) if arguments.config and plan is None else None
+    order = rounds.Order(arguments.max_frames, arguments.annotate, read_again)
+    return rounds.run(settings, order, handler, plan)
 
 
 def _provision(arguments: argparse.Namespace) -> int:

@@ -121,9 +121,9 @@ def load_recipe(folder: Path, read: Callable[[Path], bytes] = Path.read_bytes) -
     path = folder / "model.toml"
     if not path.is_file():
         there = sorted(p.parent.name for p in folder.parent.glob("*/model.toml"))
-        raise NoInputError(
-            f"{path}: no such model; there are: {', '.join(there) or 'none'} in {folder.parent}"
-        )
+        where = f"there are: {', '.join(there)} in {folder.parent}"
+        none = f"{folder.parent} has none; name the folder of models (--models, models.dir)"
+        raise NoInputError(f"{path}: no such model; {where if there else none}")
     try:
         recipe = build(Recipe, read_toml(path, read))
         _check(recipe)

@@ -90,9 +90,10 @@ def rooted(scheme: str, path: str) -> str:
     return f"v4l2:///{path}" if scheme == "v4l2" else file_uri(Path("/" + path))
 
 
-def file_uri(path: Path) -> str:
-    """The address of a file or folder."""
-    return "file://" + str(path.absolute()).replace("%", "%25").replace("?", "%3F")
+def file_uri(*paths: Path) -> str:
+    """The address of a file or folder, or of several pictures in their order."""
+    names = [str(path.absolute()) for path in paths]
+    return "file://" + "%0A".join(n.replace("%", "%25").replace("?", "%3F") for n in names)
 
 
 def _with_scheme(scheme: str, slashes: str, rest: str) -> str:

@@ -192,7 +192,7 @@ class Reader(NonCriticalThread):
         size = _size(slot)
         size = size if slot.view is None else slot.view.size(size)
         self._paint(slot, size != progress.size)
-        self._note_size(size)
+        self._note_size(size, slot.still)
         quiet_s = (now_ns - max(progress.alive_ns, self._ring.rested_ns)) / 1e9
         if progress.state != "ok":
             progress.enter("ok")
@@ -216,9 +216,9 @@ class Reader(NonCriticalThread):
             self._view = dataclasses.replace(self._view, aspect=slot.aspect)
         return None if self._view.is_plain else self._view
 
-    def _note_size(self, size: Tuple[int, int]) -> None:
+    def _note_size(self, size: Tuple[int, int], still: bool) -> None:
         if size != self._progress.size:
-            if self._progress.size != (0, 0):
+            if self._progress.size != (0, 0) and not still:
                 log.warning(
                     "%s: size changed from %dx%d to %dx%d",
                     self._spec.name,

@@ -4,6 +4,7 @@ Options: loop=1 starts again at the end. rate=max (default) gives every frame an
 loop; rate=native plays at the recording's frame rate and drops late frames. fps=25: pictures are
 frames of one video of this rate. Without it each picture stands for itself: the detector looks at
 each, its people are published at once, and nothing is smoothed. A `?` in a name is written %3F.
+Several pictures of one source are joined by %0A, a line break.
 """
 
 from __future__ import annotations
@@ -119,6 +120,12 @@ def _find(address: Address) -> Tuple[Path, List[Path]]:
             return path, _images(path, list(path.iterdir()))
         if name and path.exists():
             return path, [path]
+    if "\n" in address.path:
+        several = [Path(line) for line in address.path.split("\n")]
+        missing = next((path for path in several if not path.is_file()), None)
+        if missing is not None:
+            raise NoInputError(f"{missing}: no such file")
+        return several[0], several
     if set("*?[") & set(address.path):
         found = [Path(p) for p in glob.glob(address.path, recursive=True)]  # noqa: PTH207
         films = _films(found)

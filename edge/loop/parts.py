@@ -29,6 +29,8 @@ class Extra(Protocol):
     depend on each other only through their constructors.
     """
 
+    keeps_results: bool = False  # it stores results: the loop goes on without readers of the sinks
+
     def listen(self) -> Mapping[str, Receive]:
         """Topics that sinks with a broker subscribe to, and what takes their messages.
 

@@ -21,12 +21,19 @@ log = logging.getLogger(__name__)
 
 RESERVE_BYTES = 16 << 20  # the video stops while other programs still have this much disk
 TILE_PX = 720  # longer side of one camera in a mosaic
+_LONGER_PX = 700  # a picture whose longer side has this many px gets lines of one px
 BOX_COLOUR = (220, 190, 60)  # BGR
 RULE_COLOUR = (60, 200, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float = VISIBLE) -> None:
+def draw(
+    image: np.ndarray,
+    poses: Poses,
+    scale: float = 1.0,
+    min_score: float = VISIBLE,
+    thickness_px: int = 0,
+) -> None:
     """Draw all poses into an image, in place.
 
     Args:
@@ -34,6 +41,7 @@ def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float =
         poses: keypoints in px of the full frame.
         scale: image px per frame px.
         min_score: keypoints with a lower score are left out.
+        thickness_px: of lines; 0 = 1 or 2, by the scale.
     """
     skeleton = skeletons.get(poses.skeleton)
     shift = 4  # fractional bits of the fixed-point coordinates that cv2 takes
@@ -41,9 +49,9 @@ def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float =
     seen = poses.scores > min_score
     start, end = skeleton.edges.T
     colours, kinds = np.unique(skeleton.colours, axis=0, return_inverse=True)
-    thickness = 1 + (scale > 0.5)
+    thickness = thickness_px or 1 + (scale > 0.5)
     for person in range(len(poses)):
-        _draw_box(image, poses, person, scale)
+        _draw_box(image, poses, person, scale, max(1, thickness // 2))
         whole = seen[person, start] & seen[person, end]
         for kind, colour in enumerate(colours.tolist()):
             lines = list(points[person][skeleton.edges[whole & (kinds.ravel() == kind)]])
@@ -52,9 +60,11 @@ def draw(image: np.ndarray, poses: Poses, scale: float = 1.0, min_score: float =
             cv2.circle(image, point, 10 * thickness, (255, 255, 255), -1, cv2.LINE_AA, shift)
 
 
-def _draw_box(image: np.ndarray, poses: Poses, person: int, scale: float) -> None:
+def _draw_box(
+    image: np.ndarray, poses: Poses, person: int, scale: float, thickness_px: int
+) -> None:
     x1, y1, x2, y2 = (int(v) for v in np.clip(poses.boxes[person] * scale, -1e4, 1e4))
-    cv2.rectangle(image, (x1, y1), (x2, y2), BOX_COLOUR, 1)
+    cv2.rectangle(image, (x1, y1), (x2, y2), BOX_COLOUR, thickness_px)
     text = f"{int(poses.ids[person])} {poses.person_scores[person]:.2f}"
     _label(image, text, (x1, max(y1, 0)))
 
@@ -93,6 +103,24 @@ def _label(image: np.ndarray, text: str, at: Tuple[int, int]) -> None:
     x, y = at
     cv2.rectangle(image, (x, y), (x + width + 6, y + height + 8), (0, 0, 0), -1)
     cv2.putText(image, text, (x + 3, y + height + 3), FONT, size, (255,) * 3, 1, cv2.LINE_AA)
+
+
+def picture(
+    frame: Frame, poses: Poses, summaries: Sequence[RuleSummary], suffix: str = ".jpg"
+) -> bytes:
+    """An annotated picture as the content of a file.
+
+    Args:
+        frame: of any layout; borrowed.
+        poses: the people in it.
+        summaries: of the rules of its camera.
+        suffix: .jpg or .png
+    """
+    image = to_bgr(frame)
+    draw(image, poses, thickness_px=max(2, round(max(frame.size) / _LONGER_PX)))
+    draw_rules(image, poses, summaries)
+    options = (cv2.IMWRITE_JPEG_QUALITY, 92) if suffix == ".jpg" else ()
+    return cv2.imencode(suffix, image, options)[1].tobytes()
 
 
 class Annotator:

@@ -6,12 +6,12 @@ import contextlib
 import logging
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from edge.capture import Cameras
 from edge.errors import PIPE_CLOSED, ConfigError
 from edge.loop.build import build
-from edge.loop.parts import Running
+from edge.loop.parts import Extra, Running
 from edge.runtime._frames import frame_memory, staged
 from edge.service import extras, heap
 from edge.service.reload import Reload
@@ -30,6 +30,7 @@ def run(
     max_frames: int = 0,
     annotate: Optional[Path] = None,
     read_again: Optional[Callable[[], Config]] = None,
+    more: Sequence[Extra] = (),
 ) -> int:
     """Run the loop until its sources end or the process is told to stop.
 
@@ -38,6 +39,7 @@ def run(
         max_frames: stop after this many steps; 0 = no limit.
         annotate: video to write; None = no pixels leave the process.
         read_again: reads the configuration again at SIGHUP; None = there is no file to read.
+        more: runs beside the loop, too.
 
     Returns:
         0, the exit code of the first camera that failed permanently, or 141 if all readers of the
@@ -47,14 +49,15 @@ def run(
         EdgeError: the loop could not be started, or a thread died.
     """
     if not config.cameras:
-        raise ConfigError("cameras: none; add a [[cameras]] table or give --source URI")
+        raise ConfigError("cameras: none; add a [[cameras]] table, or give a file or --source URI")
     heap.give_back_large_blocks()
     with contextlib.ExitStack() as stack:
         notify = Notifier()
         stack.callback(notify.close)
         shutdown = stack.enter_context(Shutdown(notify))
         failures = stack.enter_context(ThreadFailures(shutdown.request))
-        chosen = extras.choose(config, annotate)
+        chosen = extras.choose(config, annotate, more)
+        keeps_results = any(extra.keeps_results for extra in chosen.extras)
         running = _build(stack, config, chosen, shutdown)
         metrics = _Metrics(running, notify)
         running.pipeline.tick = metrics.tick
@@ -66,7 +69,7 @@ def run(
         notify.ready(running.status())
 
         def unread() -> bool:
-            return running.publisher.readers_left and not chosen.keeps_results
+            return running.publisher.readers_left and not keeps_results
 
         running.pipeline.run(lambda: shutdown.requested() or unread(), max_frames)
         notify.stopping("saying goodbye")

@@ -52,15 +52,15 @@ class Chosen:
 
     source: ModelSource
     extras: List[Extra]
-    keeps_results: bool  # an extra stores results: the loop goes on without readers of the sinks
 
 
-def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
+def choose(config: Config, annotate: Optional[Path] = None, more: Sequence[Extra] = ()) -> Chosen:
     """The extras of a run; none of them has begun.
 
     Args:
         config: complete and checked.
         annotate: video to write; None = none.
+        more: extras that the caller made.
 
     Raises:
         EdgeError: something that is asked for cannot be done.
@@ -86,8 +86,7 @@ def choose(config: Config, annotate: Optional[Path] = None) -> Chosen:
         extras.append(Commanding(config, bundles))
     if config.commands.local:
         extras.append(Local(config))
-    keeps_results = annotate is not None or config.record.max_mb > 0
-    return Chosen(bundles or Installed(), extras, keeps_results)
+    return Chosen(bundles or Installed(), [*extras, *more])
 
 
 def _bundles(config: Config) -> Optional[Bundles]:
@@ -144,6 +143,8 @@ class Video(Extra):
     Raises:
         NoInputError: the file cannot be made there.
     """
+
+    keeps_results = True
 
     def __init__(self, path: Path, config: Config) -> None:
         self._running: Optional[Running] = None

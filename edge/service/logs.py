@@ -33,6 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Kind = Tuple[int, str, str]
 OTHERS: Kind = (logging.WARNING, "edge.service.logs", "other messages")
+_ERASE = "\r\x1b[K"  # to the start of the line, and clear it (ECMA-48, EL)
 
 
 def start(level: int, form: str = "auto", stream: Optional[IO[str]] = None) -> Handler:
@@ -137,6 +138,24 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
         self._write = {"plain": plain, "journal": journal, "json": as_json}[self.form]
         self._limit = limit or Limit()
         self._looked_s = time.monotonic()
+        self._below = ""  # the live line, below all log lines
+
+    def show(self, line: str) -> None:
+        """Keep one line at the bottom of a terminal, below the log; "" removes it.
+
+        Args:
+            line: without control characters, and shorter than the terminal is wide.
+        """
+        self.acquire()
+        try:
+            if line != self._below:
+                self._below = line
+                self.stream.write(_ERASE + line)
+                self.stream.flush()
+        except OSError:  # the terminal was closed; SIGHUP says so
+            self._below = ""
+        finally:
+            self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, or count it."""
@@ -152,7 +171,14 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
         admitted, left_out = self._limit.admit(kind, now_s)
         if admitted:
             record.left_out = left_out
-            super().emit(record)
+            self._put(record)
+
+    def _put(self, record: logging.LogRecord) -> None:
+        """Write a record above the live line."""
+        below, self.terminator = self._below, f"\n{self._below}"
+        if below:
+            self.stream.write(_ERASE)
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line."""
@@ -163,7 +189,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
             record = logging.LogRecord(name, level, "", 0, message, None, None)
             record.left_out = count
             record.msg = f"{message} (again)"
-            super().emit(record)
+            self._put(record)
 
     def close(self) -> None:
         """Write the counts of all lines that were left out."""

@@ -32,6 +32,8 @@ class Recording(Extra):
         ConfigError: there is no state directory.
     """
 
+    keeps_results = True
+
     def __init__(self, config: Config) -> None:
         self._folder = durable.state_dir(config.state.dir, "record.max_mb") / "recordings"
         self._recorder: Optional[Recorder] = None

@@ -1,9 +1,10 @@
-"""Write a command's result to standard output, which may be closed or full."""
+"""Write a command's result to standard output, which may be closed, full or a terminal."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import IO, Optional
 
 from edge.errors import TempError
 
@@ -25,6 +26,14 @@ def write(text: str) -> None:
     except OSError as error:
         drop()
         raise TempError(f"standard output: {error.strerror}; make room") from error
+
+
+def is_terminal(stream: Optional[IO[str]]) -> bool:
+    """Whether a person looks at this stream; False if it is closed."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
 
 
 def drop() -> None:

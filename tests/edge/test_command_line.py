@@ -40,7 +40,7 @@ def test_the_exit_codes_of_the_help_are_those_of_the_errors() -> None:
 def test_what_ends_a_command_is_an_exit_code(
     monkeypatch: Any, capsys: Any, error: BaseException, code: int
 ) -> None:
-    def fail(arguments: Any) -> int:
+    def fail(arguments: Any, handler: Any) -> int:
         raise error
 
     monkeypatch.setattr(command_line, "_dispatch", fail)
