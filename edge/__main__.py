@@ -18,6 +18,7 @@ from edge import __version__
 from edge.errors import INTERRUPTED, PIPE_CLOSED, ConfigError, EdgeError
 from edge.service import logs, session, stdout
 from edge.settings import config
+from edge.settings.cameras import Camera
 
 if TYPE_CHECKING:
     from edge.service.paths import Plan
@@ -173,7 +174,7 @@ def merged(arguments: argparse.Namespace, plan: Optional[Plan] = None) -> config
             # Somebody who looks at pictures does not want their keypoints over the screen.
             base = dataclasses.replace(base, publish=dataclasses.replace(base.publish, sinks=[]))
     elif arguments.source:
-        cameras = [config.Camera(source=uri) for uri in arguments.source]
+        cameras = [Camera(source=uri) for uri in arguments.source]
         base = dataclasses.replace(base, cameras=cameras)
     if arguments.sink:
         publish = dataclasses.replace(base.publish, sinks=arguments.sink)

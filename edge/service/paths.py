@@ -16,7 +16,7 @@ from edge.capture.file import IMAGES, VIDEOS, natural
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from edge.masking import masked_uri
 from edge.service.mark import is_marked
-from edge.settings.config import Camera
+from edge.settings.cameras import Camera
 
 TOGETHER = 4  # videos that are read at the same time; each needs memory for its frames
 _JPEG = (".jpg", ".jpeg")
