@@ -54,7 +54,8 @@ ROOMS: Dict[str, Set[str]] = {
     "scene": RECORDS | {"people"},
     # Files of calibrations become what a scene works with; reads them, so it is not in `scene`.
     "rig": {"errors", "settings", "scene"},
-    "rules": RECORDS | {"settings", "people", "plug"},
+    # Rules that measure in metres use the floor of a calibrated camera.
+    "rules": RECORDS | {"settings", "people", "plug", "scene"},
     "capture": RECORDS | {"masking", "settings", "plug", "threads"},
     # What is not a camera: inertial sensors, and depth images beside a camera.
     "sensors": RECORDS | {"settings", "plug"},

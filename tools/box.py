@@ -12,6 +12,7 @@ WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
     *(
         "fit-temporal",
+        "ground",
         "import",
         "kernels",
         "occlusion",

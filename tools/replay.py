@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 
 from edge.errors import DataError, NoInputError, UnavailableError
-from edge.loop.assemble import build_rules
+from edge.loop.assemble import build_rules, rule_tables
 from edge.loop.local_time import minute_of_day
 from edge.messages import Builder, Clock, Message
 from edge.publish import Sink, SinkOptions, open_sink
@@ -120,6 +120,7 @@ class Player:
         self._config = config.Config()
         self._build = Builder("edge")
         self._rules: Dict[str, List[Tuple[Dict[str, Any], Rule]]] = {}
+        self._built: Dict[str, config.Config] = {}  # of which settings the rules of a camera are
         self.frames = self.events = self.runs = self.missing = 0
         self.notes: List[str] = []
 
@@ -209,8 +210,11 @@ class Player:
     def _rules_for(self, camera: str) -> List[Rule]:
         """The rules of a camera; as after a reload, an unchanged rule keeps its memory."""
         settings = self._rules_of or self._config
-        tables = [t for t in settings.rules if camera in t.get("cameras", [camera])]
         known = self._rules.get(camera)
+        if known is not None and self._built[camera] is settings:
+            return [rule for _, rule in known]
+        self._built[camera] = settings
+        tables = [table for _, table in rule_tables(settings, camera)]
         if known is None or [t for t, _ in known] != tables:
             left = list(known or [])
             fresh = list(zip(tables, build_rules(settings, camera, self._local_minute)))

@@ -14,6 +14,7 @@ from edge.loop import cpu_verdicts
 from edge.loop.cpu_verdicts import Verdicts
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # for other rooms
+from edge.loop.grounds import with_ground
 from edge.loop.local_time import LocalTime
 from edge.loop.temporal_network import TemporalNetwork
 from edge.models import (
@@ -234,13 +235,15 @@ def build_rules(
 def rule_tables(config: Config, camera: str) -> List[Tuple[int, Dict[str, Any]]]:
     """The [[rules]] tables for a camera, with their positions in the configuration.
 
-    A template that a table names by file is in it with its content.
+    A template that a table names by file is in it with its content, and so is the ground of the
+    camera.
 
     Raises:
-        ConfigError: there is no such template.
+        EdgeError: there is no such template, or a calibration cannot be read.
     """
     tables = [(i, t) for i, t in enumerate(config.rules) if camera in t.get("cameras", [camera])]
-    return [(i, templates.resolved(table, f"rules[{i}]")) for i, table in tables]
+    full = [(i, templates.resolved(table, f"rules[{i}]")) for i, table in tables]
+    return [(i, with_ground(table, config, camera)) for i, table in full]
 
 
 def _unsmoothed(poses: Poses, t_ns: int) -> Poses:

@@ -7,7 +7,7 @@ from typing import Dict
 
 from edge import capture, plug, publish, skeletons
 from edge.errors import ConfigError, EdgeError, NoInputError
-from edge.loop.assemble import check_roles, models_dir
+from edge.loop.assemble import build_rules, check_roles, models_dir
 from edge.loop.scenes import rig_of
 from edge.models import Gives
 from edge.recipe import load_recipe
@@ -44,8 +44,7 @@ def look_up(settings: Config) -> None:
             raise ConfigError(f"cameras[{i}].source: {error}") from error
     options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
     publish.parse_all(settings.publish.sinks, options)
-    for i, table in enumerate(settings.rules):
-        build_rule(templates.resolved(table, f"rules[{i}]"), f"rules[{i}]")
+    _check_rules(settings)
     target = settings.pose.skeleton
     if target and target not in skeletons.names():
         raise ConfigError(f"pose.skeleton: no skeleton {target!r}; use {skeletons.names()}")
@@ -53,6 +52,15 @@ def look_up(settings: Config) -> None:
         rig_of(scene, f"scenes[{i}]")
     extras.check(settings)
     _check_models(settings)
+
+
+def _check_rules(settings: Config) -> None:
+    """Build the rules of each camera; without cameras those that need no camera."""
+    for camera in settings.cameras:
+        build_rules(settings, camera.name)
+    for i, table in enumerate(settings.rules):
+        if not (settings.cameras and table.get("cameras", settings.cameras)):
+            build_rule(templates.resolved(table, f"rules[{i}]"), f"rules[{i}]")
 
 
 def _check_models(settings: Config) -> None:

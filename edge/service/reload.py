@@ -42,6 +42,7 @@ LIVE = {
     "capture",
     "rules",
     "scenes",
+    "grounds",
 }  # all other sections need a restart
 SETTLE_S = 30.0  # a step that takes longer hangs; then the watchdog ends the program
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from edge.errors import ConfigError
-from edge.settings import cameras, credentials, limbs, scenes
+from edge.settings import cameras, credentials, floor, limbs, scenes
 from edge.settings.cameras import Camera
+from edge.settings.floor import Ground
 from edge.settings.limbs import Joint, Sensor
 from edge.settings.publishing import Mqtt, Outbox, Publish
 from edge.settings.schema import build, key, name_problem
@@ -210,6 +211,7 @@ class Config:
         [], "one [[rules]] table for each rule: kind, cameras, and its own options"
     )
     scenes: List[Scene] = key([], "one [[scenes]] table for each room of calibrated cameras")
+    grounds: List[Ground] = key([], "one [[grounds]] table for each camera whose floor is measured")
     sensors: List[Sensor] = key([], "one [[sensors]] table for each inertial sensor")
     joints: List[Joint] = key([], "one [[joints]] table for each joint that is measured")
     publish: Publish = key(Publish)
@@ -245,6 +247,7 @@ def complete(config: Config) -> Config:
     """
     named = cameras.completed(config.cameras)
     names = [c.name for c in named]
+    floor.check(config.grounds, names)
     for i, rule in enumerate(config.rules):
         watched = rule.get("cameras", [])
         if not isinstance(watched, list):

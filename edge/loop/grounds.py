@@ -1,0 +1,42 @@
+"""The floor of each camera in metres: of a [[grounds]] table, or of a scene."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from edge.loop.scenes import rig_of
+from edge.rules import on_ground
+from edge.scene.ground import Ground, of_rig
+from edge.settings.config import Config
+
+
+def with_ground(table: Dict[str, Any], config: Config, camera: str) -> Dict[str, Any]:
+    """A `[[rules]]` table with the ground of a camera, if rules of its kind can use one.
+
+    Raises:
+        EdgeError: the calibration of a scene cannot be read.
+    """
+    if not on_ground(table.get("kind")):
+        return table
+    ground = ground_of(config, camera)
+    return table if ground is None else {**table, "ground": ground}
+
+
+def ground_of(config: Config, camera: str) -> Optional[Ground]:
+    """The floor of a camera: of its [[grounds]] table, else z = 0 of the first scene that has it.
+
+    Args:
+        config: complete and checked.
+        camera: name.
+
+    Raises:
+        EdgeError: the calibration cannot be read.
+    """
+    for own in config.grounds:
+        if own.camera == camera:
+            return Ground(tuple([number for row in own.matrix for number in row]))
+    for i, scene in enumerate(config.scenes):
+        if camera in scene.cameras:
+            rig = rig_of(scene, f"scenes[{i}]")
+            return of_rig(rig, rig.names.index(camera))
+    return None
