@@ -36,8 +36,19 @@ def polygon(
     Raises:
         ConfigError: the corners are no polygon.
     """
-    if len(corners) < 3 or any(len(c) != 2 for c in corners):
-        raise ConfigError(f"{name}: expected at least 3 corners, each [x, y]")
+    points = picture_points(corners, width, height, name, 3)
+    area = (points * np.roll(points, -1).conj()).imag.sum()
+    if abs(area) < 2:
+        raise ConfigError(f"{name}: the corners lie on one line; they must enclose an area")
+    return points
+
+
+def picture_points(
+    corners: Sequence[Sequence[float]], width: int, height: int, name: str, least: int
+) -> np.ndarray:
+    """Points [V] of the configuration, complex px; for arguments and errors see `polygon`."""
+    if len(corners) < least or any(len(c) != 2 for c in corners):
+        raise ConfigError(f"{name}: expected at least {least} corners, each [x, y]")
     points = np.array([complex(x, y) for x, y in corners])
     if bool(width) != bool(height):
         raise ConfigError("width, height: give both or none")
@@ -51,7 +62,4 @@ def polygon(
         raise ConfigError(
             f"{name}: all corners are within one px; to use shares, give width and height"
         )
-    area = (points * np.roll(points, -1).conj()).imag.sum()
-    if abs(area) < 2:
-        raise ConfigError(f"{name}: the corners lie on one line; they must enclose an area")
     return points

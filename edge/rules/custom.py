@@ -19,6 +19,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.rules import Rule
+from edge.rules._blindness import Blindness
 from edge.rules._custom import units
 from edge.rules._custom.expression import Expression, parse
 from edge.rules._custom.measures import FUNCTIONS, Scene, Speeds
@@ -28,7 +29,6 @@ from edge.settings.schema import key
 from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
 _UNSEEN_S = 2.0  # of a person who is unseen for this long the condition has ended
-_UNSURE_S = 5.0  # a rule that could judge nobody in view for this long says so
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ class Custom:
             score=0.0,
             **(self._speeds.fields() if self._speeds else {}),
         )
-        self._judged_ns = -1
-        self._blind_s = 0.0
+        self._blindness = Blindness()
 
     def __call__(self, poses: Poses, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of this frame."""
@@ -100,7 +99,7 @@ class Custom:
                 scene, last, mean, dt_s
             )
         holds, known = self._expression.holds(scene)
-        self._note_blindness(known, t_ns)
+        self._blindness.note(known, t_ns)
         people["score"][rows] = seen.person_scores
         _since(people["true_ns"], rows, holds & known, known, t_ns)
         _since(people["false_ns"], rows, ~holds & known, known, t_ns)
@@ -121,14 +120,9 @@ class Custom:
             name,
             "custom",
             {"people": now},
-            unsure=unsure if self._blind_s > _UNSURE_S else "",
+            unsure=self._blindness.unsure(unsure),
             labels={int(i): name for i in self._people.ids[on]},
         )
-
-    def _note_blindness(self, known: np.ndarray, t_ns: int) -> None:
-        if self._judged_ns < 0 or known.any() or not len(known):
-            self._judged_ns = t_ns
-        self._blind_s = (t_ns - self._judged_ns) * 1e-9
 
     def _started(self, scene: Scene, where: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
         people, options = self._people, self._options

@@ -111,6 +111,15 @@ RULES: Dict[str, Dict[str, Any]] = {
         "reps": 1,
         "max_off_plane_deg": 60,
     },
+    "line": {"kind": "line", "line": [[700, 900], [700, 400]]},
+    "loiter": {"kind": "loiter", "after_s": 4, "unseen_s": 5},
+    "crowd": {
+        "kind": "crowd",
+        "polygon": FLOOR,
+        "area_m2": 0.4,
+        "least_people": 1,
+        "dwell_s": 1,
+    },
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
 # Rules with such a test of their own, since standing and falling do not make them speak.
@@ -120,6 +129,9 @@ TOLD: Dict[str, Set[str]] = {
     "zone": {"enter", "dwell", "leave"},
     "fall": {"fall", "recover"},
     "rom": {"outside", "end", "repetition", "set", "session"},
+    "line": {"in"},
+    "loiter": {"start", "end"},
+    "crowd": {"over", "end"},
     "custom": {"start", "end"},
 }
 
