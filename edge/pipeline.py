@@ -15,7 +15,7 @@ import dataclasses
 import queue
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
 
 import numpy as np
 
@@ -177,6 +177,7 @@ class Pipeline:
         scenes: each joins the people of several cameras (edge.loop.scenes).
         watchers: are shown every step, in the thread of `tell`; frames are borrowed.
         besides: gives summaries of a camera that are no rule's, such as of joints with sensors.
+        marked: told of each mark of a session: camera, names of the rules, and its table.
         tick: called after each step, in the thread of `tell`.
         health: counts and times.
     """
@@ -194,6 +195,7 @@ class Pipeline:
     scenes: Sequence[Scene] = ()
     watchers: Sequence[Watcher] = ()
     besides: Callable[[str], Sequence[RuleSummary]] = lambda camera: ()
+    marked: Callable[[str, Sequence[str], Mapping[str, Any]], None] = lambda *mark: None
     tick: Callable[[], None] = lambda: None
     health: Health = field(default_factory=Health)
     _changes: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 from edge.errors import ConfigError
 from edge.recording.record import RecordedFrame
 from edge.settings import config
-from tools.replay import Player, find
+from tools.playback.player import Player, find
 from tools.ruletests import pictures
 from tools.ruletests.labels import Label, load, named
 from tools.ruletests.matching import Judged, Told, judge

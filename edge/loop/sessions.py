@@ -39,9 +39,11 @@ def begin(
 
     def change() -> None:
         # A reload may have replaced the rules since.
-        for rules in _targets(pipeline.stages, wanted).values():
+        for camera, rules in _targets(pipeline.stages, wanted).items():
             for one in rules:
                 one.mark(mark)
+            if rules:
+                pipeline.marked(camera, [one.names()[0] for one in rules], mark.table())
 
     pipeline.between_steps(change)
     names = {rule.names()[0] for rules in chosen.values() for rule in rules}

@@ -57,7 +57,7 @@ class Body:
 
     def _ends(self, side: str, movement: str) -> Tuple[Tuple[np.ndarray, np.ndarray], List[str]]:
         """Vectors from a joint to its neighbours; names of joint, both neighbours, and the rest."""
-        joint, first, second = ((f"{side}_{part}") for part in _POINTS[movement])
+        joint, first, second = ((f"{side}_{part}") for part in POINTS[movement])
         at = self._limbs.points
         start = at[f"{side}_heel"] if movement == "ankle_dorsiflexion" else at[joint]
         toward, names = at[first] - at[joint], [joint, first, second]
@@ -156,7 +156,7 @@ class Body:
 
 
 # Movement -> the joint, its neighbour towards the trunk, its neighbour away from it.
-_POINTS: Dict[str, Tuple[str, str, str]] = {
+POINTS: Dict[str, Tuple[str, str, str]] = {
     "knee_flexion": ("knee", "hip", "ankle"),
     "elbow_flexion": ("elbow", "shoulder", "wrist"),
     "hip_flexion": ("hip", "shoulder", "knee"),

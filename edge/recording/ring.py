@@ -9,7 +9,9 @@ is there. A segment:
 
 Length and CRC cover kind and payload. `H` is first in every segment: a JSON object with the
 configuration, boot_id, and the next number of each topic. `P` is the people of a frame as the rules
-saw them (edge/recording/record.py). `G` is a JSON object with the number of frames missing here.
+saw them (edge/recording/record.py). `S` is a JSON object: `camera`, `rules` (names) and `mark`, a
+change of a session (edge/rules/_sessions.py) before the next frame. `G` is a JSON object with the
+number of frames missing here.
 A kill may tear the last record, but none before it. A power cut may cost the last SYNC_S seconds.
 """
 
@@ -26,7 +28,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from edge import durable
 from edge.errors import DataError, NoInputError
@@ -223,9 +225,7 @@ class Recorder:
 
     def __call__(self, frames: Sequence[Frame], poses: Sequence[Poses]) -> None:
         """Record a step; called after its events were published."""
-        settings = self._settings()
-        if settings is not self._used:
-            self._used = settings if self._put("H", (settings, self._numbers)) else None
+        self._head()
         for frame, people in zip(frames, poses):
             offset_ns = self._builder.offset_ns(frame.camera)
             recorded = RecordedFrame(
@@ -235,6 +235,19 @@ class Recorder:
         if frames:
             self._numbers = self._builder.numbers()
             self._put("N", self._numbers)
+
+    def session(self, camera: str, rules: Sequence[str], mark: Mapping[str, Any]) -> None:
+        """Record a change of a session; called between two steps."""
+        self._head()
+        record = {"camera": camera, "rules": [*rules], "mark": mark}
+        if not self._put("S", json.dumps(record).encode()):
+            self._missing += 1  # a replay is told that something is missing
+
+    def _head(self) -> None:
+        """Begin a segment if the configuration has changed."""
+        settings = self._settings()
+        if settings is not self._used:
+            self._used = settings if self._put("H", (settings, self._numbers)) else None
 
     def close(self) -> None:
         """Write waiting records, then end the thread."""

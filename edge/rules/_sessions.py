@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
 import numpy as np
@@ -41,6 +41,30 @@ class Mark:
     plan: Optional[Plan] = None  # in place of the rule's own; None = that of the rule
     # Table of the template that a rule looks for in place of its own; None = its own
     template: Optional[Mapping[str, Any]] = None
+
+    def table(self) -> Dict[str, Any]:
+        """All of it in values of JSON; `of_table` gives the same mark again."""
+        return {
+            "action": self.action,
+            "session": self.session,
+            "person": self.person,
+            "place": None if self.place is None else [self.place.real, self.place.imag],
+            "plan": None if self.plan is None else [*astuple(self.plan)],
+            "template": None if self.template is None else dict(self.template),
+        }
+
+    @staticmethod
+    def of_table(table: Mapping[str, Any]) -> Mark:
+        """The mark of a table; raises KeyError, TypeError or ValueError if it is none."""
+        place, plan = table["place"], table["plan"]
+        return Mark(
+            str(table["action"]),
+            str(table["session"]),
+            int(table["person"]),
+            None if place is None else complex(*place),
+            None if plan is None else Plan(*plan),
+            table["template"],
+        )
 
 
 class Counting(Protocol):

@@ -49,6 +49,7 @@ class Recording(Extra):
             running.config.record.max_days * 86400,
         )
         running.watch(self._recorder)
+        running.pipeline.marked = self._recorder.session
 
     def close(self) -> None:
         """Write what waits."""

@@ -55,9 +55,7 @@ def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
         observed: [T,9] reaches of the repetition, NaN = not seen.
         mirrored: whether it was done with the other side.
     """
-    seen = observed[:, MIRROR] if mirrored else observed
-    rows, frames = align(template.costs(seen)[:, 0])
-    onto = _onto_template(seen[rows], frames, len(template.reaches))
+    onto, _ = onto_template(template, observed, mirrored)
     off = (onto - template.reaches) / template.tolerances
     weight = template.weights * ~np.isnan(off)
     deviation = float(np.nansum(np.abs(off) * weight) / max(float(weight.sum()), 1e-9))
@@ -65,7 +63,28 @@ def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
     return Verdict(score, deviation, _faults(template, onto, mirrored))
 
 
-def _onto_template(seen: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
+def onto_template(
+    template: Template, observed: np.ndarray, mirrored: bool
+) -> Tuple[np.ndarray, np.ndarray]:
+    """A repetition in the time of its template.
+
+    Args:
+        template: of the exercise.
+        observed: [T,9] reaches of the repetition, NaN = not seen.
+        mirrored: whether it was done with the other side; limbs then change places.
+
+    Returns:
+        The mean [M,9] of the reaches that belong to each frame of the template, NaN = not seen, and
+        the frame [M] of the repetition in the middle of those.
+    """
+    seen = observed[:, MIRROR] if mirrored else observed
+    rows, frames = align(template.costs(seen)[:, 0])
+    count = len(template.reaches)
+    middle = [rows[frames == frame][len(rows[frames == frame]) // 2] for frame in range(count)]
+    return _means(seen[rows], frames, count), np.array(middle)
+
+
+def _means(seen: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
     """The mean of what belongs to each frame of the template [M,9]; NaN = not seen."""
     known = ~np.isnan(seen)
     sums, counts = np.zeros((count, seen.shape[1])), np.zeros((count, seen.shape[1]))
