@@ -40,6 +40,8 @@ TOOLS = BOX + [
 SYNTH = ["numba>=0.57,<1", "OpenEXR>=3.3,<4"]
 # `edge-tools template`: the distance of two whole repetitions.
 TEMPLATE = ['dtaidistance>=2.3.10,<3; python_version >= "3.9"']
+# `edge-tools fleet`: tables of landed events (MIT).
+FLEET = ["duckdb>=1.2,<3"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",
@@ -83,11 +85,11 @@ setup(
         "openvino": [OPENVINO],
         "fast": ["orjson>=3.10"],
         "device": BOX,
-        "tools": LAPTOP + TOOLS + TEMPLATE,
+        "tools": LAPTOP + TOOLS + TEMPLATE + FLEET,
         "synth": LAPTOP + TOOLS + SYNTH,
         "torch": TORCH,
         "edgetest": LAPTOP + DEV[:6],
-        "dev": LAPTOP + TOOLS + TEMPLATE + SYNTH + DEV,
+        "dev": LAPTOP + TOOLS + TEMPLATE + FLEET + SYNTH + DEV,
     },
     entry_points={
         "console_scripts": ["edge = edge.__main__:main", "edge-tools = tools.__main__:main"]

@@ -13,6 +13,7 @@ WORKSTATION = (
     *(
         "fit-temporal",
         "ground",
+        "fleet",
         "import",
         "kernels",
         "occlusion",

@@ -159,7 +159,8 @@ class CommandClient(Listener):
     """
 
     def __init__(self, broker: Broker, device: str) -> None:
-        super().__init__(broker, f"{ROOT}/{device}/answer/{secrets.token_hex(8)}")
+        super().__init__(broker, [f"{ROOT}/{device}/answer/{secrets.token_hex(8)}"])
+        self.topic = self.topics[0]
         self._device = device
         self._answers: queue.Queue[bytes] = queue.Queue()
 

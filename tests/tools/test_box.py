@@ -18,7 +18,7 @@ from tools.fetch import by_name
 
 CARRIED = [
     *("broker", "build", "bundle", "calibrate", "command", "contract", "engine-info", "get", "imu"),
-    *("keygen", "listen", "replay", "sign", "verify"),
+    *("keygen", "land", "listen", "replay", "sign", "verify"),
 ]
 
 

@@ -6,7 +6,7 @@ import queue
 import ssl
 import time
 from types import TracebackType
-from typing import Any, Dict, Iterator, Optional, Type, TypeVar
+from typing import Any, Dict, Iterator, Optional, Sequence, Type, TypeVar
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -56,15 +56,15 @@ class Listener:
 
     Args:
         broker: a checked address.
-        topic: the topic filter.
+        topics: the topic filters.
 
     Raises:
         UnavailableError: on entering: the broker cannot be reached, or refuses.
     """
 
-    def __init__(self, broker: Broker, topic: str) -> None:
+    def __init__(self, broker: Broker, topics: Sequence[str]) -> None:
         self._broker = broker
-        self.topic = topic
+        self.topics = topics
         self.v5 = broker.settings.protocol != "3.1.1"
         # Not a SimpleQueue: on Python 3.8 its timeout can be missed.
         self._ready: queue.Queue[str] = queue.Queue()
@@ -91,7 +91,7 @@ class Listener:
         host, settings = self._broker.host, self._broker.settings
         self._ready = queue.Queue()  # what an earlier connection said is over
         try:
-            self._client.connect(host, self._broker.port)
+            self._connect(self._client)
         except OSError as error:
             if self._broker.tls is not None and isinstance(error, ssl.SSLError):
                 return f"{_tls.explain(error, host, settings)} ({HINT})"
@@ -115,10 +115,15 @@ class Listener:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _make_client(self) -> Client:
-        broker = self._broker
+    def _new_client(self) -> Client:
         version = MQTTv5 if self.v5 else MQTTv311
-        client = Client(CallbackAPIVersion.VERSION2, protocol=version)
+        return Client(CallbackAPIVersion.VERSION2, protocol=version)
+
+    def _connect(self, client: Client) -> None:
+        client.connect(self._broker.host, self._broker.port)
+
+    def _make_client(self) -> Client:
+        broker, client = self._broker, self._new_client()
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls is not None:
@@ -136,15 +141,15 @@ class Listener:
         elif reason.is_failure:
             self._ready.put(f"refused: {reason} (code {reason.value}); {HINT}")
         else:
-            client.subscribe(self.topic, qos=1)
+            client.subscribe([(topic, 1) for topic in self.topics])
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
         if self._ready.empty():  # read by `_subscribe` alone, once
             self._ready.put(CLOSED)
 
     def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
-        failed = [str(r) for r in reasons if r.is_failure]
-        self._ready.put(f"{self.topic}: {failed[0]}" if failed else "")
+        failed = [f"{t}: {r}" for t, r in zip(self.topics, reasons) if r.is_failure]
+        self._ready.put(failed[0] if failed else "")
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         self.received(message)
@@ -159,7 +164,7 @@ class Subscriber(Listener):
     """
 
     def __init__(self, broker: Broker, device: str = "+") -> None:
-        super().__init__(broker, f"{ROOT}/{device}/#")
+        super().__init__(broker, [f"{ROOT}/{device}/#"])
         self._messages: queue.Queue[Received] = queue.Queue()
 
     def messages(self, wait_s: float) -> Iterator[Optional[Received]]:
