@@ -21,6 +21,9 @@ def secrets(settings: Config) -> List[Finding]:
     named = {
         "mqtt.password_file": settings.mqtt.password_file,
         "mqtt.key_file": settings.mqtt.key_file,
+        "webhook.secret_file": settings.webhook.secret_file,
+        "webhook.sign_key_file": settings.webhook.sign_key_file,
+        "webhook.key_file": settings.webhook.key_file,
     }
     found = [_secret(key, Path(path)) for key, path in named.items() if path]
     signers = {

@@ -22,6 +22,7 @@ from edge.publish._clock import clock_quality as clock_quality  # for other room
 from edge.publish._sink import Sink as Sink  # for other rooms
 from edge.publish._sink import SinkOptions as SinkOptions
 from edge.publish._sink import never_stop
+from edge.publish._webhook.target import Target
 from edge.scene_structures import SceneFrame
 from edge.settings.cameras import Camera
 from edge.settings.config import Config
@@ -52,18 +53,19 @@ def parse_all(uris: Sequence[str], options: Optional[SinkOptions] = None) -> Non
     """Check addresses that one program uses together; raises what `open_sink` raises.
 
     Raises:
-        ConfigError: two addresses are the same broker. Both connections would have the same client
-            identifier, and the broker would end each one for the other.
+        ConfigError: two addresses are the same broker or receiver. Both connections to a broker
+            would have the same client identifier, and the broker would end each one for the other.
     """
-    brokers: Dict[Tuple[str, int], str] = {}
+    known: Dict[str, str] = {}
     for i, given in enumerate(uris):
         uri, _ = _thinning.split(given, Publish())
         checked = _plug(uri).check(uri, options or SinkOptions())
-        if isinstance(checked, Broker):
+        if isinstance(checked, (Broker, Target)):
+            what = "broker" if isinstance(checked, Broker) else "receiver"
             shown = f"publish.sinks[{i}] ({checked.name})"
-            other = brokers.setdefault((checked.host, checked.port), shown)
+            other = known.setdefault(f"{what} {checked.outbox_name}", shown)
             if other != shown:
-                raise ConfigError(f"{other} and {shown} are the same broker; remove one of them")
+                raise ConfigError(f"{other} and {shown} are the same {what}; remove one of them")
 
 
 def _plug(uri: str) -> ModuleType:
@@ -124,6 +126,7 @@ class Publisher:
             run=self.build.boot_id,
             publish_event=self.event,
             listen=dict(listen or {}),
+            webhook=config.webhook,
         )
         self.sinks: List[Sink] = []
         self._lanes = _thinning.Lanes(_thinning.Limits.of(publish))

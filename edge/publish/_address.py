@@ -32,6 +32,11 @@ class Broker:
     tls: Optional[ssl.SSLContext]
     settings: Mqtt
 
+    @property
+    def outbox_name(self) -> str:
+        """Names the broker in the file name of an outbox."""
+        return f"{self.host}-{self.port}"
+
 
 def parse(uri: str, defaults: Mqtt) -> Broker:
     """Parse a URI such as mqtts://user@host:8883?ca_file=ca.pem.

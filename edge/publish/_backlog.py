@@ -272,6 +272,11 @@ class Backlog:
         self.restart()
         return cause
 
+    def connection_refused(self) -> None:
+        """The connection has ended for a reason that lies in no event; all are sent again."""
+        self._retry.connection_lost()
+        self.restart()
+
     @property
     def one_by_one(self) -> bool:
         """Whether events are sent one by one, because one of them may end connections."""

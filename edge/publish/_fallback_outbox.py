@@ -16,7 +16,6 @@ from edge.errors import EdgeError
 from edge.outbox.state_row import Losses
 from edge.outbox.store import BATCH_ROWS, ODD, Entry, Outbox, Row
 from edge.publish import SinkOptions
-from edge.publish._address import Broker
 from edge.publish._counters import Counters
 from edge.publish._inbox import FetchRequest
 
@@ -39,11 +38,16 @@ class OutboxSettings:
     minor: List[str]  # kinds of events that are evicted first
 
 
-def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
-    """Return the outbox file of a broker; None = in memory.
+def outbox_file(name: str, place: str, options: SinkOptions) -> Optional[Path]:
+    """Return the outbox file of a sink; None = in memory.
 
-    The first broker of a configuration has the plain name: if its address changes, the events go to
-    the new address.
+    The first such sink of a configuration has the plain name: if its address changes, the events go
+    to the new address.
+
+    Args:
+        name: of the sink, for people.
+        place: the sink's address, as part of a file name.
+        options: where the outbox is.
     """
     named = options.outbox.path
     if not named:
@@ -52,14 +56,14 @@ def outbox_file(broker: Broker, options: SinkOptions) -> Optional[Path]:
             log.info(
                 "%s: events of an outage are kept in memory only; set outbox.path or "
                 "state.dir to keep them on disk",
-                broker.name,
+                name,
             )
             return None
         named = str(durable.make_dir(folder) / "outbox.db")
     path = Path(named)
     if options.first_outbox:
         return path
-    return path.with_name(f"{path.name}-{broker.host}-{broker.port}")
+    return path.with_name(f"{path.name}-{place}")
 
 
 class FallbackOutbox:

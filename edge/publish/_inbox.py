@@ -22,7 +22,7 @@ class Connected:
     connection: Connection
     window: int  # QoS 1 packets that the broker accepts without an acknowledgement
     max_bytes: int  # of one packet
-    version: str = "5"  # of MQTT
+    version: str = "5"  # of MQTT, or the name of another protocol
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Disconnected:
     connection: Connection
     reason: str
     soon: bool = False  # the next try differs, so it must not wait long
+    blameless: bool = False  # no event can be the cause
 
 
 @dataclass(frozen=True)

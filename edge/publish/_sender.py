@@ -45,6 +45,7 @@ class Sender:
         backlog: which event is sent when.
         inbox: see edge.publish._inbox.
         ack_topic: where consumers acknowledge events; empty = the broker's word is enough.
+        peer: what the other side is, for log lines.
         clock: monotonic seconds, for acknowledgements.
     """
 
@@ -58,11 +59,12 @@ class Sender:
         backlog: Backlog,
         inbox: queue.Queue[Any],
         ack_topic: str = "",
+        peer: str = "broker",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.connected = False
         self.first_try_done = threading.Event()  # set with success or failure
-        self._name, self._dial, self._counters = name, dial, counters
+        self._name, self._dial, self._counters, self._peer = name, dial, counters, peer
         self._outbox, self._backlog, self._inbox = outbox, backlog, inbox
         self._given = self._taken = 0  # messages; the loop writes the first, the sender the second
         self._out = Outgoing(counters, backlog, ack_topic, self._log_once, clock)
@@ -111,7 +113,7 @@ class Sender:
             return
         if self._connection is not None:
             self._answer_s = min(self._answer_s * 2, ANSWER_MAX_S)
-            self._on_lost("connected, but the broker does not answer")
+            self._on_lost(f"connected, but the {self._peer} does not answer")
             return
         connection = self._dial(self._inbox)
         try:
@@ -121,11 +123,13 @@ class Sender:
         else:
             self._connection, self._backoff.due_s = connection, time.monotonic() + self._answer_s
 
-    def _on_lost(self, reason: str) -> None:
-        self._backoff.lost(self.connected, self.connected and self._suspect_events())
+    def _on_lost(self, reason: str, blameless: bool = False) -> None:
+        self._backoff.lost(self.connected, self.connected and self._suspect_events(blameless))
         # mosquitto 2.0.11 gives no reason code if another client with this name connects.
-        namesake = "; do two boxes share the device name?" if self._backoff.flapping else ""
-        again = f"{namesake}; trying again, live frames are dropped, events wait"
+        shared = self._backoff.flapping and self._peer == "broker"
+        namesake = "; do two boxes share the device name?" if shared else ""
+        live = "live frames are dropped, " if self._peer == "broker" else ""
+        again = f"{namesake}; trying again, {live}events wait"
         self._log_once("connection", f"{reason}{again}")
         self._forget_connection()
         self.first_try_done.set()
@@ -143,12 +147,15 @@ class Sender:
         self._outbox.connected = False
         self._out.lost()
 
-    def _suspect_events(self) -> bool:
+    def _suspect_events(self, blameless: bool) -> bool:
         """Whether an event may have ended the connection; an event that certainly did is parked."""
+        if blameless:
+            self._backlog.connection_refused()
+            return self._backlog.one_by_one
         row = self._backlog.connection_lost(others_accepted=self._out.retained.all_sent)
         if row is not None:
             self._counters.add("refused")
-            self._log_once(row.topic, f"{row.topic}: the broker closes on it; set aside")
+            self._log_once(row.topic, f"{row.topic}: the {self._peer} closes on it; set aside")
         return row is not None or self._backlog.one_by_one
 
     def _give_up_silent(self) -> None:
@@ -158,11 +165,12 @@ class Sender:
         if topic:
             self._on_lost(
                 f"connected, but {topic} is not acknowledged within {limit_s:.0f} s; is the "
-                "broker overloaded, or its disk full?"
+                f"{self._peer} overloaded, or its disk full?"
             )
 
     def _on_connected(self, note: _inbox.Connected) -> None:
-        log.info("%s: connected, MQTT %s", self._name, note.version)
+        mqtt = "MQTT " * (self._peer == "broker")
+        log.info("%s: connected, %s%s", self._name, mqtt, note.version)
         self._logged.clear()
         self._out.connected(note)
         self._backoff.connected()
@@ -204,7 +212,10 @@ class Sender:
         elif isinstance(item, _inbox.Connected):
             self._on_connected(item)
         elif isinstance(item, _inbox.Disconnected):
-            (self._on_other_version if item.soon else self._on_lost)(item.reason)
+            if item.soon:
+                self._on_other_version(item.reason)
+            else:
+                self._on_lost(item.reason, item.blameless)
         elif isinstance(item, _inbox.ConsumerAcknowledged):
             self._counters.add("sent", self._backlog.consumer_acknowledged(item.correlation))
         elif not self._out.acknowledged(item):

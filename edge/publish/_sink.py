@@ -7,7 +7,7 @@ from typing import Callable, Mapping, Optional, Protocol
 
 from edge.messages import Incoming, Message
 from edge.publish._counters import Counters
-from edge.settings.publishing import Mqtt, Outbox
+from edge.settings.publishing import Mqtt, Outbox, Webhook
 from edge.structures import PoseEvent
 
 
@@ -36,6 +36,7 @@ class SinkOptions:
     publish_event: Callable[[PoseEvent], None] = discard_event  # for events about the sink itself
     # Topic filters to subscribe to, each with a callback; it is called in the sink's thread.
     listen: Mapping[str, Callable[[Incoming], None]] = field(default_factory=dict)
+    webhook: Webhook = field(default_factory=Webhook)
 
 
 class Sink(Protocol):

@@ -1,4 +1,4 @@
-"""TLS to a broker: its files, and why a handshake failed."""
+"""TLS to a broker or a receiver of webhooks: its files, and why a handshake failed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import datetime
 import os
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
-from edge.settings.publishing import Mqtt
 
 FILES = ("ca_file", "cert_file", "key_file")
 # openssl-verification-options(1), x509_vfy.h: X509_V_ERR_...
@@ -16,28 +16,45 @@ NOT_YET, ENDED, FOREIGN, NAMES = 9, 10, (2, 18, 19, 20, 21), (62, 64)
 NEW_ONE = "have a new one signed: authority.sh sign, edge provision --certificate FILE"
 
 
-def context(settings: Mqtt, name: str) -> ssl.SSLContext:
+class Files(Protocol):
+    """The files of a connection: a section of the configuration."""
+
+    @property
+    def ca_file(self) -> str:
+        """Certificates of authorities; empty = the system's."""
+
+    @property
+    def cert_file(self) -> str:
+        """The box's certificate; empty = none."""
+
+    @property
+    def key_file(self) -> str:
+        """Its key."""
+
+
+def context(settings: Files, name: str, section: str = "mqtt") -> ssl.SSLContext:
     """Make the TLS context: trusted authorities, and the box's certificate with its key.
 
     Args:
-        settings: the [mqtt] section.
-        name: the broker, for error messages.
+        settings: a section of the configuration.
+        name: the peer, for error messages.
+        section: name of the section, for error messages.
 
     Raises:
         ConfigError: a certificate without a key, or a key without a certificate.
         NoInputError: a file is missing or cannot be read. DataError: a file has other content.
     """
     if bool(settings.cert_file) != bool(settings.key_file):
-        raise ConfigError(f"sink {name}: mqtt.cert_file and mqtt.key_file go together")
+        raise ConfigError(f"sink {name}: {section}.cert_file and {section}.key_file go together")
     for key in FILES:
-        _require(getattr(settings, key), f"sink {name}: mqtt.{key}")
+        _require(getattr(settings, key), f"sink {name}: {section}.{key}")
     try:
         made = ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ValueError) as error:
-        where = f"sink {name}: mqtt.ca_file {settings.ca_file}"
+        where = f"sink {name}: {section}.ca_file {settings.ca_file}"
         raise DataError(f"{where}: is no certificate in PEM form ({error})") from error
     if settings.cert_file:
-        _load_own(made, settings, name)
+        _load_own(made, settings, name, section)
     return made
 
 
@@ -52,9 +69,9 @@ def _require(path: str, where: str) -> None:
         ) from error
 
 
-def _load_own(made: ssl.SSLContext, settings: Mqtt, name: str) -> None:
-    certificate = f"mqtt.cert_file {settings.cert_file}"
-    key = f"mqtt.key_file {settings.key_file}"
+def _load_own(made: ssl.SSLContext, settings: Files, name: str, section: str) -> None:
+    certificate = f"{section}.cert_file {settings.cert_file}"
+    key = f"{section}.key_file {settings.key_file}"
     try:
         # With an empty password an encrypted key is an error, not a prompt on a terminal.
         made.load_cert_chain(settings.cert_file, settings.key_file, password="")
@@ -69,37 +86,48 @@ def _load_own(made: ssl.SSLContext, settings: Mqtt, name: str) -> None:
         raise DataError(f"sink {name}: {problem}") from error
 
 
-def explain(error: OSError, host: str, settings: Mqtt) -> str:
-    """Return why a handshake failed, with the fix: "FINDING: FIX"."""
+def explain(error: OSError, host: str, settings: Files, peer: str = "broker") -> str:
+    """Return why a handshake failed, with the fix: "FINDING: FIX".
+
+    Args:
+        error: of the handshake.
+        host: of the peer.
+        settings: the section that names its files.
+        peer: "broker" or "receiver".
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _distrust(error, host, settings)
+        return _distrust(error, host, settings, peer)
     reason = getattr(error, "reason", "") or ""
-    if "ALERT" in reason:  # up to TLS 1.2 the broker sends its reason
+    if "ALERT" in reason and peer == "broker":  # up to TLS 1.2 the broker sends its reason
         return f"{explain_closed(settings)} ({reason})"
     why = reason or error.strerror or str(error)
-    return f"the TLS handshake fails at this port ({why}): another port, or mqtt://? see its log"
+    other = ", or mqtt://" if peer == "broker" else ""
+    return f"the TLS handshake fails at this port ({why}): another port{other}? see its log"
 
 
-def _distrust(error: ssl.SSLCertVerificationError, host: str, settings: Mqtt) -> str:
+def _distrust(error: ssl.SSLCertVerificationError, host: str, settings: Files, peer: str) -> str:
+    section = "mqtt" if peer == "broker" else "webhook"
     code, message = error.verify_code, error.verify_message
     if code in NAMES:
         return (
-            f"the broker's certificate is not for {host!r}: use the name in the certificate, or "
+            f"the {peer}'s certificate is not for {host!r}: use the name in the certificate, or "
             "make one for this name (authority.sh server)"
         )
     if code in (NOT_YET, ENDED):
         when = "is not valid yet" if code == NOT_YET else "has ended"
-        return f"the broker's certificate {when}: check this box's clock, else renew it there"
+        return f"the {peer}'s certificate {when}: check this box's clock, else renew it there"
     if code in FOREIGN:
-        whose = f"mqtt.ca_file {settings.ca_file}" if settings.ca_file else "this system's trust"
-        return (
-            f"the broker's certificate is not of an authority in {whose} ({message}): set "
-            "mqtt.ca_file to the ca.crt of the broker's authority"
+        whose = (
+            f"{section}.ca_file {settings.ca_file}" if settings.ca_file else "this system's trust"
         )
-    return f"the broker's certificate is not accepted: {message}"
+        return (
+            f"the {peer}'s certificate is not of an authority in {whose} ({message}): set "
+            f"{section}.ca_file to the ca.crt of the {peer}'s authority"
+        )
+    return f"the {peer}'s certificate is not accepted: {message}"
 
 
-def explain_closed(settings: Mqtt) -> str:
+def explain_closed(settings: Files) -> str:
     """Return why a broker may have ended a connection that it had not accepted yet.
 
     In TLS 1.3 the handshake is over before the broker checks our certificate, so it is often a

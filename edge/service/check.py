@@ -42,7 +42,9 @@ def look_up(settings: Config) -> None:
             capture.kind(camera.source)
         except ConfigError as error:
             raise ConfigError(f"cameras[{i}].source: {error}") from error
-    options = publish.SinkOptions(mqtt=settings.mqtt, outbox=settings.outbox)
+    options = publish.SinkOptions(
+        mqtt=settings.mqtt, webhook=settings.webhook, outbox=settings.outbox
+    )
     publish.parse_all(settings.publish.sinks, options)
     _check_rules(settings)
     target = settings.pose.skeleton

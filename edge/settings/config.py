@@ -10,7 +10,7 @@ from edge.settings import cameras, credentials, floor, limbs, scenes
 from edge.settings.cameras import Camera
 from edge.settings.floor import Ground
 from edge.settings.limbs import Joint, Sensor
-from edge.settings.publishing import Mqtt, Outbox, Publish
+from edge.settings.publishing import Mqtt, Outbox, Publish, Webhook
 from edge.settings.schema import build, key, name_problem
 from edge.settings.sections import (
     Bundle,
@@ -216,6 +216,7 @@ class Config:
     joints: List[Joint] = key([], "one [[joints]] table for each joint that is measured")
     publish: Publish = key(Publish)
     mqtt: Mqtt = key(Mqtt)
+    webhook: Webhook = key(Webhook)
     outbox: Outbox = key(Outbox)
     state: State = key(State)
     commands: Commands = key(Commands)

@@ -16,6 +16,7 @@ from edge.errors import ConfigError
 SCHEME = "credential:"
 KEYS = {
     "mqtt": ("password_file", "ca_file", "cert_file", "key_file"),
+    "webhook": ("secret_file", "sign_key_file", "ca_file", "cert_file", "key_file"),
     "trust": ("key_file",),
     "commands": ("key_file",),
 }

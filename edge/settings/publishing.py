@@ -11,7 +11,9 @@ class Publish:
     """Where results go."""
 
     sinks: List[str] = key(
-        ["jsonl:-"], "URIs: mqtt:// mqtts:// jsonl:PATH (- = stdout) prometheus://127.0.0.1"
+        ["jsonl:-"],
+        "URIs: mqtt:// mqtts:// https:// (webhook) gpio:// jsonl:PATH (- = stdout) "
+        "prometheus://127.0.0.1",
     )
     points: str = key(
         "all",
@@ -48,6 +50,27 @@ class Mqtt:
     cert_file: str = key("", "certificate of this device")
     key_file: str = key("", "private key of cert_file")
     reconnect_max_s: float = key(30.0, "longest pause between two attempts", 0.1, 600)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """How messages are signed and sent to sinks `https://`; at least one key must be there."""
+
+    secret_file: str = key(
+        "", "file with the secret that is shared with the receiver, base64: signs with HMAC-SHA256"
+    )
+    sign_key_file: str = key(
+        "",
+        "private key, P-256 (as edge provision makes it) or ed25519: signs so that anybody who "
+        "has the public key can check",
+    )
+    ca_file: str = key("", "certificate of the receiver's authority; empty = the system's")
+    cert_file: str = key("", "certificate of this device, for receivers that ask for one")
+    key_file: str = key("", "private key of cert_file")
+    timeout_s: float = key(10.0, "time limit for connecting and for each answer", 0.5, 25)
+    retry_max_s: float = key(
+        120.0, "longest pause between two tries; it doubles from 0.5 s on", 0.1, 3600
+    )
 
 
 @dataclass(frozen=True)

@@ -266,16 +266,19 @@ def test_the_file_is_where_it_was_asked_for_or_in_the_state_directory(
     caplog.set_level("INFO")
     broker = parse("mqtt://host", Mqtt())
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    assert outbox_file(broker, options()) is None
+    assert outbox_file(broker.name, broker.outbox_name, options()) is None
     assert "kept in memory only; set outbox.path or state.dir" in caplog.text
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/a:{tmp_path}/b")
-    assert outbox_file(broker, options()) == tmp_path / "a" / "outbox.db"
+    assert outbox_file(broker.name, broker.outbox_name, options()) == tmp_path / "a" / "outbox.db"
     state = str(tmp_path / "s")
-    assert outbox_file(broker, options(state_dir=state)) == tmp_path / "s" / "outbox.db"
+    assert (
+        outbox_file(broker.name, broker.outbox_name, options(state_dir=state))
+        == tmp_path / "s" / "outbox.db"
+    )
     named = options(outbox=OutboxConfig(path=str(tmp_path / "x.db")), state_dir=state)
-    assert outbox_file(broker, named) == tmp_path / "x.db"
+    assert outbox_file(broker.name, broker.outbox_name, named) == tmp_path / "x.db"
     second = dataclasses.replace(named, first_outbox=False)
-    assert outbox_file(broker, second) == tmp_path / "x.db-host-1883"
+    assert outbox_file(broker.name, broker.outbox_name, second) == tmp_path / "x.db-host-1883"
 
 
 def test_what_cannot_work_is_one_clear_line(tmp_path: Path) -> None:

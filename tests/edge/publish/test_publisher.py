@@ -249,7 +249,7 @@ def test_brokers_on_other_ports_or_hosts_are_others() -> None:
 @pytest.mark.parametrize(
     ("uri", "line"),
     [
-        ("out.jsonl", r"expected SCHEME:\.\.\., one of: jsonl:, mqtt:"),
+        ("out.jsonl", r"expected SCHEME:\.\.\., one of: gpio:, https:, jsonl:, mqtt:"),
         ("jsonk:out", "did you mean 'jsonl'"),
         ("_sender:x", "no publish plug called '_sender'"),
     ],
