@@ -97,6 +97,17 @@ class Carry(Protocol):
         """As `parts(frames, people)`, for frames that came out of `look`."""
 
 
+def summaries(rules: Sequence[Rule]) -> List[RuleSummary]:
+    """What each rule of a camera knows now; a second rule of the same name is called name-2."""
+    found: List[RuleSummary] = []
+    of_name: Dict[str, int] = {}
+    for summary in [rule.summary() for rule in rules]:
+        nth = of_name[summary.name] = of_name.get(summary.name, 0) + 1
+        name = summary.name if nth == 1 else f"{summary.name}-{nth}"
+        found.append(dataclasses.replace(summary, name=name))
+    return found
+
+
 Detect = Callable[[Sequence[Frame]], List[Detections]]
 Pose = Callable[[Sequence[Frame], Sequence[Poses]], List[Poses]]
 Wear = Callable[[Poses], np.ndarray]  # colours of the clothes of people in a frame
@@ -135,13 +146,8 @@ class CameraStages:
             self.tracker.move(motion)
 
     def summaries(self) -> List[RuleSummary]:
-        """What each rule knows now; a second rule of the same name is called name-2."""
-        found: List[RuleSummary] = []
-        of_name: Dict[str, int] = {}
-        for summary in [rule.summary() for rule in self.rules]:
-            nth = of_name[summary.name] = of_name.get(summary.name, 0) + 1
-            name = summary.name if nth == 1 else f"{summary.name}-{nth}"
-            found.append(dataclasses.replace(summary, name=name))
+        """What each rule knows now, under names that differ."""
+        found = summaries(self.rules)
         self.named = frozenset(who for summary in found for who in summary.labels)
         return found
 

@@ -48,10 +48,14 @@ ROOM = 256  # frames on their way to the disk
 MAX_RECORD = 64 << 20
 
 
-def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
+def read_segment(path: Path, begin: int = 0) -> Iterator[Tuple[str, bytes]]:
     """Yield the complete records of a segment, each as kind and payload.
 
     A torn record ends the segment and is logged.
+
+    Args:
+        path: of the segment.
+        begin: where a record begins, in bytes; 0 = the first one.
 
     Raises:
         NoInputError: no such file. DataError: not a segment.
@@ -67,6 +71,7 @@ def read_segment(path: Path) -> Iterator[Tuple[str, bytes]]:
                 log.warning("%s: is empty; the recorder was killed as it began", path)
                 return
             raise DataError(f"{path}: is not a recording of poses")
+        file.seek(begin or len(MAGIC))
         while True:
             head = file.read(RECORD.size)
             if len(head) < RECORD.size:

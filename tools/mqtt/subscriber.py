@@ -74,6 +74,13 @@ class Listener:
         """Handle a message of paho, in paho's thread."""
         raise NotImplementedError
 
+    def linked(self, problem: str) -> None:
+        """Handle a change of the connection, in paho's thread.
+
+        Args:
+            problem: why no messages come; "" = they come.
+        """
+
     def __enter__(self: _L) -> _L:
         problem = self._subscribe()
         if problem in (CLOSED, UNSUPPORTED) and self._broker.settings.protocol == "auto":
@@ -136,20 +143,24 @@ class Listener:
         return client
 
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
-        if reason.value == 0x84:
-            self._ready.put(UNSUPPORTED)
-        elif reason.is_failure:
-            self._ready.put(f"refused: {reason} (code {reason.value}); {HINT}")
-        else:
+        if not reason.is_failure:
             client.subscribe([(topic, 1) for topic in self.topics])
+            return
+        refused = f"refused: {reason} (code {reason.value}); {HINT}"
+        self._answer(UNSUPPORTED if reason.value == 0x84 else refused)
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
         if self._ready.empty():  # read by `_subscribe` alone, once
             self._ready.put(CLOSED)
+        self.linked(str(reason))
 
     def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, more: Any) -> None:
         failed = [f"{t}: {r}" for t, r in zip(self.topics, reasons) if r.is_failure]
-        self._ready.put(failed[0] if failed else "")
+        self._answer(failed[0] if failed else "")
+
+    def _answer(self, problem: str) -> None:
+        self._ready.put(problem)
+        self.linked(problem)
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         self.received(message)

@@ -12,11 +12,12 @@ from edge.errors import DataError, NoInputError
 from edge.loop.assemble import build_rules, rule_tables
 from edge.loop.local_time import minute_of_day
 from edge.messages import Builder, Clock, Message
+from edge.pipeline import summaries
 from edge.recording.record import RecordedFrame, unpack
 from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Mark, Rule, counting
 from edge.settings import config
-from edge.structures import Frame, PoseEvent, RuleSummary
+from edge.structures import CameraState, Frame, PoseEvent, RuleSummary
 
 
 def find(path: Path) -> List[Path]:
@@ -65,16 +66,27 @@ class Player:
         Raises:
             DataError: the file is not a segment, or is of another program version.
         """
+        for kind, payload in read_segment(path):
+            yield from self.record(kind, payload, path)
+
+    def record(self, kind: str, payload: bytes, path: Path) -> Iterator[Message]:
+        """The messages of one record of a segment; raises what `segment` raises."""
         kinds: Dict[str, Callable[[bytes], Iterator[Message]]] = {
             "H": self._head,
             "P": self._frame,
             "G": self._gap,
             "S": self._mark,
         }
-        for kind, payload in read_segment(path):
-            if kind not in kinds:
-                raise DataError(f"{path}: has a record of kind {kind!r}; is it of a newer version?")
-            yield from kinds[kind](payload)
+        if kind not in kinds:
+            raise DataError(f"{path}: has a record of kind {kind!r}; is it of a newer version?")
+        yield from kinds[kind](payload)
+
+    def state(self, frame: Message) -> Message:
+        """The state of the camera of a frame's message, with what its rules know after it."""
+        told = frame.payload
+        state = CameraState(told["camera"], "ok", "", told["t_mono_ns"], size=told["size"])
+        rules = summaries(self._rules_for(told["camera"]))
+        return self._build.state(state, len(told["people"]), rules)
 
     def _head(self, payload: bytes) -> Iterator[Message]:
         record = _record(payload, "boot_id", "config", "numbers")
