@@ -130,9 +130,9 @@ def _areas(hidden: np.ndarray, plane: np.ndarray, colour: Tuple[int, ...]) -> Li
     hidden = hidden[: plane.shape[0], : plane.shape[1]]
     if not hidden.any():
         return []
-    y, x = hidden.any(1).nonzero()[0], hidden.any(0).nonzero()[0]
+    y, x = (np.flatnonzero(hidden.max(axis)) for axis in (1, 0))
     rows, columns = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
     part = np.ascontiguousarray(hidden[rows, columns])
     paint = np.empty(part.shape + plane.shape[2:], np.uint8)
-    paint[:] = np.array(colour[: paint.shape[2]] if paint.ndim == 3 else colour[0], np.uint8)
+    paint[:] = np.array(colour[: plane.shape[2]] if plane.ndim == 3 else colour[0], np.uint8)
     return [_Area(rows, columns, part, paint)]

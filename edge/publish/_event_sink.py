@@ -61,7 +61,15 @@ class EventSink:
         answer_s = outbox.answer_s if ack_topic else None
         backlog = Backlog(self._outbox, late_in_run(options.run), answer_s)
         self._sender = Sender(
-            name, dial, self.counters, pause_max_s, self._outbox, backlog, inbox, ack_topic, peer
+            name,
+            dial,
+            self.counters,
+            pause_max_s,
+            self._outbox,
+            backlog,
+            inbox,
+            ack_topic,
+            peer=peer,
         )
         self._outbox_thread = threading.Thread(target=self._outbox.run, name="outbox", daemon=True)
         self._outbox_thread.start()

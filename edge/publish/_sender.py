@@ -45,8 +45,8 @@ class Sender:
         backlog: which event is sent when.
         inbox: see edge.publish._inbox.
         ack_topic: where consumers acknowledge events; empty = the broker's word is enough.
-        peer: what the other side is, for log lines.
         clock: monotonic seconds, for acknowledgements.
+        peer: what the other side is, for log lines.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Sender:
         backlog: Backlog,
         inbox: queue.Queue[Any],
         ack_topic: str = "",
-        peer: str = "broker",
         clock: Callable[[], float] = time.monotonic,
+        peer: str = "broker",
     ) -> None:
         self.connected = False
         self.first_try_done = threading.Event()  # set with success or failure

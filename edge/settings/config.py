@@ -25,7 +25,7 @@ from edge.settings.sections import (
 )
 from edge.settings.toml_text import read_toml, show
 
-__all__ = ["Config", "build", "load", "read_toml", "show"]
+__all__ = ["Camera", "Config", "build", "load", "read_toml", "show"]
 
 
 @dataclass(frozen=True)
