@@ -13,11 +13,11 @@ PRECISION ?= fp32
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
-.PHONY: help setup demo test soak check bench accuracy format doctor clean
+.PHONY: help setup demo demo-sports demo-rehab demo-safety test soak check bench accuracy format doctor clean
 .PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # A stamp per level: what is set up once is not looked at again until setup.py changes.
 $(VENV)/.made:
@@ -52,6 +52,9 @@ DEMO_DETECT := hybrid-tall# as in tools/demos/cameras.py; a set made for another
 
 demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made-$(DEMO_DETECT)) ## four cameras of real video -> poses and events over MQTT, annotated video
 	@$(BIN)/edge-tools demo --out $(OUT)/demo --precision $(PRECISION) $(DEMO)
+
+demo-sports demo-rehab demo-safety: $(VENV)/.synth ## one field: repetitions with scores, ranges of motion, or alarms; a page at the end
+	@$(BIN)/edge-tools demo $(@:demo-%=%) --out $(OUT)/$@ --precision $(PRECISION) $(DEMO)
 
 # The demo's own INT8 networks: calibrated, quantized and proven on its clips, once.
 calibration/demo/.made-$(DEMO_DETECT): | $(VENV)/.setup

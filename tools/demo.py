@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.publish._address import parse
 from edge.settings.publishing import Mqtt
-from tools.demos import DEVICE, cameras
+from tools.demos import DEVICE, cameras, rehab, safety, sports
 from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, print_report, verdict, write_sheet
 from tools.demos.files import Files
@@ -21,7 +21,12 @@ from tools.mqtt.broker import Broker, choose, install_mosquitto
 from tools.mqtt.subscriber import Subscriber
 
 HELP = "run the daemon on clips of a field, with a broker and a subscriber"
-PLANS = {"cameras": cameras.plan}
+PLANS = {
+    "cameras": cameras.plan,
+    "sports": sports.plan,
+    "rehab": rehab.plan,
+    "safety": safety.plan,
+}
 QUIET_S = 2.0  # time to wait for the last messages after the daemon has ended
 
 
@@ -79,9 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
         login = f"&password_file={broker.password_file}" if broker.user else ""
         uri = f"{broker.uri}?protocol={broker.protocol}{login}"
         listener = stack.enter_context(Subscriber(parse(uri, Mqtt()), DEVICE))
-        daemon = stack.enter_context(Daemon(files, arguments.max_frames))
-        counts = [arguments.max_frames or count_frames(clip) for _, clip in plan.clips]
-        figures = watch(listener, daemon, sum(counts), arguments.seconds)
+        daemon = stack.enter_context(Daemon(files, arguments.max_frames or plan.most_frames))
+        most = arguments.max_frames or plan.most_frames
+        counts = [count_frames(clip) for _, clip in plan.clips]
+        total = sum(min(count, most or count) for count in counts)
+        figures = watch(listener, daemon, total, arguments.seconds)
     made = write_sheet(files) if files.video.exists() else False
     pages = plan.pages(files)
     print_report(files, pages, figures, time.monotonic() - start_s, made)

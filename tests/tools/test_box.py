@@ -18,7 +18,8 @@ from tools.fetch import by_name
 
 CARRIED = [
     *("broker", "build", "bundle", "calibrate", "command", "contract", "engine-info", "get", "imu"),
-    *("keygen", "land", "listen", "replay", "sign", "verify"),
+    *("keygen", "land", "listen", "recordings", "replay", "report"),
+    *("sign", "verify"),
 ]
 
 

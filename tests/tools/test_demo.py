@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +22,7 @@ from edge.settings import config
 from tests.waiting import GIVE_UP_S
 from tools import demo
 from tools.__main__ import main
-from tools.demos import Plan, cameras
+from tools.demos import Plan, cameras, moments
 from tools.demos import settings as texts
 from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, verdict, write_sheet
@@ -99,6 +102,63 @@ def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Pa
 
 
 ORIGINAL_RULES = cameras.RULES
+
+
+@pytest.mark.parametrize("field", ["sports", "rehab"])
+def test_the_tables_of_each_field_are_rules_of_the_program(
+    field: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from edge.loop.assemble import build_rules
+
+    module = importlib.import_module(f"tools.demos.{field}")
+
+    def drawn(demo: str, name: str, *more: Any, **view: Any) -> Path:
+        return tmp_path / f"{name}-000.mp4"
+
+    monkeypatch.setattr(module, "ensure_model", lambda name, folder: MODELS / name)
+    monkeypatch.setattr(module, "ensure_clip", drawn)
+    monkeypatch.setattr(module, "ensure_set", lambda name, folder: tmp_path, raising=False)
+    plan = demo.PLANS[field](None, None)
+    (tmp_path / "c.toml").write_text(
+        texts.config_text(Broker("amqtt"), plan, Files(tmp_path), "fp32")
+    )
+    settings = config.load(tmp_path / "c.toml")
+    for camera in settings.cameras:
+        assert build_rules(settings, camera.name), f"nothing is told of {camera.name}"
+    assert plan.pages(Files(tmp_path)) == {}, "there are no messages yet"
+    assert any("drawn" in line for line in plan.said)
+
+
+def test_a_page_of_moments_has_a_picture_and_a_reason_for_each_event(tmp_path: Path) -> None:
+    clip = tmp_path / "ward.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    for shade in range(20):
+        writer.write(np.full((240, 320, 3), 12 * shade, np.uint8))
+    writer.release()
+    head = {"device": "demo", "camera": "ward", "boot_id": "0" * 16}
+    person = {"id": 7, "score": 90, "box": [100, 100, 900, 1900], "keypoints": [500, 500, 90] * 17}
+    lines = []
+    for seq in range(20):
+        frame = {**head, "t_mono_ns": seq * 40_000_000, "skeleton": "coco17", "people": [person]}
+        lines.append({"topic": "poses/v1/demo/ward/frame", "payload": frame})
+    for seq, level in ((5, "alarm"), (12, "info")):
+        event = {**head, "t_mono_ns": seq * 40_000_000, "kind": "fall", "person": 7, "level": level}
+        event.update(why=f"down <fast> {seq}", data={"action": "fall"})
+        lines.append({"topic": "poses/v1/demo/ward/event/fall", "payload": event})
+    lines.append({"topic": "poses/v1/demo/status", "payload": {}})
+    messages = tmp_path / "messages.jsonl"
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = tmp_path / "page.html"
+    assert moments.write(page, messages, {"ward": clip}, "Safety", "drawn people") == 2
+    text = page.read_text("utf-8")
+    assert "1 alarm, 1 info" in text
+    assert "down &lt;fast&gt; 5" in text
+    assert "ward, 0.2 s, person 7" in text
+    pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", text)
+    decoded = [cv2.imdecode(np.frombuffer(base64.b64decode(p), np.uint8), 1) for p in pictures]
+    shades = [int(picture[5, 5, 0]) for picture in decoded]
+    assert shades == [pytest.approx(60, abs=9), pytest.approx(144, abs=9)], "the event's own frames"
+    assert "://" not in text, "nothing from outside"
 
 
 def test_a_second_run_shows_nothing_of_the_first(tiny: Path, tmp_path: Path) -> None:

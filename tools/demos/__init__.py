@@ -27,6 +27,7 @@ class Plan:
         clips: name and video of each camera.
         tables: the rules, scenes and sensors of the configuration (TOML).
         pages: makes pages of what was told; gives their files by what they are.
+        most_frames: of each camera; 0 = the whole clip.
     """
 
     said: Tuple[str, ...]
@@ -36,3 +37,4 @@ class Plan:
     clips: List[Tuple[str, Path]]
     tables: str
     pages: Callable[[Files], Dict[str, Path]]
+    most_frames: int = 0

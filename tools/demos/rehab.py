@@ -1,0 +1,58 @@
+"""Rehab: ranges of motion with goals, holds and bounds, of three exercises (drawn people)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from tools.demos import Plan
+from tools.demos.rendered import ensure_clip
+from tools.demos.session_page import session_page
+from tools.fetch.by_name import ensure_model
+
+DETECT, POSE = "hybrid", "blazepose"
+SAID = (
+    "All three people are drawn: nobody was filmed. This is not a medical device: angles of one",
+    "camera are a few degrees off, and more if the person does not stand side-on.",
+)
+TABLES = """
+[[rules]]
+kind = "rom"
+cameras = ["knee"]
+name = "squat to 90"
+angle = "knee"
+goal_deg = 80
+reps = 4
+max_lean_deg = 60
+
+[[rules]]
+kind = "rom"
+cameras = ["elbow"]
+name = "curl"
+angle = "elbow"
+goal_deg = 110
+reps = 4
+
+[[rules]]
+kind = "rom"
+cameras = ["hip"]
+name = "knee raise"
+angle = "hip"
+goal_deg = 60
+max_uneven_deg = 15
+"""
+# Camera, motion and seconds.
+SHOWN = (("knee", "squat", 13), ("elbow", "biceps_curl", 12), ("hip", "knee_raise", 10))
+SIZE = (480, 640)
+CAMERA = {"camera_m": 1.2, "distance_m": 3.2, "fov_deg": 45, "azimuth_deg": 88}
+
+
+def plan(models: Optional[Path], sets: Optional[Path]) -> Plan:
+    """The plan of `make demo-rehab`."""
+    folders = [ensure_model(name, models) for name in (DETECT, POSE)]
+    clips = [
+        (name, ensure_clip("rehab", name, sets, [motion], seconds, SIZE, **CAMERA))
+        for name, motion, seconds in SHOWN
+    ]
+    page = session_page("Rehab session")
+    return Plan(SAID, DETECT, POSE, folders[0].parent, clips, TABLES, page)
