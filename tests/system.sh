@@ -56,6 +56,7 @@ case $level in
     need systemd have systemd-analyze
     need dpkg-dev have dpkg-deb
     need lintian have lintian
+    need chromium have chromium # tests/foreign: 80 MB to fetch, 350 MB on disk, 10 s
     need python3-opencv modules cv2
     rtsp_server >/dev/null 2>&1 || missing+=(
       python3-gi gir1.2-gst-rtsp-server-1.0

@@ -90,7 +90,7 @@ def write_lines(path: Path) -> Path:
         shown = frame("door", int((7 + i / 10) * 1e9), i)
         sent.append(builder.frame(shown, people(1, i / 50)))
         if i == 20:
-            sent.append(builder.event(PoseEvent("fall", "door", shown.t_ns, 0, 0.9, {}, "alarm")))
+            sent.append(builder.event(PoseEvent("fall", "door", 0, shown.t_ns, 0.9, {}, "alarm")))
             sent.append(builder.state(state("door", "stalled", "gone"), 1))
     text = [json.dumps({"topic": m.topic, "payload": json.loads(m.json)}) for m in sent]
     path.write_text("\n".join(text) + "\n")
