@@ -51,6 +51,8 @@ DEV = [
     "pytest-xdist>=3.3",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
+    # Judges the bill of materials by the schema of CycloneDX (Apache-2.0).
+    'cyclonedx-python-lib[json-validation]>=8; python_version >= "3.9"',
     "orjson>=3.10",
     "prometheus-client>=0.17",
     'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign

@@ -20,6 +20,7 @@ WORKSTATION = (
         "predict",
         "quantize",
         "rules-test",
+        "sbom",
         "synth",
         "template",
     ),

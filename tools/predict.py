@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 
 from edge.errors import ConfigError
 from tools import places
-from tools.prediction import picture, show
+from tools.prediction import capacity, picture, show
 from tools.prediction.boards import BOARDS, MODES, Mode, modes
 from tools.prediction.fit import left_out, typical
 from tools.prediction.fitted import BAND, MEDIAN
@@ -67,6 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also print the share of arithmetic, memory and launches",
     )
     parser.add_argument(
+        "--capacity",
+        action="store_true",
+        help="print how many people each of 1, 2, 4 and 8 cameras may show, in Markdown",
+    )
+    parser.add_argument(
+        "--fps", type=float, default=30.0, metavar="F", help="of each camera, for --capacity"
+    )
+    parser.add_argument(
         "--plot", type=Path, metavar="F.png", help="also plot the speed with its error band"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -82,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigError("--plot: needs a MODEL")
         return _goals(arguments)
     model = find(arguments.model, arguments.models)
+    if arguments.capacity:
+        return _capacity(model, arguments)
     cases = _cases(model, arguments)
     found = [predict(case) for case in cases]
     if arguments.json:
@@ -155,6 +165,18 @@ def _time_shares(model: Model, step: Step) -> List[str]:
         lines.append(f"{case.mode.key}, batch {batch}, {part.name}: {text}")
         lines += [f"    {t}" for t in slowest(part, case.mode, case.precision, batch, 5)]
     return lines
+
+
+def _capacity(model: Model, arguments: argparse.Namespace) -> int:
+    """Print how many cameras and people each board takes."""
+    if not 0 < arguments.fps <= 1000 or arguments.json:
+        raise ConfigError("--capacity: needs --fps of at most 1000, and prints no JSON")
+    if model.role != "pose":
+        raise ConfigError(f"--capacity: {model.name} does not work person by person")
+    (case, *_) = _cases(model, arguments)
+    print(show.LABEL)
+    print("\n".join(capacity.table(case, _boards(arguments.board), arguments.fps)))
+    return 0
 
 
 def _goals(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@
 #   deb/build.sh ARCH WHEELS OUT [PYTHON...]      prints the package's path
 #   FOREIGN=1                                     for another distribution than this machine's
 #
+# Beside the package, and in it, is a software bill of materials of the wheels (CycloneDX).
+#
 # The environment is made in postinst and not built in: it belongs to one Python and cannot be made
 # for another machine, so that one package serves JetPack 5, 6 and 7. The wheels are in the package,
 # so that a box without a network can be installed. The package depends on the Pythons it has wheels
@@ -30,9 +32,9 @@ case "$(dpkg --print-architecture),${FOREIGN:-}, $* " in
     exit 78
     ;;
 esac
-for version; do
-  for name in edge_pose "$version/numpy" "$version/onnxruntime" "$version/cryptography" \
-    "$version/onnx" "$version/tflite" "$version/tqdm" "$version/pip"; do
+for python; do
+  for name in edge_pose "$python/numpy" "$python/onnxruntime" "$python/cryptography" \
+    "$python/onnx" "$python/tflite" "$python/tqdm" "$python/pip"; do
     ls "$wheels/$name"-*.whl >/dev/null 2>&1 || {
       echo "deb/build.sh: no wheel $name in $wheels: make wheels PYTHONS='$*'" >&2
       exit 66
@@ -72,6 +74,14 @@ size=$(du -sk --exclude=DEBIAN "$tree" | cut -f 1)
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$size/; s/@MAINTAINER@/$maintainer/" \
   -e "s/@PYTHONS@/$pythons/" \
   systemd/deb/control >"$tree/DEBIAN/control"
+
+# The bill needs the source alone; `wheels` has made the environment that runs it.
+bill=${package%.deb}.cdx.json
+SOURCE_DATE_EPOCH=$(date -d "$date" +%s) "${BUILD_PYTHON:-.venv/bin/python}" -m tools sbom \
+  --wheels "$tree/usr/lib/edge/wheels" --arch "$arch" --out "$bill" \
+  --depends "$(sed -n 's/^Depends: //p' "$tree/DEBIAN/control")"
+cp "$bill" "$doc/sbom.cdx.json"
+
 (cd "$tree" && find usr etc -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 chmod 644 "$tree/DEBIAN/control" "$tree/DEBIAN/conffiles" "$tree/DEBIAN/md5sums"
 find "$tree" -type d -exec chmod 755 {} +

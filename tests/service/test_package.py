@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -100,13 +102,18 @@ def test_depends_on_the_pythons_that_have_wheels(packages: Dict[str, Path]) -> N
 
 
 def stand_ins(folder: Path, *versions: str) -> Path:
-    """Wheels by name only."""
+    """Wheels of a name and a version only."""
     for version in versions:
         (folder / version).mkdir(parents=True)
         for name in ("numpy", "onnxruntime", "cryptography", "onnx", "tflite", "tqdm", "pip"):
-            (folder / version / f"{name}-1-py3-none-any.whl").touch()
-    (folder / "edge_pose-0-py3-none-any.whl").touch()
+            _stand_in(folder / version, name)
+    _stand_in(folder, "edge_pose")
     return folder
+
+
+def _stand_in(folder: Path, name: str) -> None:
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}-1.dist-info/METADATA", f"Name: {name}\nVersion: 1\n")
 
 
 def test_a_package_for_several_pythons_names_each(tmp_path: Path) -> None:
@@ -121,6 +128,11 @@ def test_a_package_for_several_pythons_names_each(tmp_path: Path) -> None:
     )
     folders = {Path(n).parent.name for n in names(package) if n.endswith(".whl")}
     assert folders == {"wheels", "3.8", "3.10", "3.12"}
+    assert run("dpkg-deb", "--field", package, "Version").stdout.strip() == __version__
+    bill = json.loads(package.with_suffix(".cdx.json").read_text())
+    listed = {(c["name"], c.get("version")) for c in bill["components"]}
+    assert {("numpy", "1"), ("pip", "1"), ("python3-venv", None), ("systemd", None)} <= listed
+    assert "/usr/share/doc/edge-pose/sbom.cdx.json" in names(package)
 
 
 def test_what_could_not_be_configured_here_is_not_built(tmp_path: Path) -> None:

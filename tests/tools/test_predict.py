@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.tools.prediction_graphs import residual_net
 from tools.__main__ import main
 from tools.prediction.boards import BOARDS, MODES, modes
+from tools.prediction.capacity import MOST_PEOPLE, most_people
 from tools.prediction.fit import JoinedLoads, fit, left_out, solve, typical
 from tools.prediction.fitted import BAND, EFFICIENCIES, MEDIAN
 from tools.prediction.graph import layers_of
@@ -243,3 +244,31 @@ def test_a_file_that_is_no_graph_is_refused(
     file.write_bytes(residual_net().SerializeToString()[:100])
     assert main(["predict", str(file)]) == 65
     assert str(file) in capsys.readouterr().err
+
+
+def test_the_table_of_boards_in_the_papers_is_the_prediction(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", "blazepose", "--capacity"]) == 0
+    label, *table = capsys.readouterr().out.strip().splitlines()
+    assert label.startswith("PREDICTION, not a measurement")
+    assert len(table) == 2 + len(MODES)
+    page = (Path(__file__).resolve().parents[2] / "docs/hardware.md").read_text()
+    assert "\n".join(table) in page
+
+
+def test_capacity_is_the_most_people_that_hold_the_rate() -> None:
+    pose, detector = find("blazepose", NOWHERE), find("yolov4-tiny", NOWHERE)
+    case = Case(ORIN, pose, detector, 3, "fp16", 1)
+    for band in (1.0, BAND):
+        most = most_people(case, 30.0, band)
+        assert predict(case._replace(people=most)).fps >= 30 * band
+        assert predict(case._replace(people=most + 1)).fps < 30 * band
+    assert most_people(case, 1e6) == 0
+    assert most_people(case, 0.001) == MOST_PEOPLE
+
+
+def test_capacity_refuses_what_it_cannot_tell() -> None:
+    for wrong in (["--json"], ["--fps", "0"], ["--fps", "nan"]):
+        assert main(["predict", "blazepose", "--capacity", *wrong]) == 78
+    assert main(["predict", "yolov4-tiny", "--capacity"]) == 78

@@ -1,0 +1,1 @@
+"""What a software bill of materials is made of: parts, and the document of CycloneDX."""
