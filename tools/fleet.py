@@ -9,8 +9,9 @@ from pathlib import Path
 
 from edge.errors import ConfigError, TempError
 from tools.landing import page, report, tables
+from tools.rollout import arguments as rollout_arguments
 
-HELP = "many boxes: join and report what `edge-tools land` stored"
+HELP = "many boxes: their states, bundles in stages, and reports of what `land` stored"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     told.add_argument("--out", type=Path, default=Path("fleet.html"), help="default: %(default)s")
     told.add_argument("--json", action="store_true", help="print the tables as JSON")
+    rollout_arguments.add(actions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do one of the actions."""
-    {"join": _join, "report": _report}[arguments.action](arguments)
-    return 0
+    actions = {
+        "join": _join,
+        "report": _report,
+        "status": rollout_arguments.status,
+        "push": rollout_arguments.run_push,
+    }
+    return actions[arguments.action](arguments) or 0
 
 
 def _join(arguments: argparse.Namespace) -> None:
