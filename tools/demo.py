@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Optional
 
+from edge import __version__
 from edge.publish._address import parse
 from edge.settings.publishing import Mqtt
-from tools.demos import DEVICE, cameras, rehab, safety, sports
+from tools.demos import DEVICE, Plan, cameras, rehab, safety, sports
 from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, print_report, verdict, write_sheet
 from tools.demos.files import Files
@@ -19,6 +23,12 @@ from tools.demos.settings import config_text
 from tools.listen import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.broker import Broker, choose, install_mosquitto
 from tools.mqtt.subscriber import Subscriber
+from tools.viewer import opening
+from tools.viewer.board import Board
+from tools.viewer.live import Live
+from tools.viewer.opening import next_link
+from tools.viewer.replay import Replay
+from tools.viewer.server import Viewer
 
 HELP = "run the daemon on clips of a field, with a broker and a subscriber"
 PLANS = {
@@ -62,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop after this time; 0 = at the end of the clip",
     )
     parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
+    parser.add_argument(
+        "--view",
+        action="store_true",
+        help="show it live in the browser, then the recording until Ctrl-C",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +84,6 @@ def run(arguments: argparse.Namespace) -> int:
     # A shell starts a background job with SIGINT ignored, so SIGINT is set as well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    start_s = time.monotonic()
     files = Files(arguments.out)
     files.clear()
     plan = PLANS[arguments.field](arguments.models, arguments.sets)
@@ -77,6 +91,17 @@ def run(arguments: argparse.Namespace) -> int:
         install_mosquitto()
     for line in plan.said:
         print(line)
+    with ExitStack() as viewing:
+        viewer = open_view(viewing) if arguments.view else None
+        code = show(arguments, plan, files, viewer)
+        if viewer is not None and code == 0:
+            show_again(viewer, files)
+    return code
+
+
+def show(arguments: argparse.Namespace, plan: Plan, files: Files, viewer: Optional[Viewer]) -> int:
+    """Run the daemon on the clips and report; returns the exit code."""
+    start_s = time.monotonic()
     with ExitStack() as stack:
         broker = stack.enter_context(open_broker(arguments.broker))
         print(f"broker: {broker.kind}, MQTT {broker.protocol}, {broker.uri}", flush=True)
@@ -84,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
         login = f"&password_file={broker.password_file}" if broker.user else ""
         uri = f"{broker.uri}?protocol={broker.protocol}{login}"
         listener = stack.enter_context(Subscriber(parse(uri, Mqtt()), DEVICE))
+        if viewer is not None:
+            stack.enter_context(Live(parse(uri, Mqtt()), DEVICE, viewer.board))
         daemon = stack.enter_context(Daemon(files, arguments.max_frames or plan.most_frames))
         most = arguments.max_frames or plan.most_frames
         counts = [count_frames(clip) for _, clip in plan.clips]
@@ -93,6 +120,26 @@ def run(arguments: argparse.Namespace) -> int:
     pages = plan.pages(files)
     print_report(files, pages, figures, time.monotonic() - start_s, made)
     return verdict(daemon, figures, files, made)
+
+
+def open_view(stack: ExitStack) -> Viewer:
+    """Start the server of the page and open it."""
+    board = Board()
+    board.put("hello", {"mode": "live", "source": DEVICE, "version": __version__})
+    viewer = stack.enter_context(Viewer(board, used=next_link))
+    opening.show(viewer.guard.link, in_browser=True)
+    return viewer
+
+
+def show_again(viewer: Viewer, files: Files) -> None:
+    """Show the recording of the demo in the open page until Ctrl-C."""
+    with Replay(files.messages) as replay:
+        said = {"mode": "replay", "source": str(files.messages), "version": __version__}
+        replay.board.put("hello", said)
+        viewer.switch(replay.board, replay.chunk)
+        print("the page shows the recording now; Ctrl-C ends the viewer", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 def open_broker(kind: str) -> Broker:

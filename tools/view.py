@@ -7,11 +7,8 @@ it: it draws what boxes publish.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import sys
 import threading
-import webbrowser
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Optional
@@ -21,6 +18,7 @@ from edge.errors import ConfigError
 from tools.mqtt import login
 from tools.viewer.board import Board
 from tools.viewer.live import Live
+from tools.viewer.opening import next_link, show
 from tools.viewer.replay import Replay
 from tools.viewer.server import Viewer
 
@@ -98,25 +96,8 @@ def _open(arguments: argparse.Namespace, stack: ExitStack) -> Viewer:
         said = {"mode": "live", "source": broker.name}
         stack.enter_context(Live(broker, arguments.device, board))
     board.put("hello", {**said, "version": __version__})
-    viewer = Viewer(board, arguments.port, replay.chunk if replay else None, _next_link)
+    viewer = Viewer(board, arguments.port, replay.chunk if replay else None, next_link)
     stack.enter_context(viewer)
     if replay is not None:
         stack.enter_context(replay)
     return viewer
-
-
-def show(link: str, in_browser: bool) -> None:
-    """Print the link, and open it if the machine has a desktop."""
-    print(f"open {link}\n(works once; Ctrl-C ends the viewer)", flush=True)
-    if in_browser and not (_desktop() and webbrowser.open(link)):
-        print("edge-tools: there is no browser on this machine's desktop", file=sys.stderr)
-
-
-def _desktop() -> bool:
-    """Whether a browser with a window can start; one in the terminal would hide our output."""
-    windows = sys.platform != "linux" or os.environ.get("WSL_DISTRO_NAME")
-    return bool(windows or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _next_link(link: str) -> None:
-    print(f"a browser was let in; for another one: {link}", flush=True)

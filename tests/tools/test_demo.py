@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import importlib
 import json
 import os
@@ -10,8 +11,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, List
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -19,7 +22,7 @@ import pytest
 
 from edge.errors import DataError, InternalError, UnavailableError
 from edge.settings import config
-from tests.waiting import GIVE_UP_S
+from tests.waiting import GIVE_UP_S, until
 from tools import demo
 from tools.__main__ import main
 from tools.demos import Plan, cameras, moments
@@ -29,6 +32,7 @@ from tools.demos.ending import count_frames, verdict, write_sheet
 from tools.demos.files import Files
 from tools.listen import Figures
 from tools.mqtt.broker import Broker, install_mosquitto
+from tools.viewer import opening
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests/edge/golden/models"
@@ -102,6 +106,45 @@ def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Pa
 
 
 ORIGINAL_RULES = cameras.RULES
+
+
+def look(links: List[str], seen: List[str]) -> None:
+    """A browser: live, then the recording; then Ctrl-C."""
+    until(lambda: links, "the link")
+    host = urlsplit(links[0]).netloc
+    connection = http.client.HTTPConnection(host)
+    connection.request("GET", links[0])
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+    while not any('"mode":"replay"' in line for line in seen):
+        stream = http.client.HTTPConnection(host)
+        stream.request("GET", "/stream", headers=headers)
+        with stream.getresponse() as lines:  # it ends when the recording comes
+            for line in iter(lines.readline, b""):
+                seen.append(line.decode())
+                if '"mode":"replay"' in seen[-1]:
+                    break
+        stream.close()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_it_is_seen_live_and_then_as_a_recording(
+    tiny: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    links: List[str] = []
+    seen: List[str] = []
+    monkeypatch.setattr(opening, "show", lambda link, in_browser: links.append(link))
+    looking = threading.Thread(target=look, args=(links, seen))
+    looking.start()
+    code = main(["demo", "--out", str(tmp_path), "--broker", "mosquitto", "--view"])
+    looking.join()
+    assert code == 0
+    told = "".join(seen)
+    assert "/demo/cam01/frame" in told
+    assert told.index('"mode":"live"') < told.index('"mode":"replay"')
+    assert "the page shows the recording now" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("field", ["sports", "rehab"])

@@ -89,6 +89,12 @@ class Viewer(http.server.ThreadingHTTPServer):
             target=self.serve_forever, args=(POLL_S,), name="viewer", daemon=True
         )
 
+    def switch(self, board: Board, chunk: Chunk) -> None:
+        """Show a recording instead of what was shown; pages that are open load again."""
+        self.chunk = chunk
+        before, self.board = self.board, board
+        before.put("end", {})  # wakes the streams
+
     def __enter__(self) -> Viewer:
         self._thread.start()
         return self
@@ -191,10 +197,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._head(200, "text/event-stream", ("Connection", "close"))
         self.close_connection = True
-        cursor = Cursor()
+        board, cursor = self.server.board, Cursor()
         self.wfile.write(b"retry: 1000\n\n")
-        while not self.server.ended.is_set():
-            self.wfile.write(self.server.board.news(cursor, QUIET_S) or b":\n\n")
+        while self.server.board is board and not self.server.ended.is_set():
+            self.wfile.write(board.news(cursor, QUIET_S) or b":\n\n")
             self.server.ended.wait(PACE_S)
 
     def log_message(self, *anything: Any) -> None:

@@ -18,9 +18,9 @@ from edge.publish._address import parse
 from edge.settings.publishing import Mqtt
 from tests.tools.viewer.moving import frame, lines, people, state, write_lines
 from tests.waiting import GIVE_UP_S, until
-from tools import view
 from tools.__main__ import main
 from tools.mqtt.broker import Broker
+from tools.viewer import opening
 from tools.viewer.board import Board, Cursor
 from tools.viewer.live import Live
 from tools.viewer.replay import Replay
@@ -151,7 +151,7 @@ def test_the_browser_is_opened_only_on_a_desktop(
     for name in ("WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DISPLAY", desktop)
-    view.show("http://127.0.0.1:1/?token=x", in_browser=True)
+    opening.show("http://127.0.0.1:1/?token=x", in_browser=True)
     assert opened == (["http://127.0.0.1:1/?token=x"] if opens else [])
     assert ("no browser" in capsys.readouterr().err) != opens
 

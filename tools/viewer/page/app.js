@@ -119,6 +119,7 @@ function takeEvent(topic, event) {
 }
 
 function sayHello(record) {
+  if (hello.source && hello.mode !== record.mode) return location.reload(); // `demo --view` has ended
   hello = record;
   if (record.mode === "replay" && !replay) {
     events.keep = 5000;
@@ -127,6 +128,7 @@ function sayHello(record) {
     document.body.classList.add("replay");
   }
   refresh();
+  return undefined;
 }
 
 function showRecorded(topic, payload) {
