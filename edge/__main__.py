@@ -64,7 +64,18 @@ def parser() -> argparse.ArgumentParser:
         help="the configuration to check; default: the installed one, if there is one",
     )
     own["doctor"].add_argument("--json", action="store_true", help="print JSON")
+    _add_find(own["doctor"])
     return top
+
+
+def _add_find(own: argparse.ArgumentParser) -> None:
+    own.add_argument(
+        "--find-cameras",
+        action="store_true",
+        help="only look for ONVIF cameras in the local network, for some seconds",
+    )
+    own.add_argument("--login", metavar="USER", help="ask them for their streams, as this user")
+    own.add_argument("--password-file", type=Path, metavar="F", help="password of that user")
 
 
 def _add_provision(own: argparse.ArgumentParser) -> None:
@@ -228,8 +239,13 @@ def _dispatch(arguments: argparse.Namespace, handler: logs.Handler) -> int:
         stdout.write(f"{arguments.file}: is valid\n")
         return 0
     if arguments.command == "doctor":
-        from edge.doctor import doctor
+        from edge.doctor import doctor, find_cameras
 
+        login = find_cameras.login_of(arguments.login, arguments.password_file)
+        if arguments.find_cameras:
+            return doctor(None, arguments.json, lambda path: find_cameras.find(login))
+        if login is not None:
+            raise ConfigError("--login goes with --find-cameras")
         return doctor(arguments.config, arguments.json)
     if arguments.command == "provision":
         return _provision(arguments)

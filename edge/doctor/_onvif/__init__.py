@@ -1,0 +1,1 @@
+"""How ONVIF cameras are found, and asked for the addresses of their streams."""
