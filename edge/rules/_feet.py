@@ -18,7 +18,7 @@ from edge.structures import Poses
 
 _LEG_MEAN_S = 1.0
 _TALL_MEAN_S = 2.0
-_SPEED_MEAN_S = 0.4
+_SPEED_MEAN_S = 0.5
 _ANKLE_H = 0.039  # height of an ankle (Drillis and Contini 1966)
 _LEG_H = 0.53  # height of the hips
 _FASTEST_H_S, _FASTEST_M_S = 9.0, 14.0  # a longer step is another person, or a wrong pose

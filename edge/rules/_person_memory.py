@@ -43,6 +43,8 @@ class PersonMemory:
         self.seen_ns = np.zeros(0, np.int64)
         self._places = np.zeros((0, 2))
         self._sizes = np.zeros(0)
+        # The ids of the frame before and their rows: most frames have the same people.
+        self._last = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._rows[name]
@@ -65,6 +67,14 @@ class PersonMemory:
             t_ns: time of the frame; `seen_ns` of a row that is added.
         """
         places, sizes = _centres_and_sizes(people.boxes)
+        rows = self._known_rows(people, places, t_ns)
+        self._places[rows], self._sizes[rows] = places, sizes
+        return rows
+
+    def _known_rows(self, people: Poses, places: np.ndarray, t_ns: int) -> np.ndarray:
+        """The rows of people; rows of new people are inherited or added."""
+        if np.array_equal(people.ids, self._last[0]):
+            return self._last[1]
         new = np.flatnonzero(~np.isin(people.ids, self.ids))
         if len(new):
             absent = np.flatnonzero(~np.isin(self.ids, people.ids))
@@ -73,7 +83,7 @@ class PersonMemory:
             self._add(people.ids[new[inherited < 0]], t_ns)
         order = np.argsort(self.ids)
         rows = order[np.searchsorted(self.ids, people.ids, sorter=order)]
-        self._places[rows], self._sizes[rows] = places, sizes
+        self._last = people.ids.copy(), rows
         return rows
 
     def note_seen(self, rows: np.ndarray, t_ns: int) -> np.ndarray:
@@ -85,6 +95,7 @@ class PersonMemory:
         """Drop the rows of a mask [M] bool."""
         if rows.any():
             keep = ~rows
+            self._last = np.zeros(0, np.int64), np.zeros(0, np.int64)
             self._rows = {name: values[keep] for name, values in self._rows.items()}
             self.ids, self.seen_ns = self.ids[keep], self.seen_ns[keep]
             self._places, self._sizes = self._places[keep], self._sizes[keep]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -11,17 +11,33 @@ from edge.geometry import as_complex
 from edge.people.stature import heights
 from edge.structures import VISIBLE, Poses
 
+Body = Tuple[np.ndarray, np.ndarray, np.ndarray]
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)
 
 
-def body_of(poses: Poses) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+# The last record and its body, for the next rule of the same frame: one tuple, because a rule's
+# `nearness` may be asked in another thread.
+_LAST: List[Tuple[Optional[Poses], Optional[Body]]] = [(None, None)]
+
+
+def body_of(poses: Poses) -> Body:
     """The COCO keypoints of people.
 
     Returns:
         points: [N,17] c64 px, x + iy.
         visible: [N,17] bool.
         heights: [N] f32 px, as if standing (edge.people.stature).
+
+    All rules of a camera are given the same arrays for the same record: do not change them.
     """
+    last, body = _LAST[0]
+    if last is not poses or body is None:
+        body = _body_of(poses)
+        _LAST[0] = poses, body
+    return body
+
+
+def _body_of(poses: Poses) -> Body:
     body17 = skeletons.body17(poses.skeleton)
     points = as_complex(poses.keypoints[:, body17])
     scores = poses.scores[:, body17]

@@ -1,8 +1,8 @@
 """The rule `crowd`: how densely people stand in a polygon, and how they move.
 
 The density is people per square metre of the floor. The area is that of the polygon on the ground
-of the camera, or is given as `area_m2`. Hidden people are not counted: a dense crowd is denser than
-the figure says.
+of the camera, or is given as `area_m2`. A person who disappears in the polygon is counted for
+`hold_s` more. Others who are hidden are not: a dense crowd is denser than the figure says.
 
 Event data: `crowd`, name of the polygon; `action` over | end; `people`, the mean of the last
 `mean_s`; `per_m2`; `peak_per_m2`, the most since it was over; `held_s`, how long it was;
@@ -27,7 +27,7 @@ from edge.settings.schema import key
 from edge.structures import JsonValue, Outline, PoseEvent, Poses, RuleSummary
 
 ON_GROUND = True
-_UNSEEN_S = 1.0
+_BLINK_S = 0.5  # a person who is unseen for this long outside the polygon is gone
 _FLOW_MEAN_S = 1.0
 _STILL_M_S, _STILL_H_S = 0.15, 0.1  # a slower mean motion has no direction
 _MISSED = 0.5  # people whose feet are hidden count, and lower the score by this share of them
@@ -48,6 +48,12 @@ class Options:
     under_per_m2: float = key(0.0, "the end is below this; 0 = four fifths of over_per_m2", 0, 20)
     least_people: int = key(3, "fewer people are no crowd", 1, 1000)
     mean_s: float = key(1.0, "people are counted as a mean over this time", 0, 60)
+    hold_s: float = key(
+        6.0,
+        "a person who disappears in the polygon is counted for this long: hidden, not gone",
+        0,
+        60,
+    )
     dwell_s: float = key(2.0, "report a density that lasts this long; its end as well", 0, 600)
     refractory_s: float = key(10.0, "pause before the next report", 0, 86400)
 
@@ -92,7 +98,7 @@ class Crowd:
         self._options, self._corners, self._ground = options, corners, ground
         self._area_m2 = max(area_m2, 1e-6)
         self._under = options.under_per_m2 or 0.8 * options.over_per_m2
-        self._people = PersonMemory(_UNSEEN_S, **feet.fields())
+        self._people = PersonMemory(options.hold_s + _BLINK_S, inside=False, **feet.fields())
         self._count, self._inside, self._doubt = 0.0, 0, 0.0
         self._flow = 0j  # m/s of the floor, or H/s of the picture
         self._towards = 0j  # H/s of the picture
@@ -105,8 +111,10 @@ class Crowd:
         people, seen = self._people, with_ids(poses)
         rows = people.rows_of(seen, t_ns)
         stances = feet.follow(people, rows, seen, t_ns, self._ground)
-        people.forget(people.note_seen(rows, t_ns) > _UNSEEN_S)
-        self._measure(stances, t_ns)
+        people["inside"][rows] = depths(stances.feet, self._corners) > 0
+        away_s = people.note_seen(rows, t_ns)
+        self._measure(stances, rows, t_ns)
+        people.forget(away_s > np.where(people["inside"], self._options.hold_s, 0) + _BLINK_S)
         density = self._count / self._area_m2
         crowded = self._count >= self._options.least_people - 0.5
         other = (
@@ -134,7 +142,7 @@ class Crowd:
         name, density = self._options.name, self._count / self._area_m2
         figures = self._figures()
         label = f"{name}: {self._inside}, {density:.2f}/m2"
-        hidden = "the feet of most people are hidden; they are counted by their boxes"
+        hidden = "most people, or their feet, are hidden; there may be more"
         return RuleSummary(
             name,
             "crowd",
@@ -144,20 +152,21 @@ class Crowd:
             outlines=[Outline(self._corners, label)],
         )
 
-    def _measure(self, stances: feet.Stances, t_ns: int) -> None:
-        """Update the mean number of people inside and their mean motion."""
-        inside = depths(stances.feet, self._corners) > 0
-        self._inside = int(inside.sum())
+    def _measure(self, stances: feet.Stances, rows: np.ndarray, t_ns: int) -> None:
+        """Update the mean number of people inside and the mean motion of those in view."""
+        there = self._people["inside"]
+        seen = there[rows]
+        self._inside = int(there.sum())
         dt_s = max(t_ns - self._last_ns, 0) * 1e-9 if self._last_ns >= 0 else np.inf
-        gain = _gain(dt_s, self._options.mean_s)
+        gain, slow = _gain(dt_s, self._options.mean_s), _gain(dt_s, _FLOW_MEAN_S)
         self._count += gain * (self._inside - self._count)
-        doubt = 1 - float(stances.seen[inside].mean()) if self._inside else 0.0
+        doubt = 1 - float(stances.seen[seen].sum()) / self._inside if self._inside else 0.0
         self._doubt += gain * (doubt - self._doubt)
-        moving = stances.velocity[inside & np.isfinite(stances.velocity.real)]
+        moving = stances.velocity[seen & np.isfinite(stances.velocity.real)]
         flow = complex(moving.mean()) if len(moving) else 0j
-        towards = complex(stances.moved[inside].mean()) if self._inside else 0j
-        self._flow += _gain(dt_s, _FLOW_MEAN_S) * (flow - self._flow)
-        self._towards += _gain(dt_s, _FLOW_MEAN_S) * (towards - self._towards)
+        towards = complex(stances.moved[seen].mean()) if seen.any() else 0j
+        self._flow += slow * (flow - self._flow)
+        self._towards += slow * (towards - self._towards)
         self._last_ns = t_ns
 
     def _turn(self, camera: str, t_ns: int) -> PoseEvent:

@@ -31,6 +31,7 @@ ON_GROUND = True
 _NOWHERE = complex(np.nan, np.nan)
 _OUTER = 1.2  # who was reported is outside from so many radii on
 _YOUNG = 0.25  # a stay that was not reported is over after this share of its age, if it is less
+_BACK = 0.3  # time inside makes up for this share of time outside, so that pacing is no stay
 _LEAST_RADIUS_H = 0.2
 
 
@@ -46,7 +47,9 @@ class Options:
     radius_h: float = key(
         1.0, "size of the place in the picture, in person heights", _LEAST_RADIUS_H, 100
     )
-    leave_s: float = key(2.0, "a person who is outside the place for this long has left it", 0, 600)
+    leave_s: float = key(
+        2.0, "a person who is outside the place for this long, in all, has left it", 0, 600
+    )
     unseen_s: float = key(10.0, "a person who is unseen for this long has left", 0.1, 600)
     refractory_s: float = key(0.0, "pause before the same person is reported again", 0, 86400)
     polygon: List[List[float]] = key(
@@ -84,14 +87,14 @@ class Loiter:
         self._options, self._corners, self._ground = options, corners, ground
         self._radius = options.radius_m if ground is not None else options.radius_h
         self._blindness = Blindness()
-        # A stay: its middle, when it began, and the farthest from the middle. `out_ns`: since when
-        # the person is outside, -1 = is not.
+        # A stay: its middle, when it began, and the farthest from the middle. `out_s`: how long the
+        # person was outside lately.
         self._people = PersonMemory(
             options.unseen_s,
             middle=_NOWHERE,
             since_ns=0,
             far=0.0,
-            out_ns=-1,
+            out_s=0.0,
             told=False,
             ended_ns=-(10**18),
             score=0.0,
@@ -117,7 +120,7 @@ class Loiter:
         self._begin(np.flatnonzero(left), t_ns)
         stayed = since_s(people["since_ns"], t_ns) >= self._options.after_s
         rested = since_s(people["ended_ns"], t_ns) >= self._options.refractory_s
-        there = (away_s == 0) & np.isfinite(people["middle"].real) & (people["out_ns"] < 0)
+        there = (away_s == 0) & np.isfinite(people["middle"].real) & (people["out_s"] <= 0)
         begins = np.flatnonzero(there & ~people["told"] & stayed & rested)
         people["told"][begins] = True
         events += [self._event("start", int(i), camera, t_ns) for i in begins]
@@ -161,18 +164,18 @@ class Loiter:
         outside = far > np.where(told, _OUTER, 1) * self._radius
         if self._corners is not None:
             outside |= depths(stances.feet[known], self._corners) <= 0
-        since = np.where(people["out_ns"][rows] < 0, t_ns, people["out_ns"][rows])
-        people["out_ns"][rows] = np.where(outside, since, -1)
+        out_s = people["out_s"][rows] + np.where(outside, dt_s, -_BACK * dt_s)
+        people["out_s"][rows] = np.maximum(out_s, 0)
         young_s = _YOUNG * since_s(people["since_ns"][rows], t_ns)
         leave_s = np.where(told, options.leave_s, np.minimum(options.leave_s, young_s))
-        left: np.ndarray = outside & (since_s(since, t_ns) >= leave_s)
+        left: np.ndarray = outside & (out_s >= leave_s)
         return left
 
     def _begin(self, rows: np.ndarray, t_ns: int) -> None:
         """New stays where these people are now."""
         people = self._people
         people["middle"][rows], people["since_ns"][rows] = people["place"][rows], t_ns
-        people["far"][rows], people["out_ns"][rows] = 0, -1
+        people["far"][rows], people["out_s"][rows] = 0, 0
 
     def _event(self, action: str, row: int, camera: str, t_ns: int) -> PoseEvent:
         people, options = self._people, self._options

@@ -52,7 +52,29 @@ def crowd(sets: Path, names: Tuple[str, ...], people: int, frames: int, seed: in
     rng = np.random.default_rng([seed, people])
     there, points, depth = _played(sets, names, people, frames, rng)
     height_px = STATURE_M * _camera(people).focal_px / np.median(depth, 0)
-    seen, scores = measured(points, height_px, RATE_HZ, rng)
+    return detected(there, points, depth, height_px, RATE_HZ, rng)
+
+
+def detected(
+    there: np.ndarray,
+    points: np.ndarray,
+    depth: np.ndarray,
+    height_px: np.ndarray,
+    rate_hz: float,
+    rng: np.random.Generator,
+) -> List[Instant]:
+    """What a detector and a pose network find of people.
+
+    Args:
+        there: [T,N] bool, who is in the room.
+        points: [T,N,17,2] px.
+        depth: [T,N] distances, m.
+        height_px: [N] of a standing person.
+        rate_hz: of the frames.
+        rng: of noise, misses and false boxes.
+    """
+    frames, people = there.shape
+    seen, scores = measured(points, height_px, rate_hz, rng)
     boxes = _boxes(points, height_px)
     missed = _runs((frames, people), rng)
     out: List[Instant] = []

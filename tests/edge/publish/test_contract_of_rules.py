@@ -13,6 +13,7 @@ import pytest
 from edge import plug
 from edge.messages import Builder
 from edge.rules import _reporting, build_rule
+from edge.scene.ground import Ground
 from edge.structures import PoseEvent, Poses
 
 STEP_NS = 40_000_000
@@ -64,6 +65,17 @@ def play(rule: Any, scenes: List[Any]) -> List[PoseEvent]:
     return events
 
 
+def raises(share: float) -> Poses:
+    """Both hands above the head."""
+    poses = person(0)
+    poses.keypoints[0, [7, 8, 9, 10], 1] = 700 - HEIGHT_PX * np.array([1.0, 1.0, 1.15, 1.15])
+    return poses
+
+
+def dashes(share: float) -> Poses:
+    return person(0, 400 + 3000 * share)
+
+
 def stands(share: float) -> Poses:
     return person(0)
 
@@ -88,6 +100,7 @@ def gets_up(share: float) -> Poses:
     return person(1 - share)
 
 
+FLOOR_M = Ground((0.004, 0, 0, 0, 0.004, 0, 0, 0, 1))
 FLOOR = [[300, 500], [500, 500], [500, 900], [300, 900]]
 LIFE = [
     (2, stands),
@@ -97,6 +110,9 @@ LIFE = [
     (3, stands),
     (8, sways),
     (2, walks),
+    (2, raises),
+    (1, stands),
+    (3, dashes),
     (30, nobody),
 ]
 RULES: Dict[str, Dict[str, Any]] = {
@@ -120,6 +136,8 @@ RULES: Dict[str, Dict[str, Any]] = {
         "least_people": 1,
         "dwell_s": 1,
     },
+    "run": {"kind": "run", "ground": FLOOR_M},
+    "hands_up": {"kind": "hands_up"},
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
 # Rules with such a test of their own, since standing and falling do not make them speak.
@@ -132,6 +150,8 @@ TOLD: Dict[str, Set[str]] = {
     "line": {"in"},
     "loiter": {"start", "end"},
     "crowd": {"over", "end"},
+    "run": {"start", "end"},
+    "hands_up": {"start", "end"},
     "custom": {"start", "end"},
 }
 
