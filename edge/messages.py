@@ -33,7 +33,7 @@ class Message:
     """One message; it is encoded once, by the first sink that needs the bytes."""
 
     topic: str
-    kind: str  # status | frame | scene | event | state | metrics
+    kind: str  # status | frame | scene | event | state | metrics | discovery
     payload: Dict[str, Any]  # JSON values; keypoints are NumPy integer vectors
     qos: int = 0
     retain: bool = False
@@ -48,8 +48,8 @@ class Message:
 
     @cached_property
     def json(self) -> bytes:
-        """The record as JSON, for any content type."""
-        return codec.to_json(self.payload)
+        """The record as JSON, for any content type; empty without a record."""
+        return codec.to_json(self.payload) if self.payload else b""
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,16 @@ class Publisher:
         with self._lock:
             self._send(self.build.metrics({**record, "sinks": self.report()}))
 
+    def announce(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Publish the retained discovery message of another program; sinks with a broker send it.
+
+        Args:
+            topic: of that program.
+            payload: empty = remove the message.
+        """
+        with self._lock:
+            self._send(Message(topic, "discovery", dict(payload), qos=1, retain=True))
+
     @property
     def readers_left(self) -> bool:
         """Whether the readers of all sinks have left permanently."""

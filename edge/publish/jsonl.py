@@ -106,7 +106,7 @@ class JsonlSink:
 
     def __call__(self, message: Message) -> None:
         """Take a message; waits for room only if lossless."""
-        if self._closed:
+        if self._closed or message.kind == "discovery":  # means something to brokers only
             return
         if self._wait is not None:
             taken = self._put_and_wait(message, self._wait)

@@ -26,7 +26,7 @@ def build(options: Options) -> Rule:
     Raises:
         ConfigError: no such angle, or bounds that exclude each other.
     """
-    which = _angles(options.angle)
+    which = angles_of(options.angle)
     if options.low_deg + 2 * options.hysteresis_deg >= options.high_deg:
         raise ConfigError("low_deg: must be below high_deg by more than twice hysteresis_deg")
     if not options.name:
@@ -37,7 +37,7 @@ def build(options: Options) -> Rule:
     return Watch(options, which)
 
 
-def _angles(name: str) -> Tuple[str, ...]:
+def angles_of(name: str) -> Tuple[str, ...]:
     """Full names of the angles that an option means."""
     there = known("angle")
     which = [name] if name in there else [f"{side}_{name}" for side in angles.SIDES]

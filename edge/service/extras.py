@@ -17,6 +17,7 @@ from edge.loop.build import Installed, ModelSource
 from edge.loop.parts import Extra, Receive, Running
 from edge.loop.session_request import Request
 from edge.messages import ROOT, Incoming
+from edge.service import homeassistant
 from edge.service.annotate import Annotator
 from edge.settings.config import Config
 from edge.structures import RuleSummary
@@ -82,6 +83,8 @@ def choose(config: Config, annotate: Optional[Path] = None, more: Sequence[Extra
         from edge.service.sensing import Sensing
 
         extras.append(Sensing(config))
+    if homeassistant.wanted(config):
+        extras.append(homeassistant.HomeAssistant(config))
     if config.commands.allow:
         extras.append(Commanding(config, bundles))
     if config.commands.local:

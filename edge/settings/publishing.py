@@ -1,9 +1,17 @@
 """Sections of the configuration about what leaves the box: sinks, brokers, waiting events."""
 
+import re
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 from edge.settings.schema import key
+
+
+def _prefix_problem(value: str) -> Optional[str]:
+    """What is wrong with the first levels of a topic; None if nothing is."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", value):
+        return None
+    return "use letters, digits, _ and -; levels are separated by /"
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,14 @@ class Publish:
         "states are never left out",
         0,
         1000,
+    )
+    homeassistant: bool = key(
+        False, "announce cameras and rules to Home Assistant, at every sink with a broker"
+    )
+    homeassistant_prefix: str = key(
+        "homeassistant",
+        "first levels of its discovery topics, as set in Home Assistant",
+        check=_prefix_problem,
     )
     codec: str = key("json", "encoding of frame messages", choices=("json", "cbor"))
     metrics_s: float = key(10.0, "pause between two metrics messages", 0.5, 3600)
