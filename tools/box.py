@@ -10,7 +10,7 @@ RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
-    *("export-poses", "view"),
+    *("export-poses", "reference", "view"),
     *(
         "fit-temporal",
         "ground",

@@ -1,0 +1,1 @@
+"""Pages of the docs that are made of the program: every key of the configuration, every message."""
