@@ -87,6 +87,7 @@ setup(
             "py.typed",
             "cameras/*.html",
             "convert/*.png",
+            "drawing/page/*",
             "prediction/*.txt",
             "viewer/page/*",
         ],

@@ -12,6 +12,7 @@ WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
     *("export-poses", "reference", "view"),
     *(
+        "draw",
         "fit-temporal",
         "ground",
         "fleet",

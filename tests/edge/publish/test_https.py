@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from edge.keys import own_key
 from edge.publish import Publisher, parse_all
+from edge.publish._connection import Packet
 from edge.publish._sink import SinkOptions
 from edge.publish._webhook import connection as connection_module
 from edge.publish._webhook.connection import _seconds, message_id
@@ -350,6 +351,6 @@ def test_credentials_are_located(tmp_path: Path) -> None:
 
 
 def test_a_body_that_is_odd_has_an_id_too() -> None:
-    packet = connection_module.Packet("t", b"[1]")
+    packet = Packet("t", b"[1]")
     assert message_id(packet) == message_id(packet)
     assert json.loads(connection_module.line(packet)) == {"topic": "t", "payload": [1]}

@@ -289,7 +289,7 @@ def test_a_wrong_command_line_erases_nothing(
 
 
 def test_times_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool.time, "time_ns", lambda: NOW_NS)
+    monkeypatch.setattr("tools.recordings.time.time_ns", lambda: NOW_NS)
     assert tool.utc_ns("1970-01-02T00:00:00+00:00", "") == DAY_NS
     assert tool.utc_ns("1970-01-02T01:00+01:00", "") == DAY_NS
     assert tool.utc_ns("7d", "") == NOW_NS - 7 * DAY_NS
