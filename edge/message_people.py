@@ -18,7 +18,8 @@ def people(poses: Poses) -> List[Dict[str, Any]]:
     Returns:
         For each person id, score 0..100, box [x1,y1,x2,y2] and keypoints, a [K*3] integer vector
         x y score ...; coordinates in 0.1 px; a keypoint of score 0 is at 0 0. int16 if every
-        coordinate fits, else int32.
+        coordinate fits, else int32. With joints in metres also world, a [K*4] integer vector
+        x y z score ... in mm.
     """
     n, k = poses.scores.shape
     points = np.empty((n, k, 3), np.int32)
@@ -30,10 +31,14 @@ def people(poses: Poses) -> List[Dict[str, Any]]:
     if rows.size and np.abs(rows).max() < 2**15:
         rows = rows.astype("<i2")
     columns = (poses.ids.tolist(), percent(poses.person_scores).tolist(), tenths(poses.boxes))
-    return [
+    told = [
         {"id": i, "score": score, "box": box.tolist(), "keypoints": row}
         for i, score, box, row in zip(*columns, rows)
     ]
+    if poses.world is not None:
+        for person, row in zip(told, _in_metres(poses.world[..., :3], poses.world[..., 3])):
+            person["world"] = row
+    return told
 
 
 def people_in_room(found: SceneFrame) -> List[Dict[str, Any]]:
@@ -44,19 +49,12 @@ def people_in_room(found: SceneFrame) -> List[Dict[str, Any]]:
         in 0.1 px), seen_as (id by camera), and keypoints, a [K*4] integer vector x y z score ... in
         mm; a keypoint of score 0 is at 0 0 0. int16 if every coordinate fits, else int32.
     """
-    n, k = found.joints.scores.shape
-    points = np.empty((n, k, 4), np.int32)
-    points[..., 3] = percent(found.joints.scores)
-    points[..., 3] *= np.isfinite(found.joints.points).all(2)
-    points[..., :3] = millimetres(found.joints.points)
-    points[..., :3] *= points[..., 3:] > 0
-    rows = points.reshape(n, k * 4)
-    if rows.size and np.abs(rows).max() < 2**15:
-        rows = rows.astype("<i2")
-    there = np.maximum((points[..., 3] > 0).sum(1), 1)
+    rows = _in_metres(found.joints.points, found.joints.scores)
+    percents = rows[:, 3::4]
+    there = np.maximum((percents > 0).sum(1), 1)
     columns = (
         found.ids.tolist(),
-        np.rint(points[..., 3].sum(1) / there).astype(np.int64).tolist(),
+        np.rint(percents.sum(1) / there).astype(np.int64).tolist(),
         tenths(_medians(found.errors_px)).tolist(),
         found.seen_as.tolist(),
     )
@@ -70,6 +68,18 @@ def people_in_room(found: SceneFrame) -> List[Dict[str, Any]]:
         }
         for i, score, error, row, points in zip(*columns, rows)
     ]
+
+
+def _in_metres(points: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Rows [N,K*4] of x y z score ... in mm and hundredths; int16 if every coordinate fits."""
+    n, k = scores.shape
+    whole = np.empty((n, k, 4), np.int32)
+    whole[..., 3] = percent(scores)
+    whole[..., 3] *= np.isfinite(points).all(2)
+    whole[..., :3] = millimetres(points)
+    whole[..., :3] *= whole[..., 3:] > 0
+    rows = whole.reshape(n, k * 4)
+    return rows.astype("<i2") if rows.size and np.abs(rows).max() < 2**15 else rows
 
 
 def outlines(shown: Sequence[Outline]) -> List[Dict[str, Any]]:

@@ -111,13 +111,13 @@ def convert(
     of the two scores. Any other point that the source lacks is at 0, 0 with score 0.
 
     Args:
-        keypoints: [N,K,2] f32, borrowed.
+        keypoints: [N,K,2] f32, or in space [N,K,3]; borrowed.
         scores: [N,K] f32, borrowed; 0 = missing.
         source: name of their set.
         target: name of the wanted set, of L points.
 
     Returns:
-        Keypoints [N,L,2] f32 and scores [N,L] f32, in new arrays.
+        Keypoints [N,L,2] (or [N,L,3]) f32 and scores [N,L] f32, in new arrays.
 
     Raises:
         ConfigError: no such set.
@@ -137,7 +137,13 @@ def convert_poses(poses: Poses, target: str) -> Poses:
     if poses.skeleton == target:
         return poses
     keypoints, scores = convert(poses.keypoints, poses.scores, poses.skeleton, target)
-    return dataclasses.replace(poses, keypoints=keypoints, scores=scores, skeleton=target)
+    world = poses.world
+    if world is not None:
+        points, sure = convert(world[..., :3], world[..., 3], poses.skeleton, target)
+        world = np.concatenate((points, sure[..., None]), 2)
+    return dataclasses.replace(
+        poses, keypoints=keypoints, scores=scores, skeleton=target, world=world
+    )
 
 
 @lru_cache(maxsize=None)

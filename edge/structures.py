@@ -122,6 +122,9 @@ class Poses:
     carried: Optional[np.ndarray] = None
     # [N] f32 0..1, how much each person matters to the rules. None = all matter alike
     weights: Optional[np.ndarray] = None
+    # [N,K,4] f32, x y z in m from the middle of the hips and score, in the camera's axes: x to the
+    # right, y down, z ahead; a score of 0 = missing. None = the pose model measures no depth
+    world: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -139,6 +142,8 @@ class Poses:
             check_array("Poses.carried", self.carried, np.bool_, n)
         if self.weights is not None:
             check_array("Poses.weights", self.weights, np.float32, n)
+        if self.world is not None:
+            check_array("Poses.world", self.world, np.float32, n, self.scores.shape[1], 4)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -161,6 +166,7 @@ class Poses:
             None if self.sightings is None else self.sightings[which],
             None if self.carried is None else self.carried[which],
             None if self.weights is None else self.weights[which],
+            None if self.world is None else self.world[which],
         )
 
     @staticmethod
@@ -168,7 +174,7 @@ class Poses:
         """Join records of one skeleton into one, in their order and in new arrays.
 
         Records without people are skipped. `places`, `sightings` and `carried` are kept if all
-        other records have them; `weights` are 0 where a record has none.
+        other records have them; `weights` and `world` are 0 where a record has none.
 
         Args:
             records: at least one.
@@ -179,6 +185,10 @@ class Poses:
         carried = [p.carried for p in some if p.carried is not None]
         weighed = any(p.weights is not None for p in some)
         weights = [np.zeros(len(p), np.float32) if p.weights is None else p.weights for p in some]
+        deep = any(p.world is not None for p in some)
+        world = [
+            np.zeros((*p.scores.shape, 4), np.float32) if p.world is None else p.world for p in some
+        ]
         return Poses(
             np.concatenate([p.keypoints for p in some]),
             np.concatenate([p.scores for p in some]),
@@ -190,6 +200,7 @@ class Poses:
             np.concatenate(sightings) if len(sightings) == len(some) else None,
             np.concatenate(carried) if len(carried) == len(some) else None,
             np.concatenate(weights) if weighed else None,
+            np.concatenate(world) if deep else None,
         )
 
     @staticmethod

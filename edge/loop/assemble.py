@@ -112,6 +112,9 @@ class Models:
             self.detect = cast(Detector, self._load(config.detect.model, config.detect.min_score))
             self.pose = cast(PoseModel, self._load(config.pose.model, 0.0))
             check_roles(config, self.detect.gives, self.pose.gives)
+            if config.pose.world and not self.pose.gives_world:
+                name = config.pose.model
+                raise ConfigError(f"pose.world: {name!r} gives no joints in metres; use blazepose")
         except BaseException:
             self.close()
             raise
@@ -147,6 +150,7 @@ class Models:
             self._config.detect.max_people,
             self._config.crowd,
             self._config.detect.suppression,
+            self._config.pose.world,
         )
         return load_model(recipe, self._open(folder, recipe), options)
 

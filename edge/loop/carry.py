@@ -126,6 +126,7 @@ class Carry:
             scores=known.scores * np.where(good, np.float32(1), np.float32(_LOST_SHARE)),
             person_scores=known.person_scores,
             sightings=None,
+            world=known.world,  # of the last run of the network
         )
 
     def _is_due(self, frame: Frame, last: _Person) -> bool:

@@ -38,6 +38,7 @@ class ModelOptions:
     max_people: int = 100  # in one frame; those of the best scores are kept
     crowd: Crowd = field(default_factory=Crowd)
     suppression: str = "box"  # how doubles are known: box soft pose oks (edge.people.suppression)
+    world: bool = False  # whether a pose model gives points in metres, too
 
 
 class Gives(enum.Enum):
@@ -78,6 +79,7 @@ class PoseModel(Protocol):
 
     gives: Literal[Gives.POSES, Gives.ONE_STAGE_POSES] = Gives.POSES
     skeleton: str
+    gives_world: bool = False  # whether `ModelOptions.world` is obeyed
     # Most people of a step who get hands and a face; 0 = all people, None = no such limit.
     part_limit: Optional[int] = None
 

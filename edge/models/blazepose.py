@@ -14,7 +14,16 @@ import numpy as np
 
 from edge.errors import ConfigError, InternalError
 from edge.models import Gives, ModelOptions, PoseModel
-from edge.models._blazepose import crops, decode, gate, neighbours, points, priority, sightings
+from edge.models._blazepose import (
+    crops,
+    decode,
+    gate,
+    in_space,
+    neighbours,
+    points,
+    priority,
+    sightings,
+)
 from edge.models._blazepose.batch import CandidateBatch, by_frame
 from edge.models._blazepose.body_memory import BodyMemory
 from edge.models._blazepose.decode import Bodies
@@ -54,12 +63,15 @@ class BlazePose(PoseModel):
 
     skeleton = points.SKELETON
 
+    gives_world = True
+
     def __init__(
         self,
         parts: Mapping[str, Outputs],
         min_score: float,
         crowd: Crowd,
         told: Optional[Scores] = None,
+        world: bool = False,
     ) -> None:
         self._body = parts["body"]
         self._hands = Hands(parts["hand"])
@@ -71,7 +83,7 @@ class BlazePose(PoseModel):
         self._part_memory = PartMemory()
         self.refused = 0  # number of poses that were rejected since the start
         self.part_limit = 0
-        self._crowd = crowd
+        self._crowd, self._world = crowd, world
         self._sparse = SparseMode(crowd)
 
     @property
@@ -134,7 +146,12 @@ class BlazePose(PoseModel):
         told = self._person(found.person_scores)
         told = told * np.where(batch.ids < 0, np.minimum(batch.certain / _SURE, 1), 1)
         told = told.astype(np.float32, copy=False)
-        return batch.spread(len(frames), keypoints, scores, told, places, carried)
+        world = (
+            None
+            if found.world is None
+            else in_space.of_network(found, own, body_feet, seen, batch.boxes)
+        )
+        return batch.spread(len(frames), keypoints, scores, told, places, carried, world)
 
     def parts(self, frames: Sequence[Frame], people: Sequence[Poses]) -> List[Poses]:
         """The second half: the same people with hands and faces, in new arrays."""
@@ -177,7 +194,7 @@ class BlazePose(PoseModel):
         self._body.sample(frames, batch.which, matrices, veils=veils)
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
-        return decode.bodies(results, matrices, network.width)
+        return decode.bodies(results, matrices, network.width, self._world)
 
 
 def _joined(
@@ -193,6 +210,7 @@ def _joined(
         sightings.followed(found.points, body_feet, keypoints),
         found.scores * own[:, None],
         np.maximum(found.person_scores * own, sightings.person_scores(batch, found.person_scores)),
+        found.world,
     )
     return bodies, keypoints, scores
 
@@ -233,4 +251,8 @@ def load(recipe: Recipe, runners: Mapping[str, Runner], options: ModelOptions) -
             parts[part].require(name, shape)
     if parts["body"].has("heatmap"):
         parts["body"].require("heatmap", _HEATMAP)
-    return BlazePose(parts, options.min_score, options.crowd, recipe.scores)
+    if options.world:
+        if not parts["body"].has("world"):
+            raise ConfigError("pose.world: the body network gives no points in metres")
+        parts["body"].require("world", (3 * points.RAW_POINTS,))
+    return BlazePose(parts, options.min_score, options.crowd, recipe.scores, options.world)

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.geometry import as_complex
 from edge.people.filters.consistency import Consistency, Consistent
+from edge.people.filters.in_space import SpaceFilter
 from edge.people.filters.presets import ArticleFilter, OneEuroFilter
 from edge.people.filters.sighting import Filtered, KeypointFilter, Sighting, moved
 from edge.people.filters.steady import SteadyFilter
@@ -46,6 +47,7 @@ class Smoother:
         self._refine = refine
         self._body17 = skeleton.body17
         self._filter = FILTERS[options.preset](options, skeleton)
+        self._space = SpaceFilter(skeleton)
         self._consistency = Consistency()
         self._ids = np.zeros(0, np.int64)
         self._t_ns = np.zeros(0, np.int64)
@@ -76,7 +78,8 @@ class Smoother:
         if self._refine is not None:
             add_h = self._refine(_innovations(poses, seen, found))
             points = points if add_h is None else points + add_h * tall[:, None, None]
-        return dataclasses.replace(poses, keypoints=points, scores=found.scores)
+        world = None if poses.world is None else self._space.step(poses.world, dt_s)
+        return dataclasses.replace(poses, keypoints=points, scores=found.scores, world=world)
 
     def consistency(self) -> Optional[Consistent]:
         """How well the filter's predictions agree with the measurements; None before any."""
@@ -86,7 +89,11 @@ class Smoother:
         smooth = self(poses.take(named), t_ns)
         keypoints, scores = poses.keypoints.copy(), poses.scores.copy()
         keypoints[named], scores[named] = smooth.keypoints, smooth.scores
-        return dataclasses.replace(poses, keypoints=keypoints, scores=scores)
+        world = poses.world
+        if world is not None and smooth.world is not None:
+            world = world.copy()
+            world[named] = smooth.world
+        return dataclasses.replace(poses, keypoints=keypoints, scores=scores, world=world)
 
     def _elapsed_s(self, n: int, t_ns: int) -> np.ndarray:
         dt_s = np.maximum(t_ns - self._t_ns[:n], 0) * 1e-9
@@ -117,6 +124,7 @@ class Smoother:
         """Make row i of row source[i], or of a new person if source[i] is -1."""
         new = source < 0
         self._filter.move(source)
+        self._space.move(source)
         self._t_ns, self._heights = moved(self._t_ns, source), moved(self._heights, source)
         self._t_ns[new], self._heights[new], self._ids = t_ns, 0, ids
 

@@ -29,7 +29,8 @@ class RecordedFrame:
 def pack(frame: RecordedFrame) -> bytes:
     """Return the payload of a `P` record: HEAD, camera and skeleton (ASCII), then the arrays.
 
-    keypoints f32 [N,K,2], scores f32 [N,K], boxes f32 [N,4], ids i64 [N], person_scores f32 [N].
+    keypoints f32 [N,K,2], scores f32 [N,K], boxes f32 [N,4], ids i64 [N], person_scores f32 [N],
+    and world f32 [N,K,4] if there is one.
     """
     poses, camera, skeleton = frame.poses, frame.camera.encode(), frame.poses.skeleton.encode()
     n, k = poses.scores.shape
@@ -37,7 +38,8 @@ def pack(frame: RecordedFrame) -> bytes:
         frame.t_ns, frame.offset_ns, frame.index, *frame.size, n, k, len(camera), len(skeleton)
     )
     arrays = (poses.keypoints, poses.scores, poses.boxes, poses.ids, poses.person_scores)
-    return b"".join((head, camera, skeleton, *(a.tobytes() for a in arrays)))
+    world = b"" if poses.world is None else poses.world.tobytes()
+    return b"".join((head, camera, skeleton, *(a.tobytes() for a in arrays), world))
 
 
 def unpack(payload: bytes) -> RecordedFrame:
@@ -63,10 +65,13 @@ def unpack(payload: bytes) -> RecordedFrame:
             count = int(np.prod(shape))
             arrays.append(np.frombuffer(payload, kind, count, at).reshape(shape).copy())
             at += count * np.dtype(kind).itemsize
-        if at != len(payload):
+        world = None
+        if n and len(payload) - at == 16 * n * k:
+            world = np.frombuffer(payload, "<f4", 4 * n * k, at).reshape(n, k, 4).copy()
+        elif at != len(payload):
             raise ValueError("too long")
         keypoints, scores, boxes, ids, person_scores = arrays
-        poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton)
+        poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton, world=world)
         return RecordedFrame(camera, index, t_ns, offset_ns, (width, height), poses)
     except (struct.error, ValueError, UnicodeDecodeError) as error:
         raise DataError(f"not a record of poses: {error}") from error

@@ -157,6 +157,8 @@ class Custom:
             "held_s": held_s,
             "values": values,
         }
+        if where[row] >= 0 and scene.in_space(int(where[row])):
+            data["measured_in"] = "space"
         why = ", ".join(f"{what} = {_shown(what, value)}" for what, value in values.items())
         why = f"{why}; held for {held_s} s" if why else f"held for {held_s} s"
         score = float(people["score"][row])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 from edge.degrade.apply import Degrader
 from edge.errors import ConfigError
 from edge.loop import sessions
+from edge.loop.adaptive_rate import Adapter
 from edge.loop.build import Installed, ModelSource
 from edge.loop.parts import Extra, Receive, Running
 from edge.loop.session_request import Request
@@ -70,6 +71,8 @@ def choose(config: Config, annotate: Optional[Path] = None, more: Sequence[Extra
     extras: List[Extra] = [Measuring(telemetry)]
     if annotate is not None:
         extras.append(Video(annotate, config))
+    if config.adaptive_rate.slow_hz:
+        extras.append(Adapting())
     if config.degrade.when:
         extras.append(Degrading(telemetry))
     bundles = _bundles(config)
@@ -138,6 +141,23 @@ class Degrading(Extra):
     def report(self) -> Mapping[str, Any]:
         """The level in force."""
         return {"degrade": self._degrader.report()} if self._degrader is not None else {}
+
+
+class Adapting(Extra):
+    """Fewer steps while everybody moves slowly; recordings keep every frame."""
+
+    def __init__(self) -> None:
+        self._adapter: Optional[Adapter] = None
+
+    def attach(self, running: Running) -> None:
+        """Watch the people of this loop from now on."""
+        if not running.cameras.lossless:
+            self._adapter = Adapter(running.config.adaptive_rate, running.rate_limit)
+            running.watch(self._adapter)
+
+    def report(self) -> Mapping[str, Any]:
+        """What was saved."""
+        return {"adaptive_rate": self._adapter.report()} if self._adapter is not None else {}
 
 
 class Video(Extra):

@@ -13,6 +13,7 @@ from edge.settings.limbs import Joint, Sensor
 from edge.settings.publishing import Mqtt, Outbox, Publish, Webhook
 from edge.settings.schema import build, key, name_problem
 from edge.settings.sections import (
+    AdaptiveRate,
     Bundle,
     Commands,
     Crowd,
@@ -105,6 +106,11 @@ class Pose:
         "lucas-kanade",
         "optical flow where every_s is not 0",
         choices=("lucas-kanade", "farneback"),
+    )
+    world: bool = key(
+        False,
+        "joints in metres from the middle of the hips, where the model measures them: for the "
+        "rules rom and custom, and published as `world`",
     )
 
 
@@ -224,6 +230,7 @@ class Config:
     record: Record = key(Record)
     telemetry: Telemetry = key(Telemetry)
     degrade: Degrade = key(Degrade)
+    adaptive_rate: AdaptiveRate = key(AdaptiveRate)
 
 
 def load(path: Path) -> Config:

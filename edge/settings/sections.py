@@ -81,6 +81,18 @@ class Telemetry:
 
 
 @dataclass(frozen=True)
+class AdaptiveRate:
+    """Fewer steps a second of live cameras while everybody moves slowly."""
+
+    slow_hz: int = key(0, "steps per second while all move slowly; 0 = off", 0, 120)
+    below_h_s: float = key(
+        0.15, "slow: no joint is faster than this, in standing heights a second", 0.01, 10
+    )
+    above_h_s: float = key(0.3, "a faster joint brings the full rate back at once", 0.01, 10)
+    after_s: float = key(2.0, "how long all must have moved slowly", 0.1, 600)
+
+
+@dataclass(frozen=True)
 class Degrade:
     """How live cameras do less while the machine is throttled or too slow.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -100,6 +100,7 @@ class CandidateBatch:
         person_scores: np.ndarray,
         places: np.ndarray,
         carried: np.ndarray,
+        world: Optional[np.ndarray] = None,
     ) -> List[Poses]:
         """Split results by frame, as views of the given arrays.
 
@@ -110,12 +111,15 @@ class CandidateBatch:
             person_scores: [N].
             places: [N,...] for the second half of the model.
             carried: [N] bool, whether the keypoints are only predicted.
+            world: [N,133,4] m and score; None = not asked for.
 
         Returns:
             One Poses for each frame.
         """
         name = points.SKELETON
         whole = Poses(keypoints, scores, self.boxes, self.ids, person_scores, name, places)
+        if world is not None:
+            whole = replace(whole, world=world)
         if carried.any():
             whole = replace(whole, carried=carried)
         return by_frame(whole, self.which, count)

@@ -28,20 +28,26 @@ class Bodies:
     points: np.ndarray  # [N,33,2] f32 px of the frame
     scores: np.ndarray  # [N,33] f32 0..1, probability of being visible and inside the crop
     person_scores: np.ndarray  # [N] f32 0..1; 0 if an output is not finite
+    # [N,33,3] f32 m from the middle of the hips, in the camera's axes. None = it was not asked for
+    world: Optional[np.ndarray] = None
 
     def take(self, which: np.ndarray) -> Bodies:
         """The rows of a mask, or of indices in their order."""
-        return Bodies(self.points[which], self.scores[which], self.person_scores[which])
+        world = None if self.world is None else self.world[which]
+        return Bodies(self.points[which], self.scores[which], self.person_scores[which], world)
 
 
-def bodies(outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int) -> Bodies:
+def bodies(
+    outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int, world: bool = False
+) -> Bodies:
     """Decode the outputs of the body network.
 
     Args:
         outputs: landmarks [N,195], 39 x (x, y, z, visibility, presence); score [N,1]; optionally
-            heatmap [N,39,h,w] of logits.
+            heatmap [N,39,h,w] of logits, and world [N,117], 39 x (x, y, z) m in the crop's axes.
         matrices: [N,2,3] from px of the frame to px of the input.
         side: width and height of the input, px.
+        world: whether points in metres are wanted.
     """
     raw = outputs["landmarks"].reshape(-1, points.RAW_POINTS, 5)[:, :33]
     score = outputs["score"].reshape(-1)
@@ -50,7 +56,20 @@ def bodies(outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int) -> B
     places = refined(raw[..., :2], outputs.get("heatmap"), side)
     seen = sigmoid(raw[..., 3]) * sigmoid(raw[..., 4])
     sure = _clipped(np.where(good, score, 0)).astype(np.float32) ** np.float32(_ROOT)
-    return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure)
+    metres = _upright(outputs["world"], matrices) if world else None
+    return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure, metres)
+
+
+def _upright(raw: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Points [N,33,3] m in the axes of the camera: crops are turned so that people stand upright.
+
+    WorldLandmarkProjectionCalculator of google-ai-edge/mediapipe.
+    """
+    points_m = raw.reshape(-1, points.RAW_POINTS, 3)[:, :33].astype(np.float32)
+    points_m[~np.isfinite(points_m).all((1, 2))] = 0
+    turn = matrices[:, :, :2] / np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))[:, None, None]
+    points_m[..., :2] = points_m[..., :2] @ turn.astype(np.float32)
+    return points_m
 
 
 def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.ndarray:

@@ -80,6 +80,7 @@ class Scene:
         self._people, self._max_error_deg, self._zones = people, max_error_deg, zones
         self._skeleton = skeletons.get(people.skeleton)
         self._body, self._seen, self.tall = body_of(people)
+        self._degrees: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
         self.speeds: Dict[Measure, np.ndarray] = {}  # filled in by `Speeds`
 
     def __len__(self) -> int:
@@ -102,11 +103,25 @@ class Scene:
 
     def degrees(self, name: str) -> np.ndarray:
         """A joint angle [N]; NaN = not seen, or too uncertain."""
-        people = self._people
-        which = [ALIASES.get(name, name)]
+        if name not in self._degrees:
+            self._degrees[name] = self._measured(ALIASES.get(name, name))
+        return self._degrees[name][0]
+
+    def in_space(self, person: int) -> bool:
+        """Whether an angle of a person that was asked for was measured in three dimensions."""
+        return any(bool(deep[person]) for _, deep in self._degrees.values())
+
+    def _measured(self, name: str) -> Tuple[np.ndarray, np.ndarray]:
+        """Degrees [N] in the picture; where they are too uncertain, in space; and where that is."""
+        people, which = self._people, [name]
         found = angles.measure(people.keypoints, people.scores, people.skeleton, which, self.tall)
         sure = found.error_deg[:, 0] <= self._max_error_deg
-        return np.where(sure, found.degrees[:, 0], np.nan).astype(np.float64)
+        degrees = np.where(sure, found.degrees[:, 0], np.nan).astype(np.float64)
+        space = angles.of_world(people, which)
+        if space is None:
+            return degrees, np.zeros(len(people), bool)
+        deep = np.isnan(degrees) & (space.error_deg[:, 0] <= self._max_error_deg)
+        return np.where(deep, space.degrees[:, 0], degrees), deep
 
     def inside(self, zone: str) -> np.ndarray:
         """Whether each person stands in a zone [N] bool: their feet, else the foot of their box."""

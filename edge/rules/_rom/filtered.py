@@ -5,7 +5,7 @@ All state is arrays [N,A]: N people, A angles of each.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def fields(count: int) -> Dict[str, Any]:
         "off_mean_deg": unknown,
         "error_deg": unknown,
         "refused": np.zeros(count, bool),
+        "in_space": np.zeros(count, bool),
         "known": np.zeros(count, bool),
         "angle_ns": np.full(count, -1, np.int64),
         "known_ns": np.full(count, -1, np.int64),
@@ -48,6 +49,7 @@ def follow(
     own_plane: np.ndarray,
     max_off_deg: float,
     max_error_deg: float,
+    space: Optional[Angles] = None,
 ) -> np.ndarray:
     """Take the angles of a frame in.
 
@@ -58,6 +60,8 @@ def follow(
         own_plane: [A] bool: only the limb itself shows the plane of the movement.
         max_off_deg: a view that is further off the plane of the movement is refused.
         max_error_deg: an angle with a larger likely error is refused.
+        space: the same angles in three dimensions; they are used where the picture is refused. An
+            angle that goes over from one to the other starts again.
 
     Returns:
         [N,A] s since each angle was known; 0 = it was not, or starts again.
@@ -71,8 +75,14 @@ def follow(
     _view(state, (off_deg, found.error_deg), measured, np.where(fresh, np.inf, dt_s), keep_s)
     slack = np.where(state["refused"] & ~fresh, _AGAIN_DEG, 0.0)
     bad = (state["off_deg"] > max_off_deg - slack) | (state["error_deg"] > max_error_deg)
+    degrees = found.degrees.astype(np.float64)
+    if space is not None:
+        deep = bad & np.isfinite(space.degrees) & (space.error_deg <= max_error_deg)
+        degrees, bad = np.where(deep, space.degrees, degrees), bad & ~deep
+        fresh |= measured & (deep != state["in_space"])
+        state["in_space"] = np.where(measured, deep, state["in_space"])
     state["refused"] = np.where(measured, bad, state["refused"])
-    _smooth(state, found.degrees.astype(np.float64), measured, fresh, dt_s)
+    _smooth(state, degrees, measured, fresh, dt_s)
     state["angle_ns"] = np.where(measured, t_ns, state["angle_ns"])
     state["known"] = measured & ~state["refused"]
     return np.where(fresh | ~measured, 0.0, np.maximum(dt_s, 0.0))

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
+from edge.people import angles
 from edge.rules._person_memory import PersonMemory
 from edge.rules._rom import compensation, tally
 from edge.rules._rom.options import Options
@@ -238,8 +239,11 @@ class At:
         }
         if side >= 0:
             off, error = (float(people[n][row, side]) for n in ("off_deg", "error_deg"))
-            data.update(measured_in="picture", off_plane_deg=round(off), error_deg=round(error, 1))
-            why += f", out of plane {off:.0f} deg"
+            in_space = bool(people["in_space"][row, side])
+            error = angles.world_error_deg(self.which[side]) if in_space else error
+            where = "space" if in_space else "picture"
+            data.update(measured_in=where, off_plane_deg=round(off), error_deg=round(error, 1))
+            why += f", out of plane {off:.0f} deg" + (", measured in space" if in_space else "")
         score = float(people["score"][row])
         return PoseEvent(
             "rom", self.camera, int(people.ids[row]), self.t_ns, score, data, level, why

@@ -130,10 +130,13 @@ class Watch:
         found = angles.measure(
             seen.keypoints, seen.scores, seen.skeleton, self.which, state["tall"]
         )
-        o = self._options
+        o, space = self._options, angles.of_world(seen, self.which)
+        before = state["in_space"]
         state["dt_s"] = filtered.follow(
-            state, found, t_ns, self._own_plane, o.max_off_plane_deg, o.max_error_deg
+            state, found, t_ns, self._own_plane, o.max_off_plane_deg, o.max_error_deg, space
         )
+        if space is not None:  # both differ by their errors: no movement goes over
+            repetitions.void(state, state["in_space"] != before)
         judged = state["ours"] & (not self._session.paused)
         state["known"] &= judged[:, None]
         if np.isfinite(self._comp_limits).any():
