@@ -16,15 +16,18 @@ WORKSTATION = (
         "fit-temporal",
         "ground",
         "fleet",
+        "export-labels",
         "import",
         "kernels",
         "occlusion",
+        "pick",
         "predict",
         "quantize",
         "rules-test",
         "sbom",
         "synth",
         "template",
+        "train",
     ),
 )
 

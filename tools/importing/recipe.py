@@ -26,15 +26,21 @@ _NETWORK_KEYS = ("file", "width", "height", "input", "channels", "mean", "std", 
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Text that `edge.recipe.load_recipe` reads back to the same recipe."""
-    network = recipe.networks["main"]
-    head = {k: getattr(recipe, k) for k in ("family", "skeleton", "licence", "description")}
+    """Text that `edge.recipe.load_recipe` reads back to the same recipe.
+
+    Origins (`weights`) and the gate's limits are left out: such a model is one's own.
+    """
+    names = ("family", "skeleton", "licence", "description", "calibration", "float_layers")
+    head = {k: getattr(recipe, k) for k in names}
     lines = [f"{k} = {_value(v)}" for k, v in head.items() if v]
     lines += _table("options", recipe.options)
-    lines += ["", "[networks.main]"]
-    lines += [f"{k} = {_value(getattr(network, k))}" for k in _NETWORK_KEYS]
-    lines += [f"sha256 = {_value(network.sha256)}"]
-    lines += _table("networks.main.outputs", dict(network.outputs))
+    for name, network in recipe.networks.items():
+        lines += ["", f"[networks.{_key(name)}]"]
+        lines += [f"{k} = {_value(getattr(network, k))}" for k in _NETWORK_KEYS]
+        lines += ["bf16 = true"] if network.bf16 else []
+        lines += [f"sha256 = {_value(network.sha256)}"]
+        lines += _table(f"networks.{_key(name)}.outputs", dict(network.outputs))
+    lines += _table("scores", {"person": recipe.scores.person} if recipe.scores.person else {})
     return "\n".join(lines) + "\n"
 
 

@@ -63,7 +63,7 @@ def run(settings: config.Config, truth: Truth, frames: int, quiet: bool) -> Foun
             found[picture.key] = translate(player.still(read_picture(picture), frames))
             bar.update()
         for name, pictures in videos.items():
-            shown = _video_frames(truth, name, pictures)
+            shown = video_frames(truth, name, pictures)
             rate_hz = truth.rates_hz.get(name, RATE_HZ)
             wanted = {p.index: p.key for p in pictures}
             for index, t_ns, poses in player.video(shown, rate_hz):
@@ -116,7 +116,7 @@ def _decode(path: Path, how: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def _video_frames(truth: Truth, name: str, pictures: Sequence[Picture]) -> Any:
+def video_frames(truth: Truth, name: str, pictures: Sequence[Picture]) -> Any:
     """The frames of a video with their numbers: of its file, else of its pictures."""
     path = truth.videos.get(name)
     if path is None:

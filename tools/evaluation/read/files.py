@@ -16,27 +16,37 @@ class Pictures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.parent if folder.name in _BESIDE else folder
         self._given = folder
-        self._by_name: Optional[Dict[str, Path]] = None
+        self._by_name: Optional[Dict[str, Optional[Path]]] = None
 
     def find(self, name: str) -> Optional[Path]:
-        """The file of a name, with or without its folders; None: there is none."""
+        """The file of a name, with or without its folders; None: there is none.
+
+        Where the name's folder exists, the file must be in it: one of the same name elsewhere is
+        another picture. A file elsewhere counts if it is the only one of its name.
+        """
         plain = name.replace("\\", "/")
         beside = self._given.parent / "images"
-        for where in (self._given, self._given / "images", beside, self._folder):
+        wheres = (self._given, self._given / "images", beside, self._folder)
+        for where in wheres:
             path = where / plain.lstrip("/")
             if _is_file(path):
                 return path
         if _is_file(Path(plain)) and Path(plain).is_absolute():
             return Path(plain)
-        return self._names().get(plain.rpartition("/")[2])
+        folder, _, last = plain.rpartition("/")
+        if folder.strip("/.") and any(_is_folder(where / folder.lstrip("/")) for where in wheres):
+            return None
+        return self._names().get(last)
 
-    def _names(self) -> Dict[str, Path]:
+    def _names(self) -> Dict[str, Optional[Path]]:
         if self._by_name is None:
             self._by_name = {}
             for folder, _, files in os.walk(self._folder):
                 if len(self._by_name) > _MOST:
                     break
-                self._by_name.update((name, Path(folder) / name) for name in files)
+                for name in files:
+                    known = name in self._by_name
+                    self._by_name[name] = None if known else Path(folder) / name
         return self._by_name
 
 
@@ -44,4 +54,11 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name too long, or with a zero in it
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
         return False

@@ -1,0 +1,1 @@
+"""What is wrong with labels, found before time is spent on them."""

@@ -1,0 +1,1 @@
+"""Labels as samples of one person each, and their crops."""

@@ -1,0 +1,1 @@
+"""Recipes, augmentation, and the loop with its state."""

@@ -1,0 +1,79 @@
+"""How a network is trained: named recipes, and the learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Dict
+
+from edge.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainRecipe:
+    """Settings of the optimiser."""
+
+    name: str
+    about: str
+    optimiser: str  # adam | adamw
+    rate: float  # the largest learning rate
+    batch: int
+    epochs: int
+    decay: float  # weight decay of AdamW
+    warm_steps: int  # the rate rises over these
+    flat: float  # share of the steps before the cosine begins
+    floor: float  # rate at the end over the largest
+    clip: float  # largest norm of the gradient; 0 = no limit
+    average: float  # decay of the averaged weights (EMA); 0 = none
+    trunk: float  # rate of what was trained before over that of new layers
+    stem: bool  # train the first layers, too
+    patience: int  # epochs without a better result before it stops
+
+
+RECIPES: Dict[str, TrainRecipe] = {
+    r.name: r
+    for r in (
+        TrainRecipe(
+            "tune",
+            "fine-tuning of a trained network on some hundred frames; the default",
+            *("adamw", 4e-5, 16, 30, 0.0, 20, 0.0, 0.02, 1.0, 0.95, 0.3, False, 10),
+        ),
+        TrainRecipe(
+            "article",
+            "the article's: Adam at 1e-3, batches of 32, 140 epochs, cosine",
+            *("adam", 1e-3, 32, 140, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 1.0, True, 140),
+        ),
+        # open-mmlab/mmpose, configurations of RTMPose: AdamW at 4e-3 for batches of 1024, flat to
+        # the middle, then a cosine to a twentieth; averaged weights with momentum 2e-4.
+        TrainRecipe(
+            "rtmpose",
+            "RTMPose's: AdamW, the rate follows the batch, flat, then cosine, averaged weights",
+            *("adamw", 1.25e-4, 32, 420, 0.05, 1000, 0.5, 0.05, 35.0, 0.9998, 1.0, True, 420),
+        ),
+    )
+}
+
+
+def named(name: str) -> TrainRecipe:
+    """A recipe by name. Raises ConfigError: there is none."""
+    if name not in RECIPES:
+        raise ConfigError(f"--recipe {name}: there are: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def rate_factor(recipe: TrainRecipe, step: int, steps: int) -> float:
+    """Learning rate of a step over the recipe's; a rise, perhaps a flat part, then a cosine.
+
+    Args:
+        recipe: of the run.
+        step: from 0.
+        steps: of the whole run.
+    """
+    warm = min(recipe.warm_steps, steps // 5)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    flat = max(warm, int(recipe.flat * steps))
+    if step < flat:
+        return 1.0
+    share = (step - flat) / max(steps - flat, 1)
+    return recipe.floor + (1 - recipe.floor) * 0.5 * (1 + math.cos(math.pi * share))

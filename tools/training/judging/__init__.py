@@ -1,0 +1,1 @@
+"""Before and after: the daemon's own code on held-out recordings and on reference clips."""

@@ -1,0 +1,1 @@
+"""Labels out of our own poses, and frames that are worth labelling."""

@@ -1,0 +1,31 @@
+"""The network that a command line asks for, with the weights that it begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from tools.training.networks.blazepose import BlazePoseBody
+from tools.training.networks.trainee import Trainee
+
+
+def make(
+    model: Path, arch: Optional[str], checkpoint: Optional[Path], skeleton: str, seed: int
+) -> Trainee:
+    """Build the network.
+
+    Args:
+        model: folder of a model of the family blazepose; counts if `arch` is None.
+        arch: name of an architecture.
+        checkpoint: its weights; None: random ones.
+        skeleton: its keypoints; empty: its own.
+        seed: of random weights.
+
+    Raises:
+        EdgeError: there is no such network, or its weights do not fit.
+    """
+    if arch is None:
+        return BlazePoseBody(model)
+    from tools.training.networks.simcc import SimccTrainee
+
+    return SimccTrainee(arch, checkpoint, skeleton, seed)
