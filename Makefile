@@ -13,7 +13,7 @@ PRECISION ?= fp32
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
-.PHONY: help setup demo demo-sports demo-rehab demo-safety test soak check bench accuracy format doctor clean
+.PHONY: help setup demo demo-sports demo-rehab demo-safety test soak check bench accuracy docs format doctor clean
 .PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
@@ -45,6 +45,10 @@ $(VENV)/.synth: $(VENV)/.setup
 QUIET ?= -qq
 # One version by name: a build for the CPU is enough, the newest brings gigabytes for GPUs.
 TORCH ?= torch==2.13.0
+
+$(VENV)/.docs: $(VENV)/.setup
+	@$(BIN)/python -m pip install --editable '.[docs]' $(QUIET)
+	@touch $@
 
 setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
 
@@ -106,6 +110,9 @@ gpu-test: $(VENV)/.dev ## prove the GPU half on a machine with an NVIDIA GPU
 
 gpu-bench: $(VENV)/.dev ## latency at 1, 5, 20, 100 people there, share of the bare engines
 	@$(BIN)/python -m tests.device bench $(GPU)
+
+docs: $(VENV)/.docs ## all pages as HTML in out/site/html, nothing from outside
+	@$(BIN)/edge-tools reference --site $(OUT)/site
 
 doctor: $(VENV)/.setup ## what this machine has and lacks
 	@$(BIN)/edge doctor || true

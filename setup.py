@@ -45,6 +45,8 @@ FLEET = ["duckdb>=1.2,<3"]
 # `edge-tools export-poses --to parquet` and `--to rrd`; all other formats need nothing. A file of
 # Rerun opens in viewers of its own version.
 EXPORT = ["pyarrow>=15", "rerun-sdk>=0.23"]
+# `make docs`: pages as HTML.
+DOCS = ['sphinx>=7,<10; python_version >= "3.9"', "myst-parser>=3", "furo>=2024.1"]
 TORCH = ["torch>=2.0"]
 DEV = [
     "pytest>=7.3",
@@ -103,6 +105,7 @@ setup(
         "tools": LAPTOP + TOOLS + TEMPLATE + FLEET,
         "export": EXPORT,
         "synth": LAPTOP + TOOLS + SYNTH,
+        "docs": LAPTOP + TOOLS + TEMPLATE + FLEET + DOCS,
         "torch": TORCH,
         "edgetest": LAPTOP + DEV[:6],
         "dev": LAPTOP + TOOLS + TEMPLATE + FLEET + SYNTH + DEV,

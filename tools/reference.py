@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.durable import READABLE, write_whole
 from edge.errors import DataError, NoInputError
-from tools.pages import configuration, contract
+from tools.pages import configuration, contract, site
 
 HELP = "make docs/configuration.md and docs/contract.md of the program"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -17,6 +17,9 @@ PAGES = {"configuration.md": configuration.text, "contract.md": contract.text}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("--out", type=Path, default=DOCS, metavar="DIR", help="default: docs/")
+    parser.add_argument(
+        "--site", type=Path, metavar="DIR", help="make all pages of the docs as HTML in DIR, too"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is old")
 
 
@@ -33,4 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise NoInputError(f"{error.filename}: {error.strerror}") from error
         print(path)
+    if arguments.site:
+        pages = site.build(arguments.site.resolve())
+        print(f"{len(pages)} pages; {arguments.site / 'html' / 'index.html'}")
     return 0
