@@ -13,7 +13,7 @@ PRECISION ?= fp32
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
-.PHONY: help setup demo demo-sports demo-rehab demo-safety test soak check bench accuracy docs format doctor clean
+.PHONY: help setup demo fleet-demo demo-sports demo-rehab demo-safety test soak check bench accuracy docs format doctor clean
 .PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
@@ -59,6 +59,10 @@ demo: $(VENV)/.setup $(if $(filter int8,$(PRECISION)),calibration/demo/.made-$(D
 
 demo-sports demo-rehab demo-safety: $(VENV)/.synth ## one field: repetitions with scores, ranges of motion, or alarms; a page at the end
 	@$(BIN)/edge-tools demo $(@:demo-%=%) --out $(OUT)/$@ --precision $(PRECISION) $(DEMO)
+
+fleet-demo: $(VENV)/.setup ## 20 simulated boxes of the demo's messages: landed, joined, one page
+	@test -f $(OUT)/demo/messages.jsonl || $(MAKE) --no-print-directory demo
+	@$(BIN)/edge-tools fleet-demo --messages $(OUT)/demo/messages.jsonl --out $(OUT)/fleet-demo
 
 # The demo's own INT8 networks: calibrated, quantized and proven on its clips, once.
 calibration/demo/.made-$(DEMO_DETECT): | $(VENV)/.setup

@@ -97,7 +97,7 @@ ONE_PLACE = {
     "torch": ("tools/",),
     "numba": ("tools/render/",),
     "OpenEXR": ("tools/render/scene/environment.py",),
-    "duckdb": ("tools/landing/tables.py", "tools/landing/report.py"),
+    "duckdb": ("tools/landing/",),
     "onnx": ("tools/",),
     "cv2": (
         "edge/models/_preprocess/",

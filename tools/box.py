@@ -16,6 +16,7 @@ WORKSTATION = (
         "fit-temporal",
         "ground",
         "fleet",
+        "fleet-demo",
         "export-labels",
         "import",
         "kernels",

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from edge.errors import ConfigError, TempError
-from tools.landing import page, report, tables
+from tools.landing import minutes, page, report, tables
 from tools.rollout import arguments as rollout_arguments
 
 HELP = "many boxes: their states, bundles in stages, and reports of what `land` stored"
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     told.add_argument("--out", type=Path, default=Path("fleet.html"), help="default: %(default)s")
     told.add_argument("--json", action="store_true", help="print the tables as JSON")
+    minute = actions.add_parser("minutes", help="the table of minutes that Spark makes, as JSON")
+    minute.add_argument("folder", type=Path, metavar="FOLDER", help="of `edge-tools land`")
     rollout_arguments.add(actions)
 
 
@@ -47,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     actions = {
         "join": _join,
         "report": _report,
+        "minutes": _minutes,
         "status": rollout_arguments.status,
         "push": rollout_arguments.run_push,
     }
@@ -61,6 +64,11 @@ def _join(arguments: argparse.Namespace) -> None:
         print(json.dumps(vars(done)))
     else:
         print(f"{done.files} files joined into {done.tables} tables of {done.rows} rows")
+
+
+def _minutes(arguments: argparse.Namespace) -> None:
+    rows = minutes.table(tables.open_events(arguments.folder))
+    print(json.dumps([{**row, "minute": row["minute"].isoformat()} for row in rows]))
 
 
 def _report(arguments: argparse.Namespace) -> None:

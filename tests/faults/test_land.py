@@ -17,6 +17,7 @@ from edge.publish import Publisher
 from edge.settings.publishing import Outbox
 from tests.faults.mqtt_consumer import config, event
 from tests.waiting import until
+from tools.__main__ import main
 from tools.landing import tables
 
 
@@ -110,3 +111,28 @@ def _refused(folder: Path) -> List[Any]:
     texts = [f.read_text() for f in (folder / "refused").glob("*.jsonl")]
     lines = [line for text in texts for line in text.splitlines()]
     return [row for row in map(json.loads, lines) if "/event/" in row["topic"]]
+
+
+def test_the_fleet_demo_ends_with_a_page(tmp_path: Path, capfd: Any) -> None:
+    lines = []
+    for step in range(4):
+        head = {"device": "demo", "camera": "door", "boot_id": "0" * 16, "seq": step}
+        head.update(t_utc_ns=10**18 + step * 10**9, t_mono_ns=step * 10**9)
+        frame = {**head, "size": [640, 480], "people": [{"box": [0, 0, 900, 4000]}]}
+        lines.append({"topic": "poses/v1/demo/door/frame", "payload": frame})
+        data = {"action": "leave", "dwell_s": 4.0}
+        event = {**head, "kind": "presence", "person": step, "score": 50, "data": data}
+        lines.append({"topic": "poses/v1/demo/door/event/presence", "payload": event})
+    messages = tmp_path / "messages.jsonl"
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out"
+    arguments = ["fleet-demo", "--messages", str(messages), "--out", str(out), "--boxes", "2"]
+    assert main(arguments) == 0
+    said = capfd.readouterr().out
+    assert "simulated: 2 boxes" in said
+    assert "events of 2 boxes, 0 alarms" in said
+    page = (out / "fleet.html").read_text("utf-8")
+    assert "Where people stood" in page
+    messages.write_text(json.dumps(lines[0]) + "\n")
+    assert main(arguments) == 66
+    assert "holds no event; `make demo` makes one" in capfd.readouterr().err

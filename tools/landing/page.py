@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from tools.landing.report import Report, table
 
 MOST_ROWS = 200  # of a table on the page
+OPEN_ROWS = 15  # a longer table is folded
 WORDS = {"median_stay_s": "median stay, s", "long_stay_s": "9 of 10 stay less than, s"}
 STYLE = """
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #fff; --ink: #1c2733;
@@ -29,6 +30,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px;
 th { text-align: left; color: var(--quiet); font-weight: 500 }
 th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid #8882; white-space: nowrap }
 td.wide { white-space: normal }
+summary { cursor: pointer; color: var(--mark) }
 svg { width: 100%; display: block } text { fill: var(--quiet); font-size: 11px }
 figure { display: inline-block; width: 260px; margin: 0 16px 12px 0 }
 figcaption { font-size: 13px; color: var(--quiet) }
@@ -41,10 +43,10 @@ def html(report: Report, title: str, note: str) -> str:
         _tiles(report.overview),
         _section("Days", _bars([(r["day"], r["events"], r["alarms"]) for r in report.days])),
         _section("Hours of the day", _hours(report.hours)),
-        _section("Places", _table(report.places)),
-        _section("Zones", _table(report.zones)) if report.zones else "",
         _section("Where people stood", _heat(report.heat)) if report.heat else "",
         _section("Latest alarms", _table(report.alarms)) if report.alarms else "",
+        _section("Places", _table(report.places)),
+        _section("Zones", _table(report.zones)) if report.zones else "",
         _section("Kinds of events", _table(report.kinds)),
         _section("Boxes that were silent", _table(report.silences)) if report.silences else "",
     ]
@@ -72,7 +74,10 @@ def _table(rows: List[Dict[str, Any]]) -> str:
     lines = "".join(f"<tr>{''.join(_cell(v) for v in row)}</tr>" for row in body)
     rest = len(rows) - MOST_ROWS
     more = f"<p>{rest} more rows are in the JSON</p>" if rest > 0 else ""
-    return f"<table><tr>{heads}</tr>{lines}</table>{more}"
+    whole = f"<table><tr>{heads}</tr>{lines}</table>{more}"
+    if len(rows) <= OPEN_ROWS:
+        return whole
+    return f"<details><summary>{len(rows)} rows</summary>{whole}</details>"
 
 
 def _cell(value: Any) -> str:
