@@ -90,6 +90,7 @@ setup(
             "cameras/*.html",
             "convert/*.png",
             "drawing/page/*",
+            "fetch/*.toml",
             "prediction/*.txt",
             "viewer/page/*",
         ],

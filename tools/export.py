@@ -76,6 +76,23 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _print_list(args.json)
         return 0
+    report = export(args)
+    print(json.dumps(report) if args.json else _text(report))
+    return 0 if report["ok"] else FAILED
+
+
+def export(args: argparse.Namespace) -> Dict[str, Any]:
+    """Convert and compare; the file is written if the graph computes as PyTorch does.
+
+    Args:
+        args: the command line, as `add_arguments` declares it.
+
+    Returns:
+        What was made and how far it is off; "ok" says whether it was written.
+
+    Raises:
+        EdgeError: an option is wrong, or the weights do not fit.
+    """
     architecture = _wanted(args)
     with Progress(f"export {architecture.name}", 3, "steps", quiet=args.json) as bar:
         images = _images(architecture, args.images)
@@ -89,9 +106,7 @@ def run(args: argparse.Namespace) -> int:
     passed = all(difference.ok for difference in found)
     if passed:
         write_whole(args.out, data, READABLE)
-    report = _report(architecture, form, args, data, found, len(images))
-    print(json.dumps(report) if args.json else _text(report))
-    return 0 if passed else FAILED
+    return _report(architecture, form, args, data, found, len(images))
 
 
 def _print_list(as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`edge-tools get`: fetch models and media sets by name.
 
-A NAME is a model (`engines/NAME/model.toml`) or a media set (`calibration/NAME/set.toml`). Archives
+A NAME is a model (`engines/NAME/model.toml`), a media set (`calibration/NAME/set.toml`), or an
+official checkpoint (tools/fetch/checkpoints.toml), whose terms must be accepted. Archives
 are downloaded, checked by sha256, converted and verified. Files that are there are not fetched or
 converted again; an interrupted run continues where it stopped.
 """
@@ -18,6 +19,7 @@ from edge.errors import EdgeError, NoInputError
 from edge.recipe import load_recipe
 from tools import places
 from tools.calib import selection
+from tools.fetch import checkpoints
 from tools.fetch.by_name import item_folder, known_names, shipped_folder
 from tools.fetch.media import install_set, is_set_ready
 from tools.fetch.models import install_model, is_ready
@@ -53,7 +55,14 @@ class Item:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a model or a media set")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a model, a media set, or an official checkpoint"
+    )
+    parser.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="accept the terms of an official checkpoint, which are shown without this option",
+    )
     parser.add_argument("--all", action="store_true", help="fetch all models and media sets")
     parser.add_argument("--list", action="store_true", help="list all names and their state")
     parser.add_argument("--models", type=Path, metavar="DIR", help="models folder (engines/)")
@@ -73,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = _fetchable(arguments, known) if arguments.all else arguments.names
     if not names:
         raise NoInputError("name a model or a media set; `edge-tools get --list` shows them")
-    items = [_get(name, known.get(name, "model"), arguments) for name in names]
+    items = [_any(name, known, arguments) for name in names]
     if arguments.json:
         print(json.dumps([asdict(item) for item in items], indent=1))
     return next((item.exit_code for item in items if item.exit_code), 0)
@@ -83,6 +92,37 @@ def _fetchable(arguments: argparse.Namespace, known: Dict[str, str]) -> List[str
     """All names except those of the user's own models and sets, which no registry has."""
     rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
     return [row["name"] for row in rows if row["source"] not in (OWN, CALIBRATED)]
+
+
+def _any(name: str, known: Dict[str, str], arguments: argparse.Namespace) -> Item:
+    official = checkpoints.find(name)
+    if official is not None:
+        made_here = (_models(arguments) / official.name / checkpoints.RECORD).is_file()
+        if made_here or official.name not in known:
+            return _get_official(official, arguments)
+    return _get(name, known.get(name, "model"), arguments)
+
+
+def _models(arguments: argparse.Namespace) -> Path:
+    return arguments.models or places.shipped_models()
+
+
+def _get_official(official: checkpoints.Checkpoint, arguments: argparse.Namespace) -> Item:
+    """Make a model of a checkpoint; without --accept-licence its terms are shown."""
+    models = _models(arguments)
+    item = Item(official.name, "model", str(models / official.name))
+    accepted, force, quiet = arguments.accept_licence, arguments.force, arguments.json
+    try:
+        if not (accepted or quiet or checkpoints.is_ready(official, models)):
+            print(official.terms(), file=sys.stderr, flush=True)
+        install = checkpoints.install_checkpoint
+        item.written = install(official, models, accepted, force, quiet)
+        item.state = "ready"
+    except EdgeError as error:
+        item.state, item.error, item.exit_code = "failed", str(error), error.exit_code
+    if not arguments.json:
+        _print(item)
+    return item
 
 
 def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:
@@ -113,6 +153,8 @@ def _print(item: Item) -> None:
 
 def _list(arguments: argparse.Namespace, known: Dict[str, str]) -> int:
     rows = [_row(name, kind, arguments) for name, kind in sorted(known.items())]
+    official = checkpoints.checkpoints().values()
+    rows += [_official_row(c, arguments) for c in official if c.name not in known]
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -132,6 +174,20 @@ def _row(name: str, kind: str, arguments: argparse.Namespace) -> Dict[str, str]:
     except EdgeError as error:  # not a recipe: the user's own files
         row.update(state="other", description=str(error), source=OWN)
     return row
+
+
+def _official_row(
+    official: checkpoints.Checkpoint, arguments: argparse.Namespace
+) -> Dict[str, str]:
+    return {
+        "name": official.name,
+        "kind": "model",
+        "folder": str(_models(arguments) / official.name),
+        "licence": f"{official.licence}; trained on {', '.join(official.training)}",
+        "state": "missing",
+        "description": f"official checkpoint of {official.arch}; asks for --accept-licence",
+        "source": official.address,
+    }
 
 
 def _model_row(folder: Path) -> Dict[str, str]:

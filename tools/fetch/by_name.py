@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from edge.errors import NoInputError
+from tools.fetch import checkpoints
 from tools.fetch.media import install_set
 from tools.fetch.models import copy_recipe, install_model
 from tools.places import SOURCE_SETS, shipped_models
@@ -73,7 +74,7 @@ def shipped_folder(kind: str) -> Path:
 
 
 def _unknown(name: str) -> str:
-    known = sorted(known_names(None, None))
+    known = sorted({*known_names(None, None), *checkpoints.checkpoints()})
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"known names: {', '.join(known)}"
     return f"no model or media set called {name}; {hint}"
