@@ -21,7 +21,7 @@ from edge.publish._address import Broker
 from edge.publish._clock import clock_quality as clock_quality  # for other rooms
 from edge.publish._sink import Sink as Sink  # for other rooms
 from edge.publish._sink import SinkOptions as SinkOptions
-from edge.publish._sink import never_stop
+from edge.publish._sink import never_stop as never_stop
 from edge.publish._webhook.target import Target
 from edge.scene_structures import SceneFrame
 from edge.settings.cameras import Camera

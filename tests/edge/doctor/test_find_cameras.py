@@ -54,7 +54,7 @@ class Box:
         self.streams = {"main": "rtsp://127.0.0.1:554/s?a=1&amp;b=2", "sub": "rtsp://127.0.0.1/sub"}
         self.bodies: List[str] = []
         self.probes = 0
-        self.clock = time.gmtime
+        self.clock: Callable[[], time.struct_time] = time.gmtime
         self.status = 200
         self.raw: Optional[bytes] = None
         threading.Thread(target=self._probes, daemon=True).start()

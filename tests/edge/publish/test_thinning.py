@@ -16,7 +16,6 @@ from edge.errors import ConfigError
 from edge.publish import Publisher, parse, parse_all
 from edge.publish._thinning import Lane, Lanes, Limits, split
 from edge.scene_structures import Joints, SceneFrame
-from edge.service import check
 from edge.settings import config as settings
 from edge.settings.config import Camera, Config
 from edge.settings.publishing import Publish
@@ -212,11 +211,11 @@ def test_a_wrong_limit_is_refused(options: str) -> None:
         parse_all([f"mqtt://h?{options}"])
 
 
-def test_check_and_doctor_read_addresses_with_limits(
+def test_the_doctor_reads_addresses_with_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = {"publish": {"sinks": ["mqtt://127.0.0.1:1?max_hz=5&points=body"]}}
     config = settings.complete(settings.build(Config, table))
-    check.publish.parse_all(config.publish.sinks)
+    parse_all(config.publish.sinks)
     (found, *_) = doctor_broker.brokers(config)
     assert "unknown key" not in str(dataclasses.astuple(found))
