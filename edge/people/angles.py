@@ -64,6 +64,15 @@ class Angles:
     off_plane_deg: np.ndarray  # [N,A] f32 0..90 between the movement and the plane it is seen in
     error_deg: np.ndarray  # [N,A] f32, one standard deviation of noise and the error off the plane
 
+    def take(self, which: slice) -> Angles:
+        """Some of the angles, as views."""
+        return Angles(
+            self.degrees[:, which],
+            self.scores[:, which],
+            self.off_plane_deg[:, which],
+            self.error_deg[:, which],
+        )
+
 
 def measure(
     points: np.ndarray,
@@ -93,12 +102,14 @@ def measure(
         KeyError: no such angle.
     """
     limbs = Limbs.of(points, scores, skeletons.get(skeleton))
-    body: Union[angles_space.Body, angles_picture.Body]
-    if points.shape[2] == 3:
-        body = angles_space.Body(limbs, tall, np.array(up))
-    else:
-        body = angles_picture.Body(limbs, tall)
-    return _measured(body, which, len(points))
+    if points.shape[2] == 2:
+        return of_limbs(limbs, which, tall)
+    return _measured(angles_space.Body(limbs, tall, np.array(up)), which, len(points))
+
+
+def of_limbs(limbs: Limbs, which: Sequence[str], tall: np.ndarray) -> Angles:
+    """As `measure`, in the picture, of limbs that are known already."""
+    return _measured(angles_picture.Body(limbs, tall), which, len(tall))
 
 
 def of_world(people: Poses, which: Sequence[str]) -> Optional[Angles]:
@@ -136,7 +147,7 @@ def world_error_deg(name: str) -> float:
 def _measured(
     body: Union[angles_space.Body, angles_picture.Body], which: Sequence[str], n: int
 ) -> Angles:
-    found = [body.angle(name, PLANES[name]) for name in which]
-    nothing = np.zeros((n, 0))
-    columns = [np.stack(column, 1) for column in zip(*found)] or [nothing] * 4
+    if not which:
+        return Angles(*(np.zeros((n, 0), np.float32) for _ in range(4)))
+    columns = body.angles(which, [PLANES[name] for name in which])
     return Angles(*(np.asarray(column, np.float32) for column in columns))

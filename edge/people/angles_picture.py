@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -23,6 +25,31 @@ _DOWN = np.array([0.0, 1.0])
 Column = Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
+@dataclass(frozen=True)
+class _Movement:
+    """What a name such as left_hip_abduction means."""
+
+    side: str
+    kind: str  # bend | ankle | swing
+    names: Tuple[str, str, str]  # joint, its neighbour towards the trunk, the other one
+    of_hip: bool
+    outward: bool
+
+    @staticmethod
+    @lru_cache(maxsize=None)
+    def of(name: str) -> _Movement:
+        side, _, movement = name.partition("_")
+        joint, first, second = (f"{side}_{part}" for part in POINTS[movement])
+        kind = {"knee_flexion": "bend", "elbow_flexion": "bend", "ankle_dorsiflexion": "ankle"}
+        return _Movement(
+            side,
+            kind.get(movement, "swing"),
+            (joint, first, second),
+            movement.startswith("hip"),
+            movement.endswith("abduction"),
+        )
+
+
 class Body:
     """What the angles of N people have in common.
 
@@ -35,48 +62,69 @@ class Body:
         self._limbs, self._tall = limbs, np.maximum(np.asarray(tall, np.float64), 1e-6)
         self._hips, self._hips_score = limbs.middle("hip")
         self._shoulders, self._shoulders_score = limbs.middle("shoulder")
-        self._facing = self._seen_facing()
         self._turn_deg = self._seen_turn_deg()
 
-    def angle(self, name: str, plane: str) -> Column:
-        """Degrees, score, angle off the plane, error: each [N]."""
-        if plane == "space":
-            return self._unknown()
-        side, _, movement = name.partition("_")
-        if side == "trunk":
-            return self._trunk(movement, plane)
-        ends, names = self._ends(side, movement)
-        score = self._limbs.weakest(names)
-        off_deg = self._off_plane_deg(ends, plane)
-        raw = self._value(ends, side, movement)
-        turned = tuple(_turned_back(end, off_deg) for end in ends)
-        bias = np.abs(self._value((turned[0], turned[1]), side, movement) - raw)
-        sigmas = [self._sigma_px(self._limbs.scores[n]) for n in names[:3]]
+    def angles(self, names: Sequence[str], planes: Sequence[str]) -> Column:
+        """Degrees, score, angle off the plane, error: each [N,A]."""
+        columns: List[Column] = [self._unknown()] * len(names)
+        limbs = [i for i, n in enumerate(names) if planes[i] != "space" and n[:5] != "trunk"]
+        for i, (name, plane) in enumerate(zip(names, planes)):
+            if plane != "space" and name[:5] == "trunk":
+                columns[i] = self._trunk(name.partition("_")[2], plane)
+        if limbs:
+            found = self._of_limbs([names[i] for i in limbs], [planes[i] for i in limbs])
+            for row, i in enumerate(limbs):
+                columns[i] = found[0][row], found[1][row], found[2][row], found[3][row]
+        degrees, score, off_deg, error = (np.stack(column, 1) for column in zip(*columns))
+        return degrees, score, off_deg, error
+
+    def _of_limbs(self, names: Sequence[str], planes: Sequence[str]) -> Column:
+        """Angles of arms and legs, all at once: [A,N] each."""
+        movements = [_Movement.of(name) for name in names]
+        each = [self._ends(movement) for movement in movements]
+        ends = np.stack([one[0][0] for one in each]), np.stack([one[0][1] for one in each])
+        score = np.stack([self._limbs.weakest(one[1]) for one in each])
+        off_deg = np.stack(
+            [self._off_plane_deg((ends[0][i], ends[1][i]), plane) for i, plane in enumerate(planes)]
+        )
+        raw = self._values(ends, movements)
+        turned = _turned_back(ends[0], off_deg), _turned_back(ends[1], off_deg)
+        bias = np.abs(self._values(turned, movements) - raw)
+        sigmas = self._sigma_px(
+            np.stack([[self._limbs.scores[n] for n in one[1][:3]] for one in each], 1)
+        )
         noise = noise_deg(ends, (sigmas[0], sigmas[1], sigmas[2]))
         return _column(raw, score, off_deg, noise, bias)
 
-    def _ends(self, side: str, movement: str) -> Tuple[Tuple[np.ndarray, np.ndarray], List[str]]:
+    def _ends(self, movement: _Movement) -> Tuple[Tuple[np.ndarray, np.ndarray], List[str]]:
         """Vectors from a joint to its neighbours; names of joint, both neighbours, and the rest."""
-        joint, first, second = ((f"{side}_{part}") for part in POINTS[movement])
+        joint, first, second = movement.names
         at = self._limbs.points
-        start = at[f"{side}_heel"] if movement == "ankle_dorsiflexion" else at[joint]
+        start = at[f"{movement.side}_heel"] if movement.kind == "ankle" else at[joint]
         toward, names = at[first] - at[joint], [joint, first, second]
-        if movement.endswith("abduction"):  # against the middle of the trunk: hips are narrower
+        if movement.outward:  # against the middle of the trunk: hips are narrower
             down = self._hips - self._shoulders
-            toward = -down if movement.startswith("hip") else down
+            toward = -down if movement.of_hip else down
             names += [f"{s}_{part}" for s in ("left", "right") for part in ("hip", "shoulder")]
         return (toward, at[second] - start), names
 
-    def _value(self, ends: Tuple[np.ndarray, np.ndarray], side: str, movement: str) -> np.ndarray:
-        """The angle of two limbs, by the convention of the movement."""
+    def _values(
+        self, ends: Tuple[np.ndarray, np.ndarray], movements: Sequence[_Movement]
+    ) -> np.ndarray:
+        """The angle [A,N] of two limbs each, by the convention of the movement."""
+        found = between_deg(*ends)
+        for i, movement in enumerate(movements):
+            if movement.kind == "swing":
+                found[i] = self._swing((ends[0][i], ends[1][i]), movement)
+            else:
+                found[i] = (90 if movement.kind == "ankle" else 180) - found[i]
+        return found
+
+    def _swing(self, ends: Tuple[np.ndarray, np.ndarray], movement: _Movement) -> np.ndarray:
+        """The trunk points down, the limb hangs: flexion turns it forwards, abduction outwards."""
         toward, away = ends
-        if movement in ("knee_flexion", "elbow_flexion"):
-            return 180 - between_deg(toward, away)
-        if movement == "ankle_dorsiflexion":
-            return 90 - between_deg(toward, away)
-        # The trunk points down, the limb hangs: flexion turns it forwards, abduction outwards.
-        positive = self._facing if movement.endswith("flexion") else self._outward(side)
-        turned = _signed_deg(-toward if movement.startswith("hip") else toward, away)
+        positive = self._outward(movement.side) if movement.outward else self._facing
+        turned = _signed_deg(-toward if movement.of_hip else toward, away)
         signed = turned * -positive
         whole = np.where(signed < -90, signed + 360, signed)
         return np.where(positive == 0, np.abs(turned), whole)
@@ -97,7 +145,8 @@ class Body:
         noise = np.degrees(np.sqrt(2) * sigma / np.maximum(np.linalg.norm(up, axis=1), 1e-9))
         return _column(raw, score, off_deg, noise, bias)
 
-    def _seen_facing(self) -> np.ndarray:
+    @cached_property
+    def _facing(self) -> np.ndarray:
         """1 = the person looks to the right of the picture, -1 = to the left, 0 = not known [N]."""
         at, scores = self._limbs.points, self._limbs.scores
         ahead = np.zeros(len(self._tall))
@@ -174,12 +223,12 @@ def _signed_deg(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def _turned_back(vectors: np.ndarray, off_deg: np.ndarray) -> np.ndarray:
-    """Vectors [N,2] as they would be if their plane were the picture's.
+    """Vectors [...,2] as they would be if their plane were the picture's.
 
     A plane that is turned about the vertical shortens what is horizontal by the cosine.
     """
     cos = np.cos(np.radians(np.minimum(np.nan_to_num(off_deg, nan=_STEEPEST_DEG), _STEEPEST_DEG)))
-    return np.asarray(vectors * np.stack((1 / cos, np.ones_like(cos)), 1))
+    return np.asarray(vectors * np.stack((1 / cos, np.ones_like(cos)), -1))
 
 
 def _column(

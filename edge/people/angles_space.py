@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple, Union
+from typing import Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -38,7 +38,13 @@ class Body:
             "shoulder": _frame(self._across("shoulder"), self._trunk_up),
         }
 
-    def angle(self, name: str, plane: str) -> Column:
+    def angles(self, names: Sequence[str], planes: Sequence[str]) -> Column:
+        """Degrees, score, angle off the plane, error: each [N,A]."""
+        columns = [self._angle(name) for name in names]
+        degrees, score, off_deg, error = (np.stack(column, 1) for column in zip(*columns))
+        return degrees, score, off_deg, error
+
+    def _angle(self, name: str) -> Column:
         """Degrees, score, angle off the plane, error: each [N]."""
         side, _, movement = name.partition("_")
         if side == "trunk":

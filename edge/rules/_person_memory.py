@@ -86,6 +86,24 @@ class PersonMemory:
         self._last = people.ids.copy(), rows
         return rows
 
+    def taken(self, rows: np.ndarray) -> Dict[str, np.ndarray]:
+        """The rows [N] of every field, to be changed and given to `put`."""
+        if self._are_all(rows):
+            return dict(self._rows)
+        return {name: values[rows] for name, values in self._rows.items()}
+
+    def put(self, rows: np.ndarray, state: Dict[str, np.ndarray]) -> None:
+        """Take back what `taken` gave, changed in place or replaced."""
+        whole = self._are_all(rows)
+        for name, values in state.items():
+            if whole:
+                self._rows[name] = values.astype(self._rows[name].dtype, copy=False)
+            else:
+                self._rows[name][rows] = values
+
+    def _are_all(self, rows: np.ndarray) -> bool:
+        return len(rows) == len(self) and bool((rows == np.arange(len(rows))).all())
+
     def note_seen(self, rows: np.ndarray, t_ns: int) -> np.ndarray:
         """Note that these rows are seen now; [M] f64 s since each row of the memory was seen."""
         self.seen_ns[rows] = t_ns

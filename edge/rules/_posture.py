@@ -8,6 +8,7 @@ import numpy as np
 
 from edge import skeletons
 from edge.geometry import as_complex
+from edge.people.limbs import Limbs
 from edge.people.stature import heights
 from edge.structures import VISIBLE, Poses
 
@@ -42,6 +43,18 @@ def _body_of(poses: Poses) -> Body:
     points = as_complex(poses.keypoints[:, body17])
     scores = poses.scores[:, body17]
     return points, scores > VISIBLE, heights(points, scores, poses.boxes)
+
+
+_LAST_LIMBS: List[Tuple[Optional[Poses], Optional[Limbs]]] = [(None, None)]
+
+
+def limbs_of(poses: Poses) -> Limbs:
+    """The keypoints that angles need; shared as `body_of`."""
+    last, limbs = _LAST_LIMBS[0]
+    if last is not poses or limbs is None:
+        limbs = Limbs.of(poses.keypoints, poses.scores, skeletons.get(poses.skeleton))
+        _LAST_LIMBS[0] = poses, limbs
+    return limbs
 
 
 def middle(

@@ -94,12 +94,15 @@ class Template:
         off throughout. A limb counts FARTHEST at most, so that one wrong keypoint does not end a
         match; an unseen limb is left out. FARTHEST where too little is seen.
         """
-        both = np.stack((observed, observed[..., MIRROR]), -2)[..., None, :]
-        off = np.square((both - self.reaches) / self.tolerances)
-        known = ~np.isnan(off)
+        both = np.stack((observed, observed[..., MIRROR]), -2)
+        known = ~np.isnan(both)
         weight = self.weights * known
-        sums = (np.minimum(np.where(known, off, 0), FARTHEST) * weight).sum(-1)
-        share = weight.sum(-1)
+        scaled, wanted = np.where(known, both / self.tolerances, 0), self.reaches / self.tolerances
+        off = scaled[..., None, :] - wanted
+        np.square(off, out=off)
+        np.minimum(off, FARTHEST, out=off)
+        sums = (off @ weight[..., None])[..., 0]
+        share = weight.sum(-1, keepdims=True)
         enough = share > 0.5 * self.weights.sum()
         return np.asarray(np.where(enough, sums / np.maximum(share, 1e-9), FARTHEST))
 

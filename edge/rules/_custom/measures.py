@@ -12,7 +12,7 @@ from edge.geometry import as_complex
 from edge.people import angles
 from edge.rules._custom import units
 from edge.rules._polygon import depths
-from edge.rules._posture import ANKLES, body_of
+from edge.rules._posture import ANKLES, body_of, limbs_of
 from edge.structures import VISIBLE, Poses
 
 _SPEED_MEAN_S = 0.1  # speeds are exponential means over this time
@@ -114,7 +114,7 @@ class Scene:
     def _measured(self, name: str) -> Tuple[np.ndarray, np.ndarray]:
         """Degrees [N] in the picture; where they are too uncertain, in space; and where that is."""
         people, which = self._people, [name]
-        found = angles.measure(people.keypoints, people.scores, people.skeleton, which, self.tall)
+        found = angles.of_limbs(limbs_of(people), which, self.tall)
         sure = found.error_deg[:, 0] <= self._max_error_deg
         degrees = np.where(sure, found.degrees[:, 0], np.nan).astype(np.float64)
         space = angles.of_world(people, which)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
-from edge import skeletons
 from edge.people import angles
 from edge.people.limbs import Limbs
+from edge.rules._posture import limbs_of
 from edge.structures import Poses
 
+TRUNK = ("trunk_lean", "trunk_side_bend")
 NAMES = ("trunk lean", "hip hike", "shoulder shrug")
 UNITS = ("deg", "deg", "H")
 _MEAN_S = 0.25  # of the values
@@ -26,21 +27,24 @@ def fields() -> Dict[str, Any]:
 
 
 def follow(
-    state: Dict[str, np.ndarray], people: Poses, tall: np.ndarray, dt_s: np.ndarray
+    state: Dict[str, np.ndarray],
+    people: Poses,
+    trunk: Tuple[np.ndarray, np.ndarray],
+    tall: np.ndarray,
+    dt_s: np.ndarray,
 ) -> np.ndarray:
     """Take a frame in; values [N,3] of `NAMES` in `UNITS`, NaN = not seen.
 
     Args:
         state: arrays of `fields`, changed in place.
         people: N people.
+        trunk: degrees [N,2] of the angles `TRUNK`, and how far off their planes they are seen.
         tall: [N] px standing heights.
         dt_s: [N] s since the frame before.
     """
-    limbs = Limbs.of(people.keypoints, people.scores, skeletons.get(people.skeleton))
-    which = ["trunk_lean", "trunk_side_bend"]
-    found = angles.measure(people.keypoints, people.scores, people.skeleton, which, tall)
-    seen = np.where(found.off_plane_deg <= _OFF_DEG, np.abs(found.degrees), np.nan)
-    frontal = found.off_plane_deg[:, 1] <= _OFF_DEG
+    limbs, (degrees, off_plane_deg) = limbs_of(people), trunk
+    seen = np.where(off_plane_deg <= _OFF_DEG, np.abs(degrees), np.nan)
+    frontal = off_plane_deg[:, 1] <= _OFF_DEG
     now = np.stack(
         (
             np.fmax(seen[:, 0], seen[:, 1]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Teller:
     def __init__(self, options: Options, which: Sequence[str]) -> None:
         self.options, self.which = options, list(which)
         self._t_ns = 0
+        self._said: Dict[str, JsonValue] = {}  # figures of the last summary, and of which state
+        self._said_of: object = None
 
     def at(self, people: PersonMemory, camera: str, t_ns: int, session: Session) -> At:
         """The events of one frame."""
@@ -37,39 +39,52 @@ class Teller:
 
     def summary(self, people: PersonMemory, session: Session) -> RuleSummary:
         """Counts and progress of each person, and why nobody can be judged."""
+        away = (self._t_ns - people.seen_ns) * 1e-9 > 1
+        blind = self._blind(people) & (not session.paused)
+        data = self._data(people, session, away, blind)
+        here = np.flatnonzero(people["ours"] & ~away)
+        unsure = self._why_blind(people, int(here[0])) if len(here) and blind[here].all() else ""
+        labels = _Labels(self.options, people, blind, session.paused)
+        return RuleSummary(self.options.name, "rom", data, unsure=unsure, labels=labels)
+
+    def _data(
+        self, people: PersonMemory, session: Session, away: np.ndarray, blind: np.ndarray
+    ) -> Dict[str, JsonValue]:
+        """The figures; the same record while nothing changes, since most frames change nothing."""
+        changes = (people.ids, people["ours"], people["count"], people["sets"], away, blind)
+        now = (*(a.tobytes() for a in changes), session.name, session.paused, self.options)
+        if now != self._said_of:
+            self._said, self._said_of = self._figures(people, session, away, blind), now
+        return self._said
+
+    def _figures(
+        self, people: PersonMemory, session: Session, away: np.ndarray, blind: np.ndarray
+    ) -> Dict[str, JsonValue]:
         o, ours = self.options, np.flatnonzero(people["ours"]).tolist()
-        away_s = (self._t_ns - people.seen_ns) * 1e-9
-        blind = {row: "" if session.paused else self._blind(people, row) for row in ours}
         in_view = "paused" if session.paused else "ok"
         told: List[JsonValue] = [
             {
                 "person": int(people.ids[row]),
-                "state": "away" if away_s[row] > 1 else "unsure" if blind[row] else in_view,
+                "state": "away" if away[row] else "unsure" if blind[row] else in_view,
                 "sets": int(people["sets"][row]),
                 "angles": tally.sides(people, row, self.which),
             }
             for row in ours
         ]
-        here = [why for row, why in blind.items() if away_s[row] <= 1]
-        data: Dict[str, JsonValue] = {
+        return {
             "repetitions": int(people["count"][ours].sum()),
             "good": int(people["good"][ours].sum()),
             "plan": str(Plan(o.sets, o.reps, o.hold_s)) if o.reps else "",
             **session.told(),
             "people": told,
         }
-        unsure = here[0] if here and all(here) else ""
-        labels = {int(people.ids[row]): self._label(people, row, blind[row]) for row in ours}
-        if session.paused:
-            labels = dict.fromkeys(labels, f"{o.name}: paused")
-        return RuleSummary(o.name, "rom", data, unsure=unsure, labels=labels)
 
-    def _blind(self, people: PersonMemory, row: int) -> str:
-        """Why no angle of the person can be judged; empty = one can."""
-        if (self._t_ns - people["known_ns"][row]).min() <= _UNSURE_S * 1e9:
-            return ""
-        if self._t_ns - people["begun_ns"][row] <= _UNSURE_S * 1e9:
-            return ""
+    def _blind(self, people: PersonMemory) -> np.ndarray:
+        """The people [M] bool of whom no angle has been known lately."""
+        late_ns = self._t_ns - _UNSURE_S * 1e9
+        return np.asarray((people["known_ns"] < late_ns).all(1) & (people["begun_ns"] < late_ns))
+
+    def _why_blind(self, people: PersonMemory, row: int) -> str:
         if not people["refused"][row].any():
             return f"{self.which[0]}: a keypoint is hidden"
         off, error = (float(np.nanmin(people[n][row])) for n in ("off_deg", "error_deg"))
@@ -77,20 +92,37 @@ class Teller:
             return f"{self.which[0]} is seen {off:.0f} deg out of its plane; turn the person"
         return f"{self.which[0]}: the likely error is {error:.0f} deg"
 
-    def _label(self, people: PersonMemory, row: int, blind: str) -> str:
-        """Counts and, if it is known, the angle now."""
-        if blind:
-            return f"{self.options.name}: unsure"
+
+class _Labels(Mapping[int, str]):
+    """Counts and the angle now of each person, in words; made only where they are drawn."""
+
+    def __init__(
+        self, options: Options, people: PersonMemory, blind: np.ndarray, paused: bool
+    ) -> None:
+        self._options, self._blind, self._paused = options, blind, paused
+        self._row_of = {int(people.ids[row]): row for row in np.flatnonzero(people["ours"])}
+        names = ("angle", "known", "good", "sets")
+        self._now = {name: people[name].copy() for name in names}
+
+    def __getitem__(self, person: int) -> str:
+        row, o, now = self._row_of[person], self._options, self._now
+        if self._paused:
+            return f"{o.name}: paused"
+        if self._blind[row]:
+            return f"{o.name}: unsure"
         shown = [
             f"{angle:.0f} deg" if known else "?"
-            for angle, known in zip(people["angle"][row], people["known"][row])
+            for angle, known in zip(now["angle"][row], now["known"][row])
         ]
-        of = f"/{self.options.reps}" if self.options.reps else ""
-        counts = " ".join(f"{n}{of}" for n in people["good"][row] - self._done(people, row))
-        return f"{self.options.name} {counts}, {' '.join(shown)}"
+        of = f"/{o.reps}" if o.reps else ""
+        counts = " ".join(f"{n}{of}" for n in now["good"][row] - int(now["sets"][row]) * o.reps)
+        return f"{o.name} {counts}, {' '.join(shown)}"
 
-    def _done(self, people: PersonMemory, row: int) -> int:
-        return int(people["sets"][row]) * self.options.reps
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._row_of)
+
+    def __len__(self) -> int:
+        return len(self._row_of)
 
 
 @dataclass(frozen=True)

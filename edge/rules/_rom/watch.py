@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.people import angles
 from edge.rules._person_memory import PersonMemory, with_ids
-from edge.rules._posture import body_of
+from edge.rules._posture import body_of, limbs_of
 from edge.rules._rom import bounds, compensation, filtered, repetitions, tally
 from edge.rules._rom.options import NO_HIGH_DEG, NO_LOW_DEG, Options
 from edge.rules._rom.telling import At, Teller
@@ -36,6 +36,7 @@ class Watch:
         o = options
         comp = np.array([o.max_lean_deg, o.max_hike_deg, o.max_shrug_h])
         self._comp_limits = np.where(comp > 0, comp, np.inf)
+        self._compensation = bool((comp > 0).any())
         self.people = self._nobody()
         self._teller = Teller(options, self.which)
 
@@ -49,11 +50,10 @@ class Watch:
         people["begun_ns"][new] = t_ns
         people["score"][rows] = seen.person_scores
         dt_s = np.maximum(t_ns - people.seen_ns[rows], 0) * 1e-9
-        state = {name: people[name][rows] for name in people.names}
+        state = people.taken(rows)
         turned = self._look(state, seen, dt_s, t_ns)
         over, starts, ends, comp = self._judge(state, turned, t_ns)
-        for name, values in state.items():
-            people[name][rows] = values
+        people.put(rows, state)
         away_s = people.note_seen(rows, t_ns)
         at = self._teller.at(people, camera, t_ns, self._session)
         told += at.outside(rows, starts, ends) + at.compensations(rows, comp)
@@ -127,9 +127,9 @@ class Watch:
         state["tall"] = np.where(
             state["tall"] > 0, state["tall"] + gain * (tall - state["tall"]), tall
         )
-        found = angles.measure(
-            seen.keypoints, seen.scores, seen.skeleton, self.which, state["tall"]
-        )
+        a, trunk = len(self.which), compensation.TRUNK if self._compensation else ()
+        both = angles.of_limbs(limbs_of(seen), [*self.which, *trunk], state["tall"])
+        found = both.take(slice(0, a))
         o, space = self._options, angles.of_world(seen, self.which)
         before = state["in_space"]
         state["dt_s"] = filtered.follow(
@@ -139,8 +139,9 @@ class Watch:
             repetitions.void(state, state["in_space"] != before)
         judged = state["ours"] & (not self._session.paused)
         state["known"] &= judged[:, None]
-        if np.isfinite(self._comp_limits).any():
-            compensation.follow(state, seen, state["tall"], dt_s)
+        if self._compensation:
+            seen_trunk = both.degrees[:, a:], both.off_plane_deg[:, a:]
+            compensation.follow(state, seen, seen_trunk, state["tall"], dt_s)
         counted = np.where(judged, np.minimum(dt_s, filtered.GAP_S), 0)
         state["watched_s"] += counted
         state["unsure_s"] += np.where(state["known"].any(1), 0, counted)
@@ -156,10 +157,19 @@ class Watch:
         repetitions.void(state, lost)
         over = repetitions.step(state, turned, known, dt_s, t_ns, o.prominence_deg)
         n = len(self.which)
-        limits = np.full(n, o.low_deg), np.full(n, o.high_deg), np.full(n, o.hysteresis_deg)
-        limits[0][limits[0] <= NO_LOW_DEG], limits[1][limits[1] >= NO_HIGH_DEG] = -np.inf, np.inf
         times_s = o.dwell_s, o.refractory_s
-        starts, ends = bounds.step(state, "out", state["angle"], known, lost, t_ns, limits, times_s)
+        starts = ends = np.zeros((len(known), n), bool)
+        if o.low_deg > NO_LOW_DEG or o.high_deg < NO_HIGH_DEG:
+            limits = np.full(n, o.low_deg), np.full(n, o.high_deg), np.full(n, o.hysteresis_deg)
+            limits[0][limits[0] <= NO_LOW_DEG], limits[1][limits[1] >= NO_HIGH_DEG] = (
+                -np.inf,
+                np.inf,
+            )
+            starts, ends = bounds.step(
+                state, "out", state["angle"], known, lost, t_ns, limits, times_s
+            )
+        if not self._compensation:
+            return over, starts, ends, np.zeros((len(known), len(compensation.NAMES)), bool)
         comp = self._compensates(state, t_ns, times_s)
         moving = state["risen"] | over
         state["faults"] |= (moving[..., None]) & (state["comp_told"] > 0)[:, None]
