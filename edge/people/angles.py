@@ -64,15 +64,6 @@ class Angles:
     off_plane_deg: np.ndarray  # [N,A] f32 0..90 between the movement and the plane it is seen in
     error_deg: np.ndarray  # [N,A] f32, one standard deviation of noise and the error off the plane
 
-    def take(self, which: slice) -> Angles:
-        """Some of the angles, as views."""
-        return Angles(
-            self.degrees[:, which],
-            self.scores[:, which],
-            self.off_plane_deg[:, which],
-            self.error_deg[:, which],
-        )
-
 
 def measure(
     points: np.ndarray,
@@ -109,7 +100,12 @@ def measure(
 
 def of_limbs(limbs: Limbs, which: Sequence[str], tall: np.ndarray) -> Angles:
     """As `measure`, in the picture, of limbs that are known already."""
-    return _measured(angles_picture.Body(limbs, tall), which, len(tall))
+    return of_body(angles_picture.Body(limbs, tall), which)
+
+
+def of_body(body: angles_picture.Body, which: Sequence[str]) -> Angles:
+    """As `of_limbs`, of people of whom more is asked."""
+    return _measured(body, which, len(body))
 
 
 def of_world(people: Poses, which: Sequence[str]) -> Optional[Angles]:

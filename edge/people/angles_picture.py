@@ -20,7 +20,6 @@ _LENGTHS_H = {"upper_arm": 0.186, "forearm": 0.146}
 # taken as pointing towards the camera.
 _TOLERANCE = 0.92
 _STEEPEST_DEG = 75.0  # beyond, the movement cannot be turned back into its plane
-_DOWN = np.array([0.0, 1.0])
 
 Column = Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -63,6 +62,9 @@ class Body:
         self._hips, self._hips_score = limbs.middle("hip")
         self._shoulders, self._shoulders_score = limbs.middle("shoulder")
         self._turn_deg = self._seen_turn_deg()
+
+    def __len__(self) -> int:
+        return len(self._tall)
 
     def angles(self, names: Sequence[str], planes: Sequence[str]) -> Column:
         """Degrees, score, angle off the plane, error: each [N,A]."""
@@ -129,21 +131,34 @@ class Body:
         whole = np.where(signed < -90, signed + 360, signed)
         return np.where(positive == 0, np.abs(turned), whole)
 
+    def trunk(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Lean and side bend [N,2] deg, NaN = not seen; how far off their planes they are seen."""
+        score = np.minimum(self._hips_score, self._shoulders_score)
+        up, missing = self._shoulders - self._hips, (score <= 0)[:, None]
+        each = [self._lean(up, self._trunk_sign(movement)) for movement in ("lean", "side_bend")]
+        off_deg = np.stack((self._turn_deg, 90 - self._turn_deg), 1)
+        off_deg = np.where(missing | np.isnan(off_deg), 90, off_deg)
+        return np.where(missing, np.nan, np.stack(each, 1)), off_deg
+
     def _trunk(self, movement: str, plane: str) -> Column:
         up = self._shoulders - self._hips
         score = np.minimum(self._hips_score, self._shoulders_score)
-        positive = self._facing if movement == "lean" else self._outward("left")
+        positive = self._trunk_sign(movement)
         off_deg = self._off_plane_deg((up, up), plane)
-
-        def lean(vector: np.ndarray) -> np.ndarray:
-            turned = _signed_deg(np.broadcast_to(-_DOWN, vector.shape), vector)
-            return np.where(positive == 0, np.abs(turned), turned * positive)
-
-        raw = lean(up)
-        bias = np.abs(lean(_turned_back(up, off_deg)) - raw)
+        raw = self._lean(up, positive)
+        bias = np.abs(self._lean(_turned_back(up, off_deg), positive) - raw)
         sigma = self._sigma_px(score) / np.sqrt(2)  # the middle of two points
-        noise = np.degrees(np.sqrt(2) * sigma / np.maximum(np.linalg.norm(up, axis=1), 1e-9))
+        noise = np.degrees(np.sqrt(2) * sigma / np.maximum(np.hypot(up[:, 0], up[:, 1]), 1e-9))
         return _column(raw, score, off_deg, noise, bias)
+
+    def _trunk_sign(self, movement: str) -> np.ndarray:
+        return self._facing if movement == "lean" else self._outward("left")
+
+    @staticmethod
+    def _lean(up: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """Angle [N] of a vector from upright; unsigned where the positive side is not known."""
+        turned = np.degrees(np.arctan2(up[:, 0], -up[:, 1]))
+        return np.where(positive == 0, np.abs(turned), turned * positive)
 
     @cached_property
     def _facing(self) -> np.ndarray:
@@ -227,8 +242,9 @@ def _turned_back(vectors: np.ndarray, off_deg: np.ndarray) -> np.ndarray:
 
     A plane that is turned about the vertical shortens what is horizontal by the cosine.
     """
-    cos = np.cos(np.radians(np.minimum(np.nan_to_num(off_deg, nan=_STEEPEST_DEG), _STEEPEST_DEG)))
-    return np.asarray(vectors * np.stack((1 / cos, np.ones_like(cos)), -1))
+    turned = vectors.copy()
+    turned[..., 0] /= np.cos(np.radians(np.fmin(off_deg, _STEEPEST_DEG)))  # fmin: NaN is steep
+    return turned
 
 
 def _column(

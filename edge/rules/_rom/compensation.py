@@ -11,7 +11,6 @@ from edge.people.limbs import Limbs
 from edge.rules._posture import limbs_of
 from edge.structures import Poses
 
-TRUNK = ("trunk_lean", "trunk_side_bend")
 NAMES = ("trunk lean", "hip hike", "shoulder shrug")
 UNITS = ("deg", "deg", "H")
 _MEAN_S = 0.25  # of the values
@@ -38,7 +37,7 @@ def follow(
     Args:
         state: arrays of `fields`, changed in place.
         people: N people.
-        trunk: degrees [N,2] of the angles `TRUNK`, and how far off their planes they are seen.
+        trunk: lean and side bend [N,2] deg, and how far off their planes they are seen.
         tall: [N] px standing heights.
         dt_s: [N] s since the frame before.
     """

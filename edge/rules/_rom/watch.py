@@ -8,6 +8,7 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 
 from edge.people import angles
+from edge.people.angles_picture import Body
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._posture import body_of, limbs_of
 from edge.rules._rom import bounds, compensation, filtered, repetitions, tally
@@ -127,9 +128,8 @@ class Watch:
         state["tall"] = np.where(
             state["tall"] > 0, state["tall"] + gain * (tall - state["tall"]), tall
         )
-        a, trunk = len(self.which), compensation.TRUNK if self._compensation else ()
-        both = angles.of_limbs(limbs_of(seen), [*self.which, *trunk], state["tall"])
-        found = both.take(slice(0, a))
+        body = Body(limbs_of(seen), state["tall"])
+        found = angles.of_body(body, self.which)
         o, space = self._options, angles.of_world(seen, self.which)
         before = state["in_space"]
         state["dt_s"] = filtered.follow(
@@ -140,8 +140,7 @@ class Watch:
         judged = state["ours"] & (not self._session.paused)
         state["known"] &= judged[:, None]
         if self._compensation:
-            seen_trunk = both.degrees[:, a:], both.off_plane_deg[:, a:]
-            compensation.follow(state, seen, seen_trunk, state["tall"], dt_s)
+            compensation.follow(state, seen, body.trunk(), state["tall"], dt_s)
         counted = np.where(judged, np.minimum(dt_s, filtered.GAP_S), 0)
         state["watched_s"] += counted
         state["unsure_s"] += np.where(state["known"].any(1), 0, counted)
