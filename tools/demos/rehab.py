@@ -27,11 +27,11 @@ max_lean_deg = 60
 
 [[rules]]
 kind = "rom"
-cameras = ["elbow"]
-name = "curl"
-angle = "elbow"
-goal_deg = 110
-reps = 4
+cameras = ["shoulder"]
+name = "arm raise"
+angle = "shoulder_abduction"
+goal_deg = 100
+max_uneven_deg = 15
 
 [[rules]]
 kind = "rom"
@@ -41,18 +41,25 @@ angle = "hip"
 goal_deg = 60
 max_uneven_deg = 15
 """
-# Camera, motion and seconds.
-SHOWN = (("knee", "squat", 13), ("elbow", "biceps_curl", 12), ("hip", "knee_raise", 10))
+# Camera, motion, seconds, and the side from which it is seen.
+SHOWN = (
+    ("knee", "squat", 13, 88),
+    ("shoulder", "jumping_jack", 8, 0),
+    ("hip", "knee_raise", 10, 88),
+)
 SIZE = (480, 640)
-CAMERA = {"camera_m": 1.2, "distance_m": 3.2, "fov_deg": 45, "azimuth_deg": 88}
+CAMERA = {"camera_m": 1.2, "distance_m": 3.2, "fov_deg": 45}
 
 
 def plan(models: Optional[Path], sets: Optional[Path]) -> Plan:
     """The plan of `make demo-rehab`."""
     folders = [ensure_model(name, models) for name in (DETECT, POSE)]
     clips = [
-        (name, ensure_clip("rehab", name, sets, [motion], seconds, SIZE, **CAMERA))
-        for name, motion, seconds in SHOWN
+        (
+            name,
+            ensure_clip("rehab", name, sets, [motion], seconds, SIZE, azimuth_deg=side, **CAMERA),
+        )
+        for name, motion, seconds, side in SHOWN
     ]
     page = session_page("Rehab session")
     return Plan(SAID, DETECT, POSE, folders[0].parent, clips, TABLES, page)
