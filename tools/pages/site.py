@@ -26,7 +26,7 @@ ORDER = {
         "docs/troubleshooting",
     ),
     "Models": ("docs/int8", "docs/training", "docs/rendered", "docs/runtimes"),
-    "Reference": ("docs/configuration", "docs/messages", "docs/contract"),
+    "Reference": ("docs/configuration", "docs/sources", "docs/messages", "docs/contract"),
     "Measured": ("docs/promises", "docs/measured", "docs/accuracy", "docs/hardware"),
     "Inside": (
         "docs/architecture",
