@@ -4,6 +4,7 @@ import { Boxes } from "./boxes.js";
 import { EventList } from "./events.js";
 import { loadSkeletons, readColours } from "./paint.js";
 import { Replay } from "./replay.js";
+import { sideBySide } from "./room.js";
 import { CameraTile, RoomTile, drawable, layout } from "./tiles.js";
 import { LANGUAGES, choose, language, locale, preferred, store, stored, t } from "./words.js";
 
@@ -72,7 +73,10 @@ function takeFrame(topic, key, frame, room) {
     figures.delays_ms.push(Date.now() - Number(frame.t_utc_ns) / 1e6);
     if (figures.delays_ms.length > 2000) figures.delays_ms.shift();
   }
-  if (!held || !live()) tile.take(frame, performance.now());
+  if (held && live()) return;
+  tile.take(frame, performance.now());
+  const inMetres = room ? null : sideBySide(frame);
+  if (inMetres) tileOf(`${tile.device}/world/${tile.name}`, true).take(inMetres, performance.now());
 }
 
 function takeState(key, state) {
@@ -105,7 +109,8 @@ function takeBox(name, kind, record) {
     if (tile.device !== name) continue;
     tile.status = record;
     tile.dirty = true;
-    if (gone && tile instanceof CameraTile && !gone.has(tile.name)) remove(tile.key);
+    const camera = tile instanceof CameraTile || tile.key.split("/")[1] === "world";
+    if (gone && camera && !gone.has(tile.name)) remove(tile.key);
   }
 }
 

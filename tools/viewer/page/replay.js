@@ -111,6 +111,7 @@ export class Replay {
       }
     }
     this.sent = this.at;
+    this.place.dataset.shown = this.at.toFixed(2); // the position that is on the screen
   }
 
   found(at) {

@@ -6,6 +6,27 @@ const HOME = { turn: 0.7, tilt: 0.42, zoom: 1 };
 const STEP = Math.PI / 24;
 const LEAST_SCORE = 1;
 
+const APART_MM = 1200;
+
+/** A room's frame of a camera's joints in metres (`world`), or null if there are none. Where people
+ * stand is not known: they stand side by side on the floor, as the camera sees them. */
+export function sideBySide(frame) {
+  const seen = frame.people.filter((person) => Array.isArray(person.world));
+  if (!seen.length) return null;
+  const middle = (seen.length - 1) / 2;
+  const people = seen.map(({ id, world }, n) => {
+    let floor = -Infinity;
+    for (let i = 0; i + 3 < world.length; i += 4) if (world[i + 3] > 0) floor = Math.max(floor, world[i + 1]);
+    const keypoints = [];
+    for (let i = 0; i + 3 < world.length; i += 4) {
+      const [x, down, away, score] = world.slice(i, i + 4);
+      keypoints.push(x + (n - middle) * APART_MM, away, floor - down, score);
+    }
+    return { id, keypoints };
+  });
+  return { ...frame, cameras: null, people };
+}
+
 /** The view of one room: `draw(canvas, frame)` and its controls. */
 export class RoomView {
   constructor(changed) {

@@ -8,7 +8,12 @@ const SAID = {
     "presence dwell": "{who} is still in view",
     "zone enter": "{who} entered {zone}", "zone leave": "{who} left {zone}",
     "zone dwell": "{who} stays in {zone}",
-    "line cross": "{who} crossed {line}",
+    "line in": "{who} crossed {line} inwards", "line out": "{who} crossed {line} outwards",
+    "loiter start": "{who} loiters", "loiter end": "{who} loiters no longer",
+    "crowd over": "Too many people in {name}", "crowd end": "{name} is no longer too full",
+    "run start": "{who} runs", "run end": "{who} runs no longer",
+    "hands_up start": "{who} holds both hands up", "hands_up end": "{who} put the hands down",
+    "action set": "{who}: {exercise}, set {set} done",
     "fall fall": "{who} fell", "fall lying": "{who} is lying", "fall recover": "{who} got up",
     "fall lost": "{who} was lost from view while down",
     "action repetition": "{who}: {exercise} {repetition}, score {score}",
@@ -25,7 +30,12 @@ const SAID = {
   zh: {
     "presence enter": "{who}进入画面", "presence leave": "{who}离开画面", "presence dwell": "{who}仍在画面中",
     "zone enter": "{who}进入 {zone}", "zone leave": "{who}离开 {zone}", "zone dwell": "{who}停留在 {zone}",
-    "line cross": "{who}越过 {line}",
+    "line in": "{who}进入 {line}", "line out": "{who}离开 {line}",
+    "loiter start": "{who}徘徊", "loiter end": "{who}不再徘徊",
+    "crowd over": "{name} 人员过密", "crowd end": "{name} 恢复正常密度",
+    "run start": "{who}奔跑", "run end": "{who}停止奔跑",
+    "hands_up start": "{who}举起双手", "hands_up end": "{who}放下双手",
+    "action set": "{who}：{exercise}，完成第 {set} 组",
     "fall fall": "{who}跌倒", "fall lying": "{who}躺在地上", "fall recover": "{who}已起身",
     "fall lost": "{who}倒地后离开视野",
     "action repetition": "{who}：{exercise} 第 {repetition} 次，得分 {score}",
@@ -49,7 +59,7 @@ export function sentence(event) {
   const who = event.person >= 0 ? said.who.replace("{0}", event.person) : said.somebody;
   const pattern = said[`${event.kind} ${data.action}`] ?? said[event.kind];
   if (!pattern) return [who.trim(), event.kind, data.name, data.action].filter(Boolean).join(" · ");
-  const values = { ...data, who, range: data.range_deg, line: data.line ?? data.name, fault: said[data.fault] ?? data.fault };
+  const values = { ...data, who, range: data.range_deg, fault: said[data.fault] ?? data.fault };
   return pattern.replace(/\{(\w+)\}/g, (_, key) => plain(values[key])).replace(" ：", "：");
 }
 
@@ -64,6 +74,7 @@ export function chip(name, rule) {
     return `${name} · ${t("rep", count)}`;
   }
   if (typeof data.degrees === "number") return `${name} · ${number(data.degrees)}°`;
+  if (rule.kind === "line") return `${name} · ${t("inOut", plain(data.in), plain(data.out))}`;
   if (rule.kind === "zone") return `${name} · ${plain(data.people)}`;
   const figure = Object.entries(data).find(([, value]) => typeof value === "number");
   return figure ? `${name} · ${figure[0].replaceAll("_", " ")} ${plain(figure[1])}` : "";

@@ -214,7 +214,7 @@ export class RoomTile extends Tile {
   }
 
   get blind() {
-    return this.frame && this.frame.cameras.length < 2;
+    return this.frame?.cameras && this.frame.cameras.length < 2;
   }
 
   render() {
