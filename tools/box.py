@@ -17,6 +17,7 @@ WORKSTATION = (
         "ground",
         "fleet",
         "fleet-demo",
+        "distill",
         "export-labels",
         "import",
         "kernels",

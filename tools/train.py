@@ -171,6 +171,8 @@ def _order(arguments: argparse.Namespace, out: Path) -> Any:
         arguments.checkpoint,
         arguments.skeleton,
         arguments.seed,
+        getattr(arguments, "teacher", None),  # of `distill`
+        getattr(arguments, "teacher_checkpoint", None),
     )
     order = session.Order(
         name=arguments.name,

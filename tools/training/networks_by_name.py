@@ -10,7 +10,13 @@ from tools.training.networks.trainee import Trainee
 
 
 def make(
-    model: Path, arch: Optional[str], checkpoint: Optional[Path], skeleton: str, seed: int
+    model: Path,
+    arch: Optional[str],
+    checkpoint: Optional[Path],
+    skeleton: str,
+    seed: int,
+    teacher: Optional[str] = None,
+    teacher_checkpoint: Optional[Path] = None,
 ) -> Trainee:
     """Build the network.
 
@@ -20,6 +26,8 @@ def make(
         checkpoint: its weights; None: random ones.
         skeleton: its keypoints; empty: its own.
         seed: of random weights.
+        teacher: architecture whose answers `arch` learns, too; None: there is none.
+        teacher_checkpoint: its weights.
 
     Raises:
         EdgeError: there is no such network, or its weights do not fit.
@@ -28,4 +36,9 @@ def make(
         return BlazePoseBody(model)
     from tools.training.networks.simcc import SimccTrainee
 
-    return SimccTrainee(arch, checkpoint, skeleton, seed)
+    if teacher is None:
+        return SimccTrainee(arch, checkpoint, skeleton, seed)
+    from tools.training.networks.distilled import DistilledSimcc
+
+    large = SimccTrainee(teacher, teacher_checkpoint)
+    return DistilledSimcc(arch, checkpoint, large, skeleton, seed)

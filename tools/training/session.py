@@ -20,7 +20,7 @@ from tools.evaluation.truth import Picture, Truth
 from tools.training.check import leaks
 from tools.training.data import crops, samples
 from tools.training.data.samples import Sample, Split
-from tools.training.fit import augment, batches, loop, metrics, state
+from tools.training.fit import augment, batches, blend, loop, metrics, state
 from tools.training.fit.recipe import TrainRecipe
 from tools.training.judging import page, reference, verdict
 from tools.training.judging.figures import Part
@@ -101,7 +101,11 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
         last = loop.fit(dataclasses.replace(job, stop=asked.yes))
     if not last.done:
         return Result(False, {"step": last.step, "steps": steps})
-    return _judged(order, trainee, split, last)
+    blended: Dict[str, Any] = {}
+    if old is not None and job.judged:
+        new_share, errors = blend.blend(trainee, old, job.judged, order.device)
+        blended = {"new_share": new_share, "stop_errors": errors}
+    return _judged(order, trainee, split, last, blended)
 
 
 def _split(order: Order, trainee: Trainee) -> Split:
@@ -149,11 +153,13 @@ def _plan(order: Order, split: Split, trainee: Trainee, steps: int) -> Dict[str,
     }
 
 
-def _judged(order: Order, trainee: Trainee, split: Split, last: state.State) -> Result:
+def _judged(
+    order: Order, trainee: Trainee, split: Split, last: state.State, blended: Dict[str, Any]
+) -> Result:
     new = order.out / MODEL
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    audit = _audit(order, split, last)
+    audit = {**_audit(order, split, last), **blended}
     trainee.module.to("cpu").eval()
     trainee.write(new, {"made_by": f"edge-tools {__version__} train", "recipe": order.recipe.name})
     (new / AUDIT).write_text(json.dumps(audit, indent=1), "utf-8")
@@ -211,6 +217,8 @@ def _audit(order: Order, split: Split, last: state.State) -> Dict[str, Any]:
 def _notes(order: Order, audit: Dict[str, Any]) -> List[str]:
     lines = [f"edge-tools {__version__} train, recipe {order.recipe.name}: {order.recipe.about}"]
     lines.append(f"{audit['steps']} steps in {audit['spent_s']} s, seed {order.seed}")
+    if "new_share" in audit:
+        lines.append(f"weights: {audit['new_share']:.0%} new, the rest as before training")
     for part, people in audit["people"].items():
         listed = ", ".join(f"{name} ({count})" for name, count in people.items()) or "none"
         lines.append(f"{part}: {listed}")

@@ -18,7 +18,7 @@ import torch
 from edge.errors import ConfigError, DataError
 from tests.tools.training.training_cases import Tiny, labels, tiny_run
 from tests.waiting import until
-from tools.training.fit import loop, state
+from tools.training.fit import blend, loop, state
 from tools.training.fit.average import Average
 from tools.training.fit.recipe import RECIPES, named, rate_factor
 
@@ -235,3 +235,22 @@ def _resident_kb() -> int:
     text = Path("/proc/self/status").read_text()
     line: Any = next(row for row in text.splitlines() if row.startswith("VmRSS"))
     return int(line.split()[1])
+
+
+def test_weights_between_old_and_new_keep_most_of_the_gain(coco: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(named("tune"), rate=0.01, patience=99)
+    run = tiny_run(tmp_path, coco, 40, recipe)
+    loop.fit(run)
+    new = {k: v.clone() for k, v in weights(run).items()}
+    old = Tiny()
+    share, errors = blend.blend(run.trainee, old, run.judged, "cpu")
+    assert share in (*blend.SHARES, 1.0)
+    gain = errors["0"] - errors["1"]
+    assert errors["0"] - errors[f"{share:g}"] >= blend.KEPT * gain
+    now, before = weights(run), old.module.state_dict()
+    for name in ("0.weight", "4.bias"):
+        wanted = before[name] + share * (new[name] - before[name])
+        assert torch.allclose(now[name], wanted, atol=1e-6)
+    # A training that gained nothing on the stop recordings is left as it is, for the verdict.
+    worse, _ = blend.blend(Tiny(), run.trainee, run.judged, "cpu")
+    assert worse == 1.0

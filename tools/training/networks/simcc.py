@@ -29,7 +29,7 @@ from tools.importing.recipe import to_toml
 from tools.training.networks.trainee import Goal, Losses, Outputs, Region, Trainee
 
 FILE = "network.onnx"
-_SHARPER = 10.0  # factor on the logits, and on the labels (mmpose, KLDiscretLoss: beta)
+SHARPER = 10.0  # factor on the logits, and on the labels (mmpose, KLDiscretLoss: beta)
 # Sigma of the labels in bins over the square root of the input's side in px (mmpose's RTMPose:
 # 4.9 and 5.66 bins for 192 x 256 px, 6 and 6.93 for 288 x 384).
 _SIGMA = 0.3535
@@ -93,12 +93,12 @@ class SimccTrainee(Trainee):
         total = torch.zeros((), device=goal.points.device)
         held = torch.zeros((), device=goal.points.device)
         for axis, name in enumerate(("simcc_x", "simcc_y")):
-            logits = functional.log_softmax(outputs[name] * _SHARPER, -1)
+            logits = functional.log_softmax(outputs[name] * SHARPER, -1)
             wanted = self._labels(goal.points[..., axis], logits.shape[-1], axis)
-            total = total + _divergence(logits, wanted, weights)
+            total = total + divergence(logits, wanted, weights)
             if old:
-                before = functional.softmax(old[name] * _SHARPER, -1)
-                held = held + _divergence(logits, before, 1 - goal.weights)
+                before = functional.softmax(old[name] * SHARPER, -1)
+                held = held + divergence(logits, before, 1 - goal.weights)
         parts = {"places": total}
         if old:
             parts["old"] = _HELD * held
@@ -108,7 +108,7 @@ class SimccTrainee(Trainee):
         at = torch.arange(bins, device=places.device, dtype=places.dtype)
         gap = (at - places[..., None] * BINS_PER_PX) / self._sigmas[axis]
         bell = torch.exp(-0.5 * gap.square())
-        return functional.softmax(bell * _SHARPER, -1)
+        return functional.softmax(bell * SHARPER, -1)
 
     def groups(self, trunk_share: float) -> List[Dict[str, Any]]:
         """What was trained before learns slower than layers that begin anew."""
@@ -150,7 +150,7 @@ class SimccTrainee(Trainee):
         (folder / "model.toml").write_text(to_toml(recipe), "utf-8")
 
 
-def _divergence(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def divergence(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence over the points that count, per bin as in mmpose."""
     each = functional.kl_div(logits, wanted, reduction="none").mean(-1)
     return (each * weights).sum() / weights.sum().clamp(min=1.0) * 100
