@@ -19,6 +19,7 @@ import pytest
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError
 from edge.settings import config
 from edge.settings.config import Camera, Config
+from tests.waiting import GIVE_UP_S
 from tools import draw
 from tools.__main__ import main
 from tools.drawing import server, shapes, still
@@ -235,7 +236,7 @@ def ask(
     made: Drawing, path: str, data: Optional[bytes] = None, **headers: str
 ) -> Tuple[int, Dict[str, str], bytes]:
     port = made.server_address[1]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_S)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("GET" if data is None else "POST", path, data, given)
     answer = connection.getresponse()
@@ -316,7 +317,7 @@ def test_the_command_serves_until_it_is_ended(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("open http://127.0.0.1:")
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=600)
+        rest, _ = process.communicate(timeout=GIVE_UP_S)
     assert process.returncode == 0
     assert "has ended" in rest
 
