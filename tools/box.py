@@ -10,7 +10,8 @@ RECIPES = Path("/usr/share/edge/engines")
 # Commands whose libraries or data the package does not bring.
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
-    *("export-poses", "reference", "view"),
+    *("export-poses", "reference", "share", "view"),
+    "average",
     *(
         "draw",
         "fit-temporal",

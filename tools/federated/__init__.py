@@ -1,0 +1,1 @@
+"""Models that learn at several sites: parameters travel as signed files, pictures stay."""
