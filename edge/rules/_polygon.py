@@ -11,7 +11,7 @@ from edge.errors import ConfigError
 
 def depths(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Distance [N] px of points [N] from the border of a polygon [V], complex; negative outside."""
-    start, side = corners, np.roll(corners, -1) - corners
+    start, side = corners, np.concatenate((corners[1:], corners[:1])) - corners
     there = points[:, None] - start
     along = (there * side.conj()).real / np.maximum(np.abs(side) ** 2, 1e-12)
     nearest = np.abs(there - np.clip(along, 0, 1) * side).min(1)

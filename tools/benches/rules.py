@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 from pathlib import Path
@@ -47,9 +48,9 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
     """Time of each kind of rule and of all together for a frame; growth of memory."""
     frames = crowd(round(LONG_S * HZ))
     built = {kind: rule(kind) for kind in plug.names("rules")}
-    times = {kind: _times_ms(one, frames, max(rounds // 4, 1)) for kind, one in built.items()}
+    times = {kind: _times_ms(one, frames, max(rounds // 2, 1)) for kind, one in built.items()}
     each = [
-        row(f"rules: {kind}", list(found), "ms", None, people=PEOPLE // CAMERAS)
+        row(f"rules: {kind}", list(found), "ms", None, people=len(frames[0]))
         for kind, found in times.items()
     ]
     total = np.sum([times[kind] for kind in times], 0)
@@ -126,6 +127,7 @@ def _grown_kb(rules: List[Rule], frames: List[Poses]) -> float:
                 for one in rules:
                     one(poses, "bench", t_ns)
                     one.summary()
+            gc.collect()
             held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()

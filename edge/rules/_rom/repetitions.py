@@ -94,8 +94,9 @@ def restart(state: Dict[str, np.ndarray], angle: np.ndarray, over: np.ndarray, t
 
 def void(state: Dict[str, np.ndarray], which: np.ndarray) -> None:
     """Forget the repetition that had begun where the angle was not seen for too long."""
-    state["low"] = np.where(which, np.nan, state["low"])
-    _clear(state, which)
+    if which.any():
+        state["low"] = np.where(which, np.nan, state["low"])
+        _clear(state, which)
 
 
 def read(
