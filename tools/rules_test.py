@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 from edge.errors import ConfigError
 from edge.recording.record import RecordedFrame
 from edge.settings import config
 from tools.playback.player import Player, find
 from tools.ruletests import pictures
-from tools.ruletests.labels import Label, load, named
+from tools.ruletests.labels import Label, load, named, of_rules
 from tools.ruletests.matching import Judged, Told, judge
 
 HELP = "precision and recall of rules on a recording with labels"
@@ -47,10 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("--worst: must be at least 0")
     labels, segments = load(arguments.labels), find(arguments.recording)
     rules_of = config.load(arguments.config) if arguments.config else None
-    told, begin_ns = _told(segments, rules_of)
+    player = Player(rules_of)
+    told, begin_ns = _told(segments, player)
     for label in labels:
         if label.camera and label.camera not in begin_ns:
             raise ConfigError(f"{arguments.labels}: no camera {label.camera} in the recording")
+    labels = of_rules(labels, {str(t["kind"]) for t in player.rules})
     kinds = {label.kind for label in labels}
     found = judge(labels, [t for t in told if t.kind in kinds], arguments.tolerance)
     files = _draw(segments, begin_ns, found, arguments) if arguments.out else []
@@ -58,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _told(segments: List[Path], rules_of: Any) -> Tuple[List[Told], Dict[str, int]]:
+def _told(segments: List[Path], player: Player) -> Tuple[List[Told], Dict[str, int]]:
     """The events, and the time of the first frame of each camera."""
-    player, begin_ns = Player(rules_of), {}  # type: ignore[var-annotated]
+    begin_ns: Dict[str, int] = {}
     told: List[Told] = []
     for path in segments:
         for frame, events in player.judged(path):

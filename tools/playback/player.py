@@ -60,6 +60,11 @@ class Player:
         """What the rules of a camera know after its last frame."""
         return [rule.summary() for rule in self._rules_for(camera)]
 
+    @property
+    def rules(self) -> List[Dict[str, Any]]:
+        """The tables of the rules: of the given configuration, else of the recording so far."""
+        return list((self._rules_of or self._config).rules)
+
     def segment(self, path: Path) -> Iterator[Message]:
         """The messages of one segment.
 

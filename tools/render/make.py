@@ -14,7 +14,7 @@ import re
 import shutil
 import signal
 from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -88,6 +88,8 @@ _steps: List[Callable[[], None]] = []  # of this process: called after each pict
 def make(order: Order) -> Made:
     """Make a set; a folder of an earlier run of `synth` is replaced.
 
+    The clips of a run of the same order that was interrupted are kept.
+
     Raises:
         ConfigError: a motion is unknown, or people have no room. NoInputError: no such background.
         DataError: a background cannot be read, or the folder holds other files.
@@ -95,11 +97,12 @@ def make(order: Order) -> Made:
     """
     _check(order)
     load_body(order.quiet)
-    _clear(order)
+    if not _interrupted(order):
+        _clear(order)
     write_whole(order.folder / RECORD, record(order, finished=False), READABLE)
     clips = order.recipe.kind == CLIPS
     if not clips:
-        (order.folder / coco.IMAGES).mkdir()
+        (order.folder / coco.IMAGES).mkdir(exist_ok=True)
     each = max(1, round(order.recipe.seconds * order.recipe.fps)) if clips else 1
     job = _clip if clips else _picture
     label, unit = f"drawing {order.recipe.kind}", "frames" if clips else "pictures"
@@ -111,7 +114,8 @@ def make(order: Order) -> Made:
     sheet.save(order.folder / SHEET, tiles)
     write_whole(order.folder / RECORD, record(order, finished=True), READABLE)
     people = sum(len(r["annotations"]) for r in rows)
-    return Made(len(rows) * each, people, [r["video"] for r in rows if clips], order.folder / SHEET)
+    frames = sum(int(r.get("frames", 1)) for r in rows)
+    return Made(frames, people, [r["video"] for r in rows if clips], order.folder / SHEET)
 
 
 def _check(order: Order) -> None:
@@ -171,12 +175,41 @@ def _picture(order: Order, number: int) -> Row:
 
 
 def _clip(order: Order, number: int) -> Row:
-    stage = Stage(order.recipe, order.split, seed_of(order, number), _backdrops(order), True)
+    rng = seed_of(order, number)
+    recipe = order.recipe
+    if recipe.rates:
+        recipe = replace(recipe, fps=float(rng.choice(recipe.rates)))
+    stage = Stage(recipe, order.split, rng, _backdrops(order), True)
     name = f"{order.name}-{number:03d}"
-    head = write_clip(order.folder, name, stage, order.split, _count, order.depth)
-    shot = stage.shoot(order.recipe.seconds * 0.6)
+    head = _drawn(order, name) or write_clip(
+        order.folder, name, stage, order.split, _count, order.depth
+    )
+    shot = stage.shoot(recipe.seconds * 0.6)
     tile = sheet.tile(shot.image, labels_of(shot)) if number < SHEET_TILES else None
-    return {"video": head["video"], "annotations": head["people"], "tile": tile}
+    return {
+        "video": head["video"],
+        "annotations": head["people"],
+        "frames": head["frames"],
+        "tile": tile,
+    }
+
+
+def _interrupted(order: Order) -> bool:
+    """Whether the folder holds a part of just this order."""
+    told = order.folder / RECORD
+    return told.is_file() and told.read_bytes() == record(order, finished=False)
+
+
+def _drawn(order: Order, name: str) -> Optional[Dict[str, Any]]:
+    """The first line of the truth of a clip that an interrupted run has finished."""
+    truth = order.folder / f"{name}{SUFFIX}"
+    if order.depth or not truth.is_file() or not truth.with_name(f"{name}.mp4").is_file():
+        return None
+    with truth.open(encoding="utf-8") as lines:
+        head: Dict[str, Any] = json.loads(lines.readline())
+    for _ in range(int(head["frames"])):
+        _count()
+    return head
 
 
 def _clear(order: Order) -> None:

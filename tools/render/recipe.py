@@ -63,7 +63,13 @@ class Recipe:
     count: int = key(200, "number of pictures or clips", 1, 10_000_000)
     seconds: float = key(10.0, "length of a clip", 0.2, 600)
     fps: float = key(30.0, "frames per second of a clip", 1, 120)
-    people: List[int] = key([1, 1], "[least, most] people", 0, MOST_PEOPLE)
+    rates: List[float] = key([], "frames per second, drawn for each clip; empty = fps", 1, 120)
+    starts_s: List[float] = _between(
+        0, 600, [0, 0], "when a movement that happens once starts (lie_down, hands_up ...)"
+    )
+    people: List[int] = key(
+        [1, 1], "[least, most] people; a motion of two counts as one", 0, MOST_PEOPLE
+    )
     motions: List[str] = key(["walk", "stand"], "motions, drawn evenly; `synth --list` shows them")
     spread_m: float = key(1.5, "people stand within this distance of the middle", 0.3, 40)
     child_share: float = key(0.08, "share of children", 0, 1)
@@ -123,6 +129,8 @@ def _require_ranges(recipe: Recipe) -> None:
     for where, part in (("", recipe), ("view.", recipe.view)):
         for name, value in vars(part).items():
             if not isinstance(value, list) or isinstance((value or [""])[0], str):
+                continue
+            if name == "rates":
                 continue
             if len(value) != 2 or value[0] > value[1]:
                 raise ConfigError(f"{where}{name}: must be [least, most], got {value}")

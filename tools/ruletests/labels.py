@@ -1,7 +1,7 @@
 """What truly happened in a recording, and when.
 
-Two kinds of file: the truth of a clip of `edge-tools synth` (edge-truth/1), of which falls and
-lying are read, and a file of your own (edge-labels/1):
+Two kinds of file: the truth of a clip of `edge-tools synth` (edge-truth/1), of which the events of
+INCIDENTS are read, and a file of your own (edge-labels/1):
 
     {"schema": "edge-labels/1", "events": [{"kind": "fall", "start_s": 3.1, "end_s": 3.9}]}
 
@@ -13,12 +13,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Collection, Dict, List, NamedTuple, Sequence
 
 from edge.errors import DataError, NoInputError
 from edge.structures import PoseEvent
 
 OWN, TRUTH = "edge-labels/1", "edge-truth/1"
+# Kinds of the truth that a rule tells -> the rule. Their events have the label's name.
+INCIDENTS = {
+    "fall": "fall",
+    "lying": "fall",
+    "fight": "fight",
+    "strike": "strike",
+    "hands_up": "hands_up",
+    "climb": "climb",
+    "run": "run",
+}
+_SAME = {"mocap_run": "run", "jog": "run"}
+_BEGINS = ("", "start", "begin", "enter")  # actions of the event that tells an incident
 _ALIKE_S = 0.01
 
 
@@ -32,10 +44,16 @@ class Label(NamedTuple):
 
 
 def named(event: PoseEvent) -> str:
-    """Name of an event in labels: the action of a fall rule, else kind and action, `zone enter`."""
+    """Name of an event in labels.
+
+    The action of a fall rule; the kind of an event that tells an incident, such as `fight`; else
+    kind and action, `zone enter`.
+    """
     action = str(event.data.get("action", ""))
     if event.kind == "fall":
         return action
+    if event.kind in INCIDENTS and action in (*_BEGINS, event.kind):
+        return event.kind
     return f"{event.kind} {action}".strip()
 
 
@@ -60,10 +78,16 @@ def load(path: Path) -> List[Label]:
         if schema == OWN:
             return [_label(row) for row in table["events"]]
         if schema == TRUTH:
-            return [label for person in table["people"] for label in _of_person(person["events"])]
+            found = [label for person in table["people"] for label in _of_person(person["events"])]
+            return _once(found)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: a label lacks or has a wrong value: {error}") from error
     raise DataError(f'{path}: no labels; expected "schema": "{OWN}" or the truth of a clip')
+
+
+def of_rules(labels: Sequence[Label], rules: Collection[str]) -> List[Label]:
+    """The labels without those of the truth's incidents that none of these rules tells."""
+    return [a for a in labels if INCIDENTS.get(a.kind, "") in ("", *rules)]
 
 
 def _first_line(text: str) -> Any:
@@ -82,7 +106,16 @@ def _label(row: Dict[str, Any]) -> Label:
 
 
 def _of_person(events: List[Dict[str, Any]]) -> List[Label]:
-    """Falls, and lying that no fall led to."""
-    falls = [e for e in map(_label, events) if e.kind == "fall"]
-    lies = [e for e in map(_label, events) if e.kind == "lying"]
-    return falls + [a for a in lies if all(abs(a.start_s - f.end_s) > _ALIKE_S for f in falls)]
+    """Incidents; of lying only that to which no fall led."""
+    found = [e._replace(kind=_SAME.get(e.kind, e.kind)) for e in map(_label, events)]
+    falls = [e for e in found if e.kind == "fall"]
+    lies = [e for e in found if e.kind == "lying"]
+    alone = [a for a in lies if all(abs(a.start_s - f.end_s) > _ALIKE_S for f in falls)]
+    others = [e for e in found if e.kind in INCIDENTS and e.kind not in ("fall", "lying")]
+    return falls + alone + others
+
+
+def _once(labels: List[Label]) -> List[Label]:
+    """A fight is told of both people; it is one."""
+    fights = {label for label in labels if label.kind == "fight"}
+    return [a for a in labels if a.kind != "fight"] + sorted(fights)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -17,17 +17,31 @@ from edge.capture._synthetic.motion import Gait
 from edge.errors import ConfigError
 from tools.fetch.by_name import ensure_set
 from tools.render.body.posing import Pose, rotation
+from tools.render.motion import falls
+from tools.render.motion.blows import captured_blows
+from tools.render.motion.daily import ALONE, DAILY, draw_shadow_boxing, events_of
 from tools.render.motion.exercises import EVERYDAY, EXERCISES
 from tools.render.motion.falls import KINDS, Fall
+from tools.render.motion.pairs import PAIRS, Part, Script, draw_script
 
 Draw = np.random.Generator
 TUNE, REPORT = "tune", "report"
 SPLITS = (TUNE, REPORT)
 CAPTURED = ("motion", "motion-bvh")  # media sets of motion capture
+FIGHTERS = ("mocap_punch", "mocap_kick", "mocap_spinkick", "mocap_boxing_toes")
+_GETTING_UP = "mocap_getup"
 _COUNTED = {"squat": 3.0, "reach": 4.0, "jump": 2.0, "sit": 8.0}
 _SEGMENT_JITTER = 0.05  # rad of all segments, constant for a person
 _ARMS = (3, 4, 6, 7)
-_ON_THE_FLOOR = (*KINDS, "lie", "lie_down", "push_up")  # an arm of its own would lift the body
+_ON_THE_FLOOR = (
+    *KINDS,
+    *falls.MORE,
+    "lie",
+    "lie_down",
+    "push_up",
+    "crawl_on",
+    "get_up",
+)  # an arm of its own would lift the body
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Act:
     @property
     def seated(self) -> bool:
         """Whether it needs a seat."""
-        return self.name == "sit"
+        return self.name in ("sit", "sit_down_fast", falls.OFF_CHAIR)
 
     def at(self, t_s: float) -> Tuple[Pose, float, np.ndarray]:
         """Pose at a time, lift m above the floor, and travel [2] statures to the front and left."""
@@ -93,6 +107,8 @@ class Act:
     def _time(self, t_s: float) -> float:
         time = (t_s - self.start_s) * self.pace
         span = float(self.motion.span_s)
+        if span > 0 and self.name.startswith(_GETTING_UP):  # backwards it would be a fall
+            return min(max(time, 0.0), span)
         if span > 0:  # back and forth, so that nobody jumps
             time = time % (2 * span)
             time = 2 * span - time if time > span else time
@@ -101,11 +117,14 @@ class Act:
     def events(self, end_s: float) -> List[Event]:
         """What happens from 0 to `end_s`."""
         if isinstance(self.motion, Fall):
-            down_s = self.start_s + self.motion.impact_s / self.pace
-            found = [Event("fall", self.start_s, down_s), Event("lying", down_s, end_s)]
-            return [e for e in found if e.start_s < end_s]
+            return self._fall_events(end_s)
         if self.name == "lie_down":
-            return [Event("lie_down", 0.0, 5.2 / self.pace), Event("lying", 5.2 / self.pace, end_s)]
+            down_s = self.start_s + 5.2 / self.pace
+            found = [Event("lie_down", self.start_s, down_s), Event("lying", down_s, end_s)]
+            return [e for e in found if e.start_s < end_s]
+        told = self._told(end_s)
+        if told:
+            return [Event(k, a, min(b, end_s)) for k, a, b in told if a < end_s]
         period_s = repetition_s(self.name) / self.pace
         if not period_s:
             return [Event(self.name, 0.0, end_s)]
@@ -117,6 +136,26 @@ class Act:
         return [Event(self.name, 0.0, end_s)] + [
             e for e in reps if e.start_s >= 0 and e.end_s <= end_s
         ]
+
+    def _fall_events(self, end_s: float) -> List[Event]:
+        down_s = self.start_s + self.motion.impact_s / self.pace
+        rise_s = min(self.start_s + self.motion.rise_s / self.pace, end_s)
+        found = [Event("fall", self.start_s, down_s), Event("lying", down_s, rise_s)]
+        found += [Event("get_up", rise_s, end_s)] if rise_s < end_s else []
+        return [e for e in found if e.start_s < end_s]
+
+    def _told(self, end_s: float) -> List[Tuple[str, float, float]]:
+        """Kind, start and end of what a movement of `daily` or `pairs` tells of itself."""
+        if isinstance(self.motion, Part) and self.motion.clip is not None:
+            blows = captured_blows(self.motion.clip, end_s)
+            return [("fight", 0.0, end_s), *(("strike", a, b) for a, b in blows)]
+        if isinstance(self.motion, Part):
+            return self.motion.events()
+        if self.name == ALONE:
+            whole = [(self.name, 0.0, end_s)]
+            own = [(k, a / self.pace, b / self.pace) for k, a, b in self.motion.events()]
+            return whole + own
+        return events_of(self.name, self.start_s, self.pace, end_s)
 
 
 def repetition_s(name: str) -> float:
@@ -142,7 +181,8 @@ def split_of(name: str) -> str:
 
 def scripts() -> List[str]:
     """Names of the motions by formula."""
-    return [n for n in MOTIONS if n != "fall"] + list(EXERCISES) + list(EVERYDAY) + list(KINDS)
+    gaits = [n for n in MOTIONS if n != "fall"]
+    return [*gaits, *EXERCISES, *EVERYDAY, *KINDS, *falls.MORE, *DAILY, ALONE, *PAIRS]
 
 
 def require_known(name: str, split: str) -> None:
@@ -177,6 +217,10 @@ def draw_act(name: str, split: str, rng: Draw) -> Act:
     if name == "captured":
         own = [n for n in captured() if split_of(n) == split]
         name = str(rng.choice(own))
+    return _with_manner(name, _motion, rng)
+
+
+def _with_manner(name: str, motion: Callable[[str, Draw], Any], rng: Draw) -> Act:
     vivid = 0.3 if name in _ON_THE_FLOOR else 1.0
     manner = np.stack([rotation(rng.normal(size=3) * _SEGMENT_JITTER * vivid) for _ in range(15)])
     for arm in _ARMS:
@@ -184,7 +228,7 @@ def draw_act(name: str, split: str, rng: Draw) -> Act:
             manner[arm] = rotation(rng.normal(size=3) * 0.3 * vivid)
     return Act(
         name,
-        _motion(name, rng),
+        motion(name, rng),
         rng.random(3),
         float(np.exp(rng.normal(0, 0.12))),
         0.0,
@@ -196,9 +240,35 @@ def draw_act(name: str, split: str, rng: Draw) -> Act:
     )
 
 
+def draw_pair(name: str, split: str, seconds: float, rng: Draw) -> List[Act]:
+    """The acts of two people who play one script of `pairs`.
+
+    Args:
+        name: one of PAIRS.
+        split: tune | report; of the captured clips of fighters.
+        seconds: length of the clip.
+        rng: source of all choices.
+    """
+    script = draw_script(name, seconds, rng)
+    return [_in_pair(name, script, who, split, rng) for who in (0, 1)]
+
+
+def _in_pair(name: str, script: Script, who: int, split: str, rng: Draw) -> Act:
+    clip = None
+    if name == "fight_captured" and (who == 0 or rng.random() < 0.5):
+        own = [n for n in FIGHTERS if split_of(n) == split]
+        clip = load_clip(captured()[str(rng.choice(own))])
+    act = _with_manner(name, lambda _name, _rng: Part(script, who, clip), rng)
+    return replace(act, pace=1.0)
+
+
 def _motion(name: str, rng: Draw) -> Any:
-    if name in KINDS:
-        return Fall(name, walking=bool(rng.random() < 0.6 and name != "faint"))
+    if name in KINDS or name in falls.MORE:
+        return falls.draw(name, bool(rng.random() < 0.6 and name != "faint"))
+    if name in DAILY:
+        return DAILY[name]
+    if name == ALONE:
+        return draw_shadow_boxing(rng)
     if name in EXERCISES:
         return Gait(EXERCISES[name][0], planted=name not in ("lunge", "push_up"))
     if name in EVERYDAY:

@@ -1,4 +1,4 @@
-"""Falls with the timing of free bodies: a trip, a slip, a faint, and a fall to the side.
+"""Falls with the timing of free bodies: a trip, a slip, a faint, to the side, off a chair.
 
 Until t = 0 the person walks or stands. Then the body topples about its feet as a rod does
 (theta'' = 3 g / 2 L sin theta), or its support gives way and it drops at most of g. It then lies
@@ -18,8 +18,15 @@ from edge.capture._synthetic.gaits import GRAVITY, WALK_SPEED, stand, walk
 from edge.capture._synthetic.motion import Move, Posture, X, Y, Z, ease
 
 KINDS = ("trip", "slip", "faint", "fall_sideways")
+OFF_CHAIR = "fall_off_chair"
+RISING = {"trip_and_rise": "trip", "fall_sideways_and_rise": "fall_sideways"}
+MORE = (OFF_CHAIR, *RISING)
 _FIRST_DEG = 6.0
-_PULL = {"trip": 0.9, "slip": 1.3, "faint": 1.0, "fall_sideways": 1.0}  # push beyond gravity
+# Push beyond gravity, and the length of the rod in m.
+_PULL = {"trip": 0.9, "slip": 1.3, "faint": 1.0, "fall_sideways": 1.0, OFF_CHAIR: 1.0}
+_ROD_M = {"faint": 1.25, OFF_CHAIR: 1.1}
+_ROD_ELSE_M = 1.7
+_RESTS_S, _RISES_S = 3.0, 2.6  # of somebody who gets up after the fall
 
 
 @lru_cache(maxsize=None)
@@ -45,12 +52,20 @@ class Fall:
     planted: bool = False
     once: bool = True
     span_s: float = 0.0
+    rises: bool = False  # gets up again
 
     @property
     def impact_s(self) -> float:
         """Time from the start of the fall until the trunk is on the floor."""
-        length_m = 1.25 if self.kind == "faint" else 1.7
-        return float(toppling(length_m, _PULL[self.kind])[0][-1])
+        return float(self._toppling()[0][-1])
+
+    @property
+    def rise_s(self) -> float:
+        """Time from the start of the fall until the person begins to get up; inf = never."""
+        return self.impact_s + _RESTS_S if self.rises else float("inf")
+
+    def _toppling(self) -> Tuple[np.ndarray, np.ndarray]:
+        return toppling(_ROD_M.get(self.kind, _ROD_ELSE_M), _PULL[self.kind])
 
     def at(self, t_s: np.ndarray, own: np.ndarray) -> Posture:
         """Postures at [N] seconds; the fall starts at 0."""
@@ -58,14 +73,30 @@ class Fall:
         move = walk(before, own) if self.walking else stand(before, own)
         share = ease(t_s, ((-0.05, 0), (0.25, 1)))  # how much of the walk is lost
         move.angles *= (1 - share)[:, None, None]
-        times, path = toppling(1.25 if self.kind == "faint" else 1.7, _PULL[self.kind])
+        times, path = self._toppling()
         tilt = np.degrees(np.where(t_s < 0, 0, np.interp(t_s, times, path) - path[0]))
         tilt = np.minimum(tilt * 90 / (90 - _FIRST_DEG), 90)
         travel = np.zeros((len(t_s), 2))
         if self.walking:
             travel[:, 0] = WALK_SPEED * before + 0.12 * share
         _WAYS[self.kind](move, t_s, tilt, own, travel)
+        if self.rises:
+            self._rise(move, t_s, own)
         return Posture(chained(turns(move.angles)), move.lift, travel, move.curl)
+
+    def _rise(self, move: Move, t_s: np.ndarray, own: np.ndarray) -> None:
+        """Over a crouch back to standing."""
+        share = ease(t_s, ((self.rise_s, 0), (self.rise_s + _RISES_S, 1)))
+        up = stand(t_s, own)
+        move.angles += share[:, None, None] * (up.angles - move.angles)
+        crouch = np.sin(np.pi * share)
+        move.both("thigh", Y, -70 * crouch)
+        move.both("shank", Y, 95 * crouch)
+
+
+def draw(kind: str, walking: bool) -> Fall:
+    """A fall by its name in recipes."""
+    return Fall(RISING.get(kind, kind), walking and kind != OFF_CHAIR, rises=kind in RISING)
 
 
 def _trip(move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray) -> None:
@@ -146,4 +177,27 @@ def _fall_sideways(
     move.turn("head", X, way * -15 * tilt / 90)
 
 
-_WAYS = {"trip": _trip, "slip": _slip, "faint": _faint, "fall_sideways": _fall_sideways}
+def _fall_off_chair(
+    move: Move, t: np.ndarray, tilt: np.ndarray, own: np.ndarray, travel: np.ndarray
+) -> None:
+    """From sitting over a side or to the front, the legs bent as on the chair."""
+    side, way = own[:, 1] < 0.6, np.where(own[:, 2] < 0.5, 1.0, -1.0)
+    lost = tilt / 90
+    move.both("thigh", Y, -86 + 45 * lost)
+    move.both("shank", Y, 88 - 30 * lost)
+    move.both("upper_arm", Y, -32 - np.where(side, 25, 60) * lost)
+    move.both("forearm", Y, -45 + 25 * lost)
+    move.turn("pelvis", X, np.where(side, way * tilt, 0))
+    move.turn("pelvis", Y, np.where(side, 0, tilt))
+    move.turn("head", X, np.where(side, way * -15 * lost, 0))
+    travel[:, 1] -= np.where(side, way * 0.3 * np.sin(np.radians(tilt)), 0)
+    travel[:, 0] += np.where(side, 0, 0.3 * np.sin(np.radians(tilt)))
+
+
+_WAYS = {
+    "trip": _trip,
+    "slip": _slip,
+    "faint": _faint,
+    "fall_sideways": _fall_sideways,
+    OFF_CHAIR: _fall_off_chair,
+}

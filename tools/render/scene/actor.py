@@ -10,6 +10,7 @@ import numpy as np
 from edge.capture._synthetic.body import STATURE_M
 from tools.render.body.person import Person, Posed
 from tools.render.motion.acts import Act
+from tools.render.motion.falls import OFF_CHAIR
 from tools.render.paint.picture import Solid, solid_of
 from tools.render.scene.props import chair, held
 
@@ -95,6 +96,8 @@ class Actor:
             return []
         if self._seat is None:
             times = np.linspace(0, 8.5 / self.act.pace, 24)
+            if self.act.name == OFF_CHAIR:
+                times = np.zeros(1)
             hips = np.array([self.at(float(t)).keypoints[HIPS].mean(0) for t in times])
             top = hips[int(np.argmin(hips[:, 2]))].astype(np.float64)
             top[2] = max(top[2] - _SEAT_BELOW_HIP * self.person.stature, 0.2)

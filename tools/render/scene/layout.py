@@ -70,6 +70,25 @@ def paths(rng: Draw, moving: Sequence[bool], spread_m: float) -> List[Path]:
     return out
 
 
+def face(paths: List[Path], apart_m: Sequence[float]) -> None:
+    """Put each two people who do something together before each other, on both sides of a place.
+
+    Args:
+        paths: of all people; those of pairs are changed.
+        apart_m: distance of each person's pair; 0 = is in none. The two of a pair are neighbours.
+    """
+    first = 0
+    while first < len(paths):
+        if not apart_m[first]:
+            first += 1
+            continue
+        (x, y), heading = paths[first].place, paths[first].heading
+        step = np.array([np.cos(heading), np.sin(heading)]) * apart_m[first] / 2
+        paths[first] = Path((x - step[0], y - step[1]), heading)
+        paths[first + 1] = Path((x + step[0], y + step[1]), heading + np.pi)
+        first += 2
+
+
 def _aside(rng: Draw, count: int, walkers: int, spread_m: float, across: float) -> np.ndarray:
     """[N,2] m: places of people who stand while others walk."""
     if not walkers:

@@ -7,9 +7,11 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from edge.capture._synthetic.body import STATURE_M
 from tools.render.body.person import Person, Posed
-from tools.render.motion.acts import Act, draw_act, length_s
+from tools.render.motion.acts import Act, draw_act, draw_pair, length_s
 from tools.render.motion.falls import Fall
+from tools.render.motion.pairs import APART
 from tools.render.paint import shade
 from tools.render.paint.floor import ray_grid
 from tools.render.paint.light import Light
@@ -62,7 +64,7 @@ class Stage:
         self.recipe, self._backdrops = recipe, backdrops
         kind = str(rng.choice(recipe.lights))
         count = layout.people_count(rng, recipe)
-        acts = [self._act(split, rng, clip) for _ in range(count)]
+        acts = [act for _ in range(count) for act in self._acts(split, rng, clip)]
         self.moments = [0.0 if clip else float(rng.uniform(0, length_s(a))) for a in acts]
         self.actors = self._cast(acts, rng, clip)
         if not clip and count > 1:
@@ -79,9 +81,18 @@ class Stage:
             self._still += self._clutter(rng)
         self._noise = np.random.default_rng(int(rng.integers(1 << 62)))
 
-    def _act(self, split: str, rng: Draw, clip: bool) -> Act:
-        act = draw_act(str(rng.choice(self.recipe.motions)), split, rng)
+    def _acts(self, split: str, rng: Draw, clip: bool) -> List[Act]:
+        """One act, or those of two people."""
+        name = str(rng.choice(self.recipe.motions))
+        if name in APART:
+            return draw_pair(name, split, self.recipe.seconds, rng)
+        return [self._act(name, split, rng, clip)]
+
+    def _act(self, name: str, split: str, rng: Draw, clip: bool) -> Act:
+        act = draw_act(name, split, rng)
         start_s = 0.0
+        if act.motion.once and self.recipe.starts_s[1] > 0:
+            start_s = layout.within(rng, self.recipe.starts_s)
         if isinstance(act.motion, Fall):
             late = float(rng.uniform(*_FALL_AFTER_S))
             start_s = min(late, self.recipe.seconds * 0.5) if clip else float(rng.uniform(0.5, 7.5))
@@ -91,6 +102,7 @@ class Stage:
         recipe = self.recipe
         if clip:
             paths = layout.paths(rng, [a.speed > 0 for a in acts], recipe.spread_m)
+            layout.face(paths, [APART.get(a.name, 0.0) * STATURE_M for a in acts])
         else:
             spots = layout.places(rng, len(acts), recipe.spread_m)
             paths = [
