@@ -16,7 +16,17 @@ from typing import Callable, List, Tuple
 from edge import __version__
 from edge.errors import ConfigError
 from tools import places
-from tools.scoreboard import cameras, labelled, motion, pedestrians, rendered, scenes, sensing
+from tools.scoreboard import (
+    cameras,
+    exercises,
+    labelled,
+    motion,
+    pedestrians,
+    rendered,
+    rules,
+    scenes,
+    sensing,
+)
 from tools.scoreboard.table import Table, write
 
 HELP = "the project's own accuracy: pictures, four cameras, rendered people, motion capture"
@@ -32,12 +42,16 @@ PARTS = (
     "fusion",
     "depth",
 )
+LONG = ("rules", "exercises")  # an hour of networks: only if they are named; own place in the page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; none = all"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"some of {', '.join(PARTS)}; none = all of these. Long: {', '.join(LONG)}",
     )
     parser.add_argument(
         "--labels",
@@ -62,13 +76,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure everything and print it."""
-    wrong = [part for part in arguments.parts if part not in PARTS]
+    known = (*PARTS, *LONG)
+    wrong = [part for part in arguments.parts if part not in known]
     if wrong:
-        raise ConfigError(f"no part called {wrong[0]!r}; there are: {', '.join(PARTS)}")
+        raise ConfigError(f"no part called {wrong[0]!r}; there are: {', '.join(known)}")
+    if arguments.write and set(arguments.parts) & set(LONG) and set(arguments.parts) - set(LONG):
+        raise ConfigError(
+            f"--write: {' and '.join(LONG)} have a place of their own; run them alone"
+        )
     start_s = time.monotonic()
     tables: List[Table] = []
     for name, make in _makers(arguments):
-        if not arguments.parts or name in arguments.parts:
+        if name in (arguments.parts or PARTS):
             tables.append(make())
             if not arguments.json:
                 print(tables[-1].text(), end="\n\n", flush=True)
@@ -77,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     (arguments.out / "accuracy.json").write_text(json.dumps(found, indent=1), "utf-8")
     minutes = (time.monotonic() - start_s) / 60
     if arguments.write:
-        write(arguments.write, tables, _made_by(minutes))
+        place = "accuracy rules" if set(arguments.parts) & set(LONG) else ""
+        write(arguments.write, tables, _made_by(minutes, place), place)
     print(json.dumps(found) if arguments.json else f"{minutes:.0f} minutes; {arguments.out}")
     return 0
 
@@ -97,6 +117,8 @@ def _makers(arguments: argparse.Namespace) -> List[Tuple[str, Callable[[], Table
         ("smoother", lambda: motion.smoother(sets)),
         ("tracker", lambda: motion.tracker(sets)),
         ("falls", lambda: motion.fall_rule(sets)),
+        ("rules", lambda: rules.table(models, sets, out, quiet=arguments.json)),
+        ("exercises", lambda: exercises.table(models, sets, arguments.json)),
         ("fusion", lambda: sensing.fused_angles(sets)),
         ("depth", sensing.lifted),
     ]
@@ -115,11 +137,10 @@ def _rendered(arguments: argparse.Namespace) -> Table:
     return dataclasses.replace(found, note=note + found.note)
 
 
-def _made_by(minutes: float) -> str:
+def _made_by(minutes: float, place: str) -> str:
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    made = (
-        f"`make accuracy`, edge-tools {__version__}{_commit()}, {today}, {os.cpu_count()} cores of "
-    )
+    command = f"edge-tools {place}" if place else "make accuracy"
+    made = f"`{command}`, edge-tools {__version__}{_commit()}, {today}, {os.cpu_count()} cores of "
     return f"{made}{platform.machine()}, {minutes:.0f} minutes."
 
 

@@ -39,8 +39,14 @@ def _wrapped(text: str, width: int = 100) -> List[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
-def write(path: Path, tables: Sequence[Table], made_by: str) -> None:
+def write(path: Path, tables: Sequence[Table], made_by: str, place: str = "") -> None:
     """Put the tables between the two marks of a page.
+
+    Args:
+        path: of the page.
+        tables: in their order.
+        made_by: a line above them.
+        place: words of the command whose marks they are; empty = those of `make accuracy`.
 
     Raises:
         NoInputError: no such page. DataError: it has no such marks.
@@ -49,9 +55,13 @@ def write(path: Path, tables: Sequence[Table], made_by: str) -> None:
         page = path.read_text("utf-8")
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror or error}") from error
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = (
+        mark.replace("make accuracy", f"edge-tools {place}" if place else "make accuracy")
+        for mark in (BEGIN, END)
+    )
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise DataError(f"{path}: has no place for the tables: add the lines {BEGIN} and {END}")
+        raise DataError(f"{path}: has no place for the tables: add the lines {first} and {last}")
     body = "\n\n".join([made_by, *(table.markdown() for table in tables)])
-    path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", "utf-8")
+    path.write_text(f"{before}{first}\n\n{body}\n\n{last}{after}", "utf-8")

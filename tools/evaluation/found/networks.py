@@ -51,7 +51,7 @@ def run(settings: config.Config, truth: Truth, frames: int, quiet: bool) -> Foun
     for picture in stills:
         _require(picture)
     with contextlib.ExitStack() as stack:
-        player = _Player(settings, stack)
+        player = Player(settings, stack)
         translate = Translation(truth.points, skeletons.get(player.skeleton).names)
         # A conversion invents no point: a head that the model lacks is not given as Halpe's either.
         own = Translation(truth.points, skeletons.get(player.model_skeleton).names)
@@ -159,7 +159,7 @@ class _Feed:
         return not self.frames
 
 
-class _Player:
+class Player:
     """The daemon's loop, fed picture by picture; each begins with an empty tracker."""
 
     def __init__(self, settings: config.Config, stack: contextlib.ExitStack) -> None:
