@@ -14,6 +14,7 @@ WORKSTATION = (
     "average",
     *(
         "draw",
+        "fit-fall",
         "fit-temporal",
         "ground",
         "fleet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.rules._fall import evidence
 from edge.rules._person_memory import PersonMemory
 
 UP, LYING, FALLEN = 0, 1, 2  # the posture that was last reported
@@ -12,9 +13,9 @@ UP, LYING, FALLEN = 0, 1, 2  # the posture that was last reported
 def remembered(lost_s: float) -> PersonMemory:
     """An empty memory.
 
-    Times, -1 = none: `high_ns` of the last frame with the shoulders up, `fast_ns` of the last fast
-    drop, `down_ns` and `lie_ns` of the first and the last frame of lying, `lying_ns`, `still_ns`
-    and `up_ns` of the first frame of being so without a break.
+    Times, -1 = none: `fast_ns` of the last fast drop, `fell_ns` when the fall was seen, `down_ns`
+    and `lie_ns` of the first and the last frame of lying, `lying_ns`, `still_ns` and `up_ns` of the
+    first frame of being so without a break.
 
     Args:
         lost_s: the row of an absent person is kept for this long.
@@ -39,12 +40,15 @@ def remembered(lost_s: float) -> PersonMemory:
         high=0.0,
         peak_speed=0.0,
         peak_drop=0.0,
+        peak_speed_ns=-1,
+        peak_drop_ns=-1,
+        fell_ns=-1,
         moving=0j,
-        high_ns=-1,
         fast_ns=-1,
         down_ns=-1,
         lie_ns=-1,
         lying_ns=-1,
         still_ns=-1,
         up_ns=-1,
+        **evidence.FIELDS,
     )

@@ -28,6 +28,7 @@ _FOLDED, _FOLDED_SHANK = 0.5, 0.5  # length of a folded body, and the least exte
 _LEAN_DEG, _LEAN_LENGTH = 40.0, 0.6  # a straight body that leans further in the picture lies
 _STRAIGHT_DEG = 35.0
 _LEVEL = 0.88  # share of an upright body that a level camera shows, given its noise
+_SEATED_TORSO, _SEATED_THIGH = 0.7, 0.45  # of somebody who sits: shares of their upright lengths
 _FLAT, _FLAT_ALIKE = 0.75, 0.25  # a body along the view: its longest part, and their spread
 # Shoulders beside the feet or the hips, and their greatest height.
 _BESIDE, _TORSO_BESIDE, _ASLANT_HIGH = 0.33, 0.03, 0.85
@@ -89,6 +90,7 @@ class Postures(NamedTuple):
     flat: np.ndarray  # bool, shortened along the view: lies, or goes away
     aslant: np.ndarray  # bool, shoulders beside the feet: lies or leans
     up: np.ndarray  # bool
+    sits: np.ndarray  # bool, on the floor or a chair: an upright torso over level thighs
     known: np.ndarray  # bool, whether the torso is visible or the box is clear enough
 
 
@@ -128,6 +130,7 @@ def postures(
         _flat(shape, upright),
         _aslant(shape, upright),
         up,
+        shape.known & shape.legs & (torso > _SEATED_TORSO) & (thigh < _SEATED_THIGH),
         shape.known | flat_box | up,
     )
 

@@ -21,3 +21,8 @@ def start(field: np.ndarray, rows: np.ndarray, now: np.ndarray, t_ns: int) -> No
 def since_s(times_ns: np.ndarray, t_ns: int) -> np.ndarray:
     """Seconds since times in ns."""
     return (t_ns - times_ns) * 1e-9
+
+
+def recent(times_ns: np.ndarray, t_ns: int, within_s: float) -> np.ndarray:
+    """Which times, -1 = none, are at most so long ago."""
+    return (times_ns >= 0) & (since_s(times_ns, t_ns) <= within_s)

@@ -1,12 +1,13 @@
 """The rule `fall`: people who fall, lie on the ground, and get up again.
 
-In a fall the shoulders come down fast to the height of the feet, and stay there. It is told when
-the person has been down for `confirm_s` and the drop has ended. Lying down slowly is reported as
-lying, after little movement. H = standing height.
+A small network (edge.rules._fall.evidence) reads how the body of each person moved in the last
+2.6 s and says how likely a fall is. It is believed if it says so twice in a row, if the shoulders
+came down fast and far enough, and if the person stays down for `confirm_s`. Lying down slowly is
+reported as lying, after little movement. H = standing height.
 
 What the picture shows of an upright body depends on the camera's pitch. It is given (`pitch_deg`),
 or learned of each person while they stand. A fall away from a camera that looks down by 45 degrees
-changes little in its picture and is missed. docs/rules.md has the figures; none is of a public
+changes little in its picture and may be missed. docs/rules.md has the figures; none is of a public
 benchmark of real falls.
 
 Event data: `action` fall | lying | recover | lost; `down_s`, how long the person has been lying;
@@ -23,23 +24,22 @@ from typing import Dict, List
 import numpy as np
 
 from edge.rules import Rule
+from edge.rules._fall import evidence
 from edge.rules._fall_memory import FALLEN, LYING, UP, remembered
 from edge.rules._fall_words import why
-from edge.rules._lying import ALL, LEAST_UPRIGHT, TORSO, WHOLE, Shape, postures, shape_of, uprights
+from edge.rules._lying import ALL, LEAST_UPRIGHT, WHOLE, Shape, postures, shape_of, uprights
 from edge.rules._person_memory import with_ids
 from edge.rules._posture import body_of
-from edge.rules._timing import approach, since_s, start
+from edge.rules._timing import approach, recent, since_s, start
 from edge.settings.schema import key
 from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
 
 _SPEED_MEAN_S = 0.2
 _STILL_MEAN_S = 0.4
-_SETTLED_S = 0.5  # a fall is told if the drop ended this long ago
 _SHAPE_MEAN_S = 0.15
-_CROUCH_H = 0.15  # the drop must be longer by this if crouching would look the same
-_AWAY_H_S = 0.15  # and faster by this if going away would look the same
-_HIGH = 0.5  # share of their height over the feet above which the shoulders are up
-_SITS = 0.6  # the same of an upright torso
+_FAST_H_S, _FAST_HOLD_S = 0.7, 1.5  # somebody who was so fast is not learned from for a while
+_LATE_S = 3.0  # lying that was told may turn out as a fall for this long
+_DOWN = 0.5  # chance of being down, above which a fallen person is
 _HIGH_LEAK_S = 0.3  # the height from which a body falls is forgotten at this share a second
 # The upright share of a person rises soon and falls slowly, so that a fall is not learned.
 _UPRIGHT_RISE_S, _UPRIGHT_FALL_S, _UPRIGHT_ALL_S = 0.7, 6.0, 20.0
@@ -56,12 +56,15 @@ class Options:
     """Settings of a fall rule."""
 
     tilt_deg: float = key(55.0, "a torso further than this from upright is lying", 20, 90)
+    sure: float = key(0.5, "chance of a fall that is needed, as the network gives it", 0.05, 1)
     speed_h_s: float = key(
-        0.7, "in a fall the shoulders drop faster than this, in heights per second", 0.1, 5
+        0.3, "in a fall the shoulders drop faster than this, in heights per second", 0, 5
     )
-    drop_h: float = key(0.25, "in a fall the shoulders drop further than this, in heights", 0.05, 2)
-    window_s: float = key(1.5, "longest time between the drop and the lying of one fall", 0.2, 10)
-    confirm_s: float = key(1.3, "report a fallen person who stays down for this long", 0, 60)
+    drop_h: float = key(0.1, "in a fall the shoulders drop further than this, in heights", 0, 2)
+    window_s: float = key(2.5, "speed and drop of a fall are remembered for this long", 0.2, 10)
+    confirm_s: float = key(
+        0.5, "report a fallen person who stays down for this long after the fall was seen", 0, 60
+    )
     pitch_deg: float = key(
         -1.0, "how far the camera looks down; -1 = learned of people who stand", -1, 90
     )
@@ -96,9 +99,10 @@ class Fall:
         self._remember_height(rows, tall, dt_s)
         raw = shape_of(seen, body, visible, people["tall"][rows])
         shape = self._steadied(rows, raw, dt_s)
-        self._learn_pitch(rows, shape, dt_s)
+        self._learn_pitch(rows, shape, dt_s, t_ns)
         self._follow_motion(rows, body, visible, dt_s)
         self._follow_drop(rows, raw, dt_s, t_ns)
+        self._weigh(rows, shape, body, visible, t_ns)
         self._judge_posture(rows, seen, shape, t_ns)
         people["body"][rows], people["seen"][rows] = body, visible
         people["score"][rows], people["new"][rows] = seen.person_scores, False
@@ -135,7 +139,7 @@ class Fall:
         mean[rows] += (gain * shape.known)[:, None] * (shape.parts - mean[rows])
         return shape._replace(parts=mean[rows])
 
-    def _learn_pitch(self, rows: np.ndarray, shape: Shape, dt_s: np.ndarray) -> None:
+    def _learn_pitch(self, rows: np.ndarray, shape: Shape, dt_s: np.ndarray, t_ns: int) -> None:
         """Update which share of an upright body the picture shows, of each person and of all."""
         people = self._people
         share, stood_s = people["upright"], people["stood_s"]
@@ -143,7 +147,9 @@ class Fall:
         if self._options.pitch_deg >= 0:
             return
         stands, now = uprights(shape)
-        stands &= (people["down_ns"][rows] < 0) & (people["fast_ns"][rows] < 0)
+        stands &= (people["down_ns"][rows] < 0) & ~recent(
+            people["fast_ns"][rows], t_ns, _FAST_HOLD_S
+        )
         stood_s[rows] += dt_s * stands
         mean_s = np.where(now > share[rows], _UPRIGHT_RISE_S, _UPRIGHT_FALL_S)
         gain = dt_s / np.maximum(np.minimum(stood_s[rows], mean_s), 1e-3) * stands
@@ -176,25 +182,32 @@ class Fall:
         people["whole"][rows] = whole
         people["known"][rows] = shape.known
         now = np.minimum(whole.imag / upright, 1.2)
-        leaked = people["high"][rows] - _HIGH_LEAK_S * dt_s
-        high = np.maximum(now, leaked)
-        people["high"][rows] = high
-        sits = (shape.parts[:, TORSO].imag > _SITS * upright) | ~shape.known
-        people["high_ns"][rows[sits & (now > _HIGH)]] = t_ns
-        standing = rows[(people["down_ns"][rows] < 0) & self._old(rows, t_ns)]
-        people["peak_speed"][standing] = people["peak_drop"][standing] = 0
-        people["fast_ns"][standing] = -1
-        fast = people["sinking"][rows] > options.speed_h_s
-        people["fast_ns"][rows[fast]] = t_ns
-        falling = ~self._old(rows, t_ns)
-        drop = np.abs(whole - 1j * high * upright) * WHOLE
-        for peak, value in (("peak_speed", people["sinking"][rows]), ("peak_drop", drop)):
-            people[peak][rows[falling]] = np.maximum(people[peak][rows], value)[falling]
+        people["high"][rows] = np.maximum(now, people["high"][rows] - _HIGH_LEAK_S * dt_s)
+        people["fast_ns"][rows[people["sinking"][rows] > _FAST_H_S]] = t_ns
+        drop = np.abs(whole - 1j * people["high"][rows] * upright) * WHOLE
+        for name, value in (("speed", people["sinking"][rows]), ("drop", drop)):
+            peak, at_ns = people[f"peak_{name}"], people[f"peak_{name}_ns"]
+            kept = recent(at_ns[rows], t_ns, options.window_s) & (value < peak[rows])
+            more = ~kept & ~people["fell"][rows]
+            peak[rows[more]], at_ns[rows[more]] = value[more], t_ns
 
-    def _old(self, rows: np.ndarray, t_ns: int) -> np.ndarray:
-        """Whose last fast drop, if any, was too long ago."""
-        fast_ns = self._people["fast_ns"][rows]
-        return (fast_ns < 0) | (since_s(fast_ns, t_ns) > self._options.window_s)
+    def _weigh(
+        self, rows: np.ndarray, shape: Shape, body: np.ndarray, visible: np.ndarray, t_ns: int
+    ) -> None:
+        """Let the network judge the last seconds; note who has fallen, twice in a row."""
+        people, options = self._people, self._options
+        tall, upright = people["tall"], people["upright"]
+        now = evidence.signals(shape, body, visible, tall[rows], upright[rows])
+        due = evidence.sample(people, rows, now, t_ns)
+        if not len(due):
+            return
+        found = evidence.chances(evidence.inputs(people["past"][due], tall[due], upright[due]))
+        fell = np.minimum(found[:, 0], people["fell_chance"][due]) > options.sure
+        people["fell_chance"][due], people["down_chance"][due] = found.T
+        fell &= people["peak_speed"][due] >= options.speed_h_s
+        fell &= people["peak_drop"][due] >= options.drop_h
+        new = due[fell & ~people["fell"][due]]
+        people["fell"][new], people["fell_ns"][new] = True, t_ns
 
     def _judge_posture(self, rows: np.ndarray, seen: Poses, shape: Shape, t_ns: int) -> None:
         """Note since when people lie, are still, or are up."""
@@ -203,14 +216,8 @@ class Fall:
             seen, shape, people["tall"][rows], people["upright"][rows], options.tilt_deg
         )
         people["tilt"][rows] = found.tilt_deg
-        # These may also crouch, lean, sit or go away: only a fast drop tells.
-        fast = people["peak_speed"][rows] >= options.speed_h_s + _AWAY_H_S
-        clear = found.aslant | found.flat & fast | ~shape.known
-        least_h = options.drop_h + np.where(clear, 0, _CROUCH_H)
-        far = ~self._old(rows, t_ns) & (people["peak_drop"][rows] >= least_h)
-        fell = people["fell"][rows]
-        lies = found.lies | (found.low | found.aslant) & (far | fell)
-        lies |= found.flat & (far & fast | fell)
+        fallen = people["fell"][rows] & (people["down_chance"][rows] > _DOWN) & ~found.sits
+        lies = found.lies | fallen
         begun_ns = np.where(people["lying_ns"][rows] < 0, t_ns, people["lying_ns"][rows])
         people["lying_ns"][rows] = np.where(lies, begun_ns, -1)
         people["lie_ns"][rows[lies]] = t_ns
@@ -218,7 +225,6 @@ class Fall:
         brief = t_ns - people["lie_ns"][rows] <= _FLICKER_S * 1e9
         over = rows[found.known & ~brief & (people["reported"][rows] == UP)]
         people["down_ns"][over], people["fell"][over] = -1, False
-        self._judge_fall(rows, far)
         still = (people["down_ns"][rows] >= 0) & (
             np.abs(people["moving"][rows]) < options.still_h_s
         )
@@ -228,26 +234,18 @@ class Fall:
         lying_s = since_s(people["lying_ns"][rows], t_ns)
         people["up_ns"][rows[lies & (lying_s >= _BLINK_S)]] = -1
 
-    def _judge_fall(self, rows: np.ndarray, far: np.ndarray) -> None:
-        """Note who came down by a fall: from up to down in a short time, far and fast."""
-        people, options = self._people, self._options
-        down_ns, window_ns = people["down_ns"][rows], options.window_s * 1e9
-        was_up = (people["high_ns"][rows] >= 0) & (down_ns - people["high_ns"][rows] <= window_ns)
-        fast_ns = people["fast_ns"][rows]
-        fast = (fast_ns >= 0) & (np.abs(down_ns - fast_ns) <= window_ns)
-        people["fell"][rows] |= (down_ns >= 0) & was_up & fast & far
-
     def _report(self, here: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
         """Events of people in view, who are noted as reported."""
         people, options = self._people, self._options
-        down = here & (people["reported"] == UP) & (people["down_ns"] >= 0)
+        late = people["fell_ns"] - people["down_ns"] <= _LATE_S * 1e9
+        new = (people["reported"] == UP) | people["fell"] & late & (people["reported"] == LYING)
+        down = here & new & (people["down_ns"] >= 0)
         still = (people["still_ns"] >= 0) & (since_s(people["still_ns"], t_ns) >= options.still_s)
         down_s = since_s(people["down_ns"], t_ns)
         sure = still | (down_s >= _RESTLESS * options.still_s)
-        ended_ns = np.maximum(people["fast_ns"], people["lying_ns"])
-        settled = (since_s(ended_ns, t_ns) >= _SETTLED_S) & (people["lying_ns"] >= 0)
-        settled &= np.abs(people["velocity"]) < options.still_h_s
-        sure |= people["fell"] & (down_s >= options.confirm_s) & settled
+        stays = (people["lying_ns"] >= 0) & (people["fell_ns"] >= 0)
+        stays &= since_s(people["fell_ns"], t_ns) >= options.confirm_s
+        sure = np.where(people["fell"], stays, sure)
         events: List[PoseEvent] = []
         for row in np.flatnonzero(down & sure):
             fell = bool(people["fell"][row])

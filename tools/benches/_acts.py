@@ -46,19 +46,24 @@ def falls(sets: Path, starts: Tuple[str, ...], rate_hz: float, count: int, seed:
     """Falls in all of SIDES directions, `count` of each."""
     rng = np.random.default_rng([seed, 1])
     return [
-        _down(sets, starts[i % len(starts)], side, rate_hz, rng, sudden=True)
+        _down(sets, starts[i % len(starts)], side, rate_hz, rng)
         for side in range(SIDES)
         for i in range(count)
     ]
 
 
 def lying_down(
-    sets: Path, starts: Tuple[str, ...], rate_hz: float, count: int, seed: int
+    sets: Path,
+    starts: Tuple[str, ...],
+    rate_hz: float,
+    count: int,
+    seed: int,
+    long_s: float = _LIE_DOWN_S,
 ) -> List[Act]:
-    """People who lie down slowly, in all directions."""
+    """People who lie down slowly, within so many seconds, in all directions."""
     rng = np.random.default_rng([seed, 2])
     return [
-        _down(sets, starts[i % len(starts)], side, rate_hz, rng, sudden=False)
+        _down(sets, starts[i % len(starts)], side, rate_hz, rng, long_s)
         for side in range(SIDES)
         for i in range(count)
     ]
@@ -101,7 +106,12 @@ def _to_and_fro(
 
 
 def _down(
-    sets: Path, name: str, side: int, rate_hz: float, rng: np.random.Generator, sudden: bool
+    sets: Path,
+    name: str,
+    side: int,
+    rate_hz: float,
+    rng: np.random.Generator,
+    slow_s: float = 0.0,  # seconds of lying down; 0 = a fall
 ) -> Act:
     t_s = np.arange(int((BEFORE_S + AFTER_S) * rate_hz)) / rate_hz
     into_s = t_s - BEFORE_S
@@ -111,17 +121,17 @@ def _down(
     points, _ = played(sets, name, own_s + rng.uniform(0, 5))
     points = turned(points, rng.uniform(0, 2 * np.pi))
     points[..., :2] -= points[:, 15:17, :2].mean(1, keepdims=True)
-    tilt, ground_s = _tilt(into_s, rng.uniform(1.1, 1.75), sudden)
-    give = rng.uniform(0.0, 0.35) if sudden else 0.3
+    tilt, ground_s = _tilt(into_s, rng.uniform(1.1, 1.75), slow_s)
+    give = 0.3 if slow_s else rng.uniform(0.0, 0.35)
     points[..., 2] *= 1 - give * np.sin(np.minimum(2 * tilt, np.pi))[:, None]
     return Act(name, _toppled(points, tilt, 2 * np.pi * side / SIDES), BEFORE_S + ground_s)
 
 
-def _tilt(into_s: np.ndarray, rod_m: float, sudden: bool) -> Tuple[np.ndarray, float]:
+def _tilt(into_s: np.ndarray, rod_m: float, slow_s: float) -> Tuple[np.ndarray, float]:
     """Angles [T] from upright, rad, and the seconds until the ground."""
-    if not sudden:
-        share = np.clip(into_s / _LIE_DOWN_S, 0, 1)
-        return np.pi / 2 * (1 - np.cos(np.pi * share)) / 2, _LIE_DOWN_S
+    if slow_s:
+        share = np.clip(into_s / slow_s, 0, 1)
+        return np.pi / 2 * (1 - np.cos(np.pi * share)) / 2, slow_s
     tilt, speed, path, step_s = np.radians(4.0), 0.0, [np.radians(4.0)], 2e-3
     while tilt < np.pi / 2:
         speed += 1.5 * GRAVITY / rod_m * np.sin(tilt) * step_s
