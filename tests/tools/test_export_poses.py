@@ -411,7 +411,11 @@ def test_a_missing_library_is_named(
     assert "pip install rerun-sdk" in capsys.readouterr().err
 
 
-def test_frames_between_the_numbers_are_interpolated_and_gaps_are_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [1, 2, 512])
+def test_frames_between_the_numbers_are_interpolated_and_gaps_are_not(
+    tmp_path: Path, monkeypatch: Any, block: int
+) -> None:
+    monkeypatch.setattr("tools.exporting.trc.BLOCK_ROWS", block)
     sights = [moving(t) for t in (0, 0.5, 1.5, 2.5, 6.0, 7.0)]
     writer = Trc(tmp_path, Timeline(25.0), True)
     for sight in sights:
@@ -497,11 +501,13 @@ def test_a_c3d_of_more_than_65535_frames_says_so() -> None:
 
 
 @pytest.mark.parametrize("to", ["openpose", "coco", "trc", "c3d", "csv"])
-def test_memory_does_not_grow_with_the_length(tmp_path: Path, to: str) -> None:
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, to: str, monkeypatch: Any) -> None:
     """Peaks of a short and a long export; files, not memory, hold what was written."""
     import argparse
 
     from tools import export_poses
+
+    monkeypatch.setattr("tools.exporting.trc.BLOCK_ROWS", 16)
 
     def peak(count: int) -> int:
         arguments = argparse.Namespace(out=tmp_path / f"{count}", to=to, up="y", scenes=False)

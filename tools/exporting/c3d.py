@@ -15,7 +15,7 @@ import numpy as np
 from tools.exporting.sight import Sight
 from tools.exporting.timeline import Timeline
 from tools.exporting.tracks import Tracks
-from tools.exporting.trc import RowFiles
+from tools.exporting.trc import Blocks, RowFiles
 
 BLOCK = 512
 LABEL = 32  # bytes of a label
@@ -37,30 +37,29 @@ class Writer:
         self._folder, self._timeline = folder, timeline
         self._tracks = Tracks(timeline, y_up)
         self._files = RowFiles(folder, ".c3d")
-        self._first: Dict[str, int] = {}
-        self._next: Dict[str, int] = {}
+        self._blocks = Blocks(self._write)
 
     def add(self, sight: Sight) -> None:
         """Write the rows of one frame."""
         for name, number, row in self._tracks.rows(sight):
-            is_new = name not in self._first
-            first = self._first.setdefault(name, number)
-            gap = number - self._next.get(name, first)
-            rows = np.zeros((gap + 1, len(row), 4), "<f4")
-            rows[..., 3] = -1
-            there = np.isfinite(row).all(1)
-            rows[-1, there, :3], rows[-1, there, 3] = row[there], 0
-            self._files.write(name, rows.tobytes(), is_new)
-            self._next[name] = number + 1
+            self._blocks.add(name, number, row)
 
     def close(self) -> List[str]:
         """Complete the files; notes for the user."""
+        self._blocks.flush()
         self._files.close()
-        for name, first in self._first.items():
+        for name, first in self._blocks.first.items():
             labels = self._tracks.paths[name].names
-            head = header(labels, self._timeline.rate_hz, first, self._next[name] - first)
+            head = header(labels, self._timeline.rate_hz, first, self._blocks.next[name] - first)
             self._files.complete(name, head)
-        return [f"{len(self._first)} people: {self._folder}/*.c3d"]
+        return [f"{len(self._blocks.first)} people: {self._folder}/*.c3d"]
+
+    def _write(self, name: str, begin: int, rows: np.ndarray, is_new: bool) -> None:
+        there = np.isfinite(rows).all(2)
+        values = np.zeros((*there.shape, 4), "<f4")
+        values[..., :3] = np.where(there[..., None], rows, 0)
+        values[..., 3] = np.where(there, 0, -1)
+        self._files.write(name, values.tobytes(), is_new)
 
 
 def header(labels: Sequence[str], rate_hz: float, first: int, count: int) -> bytes:

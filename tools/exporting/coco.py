@@ -96,18 +96,18 @@ def _results(sight: Sight) -> List[Dict[str, Any]]:
     if not len(sight):
         return []
     boxes = np.round(sight.boxes.astype(np.float64), 2)
-    boxes[:, 2:] -= boxes[:, :2]
-    columns = {"keypoints": triplets(sight.converted("coco17")).tolist()}
+    boxes[:, 2:] = np.round(boxes[:, 2:] - boxes[:, :2], 2)
+    columns = {"keypoints": triplets(sight.converted("coco17"))}
     if sight.skeleton == _WHOLE:
         flat = triplets(sight)
         for name, part in PARTS.items():
             which = skeletons.get(_WHOLE).parts[part][:, None] * 3 + np.arange(3)
-            columns[f"{name}_kpts"] = flat[:, which.ravel()].tolist()
+            columns[f"{name}_kpts"] = np.ascontiguousarray(flat[:, which.ravel()])
     scores = np.round(sight.person_scores.astype(np.float64), 4).tolist()
     return [
         {
             "category_id": 1,
-            "bbox": np.round(boxes[i], 2).tolist(),
+            "bbox": boxes[i],
             "score": scores[i],
             **{name: rows[i] for name, rows in columns.items()},
         }

@@ -6,6 +6,7 @@ know keep our names. Hip and Neck are midpoints if a set has none.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Dict, List, Tuple
 
 import numpy as np
@@ -64,12 +65,13 @@ def _name(point: str, skeleton: str) -> str:
     return f"{side[0].upper()}{known}" if known else point
 
 
+@lru_cache(maxsize=None)
 def markers(skeleton: str) -> Tuple[List[str], np.ndarray, np.ndarray]:
     """The markers of a set of keypoints.
 
     Returns:
         Names [M], and the two points [M] i64 whose mean each marker is; for a copy both are the
-        same point.
+        same point. Cached: not to be changed.
     """
     points = list(skeletons.get(skeleton).names)
     names: Dict[str, Tuple[int, int]] = {}

@@ -57,12 +57,12 @@ class Writer:
         if not len(sight):
             return []
         pose = sight.converted(BODY) if self._body_25 else sight
-        nothing: List[List[float]] = [[]] * len(sight)
+        flat = triplets(sight)
         rows = {
-            "pose": triplets(pose).tolist(),
-            "face": self._part(sight, "face") or nothing,
-            "hand_left": self._part(sight, "left_hand") or nothing,
-            "hand_right": self._part(sight, "right_hand") or nothing,
+            "pose": triplets(pose) if self._body_25 else flat,
+            "face": self._part(sight, flat, "face"),
+            "hand_left": self._part(sight, flat, "left_hand"),
+            "hand_right": self._part(sight, flat, "right_hand"),
         }
         return [
             {
@@ -73,15 +73,12 @@ class Writer:
             for i, who in enumerate(sight.ids.tolist())
         ]
 
-    def _part(self, sight: Sight, part: str) -> List[List[float]]:
+    def _part(self, sight: Sight, flat: np.ndarray, part: str) -> np.ndarray:
         which = skeletons.get(sight.skeleton).parts[part]
         if not self._body_25 or not len(which):
-            return []
-        flat = triplets(sight)[:, (which[:, None] * 3 + np.arange(3)).ravel()]
-        if part == "face":
-            flat = np.pad(flat, ((0, 0), (0, 3 * _PUPILS)))
-        found: List[List[float]] = flat.tolist()
-        return found
+            return flat[:, :0]
+        found = np.ascontiguousarray(flat[:, (which[:, None] * 3 + np.arange(3)).ravel()])
+        return np.pad(found, ((0, 0), (0, 3 * _PUPILS))) if part == "face" else found
 
 
 def triplets(sight: Sight) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from pathlib import Path
-from typing import BinaryIO, Dict, List
+from typing import BinaryIO, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tools.exporting.sight import Sight
 from tools.exporting.timeline import Timeline
 from tools.exporting.tracks import Tracks
 
+BLOCK_ROWS = 512  # of all people together
 OPEN_FILES = 64  # an hour has thousands of people; a process may have 1024 open files
 
 
@@ -54,6 +55,45 @@ class RowFiles:
         return path
 
 
+class Blocks:
+    """Collects rows of each path, since a block of rows is written faster than its rows.
+
+    Args:
+        write: is called with a name, the number of its first row, rows [n,M,3] with NaN for those
+            that are missing, and whether they are the first of their path.
+    """
+
+    def __init__(self, write: Callable[[str, int, np.ndarray, bool], None]) -> None:
+        self._write = write
+        self._waiting: Dict[str, List[Tuple[int, np.ndarray]]] = {}
+        self._count = 0
+        self.first: Dict[str, int] = {}
+        self.next: Dict[str, int] = {}
+
+    def add(self, name: str, number: int, row: np.ndarray) -> None:
+        """Collect one row; numbers of a path rise."""
+        self.first.setdefault(name, number)
+        self._waiting.setdefault(name, []).append((number, row))
+        self._count += 1
+        if self._count >= BLOCK_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        for name, rows in self._waiting.items():
+            begin = self.next.get(name, rows[0][0])
+            numbers = np.array([number for number, _ in rows]) - begin
+            for start in range(0, int(numbers[-1]) + 1, BLOCK_ROWS):  # a gap may be hours long
+                inside = (numbers >= start) & (numbers < start + BLOCK_ROWS)
+                length = min(BLOCK_ROWS, int(numbers[-1]) + 1 - start)
+                block = np.full((length, *rows[0][1].shape), np.nan)
+                for i in np.flatnonzero(inside).tolist():
+                    block[numbers[i] - start] = rows[i][1]
+                self._write(name, begin + start, block, begin + start == self.first[name])
+            self.next[name] = rows[-1][0] + 1
+        self._waiting, self._count = {}, 0
+
+
 class Writer:
     """Writes the paths of all people into a folder; a gap is filled with empty rows.
 
@@ -67,35 +107,35 @@ class Writer:
         self._folder, self._timeline = folder, timeline
         self._tracks = Tracks(timeline, y_up)
         self._files = RowFiles(folder, ".trc")
-        self._first: Dict[str, int] = {}
-        self._next: Dict[str, int] = {}
+        self._blocks = Blocks(self._write)
 
     def add(self, sight: Sight) -> None:
         """Write the rows of one frame."""
         for name, number, row in self._tracks.rows(sight):
-            is_new = name not in self._first
-            first = self._first.setdefault(name, number)
-            empty = range(self._next.get(name, first), number)
-            width = 3 * len(row)
-            lines = [self._line(n, b"\t" * (width - 1)) for n in empty]
-            text = number_rows(np.round(row, 7).reshape(1, -1), b"\t")[0]
-            self._files.write(name, b"".join((*lines, self._line(number, text))), is_new)
-            self._next[name] = number + 1
+            self._blocks.add(name, number, row)
 
     def close(self) -> List[str]:
         """Complete the files; notes for the user."""
+        self._blocks.flush()
         self._files.close()
-        for name in self._first:
+        for name in self._blocks.first:
             self._files.complete(name, self._header(name))
-        return [f"{len(self._first)} people: {self._folder}/*.trc"]
+        return [f"{len(self._blocks.first)} people: {self._folder}/*.trc"]
 
-    def _line(self, number: int, text: bytes) -> bytes:
-        return f"{number + 1}\t{number / self._timeline.rate_hz:.6f}\t".encode() + text + b"\n"
+    def _write(self, name: str, begin: int, rows: np.ndarray, is_new: bool) -> None:
+        texts = number_rows(np.round(rows, 7).reshape(len(rows), -1), b"\t")
+        rate = self._timeline.rate_hz
+        lines = [
+            f"{n + 1}\t{n / rate:.6f}\t".encode() + text + b"\n"
+            for n, text in enumerate(texts, begin)
+        ]
+        self._files.write(name, b"".join(lines), is_new)
 
     def _header(self, name: str) -> bytes:
         markers = self._tracks.paths[name].names
         rate = f"{self._timeline.rate_hz:g}"
-        first, count = self._first[name], self._next[name] - self._first[name]
+        first = self._blocks.first[name]
+        count = self._blocks.next[name] - first
         axes = "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, len(markers) + 1))
         columns = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\t"
         lines = (
