@@ -1,7 +1,8 @@
 """Where people stand and how fast they go: on the floor in metres, or in the picture in heights.
 
-A step lifts one foot, and on the floor of a level camera a few px are a metre. So the place is that
-of the hips, and the feet are as far below them as they were in the last second.
+On the floor of a level camera a few px are a metre. So the place is below the hips, which hardly
+sway in a step, and as low as the lower ankle, which stands, while the other one swings and hips go
+down in a crouch. If the ankles are hidden, they are as far below the hips as they were.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edge.rules._timing import approach
 from edge.scene.ground import Ground
 from edge.structures import Poses
 
-_LEG_MEAN_S = 1.0
+_LEG_MEAN_S = 0.15
 _TALL_MEAN_S = 2.0
 _SPEED_MEAN_S = 0.5
 _ANKLE_H = 0.039  # height of an ankle (Drillis and Contini 1966)
@@ -98,10 +99,9 @@ def _feet(
     ankles, has_ankles = middle(body, visible, ANKLES)
     low = body[:, list(ANKLES)].imag
     both = visible[:, list(ANKLES)].all(1)
-    # The lower foot stands.
     ankles = np.where(both, ankles.real + 1j * low.max(1), ankles)
     legs, whole = people["leg"], has_hips & has_ankles
-    now = np.where(whole, ankles - hips, 1j * (_LEG_H - _ANKLE_H) * tall)
+    now = np.where(whole, 1j * (ankles - hips).imag, 1j * (_LEG_H - _ANKLE_H) * tall)
     first = (legs[rows] == 0) | (dt_s > MAX_GAP_S)
     legs[rows[first]] = now[first]
     approach(legs, rows[whole], now[whole], dt_s[whole], _LEG_MEAN_S)

@@ -38,7 +38,7 @@ class Options:
     """Settings of a hands-up rule."""
 
     name: str = key("hands_up", "name of the rule in events")
-    above_h: float = key(0.02, "both hands are this far above the eyes, heights", -0.2, 0.5)
+    above_h: float = key(0.0, "both hands are this far above the eyes, heights", -0.2, 0.5)
     hysteresis_h: float = key(0.06, "it ends when a hand is this far lower, heights", 0, 0.5)
     for_s: float = key(1.0, "report a person who holds them up for this long", 0, 60)
     until_s: float = key(0.5, "it ends after a hand is lower for this long", 0, 60)

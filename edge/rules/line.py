@@ -2,8 +2,8 @@
 
 `in` is to the right of somebody who looks along the line from its first point to its last; the
 picture of `--annotate` has an arrow there. A crossing counts when the person is clear of the line:
-somebody who goes back, or stands on it, has not crossed. A person whom the tracker loses at the
-line and finds behind it crossed, too.
+somebody who goes back, stands on it, or appears on it has not crossed. A person whom the tracker
+loses at the line and finds behind it crossed, too.
 
 Event data: `line`, its name; `action` in | out; `in` and `out`, crossings so far; `speed_h_s`, in
 heights a second of the picture; `speed_m_s` on the floor; null = not known.
@@ -73,11 +73,12 @@ class Line:
         reach_px = float(np.abs(np.diff(corners)).sum())
         self._arrow = arrow(corners, _ARROW_SHARE * reach_px)
         # `net`: crossings since the person was last clear of the line, to the right minus to the
-        # left. `clear_ns`: since when the person is clear of it, -1 = is not.
+        # left. `known`: the person was clear of it. `clear_ns`: since when so, -1 = is not.
         self._people = PersonMemory(
             _UNSEEN_S,
             at=complex(np.nan, np.nan),
             net=0,
+            known=False,
             clear_ns=-1,
             counted_ns=-(10**18),
             score=0.0,
@@ -130,9 +131,11 @@ class Line:
         before, tall = people["at"][rows], stances.tall
         near = np.abs(now - before) <= (_JUMP_H + _JUMP_H_S * dt_s) * tall
         turns = crossings(before, now, self._corners) * near
-        people["net"][rows] = np.where(near, people["net"][rows] + turns, 0)
-        people["at"][rows] = now
         clear = distances(now, self._corners) > self._options.margin * tall
+        # Somebody who appears on the line has not crossed it.
+        known = people["known"][rows] = (people["known"][rows] & near) | clear
+        people["net"][rows] = np.where(near & known, people["net"][rows] + turns, 0)
+        people["at"][rows] = now
         since = np.where(turns != 0, -1, people["clear_ns"][rows])
         since = np.where(since < 0, t_ns, since)
         people["clear_ns"][rows] = np.where(clear, since, -1)

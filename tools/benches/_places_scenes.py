@@ -22,6 +22,7 @@ HALF_M = 4.0
 DISTANCE_M, FOCAL_PX = 9.0, 850.0
 _TURN_S, _AWAY_EVERY_S, _AWAY_S = 4.0, 24.0, (1.0, 4.0)
 _ARM_M, _RAISE_S = (0.29, 0.25), 0.6
+_MATCHED = 0.75  # of the height of a box: farther off, an event is of nobody
 _SHOULDERS, _ELBOWS, _WRISTS = [5, 6], [7, 8], [9, 10]
 
 
@@ -73,6 +74,15 @@ def on_picture(camera: Pinhole, floor: np.ndarray) -> np.ndarray:
     room = np.stack((floor.real, floor.imag, np.zeros(len(floor))), -1)
     seen = pixels(camera, room)
     return np.asarray(seen[:, 0] + 1j * seen[:, 1])
+
+
+def person_of(boxes: np.ndarray, box: np.ndarray) -> int:
+    """Whose box it is, -1 = nobody's."""
+    if not len(box):
+        return -1
+    off = np.abs(boxes - box[0]).max(1) / np.maximum(boxes[:, 3] - boxes[:, 1], 1)
+    off = np.where(np.isfinite(off), off, np.inf)
+    return int(off.argmin()) if off.min(initial=np.inf) < _MATCHED else -1
 
 
 def wanders(

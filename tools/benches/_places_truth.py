@@ -12,12 +12,12 @@ import numpy as np
 
 CLEAR_M = 0.3  # of a line: a crossing must reach this far on both sides
 LOITER_S, LOITER_M = 10.0, 1.0
-RUN_MPS = 2.2
 HELD_S = 1.0
 _SMOOTH_S = 0.4
 _EARLY_S = 1.0  # an event may come so early
 _BRIDGE_S = 1.5  # what is over for less has not ended
 _EYES_M = 0.03  # both wrists over the eyes: hands up
+_UPRIGHT_M = 0.3  # shoulders over the hips of somebody who does not lie or fall
 _DENSE = (
     1.2  # share of the bound from which on a density is certain, and below its inverse it is not
 )
@@ -136,27 +136,25 @@ def joined(parts: List[Truth]) -> Truth:
     return Truth([a for p in parts for a in p.labels], [a for p in parts for a in p.doubts])
 
 
-def running(place: np.ndarray, rate_hz: float) -> Truth:
-    """Spans in which people [T,N] run."""
-    speed = np.abs(np.gradient(place, axis=0)) * rate_hz
-    return _each(speed, rate_hz, lambda v: (v > 1.15 * RUN_MPS, v > 0.8 * RUN_MPS), 1.2)
-
-
-def loitering(place: np.ndarray, rate_hz: float) -> Truth:
+def loitering(
+    place: np.ndarray, rate_hz: float, after_s: float = LOITER_S, radius_m: float = LOITER_M
+) -> Truth:
     """Stays of people [T,N] within a circle."""
-    window = round(LOITER_S * rate_hz)
+    window = round(after_s * rate_hz)
     padded = np.concatenate((np.full((window - 1, place.shape[1]), np.nan + 0j), place))
     past = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
     low = past.real.min(-1) + 1j * past.imag.min(-1)
     high = past.real.max(-1) + 1j * past.imag.max(-1)
     radius = np.nan_to_num(np.abs(past - ((low + high) / 2)[..., None]).max(-1), nan=np.inf)
-    return _each(radius, rate_hz, lambda r: (r < 0.8 * LOITER_M, r < 1.4 * LOITER_M), 0.5)
+    return _each(radius, rate_hz, lambda r: (r < 0.8 * radius_m, r < 1.4 * radius_m), 0.5)
 
 
 def hands_up(points: np.ndarray, rate_hz: float) -> Truth:
     """Spans in which people [T,N,17,3] hold both hands up."""
     eyes = points[:, :, 1:3, 2].mean(2)
     over = points[:, :, 9:11, 2].min(2) - eyes
+    stands = points[:, :, 5:7, 2].mean(2) - points[:, :, 11:13, 2].mean(2) > _UPRIGHT_M
+    over = np.where(stands, over, np.nan)
     return _each(over, rate_hz, lambda z: (z > _EYES_M, z > -0.15), HELD_S + 0.3)
 
 

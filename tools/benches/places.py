@@ -17,6 +17,7 @@ from edge.people.tracker import Tracker
 from edge.rules import build_rule
 from edge.settings.config import Smooth, Track
 from tools.benches import Row, row
+from tools.benches import _places_recorded as recorded
 from tools.benches import _places_scenes as scenes
 from tools.benches import _places_truth as truths
 from tools.benches._mocap import BODY
@@ -28,16 +29,15 @@ from tools.progress import Progress
 CAMERAS = ((12.0, 10), (25.0, 15), (40.0, 30), (25.0, 10), (12.0, 15), (40.0, 15))
 LONG_S, SEEDS = 48.0, 3
 SLACK_S = 2.5
-_MATCHED = 0.75  # of the size of a box: farther off, an event is of nobody
 CALM = {
     "tune": ("walk", "dance_a", "kick", "jump", "gait:reach"),
     "report": ("gait:walk", "dance_b", "punch", "spinkick", "gait:wave", "gait:squat", "gait:jump"),
 }
 WALKS = {"tune": ("walk", "01_01"), "report": ("gait:walk", "run", "01_03")}
-RUNS = {"tune": ("gait:run",), "report": ("run",)}
 LINE = (complex(-3.5, 0.3), complex(3.5, -0.2))
 SQUARE = np.array([-1.5 - 1.5j, 1.5 - 1.5j, 1.5 + 1.5j, -1.5 + 1.5j])
 DENSE_PER_M2 = 0.7
+NETWORKED = ("line", "loiter", "hands_up")
 Make = Callable[[Path, str, np.ndarray, np.random.Generator], List[Actor]]
 
 
@@ -62,7 +62,20 @@ def run(models: Path, sets: Path, rounds: int) -> List[Row]:
             for one, _ in found[1:]:
                 total = total.plus(one)
             rows += _rows(name, total, sum(minutes for _, minutes in found))
-    return rows
+    return rows + _through_networks(sets)
+
+
+def _through_networks(sets: Path) -> List[Row]:
+    """The same on drawn clips whose poses were recorded, if there are any."""
+    totals: Dict[str, Score] = {}
+    minutes = 0.0
+    for folder in sorted(sets.glob("rendered-rules-*")):
+        for clip in recorded.clips(folder):
+            minutes += float(np.isfinite(clip.boxes[..., 0]).sum()) / clip.rate_hz / 60
+            for name in NETWORKED:
+                one = recorded.score(clip, name)
+                totals[name] = totals[name].plus(one) if name in totals else one
+    return [r for name, t in totals.items() for r in _rows(f"{name}, networks", t, minutes)]
 
 
 def _rows(name: str, total: Score, minutes: float) -> List[Row]:
@@ -102,17 +115,9 @@ def events(scene: Scene, rule: Any, rate_hz: float) -> List[Tuple[int, str, floa
         poses = smooth(tracker.update(instant.found, t_ns), t_ns)
         for event in rule(poses, "trial", t_ns):
             if event.data["action"] != "end":
-                who = _person(scene.boxes[t], poses.boxes[poses.ids == event.person])
+                who = scenes.person_of(scene.boxes[t], poses.boxes[poses.ids == event.person])
                 told.append((who, str(event.data["action"]), t / rate_hz))
     return told
-
-
-def _person(boxes: np.ndarray, box: np.ndarray) -> int:
-    """Whose box it is, -1 = nobody's."""
-    if not len(box):
-        return -1
-    off = np.abs(boxes - box[0]).max(1) / np.maximum(boxes[:, 3] - boxes[:, 1], 1)
-    return int(off.argmin()) if off.min() < _MATCHED else -1
 
 
 def _crossers(sets: Path, split: str, t_s: np.ndarray, rng: np.random.Generator) -> List[Actor]:
@@ -137,20 +142,6 @@ def _stayers(sets: Path, split: str, t_s: np.ndarray, rng: np.random.Generator) 
 def _loiter(scene: Scene) -> Dict[str, Any]:
     options = {"after_s": truths.LOITER_S, "radius_m": truths.LOITER_M, "ground": scene.ground}
     return {"kind": "loiter", **options}
-
-
-def _runners(sets: Path, split: str, t_s: np.ndarray, rng: np.random.Generator) -> List[Actor]:
-    calm = CALM[split]
-    picks = [calm[i] for i in rng.permutation(len(calm))[:3]]
-    half = scenes.HALF_M
-    return [
-        *[scenes.wanders(sets, RUNS[split][0], t_s, rng, half) for _ in "abc"],
-        *[scenes.wanders(sets, name, t_s, rng, half - 1) for name in picks],
-    ]
-
-
-def _run(scene: Scene) -> Dict[str, Any]:
-    return {"kind": "run", "ground": scene.ground}
 
 
 def _hands(sets: Path, split: str, t_s: np.ndarray, rng: np.random.Generator) -> List[Actor]:
@@ -185,7 +176,6 @@ TRIALS = {
         _crowd,
         lambda s, hz: truths.crowding(_feet(s, hz), hz, SQUARE, DENSE_PER_M2, 2.5),
     ),
-    "run": Trial(_runners, _run, lambda s, hz: truths.running(_feet(s, hz), hz)),
     "hands_up": Trial(
         _hands, lambda s: {"kind": "hands_up"}, lambda s, hz: truths.hands_up(s.points, hz)
     ),

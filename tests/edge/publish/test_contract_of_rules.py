@@ -13,7 +13,6 @@ import pytest
 from edge import plug
 from edge.messages import Builder
 from edge.rules import _reporting, build_rule
-from edge.scene.ground import Ground
 from edge.structures import PoseEvent, Poses
 
 STEP_NS = 40_000_000
@@ -72,10 +71,6 @@ def raises(share: float) -> Poses:
     return poses
 
 
-def dashes(share: float) -> Poses:
-    return person(0, 400 + 3000 * share)
-
-
 def stands(share: float) -> Poses:
     return person(0)
 
@@ -100,7 +95,6 @@ def gets_up(share: float) -> Poses:
     return person(1 - share)
 
 
-FLOOR_M = Ground((0.004, 0, 0, 0, 0.004, 0, 0, 0, 1))
 FLOOR = [[300, 500], [500, 500], [500, 900], [300, 900]]
 LIFE = [
     (2, stands),
@@ -112,7 +106,6 @@ LIFE = [
     (2, walks),
     (2, raises),
     (1, stands),
-    (3, dashes),
     (30, nobody),
 ]
 RULES: Dict[str, Dict[str, Any]] = {
@@ -136,7 +129,6 @@ RULES: Dict[str, Dict[str, Any]] = {
         "least_people": 1,
         "dwell_s": 1,
     },
-    "run": {"kind": "run", "ground": FLOOR_M},
     "hands_up": {"kind": "hands_up"},
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
@@ -150,7 +142,6 @@ TOLD: Dict[str, Set[str]] = {
     "line": {"in"},
     "loiter": {"start", "end"},
     "crowd": {"over", "end"},
-    "run": {"start", "end"},
     "hands_up": {"start", "end"},
     "custom": {"start", "end"},
 }
