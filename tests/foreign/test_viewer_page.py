@@ -323,6 +323,9 @@ def test_a_recording_is_played_and_an_event_leads_to_its_moment(
     browser.do(press="End")
     browser.do(wait=f"{shown} > 4.8")
     before = browser.picture(".tile canvas")
+    ticks = "document.querySelector('#transport canvas')"
+    every = f"getImageData(0, 0, {ticks}.width, {ticks}.height)"
+    browser.do(wait=f"{ticks}.getContext('2d').{every}.data.some(Boolean)")
     browser.do(click="#events li button")
     browser.do(wait=f"Math.abs({shown} - 1) < 0.05")
     assert browser.picture(".tile canvas") != before, "another moment"

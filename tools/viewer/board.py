@@ -158,7 +158,8 @@ class Board:
             entries = self._newer(cursor.version)
             events = [line for number, line in self._events.entries if number > cursor.event]
             cursor.version, cursor.event = self._version, self._events.count
-        return b"".join([b"data: %s\n\n" % line for line in events] + self._lines(entries))
+        # Events come last: the page must know what it shows before.
+        return b"".join(self._lines(entries) + [b"data: %s\n\n" % line for line in events])
 
     def _newer(self, version: int) -> List[Entry]:
         found = []

@@ -259,6 +259,7 @@ function place(cameras, rooms, compact) {
 
 function tellBoxes() {
   cards.tell(boxes);
+  $("boxes-panel").hidden = Boolean(replay) && !boxes.size; // a recording of poses has none
   const names = [...new Set([...tiles.values()].map((tile) => tile.device))].sort();
   const select = $("device");
   $("device-choice").hidden = names.length < 2;
