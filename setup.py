@@ -81,6 +81,7 @@ setup(
             "people/temporal.onnx",
             "publish/contract/*",
             "rules/_action/templates/*.toml",
+            "rules/_strikes/*.npz",
             "rules/_fall/*.npz",
             "runtime/kernels/*.cu",
             "runtime/kernels/*.h",

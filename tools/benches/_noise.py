@@ -28,6 +28,7 @@ def measured(
     height_px: np.ndarray,
     rate_hz: Union[float, np.ndarray],
     rng: np.random.Generator,
+    strength: float = 1.0,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """What a network would have seen.
 
@@ -36,27 +37,31 @@ def measured(
         height_px: [N].
         rate_hz: of the frames, or [T,1,1] at each.
         rng: of the noise.
+        strength: times the deviation, and how often there are outliers and losses.
 
     Returns:
         Keypoints [T,N,K,2] px and scores [T,N,K].
     """
     shape = truth.shape[:3]
     scores = rng.uniform(*SCORES, shape)
-    lost = _lost(shape, rate_hz, rng)
+    lost = _lost(shape, rate_hz, rng, strength)
     scores[lost] = LOST_SCORE
-    spread = NOISE_H / scores * height_px[:, None]
+    spread = strength * NOISE_H / scores * height_px[:, None]
     off = rng.normal(0, 1, truth.shape) * spread[..., None]
-    wild = (rng.random(shape) < OUTLIERS) & ~lost
+    wild = (rng.random(shape) < OUTLIERS * strength) & ~lost
     angle = rng.uniform(0, 2 * np.pi, shape)
     throw = OUTLIER_H * height_px[:, None, None] * np.stack((np.cos(angle), np.sin(angle)), -1)
     return truth + off + wild[..., None] * throw, scores
 
 
 def _lost(
-    shape: Tuple[int, ...], rate_hz: Union[float, np.ndarray], rng: np.random.Generator
+    shape: Tuple[int, ...],
+    rate_hz: Union[float, np.ndarray],
+    rng: np.random.Generator,
+    strength: float,
 ) -> np.ndarray:
     """Which keypoints are lost, in runs [T,N,K]."""
-    begins = rng.random(shape) < LOSSES_A_SECOND / rate_hz
+    begins = rng.random(shape) < strength * LOSSES_A_SECOND / rate_hz
     lengths = rng.integers(LOST[0], LOST[1] + 1, shape)
     left, out = np.zeros(shape[1:], np.int64), np.zeros(shape, bool)
     for t in range(shape[0]):

@@ -133,7 +133,7 @@ RULES: Dict[str, Dict[str, Any]] = {
     "custom": {"kind": "custom", "when": 'height("nose") < 0.5 H for 0.1 s'},
 }
 # Rules with such a test of their own, since standing and falling do not make them speak.
-ELSEWHERE = {"action"}
+ELSEWHERE = {"action", "fight", "strike"}
 TOLD: Dict[str, Set[str]] = {
     "presence": {"enter", "dwell", "leave"},
     "zone": {"enter", "dwell", "leave"},

@@ -1,0 +1,1 @@
+"""What the rule `fight` remembers of pairs of people."""

@@ -1,0 +1,1 @@
+"""Blows, that is punches and kicks: what the rules `strike` and `fight` judge."""
