@@ -64,10 +64,11 @@ def test_lying_down_is_slow_and_no_fall(person: Person) -> None:
 @pytest.mark.parametrize("name", scripts())
 def test_every_script_stands_on_the_floor(person: Person, name: str) -> None:
     one = actor(person, name)
+    highest_m = 2.5 if name == "climb" else 0.6
     for t in (0.0, 0.7, 1.9, 4.1):
         posed = one.at(t)
         assert np.isfinite(posed.vertices).all()
-        assert -1e-4 < posed.vertices[person.surface.shown > 0, 2].min() < 0.6
+        assert -1e-4 < posed.vertices[person.surface.shown > 0, 2].min() < highest_m
 
 
 def test_squats_are_counted_and_keep_the_feet_in_place(person: Person) -> None:

@@ -29,6 +29,7 @@ TUNE, REPORT = "tune", "report"
 SPLITS = (TUNE, REPORT)
 CAPTURED = ("motion", "motion-bvh")  # media sets of motion capture
 FIGHTERS = ("mocap_punch", "mocap_kick", "mocap_spinkick", "mocap_boxing_toes")
+_ALONE_IN_PAIR_S = 8.0
 _GETTING_UP = "mocap_getup"
 _COUNTED = {"squat": 3.0, "reach": 4.0, "jump": 2.0, "sit": 8.0}
 _SEGMENT_JITTER = 0.05  # rad of all segments, constant for a person
@@ -269,6 +270,8 @@ def _motion(name: str, rng: Draw) -> Any:
         return DAILY[name]
     if name == ALONE:
         return draw_shadow_boxing(rng)
+    if name in PAIRS:  # one of the two, without the other
+        return Part(draw_script(name, _ALONE_IN_PAIR_S, rng), 0)
     if name in EXERCISES:
         return Gait(EXERCISES[name][0], planted=name not in ("lunge", "push_up"))
     if name in EVERYDAY:
