@@ -140,8 +140,8 @@ class Box:
         )
 
     def world(self) -> None:
-        """A frame of a camera with joints in metres from the middle of the hips."""
-        message = self._build.frame(frame("door", time.monotonic_ns()), people(2))
+        """One frame of another camera, with joints in metres from the middle of the hips."""
+        message = self._build.frame(frame("lift", time.monotonic_ns()), people(2))
         for n, person in enumerate(message.payload["people"]):
             points = np.full((133, 4), 90, np.int32)
             points[:, :3] = np.random.default_rng(n).integers(-800, 800, (133, 3))
@@ -276,7 +276,7 @@ def check_room(box: Box, browser: Chromium) -> None:
             pictures.append(browser.picture(canvas))
     assert len(set(pictures[:4])) == 4
     box.world()
-    browser.do(wait="viewerFigures().drawn['ward/world/door'] > 0")
+    browser.do(wait="viewerFigures().drawn['ward/world/lift'] > 0")
 
 
 def check_second_tab(browser: Chromium, view: View) -> None:
