@@ -8,16 +8,16 @@ from typing import List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from edge.capture._synthetic.body import STATURE_M
+from edge.errors import NoInputError
 from edge.people.smoother import Smoother
 from edge.recording.record import unpack
-from edge.recording.ring import read_segment
+from edge.recording.ring import SUFFIX, read_segment
 from edge.rules._person_memory import PersonMemory, with_ids
 from edge.rules._strikes import blows, windows
 from edge.settings.config import Smooth
 from tools.benches._mocap import BODY, looking, pixels, poses_of
 from tools.benches._noise import measured
 from tools.benches._pairs import Scene
-from tools.replay import find
 from tools.striking.scenes import LONG_S, SHOVE, scenes
 
 RATES_HZ = (10, 10, 12, 15, 15, 20, 25, 30)
@@ -68,7 +68,10 @@ def calm_examples(folder: Path) -> Examples:
     """
     people = PersonMemory(LONG_S, **windows.fields())
     found = [np.zeros((0, windows.TICKS, windows.TRUNK + 1), np.complex64)]
-    for segment in find(folder):
+    segments = sorted(folder.glob("*" + SUFFIX))
+    if not segments:
+        raise NoInputError(f"{folder}: contains no recording; set [record] max_mb to record")
+    for segment in segments:
         for kind, payload in read_segment(segment):
             if kind != "P":
                 continue
