@@ -42,11 +42,10 @@ def test_a_recording_keeps_the_session_so_a_replay_gives_the_same_events(trained
     assert {e.data["session"] for e in told} == {"", "monday"}
 
 
-@pytest.mark.parametrize("source", ["recording", "messages"])
 def test_the_figures_of_a_session(
-    trained: Made, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = trained[1] if source == "recording" else trained[2]
+    path = trained[1]
     out = tmp_path / "monday.html"
     figures = report(capsys, path, "--session", "monday", "--out", out)
     squat = next(one for one in figures["exercises"] if one["kind"] == "action")
@@ -90,7 +89,8 @@ def test_the_page_needs_nothing_from_elsewhere(
     trained: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "all.html"
-    report(capsys, trained[1], "--out", out, "--title", "<b>Monday & more</b>")
+    title = "<b>Monday & more</b>"
+    report(capsys, trained[2], "--session", "", "--out", out, "--title", title)
     page = Page()
     page.feed(out.read_text())
     assert (page.loads, page.open) == ([], [])
