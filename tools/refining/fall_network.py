@@ -74,7 +74,8 @@ def _folded(parameters: List[np.ndarray], mean: np.ndarray, spread: np.ndarray) 
 def to_bytes(weights: Weights) -> bytes:
     """The content of the weights' file."""
     file = io.BytesIO()
-    np.savez(file, **weights)
+    named: Dict[str, Any] = dict(weights)
+    np.savez(file, **named)
     return file.getvalue()
 
 
