@@ -112,7 +112,7 @@ ONE_PLACE = {
     "gi": ("edge/capture/",),
     "pyrealsense2": ("edge/sensors/depth/realsense.py",),
     "jtop": ("edge/telemetry/jtop.py",),
-    "tomlkit": ("edge/settings/toml_edit.py",),
+    "tomlkit": ("edge/settings/toml_edit.py", "tools/drawing/shapes.py"),
     "lark": ("edge/rules/_custom/expression.py",),
 }
 PURE = (

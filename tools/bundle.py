@@ -15,7 +15,8 @@ from edge.keys.trust import load_key
 from edge.recipe import load_recipe
 from tools import places
 from tools.progress import Progress
-from tools.sign import load_secret, signable
+from tools.sign import signable
+from tools.signing import load_secret
 
 HELP = "make, inspect or install a signed model bundle"
 

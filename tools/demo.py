@@ -20,8 +20,8 @@ from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, print_report, verdict, write_sheet
 from tools.demos.files import Files
 from tools.demos.settings import config_text
-from tools.listen import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.broker import Broker, choose, install_mosquitto
+from tools.mqtt.figures import LIVE_EVERY_S, Figures, Screen
 from tools.mqtt.subscriber import Subscriber
 from tools.viewer import opening
 from tools.viewer.board import Board

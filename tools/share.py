@@ -12,7 +12,7 @@ from edge.settings.schema import name_problem
 from tools import places
 from tools.federated import weights
 from tools.federated.file import MOST_EXAMPLES, Moved, write
-from tools.sign import load_secret
+from tools.signing import load_secret
 
 HELP = "write how far training moved a model as a signed parameter file, for `average`"
 

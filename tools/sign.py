@@ -6,17 +6,16 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge.durable import READABLE, write_whole
-from edge.errors import ConfigError, DataError, NoInputError
+from edge.errors import DataError, NoInputError
 from edge.keys.trust import MANIFEST, MAX_FILE_BYTES, SCHEMA, SIGNATURE, Trust, read_once
 from edge.runtime._onnx_file import check_stands_alone
 from tools import places
+from tools.signing import load_secret
 
 HELP = "list the files of a models folder with their hashes and sign the list"
 SUFFIXES = (".toml", ".onnx", ".engine", ".json", ".cache")
@@ -45,25 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
         verb = "verified" if arguments.check else "signed"
         print(f"{root / MANIFEST}: {verb}, {len(names)} files")
     return 0
-
-
-def load_secret(path: Path) -> Ed25519PrivateKey:
-    """The operator's secret key.
-
-    Raises:
-        NoInputError: the file does not exist. ConfigError: it is not an unencrypted ed25519 key.
-    """
-    try:
-        data = read_once(path, 1 << 16)
-    except NoInputError as error:
-        raise NoInputError(f"{error}; `edge-tools keygen` makes a secret key") from None
-    try:
-        key: Any = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{path}: is not an ed25519 secret key; `edge-tools keygen` makes one")
-    return key
 
 
 def sign(root: Path, key: Ed25519PrivateKey) -> None:

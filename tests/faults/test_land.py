@@ -16,7 +16,7 @@ from edge.errors import NoInputError
 from edge.publish import Publisher
 from edge.settings.publishing import Outbox
 from tests.faults.mqtt_consumer import config, event
-from tests.waiting import until
+from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main
 from tools.landing import tables
 
@@ -65,7 +65,7 @@ def test_kills_of_lander_broker_and_join_lose_no_event(broker: Any, tmp_path: Pa
         until(lambda: publisher.report()[0]["waiting"] == 0, "answers to the box")
         _until_landed(folder, sent - 1)
         child.terminate()
-        assert child.wait(30) == 0
+        assert child.wait(GIVE_UP_S) == 0
     finally:
         end(child)
         publisher.close(1.0)

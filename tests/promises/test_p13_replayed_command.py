@@ -22,7 +22,7 @@ from edge.commands.record import sign
 from tests.promises.whole_daemon import Daemon, key_pair, settings
 from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main as tools
-from tools.command import check_answer, new_command
+from tools.mqtt.commands import check_answer, new_command
 
 ALLOW = ["rate", "snapshot", "reload", "restart", "calibrate-record"]
 

@@ -30,8 +30,8 @@ from tools.demos import settings as texts
 from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, verdict, write_sheet
 from tools.demos.files import Files
-from tools.listen import Figures
 from tools.mqtt.broker import Broker, install_mosquitto
+from tools.mqtt.figures import Figures
 from tools.viewer import opening
 
 ROOT = Path(__file__).resolve().parents[2]

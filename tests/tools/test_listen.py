@@ -25,8 +25,9 @@ from edge.settings.config import Camera, Config
 from edge.settings.publishing import Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
 from tests.waiting import GIVE_UP_S
-from tools.listen import Figures, JsonLines, Screen
+from tools.listen import JsonLines
 from tools.mqtt.broker import Broker, free_port
+from tools.mqtt.figures import Figures, Screen
 from tools.mqtt.subscriber import Received
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,10 +19,10 @@ from edge.errors import ConfigError, DataError
 from edge.messages import Builder, Incoming, Message
 from edge.settings import config
 from edge.structures import CameraState
-from tests.waiting import until
+from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main
 from tools.rollout.push import stages_of
-from tools.sign import load_secret
+from tools.signing import load_secret
 
 BOXES = [f"box{i:02d}" for i in range(50)]
 OLD, NEW = "1" * 64, hashlib.sha256(b"network").hexdigest()
@@ -44,7 +44,7 @@ class Fleet:
         self._client.subscribe("poses/v1/+/cmd/#", 1)
         self._builders = {device: Builder(device) for device in BOXES}
         self._receivers = {device: self._receiver(device, folder) for device in BOXES}
-        assert ready.wait(60)
+        assert ready.wait(GIVE_UP_S)
         for device in BOXES:
             self.say(device, OLD)
             state = CameraState("door", "ok", "", 1)

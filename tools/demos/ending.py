@@ -14,7 +14,7 @@ from edge.errors import DataError, InternalError
 from edge.service.annotate import contact_sheet
 from tools.demos.child import Daemon
 from tools.demos.files import Files
-from tools.listen import Figures
+from tools.mqtt.figures import Figures
 
 SHEET_PICTURES = 4
 

@@ -13,7 +13,7 @@ from edge.keys.trust import load_key
 from tools.mqtt import login
 from tools.rollout.boxes import Box, Boxes, newest_version, problems
 from tools.rollout.push import Order, push, stages_of
-from tools.sign import load_secret
+from tools.signing import load_secret
 
 NETWORKS = (".onnx", ".engine")
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.commands.record import sign
 from edge.errors import ConfigError, EdgeError
 from edge.publish._address import Broker
-from tools.command import CommandClient, check_answer, new_command
+from tools.mqtt.commands import CommandClient, check_answer, new_command
 from tools.rollout.boxes import Box, Boxes
 
 DONE, HAS, LATER = "done", "has it", "from its next start on"
