@@ -15,6 +15,7 @@ WORKSTATION = (
     *(
         "draw",
         "fit-fall",
+        "fit-strikes",
         "fit-temporal",
         "ground",
         "fleet",

@@ -13,7 +13,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from edge.errors import EdgeError, NoInputError
 from edge.recipe import load_recipe
@@ -116,13 +116,22 @@ def _get_official(official: checkpoints.Checkpoint, arguments: argparse.Namespac
         if not (accepted or quiet or checkpoints.is_ready(official, models)):
             print(official.terms(), file=sys.stderr, flush=True)
         install = checkpoints.install_checkpoint
-        item.written = install(official, models, accepted, force, quiet)
+        item.written = install(official, models, accepted, _exported, force, quiet)
         item.state = "ready"
     except EdgeError as error:
         item.state, item.error, item.exit_code = "failed", str(error), error.exit_code
     if not arguments.json:
         _print(item)
     return item
+
+
+def _exported(words: List[str]) -> Dict[str, Any]:
+    """The report of `edge-tools export` with these options."""
+    from tools import export
+
+    parser = argparse.ArgumentParser()
+    export.add_arguments(parser)
+    return export.export(parser.parse_args(words))
 
 
 def _get(name: str, kind: str, arguments: argparse.Namespace) -> Item:

@@ -16,7 +16,7 @@ from edge.loop.grounds import ground_of
 from edge.scene.ground import Ground
 from edge.settings import config
 from tools.floor import from_points, from_walkers, picture, walkers
-from tools.replay import find
+from tools.playback.player import find
 
 HELP = "the floor of a camera in metres, from four known points or from people who walk"
 

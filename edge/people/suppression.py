@@ -17,7 +17,7 @@ Which check catches what, in the order in which a frame meets them:
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Callable, Dict, Optional
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def oks_nms(poses: Poses, most: float = _SAME_OKS) -> np.ndarray:
 
 
 # By name of `detect.suppression`: those that compare poses.
-BY_POSE = {"pose": pose_nms, "oks": oks_nms}
+BY_POSE: Dict[str, Callable[[Poses], np.ndarray]] = {"pose": pose_nms, "oks": oks_nms}
 
 
 def soft_nms(

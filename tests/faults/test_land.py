@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, List
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import NoInputError
 from edge.publish import Publisher
@@ -81,7 +82,7 @@ def test_a_full_disk_acknowledges_nothing_and_what_is_no_event_is_kept(
 ) -> None:
     folder = tmp_path / "landing"
     (folder / "landed").mkdir(parents=True)
-    sender = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    sender = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     sender.connect("127.0.0.1", broker.port)
     sender.loop_start()
     day = folder / "landed" / "day=2026-11-30"

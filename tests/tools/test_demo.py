@@ -199,7 +199,7 @@ def test_a_page_of_moments_has_a_picture_and_a_reason_for_each_event(tmp_path: P
     assert "ward, 0.2 s, person 7" in text
     pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", text)
     decoded = [cv2.imdecode(np.frombuffer(base64.b64decode(p), np.uint8), 1) for p in pictures]
-    shades = [int(picture[5, 5, 0]) for picture in decoded]
+    shades = [int(picture[5, 5, 0]) for picture in decoded if picture is not None]
     assert shades == [pytest.approx(60, abs=9), pytest.approx(144, abs=9)], "the event's own frames"
     assert "://" not in text, "nothing from outside"
 
@@ -231,7 +231,7 @@ def test_a_time_limit_ends_it_in_order(
 ) -> None:
     text = texts.CONFIG.replace("metrics_s = 1.0", "metrics_s = 0.5")
     monkeypatch.setattr(texts, "CONFIG", text)
-    real = demo.config_text
+    real = texts.config_text
 
     def endless(*arguments: Any) -> str:
         return real(*arguments).replace("rate=max", "rate=native&loop=1")
@@ -253,7 +253,8 @@ from tools.demos import cameras
 cameras.DETECT, cameras.POSE, cameras.RULES = "twobox", "standing", ""
 cameras.ensure_model = lambda name, folder: Path({models!r}) / name
 cameras.ensure_set = lambda name, folder: Path({clips!r})
-real = demo.config_text
+from tools.demos import settings as texts
+real = texts.config_text
 demo.config_text = lambda *a: real(*a).replace("rate=max", "rate=native&loop=1")
 sys.exit(main(["demo", "--out", {out!r}]))
 """

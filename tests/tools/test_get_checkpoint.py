@@ -91,7 +91,7 @@ def made_nothing(monkeypatch: Any) -> List[Path]:
     """In place of export and import, which take long: a model that only has a recipe."""
     made: List[Path] = []
 
-    def fake(one: Checkpoint, path: Path, models: Path, force: bool, quiet: bool) -> Dict[str, Any]:
+    def fake(one: Checkpoint, path: Path, models: Path, *more: Any) -> Dict[str, Any]:
         (models / one.name).mkdir(parents=True, exist_ok=True)
         (models / one.name / "model.toml").write_text("")
         made.append(path)

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from edge.rules._action.features import NAMES
 from edge.structures import PoseEvent
 from tests.tools.trained import session
 from tools.__main__ import main
@@ -113,7 +114,7 @@ def test_the_worst_moment_is_in_the_faulty_phase(trained: Made) -> None:
     begin_ns = reps[3].told.t_ns - round(reps[3].told.data["ended_s"] * 1e9) - 3 * 10**9
     assert 0.8 < (moment.t_ns - begin_ns) * 1e-9 < 2.2, "in the middle of the repetition"
     assert "forearm" in fault["limb"]
-    assert "forearm" in curves.NAMES[limb]
+    assert "forearm" in NAMES[limb]
 
 
 def test_the_curve_is_that_of_the_rule(trained: Made) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -35,7 +36,7 @@ class Fleet:
         self.asked: List[str] = []
         self.refuses: Dict[str, str] = {}
         self.after: Dict[str, Callable[[str], None]] = {}
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_message = self._message
         ready = threading.Event()
         self._client.on_subscribe = lambda *ignored: ready.set()

@@ -110,7 +110,8 @@ def spans(
         rate_hz: of the frames.
         for_s: how long it must last.
     """
-    labels, doubts = [], []
+    labels: List[Label] = []
+    doubts: List[Label] = []
     for start, end in _runs(_bridged(possible, round(_BRIDGE_S * rate_hz))):
         inside = [(a, b) for a, b in _runs(certain[start:end]) if (b - a) / rate_hz >= for_s]
         what = Label(person, action, start / rate_hz, end / rate_hz)

@@ -7,7 +7,6 @@ when the file is fetched again.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import re
@@ -15,7 +14,7 @@ import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, DataError, InternalError, UnavailableError
@@ -31,6 +30,9 @@ MOST_BYTES = 4 << 30
 # mmpose's names end in HASH_DATE or HASH, and some in DATE.
 _HASHED = re.compile(r"-(?:([0-9a-f]{8})_\d{8}|(?!20\d{6}\.)([0-9a-f]{8}))\.pth$")
 _LOOPBACK = "http://127.0.0.1:"
+
+
+Export = Callable[[List[str]], Dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,12 @@ def is_ready(checkpoint: Checkpoint, models: Path) -> bool:
 
 
 def install_checkpoint(
-    checkpoint: Checkpoint, models: Path, accepted: bool, force: bool = False, quiet: bool = False
+    checkpoint: Checkpoint,
+    models: Path,
+    accepted: bool,
+    export: Export,
+    force: bool = False,
+    quiet: bool = False,
 ) -> List[str]:
     """Download a checkpoint, convert it, compare it with PyTorch, and make a model of it.
 
@@ -104,6 +111,7 @@ def install_checkpoint(
         checkpoint: of `checkpoints`.
         models: folder of models; the model has the checkpoint's name.
         accepted: whether the user accepts the terms.
+        export: runs `edge-tools export` with options, and gives its report.
         force: also if the model is there.
         quiet: show no progress.
 
@@ -120,7 +128,7 @@ def install_checkpoint(
         raise ConfigError("read the terms (`get` without --json shows them), then --accept-licence")
     _require_torch()
     path, sha256 = fetched(checkpoint, models / checkpoint.name / RECORD, quiet)
-    facts = _made(checkpoint, path, models, force, quiet)
+    facts = _made(checkpoint, path, models, export, force, quiet)
     record = {
         "address": checkpoint.address,
         "sha256": sha256,
@@ -217,19 +225,16 @@ def _copied(answer: Any, part: Path, bar: Progress) -> int:
 
 
 def _made(
-    checkpoint: Checkpoint, path: Path, models: Path, force: bool, quiet: bool
+    checkpoint: Checkpoint, path: Path, models: Path, export: Export, force: bool, quiet: bool
 ) -> Dict[str, Any]:
     """Export to ONNX, compare with PyTorch, and import; the facts of the comparison."""
-    from tools import export
     from tools.importing.import_network import import_network
     from tools.importing.request import ImportRequest
 
-    parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model.onnx"
         words = ["--arch", checkpoint.arch, "--checkpoint", str(path), "--out", str(out)]
-        report = export.export(parser.parse_args([*words, *(["--json"] if quiet else [])]))
+        report = export([*words, *(["--json"] if quiet else [])])
         if not report["ok"]:
             raise DataError(f"{checkpoint.name}: the ONNX graph does not compute as PyTorch does")
         licence = f"{checkpoint.licence}; trained on {', '.join(checkpoint.training)}"

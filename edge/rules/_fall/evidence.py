@@ -9,7 +9,6 @@ capture and scripts, seen by cameras that look down 0 to 62 degrees, with the no
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from edge.rules._lying import ALL, SHANK, THIGH, TORSO, Shape
 from edge.rules._person_memory import PersonMemory
 from edge.rules._posture import HIPS, SHOULDERS, middle
+from edge.settings import weights as files
 
 SAMPLES, STEP_S = 14, 0.2
 SIGNALS = 11
@@ -26,7 +26,7 @@ _FARTHEST = 1.5  # standing heights that shoulders or hips may have moved in the
 _GAP_S = 1.0  # after a longer absence the past begins afresh
 _EARLY_S = 1e-3  # a frame that is early by less is in time
 Layers = List[Tuple[np.ndarray, np.ndarray]]
-WEIGHTS = Path(__file__).with_name("evidence.npz")
+WEIGHTS = "_fall/evidence.npz"
 
 # Fields of PersonMemory that belong to the evidence.
 FIELDS = {
@@ -133,5 +133,4 @@ def layers_of(weights: Mapping[str, np.ndarray]) -> Layers:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Layers:
-    with np.load(WEIGHTS) as file:
-        return layers_of({name: file[name].astype(np.float32) for name in file})
+    return layers_of(files.load(WEIGHTS))

@@ -8,7 +8,6 @@ our pose networks (tools/striking). What it finds must also be fast enough.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
@@ -16,10 +15,11 @@ import numpy as np
 from edge.rules._person_memory import PersonMemory
 from edge.rules._strikes import windows
 from edge.rules._strikes.windows import STEP_NS
+from edge.settings import weights as files
 
 LIMBS = ("left_hand", "right_hand", "left_foot", "right_foot")
 SHOVE = len(LIMBS)  # a shove with both hands
-WEIGHTS = Path(__file__).with_name("weights.npz")
+WEIGHTS = "_strikes/weights.npz"
 _TIPS = [4, 5, 10, 11]  # of LIMBS in windows.POINTS
 # A blow is this long after the person's last one at the soonest, and after that of the same limb.
 _PAUSE_S = 0.15
@@ -125,8 +125,8 @@ def _ways(tips: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=1)
 def weights() -> List[np.ndarray]:
     """Matrix and bias of each layer, f32."""
-    with np.load(WEIGHTS) as file:
-        return [file[name].astype(np.float32) for name in sorted(file.files)]
+    arrays = files.load(WEIGHTS)
+    return [arrays[name] for name in sorted(arrays)]
 
 
 def likely(past: np.ndarray) -> np.ndarray:

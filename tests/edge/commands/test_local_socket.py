@@ -13,7 +13,8 @@ from edge.commands import local_socket
 from edge.commands.local_socket import NAME, LocalSocket, ask
 from edge.commands.receiver import CommandResult
 from edge.errors import ConfigError, NoInputError, TempError, UnavailableError
-from edge.settings.config import Config, State
+from edge.settings.config import Config
+from edge.settings.sections import State
 
 
 def session(args: Mapping[str, Any]) -> CommandResult:

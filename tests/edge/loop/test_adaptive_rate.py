@@ -11,7 +11,7 @@ import pytest
 from edge.loop.adaptive_rate import Adapter
 from edge.loop.rate_limit import RateLimit
 from edge.rules import build_rule
-from edge.settings.config import AdaptiveRate
+from edge.settings.sections import AdaptiveRate
 from edge.structures import Frame, Poses
 from tests.edge.rules.walking import STANDING
 from tests.waiting import GIVE_UP_S

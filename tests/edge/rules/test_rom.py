@@ -277,7 +277,8 @@ def test_nothing_is_counted_while_a_session_is_paused() -> None:
     play(watched, wave(5, 90, 2), 4.5, start_s=12)
     watched.mark(Mark("stop"))
     (end,) = of(play(watched, lambda t_s: 5.0, 1, start_s=17), "session")
-    assert end.data["angles"]["left_knee_flexion"]["repetitions"] == 4
+    angles: Any = end.data["angles"]
+    assert angles["left_knee_flexion"]["repetitions"] == 4
     assert end.data["watched_s"] == pytest.approx(9.5, abs=0.6)
 
 

@@ -1,6 +1,7 @@
 """The rule `strike` on drawn punches and kicks, and on motion that is neither."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,8 @@ def test_windows_do_not_depend_on_the_frame_rate():
     """The same movement at 12 and at 31 frames a second leaves the same window."""
     left = []
     for rate_hz in (24.0, 31.0):
-        people = strike.build(strike.Options())._people
+        rule: Any = strike.build(strike.Options())
+        people = rule._people
         for poses, t_ns in seen(alone([PUNCH], 2.1, rate_hz, 0.3), rate_hz):
             if t_ns > 3.05e9:
                 break

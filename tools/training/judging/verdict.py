@@ -11,8 +11,6 @@ from tools.training.data.samples import Sample, by_picture
 from tools.training.judging import looks
 from tools.training.judging.figures import Part, change, figures
 
-MOST_LOST = 0.02  # of the mean OKS on the reference clips
-
 Figures = Dict[str, Any]
 
 
