@@ -147,7 +147,7 @@ def test_it_is_seen_live_and_then_as_a_recording(
     assert "the page shows the recording now" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("field", ["sports", "rehab"])
+@pytest.mark.parametrize("field", ["sports", "rehab", "safety"])
 def test_the_tables_of_each_field_are_rules_of_the_program(
     field: str, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -21,13 +21,14 @@ TABLES = """
 kind = "line"
 cameras = ["street"]
 name = "road"
-points = [[470, 195], [600, 440]]
+line = [[470, 195], [600, 440]]
 
 [[rules]]
 kind = "crowd"
 cameras = ["street"]
 name = "path"
 polygon = [[330, 250], [560, 190], [700, 330], [420, 390]]
+area_m2 = 80  # by eye
 
 [[rules]]
 kind = "fall"
