@@ -8,9 +8,10 @@ import pytest
 from edge.errors import ConfigError, DataError
 from edge.recording.record import RecordedFrame, pack
 from edge.recording.ring import Ring
+from edge.structures import PoseEvent
 from tests.edge.rules.acting import DAILY, FALLS, act
 from tools.__main__ import main
-from tools.ruletests.labels import Label, load
+from tools.ruletests.labels import Label, load, named
 from tools.ruletests.matching import Told, judge
 
 RULES = '[[cameras]]\nname = "hall"\nsource = "synthetic://walk"\n[[rules]]\nkind = "fall"\n'
@@ -53,6 +54,15 @@ def test_misses_are_drawn(tmp_path, capsys):
     assert "0.00" in capsys.readouterr().out
     (picture,) = out.glob("*missed-fall.png")
     assert cv2.imread(str(picture)).std() > 5
+
+
+def test_events_of_incidents_have_the_labels_name():
+    def name(kind, action):
+        return named(PoseEvent(kind, "hall", 1, 0, 1.0, {"action": action}))
+
+    assert name("strike", "punch") == name("strike", "kick") == "strike"
+    assert (name("fight", "start"), name("fight", "end")) == ("fight", "fight end")
+    assert (name("fall", "lying"), name("zone", "enter")) == ("lying", "zone enter")
 
 
 def test_each_label_answers_one_event_in_time():

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from edge.loop.assemble import build_rules
 from edge.recording.record import RecordedFrame
+from edge.rules import Rule
 from edge.settings import config
 from tools.playback.player import Player, find
 from tools.ruletests import pictures
@@ -58,14 +59,7 @@ def _told(clip: Clip, tables: Sequence[Dict[str, Any]], clean: bool) -> Tuple[Li
     frames = frames_of(clip, clean)
     if not frames:
         return [], 0.0
-    settings = config.build(
-        config.Config,
-        {
-            "cameras": [{"source": "synthetic://walk", "name": frames[0].camera}],
-            "rules": list(tables),
-        },
-    )
-    rules = build_rules(config.complete(settings), frames[0].camera)
+    rules = rules_of(tables, frames[0].camera)
     begin_ns = frames[0].t_ns
     told: List[Told] = []
     for frame in frames:
@@ -74,6 +68,13 @@ def _told(clip: Clip, tables: Sequence[Dict[str, Any]], clean: bool) -> Tuple[Li
                 at_s = (event.t_ns - begin_ns) * 1e-9
                 told.append(Told(named(event), at_s, clip.name, event.why))
     return told, (frames[-1].t_ns - begin_ns) * 1e-9
+
+
+def rules_of(tables: Sequence[Dict[str, Any]], camera: str) -> List[Rule]:
+    """The rules of `[[rules]]` tables for a camera, as the daemon makes them."""
+    source = {"source": "synthetic://walk", "name": camera}
+    table = {"cameras": [source], "rules": list(tables)}
+    return build_rules(config.complete(config.build(config.Config, table)), camera)
 
 
 def false_an_hour(score: Score, hours: float) -> float:

@@ -30,7 +30,14 @@ INCIDENTS = {
     "run": "run",
 }
 _SAME = {"mocap_run": "run", "jog": "run"}
-_BEGINS = ("", "start", "begin", "enter")  # actions of the event that tells an incident
+_BEGINS = (
+    "",
+    "start",
+    "begin",
+    "enter",
+    "punch",
+    "kick",
+)  # actions of the event that tells an incident
 _ALIKE_S = 0.01
 
 

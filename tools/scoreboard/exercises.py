@@ -9,7 +9,6 @@ import numpy as np
 
 from edge.people import angles
 from edge.recording.record import RecordedFrame
-from edge.rules import build_rule
 from edge.rules._custom.measures import ALIASES
 from edge.rules._posture import body_of
 from tools.evaluation.page.tables import number
@@ -123,7 +122,10 @@ def _events(clip: recorded.Clip) -> List[Dict[str, Any]]:
 
 def _repetitions(clip: recorded.Clip, template: str, clean: bool) -> List[Rep]:
     frames = corpus.frames_of(clip, clean)
-    rule = build_rule({"kind": "action", "template": template}, "rules[0]")
+    if not frames:
+        return []
+    table = {"kind": "action", "template": template}
+    (rule,) = corpus.rules_of([table], frames[0].camera)
     found: List[Rep] = []
     for frame in frames:
         for event in rule(frame.poses, frame.camera, frame.t_ns):
@@ -151,7 +153,7 @@ def _rom_row(motion: str, angle: str, clips: Sequence[recorded.Clip]) -> Tuple[s
 
 
 def _told_by_rom(clip: recorded.Clip, angle: str, clean: bool) -> int:
-    rule = build_rule({"kind": "rom", "angle": angle}, "rules[0]")
+    (rule,) = corpus.rules_of([{"kind": "rom", "angle": angle}], "clip")
     events = [e for f in corpus.frames_of(clip, clean) for e in rule(f.poses, f.camera, f.t_ns)]
     return sum(e.data["action"] == "repetition" for e in events)
 
