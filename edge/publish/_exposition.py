@@ -51,6 +51,8 @@ COUNTERS = {
     "host_copies",
     "over_current",
     "degrade_changes",
+    "adaptive_rate_slow_s",
+    "adaptive_rate_saved_steps",
     "sensor_samples",
     "sensor_lost",
     "sensor_reopened",
@@ -89,7 +91,11 @@ LABELS = {
     "load_percent": "unit",
     "over_current": "circuit",
 }
-RECORDS = ("ram_mb", "degrade")  # tables whose keys are fixed: each key becomes a metric
+RECORDS = (
+    "ram_mb",
+    "degrade",
+    "adaptive_rate",
+)  # tables whose keys are fixed: each key becomes a metric
 QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 Labels = Tuple[Tuple[str, str], ...]
 
@@ -114,6 +120,7 @@ class Exposition:
         for prefix, properties in (
             ("", fields),
             ("degrade_", degrade),
+            ("adaptive_rate_", fields["adaptive_rate"]["properties"]),
             ("sink_", sink),
             ("sink_outbox_", sink["outbox"]["properties"]),
         ):

@@ -130,27 +130,3 @@ def is_proven(place: Path, model: str) -> None:
         assert record["sha256"] == sha256_of(file) != record["fp32_sha256"]
         assert (record["precision"], record["passed"]) == ("int8", True)
         assert record["frames"] == (6 if SOAK else 2)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_every_make_goal_and_command_exists(page: Path) -> None:
-    text = page.read_text("utf-8")
-    makefile = (ROOT / "Makefile").read_text()
-    for goal in re.findall(r"\bmake ([a-z-]+)", text):
-        assert re.search(rf"^{goal}:", makefile, re.MULTILINE), f"make {goal}"
-    tools = {p.stem.replace("_", "-") for p in (ROOT / "tools").glob("[a-z]*.py")}
-    for command in re.findall(r"edge-tools ([a-z][a-z-]+)", text):
-        assert command in tools, f"edge-tools {command}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
-    assert not [link for link in links if not (page.parent / link).exists()]
-
-
-def test_readme_is_short_and_its_map_names_every_room() -> None:
-    text = PAGES[0].read_text("utf-8")
-    assert len(text.splitlines()) <= 150
-    rooms = {p.parent.name for p in (ROOT / "edge").glob("*/__init__.py")}
-    assert not {room for room in rooms if f"{room}/" not in text}

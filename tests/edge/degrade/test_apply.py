@@ -143,10 +143,11 @@ def test_a_reload_and_other_networks_are_followed() -> None:
 def test_the_lower_of_two_rate_limits_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     now, taken = [S], []
 
-    def sleep(seconds: float) -> None:
+    def wait(seconds: float) -> bool:
         now[0] += int(seconds * 1e9)
+        return False
 
-    clock = SimpleNamespace(monotonic_ns=lambda: now[0], sleep=sleep)
+    clock = SimpleNamespace(monotonic_ns=lambda: now[0])
     monkeypatch.setattr("edge.loop.rate_limit.time", clock)
 
     class Always:
@@ -156,6 +157,8 @@ def test_the_lower_of_two_rate_limits_holds(monkeypatch: pytest.MonkeyPatch) -> 
             return [object()]
 
     limit = RateLimit(Always())  # type: ignore[arg-type]
+    monkeypatch.setattr(limit, "_faster", SimpleNamespace(wait=wait, clear=lambda: None))
+    monkeypatch.setattr(limit, "_faster", SimpleNamespace(wait=wait, clear=lambda: None))
     for asked, degraded, period_ms in [(0, 0.0, 1), (0, 7.5, 133), (5, 7.5, 200), (20, 7.5, 133)]:
         limit.max_hz, limit.degraded_hz = asked, degraded
         taken.clear()

@@ -33,9 +33,13 @@ class Loop:
             ),
         }
         self.waiting: List[Callable[[], None]] = []
+        self.marks: List[Any] = []
 
     def between_steps(self, change: Callable[[], None]) -> None:
         self.waiting.append(change)
+
+    def marked(self, camera: str, rules: List[str], mark: Dict[str, Any]) -> None:
+        self.marks.append((camera, rules, mark))
 
     def sessions(self) -> List[Any]:
         """That of each camera after the next step."""
