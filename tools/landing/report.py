@@ -17,6 +17,7 @@ SILENT_MIN = 10.0  # a box without a row for longer was silent
 _REAL = f"kind NOT IN ('{HEARTBEAT}', '{HEAT}')"
 # A person's number is the camera's own: the same person at two cameras is two tracks.
 _TRACK = "boot_id || '/' || person"
+_LEFT = "kind = 'presence' AND action = 'leave'"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,49 @@ class Report:
         return dict(vars(self))
 
 
+# The tables, by their names in `Report`.
+_TABLES = {
+    "overview": f"""SELECT count(*) FILTER ({_REAL}) AS events, count(DISTINCT device) AS devices,
+        count(DISTINCT device || '/' || camera) FILTER (camera <> '') AS cameras,
+        count(*) FILTER (level = 'alarm') AS alarms,
+        count(*) FILTER (level = 'warning') AS warnings,
+        count(*) FILTER (kind = 'fall' AND action = 'fall') AS falls,
+        count(*) FILTER (historical) AS late,
+        strftime(min(local_at), '%Y-%m-%d %H:%M') AS first,
+        strftime(max(local_at), '%Y-%m-%d %H:%M') AS last FROM local""",
+    "kinds": f"""SELECT kind, action, level, count(*) AS events FROM local WHERE {_REAL}
+        GROUP BY ALL ORDER BY events DESC, kind, action, level""",
+    "places": f"""SELECT device, camera, count(*) AS events,
+        count(DISTINCT {_TRACK}) FILTER (person >= 0) AS tracks,
+        count(*) FILTER (level = 'alarm') AS alarms,
+        count(*) FILTER (kind = 'fall' AND action = 'fall') AS falls,
+        round(median(dwell_s) FILTER ({_LEFT}), 1) AS median_stay_s,
+        round(quantile_cont(dwell_s, .9) FILTER ({_LEFT}), 1) AS long_stay_s
+        FROM local WHERE {_REAL} GROUP BY ALL ORDER BY device, camera""",
+    "zones": """SELECT device, camera, place AS zone,
+        count(*) FILTER (action = 'enter') AS entered,
+        round(sum(dwell_s) FILTER (action = 'leave') / 60, 1) AS stayed_min,
+        round(median(dwell_s) FILTER (action = 'leave'), 1) AS median_stay_s
+        FROM local WHERE kind = 'zone' GROUP BY ALL ORDER BY device, camera, zone""",
+    "days": f"""SELECT strftime(local_at, '%Y-%m-%d') AS day, count(*) AS events,
+        count(*) FILTER (level = 'alarm') AS alarms,
+        count(*) FILTER (kind = 'presence' AND action = 'enter') AS entered
+        FROM local WHERE {_REAL} GROUP BY ALL ORDER BY day""",
+    "hours": f"""SELECT device, hour(local_at) AS hour, count(*) AS events,
+        count(*) FILTER (kind = 'presence' AND action = 'enter') AS entered
+        FROM local WHERE {_REAL} GROUP BY ALL ORDER BY device, hour""",
+    "silences": f"""SELECT device, strftime(since, '%Y-%m-%d %H:%M') AS since,
+        round(epoch(local_at - since) / 60, 1) AS minutes FROM (
+          SELECT device, local_at, lag(local_at) OVER (PARTITION BY device ORDER BY local_at)
+          AS since FROM local WHERE NOT historical)
+        WHERE epoch(local_at - since) > {SILENT_MIN * 60}
+        ORDER BY minutes DESC LIMIT 100""",
+    "alarms": f"""SELECT strftime(local_at, '%Y-%m-%d %H:%M:%S') AS time, device, camera, kind,
+        action, why FROM local WHERE level = 'alarm' ORDER BY local_at DESC
+        LIMIT {LATEST_ALARMS}""",
+}
+
+
 def make(database: duckdb.DuckDBPyConnection, offset_h: float) -> Report:
     """Make the report of `open_events`.
 
@@ -50,75 +94,14 @@ def make(database: duckdb.DuckDBPyConnection, offset_h: float) -> Report:
         "CREATE OR REPLACE VIEW local AS SELECT *, "
         f"utc_at + INTERVAL ({minutes}) MINUTE AS local_at FROM events"
     )
-    rows = _Query(database)
-    return Report(
-        rows(
-            f"""SELECT count(*) FILTER ({_REAL}) AS events, count(DISTINCT device) AS devices,
-            count(DISTINCT device || '/' || camera) FILTER (camera <> '') AS cameras,
-            count(*) FILTER (level = 'alarm') AS alarms,
-            count(*) FILTER (level = 'warning') AS warnings,
-            count(*) FILTER (kind = 'fall' AND action = 'fall') AS falls,
-            count(*) FILTER (historical) AS late,
-            strftime(min(local_at), '%Y-%m-%d %H:%M') AS first,
-            strftime(max(local_at), '%Y-%m-%d %H:%M') AS last FROM local"""
-        )[0],
-        rows(
-            f"""SELECT kind, action, level, count(*) AS events FROM local WHERE {_REAL}
-            GROUP BY ALL ORDER BY events DESC, kind, action, level"""
-        ),
-        rows(
-            f"""SELECT device, camera, count(*) AS events,
-            count(DISTINCT {_TRACK}) FILTER (person >= 0) AS tracks,
-            count(*) FILTER (level = 'alarm') AS alarms,
-            count(*) FILTER (kind = 'fall' AND action = 'fall') AS falls,
-            round(median(dwell_s) FILTER (kind = 'presence' AND action = 'leave'), 1)
-            AS median_stay_s,
-            round(quantile_cont(dwell_s, .9) FILTER (kind = 'presence' AND action = 'leave'), 1)
-            AS long_stay_s
-            FROM local WHERE {_REAL} GROUP BY ALL ORDER BY device, camera"""
-        ),
-        rows(
-            """SELECT device, camera, place AS zone, count(*) FILTER (action = 'enter') AS entered,
-            round(sum(dwell_s) FILTER (action = 'leave') / 60, 1) AS stayed_min,
-            round(median(dwell_s) FILTER (action = 'leave'), 1) AS median_stay_s
-            FROM local WHERE kind = 'zone' GROUP BY ALL ORDER BY device, camera, zone"""
-        ),
-        rows(
-            f"""SELECT strftime(local_at, '%Y-%m-%d') AS day, count(*) AS events,
-            count(*) FILTER (level = 'alarm') AS alarms,
-            count(*) FILTER (kind = 'presence' AND action = 'enter') AS entered
-            FROM local WHERE {_REAL} GROUP BY ALL ORDER BY day"""
-        ),
-        rows(
-            f"""SELECT device, hour(local_at) AS hour, count(*) AS events,
-            count(*) FILTER (kind = 'presence' AND action = 'enter') AS entered
-            FROM local WHERE {_REAL} GROUP BY ALL ORDER BY device, hour"""
-        ),
-        rows(
-            f"""SELECT device, strftime(since, '%Y-%m-%d %H:%M') AS since,
-            round(epoch(local_at - since) / 60, 1) AS minutes FROM (
-              SELECT device, local_at, lag(local_at) OVER (PARTITION BY device ORDER BY local_at)
-              AS since FROM local WHERE NOT historical)
-            WHERE epoch(local_at - since) > {SILENT_MIN * 60}
-            ORDER BY minutes DESC LIMIT 100"""
-        ),
-        rows(
-            f"""SELECT strftime(local_at, '%Y-%m-%d %H:%M:%S') AS time, device, camera, kind,
-            action, why FROM local WHERE level = 'alarm' ORDER BY local_at DESC
-            LIMIT {LATEST_ALARMS}"""
-        ),
-        _heat(database),
-    )
+    rows: Dict[str, Any] = {name: _rows(database, sql) for name, sql in _TABLES.items()}
+    return Report(**{**rows, "overview": rows["overview"][0]}, heat=_heat(database))
 
 
-class _Query:
-    def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
-        self._database = database
-
-    def __call__(self, sql: str) -> List[Dict[str, Any]]:
-        found = self._database.execute(sql)
-        names = [column[0] for column in found.description or []]
-        return [dict(zip(names, row)) for row in found.fetchall()]
+def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> List[Dict[str, Any]]:
+    found = database.execute(sql)
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row)) for row in found.fetchall()]
 
 
 def _heat(database: duckdb.DuckDBPyConnection) -> Dict[str, List[List[float]]]:
