@@ -340,7 +340,8 @@ def test_a_recording_is_played_and_an_event_leads_to_its_moment(
 def test_sixteen_cameras_fit_on_one_screen(broker: Any, browser: Chromium) -> None:
     view = View(broker.uri)
     browser.do(open=view.link)
-    assert "Waiting for cameras" in browser.text("#empty")
+    said = "document.querySelector('#empty').textContent"
+    browser.do(wait=f"{said}.includes('Waiting for cameras')")
     box = Box(broker.port)
     names: List[str] = [f"cam{i:02d}" for i in range(16)]
     box.send(box._build.online(version="1", cameras=names, engines={}, clock={}))
