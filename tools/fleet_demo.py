@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.errors import NoInputError, TempError
+from edge.errors import ConfigError, NoInputError, TempError
 from tools.__main__ import main
 from tools.mqtt.broker import Broker, choose, install_mosquitto
 from tools.progress import Progress
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Simulate, land, join, report."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if not 1 <= arguments.boxes <= 100:
+        raise ConfigError("--boxes: must be 1 to 100")
     recorded = read(arguments.messages)
     landing = arguments.out / f"landing-{time.time_ns()}"
     install_mosquitto()

@@ -153,7 +153,8 @@ def test_the_tables_of_each_field_are_rules_of_the_program(
 ) -> None:
     from edge.loop.assemble import build_rules
 
-    module = importlib.import_module(f"tools.demos.{field}")
+    owner = "safety" if field == "safety" else "exercises"
+    module = importlib.import_module(f"tools.demos.{owner}")
 
     def drawn(demo: str, name: str, *more: Any, **view: Any) -> Path:
         return tmp_path / f"{name}-000.mp4"

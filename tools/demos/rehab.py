@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Optional
 
 from tools.demos import Plan
-from tools.demos.rendered import ensure_clip
-from tools.demos.session_page import session_page
-from tools.fetch.by_name import ensure_model
+from tools.demos.exercises import exercise_plan
 
-DETECT, POSE = "hybrid", "blazepose"
 SAID = (
     "All three people are drawn: nobody was filmed. This is not a medical device: angles of one",
     "camera are a few degrees off, and more if the person does not stand side-on.",
@@ -47,19 +44,8 @@ SHOWN = (
     ("shoulder", "jumping_jack", 8, 0),
     ("hip", "knee_raise", 10, 88),
 )
-SIZE = (480, 640)
-CAMERA = {"camera_m": 1.2, "distance_m": 3.2, "fov_deg": 45}
 
 
 def plan(models: Optional[Path], sets: Optional[Path]) -> Plan:
     """The plan of `make demo-rehab`."""
-    folders = [ensure_model(name, models) for name in (DETECT, POSE)]
-    clips = [
-        (
-            name,
-            ensure_clip("rehab", name, sets, [motion], seconds, SIZE, azimuth_deg=side, **CAMERA),
-        )
-        for name, motion, seconds, side in SHOWN
-    ]
-    page = session_page("Rehab session")
-    return Plan(SAID, DETECT, POSE, folders[0].parent, clips, TABLES, page)
+    return exercise_plan("rehab", "Rehab session", SAID, SHOWN, TABLES, models, sets)

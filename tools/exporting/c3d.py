@@ -7,15 +7,11 @@ parameters, and frames of four little-endian floats a point: x y z and the resid
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, Sequence, Tuple, Union
 
 import numpy as np
 
-from tools.exporting.sight import Sight
-from tools.exporting.timeline import Timeline
-from tools.exporting.tracks import Tracks
-from tools.exporting.trc import Blocks, RowFiles
+from tools.exporting.trc import PathWriter
 
 BLOCK = 512
 LABEL = 32  # bytes of a label
@@ -24,35 +20,14 @@ _INTEL = 84
 Value = Union[Sequence[str], Sequence[float], int, float, str]
 
 
-class Writer:
-    """Writes the paths of all people into a folder.
+class Writer(PathWriter):
+    """Writes the paths of all people as .c3d."""
 
-    Args:
-        folder: made if it is missing.
-        timeline: gives the rate.
-        y_up: as of `Tracks`.
-    """
+    suffix = ".c3d"
 
-    def __init__(self, folder: Path, timeline: Timeline, y_up: bool) -> None:
-        self._folder, self._timeline = folder, timeline
-        self._tracks = Tracks(timeline, y_up)
-        self._files = RowFiles(folder, ".c3d")
-        self._blocks = Blocks(self._write)
-
-    def add(self, sight: Sight) -> None:
-        """Write the rows of one frame."""
-        for name, number, row in self._tracks.rows(sight):
-            self._blocks.add(name, number, row)
-
-    def close(self) -> List[str]:
-        """Complete the files; notes for the user."""
-        self._blocks.flush()
-        self._files.close()
-        for name, first in self._blocks.first.items():
-            labels = self._tracks.paths[name].names
-            head = header(labels, self._timeline.rate_hz, first, self._blocks.next[name] - first)
-            self._files.complete(name, head)
-        return [f"{len(self._blocks.first)} people: {self._folder}/*.c3d"]
+    def _header(self, name: str) -> bytes:
+        labels, first = self._tracks.paths[name].names, self._blocks.first[name]
+        return header(labels, self._timeline.rate_hz, first, self._blocks.next[name] - first)
 
     def _write(self, name: str, begin: int, rows: np.ndarray, is_new: bool) -> None:
         there = np.isfinite(rows).all(2)

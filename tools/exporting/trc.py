@@ -94,8 +94,8 @@ class Blocks:
         self._waiting, self._count = {}, 0
 
 
-class Writer:
-    """Writes the paths of all people into a folder; a gap is filled with empty rows.
+class PathWriter:
+    """Writes the paths of all people into a folder, a file each; a gap is filled with empty rows.
 
     Args:
         folder: made if it is missing.
@@ -103,10 +103,12 @@ class Writer:
         y_up: as of `Tracks`.
     """
 
+    suffix: str  # of the files
+
     def __init__(self, folder: Path, timeline: Timeline, y_up: bool) -> None:
         self._folder, self._timeline = folder, timeline
         self._tracks = Tracks(timeline, y_up)
-        self._files = RowFiles(folder, ".trc")
+        self._files = RowFiles(folder, self.suffix)
         self._blocks = Blocks(self._write)
 
     def add(self, sight: Sight) -> None:
@@ -120,7 +122,21 @@ class Writer:
         self._files.close()
         for name in self._blocks.first:
             self._files.complete(name, self._header(name))
-        return [f"{len(self._blocks.first)} people: {self._folder}/*.trc"]
+        return [f"{len(self._blocks.first)} people: {self._folder}/*{self.suffix}"]
+
+    def _write(self, name: str, begin: int, rows: np.ndarray, is_new: bool) -> None:
+        """Write rows of a person."""
+        raise NotImplementedError
+
+    def _header(self, name: str) -> bytes:
+        """The head of a person's file."""
+        raise NotImplementedError
+
+
+class Writer(PathWriter):
+    """Writes the paths of all people as .trc."""
+
+    suffix = ".trc"
 
     def _write(self, name: str, begin: int, rows: np.ndarray, is_new: bool) -> None:
         texts = number_rows(np.round(rows, 7).reshape(len(rows), -1), b"\t")

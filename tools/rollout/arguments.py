@@ -123,6 +123,8 @@ def run_push(arguments: argparse.Namespace) -> int:
     """Push, and print what became of it."""
     for name in ("settle", "wait", "watch"):
         _check_time(f"--{name}", getattr(arguments, name))
+    if arguments.failures < 0:
+        raise ConfigError("--failures: must be at least 0")
     order = Order(
         arguments.bundle.name,
         _networks(arguments.bundle, arguments.pub),
