@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import signal
 import sys
 import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from edge import __version__
 from edge.publish._address import parse
 from edge.settings.publishing import Mqtt
-from tools.demos import DEVICE, Plan, cameras, rehab, safety, sports
+from tools.demos import DEVICE, Plan
 from tools.demos.child import Daemon
 from tools.demos.ending import count_frames, print_report, verdict, write_sheet
 from tools.demos.files import Files
@@ -31,12 +32,7 @@ from tools.viewer.replay import Replay
 from tools.viewer.server import Viewer
 
 HELP = "run the daemon on clips of a field, with a broker and a subscriber"
-PLANS = {
-    "cameras": cameras.plan,
-    "sports": sports.plan,
-    "rehab": rehab.plan,
-    "safety": safety.plan,
-}
+FIELDS = ("cameras", "rehab", "safety", "sports")  # files of tools/demos with `plan`
 QUIET_S = 2.0  # time to wait for the last messages after the daemon has ended
 
 
@@ -45,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "field",
         nargs="?",
-        choices=sorted(PLANS),
+        choices=FIELDS,
         default="cameras",
         help="what is shown (default: %(default)s, four cameras of real video)",
     )
@@ -86,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, signal.default_int_handler)
     files = Files(arguments.out)
     files.clear()
-    plan = PLANS[arguments.field](arguments.models, arguments.sets)
+    plan = plan_of(arguments.field, arguments.models, arguments.sets)
     if arguments.broker == "auto":
         install_mosquitto()
     for line in plan.said:
@@ -140,6 +136,13 @@ def show_again(viewer: Viewer, files: Files) -> None:
         print("the page shows the recording now; Ctrl-C ends the viewer", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
+
+
+def plan_of(field: str, models: Optional[Path], sets: Optional[Path]) -> Plan:
+    """The plan of a field. Only its file is imported: drawing people needs more packages."""
+    module: Any = importlib.import_module(f"tools.demos.{field}")
+    found: Plan = module.plan(models, sets)
+    return found
 
 
 def open_broker(kind: str) -> Broker:

@@ -147,6 +147,14 @@ def test_it_is_seen_live_and_then_as_a_recording(
     assert "the page shows the recording now" in capsys.readouterr().out
 
 
+def test_the_demo_of_four_cameras_needs_no_package_that_draws_people() -> None:
+    code = "import sys, tools.demo, tools.demos.cameras; print('numba' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "False\n"
+
+
 @pytest.mark.parametrize("field", ["sports", "rehab", "safety"])
 def test_the_tables_of_each_field_are_rules_of_the_program(
     field: str, tmp_path: Path, monkeypatch: Any
@@ -162,7 +170,7 @@ def test_the_tables_of_each_field_are_rules_of_the_program(
     monkeypatch.setattr(module, "ensure_model", lambda name, folder: MODELS / name)
     monkeypatch.setattr(module, "ensure_clip", drawn)
     monkeypatch.setattr(module, "ensure_set", lambda name, folder: tmp_path, raising=False)
-    plan = demo.PLANS[field](None, None)
+    plan = demo.plan_of(field, None, None)
     (tmp_path / "c.toml").write_text(
         texts.config_text(Broker("amqtt"), plan, Files(tmp_path), "fp32")
     )
