@@ -121,7 +121,7 @@ def memory_mb(statm: Path = STATM) -> float:
     The file counts pages: 4 KiB on x86-64; 4, 16 or 64 KiB on arm64.
     """
     try:
-        pages = int(statm.read_text().split()[1])
+        pages = int(statm.read_text(encoding="utf-8").split()[1])
     except (OSError, IndexError, ValueError):
         return 0.0
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

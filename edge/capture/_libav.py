@@ -36,7 +36,7 @@ _DECODERS = {
 @lru_cache(maxsize=4)
 def library(name: str) -> Optional[Any]:
     """A library of libav in this process, such as "libavutil"; None if OpenCV brought none."""
-    maps = Path("/proc/self/maps").read_text()
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     found = re.search(rf"(/\S*/{name}[-.][^/\s]*)$", maps, re.MULTILINE)
     try:
         return ctypes.CDLL(found[1]) if found else None

@@ -25,10 +25,12 @@ def machine() -> List[Finding]:
     board = Path("/proc/device-tree/model")
     name = platform.machine()
     if board.is_file():
-        name = board.read_text(errors="replace").strip("\0 ")
+        name = board.read_text(encoding="utf-8", errors="replace").strip("\0 ")
     l4t = ""
     if release.is_file():
-        numbers = re.search(r"R(\d+).*REVISION: ([\d.]+)", release.read_text(errors="replace"))
+        numbers = re.search(
+            r"R(\d+).*REVISION: ([\d.]+)", release.read_text(encoding="utf-8", errors="replace")
+        )
         l4t = f", L4T {numbers.group(1)}.{numbers.group(2)}" if numbers else ""
     python = platform.python_version()
     state = OK if sys.version_info >= (3, 8) else FAIL

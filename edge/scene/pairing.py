@@ -84,9 +84,9 @@ class Pairing:
         if not live.any():
             return None
         rows = np.flatnonzero(live).tolist()
-        t_ns = min([self._frames[c][-1].t_ns for c in rows])
+        t_ns = min(self._frames[c][-1].t_ns for c in rows)
         if self._last_ns is not None and t_ns > self._last_ns - _BACK_NS:
-            pause_ns = max([_spacing_ns(self._frames[c]) for c in rows])
+            pause_ns = max(_spacing_ns(self._frames[c]) for c in rows)
             if t_ns - self._last_ns < max(_EARLY * pause_ns, _SAME_NS):
                 return None
         self._last_ns = t_ns

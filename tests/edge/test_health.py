@@ -60,7 +60,7 @@ def test_memory_is_mib_whatever_the_size_of_a_page(
 
 
 def test_memory_is_that_of_this_process_and_of_pages_in_memory() -> None:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     resident_kib = next(int(li.split()[1]) for li in status.splitlines() if "VmRSS" in li)
     assert memory_mb() == pytest.approx(resident_kib / 1024, rel=0.2)
     assert Health().report()["memory_mb"] == pytest.approx(memory_mb(), rel=0.2)

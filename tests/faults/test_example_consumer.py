@@ -23,7 +23,7 @@ def start(port: int, ledger: Path) -> Any:
 
 
 def numbers(ledger: Path) -> List[int]:
-    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []
     return [json.loads(line)["event"]["data"]["number"] for line in lines]
 
 

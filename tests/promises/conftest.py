@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(json.dumps(one))
     path = os.environ.get("EDGE_FIGURES")
     if path:
-        with Path(path).open("a") as file:
+        with Path(path).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(one) + "\n" for one in FIGURES)
     FIGURES.clear()
 

@@ -11,7 +11,9 @@ from tests.promises.box_process import Consumer
 
 if __name__ == "__main__":
     written = 0
-    with Consumer(int(sys.argv[1])) as consumer, Path(sys.argv[2]).open("w") as file:
+    with Consumer(int(sys.argv[1])) as consumer, Path(sys.argv[2]).open(
+        "w", encoding="utf-8"
+    ) as file:
         while True:
             records = consumer.records[written:]
             file.writelines(json.dumps(r) + "\n" for r in records)

@@ -23,7 +23,7 @@ FULL_AT = 1_000  # steps, then the reader pauses
 
 def resident(pid: int) -> int:
     """Bytes of memory that are the process's own: what files and libraries share is left out."""
-    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    fields = Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()
     return (int(fields[1]) - int(fields[2])) * PAGE
 
 

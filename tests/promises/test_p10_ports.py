@@ -45,11 +45,13 @@ def ports(pid: int) -> List[str]:
             ("udp", UNCONNECTED),
             ("udp6", UNCONNECTED),
         ):
-            for line in Path(f"/proc/{one}/net/{name}").read_text().splitlines()[1:]:
+            for line in (
+                Path(f"/proc/{one}/net/{name}").read_text(encoding="utf-8").splitlines()[1:]
+            ):
                 column = line.split()
                 if column[3] == state and column[9] in own:
                     found.append(f"{name} {column[1]}")
-        for line in Path(f"/proc/{one}/net/unix").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{one}/net/unix").read_text(encoding="utf-8").splitlines()[1:]:
             column = line.split()
             if int(column[3], 16) & 0x10000 and column[6] in own:  # __SO_ACCEPTCON
                 found.append(f"unix {' '.join(column[7:])}")

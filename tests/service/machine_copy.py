@@ -69,7 +69,12 @@ def machine_copy(folder: Path) -> Iterator[Run]:
             raise PermissionError(keeper.communicate()[1].strip())
         # The child of `unshare --fork` is in the namespaces, unshare itself is not.
         children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children")
-        inside = ["nsenter", "--target", children.read_text().split()[0], *spaces[:3]]
+        inside = [
+            "nsenter",
+            "--target",
+            children.read_text(encoding="utf-8").split()[0],
+            *spaces[:3],
+        ]
         yield lambda *command, **more: run(*inside, "chroot", folder / "root", *command, **more)
     finally:
         keeper.kill()

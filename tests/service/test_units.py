@@ -70,7 +70,7 @@ JETPACK_5 = 245
 
 def directives(path: Path) -> Dict[str, List[str]]:
     found: Dict[str, List[str]] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] not in "#[":
             name, mark, value = line.partition("=")
             assert mark, f"{path.name}: {line}"

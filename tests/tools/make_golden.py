@@ -150,7 +150,7 @@ def darknet_layers() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         cfg, weights = Path(folder, "all.cfg"), Path(folder, "all.weights")
-        cfg.write_text(every_layer_cfg())
+        cfg.write_text(every_layer_cfg(), encoding="utf-8")
         weights.write_bytes(every_layer_weights())
         net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))  # type: ignore[attr-defined]
         names = list(net.getLayerNames())

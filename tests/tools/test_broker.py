@@ -72,11 +72,11 @@ def test_a_login_keeps_strangers_out_and_its_files_private() -> None:
 def test_only_this_machine_can_reach_it() -> None:
     for kind in ("mosquitto", "amqtt"):
         with Broker(kind) as broker:
-            lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+            lines = Path("/proc/net/tcp").read_text(encoding="utf-8").splitlines()[1:]
             here = [line.split()[1] for line in lines if line.split()[3] == "0A"]
             ours = [a for a in here if a.endswith(f":{broker.port:04X}")]
             assert ours == [f"0100007F:{broker.port:04X}"]
-            six = Path("/proc/net/tcp6").read_text()
+            six = Path("/proc/net/tcp6").read_text(encoding="utf-8")
             assert f":{broker.port:04X} " not in six
 
 
@@ -128,7 +128,7 @@ def test_command(number: int) -> None:
         file = Path(child.stdout.readline().partition(": ")[2].strip())
         port = int(line.rpartition(":")[2])
         assert line == f"mosquitto, MQTT 5: mqtt://bob@127.0.0.1:{port}\n"
-        assert file.read_text().strip()
+        assert file.read_text(encoding="utf-8").strip()
         assert listens("127.0.0.1", port)
         os.kill(child.pid, number)
         assert child.stdout.read() == "stopped\n"

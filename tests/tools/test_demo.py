@@ -270,7 +270,7 @@ sys.exit(main(["demo", "--out", {out!r}]))
 
 
 def children(pid: int) -> List[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     return [int(child) for child in found]
 
 

@@ -197,7 +197,7 @@ def test_pycocotools_scores_coco_results(recording: Path, tmp_path: Path, capsys
 def read_trc(path: Path) -> Any:
     """As pandas reads it: names and [frames, markers, 3]."""
     pandas = pytest.importorskip("pandas")
-    head = path.read_text().split("\n")[:5]
+    head = path.read_text(encoding="utf-8").split("\n")[:5]
     names = [n for n in head[3].split("\t")[2:] if n]
     table = pandas.read_csv(path, sep="\t", skiprows=5, header=None, skip_blank_lines=False)
     values = table.iloc[:, 2 : 2 + 3 * len(names)].to_numpy(float)
@@ -280,7 +280,7 @@ def test_duckdb_and_pandas_read_the_parquet_as_the_messages_have_it(
     pandas = pytest.importorskip("pandas")
     monkeypatch.setattr("tools.exporting.tables.ROWS", 10)
     path = export(lines, "parquet", tmp_path / "p.parquet")
-    sent = [json.loads(line) for line in lines.read_text().splitlines()]
+    sent = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     sent = [m["payload"] for m in sent if m["topic"].split("/")[3] != "scene"]
     expected = [
         (r["camera"], r["seq"], p["id"], p["score"], p["box"], p["keypoints"])
@@ -331,7 +331,7 @@ def test_frames_of_a_broker_are_exported_until_ctrl_c(
             pass
 
         def messages(self, wait_s: float) -> Iterator[Any]:
-            for line in lines.read_text().splitlines():
+            for line in lines.read_text(encoding="utf-8").splitlines():
                 told = json.loads(line)
                 yield None
                 yield Received(told["topic"], json.dumps(told["payload"]).encode())

@@ -39,7 +39,9 @@ def labels(path: Path, groups: List[Tuple[int, int]], each: int = 20) -> Path:
             row = {"id": len(rows), "image_id": picture, "category_id": 1, "iscrowd": 0}
             rows.append({**row, "bbox": [0, 0, w, h], "area": w * h, "keypoints": [5, 5, 2] * 17})
     names = [{"id": 1, "name": "person"}]
-    path.write_text(json.dumps({"images": images, "annotations": rows, "categories": names}))
+    path.write_text(
+        json.dumps({"images": images, "annotations": rows, "categories": names}), encoding="utf-8"
+    )
     return path
 
 

@@ -299,7 +299,7 @@ def test_a_bad_candidate_goes_back_and_stays_there(place: Path, capsys: Any) -> 
     float_network = (place / "models/standing/model.onnx").read_bytes()
     assert goal.read_bytes() == float_network
     assert goal.with_suffix(".refused.onnx").read_bytes() == refused
-    record = json.loads(Path(proof["records"][0]).read_text())
+    record = json.loads(Path(proof["records"][0]).read_text(encoding="utf-8"))
     assert record["precision"] == "float"
     assert record["sha256"] == record["fp32_sha256"]
     assert verify(place, "standing") == 0

@@ -49,7 +49,7 @@ def clips(folder: Path) -> Iterator[Clip]:
 
 
 def _clip(name: str, truth: Path, segments: List[Path]) -> Clip:
-    head, *rows = [json.loads(line) for line in truth.read_text().splitlines()]
+    head, *rows = [json.loads(line) for line in truth.read_text(encoding="utf-8").splitlines()]
     count = len(head["people"])
     points = np.full((len(rows), count, 17, 3), np.nan)
     boxes = np.full((len(rows), count, 4), np.nan)

@@ -133,6 +133,6 @@ def _memory(clip: str) -> List[Row]:
 
 def _private_mb(pid: int) -> float:
     """Memory that no other process shares (proc(5), smaps_rollup)."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     private_kb = [int(line.split()[1]) for line in lines if line.startswith("Private_")]
     return sum(private_kb) / 1024

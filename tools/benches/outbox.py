@@ -67,7 +67,7 @@ def _rate(work: Callable[[], Any], count: int) -> float:
 
 def _written() -> int:
     """Bytes that this process has passed to write calls, as the kernel counts them."""
-    found = re.search(r"wchar: (\d+)", Path("/proc/self/io").read_text())
+    found = re.search(r"wchar: (\d+)", Path("/proc/self/io").read_text(encoding="utf-8"))
     return int(found.group(1)) if found else 0
 
 

@@ -47,7 +47,7 @@ def installed_tensorrt() -> str:
     spec = importlib.util.find_spec("tensorrt")  # a Debian package may have no metadata
     if spec is None or spec.origin is None:
         return ""
-    text = Path(spec.origin).read_text(errors="replace")
+    text = Path(spec.origin).read_text(encoding="utf-8", errors="replace")
     found = re.search(r"__version__ = [\"']([\d.]+)", text)
     return found.group(1) if found else ""
 

@@ -96,7 +96,11 @@ def read_machine(load: Callable[[str], Any] = ctypes.CDLL) -> Machine:
     except UnavailableError as error:
         why = str(error)
     l4t = read_l4t(TEGRA_RELEASE)
-    board = BOARD.read_text(errors="replace").strip("\0 \n") if BOARD.is_file() else ""
+    board = (
+        BOARD.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
+        if BOARD.is_file()
+        else ""
+    )
     return Machine(gpu, why, l4t, JETPACK.get(l4t, ""), board or platform.machine())
 
 
@@ -150,7 +154,9 @@ def read_l4t(path: Path) -> str:
     """
     if not path.is_file():
         return ""
-    found = re.search(r"R(\d+).*REVISION: ([\d.]+)", path.read_text(errors="replace"))
+    found = re.search(
+        r"R(\d+).*REVISION: ([\d.]+)", path.read_text(encoding="utf-8", errors="replace")
+    )
     return f"{found.group(1)}.{found.group(2)}" if found else ""
 
 

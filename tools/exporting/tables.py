@@ -101,9 +101,9 @@ class Parquet:
 
     def __init__(self, path: Path) -> None:
         import pyarrow
-        import pyarrow.parquet
+        from pyarrow import parquet
 
-        self._arrow, self._path = pyarrow, path
+        self._arrow, self._parquet, self._path = pyarrow, parquet, path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._waiting: List[Sight] = []
         self._count = 0
@@ -133,7 +133,7 @@ class Parquet:
         assert self._like is not None
         schema = self._schema(self._like)
         if self._writer is None:
-            self._writer = self._arrow.parquet.ParquetWriter(
+            self._writer = self._parquet.ParquetWriter(
                 str(self._path), schema, compression="zstd"
             )
         if self._waiting:

@@ -85,5 +85,5 @@ class Requantizer:
 def _read_losses(ranges: Path) -> LayerLosses:
     if not ranges.is_file():
         return {}, {}
-    found: Dict[str, Any] = json.loads(ranges.read_text())
+    found: Dict[str, Any] = json.loads(ranges.read_text(encoding="utf-8"))
     return found.get("layer_error", {}), found.get("layer_macs", {})

@@ -33,7 +33,7 @@ def read_cache(path: Path) -> Dict[str, float]:
     Raises:
         DataError: the file is not a calibration cache.
     """
-    lines = path.read_text(errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     if not lines or not lines[0].startswith("TRT-"):
         raise DataError(f"{path}: is not a calibration cache of TensorRT")
     ranges = {}

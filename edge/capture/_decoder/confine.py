@@ -39,10 +39,10 @@ def confine(max_mb: int, parent: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # pictures stay in memory
     with contextlib.suppress(OSError):  # a container may forbid it
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="utf-8")
 
 
 def data_bytes() -> int:
     """Private writable memory of this process, as RLIMIT_DATA counts it (proc(5), statm)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[5])
     return pages * resource.getpagesize()

@@ -58,7 +58,7 @@ def folder(path: Path) -> None:
 
 
 def odd(path: Path) -> None:
-    path.write_text(json.dumps({"floor": 10**400, "crc": -1}))
+    path.write_text(json.dumps({"floor": 10**400, "crc": -1}), encoding="utf-8")
 
 
 def link(path: Path) -> None:

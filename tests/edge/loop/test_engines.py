@@ -329,7 +329,7 @@ def test_a_service_that_may_not_set_priorities_builds_all_the_same(
 def test_tools_that_cannot_be_started_are_told(gpu: Gpu, models: Path) -> None:
     """As after a move of the environment: the first line names a Python that is not there."""
     program = Path(engine_build.command())
-    program.write_text("#!/nowhere/python\n")
+    program.write_text("#!/nowhere/python\n", encoding="utf-8")
     choosing = engines(models)
     runner = opened(choosing, models)
     choosing.start()
@@ -365,7 +365,7 @@ def configuration(models: Path, out: Path, prefer: str = "auto") -> Config:
 
 
 def told(out: Path, end: str) -> List[Dict[str, Any]]:
-    lines = map(json.loads, out.read_text().splitlines())
+    lines = map(json.loads, out.read_text(encoding="utf-8").splitlines())
     return [line["payload"] for line in lines if line["topic"].endswith(end)]
 
 

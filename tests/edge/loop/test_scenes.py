@@ -149,8 +149,8 @@ def test_the_same_scene_is_known_again(tmp_path: Path) -> None:
     assert one.same_as(two)
     assert not one.same_as(build_scenes(whole, "halpe26")[0])
     assert not one.same_as(build_scenes(settings(tmp_path, max_gap_ms=50), "coco17")[0])
-    text = Path(whole.scenes[0].calibration).read_text()
-    Path(whole.scenes[0].calibration).write_text(text.replace("640.0", "641.0"))
+    text = Path(whole.scenes[0].calibration).read_text(encoding="utf-8")
+    Path(whole.scenes[0].calibration).write_text(text.replace("640.0", "641.0"), encoding="utf-8")
     assert not one.same_as(build_scenes(whole, "coco17")[0])
 
 

@@ -29,11 +29,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     rig = ring(3).renamed(["cam01", "cam02", "cam03"])
     vectors = np.array([cv2.Rodrigues(turn)[0].reshape(3) for turn in rig.turns])
-    Path("rig.toml").write_text(pose2sim.text_of(rig, vectors, 0.2))
+    Path("rig.toml").write_text(pose2sim.text_of(rig, vectors, 0.2), encoding="utf-8")
     models = Path(__file__).resolve().parents[1] / "golden" / "models"
     shutil.copytree(models, tmp_path / "engines")
     text = block("toml") + '\n[detect]\nmodel = "twobox"\n\n[pose]\nmodel = "standing"\n'
-    Path("edge.toml").write_text(text)
+    Path("edge.toml").write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -52,10 +52,14 @@ def test_the_daemon_runs_it_and_tells_the_scene(place: Path, contract: Any) -> N
     for name in ("cam01", "cam02", "cam03"):
         shutil.copy("cam01.avi", f"{name}.mp4")
     Path("edge.toml").write_text(
-        Path("edge.toml").read_text() + '\n[publish]\nsinks = ["jsonl:out.jsonl"]\n'
+        Path("edge.toml").read_text(encoding="utf-8")
+        + '\n[publish]\nsinks = ["jsonl:out.jsonl"]\n',
+        encoding="utf-8",
     )
     assert main(["run", "--config", "edge.toml"]) == 0
-    lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     told = [line for line in lines if "/scene/" in line["topic"]]
     assert [line["payload"]["seq"] for line in told] == [0, 1, 2, 3, 4]
     for line in told:

@@ -34,7 +34,7 @@ def somebody(skeleton: str = "wholebody133") -> Poses:
 
 
 def lines(path: Path) -> List[Dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def published(

@@ -31,7 +31,7 @@ def same(found: Rig, wanted: Rig) -> None:
 
 
 def toml(path: Path, rig: Rig) -> Path:
-    path.write_text(pose2sim.text_of(rig, vectors(rig), 0.3))
+    path.write_text(pose2sim.text_of(rig, vectors(rig), 0.3), encoding="utf-8")
     return path
 
 

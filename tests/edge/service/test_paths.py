@@ -92,7 +92,9 @@ def test_pictures_and_videos_get_an_annotated_one_beside_them(place: Path) -> No
     assert 0.02 < changed < 0.9, "skeletons are drawn into the picture itself"
     film = cv2.VideoCapture("in/clip.poses.mp4")
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 6
-    lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     frames = [m["payload"]["camera"] for m in lines if m["topic"].endswith("/frame")]
     assert sorted(frames) == ["cam0"] * 2 + ["cam1"] * 6
 

@@ -232,7 +232,7 @@ def _assert_flat(coco: Path, tmp_path: Path, steps: int) -> None:
 
 
 def _resident_kb() -> int:
-    text = Path("/proc/self/status").read_text()
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
     line: Any = next(row for row in text.splitlines() if row.startswith("VmRSS"))
     return int(line.split()[1])
 

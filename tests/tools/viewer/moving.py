@@ -93,7 +93,7 @@ def write_lines(path: Path) -> Path:
             sent.append(builder.event(PoseEvent("fall", "door", 0, shown.t_ns, 0.9, {}, "alarm")))
             sent.append(builder.state(state("door", "stalled", "gone"), 1))
     text = [json.dumps({"topic": m.topic, "payload": json.loads(m.json)}) for m in sent]
-    path.write_text("\n".join(text) + "\n")
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
     return path
 
 
