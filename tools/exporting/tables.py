@@ -133,9 +133,7 @@ class Parquet:
         assert self._like is not None
         schema = self._schema(self._like)
         if self._writer is None:
-            self._writer = self._parquet.ParquetWriter(
-                str(self._path), schema, compression="zstd"
-            )
+            self._writer = self._parquet.ParquetWriter(str(self._path), schema, compression="zstd")
         if self._waiting:
             columns = self._columns(self._waiting)
             arrays = [self._array(field, columns) for field in schema]
