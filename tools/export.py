@@ -155,11 +155,12 @@ def _wanted(args: argparse.Namespace) -> Architecture:
         raise ConfigError(f"--tolerance {args.tolerance}: must be a share between 0 and 1")
     if not args.size:
         return architecture
-    width, height = _pixels(args.size)
+    width, height = pixels(args.size)
     return dataclasses.replace(architecture, width_px=width, height_px=height)
 
 
-def _pixels(text: str) -> Tuple[int, int]:
+def pixels(text: str) -> Tuple[int, int]:
+    """Width and height of `640x384`. Raises ConfigError: they cannot be an input's."""
     sized = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
     width, height = (int(sized[1]), int(sized[2])) if sized else (0, 0)
     if not width or width % 32 or height % 32 or max(width, height) > LARGEST_PX:

@@ -1,4 +1,4 @@
-"""`edge-tools train`: train a pose network on your own labels, and judge it before and after."""
+"""`edge-tools train`: train a pose network or a detector on your own labels, and judge it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from edge.errors import INTERRUPTED, ConfigError
 from edge.recipe import load_recipe
@@ -19,14 +19,17 @@ from tools.evaluation.read import KINDS
 from tools.training.check.command import add_check_arguments, check
 from tools.training.data.sources import open_all
 
-HELP = "train a pose network on your own labels; a page shows before and after"
+HELP = "train a pose network or a detector on your own labels; a page shows before and after"
 REFUSED = 1
+MODEL = "model"  # folder in OUT
+DETECTORS = ("rtmdet", "yolox")  # families
 
 EXAMPLES = """\
   edge-tools train labels/ --check                    what is wrong with the labels; no training
   edge-tools train labels/ --name clinic              fine-tune blazepose; CPU, resumable
   edge-tools train labels/ --name clinic --test monday/ --recipe article
   edge-tools train labels/ --name own --arch rtmpose-t-wholebody --checkpoint F.pth
+  edge-tools train labels/ --name door --arch rtmdet-nano-person --checkpoint F.pth   a detector
 results: OUT/page.html, OUT/figures.json, OUT/metrics.jsonl, OUT/curve.png; the model goes to the
 models folder unless it is refused. A run that was killed goes on with the same command.
 """
@@ -59,6 +62,10 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         help="keypoints of --arch, if others than its own; keeps the trunk",
     )
     parser.add_argument(
+        "--trunk", metavar="MODEL", help="model whose trunk light-mobile begins with"
+    )
+    parser.add_argument("--size", metavar="WxH", help="input of a detector, px (the usual size)")
+    parser.add_argument(
         "--models", type=Path, default=places.models(), metavar="DIR", help="models folder"
     )
     parser.add_argument("--force", action="store_true", help="replace a model trained before")
@@ -87,12 +94,24 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="OKS the reference may lose (.02)",
     )
     parser.add_argument(
-        "--detector", default="yolov4-tiny", metavar="MODEL", help="finds people in such videos"
+        "--detector",
+        default="yolov4-tiny",
+        metavar="MODEL",
+        help="finds people in such videos; with it a detector that begins anew is compared",
+    )
+    parser.add_argument(
+        "--hold-with",
+        metavar="MODEL",
+        help="detector whose boxes a new detector learns in videos of --hold (the one before)",
     )
 
 
 def _add_loop(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", default="tune", metavar="NAME", help="tune, article or rtmpose")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="tune, article, rtmpose, rtmdet or light (tune; rtmdet for a detector that is new)",
+    )
     for name, kind, what in (
         ("epochs", int, "instead of the recipe's"),
         ("batch", int, "people in a batch"),
@@ -102,6 +121,9 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=what)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all lots")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 = one for each core")
+    parser.add_argument(
+        "--bf16", action="store_true", help="compute in BF16 on a CPU that has instructions for it"
+    )
     parser.add_argument("--device", default="", help="cpu or cuda (default: cuda if it is there)")
     parser.add_argument("--restart", action="store_true", help="forget an earlier run in OUT")
 
@@ -114,16 +136,13 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path("out/train") / arguments.name
     if arguments.restart:
         shutil.rmtree(out, ignore_errors=True)
-    order, make = _order(arguments, out)
-    from tools.training import session
-
-    result = session.run(order, make)
+    result = _trained(arguments, out)
     if not result.done:
         step = f"step {result.figures['step']} of {result.figures['steps']}"
         print(f"stopped at {step}; the same command goes on from there")
         return INTERRUPTED
     if not result.refused:
-        _install(out / session.MODEL, arguments.models / arguments.name)
+        _install(out / MODEL, arguments.models / arguments.name)
     print(json.dumps(result.figures) if arguments.json else _text(result.figures, out, arguments))
     return REFUSED if result.refused else 0
 
@@ -151,30 +170,71 @@ def _is_own(folder: Path) -> bool:
     return not any(n.weights for n in load_recipe(folder).networks.values())
 
 
+def _trained(arguments: argparse.Namespace, out: Path) -> Any:
+    """The result of a pose network's session, or of a detector's."""
+    from tools.training import networks_by_name, session
+
+    order = _order(arguments, out)
+    if not _is_detector(arguments):
+        _refuse_detector_options(arguments)
+        make = partial(
+            networks_by_name.make,
+            arguments.models / arguments.model,
+            arguments.arch,
+            arguments.checkpoint,
+            arguments.skeleton,
+            arguments.seed,
+            getattr(arguments, "teacher", None),  # of `distill`
+            getattr(arguments, "teacher_checkpoint", None),
+        )
+        return session.run(order, make)
+    from tools.export import pixels
+    from tools.training.boxes import session as of_boxes
+    from tools.training.boxes import start
+
+    if arguments.skeleton or getattr(arguments, "teacher", None):
+        raise ConfigError(f"--arch {arguments.arch}: is a detector; it has no skeleton, no teacher")
+    trunk = arguments.models / arguments.trunk if arguments.trunk else None
+    size = pixels(arguments.size) if arguments.size else None
+    teacher = arguments.models / arguments.hold_with if arguments.hold_with else None
+    return of_boxes.run(
+        dataclasses.replace(order, old=order.detector, teacher=teacher),
+        partial(start.make, arguments.arch, arguments.checkpoint, trunk, size, arguments.seed),
+    )
+
+
+def _refuse_detector_options(arguments: argparse.Namespace) -> None:
+    for name in ("trunk", "size", "hold_with"):
+        if getattr(arguments, name, None):
+            raise ConfigError(f"--{name.replace('_', '-')}: is for detectors; give their --arch")
+
+
+def _recipe_name(arguments: argparse.Namespace) -> str:
+    if arguments.recipe:
+        return str(arguments.recipe)
+    return "rtmdet" if _is_detector(arguments) and not arguments.checkpoint else "tune"
+
+
+def _is_detector(arguments: argparse.Namespace) -> bool:
+    from tools.arch import describe
+
+    return bool(arguments.arch) and describe(arguments.arch).family in DETECTORS
+
+
 def _order(arguments: argparse.Namespace, out: Path) -> Any:
     import torch
 
-    from tools.training import networks_by_name, session
+    from tools.training import session
     from tools.training.fit.recipe import named
 
-    recipe = named(arguments.recipe)
+    recipe = named(_recipe_name(arguments))
     changed = {n: getattr(arguments, n) for n in ("epochs", "batch", "rate")}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changed.items() if v is not None})
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
     torch.manual_seed(arguments.seed)
     old: Optional[Path] = None if arguments.arch else arguments.models / arguments.model
-    make = partial(
-        networks_by_name.make,
-        arguments.models / arguments.model,
-        arguments.arch,
-        arguments.checkpoint,
-        arguments.skeleton,
-        arguments.seed,
-        getattr(arguments, "teacher", None),  # of `distill`
-        getattr(arguments, "teacher_checkpoint", None),
-    )
-    order = session.Order(
+    return session.Order(
         name=arguments.name,
         out=out,
         truths=open_all(arguments.labels, arguments.pictures, arguments.keypoints),
@@ -191,8 +251,8 @@ def _order(arguments: argparse.Namespace, out: Path) -> Any:
         held=arguments.hold,
         most_lost=arguments.most_lost,
         quiet=arguments.json,
+        bf16=arguments.bf16,
     )
-    return order, make
 
 
 def _install(model: Path, folder: Path) -> None:
@@ -208,6 +268,17 @@ def _install(model: Path, folder: Path) -> None:
 
 
 def _text(figures: Dict[str, Any], out: Path, arguments: argparse.Namespace) -> str:
+    lines = _of_boxes(figures) if "ap50_lost" in figures else _of_poses(figures)
+    lines.append(f"page: {out / 'page.html'}")
+    if figures["refused"]:
+        lines.append(f"refused: {figures['refused']}; the model stays in {out / 'model'}")
+    else:
+        folder = arguments.models / arguments.name
+        lines.append(f"wrote {folder}; next: edge-tools calibrate, quantize, verify, bundle")
+    return "\n".join(lines)
+
+
+def _of_poses(figures: Dict[str, Any]) -> List[str]:
     held_out = figures["held_out"]
     lines = []
     for name, key, unit in (
@@ -216,13 +287,22 @@ def _text(figures: Dict[str, Any], out: Path, arguments: argparse.Namespace) -> 
         ("px", "px", ""),
     ):
         was, now = (held_out["before"] or {}).get(key), held_out["after"][key]
-        before = "-" if was is None else f"{was:.3f}"
-        lines.append(f"held out, {name}: {before} -> {'-' if now is None else f'{now:.3f}'}{unit}")
-    lines.append(f"reference: {figures['oks_lost']:.1%} of the OKS lost")
-    lines.append(f"page: {out / 'page.html'}")
-    if figures["refused"]:
-        lines.append(f"refused: {figures['refused']}; the model stays in {out / 'model'}")
-    else:
-        folder = arguments.models / arguments.name
-        lines.append(f"wrote {folder}; next: edge-tools calibrate, quantize, verify, bundle")
-    return "\n".join(lines)
+        lines.append(f"held out, {name}: {_number(was)} -> {_number(now)}{unit}")
+    return [*lines, f"reference: {figures['oks_lost']:.1%} of the OKS lost"]
+
+
+def _of_boxes(figures: Dict[str, Any]) -> List[str]:
+    lines = []
+    for part in ("held_out", "reference"):
+        if figures[part]:
+            was, now = figures[part]["before"] or {}, figures[part]["after"]
+            lines.append(
+                f"{part.replace('_', ' ')}: AP50 {_number(was.get('ap50'))} -> "
+                f"{_number(now['ap50'])}, of {now['people']} people {was.get('right', '-')} -> "
+                f"{now['right']} found, false boxes {was.get('false', '-')} -> {now['false']}"
+            )
+    return lines
+
+
+def _number(value: Optional[float]) -> str:
+    return "-" if value is None else f"{value:.3f}"

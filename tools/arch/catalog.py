@@ -7,11 +7,15 @@ open-mmlab/mmdetection 3.3.0 (Apache-2.0).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional, Tuple
+from functools import partial
+from typing import Callable, Dict, Optional, Tuple, Union
 
+from tools.arch.light import LightDetector
+from tools.arch.mobilenet import MobileNet
 from tools.arch.network import Network, Size
 from tools.arch.rtmdet import Rtmdet
 from tools.arch.rtmo import Rtmo
+from tools.arch.shufflenet import ShuffleNet
 from tools.arch.simcc import SimccNetwork
 from tools.arch.yolox import Yolox
 
@@ -30,6 +34,7 @@ RTMO_FACTORS = dict(FACTORS, t=(0.33, 0.375))
 KEYPOINTS = {"coco17": 17, "halpe26": 26, "halpe136": 136, "wholebody133": 133}
 SMALL, LARGE = (256, 192), (384, 288)  # height, width px
 PERSON = ("person",)
+LIGHT_WIDTH = 64  # channels of neck and head of the light detectors
 COCO = (
     "person",
     "bicycle",
@@ -125,6 +130,7 @@ class Pixels:
 
 RGB = Pixels("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 BGR = Pixels("bgr", (103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
+UNIT = Pixels("rgb", (127.50194552529183,) * 3, (127.50194552529183,) * 3)
 PLAIN = Pixels("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
@@ -187,6 +193,15 @@ def _yolox(name: str, size: str, px: int) -> Architecture:
     return Architecture(name, "yolox", px, px, PLAIN, construct, classes=COCO)
 
 
+def _light(name: str, trunk: Callable[[], Union[MobileNet, ShuffleNet]], px: int) -> Architecture:
+    """Ours; the pixels are MoveNet's, whose trunk one of them has."""
+
+    def construct(at: Size) -> Network:
+        return LightDetector(trunk(), LIGHT_WIDTH, at)
+
+    return Architecture(name, "rtmdet", px, px, UNIT, construct, classes=PERSON)
+
+
 def _rtmo(name: str, size: str, px: int) -> Architecture:
     deepen, widen = RTMO_FACTORS[size]
 
@@ -225,6 +240,9 @@ def _detector_rows() -> Dict[str, Architecture]:
     found += [_yolox(f"yolox-{size}", size, 416) for size in ("nano", "tiny")]
     found += [_yolox(f"yolox-{size}", size, 640) for size in "smlx"]
     found += [_rtmo(f"rtmo-{size}", size, 416 if size == "t" else 640) for size in "tsml"]
+    found.append(_light("light-shuffle05", partial(ShuffleNet, "0.5"), 416))
+    found.append(_light("light-shuffle10", partial(ShuffleNet, "1.0"), 320))
+    found.append(_light("light-mobile", MobileNet, 288))
     return {architecture.name: architecture for architecture in found}
 
 

@@ -1,11 +1,11 @@
-"""Base class of RTMDet and YOLOX, which differ in their heads."""
+"""Base class of RTMDet, YOLOX and the light detectors, which differ in their heads."""
 
 from __future__ import annotations
 
 from typing import Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tools.arch.blocks import Style
 from tools.arch.csp import Backbone
@@ -22,21 +22,18 @@ class Detector(Network):
     """Backbone and neck of a detector; the head is the subclass's `bbox_head`.
 
     Args:
-        deepen: factor on the number of blocks.
-        widen: factor on the channels.
+        backbone: gives maps at STRIDES.
+        neck: mixes them.
         classes: number of classes.
-        style: RTMDet's or YOLOX's.
         size: height, width of the input.
     """
 
-    def __init__(self, deepen: float, widen: float, classes: int, style: Style, size: Size) -> None:
+    def __init__(self, backbone: nn.Module, neck: nn.Module, classes: int, size: Size) -> None:
         super().__init__(size)
         self.classes = classes
         self.candidates = CANDIDATES
-        self.backbone = Backbone(deepen, widen, style)
-        channels = self.backbone.channels
-        # In the configurations the necks' depth is the factor on 3 blocks.
-        self.neck = Pafpn(channels, channels[0], max(round(3 * deepen), 1), style)
+        self.backbone = backbone
+        self.neck = neck
         self.cells = cells_of(size, STRIDES)
         points, strides = grid(size, STRIDES, centred=False)
         self.register_buffer("points", points, persistent=False)
@@ -56,3 +53,17 @@ class Detector(Network):
         boxes, scores = self.decode(image)
         best, index = torch.topk(scores[:, PERSON], min(self.candidates, sum(self.cells)), 1)
         return {"boxes": take_rows(boxes, index, 4), "scores": best.unsqueeze(2)}
+
+
+def csp_parts(deepen: float, widen: float, style: Style) -> Tuple[Backbone, Pafpn]:
+    """Backbone and neck of RTMDet or YOLOX.
+
+    Args:
+        deepen: factor on the number of blocks.
+        widen: factor on the channels.
+        style: RTMDet's or YOLOX's.
+    """
+    backbone = Backbone(deepen, widen, style)
+    channels = backbone.channels
+    # In the configurations the necks' depth is the factor on 3 blocks.
+    return backbone, Pafpn(channels, channels[0], max(round(3 * deepen), 1), style)

@@ -7,7 +7,7 @@ from typing import List, Sequence, Tuple
 from torch import Tensor, nn
 
 from tools.arch.blocks import Style
-from tools.arch.detector import STRIDES, Detector
+from tools.arch.detector import STRIDES, Detector, csp_parts
 from tools.arch.network import Outputs, Size, by_level, join_levels
 from tools.arch.priors import boxes_of_distances
 
@@ -54,7 +54,29 @@ def _branches(channels: int, style: Style) -> nn.ModuleList:
     return nn.ModuleList(branches)
 
 
-class Rtmdet(Detector):
+class DistanceDetector(Detector):
+    """A detector with RTMDet's head, `bbox_head`."""
+
+    bbox_head: RtmdetHead
+
+    def raw(self, image: Tensor) -> Outputs:
+        """cls_i [B,C,h,w] logits and bbox_i [B,4,h,w] distances in px."""
+        logits, distances = self.bbox_head(self.features(image))
+        return by_level(cls=logits, bbox=distances)
+
+    def logits_and_boxes(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Class logits [B,C,N] and boxes [B,N,4] in input px of all cells."""
+        logits, distances = self.bbox_head(self.features(image))
+        boxes = boxes_of_distances(self.points, join_levels(distances, 4, self.cells))
+        return join_levels(logits, self.classes, self.cells), boxes
+
+    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes [B,N,4] in input px and probabilities [B,C,N] of all cells."""
+        logits, boxes = self.logits_and_boxes(image)
+        return boxes, logits.sigmoid()
+
+
+class Rtmdet(DistanceDetector):
     """RTMDet of any size."""
 
     def __init__(
@@ -67,16 +89,6 @@ class Rtmdet(Detector):
         exponential: bool = False,
     ) -> None:
         style = Style(cspnext=True, eps=1e-5, separable=separable)
-        super().__init__(deepen, widen, classes, style, size)
-        self.bbox_head = RtmdetHead(self.backbone.channels[0], classes, style, exponential)
-
-    def raw(self, image: Tensor) -> Outputs:
-        """cls_i [B,C,h,w] logits and bbox_i [B,4,h,w] distances in px."""
-        logits, distances = self.bbox_head(self.features(image))
-        return by_level(cls=logits, bbox=distances)
-
-    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Boxes [B,N,4] in input px and probabilities [B,C,N] of all cells."""
-        logits, distances = self.bbox_head(self.features(image))
-        boxes = boxes_of_distances(self.points, join_levels(distances, 4, self.cells))
-        return boxes, join_levels(logits, self.classes, self.cells).sigmoid()
+        backbone, neck = csp_parts(deepen, widen, style)
+        super().__init__(backbone, neck, classes, size)
+        self.bbox_head = RtmdetHead(backbone.channels[0], classes, style, exponential)

@@ -7,7 +7,7 @@ from typing import List, Sequence, Tuple
 from torch import Tensor, nn
 
 from tools.arch.blocks import Style
-from tools.arch.detector import STRIDES, Detector
+from tools.arch.detector import STRIDES, Detector, csp_parts
 from tools.arch.network import Outputs, Size, by_level, join_levels
 from tools.arch.priors import boxes_of_offsets
 
@@ -57,17 +57,22 @@ class Yolox(Detector):
         self, deepen: float, widen: float, classes: int, size: Size, separable: bool = False
     ) -> None:
         style = Style(cspnext=False, eps=EPS, separable=separable)
-        super().__init__(deepen, widen, classes, style, size)
-        self.bbox_head = YoloxHead(self.backbone.channels[0], classes, style)
+        backbone, neck = csp_parts(deepen, widen, style)
+        super().__init__(backbone, neck, classes, size)
+        self.bbox_head = YoloxHead(backbone.channels[0], classes, style)
 
     def raw(self, image: Tensor) -> Outputs:
         """cls_i [B,C,h,w] and obj_i [B,1,h,w] logits, bbox_i [B,4,h,w] offsets in cells."""
         classes, boxes, objects = self.bbox_head(self.features(image))
         return by_level(cls=classes, bbox=boxes, obj=objects)
 
-    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Boxes [B,N,4] in input px, and class times object probability [B,C,N] of all cells."""
+    def logits_and_boxes(self, image: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Class logits [B,C,N], objectness logits [B,1,N], boxes [B,N,4] px of all cells."""
         maps = zip(self.bbox_head(self.features(image)), (self.classes, 4, 1))
         classes, offsets, objects = (join_levels(m, width, self.cells) for m, width in maps)
-        scores = classes.sigmoid() * objects.sigmoid()
-        return boxes_of_offsets(self.points, self.strides, offsets), scores
+        return classes, objects, boxes_of_offsets(self.points, self.strides, offsets)
+
+    def decode(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes [B,N,4] in input px, and class times object probability [B,C,N] of all cells."""
+        classes, objects, boxes = self.logits_and_boxes(image)
+        return boxes, classes.sigmoid() * objects.sigmoid()

@@ -17,6 +17,7 @@ from edge import __version__
 from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError
 from tools.evaluation.truth import Picture, Truth
+from tools.training.boxes.augment import PictureChanges
 from tools.training.check import leaks
 from tools.training.data import crops, samples
 from tools.training.data.samples import Sample, Split
@@ -51,6 +52,9 @@ class Order:
     most_lost: float
     quiet: bool
     how: augment.Augmentation = augment.Augmentation()
+    changes: PictureChanges = PictureChanges()  # of a detector's pictures, instead of `how`
+    teacher: Optional[Path] = None  # detector whose boxes are the labels of `held`; None: `old`
+    bf16: bool = False  # on a CPU, too
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,10 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
         folder=order.out,
         plan=_plan(order, split, trainee, steps),
         device=order.device,
+        bf16=order.bf16,
         quiet=order.quiet,
     )
-    with _Interruption() as asked:
+    with Interruption() as asked:
         last = loop.fit(dataclasses.replace(job, stop=asked.yes))
     if not last.done:
         return Result(False, {"step": last.step, "steps": steps})
@@ -108,7 +113,7 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
     return _judged(order, trainee, split, last, blended)
 
 
-def _split(order: Order, trainee: Trainee) -> Split:
+def _split(order: Order, trainee: Trainee) -> Split[Sample]:
     pattern = re.compile(order.pattern) if order.pattern else None
     found = samples.gather(order.truths, trainee.points, pattern)
     if not found:
@@ -139,7 +144,7 @@ def _held(order: Order, trainee: Trainee) -> Optional[crops.Crops]:
     return crops.ensure(order.out, "held", found, max(trainee.size), order.quiet)
 
 
-def _plan(order: Order, split: Split, trainee: Trainee, steps: int) -> Dict[str, Any]:
+def _plan(order: Order, split: Split[Sample], trainee: Trainee, steps: int) -> Dict[str, Any]:
     side = max(trainee.size)
     return {
         "labels": crops.fingerprint([*split.train, *split.stop], side),
@@ -154,7 +159,7 @@ def _plan(order: Order, split: Split, trainee: Trainee, steps: int) -> Dict[str,
 
 
 def _judged(
-    order: Order, trainee: Trainee, split: Split, last: state.State, blended: Dict[str, Any]
+    order: Order, trainee: Trainee, split: Split[Sample], last: state.State, blended: Dict[str, Any]
 ) -> Result:
     new = order.out / MODEL
     shutil.rmtree(new, ignore_errors=True)
@@ -193,7 +198,7 @@ def _references(order: Order) -> List[Tuple[Truth, List[Picture]]]:
     return [(Part.of(t, t.pictures).truth, t.pictures) for t in truths]
 
 
-def _audit(order: Order, split: Split, last: state.State) -> Dict[str, Any]:
+def _audit(order: Order, split: Split[Sample], last: state.State) -> Dict[str, Any]:
     """What the model was trained on: names and counts, no picture."""
     counts: Dict[str, Dict[str, int]] = {}
     for part in ("train", "stop", "test"):
@@ -225,7 +230,7 @@ def _notes(order: Order, audit: Dict[str, Any]) -> List[str]:
     return lines
 
 
-class _Interruption:
+class Interruption:
     """Turns SIGINT and SIGTERM into a question between two steps, so that the state is saved."""
 
     def __init__(self) -> None:
@@ -236,7 +241,7 @@ class _Interruption:
         """Whether somebody asked for the end."""
         return self._asked
 
-    def __enter__(self) -> _Interruption:
+    def __enter__(self) -> Interruption:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._ask)
         return self

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from edge.errors import DataError
-from tools.training.data.samples import Sample
+from tools.evaluation.truth import Picture, Truth
 
 _READ = 1 << 20  # bytes of a file that are compared, from its start
+
+
+class Sample(Protocol):
+    """A labelled person, or a labelled picture."""
+
+    @property
+    def truth(self) -> Truth:
+        """The data set."""
+
+    @property
+    def picture(self) -> Picture:
+        """The picture."""
+
+    @property
+    def recording(self) -> str:
+        """Name of the recording."""
 
 
 def require_apart(train: Sequence[Sample], test: Sequence[Sample]) -> None:

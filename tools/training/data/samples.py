@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Pattern, Sequence, Tuple
+from typing import Dict, Generic, List, Optional, Pattern, Protocol, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -29,13 +29,24 @@ class Sample:
     box: np.ndarray  # [4] f32 x1 y1 x2 y2 px
 
 
+class _Recorded(Protocol):
+    """What is split."""
+
+    @property
+    def recording(self) -> str:
+        """Name of the recording."""
+
+
+S = TypeVar("S", bound=_Recorded)
+
+
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Generic[S]):
     """Samples by recording: no recording is in two parts."""
 
-    train: List[Sample]
-    stop: List[Sample]  # decide when to stop; may be empty
-    test: List[Sample]  # judged before and after; never seen before
+    train: List[S]
+    stop: List[S]  # decide when to stop; may be empty
+    test: List[S]  # judged before and after; never seen before
 
 
 def gather(
@@ -78,7 +89,7 @@ def translated(keypoints: np.ndarray, visible: np.ndarray, pairs: np.ndarray) ->
     return np.concatenate((middle, seen[..., None]), -1).astype(np.float32)
 
 
-def split(samples: Sequence[Sample], held_out: Sequence[str]) -> Split:
+def split(samples: Sequence[S], held_out: Sequence[str]) -> Split[S]:
     """Divide samples by their recordings.
 
     Args:
@@ -106,7 +117,7 @@ def split(samples: Sequence[Sample], held_out: Sequence[str]) -> Split:
     return Split(train, stop, [s for s in samples if s.recording in test])
 
 
-def with_stop(samples: Sequence[Sample]) -> Tuple[List[Sample], List[Sample]]:
+def with_stop(samples: Sequence[S]) -> Tuple[List[S], List[S]]:
     """Training samples, and those of the last recordings, which decide when to stop, if any."""
     counts: Dict[str, int] = {}
     for sample in samples:

@@ -70,7 +70,7 @@ def cut(
         points = points[trainee.flip]
     image = _warped(crops, which, matrix, trainee.size)
     if lots[6] < how.colour:
-        image = _coloured(image, rng, lots[7] < how.grey)
+        image = coloured(image, rng, lots[7] < how.grey)
     if lots[8] < how.occluder:
         _occlude(image, rng)
     return _labels(points, matrix, trainee.size, image)
@@ -115,7 +115,7 @@ def _warped(crops: Crops, which: int, matrix: np.ndarray, size: Tuple[int, int])
     return np.asarray(cv2.warpAffine(crops.image(which), whole, size, flags=cv2.INTER_LINEAR))
 
 
-def _coloured(image: np.ndarray, rng: np.random.Generator, grey: bool) -> np.ndarray:
+def coloured(image: np.ndarray, rng: np.random.Generator, grey: bool) -> np.ndarray:
     """Brightness, contrast, colour of the light, noise and blur."""
     if grey:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, 2)

@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,25 @@ from torch import Tensor, nn
 from edge.errors import DataError
 from tools.training.fit import metrics, state
 from tools.training.fit.average import Average
-from tools.training.fit.batches import Batches
 from tools.training.fit.recipe import TrainRecipe, rate_factor
-from tools.training.networks.trainee import Goal, Losses, Trainee
+from tools.training.networks.trainee import Losses, Trainee
 
 SAVE_EVERY_S = 120.0
 TELL_FIRST_S, TELL_EVERY_S = 60.0, 900.0
 REPORT_STEPS = 20
 
-Batch = Tuple[Tensor, Goal]
+Batch = Tuple[Tensor, Any]  # images, and the labels that Trainee.losses takes
+
+
+class Feed(Protocol):
+    """Gives the batch of each step."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+
+    def __call__(self, step: int) -> Batch:
+        """Normalised images [B,3,H,W] and labels of a step."""
 
 
 @dataclass
@@ -37,13 +47,14 @@ class Run:
 
     trainee: Trainee
     old: Optional[Trainee]  # the network before training, whose answers are held
-    batches: Batches
+    batches: Feed
     judged: List[Batch]  # crops that decide when to stop; empty = the last weights count
     recipe: TrainRecipe
     steps: int
     folder: Path
     plan: Dict[str, Any]  # see state.State
     device: str = "cpu"
+    bf16: bool = False  # on a CPU, too
     quiet: bool = False
     save_every_s: float = SAVE_EVERY_S
     more_losses: Optional[Callable[[Any, Any], Losses]] = None  # of distillation
@@ -118,10 +129,10 @@ class _Loop:
         self._report(number, float(loss.detach()), parts, factor)
         self._after()
 
-    def _losses(self, images: Tensor, goal: Goal) -> Losses:
+    def _losses(self, images: Tensor, goal: Any) -> Losses:
         run = self.run
         old: Dict[str, Tensor] = {}
-        with _mixed(run.device):
+        with _mixed(run.device, run.bf16):
             if run.old is None:
                 outputs = run.trainee.forward(images)
             else:
@@ -184,7 +195,7 @@ class _Loop:
 def error_of(
     trainee: Trainee, weights: Dict[str, Tensor], judged: List[Batch], device: str
 ) -> float:
-    """Mean distance of labelled points over the input's longer side, with these weights."""
+    """Mean of the network's own errors over crops or pictures, with these weights."""
     module = trainee.module
     before = copy.deepcopy(module.state_dict())
     module.load_state_dict(weights)
@@ -192,13 +203,11 @@ def error_of(
     total, count = 0.0, 0.0
     with torch.no_grad():
         for images, goal in judged:
-            places = trainee.places(trainee.forward(images.to(device))).float().cpu()
-            gap = (places - goal.points).norm(dim=-1).clamp(max=max(trainee.size))
-            total += float((gap * goal.weights).sum())
-            count += float(goal.weights.sum())
+            error, counted = trainee.errors(trainee.forward(images.to(device)), goal)
+            total, count = total + error, count + counted
     module.load_state_dict(before)
     training(trainee)
-    return total / max(count, 1.0) / max(trainee.size)
+    return total / max(count, 1.0)
 
 
 def time_left(step: int, steps: int, each_s: float) -> str:
@@ -226,15 +235,15 @@ def _optimiser(run: Run) -> Any:
     return kind(groups, lr=run.recipe.rate, weight_decay=run.recipe.decay)
 
 
-def _mixed(device: str) -> Any:
-    """BF16 where it pays: on a GPU. On CPUs without AMX it is slower than FP32."""
-    if device == "cpu":
+def _mixed(device: str, bf16: bool) -> Any:
+    """BF16 where it pays: on a GPU. On CPUs without instructions for it, it is slower than FP32."""
+    if device == "cpu" and not bf16:
         return contextlib.nullcontext()
     return torch.autocast(device, torch.bfloat16)
 
 
-def _to(goal: Goal, device: str) -> Goal:
-    return Goal(*(value.to(device) for value in vars(goal).values()))
+def _to(goal: Any, device: str) -> Any:
+    return type(goal)(*(value.to(device) for value in vars(goal).values()))
 
 
 def _copied(weights: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -50,6 +50,18 @@ RECIPES: Dict[str, TrainRecipe] = {
             "RTMPose's: AdamW, the rate follows the batch, flat, then cosine, averaged weights",
             *("adamw", 1.25e-4, 32, 420, 0.05, 1000, 0.5, 0.05, 35.0, 0.9998, 1.0, True, 420),
         ),
+        # open-mmlab/mmdetection, configurations of RTMDet: AdamW at 4e-3 for batches of 256, flat
+        # to the middle, then a cosine to a twentieth; averaged weights with momentum 2e-4.
+        TrainRecipe(
+            "rtmdet",
+            "RTMDet's: AdamW, the rate follows the batch, flat, then cosine, averaged weights",
+            *("adamw", 5e-4, 32, 300, 0.05, 1000, 0.5, 0.05, 35.0, 0.9998, 1.0, True, 300),
+        ),
+        TrainRecipe(
+            "light",
+            "a light detector on a trained trunk: the trunk's coarse layers learn a tenth as fast",
+            *("adamw", 2e-3, 16, 12, 0.02, 50, 0.0, 0.02, 10.0, 0.99, 0.1, False, 12),
+        ),
     )
 }
 

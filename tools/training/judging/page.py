@@ -53,7 +53,7 @@ def page(
         "<h2>Joint angles in the picture, degrees</h2>",
         _joints(held_out, "degrees_of", 2),
         _reference(reference),
-        _curve(curve),
+        curve_of(curve),
         _pictures(held_out),
         "<h2>How this was made</h2><ul>",
         *(f"<li>{escape(note)}</li>" for note in notes),
@@ -119,7 +119,8 @@ def _reference(judged: Optional[Judged]) -> str:
     return f"<h2>Reference clips</h2><p>{escape(sets)}</p>{_totals(judged)}"
 
 
-def _curve(path: Path) -> str:
+def curve_of(path: Path) -> str:
+    """The picture of the run as HTML; empty if there is none."""
     if not path.is_file():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()

@@ -7,7 +7,7 @@ the detector's boxes, stand for them, so a loss there is a departure from the ol
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -56,16 +56,19 @@ def open_reference(
     """
     found: List[Truth] = []
     for path in paths:
-        videos = [path] if _is_video(path) else []
-        if path.is_dir() and not any(
-            p.suffix in (".json", ".jsonl", ".xml") for p in path.iterdir()
-        ):
-            videos = sorted(p for p in path.iterdir() if _is_video(p))
+        videos = videos_in(path)
         if not videos:
             found += open_all([path])
         for video in videos:
             found.append(_of_video(video, model, detector, frames, quiet))
     return [truth for truth in found if truth.people]
+
+
+def videos_in(path: Path) -> List[Path]:
+    """A video, or the videos of a folder without labels; none: the path has labels."""
+    if path.is_dir() and not any(p.suffix in (".json", ".jsonl", ".xml") for p in path.iterdir()):
+        return sorted(p for p in path.iterdir() if _is_video(p))
+    return [path] if _is_video(path) else []
 
 
 def _is_video(path: Path) -> bool:
@@ -79,7 +82,7 @@ def _of_video(path: Path, model: Path, detector: Path, count: int, quiet: bool) 
         points = point_sets.named(pose.skeleton)
         look = halves(pose)[0]
         with Progress(f"poses of {name}", count, "frames", quiet) as bar:
-            for index, image in _spread(path, count):
+            for index, image in spread(path, count):
                 boxes = detect([Frame(image, index, 0, name, still=True)])[0]
                 sure = np.asarray(boxes.boxes[boxes.scores >= 0.4], np.float32)
                 poses = looked(look, image, sure, len(points), pose.skeleton, index)
@@ -89,7 +92,7 @@ def _of_video(path: Path, model: Path, detector: Path, count: int, quiet: bool) 
     return Truth(name, "poses of the old model", points, pictures, notes, {name: path})
 
 
-def _spread(path: Path, count: int) -> Any:
+def spread(path: Path, count: int) -> Iterator[Tuple[int, np.ndarray]]:
     """Frames from all over a video, with their numbers."""
     capture = cv2.VideoCapture(str(path))
     try:

@@ -85,7 +85,7 @@ class Trainee:
         """Points [B,T,2] px of the input, decoded as the daemon does."""
         raise NotImplementedError
 
-    def losses(self, outputs: Outputs, old: Outputs, goal: Goal) -> Losses:
+    def losses(self, outputs: Outputs, old: Outputs, goal: Any) -> Losses:
         """Parts of the loss, each a scalar that is already weighted.
 
         Args:
@@ -94,6 +94,19 @@ class Trainee:
             goal: labels.
         """
         raise NotImplementedError
+
+    def errors(self, outputs: Outputs, goal: Any) -> Tuple[float, float]:
+        """Errors that decide when to stop, summed, and the number of them.
+
+        Here distances of labelled points over the input's longer side.
+
+        Args:
+            outputs: of the network.
+            goal: labels, on the CPU.
+        """
+        gap = (self.places(outputs).float().cpu() - goal.points).norm(dim=-1)
+        gap = gap.clamp(max=max(self.size)) / max(self.size)
+        return float((gap * goal.weights).sum()), float(goal.weights.sum())
 
     def groups(self, trunk_share: float) -> List[Dict[str, Any]]:
         """Parameter groups; `share` is the factor of each group's learning rate."""
