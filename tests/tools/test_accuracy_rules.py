@@ -13,8 +13,10 @@ import pytest
 from edge.settings.config import Config
 from tests.edge.rules.acting import FALLS, act
 from tools.__main__ import main
+from tools.render.motion import bodies as exercising
 from tools.ruletests import corpus, recorded
 from tools.ruletests.recorded import Clip
+from tools.scoreboard import exercise_views, exercises
 from tools.scoreboard.table import BEGIN, END, Table, write
 
 FPS, SIZE = 15.0, (1280, 960)
@@ -72,6 +74,40 @@ def test_the_key_stands_for_what_poses_depend_on() -> None:
     quiet = dataclasses.replace(plain, rules=[{"kind": "fall"}])
     assert recorded.key_of(plain) == recorded.key_of(quiet)
     assert recorded.key_of(plain) != recorded.key_of(other)
+
+
+def squatting(folder: Path, camera_m: list) -> Clip:
+    """A clip of somebody who squats three times, facing along x; the picture is that from -y."""
+    t_s = np.arange(0, 10, 1 / FPS)
+    bodies = exercising.bodies("squat", np.clip(t_s - 0.5, 0, 9), np.array([0.0, 0.5, 0.5]))
+    reps = [{"kind": "rep", "start_s": 0.5 + 3 * i, "end_s": 3.5 + 3 * i} for i in range(3)]
+    head = {"schema": "edge-truth/1", "fps": FPS, "frames": len(t_s)}
+    head["camera"] = {"position_m": camera_m}
+    head["people"] = [{"id": 0, "motion": "squat", "events": reps}]
+    lines = [json.dumps(head)]
+    for index, body in enumerate(bodies):
+        px = np.stack((600 + 300 * body[:, 0], 700 - 300 * body[:, 2], np.full(17, 2.0)), 1)
+        box = [*px[:, :2].min(0), *px[:, :2].max(0)]
+        person = {"id": 0, "box": box, "keypoints": px.tolist(), "keypoints_m": body.tolist()}
+        t_ns = round(index * 1e9 / FPS)
+        lines.append(json.dumps({"frame": index, "t_ns": t_ns, "people": [person]}))
+    (folder / "s.truth.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    video = cv2.VideoWriter(str(folder / "s.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, SIZE)
+    video.write(np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    video.release()
+    (clip,) = recorded.clips_of(folder, "key")
+    recorded.record_truth([clip], Config())
+    return clip
+
+
+def test_repetitions_are_counted_by_how_far_the_camera_is_off_their_plane(tmp_path: Path) -> None:
+    clip = squatting(tmp_path, [0.0, -4.0, 1.0])
+    assert exercise_views.off_plane_deg(clip.truth, "knee") == pytest.approx(0, abs=3)
+    assert exercise_views.off_plane_deg(clip.truth, "shoulder_abduction") > 80
+    assert exercise_views.told(clip, "squat", "knee", True, False) == (6, 6, 0)
+    assert exercise_views.told(clip, "squat", "shoulder_abduction", True, False).found == 0
+    # The last one ends .5 s before the clip does: `action` is not asked for it.
+    assert exercises.counted(clip, "squat", True)[:3] == (2, 2, 0)
 
 
 def test_long_parts_have_a_place_of_their_own(

@@ -87,6 +87,28 @@ def test_half_a_repetition_is_none() -> None:
     assert play(rule("squat"), shipped.bodies("squat", t_s, 0.5)) == []
 
 
+def test_a_shifted_movement_counts_and_one_of_another_shape_does_not() -> None:
+    squat = template("squat")
+    shift = np.array([0.2, -0.2, 0.3, -0.2, 0.25, -0.25, 0.1, 0.1, -0.2])
+    assert judge(squat, squat.reaches + shift, False).is_one  # a camera from above, a manner
+    assert not judge(squat, np.tile(squat.reaches[0], (60, 1)), False).is_one
+    faint = squat.reaches[0] + 0.3 * (squat.reaches - squat.reaches[0])
+    assert not judge(squat, faint, False).is_one
+    aside = squat.reaches.copy()
+    aside[:, :4] -= 0.9 * np.sin(np.linspace(0, 6 * np.pi, len(aside)))[:, None]
+    assert not judge(squat, aside, False).is_one
+
+
+def test_a_camera_that_looks_down_sees_every_repetition() -> None:
+    for name, heading_rad in (("lunge", 0.8), ("push_up", 0.3), ("jumping_jack", 0.1)):
+        period_s = shipped.SHIPPED[name][0]
+        body = shipped.bodies(name, times(period_s, 3, 1.0, FPS), 0.5)
+        body[:, [7, 9], 1] += 0.12  # an arm held aside
+        body = np.concatenate((body, np.repeat(body[-1:], 30, 0)))  # who rests is told last
+        told = play(rule(name), body, heading_rad, seed=3, pitch_deg=20.0)
+        assert len(told) == 3, name
+
+
 def test_the_other_side_counts_unless_it_may_not() -> None:
     body = shipped.bodies("basketball_shot", times(2.4, 2, 1.0, FPS), 0.5)
     mirrored = body * [1.0, -1.0, 1.0]
@@ -179,7 +201,8 @@ def test_the_step_is_spring_s_recurrence() -> None:
     far, began = np.full((2, 7), spring.FAR), np.zeros((2, 7), np.int64)
     plain = np.full((2, 7), spring.FAR)
     for t, cost in enumerate(costs):
-        far, began = spring.step(cost, far, began, t, np.array([True, t % 3 == 0]))
+        may = np.array([True, t % 3 == 0])
+        far, began = spring.step(cost, far, began, t, may, np.full(2, 7))
         before = plain.copy()
         for side in (0, 1):
             fresh = 0.0 if side == 0 or t % 3 == 0 else spring.FAR
@@ -189,6 +212,15 @@ def test_the_step_is_spring_s_recurrence() -> None:
                 plain[side, i] = cost[side, i] + min(left, before[side, i], slid)
         assert far == pytest.approx(np.minimum(plain, spring.FAR), abs=1e-6)
         assert (began <= t).all()
+
+
+def test_a_frame_stands_for_few_frames_of_the_template() -> None:
+    far, began = np.full((1, 6), spring.FAR), np.zeros((1, 6), np.int64)
+    reached = []
+    for t in range(3):
+        far, began = spring.step(np.ones((1, 6)), far, began, t, np.array([t == 0]), np.full(1, 2))
+        reached.append(int((far < spring.FAR).sum()))
+    assert reached == [2, 4, 6]  # somebody who stands still needs as long as a fast repetition
 
 
 def test_the_alignment_is_that_of_dtaidistance() -> None:

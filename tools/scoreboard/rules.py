@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -52,10 +53,17 @@ def table(
 
 
 def recordings(
-    models: Optional[Path], sets: Path, names: Sequence[str], split: str, quiet: bool
+    models: Optional[Path],
+    sets: Path,
+    names: Sequence[str],
+    split: str,
+    quiet: bool,
+    world: bool = False,
 ) -> List[recorded.Clip]:
-    """The clips of sets, drawn and recorded if they are not there yet."""
+    """The clips of sets, drawn and recorded if they are not there yet; with joints in metres?"""
     settings = settings_of(SETUPS[0], models)
+    if world:
+        settings = replace(settings, pose=replace(settings.pose, world=True))
     key = recorded.key_of(settings)
     clips = [
         clip

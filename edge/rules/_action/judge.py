@@ -9,11 +9,16 @@ import numpy as np
 
 from edge.rules._action.alignment import align
 from edge.rules._action.features import MIRROR, NAMES, degrees_of
-from edge.rules._action.template import Template
+from edge.rules._action.template import FARTHEST, Template
 
 # A repetition whose mean deviation over tolerance is this much above that of a good one scores 37.
 _SCALE = 1.1
 _MOST_FAULTS = 3
+# A repetition moves as its template does, if about another mean posture: a camera that looks down,
+# a near camera, and a person's own manner shift the reach of a limb throughout.
+_LEAST_LIKENESS = 0.8  # correlation of the two movements
+_LEAST_EXTENT = 0.4  # of the movement over the template's
+_MOST_SHAPE = 0.9  # mean square of what differs after the shift, over tolerances
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Verdict:
     """The judgement of one repetition."""
 
     score: float  # 0..100
+    is_one: bool  # whether it moves as the exercise does
     deviation: float  # weighted mean of the deviations over their tolerances
     faults: Tuple[Fault, ...]  # the largest first
 
@@ -60,7 +66,36 @@ def judge(template: Template, observed: np.ndarray, mirrored: bool) -> Verdict:
     weight = template.weights * ~np.isnan(off)
     deviation = float(np.nansum(np.abs(off) * weight) / max(float(weight.sum()), 1e-9))
     score = 100 * float(np.exp(-max(deviation - template.usual, 0) / _SCALE))
-    return Verdict(score, deviation, _faults(template, onto, mirrored))
+    return Verdict(
+        score, _moves_alike(template, onto), deviation, _faults(template, onto, mirrored)
+    )
+
+
+def _moves_alike(template: Template, onto: np.ndarray) -> bool:
+    """Whether a repetition has the movement of its template, whatever its mean posture.
+
+    Of both the mean of each limb is taken out. What is left must correlate, be large enough, and
+    differ little; each limb has its weight.
+
+    Args:
+        template: of the exercise.
+        onto: [M,9] reaches in the time of the template, NaN = not seen.
+    """
+    known = ~np.isnan(onto)
+    weight = template.weights * known
+    total = np.maximum(weight.sum(0), 1e-9)
+    seen = np.where(known, onto, 0)
+    moved = (seen - (weight * seen).sum(0) / total) * known
+    wanted = (template.reaches - (weight * template.reaches).sum(0) / total) * known
+    both, own, asked = (
+        float((weight * a * b).sum())
+        for a, b in ((moved, wanted), (moved, moved), (wanted, wanted))
+    )
+    off = np.minimum(np.square((moved - wanted) / template.tolerances), FARTHEST)
+    shape = float((weight * off).sum()) / max(float(weight.sum()), 1e-9)
+    likeness = both / max(float(np.sqrt(own * asked)), 1e-9)
+    extent = both / max(asked, 1e-9)
+    return likeness >= _LEAST_LIKENESS and extent >= _LEAST_EXTENT and shape <= _MOST_SHAPE
 
 
 def onto_template(

@@ -20,12 +20,14 @@ def step(
     begins_ns: np.ndarray,
     t_ns: int,
     may_begin: np.ndarray,
+    most_rows: np.ndarray,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """The next column of the matrix of distances.
 
     D(i) = c(i) + min(D(i-1), D'(i), D'(i-1)) with D' of the frame before and D(-1) = 0. The chain
     over i is solved for all rows at once: with the running sum C of the costs, D(i) is C(i) plus
-    the running minimum of min(D'(j), D'(j-1)) - C(j-1).
+    the least of min(D'(j), D'(j-1)) - C(j-1) over the last `most_rows` j. Without that bound
+    somebody who stands still could pass through a whole template in one frame.
 
     Args:
         costs: [...,M] f64 between this frame and each frame of the template.
@@ -33,6 +35,7 @@ def step(
         begins_ns: [...,M] i64, when the match of each of these began.
         t_ns: time of this frame.
         may_begin: [...] bool, whether a match may begin at this frame.
+        most_rows: [...] i64, how many frames of the template this one can stand for.
 
     Returns:
         The distances [...,M] and the times [...,M] at which their matches began.
@@ -44,7 +47,9 @@ def step(
     least, least_ns = np.where(stay, before, slid), np.where(stay, begins_ns, slid_ns)
     total = np.cumsum(costs, -1)
     entry = least - (total - costs)
-    lowest = np.minimum.accumulate(entry, -1)
-    rows = np.arange(costs.shape[-1])
-    at = np.maximum.accumulate(np.where(entry <= lowest, rows, 0), -1)
-    return np.minimum(lowest + total, FAR), np.take_along_axis(least_ns, at, -1)
+    lowest, lowest_ns = entry.copy(), least_ns.copy()
+    for back in range(1, min(int(most_rows.max(initial=1)), costs.shape[-1])):
+        lower = (entry[..., :-back] < lowest[..., back:]) & (most_rows > back)[..., None]
+        np.copyto(lowest[..., back:], entry[..., :-back], where=lower)
+        np.copyto(lowest_ns[..., back:], least_ns[..., :-back], where=lower)
+    return np.minimum(lowest + total, FAR), lowest_ns

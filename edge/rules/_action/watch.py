@@ -121,14 +121,17 @@ class Watch:
     def _take(self, rows: np.ndarray, postures: np.ndarray, costs: np.ndarray, t_ns: int) -> None:
         """Extend the running matches of these people by one frame."""
         people = self._people
-        lost = (t_ns - people["taken_ns"][rows] > _GAP_S * 1e9) | (people["taken_ns"][rows] < 0)
+        taken_ns = people["taken_ns"][rows]
+        lost = (t_ns - taken_ns > _GAP_S * 1e9) | (taken_ns < 0)
         self._start_afresh(rows[lost])
+        passed = np.where(lost, 0, (t_ns - taken_ns) * 1e-9 * self._template.rate_hz)
+        most_rows = np.ceil(passed / _FASTEST).astype(np.int64).clip(1)[:, None]
         people["taken_ns"][rows] = t_ns
         for name, now in (("past", postures), ("past_ns", np.full(len(rows), t_ns))):
             people[name][rows] = np.concatenate((people[name][rows][:, 1:], now[:, None]), 1)
         edge = costs[..., [0, -1]] <= self._template.edge_cost
         before, began_ns = people["far"][rows], people["began_ns"][rows]
-        far, began_ns = spring.step(costs, before, began_ns, t_ns, edge[..., 0])
+        far, began_ns = spring.step(costs, before, began_ns, t_ns, edge[..., 0], most_rows)
         people["far"][rows], people["began_ns"][rows] = far, began_ns
         took_s = (t_ns - began_ns[..., -1]) * 1e-9
         share = took_s / self._template.length_s
@@ -169,7 +172,12 @@ class Watch:
         to_ns = int(people["best_to_ns"][row][int(mirrored)])
         during = (people["past_ns"][row] >= from_ns) & (people["past_ns"][row] <= to_ns)
         verdict = judge(self._template, people["past"][row][during], mirrored)
-        taken = people["began_ns"][row] <= _free_ns(np.array(from_ns), np.array(to_ns))
+        side, began_ns = int(mirrored), people["began_ns"][row]
+        if not verdict.is_one:  # matches that began later, and those of the other side, go on
+            people["far"][row][side][began_ns[side] <= from_ns] = spring.FAR
+            people["best"][row][side] = spring.FAR
+            return []
+        taken = began_ns <= _free_ns(np.array(from_ns), np.array(to_ns))
         people["far"][row][taken] = spring.FAR
         people["best"][row] = spring.FAR
         found = Repetition(from_ns, to_ns, mirrored, verdict)
