@@ -9,7 +9,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 from edge.errors import INTERRUPTED, ConfigError
 from edge.recipe import load_recipe
@@ -18,6 +18,7 @@ from tools import places
 from tools.evaluation.read import KINDS
 from tools.training.check.command import add_check_arguments, check
 from tools.training.data.sources import open_all
+from tools.training.judging import text
 
 HELP = "train a pose network or a detector on your own labels; a page shows before and after"
 REFUSED = 1
@@ -143,7 +144,8 @@ def run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     if not result.refused:
         _install(out / MODEL, arguments.models / arguments.name)
-    print(json.dumps(result.figures) if arguments.json else _text(result.figures, out, arguments))
+    told = text.of(result.figures, out, arguments.models / arguments.name)
+    print(json.dumps(result.figures) if arguments.json else told)
     return REFUSED if result.refused else 0
 
 
@@ -265,44 +267,3 @@ def _install(model: Path, folder: Path) -> None:
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _text(figures: Dict[str, Any], out: Path, arguments: argparse.Namespace) -> str:
-    lines = _of_boxes(figures) if "ap50_lost" in figures else _of_poses(figures)
-    lines.append(f"page: {out / 'page.html'}")
-    if figures["refused"]:
-        lines.append(f"refused: {figures['refused']}; the model stays in {out / 'model'}")
-    else:
-        folder = arguments.models / arguments.name
-        lines.append(f"wrote {folder}; next: edge-tools calibrate, quantize, verify, bundle")
-    return "\n".join(lines)
-
-
-def _of_poses(figures: Dict[str, Any]) -> List[str]:
-    held_out = figures["held_out"]
-    lines = []
-    for name, key, unit in (
-        ("OKS", "oks", ""),
-        ("error", "error", " of the box"),
-        ("px", "px", ""),
-    ):
-        was, now = (held_out["before"] or {}).get(key), held_out["after"][key]
-        lines.append(f"held out, {name}: {_number(was)} -> {_number(now)}{unit}")
-    return [*lines, f"reference: {figures['oks_lost']:.1%} of the OKS lost"]
-
-
-def _of_boxes(figures: Dict[str, Any]) -> List[str]:
-    lines = []
-    for part in ("held_out", "reference"):
-        if figures[part]:
-            was, now = figures[part]["before"] or {}, figures[part]["after"]
-            lines.append(
-                f"{part.replace('_', ' ')}: AP50 {_number(was.get('ap50'))} -> "
-                f"{_number(now['ap50'])}, of {now['people']} people {was.get('right', '-')} -> "
-                f"{now['right']} found, false boxes {was.get('false', '-')} -> {now['false']}"
-            )
-    return lines
-
-
-def _number(value: Optional[float]) -> str:
-    return "-" if value is None else f"{value:.3f}"

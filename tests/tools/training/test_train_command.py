@@ -114,7 +114,7 @@ def test_a_network_from_an_architecture_goes_the_same_way(
         (["--checkpoint", "x.pth"], "--checkpoint: needs --arch"),
         (["--recipe", "fast"], "--recipe fast: there are: tune, article, rtmpose"),
         (["--hold-out", "c"], "--hold-out c: no such recording; there are: a, b"),
-        (["--arch", "rtmdet-m"], "is of the family rtmdet"),
+        (["--arch", "rtmo-s"], "is of the family rtmo"),
         (["--model", "yolov4-tiny"], "is of the family yolov4, not blazepose"),
         (["--name", "blazepose", "--force"], "exists already; choose another --name"),
         (["--most-lost", "2"], "--most-lost"),

@@ -100,8 +100,8 @@ def compare(
         before = run(old, samples, f"{label}: before", quiet)
     after = run(new, samples, f"{label}: after", quiet)
     told = figures(samples, before) if before is not None else None
-    rows = list(zip(samples, before or [None] * len(samples), after))
-    return Judged(told, figures(samples, after), rows)
+    known: List[Optional[Boxes]] = [*before] if before is not None else [None] * len(samples)
+    return Judged(told, figures(samples, after), list(zip(samples, known, after)))
 
 
 def figures(samples: Sequence[Labelled], found: Sequence[Boxes]) -> Figures:

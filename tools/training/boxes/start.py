@@ -115,5 +115,5 @@ def _take_trunk(trunk: MobileNet, folder: Path) -> nn.Module:
         ]
         if len(weights) != 2 or weights[0].shape != layer.weight.shape:
             raise DataError(f"{path}: its {node.name or node.output[0]} is not MoveNet's")
-        layer.weight.data, layer.bias.data = weights  # type: ignore[union-attr]
+        layer.weight.data, layer.bias.data = weights
     return nn.ModuleList([trunk.first, trunk.fine, trunk.middle])

@@ -55,7 +55,9 @@ class SimccTrainee(Trainee):
     ) -> None:
         known = describe(arch)
         if known.family != "simcc":
-            raise ConfigError(f"--arch {arch}: is of the family {known.family}; train has simcc")
+            raise ConfigError(
+                f"--arch {arch}: is of the family {known.family}, which train has not"
+            )
         self.arch, self.skeleton = known, skeleton or known.skeleton
         self.points = point_sets.named(skeletons.get(self.skeleton).name)
         self.flip = skeletons.get(self.skeleton).flip
