@@ -7,7 +7,7 @@ comes back with another id is still the person who fell.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -143,6 +143,16 @@ def with_ids(poses: Poses) -> Poses:
     return poses if (poses.ids >= 0).all() else poses.take(poses.ids >= 0)
 
 
+# Those of the last boxes, for the next rule of the same frame.
+_LAST_CENTRES: List[Tuple[Optional[np.ndarray], Tuple[np.ndarray, np.ndarray]]] = [
+    (None, (np.zeros((0, 2)), np.zeros(0)))
+]
+
+
 def _centres_and_sizes(boxes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    return (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(wide, high)
+    last, found = _LAST_CENTRES[0]
+    if last is not boxes:
+        wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        found = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(wide, high)
+        _LAST_CENTRES[0] = boxes, found
+    return found

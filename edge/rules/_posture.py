@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -57,6 +57,13 @@ def limbs_of(poses: Poses) -> Limbs:
     return limbs
 
 
+_Middle = Tuple[np.ndarray, np.ndarray]
+# The middles of the last body, for the next rule of the same frame: points, visible, and by pair.
+_LAST_MIDDLES: List[Tuple[Optional[np.ndarray], Optional[np.ndarray], Dict[object, _Middle]]] = [
+    (None, None, {})
+]
+
+
 def middle(
     points: np.ndarray, visible: np.ndarray, pair: Tuple[int, int]
 ) -> Tuple[np.ndarray, np.ndarray]:
@@ -68,8 +75,19 @@ def middle(
         pair: indices of two keypoints.
 
     Returns:
-        [N] c64 px, 0 if neither is visible; [N] bool, whether one is.
+        [N] c64 px, 0 if neither is visible; [N] bool, whether one is. Shared by all who ask for the
+        same body: do not change them.
     """
+    last, seen, known = _LAST_MIDDLES[0]
+    if last is not points or seen is not visible:
+        known = {}
+        _LAST_MIDDLES[0] = points, visible, known
+    if pair not in known:
+        known[pair] = _middle(points, visible, pair)
+    return known[pair]
+
+
+def _middle(points: np.ndarray, visible: np.ndarray, pair: Tuple[int, int]) -> _Middle:
     a, b = pair
     weight = visible[:, [a, b]].astype(np.float32)
     total = weight.sum(1)
