@@ -29,6 +29,7 @@ EXAMPLES = """\
   edge-tools train labels/ --check                    what is wrong with the labels; no training
   edge-tools train labels/ --name clinic              fine-tune blazepose; CPU, resumable
   edge-tools train labels/ --name clinic --test monday/ --recipe article
+  edge-tools train renders/ --test others/ --name whole --arch student --recipe student
   edge-tools train labels/ --name own --arch rtmpose-t-wholebody --checkpoint F.pth
   edge-tools train labels/ --name door --arch rtmdet-nano-person --checkpoint F.pth   a detector
 results: OUT/page.html, OUT/figures.json, OUT/metrics.jsonl, OUT/curve.png; the model goes to the
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_network(parser)
     _add_judging(parser)
     _add_loop(parser)
+    parser.add_argument(
+        "--bars",
+        action="store_true",
+        help="train nothing: measure the student --checkpoint RUN/state.pt on LABELS",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -53,9 +59,14 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="blazepose", help="model to begin with, of the family blazepose"
     )
-    parser.add_argument("--arch", metavar="NAME", help="an architecture of `edge-tools export`")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="F.pth", help="its weights; without it, anew"
+        "--arch", metavar="NAME", help="an architecture of `edge-tools export`, or student"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="F",
+        help="its weights (.pth; of a student, state.pt of a run)",
     )
     parser.add_argument(
         "--skeleton",
@@ -111,7 +122,7 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME",
-        help="tune, article, rtmpose, rtmdet or light (tune; rtmdet for a detector that is new)",
+        help="tune, article, rtmpose, student, rtmdet, light (tune; rtmdet for a new detector)",
     )
     for name, kind, what in (
         ("epochs", int, "instead of the recipe's"),
@@ -133,6 +144,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, or train and judge; the exit code is 1 if the model is refused."""
     if arguments.check:
         return check(arguments)
+    if getattr(arguments, "bars", False):
+        from tools.training.judging import bars_command
+
+        return bars_command.run(arguments)
     _require_options(arguments)
     out = arguments.out or Path("out/train") / arguments.name
     if arguments.restart:
@@ -163,6 +178,8 @@ def _require_options(arguments: argparse.Namespace) -> None:
         raise ConfigError("--most-lost: must be 0 to 1")
     if arguments.checkpoint and not arguments.arch:
         raise ConfigError("--checkpoint: needs --arch NAME; `edge-tools export --list` has them")
+    if (arguments.arch == "student") != (_recipe_name(arguments) == "student"):
+        raise ConfigError("--arch student and --recipe student go together")
     folder = arguments.models / arguments.name
     if folder.exists() and not (arguments.force and _is_own(folder)):
         raise ConfigError(f"{folder}: exists already; choose another --name, or add --force")
@@ -220,7 +237,9 @@ def _recipe_name(arguments: argparse.Namespace) -> str:
 def _is_detector(arguments: argparse.Namespace) -> bool:
     from tools.arch import describe
 
-    return bool(arguments.arch) and describe(arguments.arch).family in DETECTORS
+    if arguments.arch in (None, "", "student"):
+        return False
+    return describe(arguments.arch).family in DETECTORS
 
 
 def _order(arguments: argparse.Namespace, out: Path) -> Any:
@@ -235,7 +254,9 @@ def _order(arguments: argparse.Namespace, out: Path) -> Any:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
     torch.manual_seed(arguments.seed)
-    old: Optional[Path] = None if arguments.arch else arguments.models / arguments.model
+    old: Optional[Path] = (
+        None if arguments.arch not in (None, "student") else arguments.models / arguments.model
+    )
     return session.Order(
         name=arguments.name,
         out=out,

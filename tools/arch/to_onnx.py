@@ -8,8 +8,11 @@ import io
 import warnings
 from typing import Dict, List, Tuple
 
+import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from edge.errors import DataError
@@ -66,6 +69,7 @@ def to_onnx(network: Network, form: str, notes: Dict[str, str]) -> onnx.ModelPro
     onnx.helper.set_model_props(model, notes)
     _constants_to_weights(model.graph)
     _drop_identities(model.graph)
+    _compute_fixed(model.graph)
     _state_shapes(model, outputs)
     onnx.checker.check_model(model)
     unwanted = sorted({node.op_type for node in model.graph.node} & set(UNWANTED))
@@ -115,6 +119,31 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = same.get(name, name)
+
+
+def _compute_fixed(graph: onnx.GraphProto) -> None:
+    """Compute what follows from constants alone: the tracer writes a padding as arithmetic."""
+    if not any(node.op_type == "ConstantOfShape" for node in graph.node):
+        return
+    fixed = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    made, left = {}, []
+    for node in graph.node:
+        if node.input and all(name in fixed for name in node.input if name):
+            values = ReferenceEvaluator(node).run(None, {n: fixed[n] for n in node.input if n})
+            made.update(zip(node.output, values))
+            fixed.update(zip(node.output, values))
+        else:
+            left.append(node)
+    del graph.node[:]
+    graph.node.extend(left)
+    used = {name for node in left for name in node.input}
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name)
+        for name, value in made.items()
+        if name in used
+    )
+    for weight in [w for w in graph.initializer if w.name not in used]:
+        graph.initializer.remove(weight)
 
 
 def _state_shapes(model: onnx.ModelProto, outputs: Outputs) -> None:

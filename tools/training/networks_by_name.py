@@ -34,6 +34,10 @@ def make(
     """
     if arch is None:
         return BlazePoseBody(model)
+    if arch == "student":
+        from tools.training.networks.student import Student
+
+        return Student(model, seed, checkpoint)
     from tools.training.networks.simcc import SimccTrainee
 
     if teacher is None:

@@ -56,6 +56,11 @@ class Order:
     teacher: Optional[Path] = None  # detector whose boxes are the labels of `held`; None: `old`
     bf16: bool = False  # on a CPU, too
 
+    @property
+    def augmentation(self) -> augment.Augmentation:
+        """`how`, without what the recipe's pictures have already."""
+        return dataclasses.replace(self.how, occluder=0.0) if self.recipe.plain else self.how
+
 
 @dataclass(frozen=True)
 class Result:
@@ -87,7 +92,9 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
         if network is not None and not order.recipe.stem:
             network.freeze_stem()
     share = HELD_SHARE if held is not None else 0.0
-    feed = batches.Batches(trainee, there, held, share, order.recipe.batch, order.how, order.seed)
+    feed = batches.Batches(
+        trainee, there, held, share, order.recipe.batch, order.augmentation, order.seed
+    )
     steps = order.steps or order.recipe.epochs * feed.steps
     job = loop.Run(
         trainee=trainee,
@@ -107,7 +114,7 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
     if not last.done:
         return Result(False, {"step": last.step, "steps": steps})
     blended: Dict[str, Any] = {}
-    if old is not None and job.judged:
+    if old is not None and job.judged and trainee.blends:
         new_share, errors = blend.blend(trainee, old, job.judged, order.device)
         blended = {"new_share": new_share, "stop_errors": errors}
     return _judged(order, trainee, split, last, blended)
@@ -120,10 +127,13 @@ def _split(order: Order, trainee: Trainee) -> Split[Sample]:
         raise ConfigError(f"the labels have none of the points of {trainee.points.name}")
     tests = samples.gather(order.tests, trainee.points, pattern)
     if not tests:
-        return samples.split(found, order.held_out)
+        parts = samples.split(found, order.held_out)
+        return parts if order.recipe.patience else Split(parts.train + parts.stop, [], parts.test)
     leaks.require_apart(found, tests)
     if order.held_out:
         raise ConfigError("--hold-out and --test: give one of them")
+    if not order.recipe.patience:
+        return Split(found, [], tests)
     train, stop = samples.with_stop(found)
     return Split(train, stop, tests)
 
@@ -139,7 +149,8 @@ def _held(order: Order, trainee: Trainee) -> Optional[crops.Crops]:
         paths = reference.default_videos(reference.HELD_SETS, order.quiet)
     if not paths:
         return None
-    truths = reference.open_reference(paths, order.old, order.detector, quiet=order.quiet)
+    frames = order.recipe.held_frames
+    truths = reference.open_reference(paths, order.old, order.detector, frames, order.quiet)
     found = samples.gather(truths, trainee.points)
     return crops.ensure(order.out, "held", found, max(trainee.size), order.quiet)
 
@@ -149,7 +160,7 @@ def _plan(order: Order, split: Split[Sample], trainee: Trainee, steps: int) -> D
     return {
         "labels": crops.fingerprint([*split.train, *split.stop], side),
         "recipe": json.dumps(dataclasses.asdict(order.recipe)),
-        "augmentation": json.dumps(dataclasses.asdict(order.how)),
+        "augmentation": json.dumps(dataclasses.asdict(order.augmentation)),
         "steps": steps,
         "seed": order.seed,
         "device": order.device,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edge.errors import DataError
 from tools.training.fit import metrics, state
 from tools.training.fit.average import Average
-from tools.training.fit.recipe import TrainRecipe, rate_factor
+from tools.training.fit.recipe import TrainRecipe, rate_factor, trunk_factor
 from tools.training.networks.trainee import Losses, Trainee
 
 SAVE_EVERY_S = 120.0
@@ -110,7 +110,9 @@ class _Loop:
         run, number = self.run, self.now.step
         factor = rate_factor(run.recipe, number, run.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = run.recipe.rate * group["share"] * factor
+            known = trunk_factor(run.recipe, number) if group.get("known") else 1.0
+            group["lr"] = run.recipe.rate * group["share"] * factor * known
+        run.trainee.hold_trunk(number < run.recipe.head_first)
         images, goal = run.batches(number)
         parts = self._losses(images.to(run.device), _to(goal, run.device))
         loss: Tensor = torch.stack(list(parts.values())).sum()
@@ -136,7 +138,7 @@ class _Loop:
             if run.old is None:
                 outputs = run.trainee.forward(images)
             else:
-                outputs, old = run.trainee.both(run.old, images)
+                outputs, old = run.trainee.both(run.old, images, goal)
         plain = {name: value.float() for name, value in outputs.items()}
         parts = run.trainee.losses(plain, {n: v.float() for n, v in old.items()}, goal)
         if run.more_losses is not None:

@@ -27,7 +27,10 @@ class TrainRecipe:
     average: float  # decay of the averaged weights (EMA); 0 = none
     trunk: float  # rate of what was trained before over that of new layers
     stem: bool  # train the first layers, too
-    patience: int  # epochs without a better result before it stops
+    patience: int  # epochs without a better result before it stops; 0 = nothing is kept for that
+    head_first: int = 0  # steps in which only new layers are trained
+    held_frames: int = 16  # of each clip whose old answers are held
+    plain: bool = False  # pictures are drawn with all flaws already: crops get no occluders
 
 
 RECIPES: Dict[str, TrainRecipe] = {
@@ -62,6 +65,16 @@ RECIPES: Dict[str, TrainRecipe] = {
             "a light detector on a trained trunk: the trunk's coarse layers learn a tenth as fast",
             *("adamw", 2e-3, 16, 12, 0.02, 50, 0.0, 0.02, 10.0, 0.99, 0.1, False, 12),
         ),
+        # Rate and frozen statistics of a longer trial (docs/training.md); the rate stays, so that
+        # the averaged weights of any moment can be used.
+        TrainRecipe(
+            "student",
+            "the whole-body student: renders, the trunk at 2e-5, old answers held on real people",
+            *("adamw", 1e-3, 16, 30, 0.01, 100, 0.8, 0.05, 5.0, 0.9995, 0.02, False, 0),
+            head_first=200,
+            held_frames=60,
+            plain=True,
+        ),
     )
 }
 
@@ -89,3 +102,14 @@ def rate_factor(recipe: TrainRecipe, step: int, steps: int) -> float:
         return 1.0
     share = (step - flat) / max(steps - flat, 1)
     return recipe.floor + (1 - recipe.floor) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def trunk_factor(recipe: TrainRecipe, step: int) -> float:
+    """Further factor for what was trained before: 0 while the head learns alone, then a rise.
+
+    A new head's first gradients are large, and the optimiser's first steps are as large as its
+    rate allows.
+    """
+    if not recipe.head_first:
+        return 1.0
+    return min(1.0, max(0.0, (step + 1 - recipe.head_first) / (5 * recipe.warm_steps)))

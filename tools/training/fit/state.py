@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edge.durable import READABLE, write_whole
-from edge.errors import ConfigError, DataError
+from edge.errors import ConfigError, DataError, NoInputError
 
 FILE = "state.pt"
 
@@ -41,6 +41,18 @@ def save(folder: Path, state: State) -> None:
     write_whole(folder / FILE, buffer.getvalue(), READABLE)
 
 
+def averaged(path: Path) -> Dict[str, Tensor]:
+    """The weights of a state file that a network is judged with: averaged, if they are.
+
+    Raises:
+        NoInputError: there is no such file. DataError: it is damaged.
+    """
+    if not path.is_file():
+        raise NoInputError(f"{path}: no such state of a run")
+    state = _read(path)
+    return state.average or state.weights
+
+
 def load(folder: Path, plan: Dict[str, Any]) -> Optional[State]:
     """The state of a run; None: none began here.
 
@@ -50,10 +62,7 @@ def load(folder: Path, plan: Dict[str, Any]) -> Optional[State]:
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        state = State(**torch.load(str(path), map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: is damaged; --restart begins again ({error})") from error
+    state = _read(path)
     other = [key for key in plan if state.plan.get(key) != plan[key]]
     if other:
         raise ConfigError(
@@ -61,3 +70,10 @@ def load(folder: Path, plan: Dict[str, Any]) -> Optional[State]:
             "--restart to begin again"
         )
     return state
+
+
+def _read(path: Path) -> State:
+    try:
+        return State(**torch.load(str(path), map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: is damaged; --restart begins again ({error})") from error

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Mapping, Tuple
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -82,7 +82,9 @@ class BlazePoseBody(Trainee):
         """The graph's outputs by the family's names."""
         return self._named(self.graph(_in_order(images)))
 
-    def both(self, old: Trainee, images: Tensor) -> Tuple[Outputs, Outputs]:
+    def both(
+        self, old: Trainee, images: Tensor, goal: Optional[Goal] = None
+    ) -> Tuple[Outputs, Outputs]:
         """As Trainee.both; the frozen part, which both have, is computed once."""
         if not isinstance(old, BlazePoseBody) or not self._shared:
             return super().both(old, images)

@@ -7,7 +7,7 @@ the graph, its names and its metadata stay, so whatever reads the old file reads
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import onnx
@@ -81,6 +81,31 @@ class OnnxGraph(nn.Module):
         """All outputs by name of images [B,3,H,W]."""
         return self.tail(self.stem(images))
 
+    def keep(self, outputs: Sequence[str], path: Path) -> None:
+        """Give these values, outputs or not, and compute nothing else.
+
+        Args:
+            outputs: names of values of the graph.
+            path: of the file, for the error.
+
+        Raises:
+            DataError: the graph has no such value.
+        """
+        made = {node[2] for node in self._nodes}
+        for name in outputs:
+            if name not in made:
+                raise DataError(f"{path}: computes no {name}; it is another network")
+        needed, some = set(outputs), []
+        for node in reversed(self._nodes):
+            if node[2] in needed:
+                needed.update(node[1])
+                some.append(node)
+        self.output_names, self._nodes = list(outputs), some[::-1]
+        layers = {node[4] for node in some}
+        for name in [n for n in self.layers if n not in layers]:
+            del self.layers[name]
+            del self._weight_names[name]
+
     def freeze(self, layers: int) -> None:
         """Keep the first layers as they are; `stem` then computes without gradients."""
         self._frozen = 0
@@ -150,7 +175,7 @@ class OnnxGraph(nn.Module):
 def _layer(
     operator: str, options: Mapping[str, Any], weights: Sequence[np.ndarray], path: Path
 ) -> nn.Module:
-    """A convolution or a matrix with these weights; padding is done by hand before it."""
+    """A convolution or a matrix with these weights; uneven padding is done by hand before it."""
     kernel, bias = weights[0], weights[1] if len(weights) > 1 else None
     made: nn.Module
     if operator == "Conv":
@@ -162,7 +187,7 @@ def _layer(
             kernel.shape[0],
             tuple(kernel.shape[2:]),
             tuple(options.get("strides", (1, 1))),
-            0,
+            _even_pads(options) or 0,
             tuple(options.get("dilations", (1, 1))),
             groups,
             bias is not None,
@@ -177,9 +202,15 @@ def _layer(
     return made
 
 
-def _run_layer(layer: nn.Module, options: Mapping[str, Any], value: Tensor) -> Tensor:
+def _even_pads(options: Mapping[str, Any]) -> Optional[Tuple[int, int]]:
+    """Rows and columns that are padded on both sides; None: not the same on both."""
     top, left, low, right = options.get("pads", (0, 0, 0, 0))
-    if any((top, left, low, right)):
+    return (top, left) if (top, left) == (low, right) else None
+
+
+def _run_layer(layer: nn.Module, options: Mapping[str, Any], value: Tensor) -> Tensor:
+    if _even_pads(options) is None:
+        top, left, low, right = options["pads"]
         value = functional.pad(value, (left, right, top, low))
     made: Tensor = layer(value)
     return made
@@ -203,8 +234,9 @@ def _resize(given: List[Any], options: Mapping[str, Any]) -> Tensor:
 
 def _reshape(given: List[Any], _: Mapping[str, Any]) -> Tensor:
     shape = [int(d) for d in np.asarray(given[1])]
-    whole = [given[0].shape[i] if d == 0 else d for i, d in enumerate(shape)]
-    return given[0].reshape([given[0].shape[0], *whole[1:]])
+    whole = [int(given[0].shape[i]) if d == 0 and i else d for i, d in enumerate(shape)]
+    # The batch is open: its size would be arithmetic in a graph that is exported again.
+    return given[0].reshape([-1, *whole[1:]])
 
 
 def _max_pool(given: List[Any], options: Mapping[str, Any]) -> Tensor:

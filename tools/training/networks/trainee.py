@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class Trainee:
         size: width and height of the input, px.
         channels, mean, std: of the input.
         trained: whether it begins with weights of an earlier training.
+        blends: whether weights between those before and after training make sense.
     """
 
     module: nn.Module
@@ -56,6 +57,7 @@ class Trainee:
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
     trained: bool = False
+    blends: bool = True
 
     def region(self, points: np.ndarray, box: np.ndarray, frame: np.ndarray, lot: float) -> Region:
         """The region of a person that the daemon would cut out.
@@ -72,14 +74,25 @@ class Trainee:
         """Outputs of normalised images [B,3,H,W]."""
         raise NotImplementedError
 
-    def both(self, old: Trainee, images: Tensor) -> Tuple[Outputs, Outputs]:
-        """Outputs of this network and of the one before training, whose gradients do not count."""
+    def both(
+        self, old: Trainee, images: Tensor, goal: Optional[Goal] = None
+    ) -> Tuple[Outputs, Outputs]:
+        """Outputs of this network and of the one before training, whose gradients do not count.
+
+        Args:
+            old: the network before training.
+            images: as `forward`.
+            goal: labels; they may say which of the old answers are needed.
+        """
         with torch.no_grad():
             before = old.forward(images)
         return self.forward(images), before
 
     def freeze_stem(self) -> None:
         """Keep the first layers as they are, if the network says which."""
+
+    def hold_trunk(self, still: bool) -> None:
+        """Keep what was trained before as it is, or train it, if the network has new layers."""
 
     def places(self, outputs: Outputs) -> Tensor:
         """Points [B,T,2] px of the input, decoded as the daemon does."""
