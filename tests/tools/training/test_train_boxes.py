@@ -90,7 +90,7 @@ def by_hand(given: Cells, boxes: Tensor, way: str) -> List[int]:
     return [min(table[n])[1] if n in table else -1 for n in range(len(rows))]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("way", "count"), [("soft", 3), ("soft", 1), ("ota", 4), ("ota", 1)])
 def test_assignment_is_that_of_the_papers(seed: int, way: str, count: int) -> None:
     given, boxes = cells(seed), people(seed, count)
@@ -156,10 +156,10 @@ def trainee(arch: str = "light-shuffle05") -> DetectorTrainee:
     return start.make(arch, None, None, SIZE, 0)
 
 
-def run(folder: Path, there: store.Pictures, stop_after: int = 99, steps: int = 10) -> Any:
-    """Ten steps, perhaps stopped after some."""
+def run(folder: Path, there: store.Pictures, stop_after: int = 99, steps: int = 4) -> Any:
+    """Some steps, perhaps stopped before."""
     network = trainee()
-    feed = batches.PictureBatches(network, there, None, 0, 3, augment.PictureChanges(), 0)
+    feed = batches.PictureBatches(network, there, None, 0, 2, augment.PictureChanges(), 0)
     asked: List[int] = []
     recipe = dataclasses.replace(named("rtmdet"), warm_steps=0, average=0.5, rate=2e-3)
     job = loop.Run(network, None, feed, [], recipe, steps, folder, {}, quiet=True)
@@ -171,14 +171,14 @@ def run(folder: Path, there: store.Pictures, stop_after: int = 99, steps: int = 
     return loop.fit(dataclasses.replace(job, stop=stop)), network
 
 
-def test_ten_steps_learn_and_go_on_bit_for_bit_after_a_stop(tmp_path: Path) -> None:
+def test_steps_learn_and_go_on_bit_for_bit_after_a_stop(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     there = pictures(tmp_path)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     whole, trained = run(tmp_path / "whole", there)
-    part, _ = run(tmp_path / "parts", there, stop_after=4)
-    assert (part.step, part.done) == (4, False)
+    part, _ = run(tmp_path / "parts", there, stop_after=2)
+    assert (part.step, part.done) == (2, False)
     again, _ = run(tmp_path / "parts", there)
     assert all(torch.equal(whole.best[k], again.best[k]) for k in whole.best)
     assert error(trained, there) < error(trainee(), there)
