@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
 .PHONY: help setup demo fleet-demo demo-sports demo-rehab demo-safety test soak check bench accuracy docs format doctor clean
-.PHONY: install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
+.PHONY: spark-test flower-test federated-trial install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,24 @@ $(NODE)/.made: tests/foreign/package-lock.json $(VENV)/.dev
 soak: $(VENV)/.dev ## promises and the INT8 chain in full length (hours); figures in out/soak.jsonl
 	@mkdir -p $(OUT)
 	@EDGE_SOAK=1 EDGE_FIGURES="$(abspath $(OUT))/soak.jsonl" $(BIN)/python -m pytest tests/promises tests/edge/sensors tests/tools/test_int8_chain.py tests/tools/test_readme.py tests/edge/people/test_smoother_properties.py $(SOAK)
+
+# Two environments of their own: 700 MB and 290 MB that `make test` has no time for (docs/fleet.md).
+.venv-spark/.made: | $(VENV)/.made
+	@PYTHON="$(PYTHON)" bash tests/system.sh spark
+	@$(PYTHON) -m venv .venv-spark
+	@.venv-spark/bin/python -m pip install 'pyspark>=4.0,<5' $(QUIET)
+	@touch $@
+
+.venv-flower/.made: | $(VENV)/.made
+	@$(PYTHON) -m venv .venv-flower
+	@.venv-flower/bin/python -m pip install 'flwr>=1.42,<1.43' numpy $(QUIET)
+	@touch $@
+
+spark-test flower-test: %-test: $(VENV)/.dev .venv-%/.made ## Spark against DuckDB; four sites over Flower. NOT part of make test
+	@EDGE_SOAK=1 $(BIN)/python -m pytest tests/$*
+
+federated-trial: $(VENV)/.dev ## four rendered sites learn without sharing pictures; bars, a page (minutes to an hour)
+	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 $(BIN)/edge-tools federated-trial --out $(OUT)/federated-trial $(TRIAL)
 
 check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 	@PYTHON="$(PYTHON)" bash tests/system.sh check

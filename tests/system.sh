@@ -5,6 +5,7 @@
 #   system.sh venv      what a Python environment needs
 #   system.sh check     what `make check` needs
 #   system.sh test      what `make test` needs
+#   system.sh spark     what `make spark-test` needs
 set -euo pipefail
 
 level=${1:-}
@@ -44,7 +45,7 @@ environments() { # whether both Pythons that make environments can
 }
 
 case $level in
-  venv | check | test) need python3-venv environments ;;&
+  venv | check | test | spark) need python3-venv environments ;;&
   check | test) need shellcheck have shellcheck ;;&
   test)
     need g++ have g++
@@ -63,9 +64,10 @@ case $level in
       gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
     )
     ;;
+  spark) need default-jre-headless have java ;;
   venv | check) ;;
   *)
-    echo "usage: system.sh venv | check | test" >&2
+    echo "usage: system.sh venv | check | test | spark" >&2
     exit 78
     ;;
 esac
