@@ -131,6 +131,11 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
         ("steps", int, "end after these, whatever the epochs"),
     ):
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=what)
+    parser.add_argument(
+        "--only-head",
+        action="store_true",
+        help="keep the trunk as it is: less time, and half as much to `share`",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all lots")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 = one for each core")
     parser.add_argument(
@@ -275,6 +280,7 @@ def _order(arguments: argparse.Namespace, out: Path) -> Any:
         most_lost=arguments.most_lost,
         quiet=arguments.json,
         bf16=arguments.bf16,
+        only_head=arguments.only_head,
     )
 
 

@@ -51,6 +51,7 @@ class Order:
     held: Optional[List[Path]]  # clips whose answers are held; None: the media set
     most_lost: float
     quiet: bool
+    only_head: bool = False
     how: augment.Augmentation = augment.Augmentation()
     changes: PictureChanges = PictureChanges()  # of a detector's pictures, instead of `how`
     teacher: Optional[Path] = None  # detector whose boxes are the labels of `held`; None: `old`
@@ -89,7 +90,9 @@ def run(order: Order, make: Callable[[], Trainee]) -> Result:
     held = _held(order, trainee)
     old = make() if order.old is not None else None
     for network in (trainee, old):
-        if network is not None and not order.recipe.stem:
+        if network is not None and order.only_head:
+            network.freeze_trunk()
+        elif network is not None and not order.recipe.stem:
             network.freeze_stem()
     share = HELD_SHARE if held is not None else 0.0
     feed = batches.Batches(

@@ -254,3 +254,12 @@ def test_weights_between_old_and_new_keep_most_of_the_gain(coco: Path, tmp_path:
     # A training that gained nothing on the stop recordings is left as it is, for the verdict.
     worse, _ = blend.blend(Tiny(), run.trainee, run.judged, "cpu")
     assert worse == 1.0
+
+
+def test_the_average_of_a_weight_that_does_not_move_is_that_weight() -> None:
+    """Else a frozen trunk drifts by rounding, and `share` sends all of it."""
+    module = torch.nn.Linear(50, 50)
+    average = Average(module, 0.95, {})
+    for step in range(40):
+        average.update(step)
+    assert all(torch.equal(average.weights[k], v) for k, v in module.state_dict().items())

@@ -288,3 +288,41 @@ def test_a_trained_simcc_network_is_a_model_of_the_daemon(tmp_path: Path) -> Non
         wanted = network.forward(image)
     assert np.abs(found["simcc_x"] - wanted["simcc_x"].numpy()).max() < 1e-2
     assert re.fullmatch("[0-9a-f]{64}", recipe.networks["main"].sha256)
+
+
+def test_the_head_is_what_only_some_outputs_need(
+    model: Path, image: torch.Tensor, plain: Dict[str, np.ndarray]
+) -> None:
+    body = BlazePoseBody(model)
+    body.freeze_trunk()
+    learned = body.graph.learned()
+    graph = onnx.load(str(model / "body.onnx")).graph
+    users = {name: node for node in graph.node for name in node.input}
+    # Landmarks and the heatmap are made of the head's layers; the first convolution is not.
+    for output in ("landmarks", "heatmap"):
+        (last,) = [n for n in graph.node if output in n.output]
+        while last.op_type != "Conv":
+            (last,) = [n for n in graph.node if last.input[0] in n.output]
+        assert last.input[1] in learned
+    assert graph.node[0].input[1] not in learned
+    assert {users[name].op_type for name in learned} == {"Conv"}
+    assert sum(p.numel() for p in body.module.parameters()) > 1.8 * body.parameters
+    # The order of computing has changed, the answer has not.
+    old = BlazePoseBody(model)
+    old.freeze_trunk()
+    with torch.no_grad():
+        found, before = body.both(old, image)
+    assert torch.equal(found["landmarks"], before["landmarks"])
+    names = {graph: name for name, graph in body.network.outputs.items()}
+    for name, value in plain.items():
+        np.testing.assert_allclose(found[names.get(name, name)], value, rtol=1e-3, atol=1e-3)
+
+
+def test_the_trunk_of_a_network_without_weights_cannot_be_kept() -> None:
+    trainee = SimccTrainee("rtmpose-t-wholebody", None)
+    with pytest.raises(ConfigError, match="--only-head"):
+        trainee.freeze_trunk()
+    trainee.trained = True
+    trainee.freeze_trunk()
+    named = dict(trainee.network.named_parameters())
+    assert {name.split(".")[0] for name, p in named.items() if p.requires_grad} == {"head"}

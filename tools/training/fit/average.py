@@ -31,6 +31,7 @@ class Average:
         for name, now in self._module.state_dict().items():
             kept = self.weights[name]
             if kept.is_floating_point():
-                kept.mul_(keep).add_(now.to(kept), alpha=1 - keep)
+                # A weight that does not move stays as it is, to the last bit.
+                kept.lerp_(now.to(kept), 1 - keep)
             else:
                 kept.copy_(now)

@@ -98,6 +98,11 @@ class BlazePoseBody(Trainee):
         self.graph.freeze(_STEM_LAYERS)
         self._shared = True
 
+    def freeze_trunk(self) -> None:
+        """Keep what places, heatmaps, score and metres have in common; half of the numbers."""
+        self.graph.freeze_shared()
+        self._shared = True
+
     def _named(self, found: Outputs) -> Outputs:
         names = {graph: name for name, graph in self.network.outputs.items()}
         return {names.get(name, name): value for name, value in found.items()}

@@ -7,7 +7,7 @@ the graph, its names and its metadata stay, so whatever reads the old file reads
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import onnx
@@ -119,6 +119,31 @@ class OnnxGraph(nn.Module):
             for name in node[1]:
                 if name in self._extra_names:
                     self.extra[self._extra_names[name]].requires_grad_(False)
+
+    def freeze_shared(self) -> None:
+        """Keep every layer that all outputs need as it is; the rest is the head."""
+        shared = set.intersection(*(self._before(name) for name in self.output_names))
+        # Nodes of the head follow those that all outputs need, whatever their order in the file.
+        self._nodes.sort(key=lambda node: node[2] not in shared)
+        self.freeze(sum(bool(node[4]) for node in self._nodes if node[2] in shared))
+
+    def learned(self) -> List[str]:
+        """Names of the weights that are trained."""
+        names = [
+            name
+            for layer, parts in self._weight_names.items()
+            for name, weight in zip(parts, self.layers[layer].parameters())
+            if weight.requires_grad
+        ]
+        return names + [n for n, key in self._extra_names.items() if self.extra[key].requires_grad]
+
+    def _before(self, output: str) -> Set[str]:
+        """Outputs of all nodes that an output of the graph needs."""
+        needed = {output}
+        for _, inputs, name, _, _ in reversed(self._nodes):
+            if name in needed:
+                needed.update(inputs)
+        return needed & {node[2] for node in self._nodes}
 
     def stem(self, images: Tensor) -> Dict[str, Tensor]:
         """What the rest of the graph needs of the frozen part; the rest of a copy takes it, too."""

@@ -112,6 +112,13 @@ class SimccTrainee(Trainee):
         bell = torch.exp(-0.5 * gap.square())
         return functional.softmax(bell * SHARPER, -1)
 
+    def freeze_trunk(self) -> None:
+        """Keep everything but the head."""
+        if not self.trained:
+            raise ConfigError("--only-head: a network without weights has no trunk to keep")
+        for name, part in self.network.named_children():
+            part.requires_grad_(name == "head")
+
     def groups(self, trunk_share: float) -> List[Dict[str, Any]]:
         """What was trained before learns slower than layers that begin anew."""
         new: List[nn.Parameter] = []

@@ -94,6 +94,10 @@ class Trainee:
     def hold_trunk(self, still: bool) -> None:
         """Keep what was trained before as it is, or train it, if the network has new layers."""
 
+    def freeze_trunk(self) -> None:
+        """Keep everything but the head as it is. Raises ConfigError: there is nothing to keep."""
+        raise NotImplementedError
+
     def places(self, outputs: Outputs) -> Tensor:
         """Points [B,T,2] px of the input, decoded as the daemon does."""
         raise NotImplementedError
