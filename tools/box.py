@@ -11,7 +11,7 @@ RECIPES = Path("/usr/share/edge/engines")
 WORKSTATION = (
     *("accuracy", "bench", "calibrate-cameras", "demo", "evaluate", "export", "fit-anchors"),
     *("export-poses", "reference", "share", "view"),
-    "average",
+    *("average", "federated-trial"),
     *(
         "draw",
         "fit-fall",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, List
@@ -13,12 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import DataError
+from edge.keys.trust import load_key
 from edge.recipe import load_recipe
 from tools.__main__ import main
-from tools.federated import weights
-from tools.federated.averaging import average, epsilon_of
+from tools.federated import model, weights
+from tools.federated.averaging import average, epsilon_of, shares_of
 from tools.federated.file import HEAD, Moved, read, write
 from tools.fetch.files import sha256_of
+from tools.signing import load_secret
 
 RECIPE = """
 family = "simcc"
@@ -131,12 +134,119 @@ def test_robust_methods_outlive_one_liar_of_the_same_length(method: str) -> None
 def test_a_long_move_is_cut_and_noise_tells_its_epsilon() -> None:
     long, short = np.full(16, 10, np.float32), np.full(16, 1, np.float32)
     sites = [Moved(n, "b", 1, ("w",), ((16,),), v) for n, v in (("a", long), ("c", short))]
-    made = average(sites, "b", clip=4.0)
+    made = average(sites, clip=4.0)
     np.testing.assert_allclose(made.step, 1.0, rtol=1e-5)  # both are 4 long now
-    noisy = average(sites, "b", clip=4.0, noise=2.0, seed=1)
+    noisy = average(sites, clip=4.0, noise=2.0, seed=1)
     assert noisy.epsilon == pytest.approx(epsilon_of(2.0))
     assert epsilon_of(2.0) == pytest.approx(0.125 + 2 * (0.125 * np.log(1e5)) ** 0.5)
-    assert 1 < np.std(noisy.step - made.step) < 8
+    # Two sites of one size: one can change the mean by half of twice the bound.
+    assert 4 < np.std(noisy.step - made.step) < 16
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--noise", "1"], ["--noise", "1", "--clip", "1", "--method", "median"]]
+    + [["--noise", "1", "--clip", "1", "--reference", "x"]],
+)
+def test_noise_is_refused_where_its_epsilon_would_be_wrong(
+    place: Path, capsys: Any, options: List[str]
+) -> None:
+    files = share(place, "north", np.ones(16)) + share(place, "south", np.ones(16))
+    assert averaged(place, files, *options) == 78
+    assert "--noise" in capsys.readouterr().err
+
+
+def test_noise_leaves_limits_of_the_network_alone(place: Path) -> None:
+    """Only what operators learn is moved: noise on a limit or a scale would break a network."""
+    base = place / "engines" / "base" / "body.onnx"
+    graph = network(np.zeros(16))
+    graph.graph.initializer.append(numpy_helper.from_array(np.float32([6.0]), "limit"))
+    graph.graph.node[0].output[0] = "plain"
+    graph.graph.node.append(helper.make_node("Clip", ["plain", "", "limit"], ["y"]))
+    onnx.save(graph, str(base))
+    model = onnx.load(str(base))
+    assert [w.name for w in weights.trained(model)] == ["w", "b"]
+
+
+def test_a_site_cannot_say_that_it_is_everybody() -> None:
+    np.testing.assert_allclose(shares_of([100, 200]), [1 / 3, 2 / 3])
+    shares = shares_of([100, 100, 100, 10**9])
+    np.testing.assert_allclose(shares, [1 / 7, 1 / 7, 1 / 7, 4 / 7])
+
+
+def test_what_did_not_move_does_not_travel(place: Path, capsys: Any) -> None:
+    head = np.zeros(16)
+    head[12:] = 1.0
+    files = share(place, "north", head)
+    assert "4 weights of 1 layers" in capsys.readouterr().out
+    files += share(place, "south", np.ones(16))
+    assert averaged(place, files, "--clip", "100") == 0
+    wanted = np.full(16, 0.5)
+    wanted[12:] = 1.0
+    np.testing.assert_allclose(result(place), wanted)
+    model = place / "engines" / "own-still"
+    model.mkdir()
+    onnx.save(network(np.zeros(16)), str(model / "body.onnx"))
+    words = ["share", "own-still", "--base", "base", "--models", str(place / "engines")]
+    words += ["--site", "north", "--examples", "1", "--key", str(place / "north.key")]
+    assert main(words) == 65
+    assert "has the weights of base" in capsys.readouterr().err
+
+
+def test_examples_are_those_that_training_has_counted(place: Path, capsys: Any) -> None:
+    share(place, "north", np.ones(16))
+    told = place / "engines" / "own-north" / "trained_on.json"
+    words = ["share", "own-north", "--base", "base", "--models", str(place / "engines"), "--json"]
+    words += [
+        "--site",
+        "north",
+        "--key",
+        str(place / "north.key"),
+        "--out",
+        str(place / "n.params"),
+    ]
+    capsys.readouterr()
+    assert main(words) == 78, "no --examples, and nothing counted"
+    assert "give --examples" in capsys.readouterr().err
+    told.write_text(json.dumps({"from": "base", "people": {"train": {"a": 7, "b": 5}}}), "utf-8")
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 12
+    told.write_text(json.dumps({"from": "other", "people": {"train": {"a": 7}}}), "utf-8")
+    assert main(words) == 78
+    assert "began with other; give --base other" in capsys.readouterr().err
+    told.write_text("{", "utf-8")
+    assert main(words) == 65
+
+
+def test_a_site_with_foreign_weights_is_refused(place: Path, capsys: Any) -> None:
+    files = share(place, "north", np.ones(16)) + share(place, "south", np.ones(16))
+    south = read(Path(files[1]), load_key(place / "south.pub"))
+    for names, shapes in ((("w", "x"), SHAPES), (("w", "w"), (SHAPES[0], (4,)))):
+        moved = dataclasses.replace(south, names=names, shapes=shapes)
+        write(Path(files[1]), moved, load_secret(place / "south.key"))
+        assert averaged(place, files) == 65
+        assert "south: has other weights than the base" in capsys.readouterr().err
+
+
+def test_a_site_that_is_worse_on_the_reference_is_refused(
+    place: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """The daemon's code judges; here a model is worth the mean of its weights, turned around."""
+
+    def oks_of(folder: Path, truths: Any, label: str, quiet: bool) -> List[float]:
+        made, _ = weights.load(folder / "body.onnx")
+        return [0.5 - 0.1 * float(weights.vector(made).mean()) for _ in truths]
+
+    monkeypatch.setattr(model, "oks_of", oks_of)
+    monkeypatch.setattr("tools.average.open_all", lambda paths: list(paths))
+    files = share(place, "a", np.full(16, 0.01))
+    files += share(place, "evil", np.full(16, 0.3))
+    capsys.readouterr()
+    assert averaged(place, files, "--reference", "labels", "--clip", "100") == 0
+    assert "evil: refused, it loses 6.0% of the OKS of the reference" in capsys.readouterr().out
+    np.testing.assert_allclose(result(place), np.full(16, 0.01), rtol=1e-5)
+    assert averaged(place, files, "--reference", "labels", "--force", "--most-lost", ".1") == 0
+    assert averaged(place, files, "--reference", "labels", "--force", "--most-lost", "2") == 78
 
 
 def test_foreign_changed_and_unfit_files_are_refused(place: Path, capsys: Any) -> None:

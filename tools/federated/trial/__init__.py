@@ -1,0 +1,1 @@
+"""Four rendered sites that learn without sharing pictures: `edge-tools federated-trial`."""
