@@ -1,0 +1,1 @@
+"""An app of Flower: each site trains with its own command, the server averages the moves."""
