@@ -218,6 +218,8 @@ def _trained(arguments: argparse.Namespace, out: Path) -> Any:
 
     if arguments.skeleton or getattr(arguments, "teacher", None):
         raise ConfigError(f"--arch {arguments.arch}: is a detector; it has no skeleton, no teacher")
+    if arguments.only_head:
+        raise ConfigError(f"--only-head: {arguments.arch} is a detector; it is for pose networks")
     trunk = arguments.models / arguments.trunk if arguments.trunk else None
     size = pixels(arguments.size) if arguments.size else None
     teacher = arguments.models / arguments.hold_with if arguments.hold_with else None

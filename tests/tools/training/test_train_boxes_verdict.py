@@ -81,6 +81,7 @@ def test_the_command_trains_and_refuses(tmp_path: Path, capsys: pytest.CaptureFi
         (["--arch", "light-shuffle05", "--skeleton", "halpe26"], "is a detector"),
         (["--arch", "light-shuffle05", "--size", "65x64"], "multiples of 32"),
         (["--size", "64x64"], "is for detectors"),
+        (["--arch", "light-shuffle05", "--only-head"], "is for pose networks"),
         (["--arch", "rtmo-t"], "rtmo"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edge.errors import ConfigError
 from tools.evaluation.point_sets import PointSet
 
 Outputs = Dict[str, Tensor]
@@ -95,8 +96,8 @@ class Trainee:
         """Keep what was trained before as it is, or train it, if the network has new layers."""
 
     def freeze_trunk(self) -> None:
-        """Keep everything but the head as it is. Raises ConfigError: there is nothing to keep."""
-        raise NotImplementedError
+        """Keep everything but the head as it is. Raises ConfigError: there is no such part."""
+        raise ConfigError("--only-head: this network has no trunk that it could keep; leave it out")
 
     def places(self, outputs: Outputs) -> Tensor:
         """Points [B,T,2] px of the input, decoded as the daemon does."""
