@@ -159,7 +159,8 @@ class Trial:
         told = self.out / "averages" / f"{name}.json"
         told.parent.mkdir(exist_ok=True)
         words = ["average", *files, "--name", name, "--base", base, "--models", self.models]
-        words += ["--keys", self.keys, "--reference", self.out / "reference", *more]
+        words += ["--keys", self.keys, "--reference", self.out / "reference", "--keep-length"]
+        words += more
         if not told.is_file():
             log = self.out / "log.txt"
             at = log.stat().st_size if log.is_file() else 0

@@ -18,7 +18,7 @@ from edge.keys.trust import load_key
 from edge.recipe import load_recipe
 from tools.__main__ import main
 from tools.federated import model, weights
-from tools.federated.averaging import average, epsilon_of, shares_of
+from tools.federated.averaging import average, epsilon_of, judged, shares_of
 from tools.federated.file import HEAD, Moved, read, write
 from tools.fetch.files import sha256_of
 from tools.signing import load_secret
@@ -146,7 +146,9 @@ def test_a_long_move_is_cut_and_noise_tells_its_epsilon() -> None:
 @pytest.mark.parametrize(
     "options",
     [["--noise", "1"], ["--noise", "1", "--clip", "1", "--method", "median"]]
-    + [["--noise", "1", "--clip", "1", "--reference", "x"]],
+    + [
+        ["--noise", "1", "--clip", "1", *more] for more in (["--reference", "x"], ["--keep-length"])
+    ],
 )
 def test_noise_is_refused_where_its_epsilon_would_be_wrong(
     place: Path, capsys: Any, options: List[str]
@@ -166,6 +168,27 @@ def test_noise_leaves_limits_of_the_network_alone(place: Path) -> None:
     onnx.save(graph, str(base))
     model = onnx.load(str(base))
     assert [w.name for w in weights.trained(model)] == ["w", "b"]
+
+
+def test_a_quiet_liar_is_refused_by_its_direction() -> None:
+    """Random, and as long as the others, so neither too long nor too far."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 1, 5000)
+    moves = {n: shared + rng.normal(0, 1, 5000) for n in "abc"}
+    moves["liar"] = rng.normal(0, 2**0.5, 5000)
+    moves["against"] = -shared + rng.normal(0, 1, 5000)
+    sites = [Moved(n, "b", 1, ("w",), ((5000,),), np.float32(v)) for n, v in moves.items()]
+    used, refused = judged(sites)
+    assert [site.site for site in used] == ["a", "b", "c"]
+    assert [name for name, why in refused if "direction" in why] == ["liar", "against"]
+
+
+def test_the_average_keeps_the_length_of_the_moves() -> None:
+    one, other = np.float32([3, 0]), np.float32([0, 3])
+    sites = [Moved(n, "b", 1, ("w",), ((2,),), v) for n, v in (("a", one), ("c", other))]
+    np.testing.assert_allclose(average(sites).step, [1.5, 1.5])
+    step = average(sites, keep_length=True).step
+    np.testing.assert_allclose(step, np.full(2, 3 / 2**0.5), rtol=1e-6)
 
 
 def test_a_site_cannot_say_that_it_is_everybody() -> None:

@@ -20,6 +20,9 @@ METHODS = ("mean", "median", "trimmed")
 _FAR = 3.0  # a site this many times as far from the middle as the others is refused
 _FEWEST_JUDGED = 3
 _LEAST_FAR = 1e-9
+# Cosine between a site's move and the others'. Four rendered sites have .47 and more; a random move
+# of a million weights has 0.
+_LEAST_ALIKE = 0.05
 # A site says itself how many examples it has; more than this many times the median do not count.
 _MOST_TIMES = 4.0
 DELTA = 1e-5
@@ -89,14 +92,24 @@ def judged(sites: Sequence[Moved]) -> Tuple[List[Moved], List[Tuple[str, str]]]:
     middle = np.median(moves, axis=0)
     far = np.array([np.linalg.norm((row - middle).astype(np.float64)) for row in moves])
     used, refused = [], []
+    units = np.stack([site.moved / np.float32(max(site.norm, 1e-12)) for site in sites])
+    whole = units.sum(0)
     for i, site in enumerate(sites):
         others = float(np.median(np.delete(far, i)))
+        alike = _cosine(units[i], whole - units[i])
         if far[i] > _FAR * max(others, _LEAST_FAR):
             times = far[i] / max(others, _LEAST_FAR)
             refused.append((site.site, f"moved {times:.1f} times as far from the middle as others"))
+        elif alike < _LEAST_ALIKE:
+            refused.append((site.site, f"moved in another direction, cosine {alike:.2f} to others"))
         else:
             used.append(site)
     return used, refused
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+    length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    return float(one @ other) / max(length, 1e-12)
 
 
 def average(
@@ -106,6 +119,7 @@ def average(
     clip: float = 0.0,
     noise: float = 0.0,
     seed: Optional[int] = None,
+    keep_length: bool = False,
 ) -> Average:
     """Average the moves of sites.
 
@@ -118,6 +132,8 @@ def average(
         noise: standard deviation of Gaussian noise over the most that the mean changes if one
             site's move is replaced; needs `clip` and the mean, else epsilon would be wrong.
         seed: of the noise; None = of the machine.
+        keep_length: make the result as long as the sites' moves are; moves that differ in part
+            make a mean that is shorter than each of them.
 
     Raises:
         DataError: no site is left.
@@ -128,6 +144,9 @@ def average(
     moves = np.stack([_clipped(site, bound) for site in used])
     shares = shares_of([site.examples for site in used])
     step = _combined(moves, shares, method)
+    if keep_length:
+        lengths = np.linalg.norm(moves, axis=1)
+        step = step * (float(shares @ lengths) / max(float(np.linalg.norm(step)), 1e-12))
     if noise:
         # Two clipped moves are at most twice the bound apart.
         effect = 2 * bound * float(shares.max())
