@@ -47,11 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "printed",
     )
     parser.add_argument(
-        "--keep-length",
-        action="store_true",
-        help="a result as long as the sites' moves; a plain mean of moves that differ is shorter",
-    )
-    parser.add_argument(
         "--reference",
         nargs="+",
         type=Path,
@@ -81,14 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.reference:
         used, worse = _none_lost(arguments, network, used)
         refused = [*refused, *worse]
-    made = average(
-        used,
-        refused,
-        arguments.method,
-        arguments.clip,
-        arguments.noise,
-        keep_length=arguments.keep_length,
-    )
+    made = average(used, refused, arguments.method, arguments.clip, arguments.noise)
     weights.add(network, made.names, made.step)
     model.write(source, target, arguments.network, network.SerializeToString())
     _tell(arguments, made, target)
@@ -107,10 +95,8 @@ def _require_options(arguments: argparse.Namespace) -> None:
             "--noise: its epsilon is known for a --clip that does not depend on the sites, and for "
             "the mean; give --clip, without --method"
         )
-    if arguments.noise and (arguments.reference or arguments.keep_length):
-        raise ConfigError(
-            "--noise: without --reference and --keep-length, which change its epsilon"
-        )
+    if arguments.noise and arguments.reference:
+        raise ConfigError("--noise and --reference: give one of them; refusals change epsilon")
 
 
 def _read(arguments: argparse.Namespace) -> List[Moved]:

@@ -159,8 +159,7 @@ class Trial:
         told = self.out / "averages" / f"{name}.json"
         told.parent.mkdir(exist_ok=True)
         words = ["average", *files, "--name", name, "--base", base, "--models", self.models]
-        words += ["--keys", self.keys, "--reference", self.out / "reference", "--keep-length"]
-        words += more
+        words += ["--keys", self.keys, "--reference", self.out / "reference", *more]
         if not told.is_file():
             log = self.out / "log.txt"
             at = log.stat().st_size if log.is_file() else 0

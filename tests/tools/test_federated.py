@@ -146,9 +146,7 @@ def test_a_long_move_is_cut_and_noise_tells_its_epsilon() -> None:
 @pytest.mark.parametrize(
     "options",
     [["--noise", "1"], ["--noise", "1", "--clip", "1", "--method", "median"]]
-    + [
-        ["--noise", "1", "--clip", "1", *more] for more in (["--reference", "x"], ["--keep-length"])
-    ],
+    + [["--noise", "1", "--clip", "1", "--reference", "x"]],
 )
 def test_noise_is_refused_where_its_epsilon_would_be_wrong(
     place: Path, capsys: Any, options: List[str]
@@ -181,14 +179,6 @@ def test_a_quiet_liar_is_refused_by_its_direction() -> None:
     used, refused = judged(sites)
     assert [site.site for site in used] == ["a", "b", "c"]
     assert [name for name, why in refused if "direction" in why] == ["liar", "against"]
-
-
-def test_the_average_keeps_the_length_of_the_moves() -> None:
-    one, other = np.float32([3, 0]), np.float32([0, 3])
-    sites = [Moved(n, "b", 1, ("w",), ((2,),), v) for n, v in (("a", one), ("c", other))]
-    np.testing.assert_allclose(average(sites).step, [1.5, 1.5])
-    step = average(sites, keep_length=True).step
-    np.testing.assert_allclose(step, np.full(2, 3 / 2**0.5), rtol=1e-6)
 
 
 def test_a_site_cannot_say_that_it_is_everybody() -> None:

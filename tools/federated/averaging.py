@@ -119,7 +119,6 @@ def average(
     clip: float = 0.0,
     noise: float = 0.0,
     seed: Optional[int] = None,
-    keep_length: bool = False,
 ) -> Average:
     """Average the moves of sites.
 
@@ -132,8 +131,6 @@ def average(
         noise: standard deviation of Gaussian noise over the most that the mean changes if one
             site's move is replaced; needs `clip` and the mean, else epsilon would be wrong.
         seed: of the noise; None = of the machine.
-        keep_length: make the result as long as the sites' moves are; moves that differ in part
-            make a mean that is shorter than each of them.
 
     Raises:
         DataError: no site is left.
@@ -144,9 +141,6 @@ def average(
     moves = np.stack([_clipped(site, bound) for site in used])
     shares = shares_of([site.examples for site in used])
     step = _combined(moves, shares, method)
-    if keep_length:
-        lengths = np.linalg.norm(moves, axis=1)
-        step = step * (float(shares @ lengths) / max(float(np.linalg.norm(step)), 1e-12))
     if noise:
         # Two clipped moves are at most twice the bound apart.
         effect = 2 * bound * float(shares.max())
