@@ -15,7 +15,18 @@ import dataclasses
 import queue
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -84,6 +95,16 @@ class Rule(Protocol):
         """What the rule knows of its camera after the last frame."""
 
 
+class Correcting(Protocol):
+    """The lens of one camera (edge.loop.lenses)."""
+
+    def on(self, frame: Frame) -> Frame:
+        """The frame with its lens, for the crops of networks."""
+
+    def straighten(self, poses: Poses, size: Tuple[int, int]) -> Poses:
+        """The people with `straight`, in a frame of (width, height) px."""
+
+
 class Carry(Protocol):
     """Runs the pose model on some frames, and carries keypoints on the others (edge.loop.carry)."""
 
@@ -128,6 +149,8 @@ class CameraStages:
     named: FrozenSet[int] = frozenset()  # ids of the people whom a rule has something to say about
     # The camera's own motion since the frame before (edge.people.camera_motion); None = not asked.
     camera_motion: Optional[Callable[[Frame, np.ndarray], Optional[np.ndarray]]] = None
+    # Gives people the keypoints without the lens, for rules (edge.loop.lenses); None = no lens.
+    lens: Optional[Correcting] = None
     # Colours of people's clothes in a frame (edge.people.colours); None = not looked at.
     colours: Optional[Callable[[Frame, Poses], np.ndarray]] = None
 
@@ -253,6 +276,8 @@ class Pipeline:
 
     def look(self, frames: List[Frame]) -> Step:
         """Detect, find poses and track; each network is executed once for all frames and people."""
+        lenses = [self.stages[f.camera].lens for f in frames]
+        frames = [f if lens is None else lens.on(f) for f, lens in zip(frames, lenses)]
         detections = self._detect_due(frames)
         for f in frames:
             self.stages[f.camera].follow_camera(f)
@@ -287,6 +312,7 @@ class Pipeline:
             stages = self.stages[frame.camera]
             # The keypoints of a picture for itself have nothing to do with those before.
             smooth = self.finish(poses if frame.still else stages.smooth(poses, frame.t_ns))
+            smooth = stages.lens.straighten(smooth, frame.size) if stages.lens else smooth
             published.append(smooth)
             self.publisher.frame(frame, smooth)
             for rule in stages.rules:

@@ -141,8 +141,16 @@ def convert_poses(poses: Poses, target: str) -> Poses:
     if world is not None:
         points, sure = convert(world[..., :3], world[..., 3], poses.skeleton, target)
         world = np.concatenate((points, sure[..., None]), 2)
+    straight = poses.straight
+    if straight is not None:
+        straight, _ = convert(straight, poses.scores, poses.skeleton, target)
     return dataclasses.replace(
-        poses, keypoints=keypoints, scores=scores, skeleton=target, world=world
+        poses,
+        keypoints=keypoints,
+        scores=scores,
+        skeleton=target,
+        world=world,
+        straight=straight,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from edge.lens import Lens
 from edge.view import View
 
 Rows = Union[np.ndarray, slice]
@@ -50,6 +51,7 @@ class Frame:
     slot: Any = None  # the ring's own bookkeeping; other code does not touch it
     still: bool = False  # a picture for itself: the one before may show another scene
     view: Optional[View] = None  # how `image` lies in the upright picture; None = it is upright
+    lens: Optional[Lens] = None  # of the upright picture, for its size; None = not known
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -125,6 +127,9 @@ class Poses:
     # [N,K,4] f32, x y z in m from the middle of the hips and score, in the camera's axes: x to the
     # right, y down, z ahead; a score of 0 = missing. None = the pose model measures no depth
     world: Optional[np.ndarray] = None
+    # [N,K,2] f32 px, keypoints as a camera without a lens that is turned to each person would show
+    # them: for angles and posture, not for places. None = no lens is known
+    straight: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -144,6 +149,8 @@ class Poses:
             check_array("Poses.weights", self.weights, np.float32, n)
         if self.world is not None:
             check_array("Poses.world", self.world, np.float32, n, self.scores.shape[1], 4)
+        if self.straight is not None:
+            check_array("Poses.straight", self.straight, np.float32, n, self.scores.shape[1], 2)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -167,14 +174,15 @@ class Poses:
             None if self.carried is None else self.carried[which],
             None if self.weights is None else self.weights[which],
             None if self.world is None else self.world[which],
+            None if self.straight is None else self.straight[which],
         )
 
     @staticmethod
     def join(records: Sequence[Poses]) -> Poses:
         """Join records of one skeleton into one, in their order and in new arrays.
 
-        Records without people are skipped. `places`, `sightings` and `carried` are kept if all
-        other records have them; `weights` and `world` are 0 where a record has none.
+        Records without people are skipped. `places`, `sightings`, `carried` and `straight` are kept
+        if all other records have them; `weights` and `world` are 0 where a record has none.
 
         Args:
             records: at least one.
@@ -183,6 +191,7 @@ class Poses:
         places = [p.places for p in some if p.places is not None]
         sightings = [p.sightings for p in some if p.sightings is not None]
         carried = [p.carried for p in some if p.carried is not None]
+        straight = [p.straight for p in some if p.straight is not None]
         weighed = any(p.weights is not None for p in some)
         weights = [np.zeros(len(p), np.float32) if p.weights is None else p.weights for p in some]
         deep = any(p.world is not None for p in some)
@@ -201,6 +210,7 @@ class Poses:
             np.concatenate(carried) if len(carried) == len(some) else None,
             np.concatenate(weights) if weighed else None,
             np.concatenate(world) if deep else None,
+            np.concatenate(straight) if len(straight) == len(some) else None,
         )
 
     @staticmethod

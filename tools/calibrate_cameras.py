@@ -1,4 +1,4 @@
-"""`edge-tools calibrate-cameras`: lenses and places of several cameras, for a [[scenes]] table."""
+"""`edge-tools calibrate-cameras`: lenses of cameras, and their places for a [[scenes]] table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.rig import pose2sim
 from edge.scene.rig import Rig
 from tools.cameras.boards import Board, look
 
-HELP = "calibrate several cameras, with their places in the room, from a board that they see"
+HELP = "calibrate the lenses of cameras, and their places in the room, from a board that they see"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="other pictures or video of a camera for its lens; may be repeated",
     )
     parser.add_argument(
+        "--fisheye",
+        action="store_true",
+        help="lenses wider than about 120 degrees: OpenCV's fisheye model, four coefficients",
+    )
+    parser.add_argument(
         "--every", type=int, default=0, metavar="N", help="look at each n-th frame of a video"
     )
     parser.add_argument("--out", type=Path, default=Path("rig.toml"), help="(default: %(default)s)")
@@ -79,8 +84,8 @@ def _of_board(arguments: argparse.Namespace, picture: Path) -> Dict[str, Any]:
 
     board = _board(arguments)
     sources = _named(arguments.cameras, "NAME=PATH")
-    if len(sources) < 2:
-        raise ConfigError("name two cameras or more: cam1=FOLDER cam2=FOLDER ...")
+    if not sources:
+        raise ConfigError("name one camera for its lens, or several: cam1=FOLDER cam2=FOLDER ...")
     lenses = _named(arguments.lens, "--lens")
     for name in lenses:
         if name not in sources:
@@ -93,7 +98,7 @@ def _of_board(arguments: argparse.Namespace, picture: Path) -> Dict[str, Any]:
     for a, b in zip(inner, outer):
         if a.size != b.size:
             raise ConfigError(f"--lens: {a.name}: pictures of {a.size}, but of {b.size} elsewhere")
-    done = calibrate(inner, outer, board)
+    done = calibrate(inner, outer, board, arguments.fisheye)
     error = float(np.sqrt(np.mean([np.square(e).sum(1).mean() for e in done.errors if len(e)])))
     _write(arguments.out, done.rig, error)
     draw(picture, done, outer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -12,7 +13,9 @@ import numpy as np
 
 from edge.durable import READABLE, write_whole
 from edge.errors import ConfigError, NoInputError
+from edge.lens import Lens
 from edge.loop.grounds import ground_of
+from edge.loop.lenses import lens_of_camera
 from edge.scene.ground import Ground
 from edge.settings import config
 from tools.floor import from_points, from_walkers, picture, walkers
@@ -62,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--out", type=Path, metavar="F.toml", help="write the table (default: print it)"
         )
         action.add_argument("--json", action="store_true", help="print the figures as JSON")
+        action.add_argument(
+            "--config", type=Path, metavar="F", help="configuration that gives --camera its lens"
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,13 +85,18 @@ def _points(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--px: {len(pixels)} points; give four or more")
     if len(metres) != len(pixels):
         raise ConfigError(f"--m: {len(metres)} places for {len(pixels)} points; give one each")
-    found = from_points.fit(pixels, metres)
+    lens = _lens(arguments)
+    straight = pixels if lens is None else lens.undistorted(pixels)
+    if not np.isfinite(straight).all():
+        raise ConfigError("--px: a point lies where the lens shows nothing; choose others")
+    found = from_points.fit(straight, metres)
     notes = [f"of {len(pixels)} points, which it misses by {found.error_m:.3f} m (RMS)"]
     unsure = f"{found.unsure:.0%}" if np.isfinite(found.unsure) else "any amount"
     notes.append(f"points that are 2 px off change lengths between them by up to {unsure}")
     figures = {"points": len(pixels), "error_m": found.error_m, "unsure": found.unsure}
     size = (round(pixels.real.max() * 1.25) + 1, round(pixels.imag.max() * 1.25) + 1)
-    _tell(arguments, found.ground, pixels, size, notes, figures)
+    ground = replace(found.ground, lens=lens)
+    _tell(arguments, ground, pixels, size, notes, figures)
 
 
 def _places(arguments: argparse.Namespace) -> np.ndarray:
@@ -104,7 +115,9 @@ def _walkers(arguments: argparse.Namespace) -> None:
     _check_range("--pitch-deg", arguments.pitch_deg, -20, 75)
     _check_range("--fov-deg", arguments.fov_deg, 10, 150)
     seen = walkers.of_recording(find(arguments.recording), arguments.camera)
-    found = from_walkers.fit(seen, arguments.stature_m, arguments.pitch_deg, arguments.fov_deg)
+    lens = _lens(arguments)
+    straight = seen if lens is None else walkers.without_lens(seen, lens)
+    found = from_walkers.fit(straight, arguments.stature_m, arguments.pitch_deg, arguments.fov_deg)
     learned = {
         "camera height": (*found.height_m, "m"),
         "pitch": (*found.pitch_deg, "deg"),
@@ -123,7 +136,7 @@ def _walkers(arguments: argparse.Namespace) -> None:
     figures = {name: getattr(found, name) for name in found._fields if name != "ground"}
     _tell(
         arguments,
-        found.ground,
+        replace(found.ground, lens=lens),
         seen.ankles[:: max(len(seen.ids) // 60, 1)],
         seen.size,
         notes,
@@ -164,7 +177,8 @@ def _tell(
     image = picture.still_of(arguments.still, size)
     step_m = picture.draw(drawn, image, ground, points)
     rows = np.array(ground.matrix).reshape(3, 3).tolist()
-    text = "".join(f"# {note}\n" for note in notes) + _table(arguments.camera, rows)
+    table = _table(arguments.camera, rows, ground.lens is not None)
+    text = "".join(f"# {note}\n" for note in notes) + table
     if arguments.out:
         write_whole(arguments.out, text.encode(), READABLE)
     if arguments.json:
@@ -174,10 +188,25 @@ def _tell(
     print(f"{arguments.out}, {drawn}" if arguments.out else f"# {drawn}: a cell is {step_m:g} m")
 
 
-def _table(camera: str, rows: List[List[float]]) -> str:
+def _table(camera: str, rows: List[List[float]], lens: bool) -> str:
     """The table of a configuration; numbers with 9 digits are exact to .01 px."""
     inner = ", ".join("[" + ", ".join(f"{value:.9g}" for value in row) + "]" for row in rows)
-    return f'[[grounds]]\ncamera = "{camera or "CAMERA"}"\nmatrix = [{inner}]\n'
+    table = f'[[grounds]]\ncamera = "{camera or "CAMERA"}"\nmatrix = [{inner}]\n'
+    return table + "lens = true\n" * lens
+
+
+def _lens(arguments: argparse.Namespace) -> Optional[Lens]:
+    """The lens that --config gives the camera; None = none."""
+    if arguments.config is None:
+        return None
+    cameras = config.load(arguments.config, grounds=False).cameras
+    names = [camera.name for camera in cameras]
+    name = arguments.camera or (names[0] if len(names) == 1 else "")
+    if name not in names:
+        raise ConfigError(f"--camera: name one of {', '.join(names)}")
+    arguments.camera = name
+    i = names.index(name)
+    return lens_of_camera(cameras[i], f"{arguments.config}: cameras[{i}]")
 
 
 def _check_range(name: str, value: Optional[float], low: float, high: float) -> None:

@@ -15,6 +15,7 @@ from edge.loop.cpu_verdicts import Verdicts
 from edge.loop.engines import Engines
 from edge.loop.engines import network_file as network_file  # for other rooms
 from edge.loop.grounds import with_ground
+from edge.loop.lenses import build_lenses
 from edge.loop.local_time import LocalTime
 from edge.loop.temporal_network import TemporalNetwork
 from edge.models import (
@@ -192,17 +193,18 @@ def check_roles(config: Config, detect: Gives, pose: Gives) -> None:
 
 
 def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
-    """The tracker, the smoother and the rules of each camera, by its name.
+    """The tracker, the smoother, the lens and the rules of each camera, by its name.
 
     Args:
         config: complete and checked.
         skeleton: name of the keypoint set that the pose model gives.
 
     Raises:
-        ConfigError: a rule that cannot be built.
+        ConfigError: a rule that cannot be built. EdgeError: a lens that cannot be used.
     """
     stages: Dict[str, CameraStages] = {}
     keypoints, options = skeletons.get(skeleton), config.smooth
+    lenses = build_lenses(config)
     network = TemporalNetwork() if options.enabled and options.temporal else None
     for i, camera in enumerate(config.cameras):
         smooth = Smoother(options, keypoints, Temporal(network) if network else None)
@@ -215,6 +217,7 @@ def build_stages(config: Config, skeleton: str) -> Dict[str, CameraStages]:
             rules=build_rules(config, camera.name),
             phase=i / len(config.cameras),
             consistency=smooth.consistency,
+            lens=lenses.get(camera.name),
         )
     return stages
 

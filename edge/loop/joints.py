@@ -191,9 +191,10 @@ class _FusedJoint:
             self._space = bool(np.isfinite(degrees))
         if not np.isfinite(degrees):
             body17 = skeletons.body17(one.skeleton)
-            body = as_complex(one.keypoints[:, body17])
+            seen = one.keypoints if one.straight is None else one.straight
+            body = as_complex(seen[:, body17])
             tall_px = stature.heights(body, one.scores[:, body17], one.boxes)
-            degrees, error = self._measured(one.keypoints, one.scores, one, tall_px)
+            degrees, error = self._measured(seen, one.scores, one, tall_px)
         if error < _MOST_ERROR_DEG:
             self._fusion.vision(t_ns, degrees, error)
 

@@ -10,6 +10,7 @@ from edge import geometry
 from edge.errors import DataError
 from edge.models import ModelOptions, PoseModel
 from edge.models._outputs import Outputs
+from edge.models._preprocess.lenses import local_views
 from edge.skeletons import Skeleton
 from edge.structures import Frame, Poses
 
@@ -81,6 +82,9 @@ class TopDown(PoseModel):
         matrices = plain
         if self._udp:
             matrices = geometry.crop_affine(boxes, size, self._padding, udp=True)
+        views = local_views(frames, which, geometry.cxcywh(boxes)[:, :2])
+        if views is not None:
+            plain, matrices = views.of_pictures(plain), views.of_pictures(matrices)
         self._outputs.sample(frames, which, matrices)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             keypoints, scores = self._decode(self._outputs.run())

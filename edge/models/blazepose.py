@@ -12,6 +12,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from edge import geometry
 from edge.errors import ConfigError, InternalError
 from edge.models import Gives, ModelOptions, PoseModel
 from edge.models._blazepose import (
@@ -32,6 +33,7 @@ from edge.models._blazepose.part_memory import ExpectedParts, PartMemory
 from edge.models._blazepose.parts import Faces, Hands
 from edge.models._blazepose.sparse import SparseMode, rested, small
 from edge.models._outputs import Outputs, Shape
+from edge.models._preprocess.lenses import local_views
 from edge.models._scores import ScoreMap
 from edge.recipe import Recipe, Scores
 from edge.runtime import Runner
@@ -186,15 +188,20 @@ class BlazePose(PoseModel):
         known = batch.remembered(frames, self._body_memory)
         body_feet = known.keypoints[:, points.BODY_FEET]
         scores = known.scores[:, points.BODY_FEET]
+        views = local_views(frames, batch.which, geometry.cxcywh(batch.boxes)[:, :2])
+        if views is not None:
+            body_feet = views.seen(body_feet)
         squares, good = crops.body_squares(body_feet, scores, batch.boxes)
         squares = squares.where(good, crops.box_squares(batch.boxes, batch.sizes))
         network = self._body.network
-        matrices = squares.matrices(network)
+        straight = squares.matrices(network)
+        matrices = straight if views is None else views.of_pictures(straight)
         veils = neighbours.veils(known, good, matrices, network)
         self._body.sample(frames, batch.which, matrices, veils=veils)
         results = self._body.run()
         self._body.note_bad(int((~np.isfinite(results["landmarks"])).sum()))
-        return decode.bodies(results, matrices, network.width, self._world)
+        metres = decode.metres(results, straight, views) if self._world else None
+        return decode.bodies(results, matrices, network.width, metres)
 
 
 def _joined(

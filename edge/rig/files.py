@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Dict, List
 
 from edge.errors import DataError, NoInputError
+from edge.lens import Lens
 from edge.rig import opencv_files, pose2sim, qualisys
+from edge.rig.made import OneCamera, make_lenses
 from edge.scene.rig import Rig
 
 OPENCV = (".yml", ".yaml", ".json", ".xml")
@@ -25,7 +28,7 @@ def read_rig(path: Path, unit_m: float = 0.0) -> Rig:
         NoInputError: there is no such file. DataError: it is no calibration that can be used.
     """
     if path.is_dir():
-        return _read_folder(path, unit_m)
+        return opencv_files.parse(_texts(path), path, unit_m or 1.0)
     text = read_text(path)
     if path.suffix == ".toml":
         return pose2sim.parse(text, path, unit_m or 1.0)
@@ -33,17 +36,50 @@ def read_rig(path: Path, unit_m: float = 0.0) -> Rig:
         return qualisys.parse(text, path, unit_m or 0.001)
     if path.suffix in OPENCV:
         return opencv_files.parse({path.stem: text}, path, unit_m or 1.0)
-    raise DataError(
+    raise _unknown(path)
+
+
+def read_lenses(path: Path) -> Dict[str, Lens]:
+    """The lenses of a calibration, by the names of its cameras; places are not needed.
+
+    Args:
+        path: as for `read_rig`, of one camera or more.
+
+    Raises:
+        NoInputError: there is no such file. DataError: it has no lens that can be used.
+    """
+    return make_lenses(_cameras(path), path)
+
+
+def _cameras(path: Path) -> List[OneCamera]:
+    if path.is_dir():
+        return opencv_files.cameras(_texts(path), path)
+    text = read_text(path)
+    if path.suffix == ".toml":
+        found = pose2sim.cameras(text, path)
+    elif qualisys.is_one(text):
+        found = qualisys.cameras(text, path)
+    elif path.suffix in OPENCV:
+        found = opencv_files.cameras({path.stem: text}, path)
+    else:
+        raise _unknown(path)
+    if not found:
+        raise DataError(f"{path}: has no camera with a matrix and a lens")
+    return found
+
+
+def _unknown(path: Path) -> DataError:
+    return DataError(
         f"{path}: is no calibration of cameras; expected Pose2Sim's .toml, Qualisys' .qca.txt or "
         f".xml, or a file of OpenCV ({' '.join(OPENCV)})"
     )
 
 
-def _read_folder(folder: Path, unit_m: float) -> Rig:
+def _texts(folder: Path) -> Dict[str, str]:
     paths = sorted(p for p in folder.iterdir() if p.suffix in OPENCV and p.is_file())
     if not paths:
         raise NoInputError(f"{folder}: has no file of OpenCV ({' '.join(OPENCV)}); name a file")
-    return opencv_files.parse({p.stem: read_text(p) for p in paths}, folder, unit_m or 1.0)
+    return {p.stem: read_text(p) for p in paths}
 
 
 def read_text(path: Path) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
 from edge.errors import DataError
+from edge.lens import Lens
 from edge.scene.rig import LENS_TERMS, Rig
 
 _ROUND = (
@@ -23,8 +24,8 @@ class OneCamera:
     name: str
     matrix: Any  # 3 x 3 px
     lens: Any  # up to 8 terms of OpenCV; more if they are 0
-    turn: Any  # 3 x 3 or a rotation vector, room -> camera
-    shift: Any  # 3, in the file's unit
+    turn: Any  # 3 x 3 or a rotation vector, room -> camera; None = the file does not say
+    shift: Any  # 3, in the file's unit; None = the file does not say
     size: Any = (0, 0)  # width, height px
     fisheye: bool = False
 
@@ -53,21 +54,57 @@ def make_rig(cameras: Sequence[OneCamera], path: Path, unit_m: float) -> Rig:
     )
 
 
+def make_lenses(cameras: Sequence[OneCamera], path: Path) -> Dict[str, Lens]:
+    """The lenses of a file's cameras, by name; their places are not needed.
+
+    Raises:
+        DataError: a camera has numbers that cannot be, or two have one name.
+    """
+    made: Dict[str, Lens] = {}
+    for camera in cameras:
+        if camera.name in made:
+            raise DataError(f"{path}: has two cameras called {camera.name!r}; rename one")
+        try:
+            made[camera.name] = lens_of(camera)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: camera {camera.name!r}: {error}") from error
+    return made
+
+
+def lens_of(camera: OneCamera) -> Lens:
+    """The lens of a camera.
+
+    Raises:
+        ValueError, TypeError: its numbers cannot be.
+    """
+    matrix, terms, size = _inner(camera)
+    wide, high = size.tolist()
+    return Lens(
+        tuple(matrix.ravel().tolist()),
+        tuple(terms.tolist()),
+        camera.fisheye,
+        (round(wide), round(high)),
+    )
+
+
 def _checked(camera: OneCamera, path: Path) -> List[np.ndarray]:
     try:
         turn = rotation(numbers(camera.turn, 9, 3))
-        shift = numbers(camera.shift, 3)
-        matrix = numbers(camera.matrix, 9).reshape(3, 3)
-        lens = _lens(camera)
-        size = numbers(camera.size, 2)
-        if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and abs(matrix[2, 2] - 1) < 1e-6):
-            raise ValueError("its matrix is no camera matrix: focal lengths in px, then 0 0 1")
+        return [turn, numbers(camera.shift, 3), *_inner(camera)]
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: camera {camera.name!r}: {error}") from error
-    return [turn, shift, matrix, lens, size]
 
 
-def _lens(camera: OneCamera) -> np.ndarray:
+def _inner(camera: OneCamera) -> List[np.ndarray]:
+    """Matrix [3,3], terms [8] and size [2]; raises ValueError, TypeError."""
+    matrix = numbers(camera.matrix, 9).reshape(3, 3)
+    size = numbers(camera.size, 2)
+    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and np.allclose(matrix[2], (0, 0, 1))):
+        raise ValueError("its matrix is no camera matrix: focal lengths in px, then 0 0 1")
+    return [matrix, _terms(camera), size]
+
+
+def _terms(camera: OneCamera) -> np.ndarray:
     terms = np.asarray(camera.lens, np.float64).reshape(-1)
     most = 4 if camera.fisheye else LENS_TERMS
     if not np.isfinite(terms).all():

@@ -38,18 +38,28 @@ def parse(texts: Mapping[str, str], path: Path, unit_m: float) -> Rig:
     Raises:
         DataError: no camera can be made of them.
     """
+    found = cameras(texts, path)
+    for camera in found:
+        _complete(camera, path)
+    return make_rig(found, path, unit_m)
+
+
+def cameras(texts: Mapping[str, str], path: Path) -> List[OneCamera]:
+    """The cameras of one or more files, as `parse`; they may have no places.
+
+    Raises:
+        DataError: there is no camera that is known.
+    """
     files = {stem: values_of(text, path) for stem, text in texts.items()}
     pooled: Values = {key: value for values in files.values() for key, value in values.items()}
-    cameras = [c for stem, values in files.items() for c in _of_one_file(stem, values)]
-    cameras = cameras or _by_map(pooled) or _stereo(pooled) or _by_suffix(pooled)
-    if not cameras:
+    found = [c for stem, values in files.items() for c in _of_one_file(stem, values)]
+    found = found or _by_map(pooled) or _stereo(pooled) or _by_suffix(pooled)
+    if not found:
         raise DataError(
             f"{path}: has no camera that is known: expected one file a camera with camera_matrix, "
             "distortion_coefficients, R and T, or K_NAME dist_NAME R_NAME T_NAME"
         )
-    for camera in cameras:
-        _complete(camera, path)
-    return make_rig(cameras, path, unit_m)
+    return found
 
 
 def _complete(camera: OneCamera, path: Path) -> None:

@@ -15,7 +15,8 @@ from edge.rig.made import OneCamera, make_rig
 from edge.scene.rig import Rig
 from edge.settings.toml_text import parse_toml
 
-_NEEDED = ("matrix", "distortions", "rotation", "translation")
+_OF_LENS, _OF_PLACE = ("matrix", "distortions"), ("rotation", "translation")
+_NEEDED = (*_OF_LENS, *_OF_PLACE)
 
 
 def parse(text: str, path: Path, unit_m: float) -> Rig:
@@ -24,28 +25,41 @@ def parse(text: str, path: Path, unit_m: float) -> Rig:
     Raises:
         DataError: it is no such file.
     """
+    found = cameras(text, path)
+    for camera in found:
+        for need, value in zip(_OF_PLACE, (camera.turn, camera.shift)):
+            if value is None:
+                raise DataError(f"{path}: [{camera.name}] has no {need}")
+    return make_rig(found, path, unit_m)
+
+
+def cameras(text: str, path: Path) -> List[OneCamera]:
+    """The cameras of a file, which may have no places.
+
+    Raises:
+        DataError: it is no such file.
+    """
     try:
         table = parse_toml(path, text)
     except ConfigError as error:
         raise DataError(str(error)) from error
-    cameras = [
+    return [
         _camera(str(key), value, path)
         for key, value in table.items()
         if isinstance(value, Mapping) and any(need in value for need in _NEEDED)
     ]
-    return make_rig(cameras, path, unit_m)
 
 
 def _camera(key: str, table: Mapping[str, Any], path: Path) -> OneCamera:
-    for need in _NEEDED:
+    for need in _OF_LENS:
         if need not in table:
             raise DataError(f"{path}: [{key}] has no {need}")
     return OneCamera(
         str(table.get("name", key)),
         table["matrix"],
         table["distortions"],
-        table["rotation"],
-        table["translation"],
+        table.get("rotation"),
+        table.get("translation"),
         table.get("size", (0, 0)),
         table.get("fisheye") is True,
     )

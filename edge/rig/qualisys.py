@@ -31,14 +31,22 @@ def parse(text: str, path: Path, unit_m: float) -> Rig:
     Raises:
         DataError: it is no such file.
     """
+    return make_rig(cameras(text, path), path, unit_m)
+
+
+def cameras(text: str, path: Path) -> List[OneCamera]:
+    """The cameras of a file that have a place.
+
+    Raises:
+        DataError: it is no such file.
+    """
     try:
         # Without what stands before: a str must not state an encoding, and entities stay unknown.
         body = text[text.index("<calibration") :]
-        cameras = list(ElementTree.fromstring(body).iter("camera"))
-        found = [_camera(c) for c in cameras if c.find("transform") is not None]
+        tables = list(ElementTree.fromstring(body).iter("camera"))
+        return [_camera(c) for c in tables if c.find("transform") is not None]
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{path}: is no calibration of Qualisys: {error}") from error
-    return make_rig(found, path, unit_m)
 
 
 def _camera(camera: Element) -> OneCamera:

@@ -19,10 +19,11 @@ SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)
 # The last record and its body, for the next rule of the same frame: one tuple, because a rule's
 # `nearness` may be asked in another thread.
 _LAST: List[Tuple[Optional[Poses], Optional[Body]]] = [(None, None)]
+_LAST_STRAIGHT: List[Tuple[Optional[Poses], Optional[Body]]] = [(None, None)]
 
 
 def body_of(poses: Poses) -> Body:
-    """The COCO keypoints of people.
+    """The COCO keypoints of people as the camera sees them: for places.
 
     Returns:
         points: [N,17] c64 px, x + iy.
@@ -31,16 +32,32 @@ def body_of(poses: Poses) -> Body:
 
     All rules of a camera are given the same arrays for the same record: do not change them.
     """
-    last, body = _LAST[0]
+    return _kept(_LAST, poses, poses.keypoints)
+
+
+def straight_body_of(poses: Poses) -> Body:
+    """As `body_of`, without the lens of the camera: for posture, angles and heights.
+
+    Each person is where `body_of` has them; their limbs are as a camera turned to them shows them.
+    """
+    if poses.straight is None:
+        return body_of(poses)
+    return _kept(_LAST_STRAIGHT, poses, poses.straight)
+
+
+def _kept(
+    memory: List[Tuple[Optional[Poses], Optional[Body]]], poses: Poses, keypoints: np.ndarray
+) -> Body:
+    last, body = memory[0]
     if last is not poses or body is None:
-        body = _body_of(poses)
-        _LAST[0] = poses, body
+        body = _body_of(poses, keypoints)
+        memory[0] = poses, body
     return body
 
 
-def _body_of(poses: Poses) -> Body:
+def _body_of(poses: Poses, keypoints: np.ndarray) -> Body:
     body17 = skeletons.body17(poses.skeleton)
-    points = as_complex(poses.keypoints[:, body17])
+    points = as_complex(keypoints[:, body17])
     scores = poses.scores[:, body17]
     return points, scores > VISIBLE, heights(points, scores, poses.boxes)
 
@@ -49,10 +66,11 @@ _LAST_LIMBS: List[Tuple[Optional[Poses], Optional[Limbs]]] = [(None, None)]
 
 
 def limbs_of(poses: Poses) -> Limbs:
-    """The keypoints that angles need; shared as `body_of`."""
+    """The keypoints that angles need, without the lens of the camera; shared as `body_of`."""
     last, limbs = _LAST_LIMBS[0]
     if last is not poses or limbs is None:
-        limbs = Limbs.of(poses.keypoints, poses.scores, skeletons.get(poses.skeleton))
+        seen = poses.keypoints if poses.straight is None else poses.straight
+        limbs = Limbs.of(seen, poses.scores, skeletons.get(poses.skeleton))
         _LAST_LIMBS[0] = poses, limbs
     return limbs
 

@@ -29,7 +29,7 @@ from edge.rules._fall_memory import FALLEN, LYING, UP, remembered
 from edge.rules._fall_words import why
 from edge.rules._lying import ALL, LEAST_UPRIGHT, WHOLE, Shape, postures, shape_of, uprights
 from edge.rules._person_memory import with_ids
-from edge.rules._posture import body_of
+from edge.rules._posture import straight_body_of
 from edge.rules._timing import approach, recent, since_s, start
 from edge.settings.schema import key
 from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
@@ -95,7 +95,7 @@ class Fall:
         people, seen = self._people, with_ids(poses)
         rows = people.rows_of(seen, t_ns)
         dt_s = np.maximum(t_ns - people.seen_ns[rows], 0) * 1e-9
-        body, visible, tall = body_of(seen)
+        body, visible, tall = straight_body_of(seen)
         self._remember_height(rows, tall, dt_s)
         raw = shape_of(seen, body, visible, people["tall"][rows])
         shape = self._steadied(rows, raw, dt_s)

@@ -20,7 +20,7 @@ from edge.rules import Rule
 from edge.rules import _spells as spells
 from edge.rules._blindness import Blindness
 from edge.rules._person_memory import PersonMemory, with_ids
-from edge.rules._posture import HIPS, SHOULDERS, body_of, middle
+from edge.rules._posture import HIPS, SHOULDERS, middle, straight_body_of
 from edge.rules._timing import approach
 from edge.settings.schema import key
 from edge.structures import JsonValue, PoseEvent, Poses, RuleSummary
@@ -139,7 +139,7 @@ class HandsUp:
 
 def raised(seen: Poses) -> Raised:
     """How high people hold their hands; borrows the poses."""
-    body, visible, tall = body_of(seen)
+    body, visible, tall = straight_body_of(seen)
     shoulder, has_shoulder = middle(body, visible, SHOULDERS)
     hip, has_hip = middle(body, visible, HIPS)
     face = visible[:, _FACE]

@@ -8,6 +8,7 @@ from typing import Dict
 from edge import capture, plug, publish, skeletons
 from edge.errors import ConfigError, EdgeError, NoInputError
 from edge.loop.assemble import build_rules, check_roles, models_dir
+from edge.loop.lenses import build_lenses
 from edge.loop.scenes import rig_of
 from edge.models import Gives
 from edge.recipe import load_recipe
@@ -45,6 +46,7 @@ def look_up(settings: Config) -> None:
     options = publish.SinkOptions(
         mqtt=settings.mqtt, webhook=settings.webhook, outbox=settings.outbox
     )
+    build_lenses(settings)
     publish.parse_all(settings.publish.sinks, options)
     _check_rules(settings)
     target = settings.pose.skeleton

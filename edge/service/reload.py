@@ -179,7 +179,9 @@ def swap_in(running: Running, parts: NextParts) -> List[Callable[[], None]]:
     for name, old in running.pipeline.stages.items():
         new = parts.stages.get(name)
         if new is not None and name in parts.kept:
-            parts.stages[name] = dataclasses.replace(old, rules=new.rules, phase=new.phase)
+            parts.stages[name] = dataclasses.replace(
+                old, rules=new.rules, phase=new.phase, lens=new.lens
+            )
         elif new is not None:
             cast(Tracker, new.tracker).number_after(cast(Tracker, old.tracker))
     gone = set(running.pipeline.stages) - set(parts.stages)

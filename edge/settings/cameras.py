@@ -13,6 +13,38 @@ Corners = Tuple[Tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
+class Lens:
+    """The lens of a camera: named in a calibration file, or written here with OpenCV's numbers."""
+
+    file: str = key(
+        "",
+        "calibration with its lens: .toml of calibrate-cameras or Pose2Sim, Qualisys' .qca.txt, or "
+        "a file of OpenCV",
+    )
+    view: str = key(
+        "",
+        "what that file calls this camera; empty = its name, or the only camera of the file",
+    )
+    matrix: Tuple[Tuple[float, ...], ...] = key(
+        (), "without a file: the camera matrix, three rows of three numbers, px"
+    )
+    distortion: Tuple[float, ...] = key(
+        (),
+        "without a file: OpenCV's coefficients k1 k2 p1 p2 [k3 [k4 k5 k6]], or the four of a "
+        "fisheye lens",
+    )
+    fisheye: bool = key(False, "without a file: they are of OpenCV's fisheye model")
+    size: Tuple[int, ...] = key(
+        (), "without a file: width and height of the pictures of the calibration, px", 1, 65536
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether the configuration says anything of the lens."""
+        return self != Lens()
+
+
+@dataclass(frozen=True)
 class Camera:
     """One camera, or one recording in place of a camera."""
 
@@ -52,6 +84,7 @@ class Camera:
         -65536,
         65536,
     )
+    lens: Lens = key(Lens)  # a table of its own
 
 
 def completed(cameras: Sequence[Camera]) -> List[Camera]:

@@ -233,13 +233,19 @@ class Config:
     adaptive_rate: AdaptiveRate = key(AdaptiveRate)
 
 
-def load(path: Path) -> Config:
+def load(path: Path, grounds: bool = True) -> Config:
     """Read a configuration file, check it and complete it.
+
+    Args:
+        path: of the file.
+        grounds: false = leave its [[grounds]] tables out, to make them again.
 
     Raises:
         NoInputError, ConfigError: one line that starts with the path.
     """
     table = read_toml(path)
+    if not grounds:
+        table.pop("grounds", None)
     try:
         return complete(build(Config, table))
     except ConfigError as error:
@@ -255,7 +261,7 @@ def complete(config: Config) -> Config:
     """
     named = cameras.completed(config.cameras)
     names = [c.name for c in named]
-    floor.check(config.grounds, names)
+    floor.check(config.grounds, names, [c.name for c in named if c.lens.given])
     for i, rule in enumerate(config.rules):
         watched = rule.get("cameras", [])
         if not isinstance(watched, list):

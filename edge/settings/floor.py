@@ -18,17 +18,24 @@ class Ground:
     matrix: List[List[float]] = key(
         help="three rows of three numbers: they make metres of the floor from px of the picture"
     )
+    lens: Optional[bool] = key(
+        None,
+        "true = from px without the lens of the camera, false = from px as they are seen; needed "
+        "where the camera has a lens",
+    )
 
 
-def check(grounds: Sequence[Ground], cameras: Sequence[str]) -> None:
+def check(grounds: Sequence[Ground], cameras: Sequence[str], lenses: Sequence[str] = ()) -> None:
     """Check the grounds of a configuration.
 
     Args:
         grounds: one a camera.
         cameras: names of all cameras.
+        lenses: names of the cameras whose lens is given.
 
     Raises:
-        ConfigError: a camera is not there or has two grounds, or a matrix is none.
+        ConfigError: a camera is not there or has two grounds, a matrix is none, or it is not said
+            whether it takes px without the lens.
     """
     seen: List[str] = []
     for i, ground in enumerate(grounds):
@@ -39,10 +46,25 @@ def check(grounds: Sequence[Ground], cameras: Sequence[str]) -> None:
             )
         if ground.camera in seen:
             raise ConfigError(f"grounds[{i}].camera: {ground.camera!r} has a ground; remove one")
+        _check_lens(ground, i, lenses)
         problem = _problem(ground.matrix)
         if problem:
             raise ConfigError(f"grounds[{i}].matrix: {problem}")
         seen.append(ground.camera)
+
+
+def _check_lens(ground: Ground, i: int, lenses: Sequence[str]) -> None:
+    if ground.lens is None and ground.camera in lenses:
+        raise ConfigError(
+            f"grounds[{i}].lens: is missing, because camera {ground.camera!r} has a lens; make the "
+            "table again with edge-tools ground --config, or write false if its matrix takes px as "
+            "they are seen"
+        )
+    if ground.lens and ground.camera not in lenses:
+        raise ConfigError(
+            f"grounds[{i}].lens: camera {ground.camera!r} has no lens; give it its "
+            "[cameras.lens] table"
+        )
 
 
 def _problem(rows: Sequence[Sequence[float]]) -> Optional[str]:

@@ -38,7 +38,13 @@ def charuco() -> np.ndarray:
     return np.pad(picture, CELL_PX, constant_values=255)
 
 
-def seen(picture: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> np.ndarray:
+FISHEYE = np.array([0.05, -0.015, 0.004, -0.001])
+ROUND = np.array([[230.0, 0, 322], [0, 228.0, 238], [0, 0, 1]])  # 160 degrees across
+
+
+def seen(
+    picture: np.ndarray, turn: np.ndarray, shift: np.ndarray, fisheye: bool = False
+) -> np.ndarray:
     """A board as a camera sees it: a homography, then the lens."""
     scale = SQUARE_MM / 1000 / CELL_PX
     # px of the drawing -> m on the board, whose origin is the first inner corner.
@@ -47,21 +53,27 @@ def seen(picture: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> np.ndarray
     )
     to_board = to_board @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])  # centres of pixels
     plane = np.column_stack((turn[:, 0], turn[:, 1], shift))
-    flat = cv2.warpPerspective(
-        picture, MATRIX @ plane @ to_board, SIZE, flags=cv2.INTER_AREA, borderValue=128
-    )
     grid = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float32) for n in SIZE]), -1)
-    back = cv2.undistortPoints(grid.reshape(-1, 1, 2), MATRIX, LENS, P=MATRIX)
-    where = back.reshape(SIZE[1], SIZE[0], 2).astype(np.float32)
-    return cv2.remap(flat, where, None, cv2.INTER_LINEAR, borderValue=128)
+    if fisheye:
+        flat = cv2.fisheye.undistortPoints(grid.reshape(-1, 1, 2), ROUND, FISHEYE)
+    else:
+        flat = cv2.undistortPoints(grid.reshape(-1, 1, 2), MATRIX, LENS)
+    ahead = np.concatenate((flat.reshape(-1, 2), np.ones((len(flat), 1))), 1)
+    there = ahead @ np.linalg.inv(plane @ to_board).T
+    there = np.where(there[:, 2:] > 1e-6, there[:, :2] / there[:, 2:], -1e4)
+    where = there.reshape(SIZE[1], SIZE[0], 2).astype(np.float32)
+    return cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderValue=128)
 
 
 def draw(
-    folder: Path, picture: np.ndarray, moments: int = 9
+    folder: Path, picture: np.ndarray, moments: int = 9, fisheye: bool = False
 ) -> List[Tuple[np.ndarray, np.ndarray]]:
     """Pictures of each camera; gives the cameras' turns and places in the board's first axes."""
     rng = np.random.default_rng(7)
-    cameras = [looking(place, (0.15, 0.0, 0.2)) for place in PLACES]
+    # A fisheye shows the board smaller, so it stands nearer.
+    away = np.array([0.15, 0.0, 0.4]) * fisheye
+    places = [tuple(away + (np.array(p) - away) * (0.36 if fisheye else 1.0)) for p in PLACES]
+    cameras = [looking(place, (0.15, 0.0, 0.4 if fisheye else 0.2)) for place in places]
     boards = []
     for _ in range(moments):
         tilt = cv2.Rodrigues(rng.uniform(-0.5, 0.5, 3) + [-np.pi * 0.62, 0, 0])[0]
@@ -69,7 +81,7 @@ def draw(
     for c, (turn, shift) in enumerate(cameras):
         (folder / f"cam{c}").mkdir(parents=True)
         for moment, (tilt, place) in enumerate(boards):
-            view = seen(picture, turn @ tilt, turn @ place + shift)
+            view = seen(picture, turn @ tilt, turn @ place + shift, fisheye)
             cv2.imwrite(str(folder / f"cam{c}" / f"{moment:02d}.png"), view)
     return cameras
 
@@ -113,6 +125,30 @@ def test_cameras_come_out_where_they_were_put(
     drawn = cv2.imread(str(tmp_path / "rig.png"))
     assert drawn is not None
     assert drawn.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("picture", "options"),
+    [
+        (chessboard(), ["--board", "6x9"]),
+        (charuco(), ["--board", "7x10", "--charuco", "4X4_50", "--marker-mm", "37"]),
+    ],
+    ids=["chessboard", "charuco"],
+)
+def test_fisheye_lenses_come_out_as_they_are(
+    tmp_path: Path, picture: np.ndarray, options: List[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = draw(tmp_path, picture, moments=7, fisheye=True)
+    assert main(words(tmp_path, *options, "--fisheye")) == 0
+    assert json.loads(capsys.readouterr().out)["error_px"] < 0.6
+    rig = read_rig(tmp_path / "rig.toml")
+    assert rig.fisheye.all()
+    for c in range(3):
+        assert rig.matrices[c][0, 0] == pytest.approx(ROUND[0, 0], rel=0.04)
+    apart = np.linalg.norm(rig.centres[0] - rig.centres[2])
+    places = [-truth[c][0].T @ truth[c][1] for c in (0, 2)]
+    assert apart == pytest.approx(np.linalg.norm(places[0] - places[1]), rel=0.04)
+    assert cv2.imread(str(tmp_path / "rig.png")) is not None
 
 
 def test_a_turned_board_has_its_corners_in_the_same_order(tmp_path: Path) -> None:

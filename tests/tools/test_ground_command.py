@@ -13,6 +13,7 @@ from edge.recording.record import RecordedFrame, pack
 from edge.recording.ring import Ring
 from edge.scene.ground import Ground
 from edge.settings import config
+from tests.edge.test_lens import lens_of, shown
 from tools.__main__ import main
 from tools.benches._mocap import looking, pixels, played, poses_of, turned
 from tools.floor import from_points, from_walkers, walkers
@@ -205,3 +206,29 @@ def test_a_recording_becomes_a_table_and_a_picture(tmp_path, capsys):
     assert main(["ground", "walkers", str(folder), "--camera", "door"]) == ConfigError.exit_code
     assert "the recording has: hall" in capsys.readouterr().err
     assert main(["ground", *wanted, "--still", "/nowhere.png"]) == NoInputError.exit_code
+
+
+def test_the_lens_of_the_camera_is_undone_first(tmp_path, capsys):
+    lens = lens_of((0.05, -0.015, 0.004, -0.001), True)
+    flat = np.array([[-0.9, 0.4], [0.9, 0.4], [0.5, 0.1], [-0.5, 0.1]])
+    pixels = shown(flat, lens.terms, True)
+    path = tmp_path / "edge.toml"
+    rows = np.reshape(lens.matrix, (3, 3)).tolist()
+    path.write_text(
+        f'[[cameras]]\nsource = "synthetic://walk"\nname = "hall"\n[cameras.lens]\nmatrix = {rows}\n'
+        f"distortion = {list(lens.terms)}\nfisheye = true\nsize = [1200, 900]\n",
+        encoding="utf-8",
+    )
+    places = ["0,0", "4,0", "4,8", "0,8"]
+    px = [f"{x:.6f},{y:.6f}" for x, y in pixels]
+    words = ["ground", "points", "--px", *px, "--m", *places]
+    out = tmp_path / "ground.toml"
+    assert main([*words, "--config", str(path), "--out", str(out)]) == 0
+    capsys.readouterr()
+    text = out.read_text(encoding="utf-8")
+    assert text.endswith("lens = true\n")
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+    ground = ground_of(config.load(path), "hall")
+    assert ground is not None
+    found = ground.metres(pixels[:, 0] + 1j * pixels[:, 1])
+    assert found == pytest.approx(np.array([0, 4, 4 + 8j, 8j]), abs=1e-3)

@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 from edge.errors import DataError
 from edge.scene.rig import LENS_TERMS, Rig
 from tools.cameras.boards import Board, Seen
+from tools.cameras.optics import Optics, calibrated
 
 FEWEST_VIEWS = 4
 _MOST_VIEWS = 60  # of a camera, for its intrinsics: more add time and no accuracy
@@ -32,30 +33,34 @@ class Calibrated:
     examples: List[np.ndarray]  # [P,2] px: all corners, projected into each camera's example
 
 
-def calibrate(inner: Sequence[Seen], outer: Sequence[Seen], board: Board) -> Calibrated:
+def calibrate(
+    inner: Sequence[Seen], outer: Sequence[Seen], board: Board, fisheye: bool = False
+) -> Calibrated:
     """Calibrate cameras.
 
     Args:
         inner: what each camera saw, for its intrinsics.
         outer: what each camera saw at common moments, for its place; may be the same.
         board: that they saw.
+        fisheye: whether all lenses are of OpenCV's fisheye model.
 
     Raises:
-        DataError: a camera saw too little, or no chain of common moments joins all cameras.
+        DataError: a camera saw too little, no lens fits to it, or no chain of common moments joins
+            all cameras.
     """
-    matrices, lenses, own = zip(*[_intrinsics(seen, board) for seen in inner])
+    optics, own = zip(*[_optics(seen, board, fisheye) for seen in inner])
     poses = [
-        {m: _pose(board, corners, k, d) for m, corners in seen.found.items()}
-        for seen, k, d in zip(outer, matrices, lenses)
+        {m: one.pose(board.corners[at], px) for m, (at, px) in seen.found.items()}
+        for seen, one in zip(outer, optics)
     ]
     placed = _chained([s.name for s in outer], poses)
-    cameras, moments = _adjusted(outer, board, matrices, lenses, placed, poses)
+    cameras, moments = _adjusted(outer, board, optics, placed, poses)
     origin = _origin(poses, moments)
-    rig = _rig(outer, cameras, moments[origin], matrices, lenses)
-    return _judged(rig, own, outer, board, cameras, moments, matrices, lenses)
+    rig = _rig(outer, cameras, moments[origin], optics)
+    return _judged(rig, own, outer, board, cameras, moments, optics)
 
 
-def _intrinsics(seen: Seen, board: Board) -> Tuple[np.ndarray, np.ndarray, float]:
+def _optics(seen: Seen, board: Board, fisheye: bool) -> Tuple[Optics, float]:
     if len(seen.found) < FEWEST_VIEWS:
         raise DataError(
             f"camera {seen.name!r}: the board was found in {len(seen.found)} of {seen.looks} "
@@ -63,28 +68,12 @@ def _intrinsics(seen: Seen, board: Board) -> Tuple[np.ndarray, np.ndarray, float
         )
     moments = sorted(seen.found)
     chosen = [moments[i] for i in _spread(len(moments), _MOST_VIEWS)]
-    points = [board.corners[seen.found[m][0]].astype(np.float32) for m in chosen]
-    pixels = [seen.found[m][1].astype(np.float32).reshape(-1, 1, 2) for m in chosen]
-    error, matrix, lens, _, _ = cv2.calibrateCamera(
-        points, pixels, seen.size, None, None, flags=cv2.CALIB_FIX_K3
-    )
-    return matrix, np.asarray(lens).reshape(-1)[:4], float(error)
+    views = [(board.corners[seen.found[m][0]], seen.found[m][1]) for m in chosen]
+    return calibrated(seen.name, seen.size, views, fisheye)
 
 
 def _spread(count: int, most: int) -> List[int]:
     return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
-
-
-def _pose(
-    board: Board, corners: Tuple[np.ndarray, np.ndarray], matrix: np.ndarray, lens: np.ndarray
-) -> Pose:
-    """The board in the camera's axes."""
-    rows, pixels = corners
-    _, vector, shift = cv2.solvePnP(
-        board.corners[rows], pixels, matrix, lens, flags=cv2.SOLVEPNP_IPPE
-    )
-    vector, shift = cv2.solvePnPRefineLM(board.corners[rows], pixels, matrix, lens, vector, shift)
-    return cv2.Rodrigues(vector)[0], shift.reshape(3)
 
 
 def _chained(names: Sequence[str], poses: Sequence[Dict[int, Pose]]) -> List[Pose]:
@@ -124,8 +113,7 @@ def _relative(near: Dict[int, Pose], far: Dict[int, Pose]) -> Pose:
 def _adjusted(
     seen: Sequence[Seen],
     board: Board,
-    matrices: Sequence[np.ndarray],
-    lenses: Sequence[np.ndarray],
+    optics: Sequence[Optics],
     placed: Sequence[Pose],
     poses: Sequence[Dict[int, Pose]],
 ) -> Tuple[List[Pose], Dict[int, Pose]]:
@@ -139,7 +127,7 @@ def _adjusted(
     def errors(flat: np.ndarray) -> np.ndarray:
         all_poses = flat.reshape(-1, 6)
         off = [
-            _projected(all_poses, c, row, board.corners[at], matrices, lenses) - px
+            _projected(all_poses, c, row, board.corners[at], optics) - px
             for c, row, at, px in views
         ]
         return np.concatenate(off).reshape(-1)
@@ -164,15 +152,11 @@ def _projected(
     camera: int,
     row: int,
     corners: np.ndarray,
-    matrices: Sequence[np.ndarray],
-    lenses: Sequence[np.ndarray],
+    optics: Sequence[Optics],
 ) -> np.ndarray:
     turn = cv2.Rodrigues(poses[row, :3])[0]
     room = corners @ turn.T + poses[row, 3:]
-    found, _ = cv2.projectPoints(
-        room, poses[camera, :3], poses[camera, 3:], matrices[camera], lenses[camera]
-    )
-    return np.asarray(found).reshape(-1, 2)
+    return optics[camera].project(room, poses[camera, :3], poses[camera, 3:])
 
 
 def _sparsity(views: Sequence[Tuple[int, int, np.ndarray, np.ndarray]], count: int) -> np.ndarray:
@@ -195,8 +179,7 @@ def _rig(
     seen: Sequence[Seen],
     cameras: Sequence[Pose],
     board: Pose,
-    matrices: Sequence[np.ndarray],
-    lenses: Sequence[np.ndarray],
+    optics: Sequence[Optics],
 ) -> Rig:
     """Cameras in the axes of the board at the origin's moment, z upwards out of it."""
     turns = [turn @ board[0] @ _UP for turn, _ in cameras]
@@ -205,9 +188,9 @@ def _rig(
         tuple(s.name for s in seen),
         np.array(turns),
         np.array(shifts),
-        np.array(matrices, np.float64),
-        np.array([np.pad(d, (0, LENS_TERMS - len(d))) for d in lenses]),
-        np.zeros(len(seen), bool),
+        np.array([one.matrix for one in optics], np.float64),
+        np.array([np.pad(o.terms, (0, LENS_TERMS - len(o.terms))) for o in optics]),
+        np.array([one.fisheye for one in optics]),
         np.array([s.size for s in seen], np.float64),
     )
 
@@ -219,8 +202,7 @@ def _judged(
     board: Board,
     cameras: Sequence[Pose],
     moments: Dict[int, Pose],
-    matrices: Sequence[np.ndarray],
-    lenses: Sequence[np.ndarray],
+    optics: Sequence[Optics],
 ) -> Calibrated:
     rows = {m: len(cameras) + i for i, m in enumerate(moments)}
     flat = np.array(
@@ -232,15 +214,13 @@ def _judged(
     errors, examples = [], []
     for c, one in enumerate(seen):
         off = [
-            px - _projected(flat, c, rows[m], board.corners[at], matrices, lenses)
+            px - _projected(flat, c, rows[m], board.corners[at], optics)
             for m, (at, px) in one.found.items()
         ]
         errors.append(np.concatenate([np.zeros((0, 2)), *off]))
         at = rows.get(one.example_at)
         examples.append(
-            np.zeros((0, 2))
-            if at is None
-            else _projected(flat, c, at, board.corners, matrices, lenses)
+            np.zeros((0, 2)) if at is None else _projected(flat, c, at, board.corners, optics)
         )
     shared = [
         sum(any(m in o.found for o in seen if o is not one) for m in one.found) for one in seen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tomlkit
@@ -18,6 +18,8 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from edge.errors import ConfigError, DataError, EdgeError
+from edge.lens import Lens
+from edge.loop.lenses import lens_of_camera
 from edge.service.check import look_up
 from edge.settings import config
 from edge.settings.toml_text import parse_toml
@@ -218,6 +220,10 @@ def _values(shape: Shape, shares_of: Any) -> List[List[float]]:
 
 def _write_ground(document: Any, camera: str, shape: Shape) -> None:
     pixels, metres = (np.array([complex(*p) for p in ps]) for ps in (shape.points, shape.metres))
+    lens = _lens_of(document, camera)
+    pixels = pixels if lens is None else lens.undistorted(pixels)
+    if not np.isfinite(pixels).all():
+        raise ConfigError("ground: a point lies where the lens shows nothing; move it")
     try:
         fitted = from_points.fit(pixels, metres)
     except EdgeError as error:
@@ -234,3 +240,15 @@ def _write_ground(document: Any, camera: str, shape: Shape) -> None:
         grounds.append(table)
         table = grounds[len(grounds) - 1]
     table["matrix"] = matrix
+    if lens is not None:
+        table["lens"] = True
+    else:
+        table.pop("lens", None)
+
+
+def _lens_of(document: Any, name: str) -> Optional[Lens]:
+    """The lens of a camera of the document; None = it has none."""
+    tables = {key: value for key, value in document.unwrap().items() if key != "grounds"}
+    cameras = config.complete(config.build(config.Config, tables)).cameras
+    i = next(i for i, camera in enumerate(cameras) if camera.name == name)
+    return lens_of_camera(cameras[i], f"cameras[{i}]")

@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from edge.errors import ConfigError, DataError
+from edge.lens import Lens
 from edge.recording.record import unpack
 from edge.recording.ring import read_segment
 from edge.rules._posture import ANKLES, HIPS, KNEES, SHOULDERS, body_of
@@ -82,6 +83,14 @@ def join(parts: Sequence[Walkers]) -> Walkers:
         np.concatenate([p.ids for p in parts])[::step],
         parts[0].size,
     )
+
+
+def without_lens(seen: Walkers, lens: Lens) -> Walkers:
+    """The observations as the same camera without distortion would show them."""
+    sized = lens.sized(seen.size)
+    points = [sized.undistorted(p) for p in (seen.ankles, seen.hips, seen.shoulders)]
+    known = np.isfinite(points).all(0)
+    return Walkers(*(p[known] for p in points), seen.ids[known], seen.size)
 
 
 def _due(poses: Poses, size: Tuple[int, int], t_s: float, last_s: Dict[int, float]) -> Walkers:

@@ -25,6 +25,7 @@ An option of a source or sink stands in its URI: `rtsp://camera/stream?transport
 """
 TABLES = {
     "cameras": "One table for each camera.",
+    "cameras.lens": "The lens of the camera above it: [cameras](cameras.md#correct-a-lens).",
     "scenes": "One table for each room of calibrated cameras: [several cameras](scenes.md).",
     "grounds": "One table for each camera whose floor is measured: [rules](rules.md).",
     "sensors": "One table for each inertial sensor: [sensors](sensors.md).",
@@ -39,6 +40,9 @@ def text() -> str:
     parts.append("## At the top of the file\n\n" + _table(plain))
     for name, schema in lists.items():
         parts.append(f"## [[{name}]]\n\n{TABLES.get(name, '')}\n\n" + _table(_all_of(schema)))
+        for inner, part in _fields_of(schema)[1].items():
+            about = TABLES.get(f"{name}.{inner}", "")
+            parts.append(f"### [{name}.{inner}]\n\n{about}\n\n" + _table(_all_of(part)))
     for name, schema in sections.items():
         parts.append(f"## [{name}]\n\n" + _table(_all_of(schema)))
     parts.append(_rules())

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.errors import DataError, NoInputError
 from edge.loop.assemble import build_rules, rule_tables
+from edge.loop.lenses import CameraLens, build_lenses
 from edge.loop.local_time import minute_of_day
 from edge.messages import Builder, Clock, Message
 from edge.pipeline import summaries
@@ -17,7 +18,7 @@ from edge.recording.record import RecordedFrame, unpack
 from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Mark, Rule, counting
 from edge.settings import config
-from edge.structures import CameraState, Frame, PoseEvent, RuleSummary
+from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 
 def find(path: Path) -> List[Path]:
@@ -48,6 +49,7 @@ class Player:
         self._build = Builder("edge")
         self._rules: Dict[str, List[Tuple[Dict[str, Any], Rule]]] = {}
         self._built: Dict[str, config.Config] = {}  # of which settings the rules of a camera are
+        self._lenses: Optional[Tuple[config.Config, Dict[str, CameraLens]]] = None
         self.frames = self.events = self.runs = self.missing = 0
         self.notes: List[str] = []
 
@@ -165,10 +167,18 @@ class Player:
 
     def _events(self, told: RecordedFrame) -> List[PoseEvent]:
         found: List[PoseEvent] = []
+        poses = self._straightened(told)
         for rule in self._rules_for(told.camera):
-            found += rule(told.poses, told.camera, told.t_ns)
+            found += rule(poses, told.camera, told.t_ns)
         self.events += len(found)
         return found
+
+    def _straightened(self, told: RecordedFrame) -> Poses:
+        """The people of a frame without the lens of their camera, as a run gives them to rules."""
+        if self._lenses is None or self._lenses[0] is not self.settings:
+            self._lenses = self.settings, build_lenses(self.settings)
+        lens = self._lenses[1].get(told.camera)
+        return told.poses if lens is None else lens.straighten(told.poses, told.size)
 
     def _local_minute(self, t_ns: int) -> float:
         """The local time of the recorded frame; its date is taken as right."""

@@ -10,6 +10,7 @@ import numpy as np
 from edge import geometry
 from edge.models._blazepose import points
 from edge.models._boxes import sigmoid
+from edge.models._preprocess.lenses import LocalViews
 
 # RefineLandmarksFromHeatmapCalculator of google-ai-edge/mediapipe: the mean of a 7 x 7 window of
 # the heatmap around the regressed point, if the window's peak is a probability of at least 0.5. On
@@ -38,16 +39,19 @@ class Bodies:
 
 
 def bodies(
-    outputs: Dict[str, np.ndarray], matrices: np.ndarray, side: int, world: bool = False
+    outputs: Dict[str, np.ndarray],
+    matrices: np.ndarray,
+    side: int,
+    world: Optional[np.ndarray] = None,
 ) -> Bodies:
     """Decode the outputs of the body network.
 
     Args:
         outputs: landmarks [N,195], 39 x (x, y, z, visibility, presence); score [N,1]; optionally
-            heatmap [N,39,h,w] of logits, and world [N,117], 39 x (x, y, z) m in the crop's axes.
+            heatmap [N,39,h,w] of logits.
         matrices: [N,2,3] from px of the frame to px of the input.
         side: width and height of the input, px.
-        world: whether points in metres are wanted.
+        world: [N,33,3] m, of `metres`; None = not wanted.
     """
     raw = outputs["landmarks"].reshape(-1, points.RAW_POINTS, 5)[:, :33]
     score = outputs["score"].reshape(-1)
@@ -56,20 +60,27 @@ def bodies(
     places = refined(raw[..., :2], outputs.get("heatmap"), side)
     seen = sigmoid(raw[..., 3]) * sigmoid(raw[..., 4])
     sure = _clipped(np.where(good, score, 0)).astype(np.float32) ** np.float32(_ROOT)
-    metres = _upright(outputs["world"], matrices) if world else None
-    return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure, metres)
+    return Bodies(geometry.apply(geometry.invert(matrices), places), seen, sure, world)
 
 
-def _upright(raw: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+def metres(
+    outputs: Dict[str, np.ndarray], matrices: np.ndarray, views: Optional[LocalViews] = None
+) -> np.ndarray:
     """Points [N,33,3] m in the axes of the camera: crops are turned so that people stand upright.
 
     WorldLandmarkProjectionCalculator of google-ai-edge/mediapipe.
+
+    Args:
+        outputs: world [N,117], 39 x (x, y, z) m in the crop's axes.
+        matrices: [N,2,3], rotation and scale from px of the frame, or of a straight view, to px of
+            the input.
+        views: the straight views; None = crops of the frame.
     """
-    points_m = raw.reshape(-1, points.RAW_POINTS, 3)[:, :33].astype(np.float32)
+    points_m = outputs["world"].reshape(-1, points.RAW_POINTS, 3)[:, :33].astype(np.float32)
     points_m[~np.isfinite(points_m).all((1, 2))] = 0
     turn = matrices[:, :, :2] / np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))[:, None, None]
     points_m[..., :2] = points_m[..., :2] @ turn.astype(np.float32)
-    return points_m
+    return points_m if views is None else views.in_camera(points_m)
 
 
 def refined(places: np.ndarray, heatmap: Optional[np.ndarray], side: int) -> np.ndarray:

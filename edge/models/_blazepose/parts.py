@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from edge.models._blazepose.crops import Squares
 from edge.models._blazepose.decode import Bodies
 from edge.models._blazepose.part_memory import ExpectedParts
 from edge.models._outputs import Outputs
+from edge.models._preprocess.lenses import local_views
 from edge.structures import Frame
 
 _LOOKED_AT = 0.1  # least score of a wrist or nose to look for the part (0.1 in MediaPipe)
@@ -49,8 +51,13 @@ class PartNetwork:
         self.rows = np.flatnonzero(good)
         self.squares = squares.take(self.rows)
         network = self.outputs.network
-        self.matrices = self.squares.matrices(network)
         self.which = which[self.rows]
+        views = local_views(frames, self.which, self.squares.centres)
+        if views is None:
+            self.matrices = self.squares.matrices(network)
+        else:
+            straight = replace(self.squares, turns=views.turned(self.squares.turns))
+            self.matrices = views.of_pictures(straight.matrices(network))
         if len(self.rows):
             self.outputs.sample(frames, self.which, self.matrices)
 

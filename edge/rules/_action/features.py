@@ -12,7 +12,7 @@ from typing import Tuple
 
 import numpy as np
 
-from edge.rules._posture import body_of
+from edge.rules._posture import straight_body_of
 from edge.structures import Poses
 
 # Name, COCO keypoints at both ends, share of the standing height (Drillis and Contini 1966). The
@@ -40,7 +40,7 @@ def reaches(poses: Poses) -> np.ndarray:
 
     1 = hanging, 0 = level, -1 = upright; of the trunk 1 = upright. NaN = a keypoint is not seen.
     """
-    body, seen, tall = body_of(poses)
+    body, seen, tall = straight_body_of(poses)
     down = body.imag.astype(np.float64)
     reach = (down[:, _END] - down[:, _START]) / (_SHARE * tall[:, None])
     known = np.asarray(seen[:, _START] & seen[:, _END])

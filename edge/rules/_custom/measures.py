@@ -12,7 +12,7 @@ from edge.geometry import as_complex
 from edge.people import angles
 from edge.rules._custom import units
 from edge.rules._polygon import depths
-from edge.rules._posture import ANKLES, body_of, limbs_of
+from edge.rules._posture import ANKLES, body_of, limbs_of, straight_body_of
 from edge.structures import VISIBLE, Poses
 
 _SPEED_MEAN_S = 0.1  # speeds are exponential means over this time
@@ -79,7 +79,8 @@ class Scene:
     ) -> None:
         self._people, self._max_error_deg, self._zones = people, max_error_deg, zones
         self._skeleton = skeletons.get(people.skeleton)
-        self._body, self._seen, self.tall = body_of(people)
+        self._body, self._seen, _ = body_of(people)
+        self._shape, _, self.tall = straight_body_of(people)
         self._degrees: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
         self.speeds: Dict[Measure, np.ndarray] = {}  # filled in by `Speeds`
 
@@ -95,11 +96,19 @@ class Scene:
 
     def place(self, name: str) -> np.ndarray:
         """A keypoint [N] complex px; NaN = not seen."""
+        return self._point(name, self._people.keypoints)
+
+    def _straight(self, name: str) -> np.ndarray:
+        """A keypoint without the lens, to be compared with others of the same person."""
+        people = self._people
+        return self._point(name, people.keypoints if people.straight is None else people.straight)
+
+    def _point(self, name: str, keypoints: np.ndarray) -> np.ndarray:
         index = int(self._skeleton.index(name)[0])
         if index < 0:
             return np.full(len(self), np.nan + 0j)
         seen = self._people.scores[:, index] > VISIBLE
-        return np.where(seen, as_complex(self._people.keypoints[:, index]), np.nan)
+        return np.where(seen, as_complex(keypoints[:, index]), np.nan)
 
     def degrees(self, name: str) -> np.ndarray:
         """A joint angle [N]; NaN = not seen, or too uncertain."""
@@ -135,9 +144,9 @@ class Scene:
 
     def heights(self, name: str) -> np.ndarray:
         """Height of a keypoint above the lower ankle, else above the bottom of the box [N] H."""
-        ankle = np.where(self._seen[:, ANKLES], self._body[:, ANKLES].imag, -np.inf).max(1)
+        ankle = np.where(self._seen[:, ANKLES], self._shape[:, ANKLES].imag, -np.inf).max(1)
         floor = np.where(np.isfinite(ankle), ankle + 0.039 * self.tall, self._people.boxes[:, 3])
-        return (floor - self.place(name).imag) / self.tall
+        return (floor - self._straight(name).imag) / self.tall
 
     def score(self, name: str) -> np.ndarray:
         """Score of a keypoint [N]; 0 if the set has none."""
@@ -146,7 +155,7 @@ class Scene:
 
     def distances(self, one: str, other: str) -> np.ndarray:
         """Distance between two keypoints [N] H."""
-        return np.abs(self.place(one) - self.place(other)) / self.tall
+        return np.abs(self._straight(one) - self._straight(other)) / self.tall
 
 
 _MEASURED: Dict[str, Callable[[Scene, Sequence[str]], np.ndarray]] = {

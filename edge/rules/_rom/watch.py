@@ -10,7 +10,7 @@ import numpy as np
 from edge.people import angles
 from edge.people.angles_picture import Body
 from edge.rules._person_memory import PersonMemory, with_ids
-from edge.rules._posture import body_of, limbs_of
+from edge.rules._posture import limbs_of, straight_body_of
 from edge.rules._rom import bounds, compensation, filtered, repetitions, tally
 from edge.rules._rom.options import NO_HIGH_DEG, NO_LOW_DEG, Options
 from edge.rules._rom.telling import At, Teller
@@ -123,7 +123,7 @@ class Watch:
         self, state: Dict[str, np.ndarray], seen: Poses, dt_s: np.ndarray, t_ns: int
     ) -> np.ndarray:
         """Measure; angles [N,A] whose movement goes up."""
-        tall = body_of(seen)[2]
+        tall = straight_body_of(seen)[2]
         gain = 1 - np.exp(-dt_s / _TALL_S)
         state["tall"] = np.where(
             state["tall"] > 0, state["tall"] + gain * (tall - state["tall"]), tall

@@ -62,11 +62,12 @@ def test_the_crops_turn_is_taken_back() -> None:
     upright = np.array([[0.5, 0, 3], [0, 0.5, 4]])
     # Somebody lies with the head to the right: right in the picture is up in the crop.
     lying = np.array([[0, 0.25, 7], [-0.25, 0, 8]])
-    found = decode.bodies(outputs, np.stack((upright, lying)).astype(np.float32), 256, world=True)
+    matrices = np.stack((upright, lying)).astype(np.float32)
+    found = decode.bodies(outputs, matrices, 256, decode.metres(outputs, matrices))
     assert found.world is not None
     assert (found.world[0] == 0).all(), "not finite"
     assert found.world[1, 0] == pytest.approx((0.6, 0, 0.1), abs=1e-6)
-    assert decode.bodies(outputs, np.stack((upright, lying)), 256).world is None
+    assert decode.bodies(outputs, matrices, 256).world is None
 
 
 def test_a_point_that_the_detector_moved_has_no_metres() -> None:
