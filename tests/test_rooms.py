@@ -21,11 +21,12 @@ TOP: Dict[str, Set[str]] = {
     "durable": {"errors"},
     "plug": {"errors"},
     "codec": {"errors"},
-    "structures": {"skeletons", "view"},
+    "structures": {"skeletons", "lens", "view"},
     "scene_structures": {"structures"},
     "skeleton_sets": set(),
     "skeletons": {"errors", "skeleton_sets", "structures"},
     "geometry": set(),
+    "lens": set(),
     "view": set(),
     "recipe": {"errors", "settings"},
     "message_people": {"structures", "scene_structures"},
@@ -35,7 +36,7 @@ TOP: Dict[str, Set[str]] = {
     "stage_thread": set(),
     "pipeline": {"structures", "scene_structures", "health", "people", "stage_thread"},
 }
-RECORDS = {"errors", "structures", "scene_structures", "skeletons", "geometry", "view"}
+RECORDS = {"errors", "structures", "scene_structures", "skeletons", "geometry", "lens", "view"}
 PROMISE = {
     "errors",
     "structures",
@@ -53,7 +54,7 @@ ROOMS: Dict[str, Set[str]] = {
     # Several cameras: pure as people, whose assignment and limbs it uses.
     "scene": RECORDS | {"people"},
     # Files of calibrations become what a scene works with; reads them, so it is not in `scene`.
-    "rig": {"errors", "settings", "scene"},
+    "rig": {"errors", "lens", "settings", "scene"},
     # Rules that measure in metres use the floor of a calibrated camera.
     "rules": RECORDS | {"settings", "people", "plug", "scene"},
     "capture": RECORDS | {"masking", "settings", "plug", "threads"},

@@ -61,7 +61,7 @@ def test_pictures_of_another_size_have_the_same_directions() -> None:
     half = lens_of(BARREL).sized((600, 450))
     pixels = np.array([[100.0, 120.0], [1100.0, 800.0]])
     assert half.flat((pixels + 0.5) / 2 - 0.5) == pytest.approx(lens_of(BARREL).flat(pixels))
-    with pytest.raises(ValueError, match="another shape than the calibrated 1200 x 900"):
+    with pytest.raises(ValueError, match="another shape than the calibrated 600 x 450"):
         half.sized((900, 1200))
 
 

@@ -215,8 +215,8 @@ def test_the_lens_of_the_camera_is_undone_first(tmp_path, capsys):
     path = tmp_path / "edge.toml"
     rows = np.reshape(lens.matrix, (3, 3)).tolist()
     path.write_text(
-        f'[[cameras]]\nsource = "synthetic://walk"\nname = "hall"\n[cameras.lens]\nmatrix = {rows}\n'
-        f"distortion = {list(lens.terms)}\nfisheye = true\nsize = [1200, 900]\n",
+        '[[cameras]]\nsource = "synthetic://walk"\nname = "hall"\n[cameras.lens]\n'
+        f"matrix = {rows}\ndistortion = {list(lens.terms)}\nfisheye = true\nsize = [1200, 900]\n",
         encoding="utf-8",
     )
     places = ["0,0", "4,0", "4,8", "0,8"]
