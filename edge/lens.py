@@ -126,7 +126,7 @@ class Lens:
         seen = rays @ views.transpose(0, 2, 1)
         flat = seen[..., :2] / seen[..., 2:]
         maps = np.stack((flat[:, 1] - flat[:, 2], flat[:, 3] - flat[:, 4]), 2)
-        area = np.linalg.det(maps)
+        area = _area(maps)
         known = np.isfinite(area) & (area > 1e-12)
         maps = maps / np.sqrt(np.where(known, area, 1.0))[:, None, None]
         return np.where(known[:, None, None], maps, np.eye(2)), views
@@ -159,8 +159,13 @@ class Lens:
         seen = self.rays(places[:, None] + step) @ views.transpose(0, 2, 1)
         flat = seen[..., :2] / seen[..., 2:]
         maps = np.stack((flat[:, 0] - flat[:, 1], flat[:, 2] - flat[:, 3]), 2)
-        area = np.linalg.det(maps)
+        area = _area(maps)
         return np.where(area > 1e-12, 1 / np.sqrt(np.where(area > 1e-12, area, 1.0)), 1.0)
+
+
+def _area(maps: np.ndarray) -> np.ndarray:
+    """Determinants [N] of maps [N,2,2]; NaN stays NaN, without a warning."""
+    return np.asarray(maps[:, 0, 0] * maps[:, 1, 1] - maps[:, 0, 1] * maps[:, 1, 0])
 
 
 def _radial(bent: np.ndarray, radii: np.ndarray, angles: np.ndarray) -> np.ndarray:
