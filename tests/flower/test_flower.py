@@ -122,7 +122,12 @@ class Federation:
             path = written(place / f"node{site}.key", key)
             self.command("flwr", "supernode", "register", path.with_suffix(".pub"), "trial")
             train = f"{sys.executable} {TRAINER} {site}"
-            words = ["--superlink", f"127.0.0.1:{self.port}", "--node-config", f"train='{train}'"]
+            words: List[Any] = [
+                "--superlink",
+                f"127.0.0.1:{self.port}",
+                "--node-config",
+                f"train='{train}'",
+            ]
             words += ["--root-certificates", place / "ca.crt", "--port", free_port()]
             words += ["--auth-supernode-private-key", path, "--trusted-entities"]
             self.start(f"node{site}", "supernode", *words, place / "trusted.yaml")
