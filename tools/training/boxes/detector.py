@@ -7,7 +7,6 @@ five times the loss of the box, here 1 - GIoU. Neither has YOLOX's L1 loss of th
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
@@ -202,8 +201,3 @@ def _error(boxes: np.ndarray, scores: np.ndarray, people: np.ndarray, ignored: n
         elif not len(ignored) or geometry.iou(box[None], ignored).max() < _FOUND_IOU:
             error += float(score)
     return error
-
-
-def one_class(architecture: Architecture) -> Architecture:
-    """The architecture, told that it finds people only."""
-    return dataclasses.replace(architecture, classes=("person",))
