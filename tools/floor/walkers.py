@@ -88,9 +88,11 @@ def join(parts: Sequence[Walkers]) -> Walkers:
 def without_lens(seen: Walkers, lens: Lens) -> Walkers:
     """The observations as the same camera without distortion would show them."""
     sized = lens.sized(seen.size)
-    points = [sized.undistorted(p) for p in (seen.ankles, seen.hips, seen.shoulders)]
-    known = np.isfinite(points).all(0)
-    return Walkers(*(p[known] for p in points), seen.ids[known], seen.size)
+    ankles, hips, shoulders = (
+        sized.undistorted(points) for points in (seen.ankles, seen.hips, seen.shoulders)
+    )
+    known = np.isfinite([ankles, hips, shoulders]).all(0)
+    return Walkers(ankles[known], hips[known], shoulders[known], seen.ids[known], seen.size)
 
 
 def _due(poses: Poses, size: Tuple[int, int], t_s: float, last_s: Dict[int, float]) -> Walkers:
