@@ -208,6 +208,19 @@ def test_a_recording_becomes_a_table_and_a_picture(tmp_path, capsys):
     assert main(["ground", *wanted, "--still", "/nowhere.png"]) == NoInputError.exit_code
 
 
+def test_a_lens_of_pictures_of_another_shape_is_told(tmp_path, capsys):
+    folder = recording(tmp_path / "r", walking())
+    settings = tmp_path / "edge.toml"
+    settings.write_text(
+        '[[cameras]]\nname = "hall"\nsource = "synthetic://walk"\n[cameras.lens]\n'
+        "matrix = [[500, 0, 250], [0, 500, 250], [0, 0, 1]]\ndistortion = [0, 0, 0, 0]\n"
+        "size = [500, 500]\n"
+    )
+    words = ["walkers", str(folder), "--camera", "hall", "--config", str(settings)]
+    assert main(["ground", *words]) == ConfigError.exit_code
+    assert "lens: pictures of 1280 x 720 px have another shape" in capsys.readouterr().err
+
+
 def test_the_lens_of_the_camera_is_undone_first(tmp_path, capsys):
     lens = lens_of((0.05, -0.015, 0.004, -0.001), True)
     flat = np.array([[-0.9, 0.4], [0.9, 0.4], [0.5, 0.1], [-0.5, 0.1]])

@@ -86,8 +86,15 @@ def join(parts: Sequence[Walkers]) -> Walkers:
 
 
 def without_lens(seen: Walkers, lens: Lens) -> Walkers:
-    """The observations as the same camera without distortion would show them."""
-    sized = lens.sized(seen.size)
+    """The observations as the same camera without distortion would show them.
+
+    Raises:
+        ConfigError: the lens was calibrated on pictures of another shape.
+    """
+    try:
+        sized = lens.sized(seen.size)
+    except ValueError as error:
+        raise ConfigError(f"the camera's lens: {error}; calibrate it on such pictures") from error
     ankles, hips, shoulders = (
         sized.undistorted(points) for points in (seen.ankles, seen.hips, seen.shoulders)
     )
