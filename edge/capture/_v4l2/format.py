@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 
 _IN_PAIRS = ("NV12", "YUYV", "UYVY")  # neighbouring pixels share their colour
+ENOUGH = 0.99  # of the frames per second asked for: a request for 30 also means 29.97
 _MAX_LISTED = 64  # formats or intervals; a driver that lists more is broken
 
 
@@ -66,8 +67,18 @@ def negotiate(io: Io, fd: int, request: V4l2Request, max_megapixels: float) -> P
             picture.width,
             picture.height,
         )
-    rate_hz = calls.set_interval(io, fd, request.rate_hz)
-    return replace(picture, rate_hz=rate_hz) if rate_hz else picture
+    rate_hz = calls.set_interval(io, fd, request.rate_hz) or picture.rate_hz
+    if rate_hz < ENOUGH * request.rate_hz:
+        log.warning(
+            "%s: asked for %.4g fps, the camera gives %.4g at %dx%d %s; try a smaller size",
+            request.device,
+            request.rate_hz,
+            rate_hz,
+            picture.width,
+            picture.height,
+            picture.format,
+        )
+    return replace(picture, rate_hz=rate_hz)
 
 
 def _picture(request: V4l2Request, name: str, pix: raw.PixelFormat) -> PictureFormat:
@@ -121,8 +132,9 @@ def _distance(io: Io, fd: int, request: V4l2Request, name: str) -> Tuple[int, fl
         return 0, 0.0
     size = abs(pix.width - request.width) + abs(pix.height - request.height)
     rate_hz = _best_rate_hz(io, fd, number, pix.width, pix.height)
-    # A request for 30 also means 29.97 frames per second.
-    few = 0.0 if rate_hz is None or rate_hz >= 0.99 * request.rate_hz else request.rate_hz - rate_hz
+    few = (
+        0.0 if rate_hz is None or rate_hz >= ENOUGH * request.rate_hz else request.rate_hz - rate_hz
+    )
     return size, few
 
 
@@ -154,5 +166,7 @@ def _no_format(request: V4l2Request, offered: List[str]) -> str:
         fix = f"known are {', '.join(PIXEL_LAYOUTS)}; use csi:// for a raw sensor on the board"
     else:
         fix = "use format=auto"
+    if request.format in offered:
+        return f"{request.device}: the camera's {request.format} cannot be used as it is; {fix}"
     what = "format we can use" if request.format == "auto" else request.format
     return f"{request.device}: the camera offers no {what} (it has {there}); {fix}"

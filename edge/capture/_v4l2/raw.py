@@ -246,6 +246,11 @@ def fourcc(text: str) -> int:
     return int.from_bytes(text.ljust(4).encode("ascii"), "little")
 
 
+BIG_ENDIAN = 1 << 31  # bit of a pixel format: linux/videodev2.h, v4l2_fourcc_be
+
+
 def letters(pixelformat: int) -> str:
-    """A pixel format's four letters from its number."""
-    return pixelformat.to_bytes(4, "little").decode("latin-1").strip("\0 ")
+    """A pixel format's four letters from its number; -BE follows if its bytes are big-endian."""
+    plain = pixelformat & ~BIG_ENDIAN
+    text = plain.to_bytes(4, "little").decode("latin-1").strip("\0 ")
+    return f"{text}-BE" if pixelformat & BIG_ENDIAN else text

@@ -66,8 +66,29 @@ def test_size_that_is_not_there_is_logged_once(caplog):
 
 
 @pytest.mark.parametrize(
+    ("offered_hz", "asked_hz", "warned"),
+    [
+        (12.5, 30.0, True),
+        (29.97, 30.0, False),
+        (30, 30.0, False),
+        (30, 25.0, False),
+        (24, 25, True),
+    ],
+)
+def test_a_camera_slower_than_asked_is_logged(caplog, offered_hz, asked_hz, warned):
+    picture = opened({"YUYV": {HD: [offered_hz]}}, rate_hz=asked_hz)
+    text = f"asked for {asked_hz:g} fps, the camera gives {picture.rate_hz:.4g} at 1280x720 YUYV"
+    assert [text in r.message for r in caplog.records] == [True] * warned
+
+
+@pytest.mark.parametrize(
     ("formats", "asked", "words"),
     [
+        (
+            UVC,
+            {"format": "YUYV", "memory": "userptr"},
+            "camera's YUYV cannot be used as it is; mem",
+        ),
         (UVC, {"format": "NV12"}, r"offers no NV12 \(it has YUYV, MJPG\); use format=auto"),
         ({"RG10": {HD: [30]}}, {}, r"no format we can use \(it has RG10\).*csi://"),
         (UVC, {"memory": "userptr"}, r"memory=userptr needs .*BGR3, or layout=raw"),

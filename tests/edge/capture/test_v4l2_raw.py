@@ -82,3 +82,8 @@ def test_fourcc():
     }
     assert {n: raw.fourcc(n) for n in codes} == codes
     assert [raw.letters(c) for c in codes.values()] == list(codes)
+
+
+@pytest.mark.parametrize(("code", "text"), [("XR15", "XR15-BE"), ("Y16 ", "Y16-BE")])
+def test_big_endian_formats_have_names_of_their_own(code, text):
+    assert raw.letters(raw.fourcc(code) | 1 << 31) == text
