@@ -11,6 +11,8 @@ from typing import Dict
 
 import pytest
 
+from tests.service.debian import python_here
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(rb"PRIVATE KEY|BEGIN CERTIFICATE|password\s*=\s*\S", re.IGNORECASE)
 
@@ -156,3 +158,26 @@ def test_a_python_without_wheels_is_told(tmp_path: Path) -> None:
     assert done.returncode == 69
     assert re.search(r"no wheels for Python 3\.\d+; there are some for 2\.7", done.stderr)
     assert not (folder / "venv").exists()
+
+
+def test_the_environment_is_on_the_disk_before_its_stamp(tmp_path: Path) -> None:
+    """A power cut must not leave a stamp that vouches for files which were never written."""
+    stub = """case "$*" in
+      "-m venv"*) for venv; do :; done; mkdir -p "$venv/bin"
+        for name in python edge; do printf '#!/bin/sh\\n' >"$venv/bin/$name"; done
+        chmod 755 "$venv"/bin/* ;;
+      *) exec /usr/bin/python3 "$@" ;;
+    esac"""
+    sync = f'[ -e "{tmp_path}/edge/venv/.made" ]; echo "$* $?" >>"{tmp_path}/synced"'
+    for name, text in (("stub", stub), ("sync", sync)):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    place = tmp_path / "edge/wheels" / python_here()
+    place.mkdir(parents=True)
+    for wheel in (place / "pip-1.whl", place / "numpy-1.whl", place.parent / "edge_pose-1.whl"):
+        wheel.touch()
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = script("make-venv", str(tmp_path / "edge"), PYTHON=str(tmp_path / "stub"), PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "edge/venv/.made").exists()
+    assert (tmp_path / "synced").read_text("utf-8") == f"-f {tmp_path}/edge/venv 1\n"
