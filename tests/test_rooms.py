@@ -34,7 +34,8 @@ TOP: Dict[str, Set[str]] = {
     | {"structures", "scene_structures"},
     "health": {"structures"},
     "stage_thread": set(),
-    "pipeline": {"structures", "scene_structures", "health", "people", "stage_thread"},
+    "stages": {"structures", "scene_structures", "people"},
+    "pipeline": {"structures", "health", "people", "stage_thread", "stages"},
 }
 RECORDS = {"errors", "structures", "scene_structures", "skeletons", "geometry", "lens", "view"}
 PROMISE = {
@@ -68,7 +69,8 @@ ROOMS: Dict[str, Set[str]] = {
     "telemetry": {"errors", "settings", "threads"},
     "recording": PROMISE,
     "loop": RECORDS
-    | {"settings", "plug", "recipe", "threads", "health", "messages", "pipeline", "durable"}
+    | {"settings", "plug", "recipe", "threads", "health", "messages", "durable"}
+    | {"stages", "pipeline"}
     | {
         "sensors",
         "capture",

@@ -33,13 +33,13 @@ from edge.people.colours import colours_of
 from edge.people.smoother import Smoother
 from edge.people.temporal import Temporal
 from edge.people.tracker import Tracker
-from edge.pipeline import CameraStages
 from edge.recipe import INSTALLED_MODELS, Recipe, load_recipe
 from edge.rules import LocalMinute, Rule, build_rule
 from edge.runtime import Read, Runner, read_plain
 from edge.runtime._core_pool import CorePool
 from edge.settings import templates
 from edge.settings.config import Config
+from edge.stages import CameraStages
 from edge.structures import Poses
 
 log = logging.getLogger(__name__)

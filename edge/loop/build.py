@@ -14,9 +14,10 @@ from edge.loop.parts import Extra, Receive, Running, timed, timed_scenes
 from edge.loop.rate_limit import RateLimit
 from edge.loop.scenes import SceneStage, build_scenes
 from edge.people.look_schedule import Pacing
-from edge.pipeline import CameraStages, Pipeline
+from edge.pipeline import Pipeline
 from edge.publish import Publisher, never_stop
 from edge.settings.config import Config
+from edge.stages import CameraStages
 
 
 class ModelSource(Protocol):

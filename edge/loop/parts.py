@@ -15,9 +15,10 @@ from edge.loop.rate_limit import RateLimit
 from edge.loop.scenes import SceneStage
 from edge.messages import Incoming
 from edge.models import halves
-from edge.pipeline import Detect, Pipeline, Pose, Scene, Watcher
+from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.settings.config import Config
+from edge.stages import Detect, Pose, Scene, Watcher
 
 Receive = Callable[[Incoming], None]
 

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import List, Sequence
 
-from edge.pipeline import Cameras
+from edge.stages import Cameras
 from edge.structures import CameraState, Frame
 
 

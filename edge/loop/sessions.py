@@ -8,9 +8,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from edge.errors import ConfigError
 from edge.loop.session_request import Request
-from edge.pipeline import CameraStages, Pipeline
+from edge.pipeline import Pipeline
 from edge.rules import Counting, Mark, Plan, build_rule, counting
 from edge.settings import templates
+from edge.stages import CameraStages
 
 _PLAN = re.compile(r"(\d{1,3})x(\d{1,4})(?:x(\d{1,3}(?:\.\d)?))?")
 

@@ -24,11 +24,11 @@ from edge.loop.parts import Running, timed_scenes
 from edge.loop.scenes import SceneStage, build_scenes
 from edge.people.look_schedule import Pacing
 from edge.people.tracker import Tracker
-from edge.pipeline import CameraStages
 from edge.service import heap
 from edge.service.check import look_up
 from edge.service.systemd import Notifier
 from edge.settings.config import Config, Pose
+from edge.stages import CameraStages
 from edge.structures import CameraState
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import pytest
 
 from edge.health import Health
 from edge.people.look_schedule import Pacing
-from edge.pipeline import CameraStages, Pipeline
+from edge.pipeline import Pipeline
+from edge.stages import CameraStages
 from edge.structures import CameraState, Detections, Frame, PoseEvent, Poses, RuleSummary
 from tests.waiting import GIVE_UP_S
 

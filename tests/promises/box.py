@@ -21,9 +21,10 @@ import numpy as np
 
 from edge.capture import Cameras
 from edge.health import Health
-from edge.pipeline import CameraStages, Pipeline
+from edge.pipeline import Pipeline
 from edge.publish import Publisher
 from edge.settings import config
+from edge.stages import CameraStages
 from edge.structures import Detections, Frame, PoseEvent, Poses, RuleSummary
 
 ORDER: Dict[str, Any] = json.loads(sys.argv[1])

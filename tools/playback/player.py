@@ -13,11 +13,11 @@ from edge.loop.assemble import build_rules, rule_tables
 from edge.loop.lenses import CameraLens, build_lenses
 from edge.loop.local_time import minute_of_day
 from edge.messages import Builder, Clock, Message
-from edge.pipeline import summaries
 from edge.recording.record import RecordedFrame, unpack
 from edge.recording.ring import SUFFIX, read_segment
 from edge.rules import Mark, Rule, counting
 from edge.settings import config
+from edge.stages import summaries
 from edge.structures import CameraState, Frame, PoseEvent, Poses, RuleSummary
 
 
