@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import io
 import warnings
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import onnx
@@ -126,10 +126,12 @@ def _compute_fixed(graph: onnx.GraphProto) -> None:
     if not any(node.op_type == "ConstantOfShape" for node in graph.node):
         return
     fixed = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    made, left = {}, []
+    made: Dict[str, np.ndarray] = {}
+    left: List[onnx.NodeProto] = []
     for node in graph.node:
         if node.input and all(name in fixed for name in node.input if name):
-            values = ReferenceEvaluator(node).run(None, {n: fixed[n] for n in node.input if n})
+            feeds = {n: fixed[n] for n in node.input if n}
+            values: Any = ReferenceEvaluator(node).run(None, feeds)
             made.update(zip(node.output, values))
             fixed.update(zip(node.output, values))
         else:
