@@ -64,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
         help="the configuration to check; default: the installed one, if there is one",
     )
     own["doctor"].add_argument("--json", action="store_true", help="print JSON")
+    own["doctor"].add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="also write a file to send to somebody: findings, versions, times, no secrets",
+    )
     _add_find(own["doctor"])
     return top
 
@@ -242,11 +248,13 @@ def _dispatch(arguments: argparse.Namespace, handler: logs.Handler) -> int:
         from edge.doctor import doctor, find_cameras
 
         login = find_cameras.login_of(arguments.login, arguments.password_file)
+        if arguments.find_cameras and arguments.report:
+            raise ConfigError("--report does not go with --find-cameras")
         if arguments.find_cameras:
             return doctor(None, arguments.json, lambda path: find_cameras.find(login))
         if login is not None:
             raise ConfigError("--login goes with --find-cameras")
-        return doctor(arguments.config, arguments.json)
+        return doctor(arguments.config, arguments.json, report_file=arguments.report)
     if arguments.command == "provision":
         return _provision(arguments)
     if arguments.command == "session":

@@ -7,12 +7,23 @@ brokers, with another client identifier than the service's.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from edge import __version__
-from edge.doctor import broker, cameras, heat, machine, models, permissions, sensors, service
+from edge.doctor import (
+    broker,
+    cameras,
+    heat,
+    machine,
+    models,
+    permissions,
+    report,
+    sensors,
+    service,
+)
 from edge.doctor.finding import FAIL, OK, WARN, Finding
 from edge.errors import EdgeError, UnavailableError
 from edge.service import stdout
@@ -46,6 +57,7 @@ def doctor(
     path: Optional[Path],
     as_json: bool,
     look: Optional[Callable[[Optional[Path]], List[Finding]]] = None,
+    report_file: Optional[Path] = None,
 ) -> int:
     """Print all findings.
 
@@ -54,11 +66,16 @@ def doctor(
             one if there is one, else the defaults.
         as_json: print one JSON object instead of lines.
         look: gives the findings; None = `examine`.
+        report_file: gets the findings, versions and times as JSON, to be sent to somebody.
 
     Returns:
         The exit code: 0, or 69 if a finding says that the program cannot do its job.
     """
-    findings = (look or examine)(path or (INSTALLED if INSTALLED.exists() else None))
+    path = path or (INSTALLED if INSTALLED.exists() else None)
+    seconds: Dict[str, float] = {}
+    findings = look(path) if look else examine(path, seconds)
+    if report_file is not None:
+        report.write(report_file, findings, seconds)
     if as_json:
         out = {"version": __version__, "findings": [asdict(f) for f in findings]}
         stdout.write(json.dumps(out, indent=2) + "\n")
@@ -72,13 +89,28 @@ def _line(finding: Finding) -> str:
     return f"{finding.state:>5}  {finding.what}: {finding.found}{fix}\n"
 
 
-def examine(path: Optional[Path]) -> List[Finding]:
-    """All findings: first about the machine, then about the configured parts."""
-    found = [f for check in MACHINE for f in check()]
+def examine(path: Optional[Path], seconds: Optional[Dict[str, float]] = None) -> List[Finding]:
+    """All findings: first about the machine, then about the configured parts.
+
+    Args:
+        path: the configuration; None = the defaults.
+        seconds: gets the time of each check, by its name.
+    """
+    took_s = {} if seconds is None else seconds
+    found = [f for check in MACHINE for f in _timed(check, took_s)]
     try:
         settings = config.load(path) if path else config.complete(Config())
     except EdgeError as error:
         fix = f"correct it: `edge check {path}`"
         return [*found, Finding("configuration", FAIL, str(error), fix)]
     found.append(Finding("configuration", OK, str(path or "defaults")))
-    return found + [f for check in CONFIGURED for f in check(settings)]
+    return found + [f for check in CONFIGURED for f in _timed(check, took_s, settings)]
+
+
+def _timed(
+    check: Callable[..., List[Finding]], took_s: Dict[str, float], *given: Any
+) -> List[Finding]:
+    begun_s = time.monotonic()
+    found = check(*given)
+    took_s[f"{check.__module__.rpartition('.')[2]}.{check.__name__}"] = time.monotonic() - begun_s
+    return found
