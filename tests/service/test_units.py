@@ -53,6 +53,8 @@ SINCE = {
     "ConfigurationDirectoryMode": 235,
     "LockPersonality": 235,
     "KeyringMode": 235,
+    "PrivateDevices": 209,
+    "PrivateNetwork": 188,
     "PrivateMounts": 239,
     "ProtectHostname": 242,
     "RestrictSUIDSGID": 242,
@@ -140,6 +142,13 @@ def test_exposure(image: Path, newer: bool) -> None:
     unit = image / "usr/lib/systemd/system/edge.service"
     unit.write_text(unit.read_text().replace("\nSystemCallFilter=@system-service", ""))
     assert analyze(*arguments).returncode == 1, "and it would tell"
+
+
+def test_exposure_of_the_setup(image: Path) -> None:
+    """Root, but without a network, devices, and most of root's capabilities."""
+    arguments = ("security", "--offline=true", f"--root={image}", "--threshold=30")
+    done = analyze(*arguments, "edge-setup.service")
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_unit_says_only_what_jetpack_5_knows() -> None:
