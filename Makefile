@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_WARN_SCRIPT_LOCATION = 1
 
 .PHONY: help setup demo fleet-demo demo-sports demo-rehab demo-safety test soak check bench accuracy docs format doctor clean
-.PHONY: spark-test flower-test federated-trial install uninstall deb rootfs-overlay wheels gpu-test gpu-bench
+.PHONY: spark-test flower-test federated-trial install uninstall deb rootfs-overlay wheels gpu-test gpu-bench vm vm-shell vm-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -118,7 +118,7 @@ check: ## lint, format, strict types, dead code, shell scripts, commit subjects
 		{ echo "the formatter would change files: make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/vulture --config tests/vulture.toml
-	@shellcheck tests/*.sh .ci/run
+	@shellcheck tests/*.sh tests/vm/*.sh .ci/run
 	@bash tests/subjects.sh
 
 bench: $(VENV)/.dev ## our speed against peers, side by side; JSON and plots in out/bench
@@ -132,6 +132,18 @@ gpu-test: $(VENV)/.dev ## prove the GPU half on a machine with an NVIDIA GPU
 
 gpu-bench: $(VENV)/.dev ## latency at 1, 5, 20, 100 people there, share of the bare engines
 	@$(BIN)/python -m tests.device bench $(GPU)
+
+# The box in a virtual machine: root, x86-64, qemu without KVM, or VM_ACCEL=kvm. docs/vm.md.
+VM = bash tests/system.sh vm && $(BIN)/python -m tests.vm
+
+vm: $(VENV)/.dev ## a virtual machine with our package, in out/vm; made again only if its content changed
+	@$(VM) build
+
+vm-shell: $(VENV)/.dev ## a root shell in it; its disk is thrown away
+	@$(VM) shell
+
+vm-test: $(VENV)/.dev ## faults in it: power cuts, cameras, memory ... (an hour); CASES="power" VM_TEST=--resume
+	@$(VM) test $(CASES) $(VM_TEST)
 
 docs: $(VENV)/.docs ## all pages as HTML in out/site/html, nothing from outside
 	@$(BIN)/edge-tools reference --site $(OUT)/site

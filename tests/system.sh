@@ -6,6 +6,7 @@
 #   system.sh check     what `make check` needs
 #   system.sh test      what `make test` needs
 #   system.sh spark     what `make spark-test` needs
+#   system.sh vm        what `make vm` and `make vm-test` need
 set -euo pipefail
 
 level=${1:-}
@@ -65,9 +66,19 @@ case $level in
     )
     ;;
   spark) need default-jre-headless have java ;;
+  vm)
+    need mmdebstrap have mmdebstrap
+    need qemu-system-x86 have qemu-system-x86_64
+    need qemu-utils have qemu-img
+    need e2fsprogs have mkfs.ext4
+    need openssh-client have ssh
+    need openssl have openssl
+    need mosquitto have mosquitto
+    need dpkg-dev have dpkg-deb
+    ;;
   venv | check) ;;
   *)
-    echo "usage: system.sh venv | check | test | spark" >&2
+    echo "usage: system.sh venv | check | test | spark | vm" >&2
     exit 78
     ;;
 esac
