@@ -274,7 +274,8 @@ def test_a_slow_program_says_what_it_does_without_and_recovers(
     assert worst["why"].startswith("behind: a step takes ")
     log = (program.folder / "log").read_text()
     lines = [line for line in log.splitlines() if " of 6: " in line]
-    assert len(lines) == len(levels) - 1, "one line for each change"
+    assert [f"level {n} of 6" in line for n, line in enumerate(lines[:5], 1)] == [True] * 5
     assert "detector 2 times less often (behind: a step takes" in lines[0]
-    assert lines[-1].endswith("full quality (the machine keeps up again)")
+    # A busy machine may fall behind again before the program is ended.
+    assert any(line.endswith("full quality (the machine keeps up again)") for line in lines)
     assert {m["telemetry"] for m in program.of("/metrics")} <= {"sysfs", "jtop"}
