@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "edge/__init__.py").read_text()).group(1)
+VERSION = re.search(
+    r'__version__ = "(.+?)"', (HERE / "edge/__init__.py").read_text(encoding="utf-8")
+).group(1)
 
 # Ranges, because JetPack 5 (Python 3.8) stops at NumPy 1.24, paho 2.1, ONNX Runtime 1.19 and
 # tomlkit 0.13.

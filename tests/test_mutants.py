@@ -34,18 +34,18 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of one file and one test."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take most of a start
     (tmp_path / LIST).mkdir(parents=True)
-    (tmp_path / "code_here.py").write_text(CODE)
-    (tmp_path / "test_here.py").write_text(TEST)
-    (tmp_path / "test_bad.py").write_text(FAILS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -rs\n")
-    (tmp_path / ".gitignore").write_text("secret\n__pycache__\n")
-    (tmp_path / "secret").write_text("stays here")
+    (tmp_path / "code_here.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "test_here.py").write_text(TEST, encoding="utf-8")
+    (tmp_path / "test_bad.py").write_text(FAILS, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -rs\n", encoding="utf-8")
+    (tmp_path / ".gitignore").write_text("secret\n__pycache__\n", encoding="utf-8")
+    (tmp_path / "secret").write_text("stays here", encoding="utf-8")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     return tmp_path
 
 
 def run(tree: Path, entries: List[str], *arguments: str) -> int:
-    (tree / LIST / "room.toml").write_text("\n".join(entries))
+    (tree / LIST / "room.toml").write_text("\n".join(entries), encoding="utf-8")
     return main(list(arguments), tree)
 
 
@@ -58,7 +58,7 @@ def test_mutants_are_tried_in_a_copy(tree: Path, capsys: pytest.CaptureFixture[s
     assert "killed      code_here.py: one more: test_here.py::test_limits\n" in told
     assert "equivalent  code_here.py: marked: nobody asks for zero\n" in told
     assert told.endswith("3 mutants: 2 killed, 0 survived, 1 equivalent, 0 error\n")
-    assert (tree / "code_here.py").read_text() == CODE
+    assert (tree / "code_here.py").read_text(encoding="utf-8") == CODE
     assert not list(tree.rglob("*.pyc")), "the tests ran elsewhere"
 
 
@@ -108,7 +108,8 @@ def test_a_signal_is_not_a_failed_test(tree: Path, capsys: pytest.CaptureFixture
     """As when the machine is short of memory: nothing is known about the mutant."""
     (tree / "test_kill.py").write_text(
         "import os, signal\nfrom code_here import fits\n"
-        "def test_kill():\n    fits(0) and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def test_kill():\n    fits(0) and os.kill(os.getpid(), signal.SIGKILL)\n",
+        encoding="utf-8",
     )
     mutant = entry("lower end", "0 <", "0 <=", test="test_kill.py::test_kill")
     assert run(tree, [mutant]) == 1

@@ -148,7 +148,7 @@ def _commit() -> str:
     """The commit of the source tree; empty where it is none of git's."""
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, encoding="utf-8")
     except OSError:
         return ""
     return f" at commit {done.stdout.strip()}" if done.returncode == 0 else ""

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         bench = importlib.import_module(f"tools.benches.{name}")
         rows += bench.run(arguments.models, arguments.sets, arguments.rounds)
     result = {"machine": machine(), "rows": [_as_dict(r) for r in rows]}
-    (arguments.out / "bench.json").write_text(json.dumps(result, indent=1))
+    (arguments.out / "bench.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     plot(rows, arguments.out / "bench.png")
     plot_scaling(rows, arguments.out / "scaling.png")
     print(json.dumps(result, indent=1) if arguments.json else table(rows))
@@ -95,8 +95,8 @@ def _line(one: Row, width: int) -> str:
 
 
 def plot_scaling(rows: List[Row], path: Path) -> None:
-    """Plot time over the number of people, of rows that state one; nothing without such rows."""
-    crowds = [r for r in rows if "people" in r.detail]
+    """Plot time over the number of people, of the bench `records`; nothing without its rows."""
+    crowds = [r for r in rows if r.name.startswith("records: ") and "people" in r.detail]
     if not crowds:
         return
     import matplotlib

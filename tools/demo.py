@@ -101,7 +101,9 @@ def show(arguments: argparse.Namespace, plan: Plan, files: Files, viewer: Option
     with ExitStack() as stack:
         broker = stack.enter_context(open_broker(arguments.broker))
         print(f"broker: {broker.kind}, MQTT {broker.protocol}, {broker.uri}", flush=True)
-        files.config.write_text(config_text(broker, plan, files, arguments.precision))
+        files.config.write_text(
+            config_text(broker, plan, files, arguments.precision), encoding="utf-8"
+        )
         login = f"&password_file={broker.password_file}" if broker.user else ""
         uri = f"{broker.uri}?protocol={broker.protocol}{login}"
         listener = stack.enter_context(Subscriber(parse(uri, Mqtt()), DEVICE))

@@ -171,7 +171,7 @@ class Landing:
     def __init__(self, uri: str, folder: Path) -> None:
         self._folder = folder
         command = [sys.executable, "-m", "tools", "land", uri, str(folder), "--heat"]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
     def __enter__(self) -> Landing:
         assert self._child.stdout is not None

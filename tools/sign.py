@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         sign(root, key)
     names = verify(root, key)
     if arguments.json:
-        print((root / MANIFEST).read_text())
+        print((root / MANIFEST).read_text(encoding="utf-8"))
     else:
         verb = "verified" if arguments.check else "signed"
         print(f"{root / MANIFEST}: {verb}, {len(names)} files")

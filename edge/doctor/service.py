@@ -60,6 +60,7 @@ def unit() -> List[Finding]:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     return judge_unit(dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line))
 

@@ -260,6 +260,8 @@ def systemd_version() -> int:
     """Version of systemd on this machine; 0 = none."""
     if shutil.which("systemctl") is None:
         return 0
-    done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["systemctl", "--version"], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     found = re.match(r"systemd (\d+)", done.stdout)
     return int(found.group(1)) if found else 0

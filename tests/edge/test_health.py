@@ -55,7 +55,7 @@ def test_memory_is_mib_whatever_the_size_of_a_page(
 ) -> None:
     pages = {"SC_PAGE_SIZE": page_bytes}
     monkeypatch.setattr("os.sysconf", pages.__getitem__)
-    (tmp_path / "statm").write_text("99999 512 300 1 0 40000 0\n")
+    (tmp_path / "statm").write_text("99999 512 300 1 0 40000 0\n", encoding="utf-8")
     assert memory_mb(tmp_path / "statm") == 512 * page_bytes / 2**20
 
 
@@ -68,5 +68,5 @@ def test_memory_is_that_of_this_process_and_of_pages_in_memory() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1 x"])
 def test_memory_is_zero_where_the_kernel_does_not_tell(tmp_path: Path, text: str) -> None:
-    (tmp_path / "statm").write_text(text)
+    (tmp_path / "statm").write_text(text, encoding="utf-8")
     assert memory_mb(tmp_path / "statm") == memory_mb(tmp_path / "none") == 0

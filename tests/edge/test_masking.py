@@ -99,7 +99,9 @@ def test_user_and_password_are_masked_without_a_whole_scheme(uri: str) -> None:
 def test_a_table_of_the_wrong_shape_is_refused_without_it(tmp_path: Path, table: str) -> None:
     file = tmp_path / "edge.toml"
     for password in (SECRET, f"{SECRET} {SECRET}", f"a{SECRET}'{SECRET}"):
-        file.write_text(table.replace("URI", f"rtsp://admin:{password}@10.0.0.5/x"))
+        file.write_text(
+            table.replace("URI", f"rtsp://admin:{password}@10.0.0.5/x"), encoding="utf-8"
+        )
         with pytest.raises(ConfigError) as raised:
             config.load(file)
         assert SECRET not in str(raised.value)

@@ -14,7 +14,9 @@ from edge.errors import ConfigError
 from edge.structures import Detections, Poses
 
 # The data sets' own tables, and mmpose's conversions between them: tests/edge/thin_reference.py.
-TABLES = json.loads((Path(__file__).parent / "golden/reference/skeletons.json").read_text())
+TABLES = json.loads(
+    (Path(__file__).parent / "golden/reference/skeletons.json").read_text(encoding="utf-8")
+)
 SETS = ("coco17", "halpe26", "halpe136", "wholebody133")
 ALL = skeletons.names()
 

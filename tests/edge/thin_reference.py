@@ -166,9 +166,9 @@ def skeleton_tables(source: Path) -> str:
     """The keypoint sets and the conversions between them, one fact a line."""
     tables = {}
     for name, file in TABLES.items():
-        table = json.loads((source / f"{file}.json").read_text())
+        table = json.loads((source / f"{file}.json").read_text(encoding="utf-8"))
         tables[name] = {ours: table[theirs] for ours, theirs in FACTS.items()}
-    conversions = json.loads((source / "conversions.json").read_text())
+    conversions = json.loads((source / "conversions.json").read_text(encoding="utf-8"))
     tables["conversions"] = {k: v["pairs"] for k, v in conversions.items() if "pairs" in v}
     lines = [
         f"  {json.dumps(name)}: {{\n"
@@ -186,7 +186,7 @@ def main(source: Path) -> None:
         path = GOLDEN / f"{Path(name).name}.npz"
         np.savez_compressed(path, **kept)
     shutil.copyfile(source / "rtmlib/image_s0.png", GOLDEN / "image_s0.png")
-    (GOLDEN / "skeletons.json").write_text(skeleton_tables(source / "skeletons"))
+    (GOLDEN / "skeletons.json").write_text(skeleton_tables(source / "skeletons"), encoding="utf-8")
 
 
 if __name__ == "__main__":

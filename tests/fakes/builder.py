@@ -27,7 +27,7 @@ def record(engine: Path, onnx: Path, **changes: Any) -> None:
         "build": {"dla": machine.get("dla")},
         "gate": machine.get("gate"),
     }
-    engine.with_name(engine.name + ".json").write_text(json.dumps(table))
+    engine.with_name(engine.name + ".json").write_text(json.dumps(table), encoding="utf-8")
 
 
 def engine(folder: Path, sample: Sequence[int], precision: str = "fp32", **changes: Any) -> Path:
@@ -45,8 +45,8 @@ def main(arguments: List[str]) -> int:
     model, models = arguments[1], Path(arguments[arguments.index("--models") + 1])
     precision = arguments[arguments.index("--precision") + 1]
     folder = models / model
-    behaviour = (models / "behaviour").read_text().split()
-    (models / f"{model}.asked").write_text(" ".join(arguments))
+    behaviour = (models / "behaviour").read_text(encoding="utf-8").split()
+    (models / f"{model}.asked").write_text(" ".join(arguments), encoding="utf-8")
     if "forever" in behaviour:
         time.sleep(600)
     if "fail" in behaviour:

@@ -35,7 +35,7 @@ def library() -> ctypes.CDLL:
     """Compiled once in a process."""
     with tempfile.TemporaryDirectory(prefix="edge-kernels-") as name:
         both, made = Path(name) / "kernels.cu", Path(name) / "kernels.so"
-        both.write_text('#include "crop.cu"\n#include "decode.cu"\n')
+        both.write_text('#include "crop.cu"\n#include "decode.cu"\n', encoding="utf-8")
         command = ["g++", "-x", "c++", *FLAGS, f"-I{SOURCES}", str(both), "-o", str(made), "-lm"]
         subprocess.run(command, check=True)
         loaded = ctypes.CDLL(str(made))

@@ -26,7 +26,7 @@ def library() -> ctypes.CDLL:
     command = ["g++", "-std=c++14", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
     with tempfile.TemporaryDirectory(prefix="edge-threads-") as name:
         source, made = Path(name) / "threads.cpp", Path(name) / "threads.so"
-        source.write_text(text)
+        source.write_text(text, encoding="utf-8")
         subprocess.run([*command, f"-I{SOURCES}", str(source), "-o", str(made)], check=True)
         return ctypes.CDLL(str(made))
 

@@ -56,7 +56,7 @@ def test_the_example_consumer_answers_what_is_in_its_ledger(broker: Any, tmp_pat
 def test_a_torn_line_of_the_ledger_is_stored_again(broker: Any, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     whole = json.dumps({"key": ["t", "0" * 16, 1], "event": {"data": {"number": 99}}}) + "\n"
-    ledger.write_text(whole + '{"key": ["t", "00')
+    ledger.write_text(whole + '{"key": ["t", "00', encoding="utf-8")
     outbox = Outbox(path=str(tmp_path / "outbox.db"), ack="consumer", max_mb=4, answer_s=0.5)
     publisher = Publisher(dataclasses.replace(config(broker.uri), outbox=outbox))
     publisher.event(event(5))

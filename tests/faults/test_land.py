@@ -86,7 +86,7 @@ def test_a_full_disk_acknowledges_nothing_and_what_is_no_event_is_kept(
     sender.connect("127.0.0.1", broker.port)
     sender.loop_start()
     day = folder / "landed" / "day=2026-11-30"
-    day.write_text("in the way, as a disk that refuses")
+    day.write_text("in the way, as a disk that refuses", encoding="utf-8")
     child = start(broker.uri, folder)
     try:
         body = {"device": "box", "camera": "cam", "kind": "zone", "boot_id": "0" * 16, "seq": 1}
@@ -109,7 +109,7 @@ def test_a_full_disk_acknowledges_nothing_and_what_is_no_event_is_kept(
 
 
 def _refused(folder: Path) -> List[Any]:
-    texts = [f.read_text() for f in (folder / "refused").glob("*.jsonl")]
+    texts = [f.read_text(encoding="utf-8") for f in (folder / "refused").glob("*.jsonl")]
     lines = [line for text in texts for line in text.splitlines()]
     return [row for row in map(json.loads, lines) if "/event/" in row["topic"]]
 
@@ -125,7 +125,7 @@ def test_the_fleet_demo_ends_with_a_page(tmp_path: Path, capfd: Any) -> None:
         event = {**head, "kind": "presence", "person": step, "score": 50, "data": data}
         lines.append({"topic": "poses/v1/demo/door/event/presence", "payload": event})
     messages = tmp_path / "messages.jsonl"
-    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     out = tmp_path / "out"
     arguments = ["fleet-demo", "--messages", str(messages), "--out", str(out), "--boxes", "2"]
     assert main(arguments) == 0
@@ -134,6 +134,6 @@ def test_the_fleet_demo_ends_with_a_page(tmp_path: Path, capfd: Any) -> None:
     assert "events of 2 boxes, 0 alarms" in said
     page = (out / "fleet.html").read_text("utf-8")
     assert "Where people stood" in page
-    messages.write_text(json.dumps(lines[0]) + "\n")
+    messages.write_text(json.dumps(lines[0]) + "\n", encoding="utf-8")
     assert main(arguments) == 66
     assert "holds no event; `make demo` makes one" in capfd.readouterr().err

@@ -91,14 +91,14 @@ def test_a_login_by_password_file(caplog: Any) -> None:
         publisher = connected(broker.uri, password_file=str(broker.password_file))
         publisher.close()
         assert broker.password not in caplog.text
-        assert "u'bob'" in broker.log.read_text()
+        assert "u'bob'" in broker.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_wrong_password_is_one_clear_line_and_no_harm(
     tmp_path: Path, caplog: Any, protocol: str
 ) -> None:
-    (tmp_path / "password").write_text("wrong\n")
+    (tmp_path / "password").write_text("wrong\n", encoding="utf-8")
     with Broker("mosquitto", user="bob") as broker:
         publisher = Publisher(
             config(broker.uri, protocol, password_file=str(tmp_path / "password"))
@@ -106,7 +106,10 @@ def test_a_wrong_password_is_one_clear_line_and_no_harm(
         until(lambda: "refused us" in caplog.text, "the refusal")
         publisher.frame(frame(), poses())
         publisher.event(event(0))
-        until(lambda: broker.log.read_text().count("not authorised") >= 3, "more tries")
+        until(
+            lambda: broker.log.read_text(encoding="utf-8").count("not authorised") >= 3,
+            "more tries",
+        )
         publisher.close(0.1)
     lines = [r.getMessage() for r in caplog.records if "refused us" in r.getMessage()]
     assert len(lines) == 1, "told once, not at every try"
@@ -120,7 +123,9 @@ def test_what_the_access_list_forbids_is_refused_and_delays_nobody(
 ) -> None:
     guarded = Broker("mosquitto")
     rules = ("read #", "write poses/v1/box/status", "write poses/v1/box/cam0/#")
-    (guarded.folder / "acl").write_text("".join(f"topic {rule}\n" for rule in rules))
+    (guarded.folder / "acl").write_text(
+        "".join(f"topic {rule}\n" for rule in rules), encoding="utf-8"
+    )
     guarded.extra = [f"acl_file {guarded.folder / 'acl'}"]
     with guarded as broker, Consumer(broker.port) as consumer:
         publisher = connected(broker.uri)
@@ -143,7 +148,9 @@ def test_a_message_above_the_brokers_limit_is_refused_here_and_delays_nobody(cap
         until(lambda: consumer.of("event/wave"), "the small event")
         until(lambda: consumer.of("outbox_parked"), "the report")
         publisher.close()
-        assert broker.log.read_text().count("New client connected") == 2, "nobody was cut off"
+        assert broker.log.read_text(encoding="utf-8").count("New client connected") == 2, (
+            "nobody was cut off"
+        )
     assert [g.record["data"]["number"] for g in consumer.of("event/wave")] == [1]
     assert publisher.report()[0]["refused"] == 2
     assert "poses/v1/box/cam0/event/wave: 50" in caplog.text
@@ -165,8 +172,11 @@ def example_subscriber(broker: Broker) -> List[str]:
 
 def test_the_example_subscriber_says_who_is_where(broker: Broker) -> None:
     command = example_subscriber(broker)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        until(lambda: broker.log.read_text().count("New client connected") == 1, "its connection")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as child:
+        until(
+            lambda: broker.log.read_text(encoding="utf-8").count("New client connected") == 1,
+            "its connection",
+        )
         publisher = connected(broker.uri)
         for i in range(20):
             publisher.frame(frame(), poses(1))
@@ -192,7 +202,7 @@ def test_the_example_subscriber_shows_what_an_outage_held_back(broker: Broker) -
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
     lines: List[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as child:
         assert child.stdout is not None
         reader = threading.Thread(target=lambda out: lines.extend(out), args=(child.stdout,))
         reader.start()

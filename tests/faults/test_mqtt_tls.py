@@ -105,7 +105,7 @@ def test_the_box_is_who_its_certificate_says(guarded: Any, caplog: Any) -> None:
         "dropped": 0,
         "refused": 0,
     }
-    assert "u'box'" in broker.log.read_text()
+    assert "u'box'" in broker.log.read_text(encoding="utf-8")
     assert not caplog.records
 
 
@@ -134,7 +134,7 @@ def test_a_stranger_on_either_side_is_one_line_and_no_message(
     assert not publisher.sinks[0].ok
     publisher.close(0.1)
     assert publisher.report()[0]["sent"] == 0
-    assert "New client connected" not in broker.log.read_text()
+    assert "New client connected" not in broker.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("guarded", ["127.0.0.1"], indirect=True)
@@ -171,7 +171,9 @@ def test_listen_and_the_examples_speak_tls(guarded: Any, tmp_path: Path, program
         ledger = tmp_path / "ledger"
         for number in range(10**6):
             publisher.event(event(number))
-            text = shown.read_text() + (ledger.read_text() if ledger.exists() else "")
+            text = shown.read_text(encoding="utf-8") + (
+                ledger.read_text(encoding="utf-8") if ledger.exists() else ""
+            )
             if "wave" in text or "fall" in text:
                 break
             assert child.poll() is None, text
@@ -191,7 +193,9 @@ def test_listen_without_the_options_names_them(guarded: Any, kept: Any, line: st
     broker, files = guarded
     given = [word for name in kept for word in (name, files[f"{name[2:]}_file"])]
     command = [sys.executable, "-m", "tools", "listen", uri(broker), *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, encoding="utf-8"
+    )
     assert done.returncode == 69
     assert line in done.stderr
     assert "--cert-key" in done.stderr

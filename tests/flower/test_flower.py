@@ -105,6 +105,7 @@ class Federation:
             text=True,
             check=False,
             timeout=GIVE_UP_S,
+            encoding="utf-8",
         )
         assert done.returncode == 0, done.stdout
         return done.stdout

@@ -33,6 +33,7 @@ def test_a_site_moves_the_head_from_the_step_of_all(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     moved = np.load(tmp_path / "moved.npy")

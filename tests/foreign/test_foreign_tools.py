@@ -55,7 +55,7 @@ def node(script: str, *words: Any, given: bytes = b"") -> str:
 @pytest.mark.parametrize("name", ["asyncapi.json", "bundle.json"])
 def test_the_parser_of_asyncapi_finds_no_error_and_every_channel(name: str) -> None:
     found = json.loads(node("asyncapi.mjs", CONTRACT / name))
-    document = json.loads((CONTRACT / "asyncapi.json").read_text())
+    document = json.loads((CONTRACT / "asyncapi.json").read_text(encoding="utf-8"))
     assert found["errors"] == []
     wanted = {c["address"]: sorted(c["messages"]) for c in document["channels"].values()}
     assert found["channels"] == wanted
@@ -127,7 +127,9 @@ class Node:
     def __init__(self, port: int, version: str) -> None:
         number = {"5": "5", "3.1.1": "4"}[version]
         command = [NODE, str(HERE / "consume.mjs"), str(port), number]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
         self.lines: List[Dict[str, Any]] = []
         threading.Thread(target=self._read, daemon=True).start()
         until(lambda: self.lines, "the subscription")

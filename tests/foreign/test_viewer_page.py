@@ -39,7 +39,7 @@ class Chromium:
         assert (HERE / "node_modules/playwright-core").is_dir(), "make test, or npm ci here"
         command = [NODE, str(HERE / "browser.mjs"), program]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
         self._answer()
 
@@ -83,6 +83,7 @@ class View:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            encoding="utf-8",
         )
         assert self._process.stdout is not None
         found = re.search(r"http://\S+", self._process.stdout.readline())

@@ -100,6 +100,7 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                encoding="utf-8",
             )
             self._running.add(process)
         return process

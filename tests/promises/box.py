@@ -64,7 +64,7 @@ class Box:
             "latency": self.health.report()["latency_ms"],
             "wall_ns": time.time_ns(),
         }
-        (FOLDER / "status.new").write_text(json.dumps(report))
+        (FOLDER / "status.new").write_text(json.dumps(report), encoding="utf-8")
         (FOLDER / "status.new").replace(FOLDER / "status")
 
     def notes(self) -> None:

@@ -77,9 +77,11 @@ class BoxProcess:
         return self._process is not None and self._process.poll() is None
 
     def status(self) -> Dict[str, Any]:
-        assert self.alive or (self.folder / "status").exists(), self.log.read_text()[-2000:]
+        assert self.alive or (self.folder / "status").exists(), self.log.read_text(
+            encoding="utf-8"
+        )[-2000:]
         try:
-            return json.loads((self.folder / "status").read_text())
+            return json.loads((self.folder / "status").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
 
@@ -94,12 +96,12 @@ class BoxProcess:
         """In order: what waits is sent first."""
         assert self._process is not None
         (self.folder / "stop").touch()
-        assert self._process.wait(GIVE_UP_S) == 0, self.log.read_text()[-2000:]
+        assert self._process.wait(GIVE_UP_S) == 0, self.log.read_text(encoding="utf-8")[-2000:]
         self._process = None
 
     def ledger(self) -> Dict[str, int]:
         """For each run how many events were surely stored; events about the outbox count, too."""
-        lines = map(json.loads, (self.folder / "ledger").read_text().splitlines())
+        lines = map(json.loads, (self.folder / "ledger").read_text(encoding="utf-8").splitlines())
         return {line["boot"]: min(line["stored"], line["given"]) for line in lines}
 
 

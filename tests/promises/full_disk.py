@@ -63,7 +63,7 @@ def phase(name: str, first: int, count: int, uri: str, end: str, **more: Any) ->
         if end == "drained":
             until(lambda: publisher.report()[0]["waiting"] == 0)
         report = {**publisher.report()[0], "boot": publisher.build.boot_id, "free": free_blocks()}
-        (FOLDER / name).write_text(json.dumps(report))
+        (FOLDER / name).write_text(json.dumps(report), encoding="utf-8")
         if end == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         publisher.close(2.0)
@@ -71,7 +71,7 @@ def phase(name: str, first: int, count: int, uri: str, end: str, **more: Any) ->
     _, status = os.waitpid(child, 0)
     wanted = signal.SIGKILL if end == "killed" else 0
     assert os.WTERMSIG(status) == wanted if end == "killed" else status == 0, (name, status)
-    return json.loads((FOLDER / name).read_text())
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def open_publisher(uri: str) -> Publisher:

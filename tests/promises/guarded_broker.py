@@ -25,12 +25,14 @@ REFUSED = 0x87  # MQTT 5 section 2.4: not authorized
 
 def authority(*arguments: Any) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(SETUP / "authority.sh"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 def provision(root: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge", "provision", "--root", str(root), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
 
 
 class Guarded:
@@ -66,10 +68,16 @@ class Guarded:
         for name in ("ca.crt", "ca.crl", "server.crt", "server.key"):
             shutil.copy(self.authority / name, self.files)
         shutil.copy(SETUP / "acl", self.files)
-        text = (SETUP / "edge.conf").read_text().replace("/etc/mosquitto/edge", str(self.files))
+        text = (
+            (SETUP / "edge.conf")
+            .read_text(encoding="utf-8")
+            .replace("/etc/mosquitto/edge", str(self.files))
+        )
         text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1")
         config = self.files / "edge.conf"
-        config.write_text(f"user {account()}\nlog_dest stderr\nlog_type all\n{text}")
+        config.write_text(
+            f"user {account()}\nlog_dest stderr\nlog_type all\n{text}", encoding="utf-8"
+        )
         self.log.touch()
         shutil.chown(self.files, account())
         for path in self.files.iterdir():
@@ -78,7 +86,7 @@ class Guarded:
             self._process = subprocess.Popen([str(mosquitto()), "-c", str(config)], stderr=log)
         end = time.monotonic() + GIVE_UP_S
         while not listens("127.0.0.1", self.port):
-            assert time.monotonic() < end, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text(encoding="utf-8")
             time.sleep(0.02)
 
     def stop(self) -> None:

@@ -25,7 +25,9 @@ NOWHERE = "02:00:00:00:00:99"
 
 
 def ip(*words: str) -> str:
-    done = subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["ip", *words], check=True, capture_output=True, text=True, encoding="utf-8"
+    )
     return done.stdout
 
 
@@ -87,7 +89,7 @@ class Namespace:
             )
 
     def records(self) -> List[Dict[str, Any]]:
-        return [json.loads(line) for line in self.received.read_text().splitlines()]
+        return [json.loads(line) for line in self.received.read_text(encoding="utf-8").splitlines()]
 
     def __exit__(
         self,
@@ -113,7 +115,8 @@ class Namespace:
         path = self._folder / "far.conf"
         path.write_text(
             f"listener {self.port}\nallow_anonymous true\nuser root\n"
-            "max_queued_messages 0\npersistence false\n"
+            "max_queued_messages 0\npersistence false\n",
+            encoding="utf-8",
         )
         return path
 

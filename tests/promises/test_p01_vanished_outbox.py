@@ -73,5 +73,5 @@ def test_events_stored_before_and_after_the_file_is_gone_arrive(
         until(lambda: consumer.of("outbox_reset"), "the report")
         until(lambda: not lost(box, consumer), "every event")
     figures("P1", what=f"outbox {how}", rounds=rounds, stored=stored, lost=0)
-    assert "go on in a new file" in box.log.read_text()
+    assert "go on in a new file" in box.log.read_text(encoding="utf-8")
     assert consumer.of("outbox_reset")[0]["data"]["lost"] == 0

@@ -48,7 +48,9 @@ def test_a_broker_that_never_acknowledges_is_noticed_and_loses_nothing(
             start_s = time.monotonic()
             wait_for_connections(broker, turn + 2)
             noticed_s.append(round(time.monotonic() - start_s, 1))
-        assert f"is not acknowledged within {30 if soak else 3} s" in box.log.read_text()
+        assert f"is not acknowledged within {30 if soak else 3} s" in box.log.read_text(
+            encoding="utf-8"
+        )
         well(broker)
         want_events = box.status()["given"]
         wanted = set(range(want_events))

@@ -28,6 +28,7 @@ def run(folder: Path, uri: str, filesystem: str, *counts: int) -> Dict[str, Any]
         capture_output=True,
         text=True,
         timeout=GIVE_UP_S,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

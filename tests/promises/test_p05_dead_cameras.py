@@ -37,7 +37,7 @@ def tables(hall: List[HandCamera]) -> List[Dict[str, Any]]:
 def descendants(pid: int) -> List[int]:
     found: List[int] = []
     for one in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in one.read_text().split():
+        for child in one.read_text(encoding="utf-8").split():
             found += [int(child), *descendants(int(child))]
     return found
 
@@ -111,7 +111,7 @@ def test_decoders_die_with_the_program_and_know_no_secret(tmp_path: Path) -> Non
     out = tmp_path / "out"
     table = settings(tmp_path, [f"jsonl:{out}"], cameras=[{"name": "door", "source": source}])
     with Daemon(tmp_path, table) as box:
-        until(lambda: out.exists() and "/frame" in out.read_text(), "frames")
+        until(lambda: out.exists() and "/frame" in out.read_text(encoding="utf-8"), "frames")
         assert box.process is not None
         family = descendants(box.process.pid)
         assert len(family) == 2, "the fork server and a decoder"
@@ -122,9 +122,10 @@ def test_decoders_die_with_the_program_and_know_no_secret(tmp_path: Path) -> Non
         handles = {h.readlink().as_posix() for h in Path(f"/proc/{family[1]}/fd").iterdir()}
         kinds = sorted(h.partition(":")[0].replace("/memfd", "memfd") for h in handles)
         assert set(kinds) <= {"/dev/null", "socket", "memfd", "pipe"}, kinds
-        seen = out.read_text().count("/frame")
+        seen = out.read_text(encoding="utf-8").count("/frame")
         until(
-            lambda: out.read_text().count("/frame") > seen + 5, "frames after SIGTERM to decoders"
+            lambda: out.read_text(encoding="utf-8").count("/frame") > seen + 5,
+            "frames after SIGTERM to decoders",
         )
         box.kill()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "no process left")

@@ -22,7 +22,7 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
     """
     steps = (DAY_S, 0, -DAY_S, 0, -DAY_S, DAY_S) * (10 if soak else 1)
     offset = tmp_path / "offset"
-    offset.write_text("0")
+    offset.write_text("0", encoding="utf-8")
     environment = {"LD_PRELOAD": str(compiled(tmp_path, "clock_step")), "CLOCK_OFFSET": str(offset)}
     with Consumer(broker.port) as consumer:
         box = boxes(
@@ -35,7 +35,7 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
         until(lambda: consumer.of("wave"), "events")
         first = box.status()["boot"]
         for seconds in steps:
-            offset.write_text(str(seconds))
+            offset.write_text(str(seconds), encoding="utf-8")
             seen = len(consumer.records)
             until(lambda n=seen: len(consumer.records) > n + 50, "events after the step")  # type: ignore[misc]
             told_s = consumer.records[-1]["t_utc_ns"] / 1e9
@@ -44,7 +44,7 @@ def test_clock_steps_change_the_utc_field_and_nothing_else(
         box.finish()
         until(lambda: not lost(box, consumer), "the rest", every_s=0.2)
     mono = [r["t_mono_ns"] for r in consumer.of("wave")]
-    connects = broker.log.read_text().count("as edge-box")
+    connects = broker.log.read_text(encoding="utf-8").count("as edge-box")
     figures(
         "P7",
         steps=len(steps),

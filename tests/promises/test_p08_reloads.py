@@ -67,7 +67,7 @@ def test_memory_does_not_grow_with_reloads(
         wait_for(told, "READY=1")
         until(lambda: "door: ok" in daemon.text(), "the camera")
         for nth in range(1, WARM + (200 if soak else short) + 1):
-            daemon.config.write_text(toml(table(tmp_path, nth, prefer)))
+            daemon.config.write_text(toml(table(tmp_path, nth, prefer)), encoding="utf-8")
             daemon.process.send_signal(signal.SIGHUP)
             wait_for(told, "READY=1", "STATUS=reloaded: detect")
             sizes.append(resident(daemon.process.pid) / 1e6)

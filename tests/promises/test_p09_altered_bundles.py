@@ -210,7 +210,7 @@ def test_a_running_box_takes_a_signed_bundle_and_no_other(
         assert daemon.stop() == 0
     frames = [
         json.loads(line)["payload"]["seq"]
-        for line in (home / "out.jsonl").read_text().splitlines()
+        for line in (home / "out.jsonl").read_text(encoding="utf-8").splitlines()
         if '/frame"' in line
     ]
     assert frames == list(range(len(frames))), "the switch lost no frame"

@@ -30,7 +30,9 @@ def sockets(pid: int) -> Set[str]:
 
 def family(pid: int) -> List[int]:
     """A process and all its descendants."""
-    text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
+    text = "".join(
+        p.read_text(encoding="utf-8") for p in Path(f"/proc/{pid}/task").glob("*/children")
+    )
     return [pid] + [one for child in text.split() for one in family(int(child))]
 
 
@@ -84,7 +86,9 @@ def test_nothing_is_kept_or_told_for_others(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings(tmp_path, [f"jsonl:{out}"]))
     daemon.start(**{name: str(place) for name, place in places.items()})
     try:
-        until(lambda: out.exists() and out.read_text().count("/frame") > 20, "frames")
+        until(
+            lambda: out.exists() and out.read_text(encoding="utf-8").count("/frame") > 20, "frames"
+        )
         assert daemon.stop() == 0
     finally:
         daemon.kill()
@@ -111,8 +115,14 @@ def test_no_port_is_open_while_it_runs(
         table = settings(tmp_path, [broker.uri, f"jsonl:{out}"], **more)
         with Daemon(tmp_path, table) as daemon:
             pid = daemon.process.pid
-            until(lambda: out.exists() and out.read_text().count("/frame") > 5, "frames")
-            until(lambda: '"ok":true' in out.read_text().replace(" ", ""), "a connection")
+            until(
+                lambda: out.exists() and out.read_text(encoding="utf-8").count("/frame") > 5,
+                "frames",
+            )
+            until(
+                lambda: '"ok":true' in out.read_text(encoding="utf-8").replace(" ", ""),
+                "a connection",
+            )
             for _ in range(20):
                 seen += ports(pid)
                 looks += 1

@@ -24,7 +24,9 @@ def poisoned(kind: str, protocol: str) -> Broker:
             "write poses/v1/box/+/event/wave",
             "write poses/v1/box/+/event/outbox_parked",
         )
-        (broker.folder / "acl").write_text("".join(f"topic {rule}\n" for rule in rules))
+        (broker.folder / "acl").write_text(
+            "".join(f"topic {rule}\n" for rule in rules), encoding="utf-8"
+        )
         broker.extra = [f"acl_file {broker.folder / 'acl'}"]
     return broker
 

@@ -67,7 +67,7 @@ def test_a_crash_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """P12: the watch over the workers does see deaths and tracebacks."""
     script = tmp_path / "fuzz_worker.py"
     for line in ("import os; print(7, flush=True); os.kill(os.getpid(), 11)", "raise KeyError(7)"):
-        script.write_text(line)
+        script.write_text(line, encoding="utf-8")
         monkeypatch.setattr(sys.modules[__name__], "HERE", tmp_path)
         with pytest.raises(AssertionError, match=r"ended with (-11|1) after input"):
             work("config", 0, 1, tmp_path)

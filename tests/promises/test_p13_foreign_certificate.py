@@ -171,9 +171,11 @@ def test_the_doctor_tells_who_is_let_in(guarded: Guarded, tmp_path: Path) -> Non
         table = settings(tmp_path, [guarded.uri], mqtt={**mqtt, **changes}, device=device)
         (tmp_path / "state").mkdir(exist_ok=True)
         path = tmp_path / "edge.toml"
-        path.write_text(toml(table))
+        path.write_text(toml(table), encoding="utf-8")
         command = [sys.executable, "-m", "edge", "doctor", "--json", "--config", str(path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         return {f["what"]: f for f in json.loads(done.stdout)["findings"]}
 
     right = found()

@@ -24,7 +24,9 @@ def bundle(path: Path, version: int) -> Path:
     root = path.parent / f"models{version}"
     shutil.copytree(MODELS, root)
     for recipe in root.glob("*/model.toml"):
-        recipe.write_text(recipe.read_text() + f"\n# version {version}\n")
+        recipe.write_text(
+            recipe.read_text(encoding="utf-8") + f"\n# version {version}\n", encoding="utf-8"
+        )
     with path.open("wb") as out:
         files = {p.relative_to(root).as_posix(): p for p in root.glob("*/*")}
         write_bundle(out, files, version, "", KEY)

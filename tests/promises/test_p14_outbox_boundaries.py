@@ -34,6 +34,7 @@ def test_the_outbox_is_old_or_new_wherever_it_is_killed(
             check=False,
             capture_output=True,
             text=True,
+            encoding="utf-8",
         )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)

@@ -70,7 +70,7 @@ class Daemon:
     def __init__(self, folder: Path, table: Table, *arguments: str) -> None:
         self.folder, self.arguments = folder, arguments
         self.config = folder / "edge.toml"
-        self.config.write_text(toml(table))
+        self.config.write_text(toml(table), encoding="utf-8")
         self.log = folder / "edge.log"
         self.process: Optional[subprocess.Popen[bytes]] = None
 
@@ -100,7 +100,7 @@ class Daemon:
             self.process.wait()
 
     def text(self) -> str:
-        return self.log.read_text()
+        return self.log.read_text(encoding="utf-8")
 
     def __enter__(self) -> Daemon:
         self.start()

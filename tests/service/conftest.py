@@ -23,15 +23,17 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     """
     WHEELS.mkdir(parents=True, exist_ok=True)
     # Another worker may want them at the same time: setuptools builds in the source's own folder.
-    with (WHEELS / ".lock").open("w") as lock:
+    with (WHEELS / ".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if "PYTEST_XDIST_WORKER" not in os.environ:
             return _made(tmp_path_factory.mktemp("deb"))
         made = tmp_path_factory.getbasetemp().parent / "deb.json"  # the folder of all workers
         if not made.exists():
             paths = {arch: str(path) for arch, path in _made(made.parent / "deb").items()}
-            made.write_text(json.dumps(paths))
-        return {arch: Path(path) for arch, path in json.loads(made.read_text()).items()}
+            made.write_text(json.dumps(paths), encoding="utf-8")
+        return {
+            arch: Path(path) for arch, path in json.loads(made.read_text(encoding="utf-8")).items()
+        }
 
 
 def _made(out: Path) -> Dict[str, Path]:

@@ -46,6 +46,7 @@ def run(*command: Any, given: str = "") -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=GIVE_UP_S,
+        encoding="utf-8",
     )
 
 
@@ -62,6 +63,7 @@ def machine_copy(folder: Path) -> Iterator[Run]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
     )
     try:
         assert keeper.stdout is not None

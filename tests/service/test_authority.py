@@ -11,12 +11,12 @@ SCRIPT = Path(__file__).parents[2] / "systemd/broker/authority.sh"
 
 def authority(*words: Any) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(SCRIPT), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 def openssl(*words: Any) -> subprocess.CompletedProcess[str]:
     command = ["openssl", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 def request(folder: Path, subject: str) -> Path:

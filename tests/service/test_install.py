@@ -36,6 +36,7 @@ def script(name: str, *arguments: str, **environment: str) -> subprocess.Complet
         text=True,
         check=False,
         cwd="/",
+        encoding="utf-8",
     )
 
 
@@ -75,15 +76,15 @@ def test_what_a_person_changed_and_what_others_have_stays(tmp_path: Path, wheels
     image = tmp_path / "image"
     other = image / "usr/lib/systemd/system/other.service"
     other.parent.mkdir(parents=True)
-    other.write_text("mine")
+    other.write_text("mine", encoding="utf-8")
     script("install.sh", "install", str(wheels), DESTDIR=str(image))
     settings = image / "etc/edge/edge.toml"
-    settings.write_text('device = "hall"\n')
+    settings.write_text('device = "hall"\n', encoding="utf-8")
     events = image / "var/lib/edge/state/outbox.db"
     events.parent.mkdir(parents=True)
-    events.write_text("events")
+    events.write_text("events", encoding="utf-8")
     script("install.sh", "install", str(wheels), DESTDIR=str(image))
-    assert settings.read_text() == 'device = "hall"\n'
+    assert settings.read_text(encoding="utf-8") == 'device = "hall"\n'
     script("install.sh", "uninstall", DESTDIR=str(image))
     assert set(tree(image)) == {str(p.relative_to(image)) for p in (other, settings, events)}
     script("install.sh", "purge", DESTDIR=str(image))
@@ -116,7 +117,7 @@ def test_mistakes_are_one_line(tmp_path: Path, arguments: str, code: int, words:
 
 def test_the_overlay_holds_the_box_and_no_secret(tmp_path: Path, wheels: Path) -> None:
     ca = tmp_path / "ca.crt"
-    ca.write_text("-----BEGIN CERT-----\n")
+    ca.write_text("-----BEGIN CERT-----\n", encoding="utf-8")
     done = script(
         "overlay.sh", "arm64", str(wheels), str(tmp_path / "out"), BROKER="mqtts://b", CA=str(ca)
     )
@@ -136,7 +137,7 @@ def test_the_overlay_holds_the_box_and_no_secret(tmp_path: Path, wheels: Path) -
 
 def test_the_overlay_refuses_a_secret_key(tmp_path: Path, wheels: Path) -> None:
     key = tmp_path / "ca.key"
-    key.write_text("-----BEGIN EC PRIVATE KEY-----\n")
+    key.write_text("-----BEGIN EC PRIVATE KEY-----\n", encoding="utf-8")
     done = script("overlay.sh", "arm64", str(wheels), str(tmp_path / "out"), CA=str(key))
     assert done.returncode == 65
     assert "holds a secret key" in done.stderr
@@ -145,7 +146,9 @@ def test_the_overlay_refuses_a_secret_key(tmp_path: Path, wheels: Path) -> None:
 
 def test_make_says_the_same(tmp_path: Path) -> None:
     """The targets are there and explain themselves."""
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     for target in ("install", "uninstall", "deb", "rootfs-overlay"):
         assert re.search(rf"make {target}\s+\w", done.stdout)
 

@@ -48,6 +48,7 @@ def bash(path: Path, *words: str, **environment: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
@@ -76,7 +77,7 @@ def test_root_has_them_installed(bin_: Path) -> None:
     script(bin_ / "apt-get", f'echo "$@" >>{bin_}/called')
     done = bash(TESTS / "system.sh", "check", PATH=str(bin_))
     assert done.returncode == 0, done.stderr
-    update, install = (bin_ / "called").read_text().splitlines()
+    update, install = (bin_ / "called").read_text(encoding="utf-8").splitlines()
     assert update.startswith("update")
     assert install.startswith("install --yes ")
     assert "shellcheck" in install.split()

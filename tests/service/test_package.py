@@ -76,7 +76,7 @@ def test_every_file_is_listed_with_its_sum(packages: Dict[str, Path], tmp_path: 
     package = packages[here()]
     run("dpkg-deb", "--extract", package, tmp_path / "tree")
     run("dpkg-deb", "--control", package, tmp_path / "control")
-    lines = (tmp_path / "control/md5sums").read_text().splitlines()
+    lines = (tmp_path / "control/md5sums").read_text(encoding="utf-8").splitlines()
     sums = {name: md5 for md5, name in (line.split("  ", 1) for line in lines)}
     real = {
         p.relative_to(tmp_path / "tree").as_posix(): p
@@ -88,7 +88,7 @@ def test_every_file_is_listed_with_its_sum(packages: Dict[str, Path], tmp_path: 
     assert {n: hashlib.md5(p.read_bytes()).hexdigest() for n, p in small.items()} == {
         n: sums[n] for n in small
     }
-    assert (tmp_path / "control/conffiles").read_text() == "/etc/edge/edge.toml\n"
+    assert (tmp_path / "control/conffiles").read_text(encoding="utf-8") == "/etc/edge/edge.toml\n"
 
 
 def test_depends_on_the_pythons_that_have_wheels(packages: Dict[str, Path]) -> None:
@@ -129,7 +129,7 @@ def test_a_package_for_several_pythons_names_each(tmp_path: Path) -> None:
     folders = {Path(n).parent.name for n in names(package) if n.endswith(".whl")}
     assert folders == {"wheels", "3.8", "3.10", "3.12"}
     assert run("dpkg-deb", "--field", package, "Version").stdout.strip() == __version__
-    bill = json.loads(package.with_suffix(".cdx.json").read_text())
+    bill = json.loads(package.with_suffix(".cdx.json").read_text(encoding="utf-8"))
     listed = {(c["name"], c.get("version")) for c in bill["components"]}
     assert {("numpy", "1"), ("pip", "1"), ("python3-venv", None), ("systemd", None)} <= listed
     assert "/usr/share/doc/edge-pose/sbom.cdx.json" in names(package)

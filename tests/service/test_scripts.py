@@ -23,13 +23,13 @@ def root(tmp_path: Path) -> Path:
     for folder in ("bin", "usr/lib/edge", "run/systemd/system"):
         (tmp_path / folder).mkdir(parents=True)
     for name, text in (("systemctl", SYSTEMCTL), ("udevadm", "#!/bin/sh\n")):
-        (tmp_path / "bin" / name).write_text(text.format(root=tmp_path))
+        (tmp_path / "bin" / name).write_text(text.format(root=tmp_path), encoding="utf-8")
         (tmp_path / "bin" / name).chmod(0o755)
     return tmp_path
 
 
 def run(root: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    text = (SYSTEMD / name).read_text()
+    text = (SYSTEMD / name).read_text(encoding="utf-8")
     for place in ("/usr/share/edge", "/usr/lib/edge", "/var/lib/edge", "/run/systemd"):
         text = text.replace(place, f"{root}{place}")
     environment = {**os.environ, "PATH": f"{root}/bin:{os.environ['PATH']}"}
@@ -39,11 +39,12 @@ def run(root: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
 def said(root: Path) -> List[str]:
-    return (root / "said").read_text().splitlines()
+    return (root / "said").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("systemd_runs", [True, False])
@@ -55,7 +56,7 @@ def test_an_upgrade_leaves_a_service_off_that_was_off(
         (root / "enabled").touch()
     if not systemd_runs:
         (root / "run/systemd/system").rmdir()
-        (root / "usr/lib/edge/make-venv").write_text("#!/bin/sh\n")
+        (root / "usr/lib/edge/make-venv").write_text("#!/bin/sh\n", encoding="utf-8")
         (root / "usr/lib/edge/make-venv").chmod(0o755)
     for script, words in (("prerm", ("upgrade", "2")), ("postinst", ("configure", "1"))):
         done = run(root, f"deb/{script}", *words)
@@ -71,13 +72,13 @@ def test_an_upgrade_leaves_a_service_off_that_was_off(
 def test_a_recipe_that_a_power_cut_left_empty_is_put_there_again(root: Path) -> None:
     for model in ("a", "b", "c"):
         (root / f"usr/share/edge/engines/{model}").mkdir(parents=True)
-        (root / f"usr/share/edge/engines/{model}/model.toml").write_text(RECIPE)
+        (root / f"usr/share/edge/engines/{model}/model.toml").write_text(RECIPE, encoding="utf-8")
     own = root / "var/lib/edge/engines"
     for model, text in (("a", ""), ("b", "# mine\n")):
         (own / model).mkdir(parents=True)
-        (own / model / "model.toml").write_text(text)
+        (own / model / "model.toml").write_text(text, encoding="utf-8")
     for _ in range(2):
         assert run(root, "recipes").returncode == 0
-        texts = [(own / model / "model.toml").read_text() for model in "abc"]
+        texts = [(own / model / "model.toml").read_text(encoding="utf-8") for model in "abc"]
         assert texts == [RECIPE, "# mine\n", RECIPE]
         assert len([p for p in own.rglob("*") if p.is_file()]) == 3

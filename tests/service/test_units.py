@@ -97,7 +97,7 @@ def image(tmp_path: Path) -> Path:
         "shutdown",
         "umount",
     ):
-        (units / f"{target}.target").write_text(f"[Unit]\nDescription={target}\n")
+        (units / f"{target}.target").write_text(f"[Unit]\nDescription={target}\n", encoding="utf-8")
     for name in (
         "bin/kill",
         "usr/lib/edge/venv/bin/edge",
@@ -106,7 +106,7 @@ def image(tmp_path: Path) -> Path:
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("#!/bin/sh\n")
+        path.write_text("#!/bin/sh\n", encoding="utf-8")
         path.chmod(0o755)
     return tmp_path
 
@@ -126,7 +126,10 @@ def test_systemd_finds_nothing_wrong(image: Path, unit: str) -> None:
 
 def test_verify_would_tell(image: Path) -> None:
     unit = image / "usr/lib/systemd/system/edge.service"
-    unit.write_text(unit.read_text().replace("ProtectClock=yes", "ProtectClok=maybe"))
+    unit.write_text(
+        unit.read_text(encoding="utf-8").replace("ProtectClock=yes", "ProtectClok=maybe"),
+        encoding="utf-8",
+    )
     done = analyze("verify", f"--root={image}", "--man=no", "--recursive-errors=no", "edge.service")
     assert "ProtectClok" in done.stderr
 
@@ -140,7 +143,10 @@ def test_exposure(image: Path, newer: bool) -> None:
     done = analyze(*arguments)
     assert done.returncode == 0, done.stdout
     unit = image / "usr/lib/systemd/system/edge.service"
-    unit.write_text(unit.read_text().replace("\nSystemCallFilter=@system-service", ""))
+    unit.write_text(
+        unit.read_text(encoding="utf-8").replace("\nSystemCallFilter=@system-service", ""),
+        encoding="utf-8",
+    )
     assert analyze(*arguments).returncode == 1, "and it would tell"
 
 
@@ -180,7 +186,7 @@ def test_every_script_is_clean() -> None:
     scripts = [p for p in sorted(SYSTEMD.rglob("*")) if p.is_file() and first_line(p)[:2] == "#!"]
     assert len(scripts) >= 10
     arguments = [command, *map(str, scripts)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stdout
     assert all(first_line(p) == "#!/bin/sh" for p in scripts)
 
@@ -190,7 +196,7 @@ def first_line(path: Path) -> str:
 
 
 def test_udev_rules_are_well_formed() -> None:
-    lines = (SYSTEMD / "70-edge.rules").read_text().splitlines()
+    lines = (SYSTEMD / "70-edge.rules").read_text(encoding="utf-8").splitlines()
     part = re.compile(r'[A-Z]+(\{[\w/.]+\})?(==|!=|=|\+=|:=)"[^"]*"')
     rules = [line for line in lines if line and not line.startswith("#")]
     assert len(rules) == 5
@@ -201,9 +207,9 @@ def test_udev_rules_are_well_formed() -> None:
 def test_the_default_configuration_is_fine(tmp_path: Path) -> None:
     from edge.service.check import check
 
-    text = (SYSTEMD / "edge.toml").read_text()
+    text = (SYSTEMD / "edge.toml").read_text(encoding="utf-8")
     path = tmp_path / "edge.toml"
-    path.write_text(text.replace("/var/lib/edge/engines", str(ROOT / "engines")))
+    path.write_text(text.replace("/var/lib/edge/engines", str(ROOT / "engines")), encoding="utf-8")
     settings = check(path)
     assert settings.publish.sinks == [], "nobody is told before a person names a broker"
     assert not settings.commands.allow
@@ -211,7 +217,7 @@ def test_the_default_configuration_is_fine(tmp_path: Path) -> None:
 
 def test_a_reload_checks_where_the_credentials_can_be_read() -> None:
     """Only the daemon and root see them: `edge check` as the service's user always failed."""
-    lines = (SYSTEMD / "edge.service").read_text().splitlines()
+    lines = (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
     reloads = [line.partition("=")[2] for line in lines if line.startswith("ExecReload=")]
     assert reloads[0].startswith("+/usr/lib/edge/venv/bin/edge check ")
     assert reloads[1].startswith("/bin/kill -HUP"), "the signal needs no root"

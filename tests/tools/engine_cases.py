@@ -69,15 +69,15 @@ def models_folder(root: Path, model: Optional[onnx.ModelProto] = None) -> Path:
     """`root/engines` with model `small` in three precisions, its cache and its calibration set."""
     folder = root / "engines" / "small"
     folder.mkdir(parents=True)
-    (folder / "model.toml").write_text(RECIPE)
+    (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
     model = model or network()
     (folder / "net.onnx").write_bytes(model.SerializeToString())
     (folder / "net.int8.onnx").write_bytes(quantized(model).SerializeToString())
     ranges = {"schema": SCHEMA, "amax": {"input": 1.0, "c": 2.5}}
-    (folder / "net.ranges.json").write_text(json.dumps(ranges))
+    (folder / "net.ranges.json").write_text(json.dumps(ranges), encoding="utf-8")
     calibration = root / "calibration" / "gym"
     calibration.mkdir(parents=True)
-    (calibration / "set.toml").write_text("seed = 1\n")
+    (calibration / "set.toml").write_text("seed = 1\n", encoding="utf-8")
     return root / "engines"
 
 

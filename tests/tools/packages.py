@@ -91,7 +91,7 @@ def client(folder: Path, name: str, suffix: str) -> Path:
     """An executable `name` in `folder`; it hands over `folder/prepared<suffix>`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(CLIENT.format(python=sys.executable, suffix=suffix))
+    path.write_text(CLIENT.format(python=sys.executable, suffix=suffix), encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 

@@ -39,10 +39,10 @@ def test_a_table_as_text_and_as_markdown() -> None:
 
 def test_tables_go_between_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     for _ in range(2):
         write_page(page, [TRIAL], "made today")
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
@@ -53,7 +53,7 @@ def test_tables_go_between_the_marks(tmp_path: Path) -> None:
 def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="No such file"):
         write_page(tmp_path / "none.md", [], "")
-    (tmp_path / "page.md").write_text("x")
+    (tmp_path / "page.md").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match="has no place for the tables: add the lines"):
         write_page(tmp_path / "page.md", [], "")
 
@@ -91,7 +91,7 @@ def test_the_motion_parts(
     words = ["accuracy", "smoother", "tracker", "--sets", str(sets), "--out", str(tmp_path)]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == json.loads((tmp_path / "accuracy.json").read_text())
+    assert found == json.loads((tmp_path / "accuracy.json").read_text(encoding="utf-8"))
     assert [len(t["rows"]) for t in found] == [6, 3]  # at 30 fps, and at a changing rate
     assert found[1]["rows"][0][0] == "4 people, alone"
 

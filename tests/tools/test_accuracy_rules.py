@@ -36,7 +36,7 @@ def drawn(folder: Path, *people_events: list) -> Clip:
         points = np.column_stack((poses.keypoints[0], seen)).tolist()
         person = {"id": 0, "box": poses.boxes[0].tolist(), "keypoints": points}
         lines.append(json.dumps({"frame": index, "t_ns": t_ns, "people": [person]}))
-    (folder / "c.truth.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "c.truth.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     video = cv2.VideoWriter(str(folder / "c.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, SIZE)
     video.write(np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
     video.release()
@@ -115,9 +115,11 @@ def test_long_parts_have_a_place_of_their_own(
 ) -> None:
     own = "<!-- made by `edge-tools accuracy rules`: begin -->"
     page = tmp_path / "page.md"
-    page.write_text(f"{BEGIN}\nold\n{END}\n{own}\nold\n{own.replace('begin', 'end')}\n")
+    page.write_text(
+        f"{BEGIN}\nold\n{END}\n{own}\nold\n{own.replace('begin', 'end')}\n", encoding="utf-8"
+    )
     write(page, [Table("Trial", "Done.", ("", "value"))], "made", "accuracy rules")
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert text.startswith(f"{BEGIN}\nold\n{END}")
     assert "### Trial" in text
     words = ["accuracy", "rules", "smoother", "--write", str(page)]

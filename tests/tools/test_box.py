@@ -81,7 +81,7 @@ def test_get_on_a_box_takes_its_recipe_and_its_folder(
     shipped, installed = tmp_path / "share", tmp_path / "installed"
     (shipped / "mine").mkdir(parents=True)
     recipe = 'family = "simcc"\nskeleton = "coco17"\n[networks.main]\nfile = "m.onnx"\n'
-    (shipped / "mine/model.toml").write_text(recipe + "width = 48\nheight = 64\n")
+    (shipped / "mine/model.toml").write_text(recipe + "width = 48\nheight = 64\n", encoding="utf-8")
     monkeypatch.setattr(by_name, "ENGINES", shipped)
     monkeypatch.setattr(places, "INSTALLED_MODELS", installed)
     assert main(["get", "mine"]) == 78
@@ -153,7 +153,10 @@ def test_messages_name_the_line_that_works_there() -> None:
 
 def test_the_package_brings_what_setup_names() -> None:
     """setup.py names what a box's commands import, wheels.sh brings it for every Python."""
-    setup, wheels = (ROOT / "setup.py").read_text(), (ROOT / "systemd/wheels.sh").read_text()
+    setup, wheels = (
+        (ROOT / "setup.py").read_text(encoding="utf-8"),
+        (ROOT / "systemd/wheels.sh").read_text(encoding="utf-8"),
+    )
     line = next(li for li in setup.splitlines() if li.startswith("BOX = "))
     names = [word.partition(">")[0].strip('[" ') for word in line.partition("=")[2].split(",")]
     libraries = [name for name in names if name and name[0].isalpha()]

@@ -61,12 +61,12 @@ def test_a_login_keeps_strangers_out_and_its_files_private() -> None:
         assert answer(broker, "bob", broker.password) == 0
         assert answer(broker, "bob", "wrong") == 135
         assert answer(broker) == 135
-        assert broker.password_file.read_text().strip() == broker.password
+        assert broker.password_file.read_text(encoding="utf-8").strip() == broker.password
         for path in broker.folder.iterdir():
             if path.name != "broker.log":
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(broker.folder.stat().st_mode) == 0o700
-        assert broker.password not in (broker.folder / "users").read_text()
+        assert broker.password not in (broker.folder / "users").read_text(encoding="utf-8")
 
 
 def test_only_this_machine_can_reach_it() -> None:
@@ -122,7 +122,9 @@ def test_installing_asks_apt_only_as_root(monkeypatch: Any) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command(number: int) -> None:
     command = [sys.executable, "-m", "tools", "broker", "--user", "bob"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as child:
         assert child.stdout is not None
         line = child.stdout.readline()
         file = Path(child.stdout.readline().partition(": ")[2].strip())

@@ -148,7 +148,11 @@ def test_the_cache_keeps_the_ranges(models: Path) -> None:
     built(fake, planned(models, "10.3.0", "int8", dla=0))
     [[calibrator]] = fake.called("IBuilderConfig.int8_calibrator")
     (models / "cache").write_bytes(calibrator.read_calibration_cache())
-    assert (models / "cache").read_text().startswith("TRT-100300-EntropyCalibration2\n")
+    assert (
+        (models / "cache")
+        .read_text(encoding="utf-8")
+        .startswith("TRT-100300-EntropyCalibration2\n")
+    )
     assert read_cache(models / "cache") == pytest.approx({"input": 1.0, "c": 2.5})
     assert calibrator.get_batch(["input"]) is None
 
@@ -275,11 +279,11 @@ def test_engine_record_and_timings_are_written(
 ) -> None:
     use(monkeypatch, make(version))
     folder = models / "small"
-    (folder / "net.int8.gate.json").write_text('{"passed": true}')
+    (folder / "net.int8.gate.json").write_text('{"passed": true}', encoding="utf-8")
     assert run(models, "--precision", "int8", "--batch", "1,2,5") == 0
     assert "0.0 MB in" in capsys.readouterr().out
     engine = (folder / "net.int8.engine").read_bytes()
-    record = json.loads((folder / "net.int8.engine.json").read_text())
+    record = json.loads((folder / "net.int8.engine.json").read_text(encoding="utf-8"))
     assert record["engine"] == {
         "file": "net.int8.engine",
         "sha256": hashlib.sha256(engine).hexdigest(),
@@ -309,7 +313,7 @@ def test_timings_are_used_again_and_foreign_ones_replaced(
     given = [call[0] for call in fake.called("IBuilderConfig.create_timing_cache")]
     assert given == [b"timed before", b"garbage", b""]
     assert cache.read_bytes() == b"timetimed"
-    record = json.loads((models / "small" / "net.fp16.engine.json").read_text())
+    record = json.loads((models / "small" / "net.fp16.engine.json").read_text(encoding="utf-8"))
     assert "another TensorRT or GPU" in record["notes"][0]
 
 
@@ -419,7 +423,7 @@ def test_fixed_and_open_sizes(tmp_path: Path) -> None:
     free = models_folder(tmp_path / "free", network("n", (3, "h", "w")))
     assert planned(free, "10.3.0").profile["input"][0] == (1, 3, 12, 16)
     toml = free / "small" / "model.toml"
-    toml.write_text(toml.read_text() + 'input = "other"\n')
+    toml.write_text(toml.read_text(encoding="utf-8") + 'input = "other"\n', encoding="utf-8")
     with pytest.raises(NoInputError, match="more dynamic sizes"):
         planned(free, "10.3.0")
 

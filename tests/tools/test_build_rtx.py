@@ -37,6 +37,7 @@ def carried_out(packages: Path, models: Path, *names: str) -> List[Dict[str, Any
         timeout=GIVE_UP_S,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

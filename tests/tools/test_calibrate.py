@@ -153,9 +153,9 @@ def test_a_fetched_set_keeps_its_own_description(tmp_path: Path) -> None:
     clip = video(tmp_path / "clip.avi", 60)
     (tmp_path / "gym").mkdir()
     fetched = '[[sources]]\nregistry = "pypi"\npackage = "x"\nmembers = []\n'
-    (tmp_path / "gym/set.toml").write_text(fetched)
+    (tmp_path / "gym/set.toml").write_text(fetched, encoding="utf-8")
     assert calibrate(tmp_path, *few(clip)) == 0
-    assert (tmp_path / "gym/set.toml").read_text() == fetched
+    assert (tmp_path / "gym/set.toml").read_text(encoding="utf-8") == fetched
     assert len(selection.load(tmp_path / "gym").frames) == 14
     assert (tmp_path / "gym/selection.toml").is_file()
 
@@ -172,12 +172,12 @@ def test_bad_files_are_left_out_and_told(tmp_path: Path, capsys: Any) -> None:
     stills = folder_of_pictures(tmp_path / "stills", 30)
     bomb(stills / "bomb.png")
     (stills / "empty.jpg").touch()
-    (stills / "letter.png").write_text("Dear Sir")
+    (stills / "letter.png").write_text("Dear Sir", encoding="utf-8")
     whole = (stills / "p1.png").read_bytes()
     (stills / "cut.png").write_bytes(whole[: len(whole) // 2])
     (stills / "empty.mp4").touch()
     (stills / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
-    (stills / "list.mp4").write_text("#EXTM3U\np1.png\n")
+    (stills / "list.mp4").write_text("#EXTM3U\np1.png\n", encoding="utf-8")
     half = video(stills / "half.avi", 40)
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     assert calibrate(tmp_path, *few(stills), "--json") == 0
@@ -270,7 +270,7 @@ def test_wrong_names(tmp_path: Path, capsys: Any) -> None:
 
 def test_damaged_selection(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "gym").mkdir()
-    (tmp_path / "gym/set.toml").write_text('description = "x"\nseed = -3\n')
+    (tmp_path / "gym/set.toml").write_text('description = "x"\nseed = -3\n', encoding="utf-8")
     assert calibrate(tmp_path) == 78
     said = capsys.readouterr().err
     assert "gym/set.toml" in said
@@ -293,6 +293,7 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
             [sys.executable, "-m", "tools", "calibrate", "gym", *map(str, [*words, *few(clip)])],
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         for clip in clips
     ]

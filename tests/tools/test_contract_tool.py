@@ -23,10 +23,10 @@ def test_what_is_committed_is_what_the_command_writes(
 ) -> None:
     assert main(["contract", "--out", str(tmp_path)]) == 0
     made: Callable[[], Dict[str, Any]] = MADE[name]
-    assert json.loads((tmp_path / name).read_text()) == made()
-    assert (tmp_path / name).read_text() == (contract.FOLDER / name).read_text(), (
-        "run: edge-tools contract --out edge/publish/contract"
-    )
+    assert json.loads((tmp_path / name).read_text(encoding="utf-8")) == made()
+    assert (tmp_path / name).read_text(encoding="utf-8") == (contract.FOLDER / name).read_text(
+        encoding="utf-8"
+    ), "run: edge-tools contract --out edge/publish/contract"
 
 
 def nodes(node: Any) -> Iterator[Dict[str, Any]]:

@@ -82,7 +82,10 @@ def test_everything_is_shown_and_left_behind(
     sheet = cv2.imread(str(out / "sheet.png"))
     assert sheet.shape[:2] == (2 * SIZE[1], 4 * 2 * SIZE[0])
     assert count_frames(out / "poses.mp4") == FRAMES
-    records = [json.loads(line) for line in (out / "messages.jsonl").read_text().splitlines()]
+    records = [
+        json.loads(line)
+        for line in (out / "messages.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert sum(r["topic"].endswith("/frame") for r in records) == FRAMES * 4
     for record in records:
         contract(record["topic"], record["payload"])
@@ -98,7 +101,9 @@ def test_the_rules_of_the_demo_are_rules_of_the_program(tiny: Path, tmp_path: Pa
     clips = [(f"cam0{i}", tmp_path / "x.mp4") for i in range(5)]
     plan = Plan((), "a", "b", tmp_path, clips, ORIGINAL_RULES, lambda files: {})
     broker = Broker("amqtt")
-    (tmp_path / "c.toml").write_text(texts.config_text(broker, plan, Files(tmp_path), "fp32"))
+    (tmp_path / "c.toml").write_text(
+        texts.config_text(broker, plan, Files(tmp_path), "fp32"), encoding="utf-8"
+    )
     settings = complete(build(config.Config, config.read_toml(tmp_path / "c.toml")))
     assert [table["kind"] for table in settings.rules] == ["presence", "zone", "fall"]
     assert len(build_rules(settings, "cam02")) == 3
@@ -150,7 +155,12 @@ def test_it_is_seen_live_and_then_as_a_recording(
 def test_the_demo_of_four_cameras_needs_no_package_that_draws_people() -> None:
     code = "import sys, tools.demo, tools.demos.cameras; print('numba' in sys.modules)"
     said = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert said.stdout == "False\n"
 
@@ -172,7 +182,7 @@ def test_the_tables_of_each_field_are_rules_of_the_program(
     monkeypatch.setattr(module, "ensure_set", lambda name, folder: tmp_path, raising=False)
     plan = demo.plan_of(field, None, None)
     (tmp_path / "c.toml").write_text(
-        texts.config_text(Broker("amqtt"), plan, Files(tmp_path), "fp32")
+        texts.config_text(Broker("amqtt"), plan, Files(tmp_path), "fp32"), encoding="utf-8"
     )
     settings = config.load(tmp_path / "c.toml")
     for camera in settings.cameras:
@@ -199,7 +209,7 @@ def test_a_page_of_moments_has_a_picture_and_a_reason_for_each_event(tmp_path: P
         lines.append({"topic": "poses/v1/demo/ward/event/fall", "payload": event})
     lines.append({"topic": "poses/v1/demo/status", "payload": {}})
     messages = tmp_path / "messages.jsonl"
-    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     page = tmp_path / "page.html"
     assert moments.write(page, messages, {"ward": clip}, "Safety", "drawn people") == 2
     text = page.read_text("utf-8")
@@ -217,10 +227,10 @@ def test_a_second_run_shows_nothing_of_the_first(tiny: Path, tmp_path: Path) -> 
     out = tmp_path / "o"
     out.mkdir()
     for name in ("poses.mp4", "sheet.png", "messages.jsonl"):
-        (out / name).write_text("old")
+        (out / name).write_text("old", encoding="utf-8")
     assert main(["demo", "--out", str(out), "--max-frames", "3"]) == 0
     assert count_frames(out / "poses.mp4") == 3
-    lines = (out / "messages.jsonl").read_text().splitlines()
+    lines = (out / "messages.jsonl").read_text(encoding="utf-8").splitlines()
     assert sum("/frame" in line for line in lines) == 12
 
 
@@ -281,7 +291,7 @@ def test_ctrl_c_ends_every_child(tiny: Path, tmp_path: Path, number: int) -> Non
     )
     command = [sys.executable, "-u", "-c", code]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     ) as child:
         assert child.stdout is not None
         while "is ok" not in child.stdout.readline():
@@ -293,7 +303,7 @@ def test_ctrl_c_ends_every_child(tiny: Path, tmp_path: Path, number: int) -> Non
     assert (child.returncode, errors) == (130, "edge-tools: interrupted\n")
     for pid in started:
         assert not Path(f"/proc/{pid}").exists()
-    last = json.loads((tmp_path / "messages.jsonl").read_text().splitlines()[-1])
+    last = json.loads((tmp_path / "messages.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["payload"]["state"] == "offline", "the daemon ended in order"
 
 
@@ -318,7 +328,7 @@ def test_a_verdict_is_good_only_when_all_is_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no picture could be read"):
         verdict(daemon, figures, files, False)
     assert verdict(daemon, figures, files, True) == 0
-    files.log.write_text("one\nKilled\n")
+    files.log.write_text("one\nKilled\n", encoding="utf-8")
     daemon.code = -signal.SIGKILL
     assert verdict(daemon, figures, files, True) == 137
 

@@ -111,7 +111,9 @@ def of_parser(parser: argparse.ArgumentParser) -> Set[str]:
 @lru_cache(maxsize=None)
 def targets() -> Set[str]:
     found: Set[str] = set()
-    for line in re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE):
+    for line in re.findall(
+        r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    ):
         found |= set(line.split())
     return found
 
@@ -154,5 +156,5 @@ def test_the_check_of_pages_finds_what_is_wrong(tmp_path: Path) -> None:
         "edge-tools",
     ]
     page = tmp_path / "p.md"
-    page.write_text("[a](#there) [b](nowhere.md)\n\n## There\n")
+    page.write_text("[a](#there) [b](nowhere.md)\n\n## There\n", encoding="utf-8")
     assert anchors(page) == {"there"}

@@ -225,7 +225,7 @@ def test_which_camera_is_drawn_for(tmp_path: Path) -> None:
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Tuple[Drawing, Path]]:
     path = tmp_path / "edge.toml"
-    path.write_text(TEXT)
+    path.write_text(TEXT, encoding="utf-8")
     path.chmod(0o640)
     file = draw.File(path, Camera("synthetic://walk", "door"), SIZE)
     with Drawing(Still(b"jpeg", *SIZE), file.about(), file.save) as made:
@@ -268,15 +268,15 @@ def test_a_browser_with_the_link_draws_and_saves(page: Tuple[Drawing, Path]) -> 
     status, _, body = ask(made, "/save", data, Cookie=cookie, Origin=origin)
     assert status == 200, body
     assert json.loads(body)["shapes"][0]["name"] == "gate"
-    assert shapes.read(parsed(path.read_text()), "door", SIZE)[0].name == "gate"
+    assert shapes.read(parsed(path.read_text(encoding="utf-8")), "door", SIZE)[0].name == "gate"
     assert path.stat().st_mode & 0o777 == 0o640
     bad = json.dumps([{"kind": "line", "name": "x", "points": [[5, 5], [5, 5]]}]).encode()
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     status, _, body = ask(made, "/save", bad, Cookie=cookie, Origin=origin)
     assert status == 422
     assert json.loads(body)["error"]
     assert ask(made, "/save", b"{", Cookie=cookie, Origin=origin)[0] == 422
-    assert path.read_text() == before
+    assert path.read_text(encoding="utf-8") == before
 
 
 def test_nobody_else_gets_in(page: Tuple[Drawing, Path]) -> None:
@@ -296,12 +296,12 @@ def test_nobody_else_gets_in(page: Tuple[Drawing, Path]) -> None:
     assert ask(made, "/other", b"[]", Cookie=cookie, Origin=origin)[0] == 404
     huge = str(server.MOST_BYTES + 1)
     assert ask(made, "/save", b"[]", Cookie=cookie, Origin=origin, Content_Length=huge)[0] == 413
-    assert path.read_text() == TEXT
+    assert path.read_text(encoding="utf-8") == TEXT
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
     for file in sorted(server.PAGE.iterdir()):
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         found: List[str] = re.findall(r"https?://[^\s\"']+", text)
         assert set(found) <= {"http://www.w3.org/2000/svg"}, file.name
         assert not re.search(r"\son\w+=|style=|innerHTML|eval\(", text), file.name
@@ -312,7 +312,11 @@ def test_the_command_serves_until_it_is_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools", "draw", str(tmp_path / "a.png"), "--config"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [*command, str(tmp_path / "new.toml")], stdout=subprocess.PIPE, text=True, env=environment
+        [*command, str(tmp_path / "new.toml")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        encoding="utf-8",
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("open http://127.0.0.1:")

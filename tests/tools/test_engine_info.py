@@ -89,7 +89,7 @@ def test_an_engine_that_is_not_of_its_record(models: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": "engine-record/1"}', "null"])
 def test_a_damaged_record_is_one_line(models: Path, text: str) -> None:
-    (models / "small" / "net.int8.engine.json").write_text(text)
+    (models / "small" / "net.int8.engine.json").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="is not a build record"):
         examine(models)
 
@@ -98,7 +98,7 @@ def test_the_page_of_an_engine(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here(monkeypatch, XAVIER, "8.5.2.2")
-    (models / "small" / "net.int8.gate.json").write_text('{"oks": 0.991}')
+    (models / "small" / "net.int8.gate.json").write_text('{"oks": 0.991}', encoding="utf-8")
     capsys.readouterr()
     assert main(["engine-info", str(models / "small" / "net.int8.engine")]) == 0
     text = capsys.readouterr().out
@@ -117,9 +117,12 @@ def test_the_page_of_an_engine(
 
 def test_a_proof_of_another_network_is_not_the_engines(models: Path) -> None:
     gate = models / "small" / "net.int8.gate.json"
-    record = json.loads((models / "small" / "net.int8.engine.json").read_text())
+    record = json.loads((models / "small" / "net.int8.engine.json").read_text(encoding="utf-8"))
     for digest, counts in ((record["onnx"]["sha256"], True), ("0" * 64, False)):
-        gate.write_text(json.dumps({"passed": True, "sha256": digest, "fp32_sha256": "1" * 64}))
+        gate.write_text(
+            json.dumps({"passed": True, "sha256": digest, "fp32_sha256": "1" * 64}),
+            encoding="utf-8",
+        )
         assert (examine(models)["record"]["gate"] is not None) is counts
 
 
@@ -140,7 +143,7 @@ def test_signed_or_not(models: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "changed after" in signed_by(engine, keys)
     (models / "small" / "other.engine").write_bytes(b"new")
     assert "the manifest does not list it" in examine(models, "other.engine")["signed"]
-    (models / "manifest.json").write_text("[")
+    (models / "manifest.json").write_text("[", encoding="utf-8")
     assert "damaged" in examine(models)["signed"]
     assert "is not signed with this key" in signed_by(engine, keys)
 
@@ -233,7 +236,9 @@ def test_tensorrt_without_metadata_is_found(
 ) -> None:
     (tmp_path / "tensorrt").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "tensorrt" / "__init__.py").write_text('__version__ = "8.5.2.2"\nraise SystemExit')
+    (tmp_path / "tensorrt" / "__init__.py").write_text(
+        '__version__ = "8.5.2.2"\nraise SystemExit', encoding="utf-8"
+    )
     assert installed_tensorrt() == "8.5.2.2"
 
 
@@ -451,7 +456,9 @@ def test_libraries() -> None:
 
 def test_board_and_jetpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = tmp_path / "nv_tegra_release"
-    release.write_text("# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref\n")
+    release.write_text(
+        "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref\n", encoding="utf-8"
+    )
     assert read_l4t(release) == "35.4.1"
     assert read_l4t(tmp_path / "none") == ""
     monkeypatch.setattr(machines, "TEGRA_RELEASE", release)

@@ -126,7 +126,9 @@ def test_openpose_json_is_as_openpose_and_pose2sim_have_it(recording: Path, tmp_
     assert names == [f"cam1_{i:012d}_keypoints.json" for i in range(12) if i != 5]
     for told in truth("cam0"):
         body = json.loads(
-            (out / "cam0_json" / f"cam0_{told.index:012d}_keypoints.json").read_text()
+            (out / "cam0_json" / f"cam0_{told.index:012d}_keypoints.json").read_text(
+                encoding="utf-8"
+            )
         )
         assert [p["person_id"] for p in body["people"]] == [[i] for i in told.poses.ids.tolist()]
         for row, person in enumerate(body["people"]):
@@ -156,9 +158,9 @@ def test_openpose_json_with_another_skeleton_has_all_its_points(
     lines: Path, tmp_path: Path
 ) -> None:
     out = export(lines, "openpose", tmp_path / "o", "--skeleton", "halpe26")
-    person = json.loads((out / "cam0_json/cam0_000000000000_keypoints.json").read_text())["people"][
-        0
-    ]
+    person = json.loads(
+        (out / "cam0_json/cam0_000000000000_keypoints.json").read_text(encoding="utf-8")
+    )["people"][0]
     assert len(person["pose_keypoints_2d"]) == 78
     assert person["face_keypoints_2d"] == []
 
@@ -168,15 +170,17 @@ def test_pycocotools_scores_coco_results(recording: Path, tmp_path: Path, capsys
     from pycocotools.cocoeval import COCOeval
 
     out = export(recording, "coco", tmp_path / "c")
-    images = json.loads((out / "images.json").read_text())
-    results = json.loads((out / "results.json").read_text())
+    images = json.loads((out / "images.json").read_text(encoding="utf-8"))
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert len(images["images"]) == 23
     assert set(results[0]) >= {"foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts"}
     labels = [
         {**r, "id": i, "iscrowd": 0, "area": r["bbox"][2] * r["bbox"][3], "num_keypoints": 14}
         for i, r in enumerate(results, 1)
     ]
-    (tmp_path / "truth.json").write_text(json.dumps({**images, "annotations": labels}))
+    (tmp_path / "truth.json").write_text(
+        json.dumps({**images, "annotations": labels}), encoding="utf-8"
+    )
     judge = COCOeval(
         coco.COCO(str(tmp_path / "truth.json")),
         coco.COCO(str(tmp_path / "truth.json")).loadRes(str(out / "results.json")),
@@ -252,7 +256,7 @@ def test_scenes_are_exported_in_metres_with_y_up(lines: Path, tmp_path: Path) ->
     assert np.isnan(values[:, names.index("LShoulder")]).all()
     assert np.isnan(values[:, names.index("Neck")]).all(), "a mean needs both"
     table = export(lines, "csv", tmp_path / "s.csv", "--scenes")
-    row = next(csv.DictReader(table.read_text().splitlines()))
+    row = next(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     assert row["camera"] == "court"
     assert row["z_right_knee"] != row["z_left_shoulder"] == ""
 
@@ -302,8 +306,8 @@ def test_duckdb_and_pandas_read_the_parquet_as_the_messages_have_it(
 def test_a_recording_and_its_messages_give_the_same(
     recording: Path, lines: Path, tmp_path: Path
 ) -> None:
-    one = export(recording, "csv", tmp_path / "a.csv").read_text().splitlines()
-    two = export(lines, "csv", tmp_path / "b.csv").read_text().splitlines()
+    one = export(recording, "csv", tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    two = export(lines, "csv", tmp_path / "b.csv").read_text(encoding="utf-8").splitlines()
     assert one[0] == two[0]
     assert len(one) == len(two)
     left, right = (list(csv.reader(rows[1:])) for rows in (one, two))
@@ -342,8 +346,8 @@ def test_frames_of_a_broker_are_exported_until_ctrl_c(
 
     monkeypatch.setattr("tools.exporting.sources.Subscriber", Fake)
     before = signal.getsignal(signal.SIGINT)
-    one = export("mqtt://h", "csv", tmp_path / "a.csv").read_text()
-    assert one == export(lines, "csv", tmp_path / "b.csv").read_text()
+    one = export("mqtt://h", "csv", tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert one == export(lines, "csv", tmp_path / "b.csv").read_text(encoding="utf-8")
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -357,7 +361,7 @@ def test_frames_of_a_broker_are_exported_until_ctrl_c(
     ],
 )
 def test_options_choose(recording: Path, tmp_path: Path, options: List[str], left: Any) -> None:
-    text = export(recording, "csv", tmp_path / "x.csv", *options).read_text()
+    text = export(recording, "csv", tmp_path / "x.csv", *options).read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert {(r["camera"], int(r["seq"])) for r in rows} == left
 
@@ -392,7 +396,7 @@ def test_a_mistake_is_one_line(
     recording: Path, tmp_path: Path, capsys: Any, arguments: List[str], code: Any, words: str
 ) -> None:
     (tmp_path / "none").mkdir()
-    (tmp_path / "text").write_text("no messages\n")
+    (tmp_path / "text").write_text("no messages\n", encoding="utf-8")
     places = {n: tmp_path / n for n in ("none", "text", "new")}
     filled = [a.format(dir=tmp_path, rec=recording, **places) for a in arguments]
     assert main(["export-poses", *filled]) == code.exit_code

@@ -49,7 +49,7 @@ def network(values: np.ndarray) -> onnx.ModelProto:
 def place(tmp_path: Path) -> Path:
     base = tmp_path / "engines" / "base"
     base.mkdir(parents=True)
-    (base / "model.toml").write_text(RECIPE)
+    (base / "model.toml").write_text(RECIPE, encoding="utf-8")
     onnx.save(network(np.zeros(16)), str(base / "body.onnx"))
     return tmp_path
 

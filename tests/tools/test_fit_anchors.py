@@ -112,7 +112,7 @@ def calibration_set(folder: Path, greys: List[int]) -> Path:
         split = "held-out" if i == len(greys) - 1 else "calibration"
         lines += ["[[frames]]", f'file = "{name}"', f'split = "{split}"', 'source = "s"']
         lines += [f"index = {i}", "people = 1", f'sha256 = "{digest}"']
-    (folder / "set.toml").write_text("\n".join(lines))
+    (folder / "set.toml").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
 

@@ -43,13 +43,13 @@ class Place:
     def model(self, text: str, name: str = "small") -> Path:
         folder = self.models / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.toml").write_text(text)
+        (folder / "model.toml").write_text(text, encoding="utf-8")
         return folder
 
     def set(self, text: str, name: str = "clips") -> Path:
         folder = self.sets / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "set.toml").write_text(text)
+        (folder / "set.toml").write_text(text, encoding="utf-8")
         return folder
 
     def arguments(self, *names: str) -> List[str]:
@@ -61,7 +61,12 @@ class Place:
     def start(self, *names: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tools", *self.arguments(*names)]
         return subprocess.Popen(
-            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
 
     def cached(self) -> List[str]:
@@ -93,7 +98,7 @@ def test_a_model_is_downloaded_converted_recorded_and_then_left_alone(place: Pla
     assert (done.returncode, complaints(done)) == (0, [])
     assert done.stdout == f"small: small.onnx ready in {folder}\n"
     onnx.checker.check_model(str(folder / "small.onnx"))
-    record = json.loads((folder / "small.onnx.json").read_text())
+    record = json.loads((folder / "small.onnx.json").read_text(encoding="utf-8"))
     assert record["onnx_sha256"] == packages.sha256((folder / "small.onnx").read_bytes())
     assert record["made_from"]["package"] == "smallnet"
     # The second run needs neither the registry nor the cache.
@@ -116,10 +121,11 @@ def test_what_was_damaged_or_changed_is_made_again(place: Place) -> None:
     (folder / "small.onnx").write_bytes(whole[:-1])
     assert "small.onnx ready" in place.get("small").stdout
     assert (folder / "small.onnx").read_bytes() == whole
-    (folder / "small.onnx.json").write_text("{")
+    (folder / "small.onnx.json").write_text("{", encoding="utf-8")
     assert "small.onnx ready" in place.get("small").stdout
     (folder / "model.toml").write_text(
-        (folder / "model.toml").read_text().replace("width = 32", "width = 64")
+        (folder / "model.toml").read_text(encoding="utf-8").replace("width = 32", "width = 64"),
+        encoding="utf-8",
     )
     assert "small.onnx ready" in place.get("small").stdout
     sides = onnx.load(str(folder / "small.onnx")).graph.input[0].type.tensor_type.shape.dim
@@ -257,7 +263,7 @@ def test_two_at_once_fetch_once(place: Place) -> None:
     running = [place.start(name) for name in ("one", "two", "one")]
     outputs = [process.communicate(timeout=GIVE_UP_S) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], outputs
-    assert (place.bin / "calls").read_text().count("pack ") == 1
+    assert (place.bin / "calls").read_text(encoding="utf-8").count("pack ") == 1
 
 
 def test_what_is_there_of_a_set_is_kept_and_only_the_rest_is_fetched(place: Place) -> None:
@@ -276,7 +282,7 @@ def test_a_debian_package_is_pinned_by_its_files(place: Place) -> None:
     folder = place.set(packages.media_set("debian", wanted))
     assert place.get("clips").returncode == 0
     assert (folder / "clip.avi").read_bytes() == b"RIFF" * 9
-    assert "download" in (place.bin / "calls").read_text()
+    assert "download" in (place.bin / "calls").read_text(encoding="utf-8")
     assert not (folder / "other").exists()
 
 
@@ -396,7 +402,7 @@ def test_a_package_name_cannot_be_an_option_of_the_client(place: Place, package:
 
 def test_a_full_or_forbidden_place_is_one_line(place: Place) -> None:
     place.wheel()
-    place.models.write_text("a file where a folder should be")
+    place.models.write_text("a file where a folder should be", encoding="utf-8")
     done = place.get("yolov4-tiny")
     assert done.returncode == 74
     assert str(place.models) in one_line(done)

@@ -93,7 +93,7 @@ def made_nothing(monkeypatch: Any) -> List[Path]:
 
     def fake(one: Checkpoint, path: Path, models: Path, *more: Any) -> Dict[str, Any]:
         (models / one.name).mkdir(parents=True, exist_ok=True)
-        (models / one.name / "model.toml").write_text("")
+        (models / one.name / "model.toml").write_text("", encoding="utf-8")
         made.append(path)
         return {"onnx_sha256": "0" * 64}
 
@@ -139,7 +139,7 @@ def test_the_hash_is_checked_recorded_and_compared_again(
     one = offered(server, b"weights", monkeypatch)
     command = ["get", "tiny", "--accept-licence", "--models", str(place)]
     assert main(command) == 0
-    record = json.loads((place / "tiny" / "checkpoint.json").read_text())
+    record = json.loads((place / "tiny" / "checkpoint.json").read_text(encoding="utf-8"))
     assert record["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert record["address"] == one.address
     assert (record["licence"], record["training"]) == ("Apache-2.0", ["COCO"])
@@ -214,5 +214,5 @@ def test_a_checkpoint_becomes_a_model_in_one_step(
     recipe = load_recipe(place / "tiny")
     assert (recipe.family, recipe.skeleton) == ("simcc", "coco17")
     assert recipe.licence == "Apache-2.0; trained on COCO"
-    record = json.loads((place / "tiny" / "checkpoint.json").read_text())
+    record = json.loads((place / "tiny" / "checkpoint.json").read_text(encoding="utf-8"))
     assert record["export"]["largest_errors"]

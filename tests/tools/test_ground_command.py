@@ -83,8 +83,10 @@ def test_four_corners_of_a_rectangle_give_the_floor(tmp_path, capsys):
     wanted = ["points", "--px", *words(corners), "--size", "4x6", "--camera", "door"]
     assert main(["ground", *wanted, "--out", str(out)]) == 0
     assert "2 px off" in capsys.readouterr().out
-    text = '[[cameras]]\nname = "door"\nsource = "synthetic://walk"\n' + out.read_text()
-    (tmp_path / "all.toml").write_text(text)
+    text = '[[cameras]]\nname = "door"\nsource = "synthetic://walk"\n' + out.read_text(
+        encoding="utf-8"
+    )
+    (tmp_path / "all.toml").write_text(text, encoding="utf-8")
     ground = ground_of(config.load(tmp_path / "all.toml"), "door")
     assert lengths_of(ground) == pytest.approx(1, abs=2e-3)
     picture = cv2.imread(str(tmp_path / "door.png"))
@@ -196,7 +198,9 @@ def test_a_recording_becomes_a_table_and_a_picture(tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "hall.png")).shape == (720, 1280, 3)
     settings = tmp_path / "all.toml"
     settings.write_text(
-        '[[cameras]]\nname = "hall"\nsource = "synthetic://walk"\n' + out.read_text()
+        '[[cameras]]\nname = "hall"\nsource = "synthetic://walk"\n'
+        + out.read_text(encoding="utf-8"),
+        encoding="utf-8",
     )
     still, grid = tmp_path / "still.png", tmp_path / "grid.png"
     cv2.imwrite(str(still), np.zeros((720, 1280, 3), np.uint8))
@@ -214,7 +218,8 @@ def test_a_lens_of_pictures_of_another_shape_is_told(tmp_path, capsys):
     settings.write_text(
         '[[cameras]]\nname = "hall"\nsource = "synthetic://walk"\n[cameras.lens]\n'
         "matrix = [[500, 0, 250], [0, 500, 250], [0, 0, 1]]\ndistortion = [0, 0, 0, 0]\n"
-        "size = [500, 500]\n"
+        "size = [500, 500]\n",
+        encoding="utf-8",
     )
     words = ["walkers", str(folder), "--camera", "hall", "--config", str(settings)]
     assert main(["ground", *words]) == ConfigError.exit_code

@@ -27,13 +27,16 @@ def poses(place: Path, picture: Path, detector: str) -> List[np.ndarray]:
     config.write_text(
         f'[[cameras]]\nsource = "file://{picture}"\n[models]\ndir = "{models}"\n'
         f'[detect]\nmodel = "{detector}"\n[publish]\nsinks = ["jsonl:{out}"]\n'
-        '[runtime]\nprefer = "onnx"\n'
+        '[runtime]\nprefer = "onnx"\n',
+        encoding="utf-8",
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)
+    done = subprocess.run(
+        run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     people: List[Dict[str, List[int]]] = []
-    for line in out.read_text().splitlines():
+    for line in out.read_text(encoding="utf-8").splitlines():
         message = json.loads(line)
         if message["topic"].endswith("/frame"):
             people = message["payload"]["people"]

@@ -315,7 +315,9 @@ def test_a_model_of_the_program_is_never_replaced(folder: Folder) -> None:
     folder.save(network(SIMCC))
     ours = Path(__file__).parents[2] / "engines/yolov4-tiny/model.toml"
     (folder.models / "yolov4-tiny").mkdir(parents=True)
-    (folder.models / "yolov4-tiny/model.toml").write_text(ours.read_text())
+    (folder.models / "yolov4-tiny/model.toml").write_text(
+        ours.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     wish = ("--family", "simcc", "--skeleton", "coco17", "--name", "yolov4-tiny", "--force")
     assert "choose another --name" in folder.refused(*wish)[1]
 

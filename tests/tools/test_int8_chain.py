@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = ensure_set("multiperson", quiet=True)
     for model in ("yolov4-tiny", "blazepose"):
         shutil.copytree(ensure_model(model, quiet=True), place / "models" / model)
-        with (place / "models" / model / "model.toml").open("a") as recipe:
+        with (place / "models" / model / "model.toml").open("a", encoding="utf-8") as recipe:
             recipe.write(LOOSE)
     words: List[Any] = [
         "gym",
@@ -70,7 +70,7 @@ def test_int8_is_made_and_proven(place: Path, capsys: Any, model: str) -> None:
     folder = place / "models" / model
     for network in load_recipe(folder).networks.values():
         file = (folder / network.file).with_suffix(".int8.onnx")
-        record = json.loads(file.with_suffix(".gate.json").read_text())
+        record = json.loads(file.with_suffix(".gate.json").read_text(encoding="utf-8"))
         assert record["sha256"] == sha256_of(file) != record["fp32_sha256"]
         assert record["precision"] == "int8"
     if model == "blazepose":
@@ -87,13 +87,18 @@ def test_the_daemon_runs_on_it(place: Path) -> None:
     config.write_text(
         f'[[cameras]]\nsource = "file://{place}/sets/gym/heldout"\n'
         f'[models]\ndir = "{place}/models"\n[runtime]\nprecision = "int8"\n'
-        f'[track]\nmin_hits = 1\n[publish]\nsinks = ["jsonl:{place}/out.jsonl"]\n'
+        f'[track]\nmin_hits = 1\n[publish]\nsinks = ["jsonl:{place}/out.jsonl"]\n',
+        encoding="utf-8",
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        run, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     assert ".int8.onnx" in done.stderr or ".int8.onnx" in done.stdout
-    records = [json.loads(line) for line in (place / "out.jsonl").read_text().splitlines()]
+    records = [
+        json.loads(line) for line in (place / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     frames = [r for r in records if str(r.get("topic", "")).endswith("/frame")]
     assert len(frames) == 2
     assert sum(len(f["payload"]["people"]) for f in frames) >= 2

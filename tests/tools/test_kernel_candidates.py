@@ -63,7 +63,8 @@ def raw_heads(family: str, folder: Path) -> Path:
     onnx.save(model, str(folder / "model.onnx"))
     (folder / "model.toml").write_text(
         f'family = "{family}"\n[networks.main]\nfile = "model.onnx"\nwidth = 128\nheight = 128\n'
-        "std = [64.0, 64.0, 64.0]\nmean = [128.0, 128.0, 128.0]\n"
+        "std = [64.0, 64.0, 64.0]\nmean = [128.0, 128.0, 128.0]\n",
+        encoding="utf-8",
     )
     return folder
 

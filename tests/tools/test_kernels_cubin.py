@@ -64,7 +64,7 @@ def nvcc() -> str:
 @pytest.mark.parametrize("arch", [87, 90, 110])
 def test_nvcc_takes_them_without_a_warning(nvcc: str, arch: int, tmp_path: Path) -> None:
     source = tmp_path / "all.cu"
-    source.write_text('#include "crop.cu"\n#include "decode.cu"\n')
+    source.write_text('#include "crop.cu"\n#include "decode.cu"\n', encoding="utf-8")
     made = tmp_path / "made.cubin"
     done = subprocess.run(
         [
@@ -80,6 +80,7 @@ def test_nvcc_takes_them_without_a_warning(nvcc: str, arch: int, tmp_path: Path)
         ],
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     kernels.check(made.read_bytes(), arch)
@@ -97,7 +98,7 @@ def test_a_changed_source_makes_cubins_stale(tmp_path: Path, monkeypatch: Any) -
     (tmp_path / cubins.file_name(87)).write_bytes(b"x")
     assert cubins.there(tmp_path) == [87]
     for name, text in cubins.sources().items():
-        (tmp_path / name).write_text(text + "// changed\n")
+        (tmp_path / name).write_text(text + "// changed\n", encoding="utf-8")
     monkeypatch.setattr(cubins, "HERE", tmp_path)
     assert cubins.there(tmp_path) == []
     with pytest.raises(UnavailableError, match="there are: none"):

@@ -121,8 +121,8 @@ def test_young_files_and_hidden_ones_are_left(tmp_path: Path) -> None:
     write(tmp_path, [row(event())], [], "1")
     place = next((tmp_path / "landed").rglob("*.jsonl")).parent
     torn, old = place / ".2.jsonl.new", place / ".3.jsonl.new"
-    torn.write_text('{"half')
-    old.write_text('{"half')
+    torn.write_text('{"half', encoding="utf-8")
+    old.write_text('{"half', encoding="utf-8")
     os.utime(old, (0, 0))
     assert tables.join(tmp_path, 3600, quiet=True).tables == 0
     assert torn.exists()
@@ -138,7 +138,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: Any) -> None:
     assert "--first: use a day such as 2026-11-30" in capsys.readouterr().err
     assert main(["fleet", "report", str(tmp_path), "--first", "2030-01-01"]) == 66
     assert "holds no event of these days" in capsys.readouterr().err
-    next((tmp_path / "landed").rglob("*.jsonl")).write_text("no json\n")
+    next((tmp_path / "landed").rglob("*.jsonl")).write_text("no json\n", encoding="utf-8")
     assert main(["fleet", "join", str(tmp_path), "--older", "0"]) == 65
     said = capsys.readouterr().err
     assert "set the file that is named aside" in said

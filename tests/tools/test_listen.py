@@ -168,7 +168,12 @@ class Listener:
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-u", "-m", "tools", "listen", *arguments]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
         self.lines: List[str] = []
         self._too_long = threading.Timer(GIVE_UP_S, self.process.kill)
@@ -253,13 +258,14 @@ def test_no_broker_is_one_line_and_an_exit_code() -> None:
         text=True,
         check=False,
         timeout=GIVE_UP_S,
+        encoding="utf-8",
     )
     assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr == f"edge-tools: mqtt://127.0.0.1:{port}: Connection refused\n"
 
 
 def test_a_wrong_login_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("wrong")
+    (tmp_path / "password").write_text("wrong", encoding="utf-8")
     with Broker("mosquitto", user="bob") as broker:
         uri = f"{broker.uri}?password_file={tmp_path / 'password'}"
         done = subprocess.run(
@@ -269,6 +275,7 @@ def test_a_wrong_login_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
             text=True,
             check=False,
             timeout=GIVE_UP_S,
+            encoding="utf-8",
         )
     assert done.returncode == 69
     assert "refused: Not authorized (code 135)" in done.stderr

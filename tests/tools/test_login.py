@@ -41,7 +41,9 @@ def test_help_lists_the_options_and_no_option_takes_a_password(module: Any) -> N
 @pytest.mark.parametrize("name", ["subscriber.py", "consumer.py"])
 def test_the_examples_list_them_as_well(name: str) -> None:
     command = [sys.executable, str(ROOT / "examples" / name), "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        command, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     for option in ("--tls", "--ca", "--cert", "--cert-key", "--user", "--password-file"):
         assert option in text
 
@@ -69,7 +71,7 @@ def test_what_cannot_work_is_one_line(uri: str, words: List[str], line: str) -> 
 
 
 def test_the_options_are_those_of_the_section(tmp_path: Path) -> None:
-    (tmp_path / "p").write_text("s3cret\n")
+    (tmp_path / "p").write_text("s3cret\n", encoding="utf-8")
     words = ["--user", "a b@c", "--password-file", str(tmp_path / "p")]
     broker = login.broker("mqtt://host:99?protocol=3.1.1", options(*words))
     assert (broker.user, broker.password, broker.port) == ("a b@c", "s3cret", 99)

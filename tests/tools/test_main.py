@@ -119,7 +119,12 @@ def test_a_missing_package_is_named_with_the_fix(
 
 def run(*arguments: str) -> List[str]:
     done = subprocess.run(
-        [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [*COMMAND, *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     return done.stdout.splitlines()
 
@@ -127,7 +132,12 @@ def run(*arguments: str) -> List[str]:
 def test_the_overview_imports_no_command() -> None:
     code = "import sys, tools.__main__ as m; m.main(['--help']); print('onnx' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert done.stdout.splitlines()[-1] == "False"
 
@@ -145,13 +155,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         ).returncode
     os.close(writing)
     assert code == 141
-    assert (tmp_path / "stderr").read_text() == ""
+    assert (tmp_path / "stderr").read_text(encoding="utf-8") == ""
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--list"]])
 def test_a_closed_standard_output_is_no_error(words: List[str]) -> None:
     shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *words]
-    done = subprocess.run(shell, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        shell, env=ENVIRONMENT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -160,7 +172,9 @@ def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     odd = str(tmp_path / os.fsdecode(b"caf\xe9.onnx"))
     shutil.copy(network, odd)
     words = ["import", odd, "--family", "yolox", "--models", str(tmp_path / "models")]
-    done = subprocess.run([*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(
+        [*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 65
     assert "not UTF-8" in done.stderr
     assert "Traceback" not in done.stderr

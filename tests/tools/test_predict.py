@@ -253,7 +253,7 @@ def test_the_table_of_boards_in_the_papers_is_the_prediction(
     label, *table = capsys.readouterr().out.strip().splitlines()
     assert label.startswith("PREDICTION, not a measurement")
     assert len(table) == 2 + len(MODES)
-    page = (Path(__file__).resolve().parents[2] / "docs/hardware.md").read_text()
+    page = (Path(__file__).resolve().parents[2] / "docs/hardware.md").read_text(encoding="utf-8")
     assert "\n".join(table) in page
 
 

@@ -252,15 +252,17 @@ def test_bargains_come_first_and_stay_within_their_share() -> None:
 def test_cache_round_trip(tmp_path: Path) -> None:
     amax = {"input": 1.0, "a tensor: with colons": 6.25, "tiny": 1e-6}
     path = tmp_path / "x.trt-cache"
-    path.write_text(write_cache(amax, 8502))
-    assert path.read_text().startswith("TRT-8502-EntropyCalibration2\ninput: 3c010204\n")
+    path.write_text(write_cache(amax, 8502), encoding="utf-8")
+    assert path.read_text(encoding="utf-8").startswith(
+        "TRT-8502-EntropyCalibration2\ninput: 3c010204\n"
+    )
     assert read_cache(path) == pytest.approx(amax)
 
 
 @pytest.mark.parametrize("text", ["", "no header\n", "TRT-8502-EntropyCalibration2\nx: zz\n"])
 def test_a_damaged_cache_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.trt-cache"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"x\.trt-cache"):
         read_cache(path)
 

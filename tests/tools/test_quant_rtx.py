@@ -45,6 +45,7 @@ def verdicts(builder: Path, files: List[Path]) -> List[Dict[str, Any]]:
         capture_output=True,
         text=True,
         timeout=GIVE_UP_S,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

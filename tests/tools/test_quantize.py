@@ -47,7 +47,7 @@ def place(tmp_path: Path) -> Path:
 def write_model(place: Path, model: onnx.ModelProto) -> None:
     folder = place / "engines" / "small"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.toml").write_text(RECIPE)
+    (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
     (folder / "net.onnx").write_bytes(model.SerializeToString())
 
 
@@ -70,7 +70,7 @@ def made(place: Path, suffix: str) -> Path:
 def test_the_proof_of_the_network_before_goes(place: Path) -> None:
     assert quantize(place, "--method", "minmax") == 0
     proof = made(place, ".int8.gate.json")
-    proof.write_text('{"passed": true}')
+    proof.write_text('{"passed": true}', encoding="utf-8")
     assert quantize(place, "--method", "mse") == 0
     assert not proof.exists()
 
@@ -276,7 +276,7 @@ def test_a_single_crop_is_enough(place: Path) -> None:
 def test_ranges_that_are_something_else_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ranges.json"
     for text in ("", "[]", '{"schema": "other"}', '{"schema": "edge.ranges/1", "amax": 3}'):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=r"x\.ranges\.json"):
             read_ranges_file(path)
 

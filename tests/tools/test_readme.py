@@ -59,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if ".int8" not in file.name and file.name[0] != ".":
                 shutil.copy(file, folder / "engines" / name)
         if not SOAK:
-            with (folder / "engines" / name / "model.toml").open("a") as recipe:
+            with (folder / "engines" / name / "model.toml").open("a", encoding="utf-8") as recipe:
                 recipe.write(LOOSE)
     shutil.copytree(ensure_set("multiperson", quiet=True), folder / "calibration" / "multiperson")
     return folder
@@ -74,7 +74,9 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=3 * GIVE_UP_S,  # minutes on two busy cores: a network is quantized and proven
+        encoding="utf-8",
+        # Minutes on two busy cores: a network is quantized and proven.
+        timeout=3 * GIVE_UP_S,
     )
 
 
@@ -99,7 +101,8 @@ def test_the_walk_from_video_to_signed_int8(place: Path) -> None:
     (place / "int8.toml").write_text(
         '[detect]\nmodel = "yolov4-tiny"\n[runtime]\nprecision = "int8"\n'
         f'[models]\ndir = "{place}/engines"\n'
-        f'[trust]\nkey_file = "{place}/operator.pub"\n'
+        f'[trust]\nkey_file = "{place}/operator.pub"\n',
+        encoding="utf-8",
     )
     # The detector has no INT8 file yet: the daemon says what makes it.
     refused = run(daemon, place)
@@ -126,7 +129,9 @@ def is_proven(place: Path, model: str) -> None:
     folder = place / "engines" / model
     for network in load_recipe(folder).networks.values():
         file = (folder / network.file).with_suffix(".int8.onnx")
-        record: Dict[str, Any] = json.loads(file.with_suffix(".gate.json").read_text())
+        record: Dict[str, Any] = json.loads(
+            file.with_suffix(".gate.json").read_text(encoding="utf-8")
+        )
         assert record["sha256"] == sha256_of(file) != record["fp32_sha256"]
         assert (record["precision"], record["passed"]) == ("int8", True)
         assert record["frames"] == (6 if SOAK else 2)

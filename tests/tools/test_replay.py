@@ -56,6 +56,7 @@ def call(module: str, *arguments: Any, cwd: Path) -> subprocess.CompletedProcess
         timeout=GIVE_UP_S,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        encoding="utf-8",
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -75,10 +76,10 @@ def record(folder: Path, frames: int = 200, max_mb: int = 64, rules: str = RULES
         max_mb=max_mb,
         out=folder / "out.jsonl",
     )
-    (folder / "edge.toml").write_text(text)
+    (folder / "edge.toml").write_text(text, encoding="utf-8")
     done = call("edge", "run", "--config", "edge.toml", cwd=folder)
     assert done.returncode == 0, done.stderr
-    return events((folder / "out.jsonl").read_text())
+    return events((folder / "out.jsonl").read_text(encoding="utf-8"))
 
 
 def events(text: str) -> List[str]:
@@ -95,14 +96,18 @@ def test_the_same_events_bit_for_bit(tmp_path: Path) -> None:
     told = done.stdout.splitlines()
     assert events(done.stdout) == lived
     live_frames = [
-        line for line in (tmp_path / "out.jsonl").read_text().splitlines() if '/frame"' in line
+        line
+        for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+        if '/frame"' in line
     ]
     assert [line for line in told if '/frame"' in line] == live_frames, "frames, too"
 
 
 def test_figures_and_other_rules(tmp_path: Path) -> None:
     record(tmp_path, 60)
-    (tmp_path / "other.toml").write_text('[[rules]]\nkind = "presence"\nenter_s = 5.0\n')
+    (tmp_path / "other.toml").write_text(
+        '[[rules]]\nkind = "presence"\nenter_s = 5.0\n', encoding="utf-8"
+    )
     done = call(
         "tools",
         "replay",
@@ -116,7 +121,7 @@ def test_figures_and_other_rules(tmp_path: Path) -> None:
     )
     figures = json.loads(done.stdout)
     assert figures == {"frames": 120, "events": 0, "runs": 1, "missing_frames": 0}
-    assert (tmp_path / "re.jsonl").read_text() == ""
+    assert (tmp_path / "re.jsonl").read_text(encoding="utf-8") == ""
 
 
 def test_a_ring_that_lost_its_beginning_says_so(tmp_path: Path) -> None:
@@ -128,7 +133,8 @@ def test_a_ring_that_lost_its_beginning_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "its beginning is gone" in done.stderr
     lived = {
-        json.loads(line)["payload"]["seq"] for line in events((tmp_path / "out.jsonl").read_text())
+        json.loads(line)["payload"]["seq"]
+        for line in events((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
     }
     assert lived
 

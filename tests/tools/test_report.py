@@ -58,7 +58,7 @@ def test_the_figures_of_a_session(
     assert (left["repetitions"], left["good"]) == (5, 4)
     assert left["worst_deg"] < 90 < 105 < left["best_deg"]
     assert knees["faults"] == {"short": 2}
-    page, text = out.read_text(), out.with_suffix(".md").read_text()
+    page, text = out.read_text(encoding="utf-8"), out.with_suffix(".md").read_text(encoding="utf-8")
     assert "session monday" in page
     assert "Worst: repetition 4" in text
     assert "| 4 | left knee flexion |" in text
@@ -93,11 +93,11 @@ def test_the_page_needs_nothing_from_elsewhere(
     title = "<b>Monday & more</b>"
     report(capsys, trained[2], "--session", "", "--out", out, "--title", title)
     page = Page()
-    page.feed(out.read_text())
+    page.feed(out.read_text(encoding="utf-8"))
     assert (page.loads, page.open) == ([], [])
-    assert "<script" not in out.read_text()
-    assert "@import" not in out.read_text()
-    assert "&lt;b&gt;Monday &amp; more" in out.read_text()
+    assert "<script" not in out.read_text(encoding="utf-8")
+    assert "@import" not in out.read_text(encoding="utf-8")
+    assert "&lt;b&gt;Monday &amp; more" in out.read_text(encoding="utf-8")
 
 
 def test_the_worst_moment_is_in_the_faulty_phase(trained: Made) -> None:
@@ -129,14 +129,16 @@ def test_the_curve_is_that_of_the_rule(trained: Made) -> None:
 def test_messages_without_people_give_figures_and_say_so(
     trained: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = [line for line in trained[2].read_text().splitlines() if "/event/" in line]
+    lines = [
+        line for line in trained[2].read_text(encoding="utf-8").splitlines() if "/event/" in line
+    ]
     dump = [f"{json.loads(x)['topic']} {json.dumps(json.loads(x)['payload'])}" for x in lines]
     path, out = tmp_path / "dump.txt", tmp_path / "dump.html"
-    path.write_text("\n".join([*dump, "noise", "poses/v1/a/b/event/rom {}", ""]))
+    path.write_text("\n".join([*dump, "noise", "poses/v1/a/b/event/rom {}", ""]), encoding="utf-8")
     figures = report(capsys, path, "--session", "monday", "--out", out)
     assert sum(one["repetitions"] for one in figures["exercises"]) == 15
     assert figures["notes"] == ["1 messages are not of this contract and were left out"]
-    assert "people were not recorded" in out.read_text()
+    assert "people were not recorded" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_a_wrong_call_is_one_line(
     code: int,
     words: str,
 ) -> None:
-    (tmp_path / "empty.jsonl").write_text("nothing\n")
+    (tmp_path / "empty.jsonl").write_text("nothing\n", encoding="utf-8")
     given = [a.format(folder=tmp_path, messages=trained[2]) for a in arguments]
     if "--out" not in given:
         given += ["--out", str(tmp_path / "report.html")]

@@ -28,7 +28,9 @@ def recording(folder, script):
 
 
 def labelled(path, *events):
-    path.write_text(json.dumps({"schema": "edge-labels/1", "events": list(events)}))
+    path.write_text(
+        json.dumps({"schema": "edge-labels/1", "events": list(events)}), encoding="utf-8"
+    )
     return path
 
 
@@ -80,7 +82,10 @@ def test_labels_of_a_drawn_clip(tmp_path):
     people = [
         {"events": [{"kind": k, "start_s": a, "end_s": b} for k, a, b in some]} for some in events
     ]
-    path.write_text(json.dumps({"schema": "edge-truth/1", "people": people}) + '\n{"frame": 0}\n')
+    path.write_text(
+        json.dumps({"schema": "edge-truth/1", "people": people}) + '\n{"frame": 0}\n',
+        encoding="utf-8",
+    )
     assert load(path) == [Label("fall", 2, 3, ""), Label("lying", 5, 9, "")]
 
 
@@ -89,7 +94,7 @@ def test_labels_of_a_drawn_clip(tmp_path):
 )
 def test_wrong_labels_are_one_error(tmp_path, text):
     path = tmp_path / "l.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"l\.json"):
         load(path)
 

@@ -59,7 +59,7 @@ def test_the_wheels_of_a_package(wheels: Path, tmp_path: Path) -> None:
     depends = "python3 (>= 3.8~), python3-opencv | libopencv-python, systemd"
     command = ["sbom", "--wheels", str(wheels), "--arch", "arm64", "--out", str(out)]
     assert main([*command, "--depends", depends]) == 0
-    found = json.loads(out.read_text())
+    found = json.loads(out.read_text(encoding="utf-8"))
     valid(found)
     assert found["metadata"]["component"]["purl"] == f"pkg:deb/edge-pose@{__version__}?arch=arm64"
     of = {c["bom-ref"]: c for c in found["components"]}
@@ -92,10 +92,13 @@ def test_the_same_wheels_give_the_same_bytes(
     for file in files:
         assert main(["sbom", "--wheels", str(wheels), "--arch", "amd64", "--out", str(file)]) == 0
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert json.loads(files[0].read_text())["metadata"]["timestamp"] == "2023-11-14T22:13:20Z"
+    assert (
+        json.loads(files[0].read_text(encoding="utf-8"))["metadata"]["timestamp"]
+        == "2023-11-14T22:13:20Z"
+    )
     wheel(wheels, "more", "1")
     assert main(["sbom", "--wheels", str(wheels), "--arch", "amd64", "--out", str(files[1])]) == 0
-    serials = {json.loads(file.read_text())["serialNumber"] for file in files}
+    serials = {json.loads(file.read_text(encoding="utf-8"))["serialNumber"] for file in files}
     assert len(serials) == 2
 
 

@@ -118,5 +118,5 @@ def test_a_scene_of_nobody_makes_no_page(tmp_path: Path) -> None:
 
 def test_the_demo_has_a_scene_if_a_calibration_lies_beside_its_clips(tmp_path: Path) -> None:
     assert cameras.scene_text(calibration_of(tmp_path)) == ""
-    (tmp_path / "Calib.qca.txt").write_text("x")
+    (tmp_path / "Calib.qca.txt").write_text("x", encoding="utf-8")
     assert str(tmp_path / "Calib.qca.txt") in cameras.scene_text(calibration_of(tmp_path))

@@ -38,7 +38,8 @@ def run_daemon(
     (place / "edge.toml").write_text(
         f'[models]\ndir = "{place}/models"\n[trust]\nkey_file = "{place}/{key}"\n'
         '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-        f'[[cameras]]\nsource = "file://{place}/nothing.mp4"\n'
+        f'[[cameras]]\nsource = "file://{place}/nothing.mp4"\n',
+        encoding="utf-8",
     )
     return subprocess.run(
         [sys.executable, "-m", "edge", "run", "--config", str(place / "edge.toml")],
@@ -46,6 +47,7 @@ def run_daemon(
         text=True,
         timeout=GIVE_UP_S,
         preexec_fn=partial(limit_memory, memory_bytes) if memory_bytes else None,
+        encoding="utf-8",
     )
 
 
@@ -123,7 +125,7 @@ def test_the_signature_is_written_after_the_list_that_it_signs(
     """Between the two writes a reader refuses the folder."""
     assert sign(place) == 0
     models = place / "models"
-    (models / "twobox" / "extra.json").write_text("{}")
+    (models / "twobox" / "extra.json").write_text("{}", encoding="utf-8")
     before = (models / "manifest.json").read_bytes(), (models / "manifest.sig").read_bytes()
     states = []
     write = write_whole
@@ -148,7 +150,7 @@ def test_links_are_not_signed_and_so_not_loaded(place: Path) -> None:
     target.rename(place / "elsewhere.onnx")
     target.symlink_to(place / "elsewhere.onnx")
     assert sign(place) == 0
-    files = json.loads((place / "models" / "manifest.json").read_text())["files"]
+    files = json.loads((place / "models" / "manifest.json").read_text(encoding="utf-8"))["files"]
     assert "twobox/model.onnx" not in files
     assert run_daemon(place).returncode == 65
 

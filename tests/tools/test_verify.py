@@ -203,7 +203,7 @@ def test_layers_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         losses = {"c": 0.3, "a[0]": 0.2, "b": 0.1} if options.sensitivity else {}
         macs = {"c": 30, "a[0]": 20, "b": 40, "head": 10}
         text = json.dumps({"layer_error": losses, "layer_macs": macs})
-        candidate_file.with_name("model.ranges.json").write_text(text)
+        candidate_file.with_name("model.ranges.json").write_text(text, encoding="utf-8")
 
     monkeypatch.setattr(requantize, "quantize_model", quantize)
     recipe = load_recipe(tmp_path / "standing")
@@ -283,7 +283,7 @@ def test_a_good_candidate_passes(place: Path, capsys: Any, model: str) -> None:
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == f"{model} int8: passes its gate as int8"
     assert "8 people in 4 held-out frames of gym: 0 lost, 0 gained" in said
-    proof = json.loads((place / f"models/{model}/model.int8.gate.json").read_text())
+    proof = json.loads((place / f"models/{model}/model.int8.gate.json").read_text(encoding="utf-8"))
     assert (proof["precision"], proof["passed"], proof["frames"]) == ("int8", True, 4)
     assert goal.read_bytes() == before
     assert cv2.imread(str(place / f"models/{model}/{model}.verify.png")).shape == (1920, 1280, 3)
@@ -385,8 +385,8 @@ def test_what_is_needed_is_broken(
     elif harm == "picture":
         next((gym / "heldout").iterdir()).write_bytes(b"")
     elif harm == "none held out":
-        text = (gym / "set.toml").read_text().replace('"held-out"', '"calibration"')
-        (gym / "set.toml").write_text(text)
+        text = (gym / "set.toml").read_text(encoding="utf-8").replace('"held-out"', '"calibration"')
+        (gym / "set.toml").write_text(text, encoding="utf-8")
     elif harm == "candidate":
         (place / "models/standing/model.int8.onnx").write_bytes(b"not a network")
     assert verify(place, "sitting" if harm == "model" else "standing") == code

@@ -34,13 +34,16 @@ def poses(tmp_path_factory: pytest.TempPathFactory) -> Dict[int, List[np.ndarray
     config.write_text(
         "\n".join(tables)
         + f'[models]\ndir = "{models}"\n[detect]\nmodel = "hybrid-tall"\n'
-        + f'[publish]\nsinks = ["jsonl:{lines}"]\n[runtime]\nprefer = "onnx"\n'
+        + f'[publish]\nsinks = ["jsonl:{lines}"]\n[runtime]\nprefer = "onnx"\n',
+        encoding="utf-8",
     )
     run = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)
+    done = subprocess.run(
+        run, capture_output=True, text=True, timeout=GIVE_UP_S, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     found: Dict[int, List[np.ndarray]] = {}
-    for line in lines.read_text().splitlines():
+    for line in lines.read_text(encoding="utf-8").splitlines():
         message = json.loads(line)
         if message["topic"].endswith("/frame"):
             _note(message["payload"], found)

@@ -93,9 +93,9 @@ def steps(shape: Tuple[int, ...]) -> List[int]:
 def wholebody(source: Path) -> None:
     """Truth, predictions before suppression, and the figures of xtcocotools for them."""
     name = "wholebody_ap_case1"
-    truth = json.loads((source / f"{name}_gt.json").read_text())
-    results = json.loads((source / f"{name}_dt.json").read_text())
-    expected = json.loads((source / f"{name}_expected.json").read_text())
+    truth = json.loads((source / f"{name}_gt.json").read_text(encoding="utf-8"))
+    results = json.loads((source / f"{name}_dt.json").read_text(encoding="utf-8"))
+    expected = json.loads((source / f"{name}_expected.json").read_text(encoding="utf-8"))
     case = {"annotations": truth["annotations"], "expected": expected}
     text = json.dumps(case, separators=(",", ":")).encode()
     (METRICS / "wholebody_case1.json.gz").write_bytes(gzip.compress(text, mtime=0))

@@ -95,5 +95,5 @@ def session(folder: Path) -> Tuple[List[PoseEvent], Path, Path]:
         begin_ns += round(len(body) / FPS * 1e9)
     recorder.close()
     messages = folder / "messages.jsonl"
-    messages.write_text("\n".join(lines) + "\n")
+    messages.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return told, folder / "recordings", messages

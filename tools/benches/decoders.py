@@ -104,7 +104,7 @@ def _play(video: Any, ring: Ring, count: int) -> int:
 def _cpu_s(pid: int) -> float:
     """CPU time of a process with all its threads, from the scheduler (proc(5), schedstat)."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(t.read_text().split()[0]) for t in tasks) / 1e9
+    return sum(int(t.read_text(encoding="utf-8").split()[0]) for t in tasks) / 1e9
 
 
 def _memory(clip: str) -> List[Row]:

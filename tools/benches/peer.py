@@ -36,16 +36,16 @@ def environment(name: str, requirements: Sequence[str]) -> Path:
     python = folder / "bin" / "python"
     mark = folder / "requirements.txt"
     wanted = "\n".join(requirements) + "\n"
-    if mark.is_file() and mark.read_text() == wanted:
+    if mark.is_file() and mark.read_text(encoding="utf-8") == wanted:
         return python
     print(f"installing {name} into its own environment", file=sys.stderr)
     venv.create(folder, with_pip=True, clear=True)
     command = [str(python), "-m", "pip", "install", "--quiet", *requirements]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if done.returncode:
         last = (done.stderr.strip().split("\n") or ["no message"])[-1]
         raise UnavailableError(f"bench peer {name}: cannot be installed: {last}")
-    mark.write_text(wanted)
+    mark.write_text(wanted, encoding="utf-8")
     return python
 
 
@@ -63,6 +63,7 @@ class Peer:
             stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, "PYTHONPATH": ""},
+            encoding="utf-8",
         )
 
     def __enter__(self) -> Peer:

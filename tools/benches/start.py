@@ -31,7 +31,7 @@ def _once(models: Path, video: Path) -> Tuple[float, float]:
     command += ["--models", str(models), "--max-frames", "60"]
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
     )
     first_s, memory_mb = 0.0, 0.0
     assert process.stdout

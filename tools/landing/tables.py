@@ -187,7 +187,7 @@ def _older(part: Path, older_s: float) -> List[Path]:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the lock of the folder."""
-    with (folder / ".join.lock").open("w") as lock:
+    with (folder / ".join.lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

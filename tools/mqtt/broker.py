@@ -166,7 +166,7 @@ class Broker:
             files["users"] = f"{self.user}:{hashed(self.password)}\n"
         for name, text in files.items():
             path = self.folder / name
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             path.chmod(0o600)
         owner = account()
         if os.geteuid() == 0 and owner != "root":

@@ -164,7 +164,7 @@ def _bring(device: str, order: Order) -> Optional[str]:
         for word in shlex.split(order.copy)
     ]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=3600)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=3600, encoding="utf-8")
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"--copy: {error}"
     if done.returncode:

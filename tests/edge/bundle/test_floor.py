@@ -29,7 +29,7 @@ def state(tmp_path: Path) -> Path:
 
 def put(state: Path, version: int, key: Ed25519PrivateKey = KEY, confirm: bool = True) -> None:
     file = state.with_name("model.toml")
-    file.write_text("x = 1\n")
+    file.write_text("x = 1\n", encoding="utf-8")
     bundle = state.with_name(f"{version}.bundle")
     with bundle.open("wb") as out:
         write_bundle(out, {"m/model.toml": file}, version, "test", key)

@@ -81,8 +81,10 @@ def test_a_state_that_does_not_fit_its_checksum_is_not_believed(tmp_path: Path) 
     here = slots(tmp_path)
     here.switch("a", 3)
     path = tmp_path / "bundles" / "state.json"
-    path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
-    assert json.loads(path.read_text())["version"] == 4
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"version": 3', '"version": 4'), encoding="utf-8"
+    )
+    assert json.loads(path.read_text(encoding="utf-8"))["version"] == 4
     assert here.state() == State(reason="state.json was damaged")
     assert path.with_suffix(".damaged").exists()
 

@@ -22,7 +22,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["-keyout", str(where / "key"), "-out", str(where / "cert")]
     subprocess.run(command, check=True, capture_output=True)
     pem = where / "own.pem"
-    pem.write_text((where / "key").read_text() + (where / "cert").read_text())
+    pem.write_text(
+        (where / "key").read_text(encoding="utf-8") + (where / "cert").read_text(encoding="utf-8"),
+        encoding="utf-8",
+    )
     return pem
 
 

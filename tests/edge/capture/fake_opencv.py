@@ -124,7 +124,10 @@ def elements(monkeypatch: pytest.MonkeyPatch, where: Path, *there: str) -> None:
     """A gst-inspect-1.0 that knows some elements."""
     tool = where / "gst-inspect-1.0"
     known = " ".join(there)
-    tool.write_text(f'#!/bin/sh\nfor e in {known}; do [ "$2" = "$e" ] && exit 0; done\nexit 1\n')
+    tool.write_text(
+        f'#!/bin/sh\nfor e in {known}; do [ "$2" = "$e" ] && exit 0; done\nexit 1\n',
+        encoding="utf-8",
+    )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(where), prepend=":")
     _gstreamer.has_element.cache_clear()

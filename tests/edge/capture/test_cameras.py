@@ -74,7 +74,7 @@ def test_shorter_recording_lets_the_others_go_on(tmp_path: Path, start: Start) -
 
 def test_damaged_recording_does_not_stop_the_others(tmp_path: Path, start: Start) -> None:
     film(tmp_path / "good.mp4", frames=5)
-    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "bad.mp4").write_text("no video", encoding="utf-8")
     cameras = start(f"file://{tmp_path}/bad.mp4", f"file://{tmp_path}/good.mp4")
     assert take_all(cameras) == [[("cam1", n)] for n in range(5)]
     assert [s.state for s in cameras.states()] == ["failed", "ended"]
@@ -84,7 +84,7 @@ def test_damaged_recording_does_not_stop_the_others(tmp_path: Path, start: Start
 def test_caller_learns_why_nothing_could_start(
     tmp_path: Path, start: Start, slowness: Slowness
 ) -> None:
-    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "bad.mp4").write_text("no video", encoding="utf-8")
     cameras = start(f"file://{tmp_path}/none.mp4", f"file://{tmp_path}/bad.mp4", "nosuch://x")
     began = time.monotonic()
     assert take_all(cameras) == []

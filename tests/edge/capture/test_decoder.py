@@ -153,7 +153,11 @@ def test_memory_is_limited() -> None:
         "bytearray(20 << 20); print('given')"
     )
     told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert told.stdout.split() == ["refused", "given"]
 

@@ -191,7 +191,7 @@ def test_image_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None
 def test_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     for number in (1, 2, 9, 10, 11, 100):
         cv2.imwrite(str(tmp_path / f"frame{number}.bmp"), picture(number))
-    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "notes.txt").write_text("not an image", encoding="utf-8")
     (tmp_path / ".hidden.png").write_bytes(b"")
     assert [f[1] for f in play(f"file://{tmp_path}")] == [1, 2, 9, 10, 11, 100]
 
@@ -242,9 +242,11 @@ def write_cases(where: Path, clip: Path) -> None:
     (where / "mixed/1.png").write_bytes(b"no image at all")
     (where / "empty.mp4").write_bytes(b"")
     (where / "empty.png").write_bytes(b"")
-    (where / "text.mp4").write_text("hello, this is no video\n" * 50)
-    (where / "notes.txt").write_text("libav would show these letters as a film\n" * 50)
-    (where / "text.png").write_text("hello")
+    (where / "text.mp4").write_text("hello, this is no video\n" * 50, encoding="utf-8")
+    (where / "notes.txt").write_text(
+        "libav would show these letters as a film\n" * 50, encoding="utf-8"
+    )
+    (where / "text.png").write_text("hello", encoding="utf-8")
     (where / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(40000))
     (where / "cut.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     begun = index_first(clip.read_bytes())

@@ -137,7 +137,9 @@ def test_damaged_pictures_are_skipped(camera: Callable) -> None:
 
 def sha256(certificate: Path) -> str:
     command = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", str(certificate)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()[-95:]
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout.strip()[-95:]
 
 
 @pytest.mark.parametrize("query", ["", "?tls_verify=1", "?poll_hz=5"])

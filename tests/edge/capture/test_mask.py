@@ -204,8 +204,11 @@ def test_what_is_no_polygon_is_refused(corners: Any, why: str) -> None:
 
 def test_a_mask_is_read_and_shown_again(tmp_path: Path) -> None:
     path = tmp_path / "edge.toml"
-    path.write_text('[[cameras]]\nsource = "synthetic://"\nmask = [[[0, 0], [9, 0.5], [0, 9]]]\n')
+    path.write_text(
+        '[[cameras]]\nsource = "synthetic://"\nmask = [[[0, 0], [9, 0.5], [0, 9]]]\n',
+        encoding="utf-8",
+    )
     loaded = config.load(path)
     assert loaded.cameras[0].mask == (((0.0, 0.0), (9.0, 0.5), (0.0, 9.0)),)
-    path.write_text(config.show(loaded))
+    path.write_text(config.show(loaded), encoding="utf-8")
     assert config.load(path).cameras == loaded.cameras

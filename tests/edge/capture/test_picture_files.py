@@ -242,7 +242,7 @@ def test_a_folder_of_videos_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     for name in ("b.mp4", "a.mkv"):
         film(tmp_path / "clips" / name, frames=3)
-    (tmp_path / "clips/notes.txt").write_text("x")
+    (tmp_path / "clips/notes.txt").write_text("x", encoding="utf-8")
     for what in ("clips", "clips/*"):
         with pytest.raises(NoInputError, match="has no images, but 2 videos; give each as a cam"):
             play(f"file://{tmp_path}/{what}")

@@ -291,7 +291,7 @@ def test_wrong_addresses(query, words):
 def test_clip(tmp_path):
     with pytest.raises(NoInputError, match=r"none\.bvh: No such file"):
         opened(f"?clip={tmp_path}/none.bvh")
-    (tmp_path / "bad.txt").write_text("{}")
+    (tmp_path / "bad.txt").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=r"bad\.txt: not a clip"):
         opened(f"?clip={tmp_path}/bad.txt")
 

@@ -178,7 +178,7 @@ GOOD = bvh_text(still())
 )
 def test_damaged_bvh(text, words, tmp_path):
     path = tmp_path / "x.bvh"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=words) as caught:
         load(path)
     assert str(caught.value).startswith(str(path))
@@ -272,7 +272,7 @@ def test_who_has_played_a_clip_is_replaced():
 )
 def test_damaged_joint_angles(text, words, tmp_path):
     path = tmp_path / "x.txt"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=words):
         load(path)
 
@@ -289,15 +289,15 @@ def test_files(tmp_path):
     with pytest.raises(DataError, match="not a text file"):
         load(tmp_path / "b.bvh")
     path = tmp_path / "good.bvh"
-    path.write_text(GOOD)
+    path.write_text(GOOD, encoding="utf-8")
     assert load(path) is load(path)  # read once
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):
     path = tmp_path / "x.bvh"
-    path.write_text(GOOD)
+    path.write_text(GOOD, encoding="utf-8")
     before = load(path)
-    path.write_text(bvh_text(still(7)))
+    path.write_text(bvh_text(still(7)), encoding="utf-8")
     assert len(load(path).frames) == 7 != len(before.frames)
 
 

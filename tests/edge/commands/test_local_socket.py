@@ -81,7 +81,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_socket_replaced(
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(dead))
     LocalSocket(dead, {}).close()
-    dead.write_text("mine")
+    dead.write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match="is no socket"):
         LocalSocket(dead, {})
     with pytest.raises(NoInputError, match=r"commands\.local needs a folder"):

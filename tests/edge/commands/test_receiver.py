@@ -509,7 +509,10 @@ def test_calibration_keeps_crops_within_its_limit(running: Any, tmp_path: Path) 
         time.sleep(0.02)
     kept = do["calibrate-record"]({"seconds": 0}).result["kept"]
     assert watch.recorder is None
-    lines = [json.loads(line) for line in (folder / "poses.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (folder / "poses.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert len(lines) == kept == len(list(folder.glob("*.jpg"))) >= 2
     assert cv2.imread(str(folder / lines[0]["file"])) is not None
     assert lines[0]["keypoints"][:3] == [500, 510, 100], "the crop begins at the frame's corner"
@@ -548,7 +551,7 @@ def test_crops_are_kept_with_their_own_poses(tmp_path: Path) -> None:
     recorder = CalibrationRecorder(tmp_path / "one", 10**12, 1, 10**7)
     recorder.add(Frame(np.zeros((120, 160, 3), np.uint8), 0, 0, "door"), poses)
     recorder.close()
-    (line,) = (tmp_path / "one" / "poses.jsonl").read_text().splitlines()
+    (line,) = (tmp_path / "one" / "poses.jsonl").read_text(encoding="utf-8").splitlines()
     kept = json.loads(line)
     assert kept["file"].endswith("-8.jpg")
     assert (kept["score"], kept["keypoints"][:3]) == (90, [600, 600, 100])

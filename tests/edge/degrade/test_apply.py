@@ -209,9 +209,12 @@ class Program:
             '[[cameras]]\nname = "a"\nsource = "synthetic://walk?width=64&height=48&fps=20"\n'
             f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
             "[publish]\nmetrics_s = 0.5\n[degrade]\nafter_s = 0.5\nhold_s = 0.5\nrecover_s = 0.7\n"
-            "recover_max_s = 2\nrate_shares = [0.5, 0.25]\n"
+            "recover_max_s = 2\nrate_shares = [0.5, 0.25]\n",
+            encoding="utf-8",
         )
-        with (folder / "out").open("w") as out, (folder / "log").open("w") as errors:
+        with (folder / "out").open("w", encoding="utf-8") as out, (folder / "log").open(
+            "w", encoding="utf-8"
+        ) as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SLOW, "run", "--config", "edge.toml"],
                 cwd=folder,
@@ -221,7 +224,7 @@ class Program:
             )
 
     def messages(self) -> List[Dict[str, Any]]:
-        whole = (self.folder / "out").read_text().rpartition("\n")[0]
+        whole = (self.folder / "out").read_text(encoding="utf-8").rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def of(self, end: str) -> List[Dict[str, Any]]:
@@ -234,7 +237,7 @@ class Program:
     def until(self, true: Callable[[], Any], what: str) -> None:
         end = time.monotonic() + GIVE_UP_S
         while not true():
-            log = (self.folder / "log").read_text()
+            log = (self.folder / "log").read_text(encoding="utf-8")
             assert time.monotonic() < end, f"{what} never happened: {self.levels()}\n{log}"
             assert self.process.poll() is None, log
             time.sleep(0.1)
@@ -272,7 +275,7 @@ def test_a_slow_program_says_what_it_does_without_and_recovers(
     worst = next(degrade for degrade in told if degrade["level"] == 5)
     assert (worst["detect_times"], worst["part_limit"], worst["rate_share"]) == (4, 1, 0.5)
     assert worst["why"].startswith("behind: a step takes ")
-    log = (program.folder / "log").read_text()
+    log = (program.folder / "log").read_text(encoding="utf-8")
     lines = [line for line in log.splitlines() if " of 6: " in line]
     assert [f"level {n} of 6" in line for n, line in enumerate(lines[:5], 1)] == [True] * 5
     assert "detector 2 times less often (behind: a step takes" in lines[0]

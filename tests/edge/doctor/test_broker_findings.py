@@ -128,7 +128,7 @@ def test_a_broker_that_is_not_there() -> None:
 
 
 def test_it_says_hello_under_a_name_of_its_own(answers: Any, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "password").write_text("s3cret\n", encoding="utf-8")
     heard: List[bytes] = []
     port = answers(b"\x20\x03\x00\x00\x00", heard)
     mqtt = {"password_file": str(tmp_path / "password")}

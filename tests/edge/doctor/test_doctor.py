@@ -110,7 +110,7 @@ def test_a_unit_that_is_not_installed_is_no_finding() -> None:
 )
 def test_secrets_are_for_the_service_alone(tmp_path: Path, mode: int, state: str) -> None:
     path = tmp_path / "password"
-    path.write_text("x")
+    path.write_text("x", encoding="utf-8")
     path.chmod(mode)
     found = permissions._secret("mqtt.password_file", path)
     assert found.state == state
@@ -121,7 +121,7 @@ def test_secrets_are_for_the_service_alone(tmp_path: Path, mode: int, state: str
 
 def test_a_key_of_the_operator_is_nobody_s_to_change(tmp_path: Path) -> None:
     path = tmp_path / "operator.pub"
-    path.write_text("x")
+    path.write_text("x", encoding="utf-8")
     for mode in (0o666, 0o664, 0o646):
         path.chmod(mode)
         found = permissions.secrets(settings(trust={"key_file": str(path)}))
@@ -211,7 +211,8 @@ def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "edge.toml"
     path.write_text(
         f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-        '[[cameras]]\nsource = "synthetic://walk?width=96&height=64"\n[publish]\nsinks = []\n'
+        '[[cameras]]\nsource = "synthetic://walk?width=96&height=64"\n[publish]\nsinks = []\n',
+        encoding="utf-8",
     )
     assert doctor.doctor(path, True) == 0
     findings = json.loads(capsys.readouterr().out)["findings"]
@@ -219,7 +220,7 @@ def test_everything_at_once_and_as_json(tmp_path: Path, capsys: Any) -> None:
     assert seen["configuration"] == seen["camera cam0"] == seen["model twobox"] == OK
     assert {"machine", "python", "clock", "disk"} <= set(seen)
     assert all(f["fix"] for f in findings if f["state"] != OK), "whatever is wrong has a fix"
-    path.write_text("[smooth]\nq = -1\n")
+    path.write_text("[smooth]\nq = -1\n", encoding="utf-8")
     assert doctor.doctor(path, False) == 69
     out = capsys.readouterr().out
     assert "fail  configuration" in out
@@ -248,7 +249,7 @@ def test_without_a_file_it_looks_at_the_installed_configuration(
     monkeypatch.setattr(doctor, "CONFIGURED", [])
     doctor.doctor(None, False)
     assert "defaults" in capsys.readouterr().out
-    installed.write_text('device = "hall"\n')
+    installed.write_text('device = "hall"\n', encoding="utf-8")
     doctor.doctor(None, False)
     assert str(installed) in capsys.readouterr().out
 

@@ -271,7 +271,7 @@ def test_the_command(
     box: Box, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     secret = tmp_path / "p"
-    secret.write_text(Box.password + "\n")
+    secret.write_text(Box.password + "\n", encoding="utf-8")
     monkeypatch.setattr(find_cameras, "find", lambda login, f=find: f(login, LISTEN_S, box.to))
     words = ["doctor", "--find-cameras", "--login", "viewer", "--password-file", str(secret)]
     assert main([*words, "--json"]) == 0

@@ -150,7 +150,7 @@ def test_key_files(tmp_path: Path) -> None:
     good = write("good.pub", KEY.public_key())
     assert isinstance(load_key(Path(good)), type(KEY.public_key()))
     other = write("other.pub", generate_private_key(SECP256R1()).public_key())
-    (tmp_path / "text.pub").write_text("hello")
+    (tmp_path / "text.pub").write_text("hello", encoding="utf-8")
     for bad in (other, str(tmp_path / "text.pub")):
         with pytest.raises(ConfigError, match="not an ed25519 public key"):
             load_key(Path(bad))

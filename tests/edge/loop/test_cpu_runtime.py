@@ -196,7 +196,7 @@ def test_a_verdict_of_another_form_is_measured_again(
     record = json.loads((tmp_path / FILE).read_bytes())
     for verdict in record["verdicts"].values():
         verdict.update(change)
-    (tmp_path / FILE).write_text(json.dumps(record))
+    (tmp_path / FILE).write_text(json.dumps(record), encoding="utf-8")
     assert machine.start(tmp_path).runtime == "openvino"
     assert machine.runners[0].trials > 0
 

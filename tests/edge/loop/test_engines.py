@@ -45,9 +45,11 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two models, and tools that build engines for them."""
     folder = tmp_path / "engines"
     shutil.copytree(GOLDEN, folder)
-    (folder / "behaviour").write_text("")
+    (folder / "behaviour").write_text("", encoding="utf-8")
     program = tmp_path / "edge-tools"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {builder.__file__} "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {builder.__file__} "$@"\n', encoding="utf-8"
+    )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(engine_build, "command", lambda: str(program))
     return folder
@@ -150,7 +152,7 @@ def test_an_engine_that_does_not_fit_is_not_used(
 )
 def test_an_engine_without_a_record_is_not_used(gpu: Gpu, models: Path, text: str) -> None:
     path = builder.engine(models / "standing", SAMPLES["standing"])
-    path.with_name(path.name + ".json").write_text(text)
+    path.with_name(path.name + ".json").write_text(text, encoding="utf-8")
     choosing = engines(models)
     opened(choosing, models).close()
     choice = choosing.choices["standing/main"]
@@ -162,9 +164,9 @@ def test_an_engine_without_a_record_is_not_used(gpu: Gpu, models: Path, text: st
 def test_a_changed_network_is_built_again(gpu: Gpu, models: Path) -> None:
     path = builder.engine(models / "standing", SAMPLES["standing"])
     record = path.with_name(path.name + ".json")
-    table = json.loads(record.read_text())
+    table = json.loads(record.read_text(encoding="utf-8"))
     table["onnx"]["sha256"] = "0" * 64
-    record.write_text(json.dumps(table))
+    record.write_text(json.dumps(table), encoding="utf-8")
     choosing = engines(models)
     opened(choosing, models).close()
     choice = choosing.choices["standing/main"]
@@ -239,7 +241,7 @@ def test_a_missing_engine_is_built_and_takes_over(gpu: Gpu, models: Path) -> Non
     np.testing.assert_allclose(step(runner), before, atol=1e-5)
     choice = choosing.choices["standing/main"]
     assert (choice.file, choice.next) == ("model.fp16.engine", "")
-    asked = (models / "standing.asked").read_text()
+    asked = (models / "standing.asked").read_text(encoding="utf-8")
     assert asked == f"build standing --network main --precision fp16 --models {models} --json"
     assert len(gpu.cuda.executed) >= 2, "the warm-up, and the frames since"
     assert runner._before is None, "what served before is closed"
@@ -283,7 +285,7 @@ def test_a_coarser_engine_never_stands_for_a_finer_one(gpu: Gpu, models: Path) -
 def test_a_build_that_fails_changes_nothing(
     gpu: Gpu, models: Path, behaviour: str, why: str
 ) -> None:
-    (models / "behaviour").write_text(behaviour)
+    (models / "behaviour").write_text(behaviour, encoding="utf-8")
     choosing = engines(models)
     runner = opened(choosing, models)
     choosing.start()
@@ -341,7 +343,7 @@ def test_tools_that_cannot_be_started_are_told(gpu: Gpu, models: Path) -> None:
 
 
 def test_the_end_ends_a_build(gpu: Gpu, models: Path) -> None:
-    (models / "behaviour").write_text("forever")
+    (models / "behaviour").write_text("forever", encoding="utf-8")
     choosing = engines(models)
     runner = opened(choosing, models)
     choosing.start()

@@ -147,7 +147,7 @@ def test_summaries_change_twice_a_second_at_most() -> None:
 def depth_folder(folder: Path, room: Room, count: int) -> None:
     numbers = {"width": SIZE[0], "height": SIZE[1], "fx": 600.0, "fy": 600.0}
     numbers.update({"ppx": 319.5, "ppy": 239.5, "depth_scale_m": 0.001})
-    (folder / "depth.json").write_text(json.dumps(numbers))
+    (folder / "depth.json").write_text(json.dumps(numbers), encoding="utf-8")
     for i in range(count):
         cv2.imwrite(str(folder / f"{i:06d}.png"), np.full(SIZE[::-1], 3000, np.uint16))
 
@@ -178,8 +178,8 @@ def test_depth_of_another_shape_is_left_out(
 ) -> None:
     room = Room()
     depth_folder(tmp_path, room, 2)
-    numbers = json.loads((tmp_path / "depth.json").read_text())
-    (tmp_path / "depth.json").write_text(json.dumps({**numbers, "width": 320}))
+    numbers = json.loads((tmp_path / "depth.json").read_text(encoding="utf-8"))
+    (tmp_path / "depth.json").write_text(json.dumps({**numbers, "width": 320}), encoding="utf-8")
     cameras = [{"source": "synthetic://", "name": "a", "depth": f"file://{tmp_path}"}]
     stage = JointStage(settings(cameras=cameras, joints=[knee()]), StandingClock())
     for i in range(2):
@@ -214,16 +214,18 @@ def test_the_same_person_is_followed_until_it_is_gone() -> None:
 def test_the_page_s_configuration_runs_and_its_messages_keep_the_contract(
     tmp_path: Path, contract: Callable[[str, Dict[str, Any]], None]
 ) -> None:
-    text = re.findall(r"<!-- a test runs this -->\n```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    text = re.findall(
+        r"<!-- a test runs this -->\n```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert len(text) == 1
     out = tmp_path / "out.jsonl"
     path = tmp_path / "edge.toml"
     body = text[0].replace("jsonl:-", f"jsonl:{out}")
     tail = f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-    path.write_text(body + tail)
+    path.write_text(body + tail, encoding="utf-8")
     settings_ = config.load(path)
     assert daemon.run(settings_, max_frames=40) == 0
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     for line in lines:
         contract(line["topic"], line["payload"])
     states = [m["payload"] for m in lines if m["topic"].endswith("room/state")]
@@ -240,7 +242,7 @@ def test_the_page_s_configuration_runs_and_its_messages_keep_the_contract(
 
 
 def test_the_pages_options_are_those_of_the_program() -> None:
-    page = PAGE.read_text()
+    page = PAGE.read_text(encoding="utf-8")
     from edge.sensors._mpu6050.request import OPTIONS
     from edge.settings.limbs import Joint, Sensor
 

@@ -26,7 +26,7 @@ NAMES = ["cam0", "cam1", "cam2", "cam3"]
 def calibrated(folder: Path) -> Path:
     rig = ring()
     vectors = np.array([cv2.Rodrigues(turn)[0].reshape(3) for turn in rig.turns])
-    (folder / "rig.toml").write_text(pose2sim.text_of(rig, vectors, 0.3))
+    (folder / "rig.toml").write_text(pose2sim.text_of(rig, vectors, 0.3), encoding="utf-8")
     return folder / "rig.toml"
 
 
@@ -135,7 +135,7 @@ def test_a_calibration_that_cannot_be_used_names_the_key(tmp_path: Path) -> None
     scene = settings(tmp_path).scenes[0]
     with pytest.raises(NoInputError, match=r"scenes\[0\].calibration: .*none.toml: No such file"):
         rig_of(Scene("hall", "none.toml", NAMES, NAMES), "scenes[0]")
-    (tmp_path / "bad.toml").write_text("[a]")
+    (tmp_path / "bad.toml").write_text("[a]", encoding="utf-8")
     with pytest.raises(DataError, match=r"scenes\[0\].calibration: .*has 0 calibrated cameras"):
         rig_of(Scene("hall", str(tmp_path / "bad.toml"), NAMES, NAMES), "scenes[0]")
     views = [*NAMES[:3], "gopro"]

@@ -31,11 +31,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / "engines"
     shutil.copytree(GOLDEN, made)
     shutil.copytree(GOLDEN / "standing", made / "pair")
-    recipe = (made / "pair" / "model.toml").read_text()
+    recipe = (made / "pair" / "model.toml").read_text(encoding="utf-8")
     table = "[networks.main]"
     body = recipe[recipe.index(table) + len(table) :]
     (made / "pair" / "model.toml").write_text(
-        recipe.replace(table, "[networks.a]") + f"\n[networks.b]{body}"
+        recipe.replace(table, "[networks.a]") + f"\n[networks.b]{body}", encoding="utf-8"
     )
     whole = load_model
 

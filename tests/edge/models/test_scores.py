@@ -86,7 +86,8 @@ def test_a_wrong_map_is_named(tmp_path: Path, pairs: str, words: str) -> None:
     folder.mkdir()
     (folder / "model.toml").write_text(
         f'family = "movenet"\n[networks.main]\nfile = "n.onnx"\nwidth = 64\nheight = 64\n'
-        f"[scores]\nperson = {pairs}\n"
+        f"[scores]\nperson = {pairs}\n",
+        encoding="utf-8",
     )
     with pytest.raises(ConfigError, match=rf"model\.toml: scores\.person: .*{words}"):
         load_recipe(folder)

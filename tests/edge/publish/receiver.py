@@ -102,5 +102,9 @@ def self_signed(folder: Path) -> Path:
     command += ["-keyout", str(folder / "k"), "-out", str(folder / "ca.crt")]
     subprocess.run(command, check=True, capture_output=True)
     whole = folder / "both.pem"
-    whole.write_text((folder / "k").read_text() + (folder / "ca.crt").read_text())
+    whole.write_text(
+        (folder / "k").read_text(encoding="utf-8")
+        + (folder / "ca.crt").read_text(encoding="utf-8"),
+        encoding="utf-8",
+    )
     return whole

@@ -42,7 +42,7 @@ def test_options_in_the_address_override_the_section() -> None:
 
 def test_password_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "password"
-    file.write_text("s3cret word\n")
+    file.write_text("s3cret word\n", encoding="utf-8")
     broker = parse(f"mqtt://u@h?password_file={file}", PLAIN)
     assert broker.password == "s3cret word"
     assert "s3cret" not in repr(broker) + str(broker) + broker.name
@@ -104,7 +104,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, query: str, kind: type, line: 
 
 
 def test_a_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
-    (tmp_path / "p").write_text("x")
+    (tmp_path / "p").write_text("x", encoding="utf-8")
     with pytest.raises(EdgeError, match="a password needs a user"):
         parse("mqtt://h", Mqtt(password_file=str(tmp_path / "p")))
 

@@ -167,7 +167,7 @@ def test_what_a_rule_tells_holds_the_contract(contract: Any, kind: str) -> None:
 
 
 def test_the_page_of_rules_names_every_key() -> None:
-    page = (Path(__file__).parents[3] / "docs/rules.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/rules.md").read_text(encoding="utf-8")
     for kind in plug.names("rules"):
         section = page.split(f"\n## {kind}\n")[1].split("\n## ")[0]
         for field in dataclasses.fields(plug.load("rules", kind).Options):

@@ -237,10 +237,13 @@ def test_structures_and_numbers_are_those_of_the_kernel(tmp_path: Path) -> None:
     source = tmp_path / "a.cpp"
     source.write_text(
         "#include <cstdio>\n#include <cstddef>\n#include <sys/ioctl.h>\n#include <linux/gpio.h>\n"
-        f"int main() {{ {code} }}"
+        f"int main() {{ {code} }}",
+        encoding="utf-8",
     )
     subprocess.run(["g++", str(source), "-o", str(tmp_path / "a")], check=True)
-    said = subprocess.run([str(tmp_path / "a")], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [str(tmp_path / "a")], check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
     ours = [ctypes.sizeof(s) for s in names.values()]
     ours += [_gpio_line.LineRequest.fd.offset, _gpio_line.LineRequest.config.offset]
     ours += [_gpio_line.GET_CHIP_INFO, _gpio_line.GET_LINE_INFO]

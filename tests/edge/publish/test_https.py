@@ -50,7 +50,7 @@ def receiver(certificate: Path) -> Iterator[Receiver]:
 @pytest.fixture
 def webhook(tmp_path: Path, certificate: Path) -> Webhook:
     secret = tmp_path / "secret"
-    secret.write_text("whsec_" + base64.b64encode(SECRET).decode() + "\n")
+    secret.write_text("whsec_" + base64.b64encode(SECRET).decode() + "\n", encoding="utf-8")
     ca_file = str(certificate.parent / "ca.crt")
     return Webhook(secret_file=str(secret), ca_file=ca_file, timeout_s=5.0, retry_max_s=0.2)
 

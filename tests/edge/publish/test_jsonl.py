@@ -172,6 +172,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_leaves_no_torn_line(tmp_path:
         timeout=GIVE_UP_S,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     size = len('{"topic": "t", "payload": {"pad":"' + "x" * 70 + '"}}\n')
     fit = 1000 // size
@@ -200,7 +201,9 @@ def test_nor_a_hole_in_a_file_that_is_standard_output(tmp_path: Path) -> None:
 def test_standard_output_may_be_closed() -> None:
     """As in `edge run >&-`."""
     command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, TO_STANDARD_OUTPUT]
-    done = subprocess.run(command, cwd=ROOT, timeout=GIVE_UP_S, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, timeout=GIVE_UP_S, capture_output=True, text=True, encoding="utf-8"
+    )
     last = done.stderr.splitlines()[-1]
     assert last == "edge.errors.ConfigError: sink jsonl:-: standard output is closed"
 

@@ -198,7 +198,7 @@ def test_to_two_files_in_two_codecs_worth_of_lines(tmp_path: Path) -> None:
     made = Publisher(config(f"jsonl:{tmp_path}/a", f"jsonl:{tmp_path}/b", codec="cbor"))
     made.frame(frame, nobody)
     made.close()
-    texts = [(tmp_path / name).read_text() for name in "ab"]
+    texts = [(tmp_path / name).read_text(encoding="utf-8") for name in "ab"]
     assert texts[0] == texts[1]
     records: List[Dict[str, Any]] = [json.loads(line) for line in texts[0].splitlines()]
     assert [r.get("content_type") for r in records] == ["application/cbor", None]

@@ -186,7 +186,7 @@ def test_old_segments_go_and_young_ones_stay(tmp_path: Path) -> None:
     leftover = tmp_path / ".x.poses.new"
     leftover.write_bytes(b"half a segment")
     os.utime(leftover, ns=(NOW_NS - DAY_NS, NOW_NS - DAY_NS))
-    (tmp_path / "notes.txt").write_text("not ours")
+    (tmp_path / "notes.txt").write_text("not ours", encoding="utf-8")
     Keeper(tmp_path, 6 * DAY_NS, lambda: NOW_NS).look()
     assert [NOW_NS - t for _, t in left(tmp_path)] == [5 * DAY_NS, 0, DAY_NS, 0]
     assert not leftover.exists()

@@ -284,6 +284,7 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
+        encoding="utf-8",
     )
     assert child.stdout is not None
     with child:

@@ -66,7 +66,7 @@ def test_pose2sims_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_qualisys_file_has_mm_and_axes_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "Calib.qca.txt"
-    path.write_text(qualisys(ring()))
+    path.write_text(qualisys(ring()), encoding="utf-8")
     found = read_rig(path)
     same(found, ring())
     assert (found.sizes == [1280, 720]).all()
@@ -136,7 +136,7 @@ def test_a_map_for_each_camera_in_plain_yaml(tmp_path: Path) -> None:
             f"  R: {rig.turns[i].tolist()}  ",
             f"  t: {rig.shifts[i].tolist()}",
         ]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     found = read_rig(path)
     same(found, rig)
     assert found.names == rig.names
@@ -185,7 +185,7 @@ def one_camera(**changes: object) -> str:
 )
 def test_a_wrong_camera_is_one_line(tmp_path: Path, change: dict, line: str) -> None:
     path = tmp_path / "rig.toml"
-    path.write_text(f"[a]\n{one_camera()}\n[b]\n{one_camera(**change)}\n")
+    path.write_text(f"[a]\n{one_camera()}\n[b]\n{one_camera(**change)}\n", encoding="utf-8")
     with pytest.raises(DataError, match=line) as refused:
         read_rig(path)
     assert str(path) in str(refused.value)
@@ -215,7 +215,7 @@ def test_a_wrong_camera_is_one_line(tmp_path: Path, change: dict, line: str) -> 
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, name: str, text: str, line: str) -> None:
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=line) as refused:
         read_rig(path)
     assert "\n" not in str(refused.value)
@@ -234,7 +234,8 @@ def test_no_file_and_no_text_are_one_line(tmp_path: Path) -> None:
 def test_entities_of_xml_are_not_expanded(tmp_path: Path) -> None:
     path = tmp_path / "a.qca.txt"
     path.write_text(
-        '<!DOCTYPE c [<!ENTITY a "1">]><calibration><camera serial="&a;"/></calibration>'
+        '<!DOCTYPE c [<!ENTITY a "1">]><calibration><camera serial="&a;"/></calibration>',
+        encoding="utf-8",
     )
     with pytest.raises(DataError, match="undefined entity"):
         read_rig(path)

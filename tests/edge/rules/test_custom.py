@@ -118,7 +118,7 @@ SHOWN: Dict[str, Tuple[Shape, bool, int]] = {
 
 
 def examples() -> Dict[str, str]:
-    page = (Path(__file__).parents[3] / "docs/rules.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/rules.md").read_text(encoding="utf-8")
     return dict(re.findall(r"^\| ([a-z ,]+) \| `(.+)` \|$", page.split("| example |")[1], re.M))
 
 

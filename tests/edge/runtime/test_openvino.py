@@ -37,6 +37,7 @@ def fresh(before: str) -> List[str]:
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     return done.stdout.splitlines()
 
@@ -77,7 +78,7 @@ def test_which_cpus_compute_bf16(
     monkeypatch.setattr(library, "_CPU_INFO", info)
     monkeypatch.setattr(library, "core", Core)
     assert not library.computes_bf16()
-    info.write_text(f"model name : a CPU\nflags : fpu {flags}\n")
+    info.write_text(f"model name : a CPU\nflags : fpu {flags}\n", encoding="utf-8")
     assert library.computes_bf16() == able
 
 

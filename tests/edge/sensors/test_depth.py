@@ -30,7 +30,7 @@ NUMBERS: Dict[str, Any] = {
 
 
 def folder(path: Path, count: int = 3, **changes: Any) -> Path:
-    (path / "depth.json").write_text(json.dumps({**NUMBERS, **changes}))
+    (path / "depth.json").write_text(json.dumps({**NUMBERS, **changes}), encoding="utf-8")
     for i in range(count):
         cv2.imwrite(str(path / f"{i:06d}.png"), np.full((48, 64), 1000 + i, np.uint16))
     return path
@@ -83,7 +83,7 @@ def test_missing_and_damaged_files_are_told_in_one_line(tmp_path: Path) -> None:
     for i in range(4):
         with pytest.raises(DataError, match="is no PNG of one channel of 16 bit"):
             source.image(i, 0)
-    (tmp_path / "depth.json").write_text("{")
+    (tmp_path / "depth.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="is no JSON"):
         opened(tmp_path)
 

@@ -89,7 +89,9 @@ def test_damaged_recordings_are_told_in_one_line(tmp_path: Path, text: str, said
 
 def test_columns_that_are_not_needed_may_be_missing_and_come_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
-    path.write_text("gyro_z_dps,gyro_y_dps,gyro_x_dps,t_s\n3,2,1,0\n3,2,1,0.005\n")
+    path.write_text(
+        "gyro_z_dps,gyro_y_dps,gyro_x_dps,t_s\n3,2,1,0\n3,2,1,0.005\n", encoding="utf-8"
+    )
     found = read_csv(path)
     np.testing.assert_array_equal(found.gyro_dps, [[1, 2, 3]] * 2)
     assert np.isnan(found.temp_c).all()
@@ -210,7 +212,7 @@ def test_calibration_refuses_motion_and_damaged_files(tmp_path: Path) -> None:
         ('{"schema": "imu-calibration/1", "gyro_bias_dps": [1, 2]}', "is not 3 finite numbers"),
         ('{"schema": "imu-calibration/1", "temp_c": "x"}', "is not 1 finite numbers"),
     ):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=said):
             read_calibration(path)
     with pytest.raises(NoInputError, match="edge-tools imu calibrate makes it"):

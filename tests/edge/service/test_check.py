@@ -23,7 +23,9 @@ def test_a_wrong_source_is_told_with_its_key_and_the_way_out(
     tmp_path: Path, source: str, line: str
 ) -> None:
     file = tmp_path / "edge.toml"
-    file.write_text(f'[[cameras]]\nsource = "csi://0"\n[[cameras]]\nsource = "{source}"\n')
+    file.write_text(
+        f'[[cameras]]\nsource = "csi://0"\n[[cameras]]\nsource = "{source}"\n', encoding="utf-8"
+    )
     with pytest.raises(ConfigError) as caught:
         check(file)
     assert line in str(caught.value)

@@ -42,7 +42,7 @@ def write_config(folder: Path, *cameras: str, extra: str = "") -> Path:
         '[pose]\nmodel = "standing"\n[[rules]]\nkind = "presence"\nenter_s = 0.1\n'
     )
     path = folder / "edge.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -58,6 +58,7 @@ def edge(*arguments: Any, cwd: Path, **options: Any) -> subprocess.CompletedProc
         text=True,
         timeout=GIVE_UP_S,
         **options,
+        encoding="utf-8",
     )
 
 
@@ -141,7 +142,7 @@ def test_it_goes_on_for_the_other_sinks_when_a_reader_has_gone(tmp_path: Path) -
     done = read_one_line(tmp_path, "--sink", f"jsonl:{tmp_path}/all", "--max-frames", "40")
     assert done.returncode == 0
     assert done.stderr.count("its reader is gone") == 1
-    assert len(of_kind(messages((tmp_path / "all").read_text()), "/frame")) == 40
+    assert len(of_kind(messages((tmp_path / "all").read_text(encoding="utf-8")), "/frame")) == 40
 
 
 def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> None:
@@ -173,6 +174,7 @@ def test_a_thread_that_dies_ends_the_program_which_says_so(tmp_path: Path) -> No
         timeout=GIVE_UP_S,
         check=False,
         cwd=tmp_path,
+        encoding="utf-8",
     )
     assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr, "the traceback is for whoever mends it"
@@ -211,9 +213,14 @@ def test_interrupt_ends_it_cleanly(video: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, f"file://{video}?loop=1")
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    with (tmp_path / "out").open("w") as out:
+    with (tmp_path / "out").open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.PIPE, text=True, env=environment
+            command,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            encoding="utf-8",
         )
         until = time.monotonic() + GIVE_UP_S
         while (tmp_path / "out").stat().st_size < 20000 and time.monotonic() < until:
@@ -221,7 +228,7 @@ def test_interrupt_ends_it_cleanly(video: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=GIVE_UP_S)[1]
     assert process.returncode == 0, errors
-    lines = messages((tmp_path / "out").read_text())
+    lines = messages((tmp_path / "out").read_text(encoding="utf-8"))
     assert lines[-1]["payload"]["state"] == "offline"
     assert "Traceback" not in errors
 
@@ -239,7 +246,7 @@ def test_annotated_video_has_a_picture_for_each_step(video: Path, tmp_path: Path
 def test_print_config_can_be_run_again(video: Path, tmp_path: Path) -> None:
     shown = edge("run", "--source", f"file://{video}", "--print-config", cwd=tmp_path)
     assert shown.returncode == 0
-    (tmp_path / "shown.toml").write_text(shown.stdout)
+    (tmp_path / "shown.toml").write_text(shown.stdout, encoding="utf-8")
     again = edge("run", "--config", "shown.toml", "--print-config", cwd=tmp_path)
     assert again.stdout == shown.stdout
 
@@ -257,7 +264,7 @@ def test_check_accepts_and_refuses(video: Path, tmp_path: Path) -> None:
 def wrong(folder: Path, bad: str) -> Path:
     path = folder / "bad.toml"
     rest = '[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-    path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n{rest}')
+    path.write_text(f'{bad}\n[models]\ndir = "{MODELS}"\n{rest}', encoding="utf-8")
     return path
 
 
@@ -306,7 +313,7 @@ def test_check_refuses_models_in_the_wrong_place_as_run_does(
 ) -> None:
     models = f'[detect]\nmodel = "{detect}"\n[pose]\nmodel = "{pose}"\n'
     text = f'[[cameras]]\nsource = "file://a"\n[models]\ndir = "{MODELS}"\n{models}'
-    (tmp_path / "c.toml").write_text(text)
+    (tmp_path / "c.toml").write_text(text, encoding="utf-8")
     for command in (("check", "c.toml"), ("run", "--config", "c.toml")):
         done = edge(*command, cwd=tmp_path)
         assert (done.returncode, words in done.stderr) == (78, True)
@@ -319,7 +326,7 @@ def test_doctor_tells_what_is_there(video: Path, tmp_path: Path) -> None:
     assert found["model twobox"]["state"] == "ok"
     assert found["numpy"]["state"] == "ok"
     assert done.returncode == 0, done.stdout
-    config.write_text('[models]\ndir = "/nowhere"\n')
+    config.write_text('[models]\ndir = "/nowhere"\n', encoding="utf-8")
     broken = edge("doctor", "--config", config, cwd=tmp_path)
     assert broken.returncode == 69
     assert "edge-tools get" in broken.stdout

@@ -43,7 +43,11 @@ print(kept, resident_mb())
 
 def resident_mb(how: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", WEIGHTS, how], capture_output=True, text=True, check=True
+        [sys.executable, "-c", WEIGHTS, how],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     return tuple(int(word) for word in done.stdout.split())
 

@@ -112,7 +112,7 @@ def test_another_name_or_prefix_takes_the_old_message_back(tmp_path: Path) -> No
 
 def test_a_damaged_memory_stops_nothing(tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / homeassistant.FILE).write_text("[1, 2")
+    (tmp_path / "state" / homeassistant.FILE).write_text("[1, 2", encoding="utf-8")
     _, box = attached(settings(tmp_path))
     assert [topic for topic, _ in box.sent] == [TOPIC]
     assert "cannot be read" in caplog.text
@@ -132,11 +132,12 @@ def test_only_brokers_get_the_message(tmp_path: Path) -> None:
         f'[[cameras]]\nsource = "synthetic://walk?frames=3&rate=max&width=160&height=120"\n'
         f'[models]\ndir = "{models}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
         f'[publish]\nhomeassistant = true\nsinks = ["jsonl:{out}"]\n'
-        f'[state]\ndir = "{tmp_path}/state"\n'
+        f'[state]\ndir = "{tmp_path}/state"\n',
+        encoding="utf-8",
     )
     assert main(["run", "--config", str(path)]) == 0
-    topics = [json.loads(line)["topic"] for line in out.read_text().splitlines()]
+    topics = [json.loads(line)["topic"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert topics
     assert not [t for t in topics if t.startswith("homeassistant")]
-    known = json.loads((tmp_path / "state" / homeassistant.FILE).read_text())
+    known = json.loads((tmp_path / "state" / homeassistant.FILE).read_text(encoding="utf-8"))
     assert "cam0_people" in known["homeassistant/device/edge/config"]

@@ -113,7 +113,8 @@ def test_edge_run_on_a_terminal_shows_cameras_people_rate_latency_and_drops(
     config.write_text(
         f'[[cameras]]\nsource = "synthetic://walk?frames=30&rate=max&width=160&height=120"\n'
         f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-        f'[publish]\nsinks = ["jsonl:{tmp_path}/out.jsonl"]\n'
+        f'[publish]\nsinks = ["jsonl:{tmp_path}/out.jsonl"]\n',
+        encoding="utf-8",
     )
     written, code = on_terminal("run", "--config", str(config))
     assert code == 0, written

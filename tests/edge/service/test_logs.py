@@ -167,7 +167,7 @@ raise RuntimeError("at the end")
 
 def test_journald_is_known_by_its_stream(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    with path.open("w") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         here = os.fstat(stream.fileno())
         environment = {
             **os.environ,
@@ -175,7 +175,7 @@ def test_journald_is_known_by_its_stream(tmp_path: Path) -> None:
             "JOURNAL_STREAM": f"{here.st_dev}:{here.st_ino}",
         }
         subprocess.run([sys.executable, "-c", SCRIPT], stderr=stream, env=environment, check=False)
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == '<4>at=edge.x msg="hello"'
     assert lines[1].startswith('<2>at=edge msg="thread worker died" trace="')
     assert lines[2].startswith('<2>at=edge msg="the program died" trace="')
@@ -183,7 +183,7 @@ def test_journald_is_known_by_its_stream(tmp_path: Path) -> None:
 
 
 def test_another_stream_than_the_journal_s_is_plain(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w") as stream:
+    with (tmp_path / "file").open("w", encoding="utf-8") as stream:
         assert logs.form_of(stream, {"JOURNAL_STREAM": "1:2"}) == "plain"
         assert logs.form_of(stream, {}) == "plain"
     assert logs.form_of(io.StringIO(), {"JOURNAL_STREAM": "1:2"}) == "plain"

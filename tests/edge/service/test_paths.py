@@ -39,7 +39,8 @@ def configured(folder: Path) -> Path:
     path = folder / "edge.toml"
     path.write_text(
         f'[models]\ndir = "{MODELS}"\n[detect]\nmodel = "twobox"\n[pose]\nmodel = "standing"\n'
-        '[publish]\nsinks = ["jsonl:out.jsonl"]\n'
+        '[publish]\nsinks = ["jsonl:out.jsonl"]\n',
+        encoding="utf-8",
     )
     return path
 
@@ -133,7 +134,7 @@ def test_a_file_of_somebody_else_is_never_replaced(place: Path, capsys: Any, kin
 
 def test_one_bad_picture_does_not_stop_the_others(place: Path, caplog: Any) -> None:
     save(place / "a.jpg")
-    (place / "b.jpg").write_text("no picture")
+    (place / "b.jpg").write_text("no picture", encoding="utf-8")
     with caplog.at_level("ERROR"):
         assert run("a.jpg", "b.jpg") == DataError.exit_code
     assert "b.jpg: is text, not a picture" in caplog.text

@@ -29,8 +29,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def box(tmp_path: Path) -> Box:
     made = Box(tmp_path)
     made.folder.mkdir(parents=True)
-    made.config.write_text((ROOT / "systemd/edge.toml").read_text())
-    made.machine_id.write_text("0123456789abcdef0123456789abcdef\n")
+    made.config.write_text(
+        (ROOT / "systemd/edge.toml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    made.machine_id.write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
     return made
 
 
@@ -79,10 +81,14 @@ def test_another_name_asks_again_with_the_same_key(box: Box) -> None:
 
 
 def test_comments_and_what_a_person_wrote_stay(box: Box) -> None:
-    mine = "# my own words\n" + box.config.read_text() + "\n[smooth]\nq = 4.0  # mine\n"
-    box.config.write_text(mine)
+    mine = (
+        "# my own words\n"
+        + box.config.read_text(encoding="utf-8")
+        + "\n[smooth]\nq = 4.0  # mine\n"
+    )
+    box.config.write_text(mine, encoding="utf-8")
     run(box, device="hall", broker="mqtts://broker.local:8884")
-    text = box.config.read_text()
+    text = box.config.read_text(encoding="utf-8")
     assert text.startswith("# my own words\n")
     assert text.endswith("[smooth]\nq = 4.0  # mine\n")
     settings = config.load(box.config)
@@ -93,7 +99,7 @@ def test_comments_and_what_a_person_wrote_stay(box: Box) -> None:
 
 
 def test_answers_given_beforehand(box: Box) -> None:
-    (box.folder / "provision.toml").write_text('broker = "mqtts://b.local"\n')
+    (box.folder / "provision.toml").write_text('broker = "mqtts://b.local"\n', encoding="utf-8")
     run(box)
     assert config.load(box.config).publish.sinks == ["mqtts://b.local"]
     run(box, broker="other.local")
@@ -125,7 +131,7 @@ def test_mistakes_name_the_fix_and_touch_no_settings(box: Box, order: Any, words
 
 
 def test_a_broken_answer_file_is_named(box: Box) -> None:
-    (box.folder / "provision.toml").write_text('brokr = "x"\n')
+    (box.folder / "provision.toml").write_text('brokr = "x"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"provision.toml: brokr: unknown key; did you mean"):
         run(box)
 
@@ -165,7 +171,7 @@ def test_without_an_installation_it_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_however_a_person_writes_toml(box: Box, was: str, written: str) -> None:
-    before = box.config.read_text().replace(was, written)
+    before = box.config.read_text(encoding="utf-8").replace(was, written)
     box.config.write_bytes(before.encode())
     run(box, device="hall", broker="b.local")
     settings, after = config.load(box.config), box.config.read_bytes().decode()
@@ -187,7 +193,7 @@ def test_an_edit_that_changes_more_is_refused(box: Box, monkeypatch: Any, made: 
 
 
 def test_no_certificate_is_no_certificate(box: Box, tmp_path: Path) -> None:
-    (tmp_path / "x.crt").write_text("nonsense")
+    (tmp_path / "x.crt").write_text("nonsense", encoding="utf-8")
     for name in ("ca", "certificate"):
         with pytest.raises(DataError, match="is not a certificate in PEM form"):
             run(box, **{name: tmp_path / "x.crt"})
@@ -211,7 +217,7 @@ def signed(box: Box, tmp_path: Path) -> Path:
 def test_systemd_hands_credentials_where_it_can(box: Box, tmp_path: Path) -> None:
     run(box, device="hall")
     run(box, certificate=signed(box, tmp_path))
-    text = box.drop_in.read_text()
+    text = box.drop_in.read_text(encoding="utf-8")
     assert "LoadCredential=device.key:/etc/edge/credentials/device.key\n" in text
     assert "LoadCredential=device.crt:" in text
     settings = config.read_toml(box.config)["mqtt"]
@@ -242,12 +248,22 @@ def test_names_without_a_machine_id_differ(tmp_path: Path) -> None:
 def test_the_command_line(box: Box) -> None:
     command = [sys.executable, "-m", "edge", "provision", "--root", str(box.folder.parents[1])]
     done = subprocess.run(
-        [*command, "--device", "hall"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--device", "hall"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("next: ")
     done = subprocess.run(
-        [*command, "--device", "#"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--device", "#"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 78
     assert done.stderr.startswith("edge: --device '#': use 1 to 32")
@@ -269,9 +285,9 @@ def test_credentials_are_found_where_systemd_put_them(tmp_path: Path) -> None:
 
 def test_a_configuration_names_credentials(tmp_path: Path) -> None:
     path = tmp_path / "edge.toml"
-    path.write_text('[mqtt]\nca_file = "credential:ca.crt"\n')
+    path.write_text('[mqtt]\nca_file = "credential:ca.crt"\n', encoding="utf-8")
     assert config.load(path).mqtt.ca_file == str(FOLDER / "ca.crt")
-    path.write_text('[mqtt]\nca_file = "credential:../ca.crt"\n')
+    path.write_text('[mqtt]\nca_file = "credential:../ca.crt"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"edge.toml: mqtt.ca_file"):
         config.load(path)
 

@@ -62,11 +62,13 @@ class Daemon:
             **tables,
         }
         parts += [f"[{name}]\n{text}" for name, text in known.items()]
-        self.config.write_text("\n".join([*parts, rules]))
+        self.config.write_text("\n".join([*parts, rules]), encoding="utf-8")
 
     def start(self, *code: str, **environment: str) -> None:
         command = [sys.executable, *(code or ("-m", "edge")), "run", "--config", str(self.config)]
-        with self.out.open("w") as out, self.log.open("w") as log:
+        with self.out.open("w", encoding="utf-8") as out, self.log.open(
+            "w", encoding="utf-8"
+        ) as log:
             self.process = subprocess.Popen(
                 command,
                 stdout=out,
@@ -91,12 +93,14 @@ class Daemon:
     def until(self, true: Callable[[], Any], what: str) -> None:
         end = time.monotonic() + GIVE_UP_S
         while not true():
-            assert time.monotonic() < end, f"{what} never happened\n{self.log.read_text()}"
-            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, (
+                f"{what} never happened\n{self.log.read_text(encoding='utf-8')}"
+            )
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
             time.sleep(0.02)
 
     def messages(self) -> List[Dict[str, Any]]:
-        whole = self.out.read_text().rpartition("\n")[0]
+        whole = self.out.read_text(encoding="utf-8").rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def of(self, end: str) -> List[Dict[str, Any]]:
@@ -235,7 +239,7 @@ def test_networks_are_changed_under_way_and_numbers_are_not_used_again(
     begins = [i for i in range(1, len(ids)) if not ids[i] & ids[i - 1]]
     assert len(begins) == 1, "another tracker knows nobody"
     assert max(set().union(*ids[: begins[0]])) < min(set().union(*ids[begins[0] :]))
-    loads = re.findall(r"loaded (\S+)", daemon.log.read_text())
+    loads = re.findall(r"loaded (\S+)", daemon.log.read_text(encoding="utf-8"))
     assert len(loads) == 4
     assert loads[-1].startswith(str(tmp_path / "other"))
 
@@ -270,7 +274,9 @@ def test_a_wrong_configuration_changes_nothing_and_says_so(
     daemon.more("b")
     assert daemon.stop() == 0
     np.testing.assert_allclose(gaps(daemon.of("a/frame")), 40, atol=1)
-    errors = [line for line in daemon.log.read_text().splitlines() if line[:5] == "ERROR"]
+    errors = [
+        line for line in daemon.log.read_text(encoding="utf-8").splitlines() if line[:5] == "ERROR"
+    ]
     assert len(errors) == 1
     assert errors[0].startswith("ERROR reload refused, the old configuration stays: ")
     assert words in errors[0]
@@ -288,7 +294,7 @@ def test_many_hangups_at_once_do_no_harm(daemon: Daemon) -> None:
     daemon.more("a", 30)
     assert daemon.stop() == 0
     np.testing.assert_allclose(gaps(daemon.of("a/frame")), 40, atol=1)
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.one_python
@@ -347,7 +353,7 @@ def test_a_writer_that_is_stuck_does_not_keep_it_from_leaving(daemon: Daemon) ->
     code = daemon.stop()
     os.close(ear)
     assert code in (0, -signal.SIGALRM)
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.one_python

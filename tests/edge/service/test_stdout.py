@@ -19,7 +19,13 @@ def through(shell: str, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", "-c", f'"$@" {shell}', "sh", sys.executable, "-m", "edge", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=GIVE_UP_S, check=False
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP_S,
+        check=False,
+        encoding="utf-8",
     )
 
 

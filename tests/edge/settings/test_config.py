@@ -160,9 +160,9 @@ height = 256
 def test_wrong_recipe_names_file_and_key(tmp_path: Path, change: Any, message: str) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
-    (folder / "model.toml").write_text(RECIPE)
+    (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
     assert load_recipe(folder).networks["main"].sample_shape == (3, 256, 192)
-    (folder / "model.toml").write_text(RECIPE.replace(*change))
+    (folder / "model.toml").write_text(RECIPE.replace(*change), encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
         load_recipe(folder)
     assert message in str(raised.value)
@@ -171,7 +171,7 @@ def test_wrong_recipe_names_file_and_key(tmp_path: Path, change: Any, message: s
 
 def test_unknown_model_lists_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "model.toml").write_text(RECIPE)
+    (tmp_path / "a" / "model.toml").write_text(RECIPE, encoding="utf-8")
     with pytest.raises(NoInputError, match="there are: a in"):
         load_recipe(tmp_path / "b")
 

@@ -46,7 +46,7 @@ def test_figures_as_text_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "2 pictures, 2 people: 2 found, 0 missed, 0 false" in shown
     assert re.search(r"body +\.9\d\d", shown)
-    page = (tmp_path / "out/page.html").read_text()
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 2
     assert "sigmas: COCO" in shown
     assert "2 pictures with 2 labelled people" in page
@@ -54,7 +54,7 @@ def test_figures_as_text_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
     assert evaluate(tmp_path, labels(tmp_path), found(tmp_path, 3)) == 0
-    page = (tmp_path / "out/page.html").read_text()
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     places = re.findall(r'(?:src|href)="([^"]{0,40})|url\(([^)]*)', page)
     assert places
     assert all(src.startswith("data:image/jpeg;base64,") for src, _ in places)
@@ -64,11 +64,11 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 
 def test_a_name_with_markup_does_not_become_markup(tmp_path: Path) -> None:
     path = labels(tmp_path)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["images"][0]["file_name"] = "<b>1.jpg"
     picture(tmp_path / "<b>1.jpg")
     assert evaluate(tmp_path, write(path, content), found(tmp_path, 9)) == 0
-    assert "<b>1.jpg" not in (tmp_path / "out/page.html").read_text()
+    assert "<b>1.jpg" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     assert figures["oks"]["body"]["mean"] == pytest.approx(1, abs=1e-6)
     assert figures["precision"]["body"]["AP"] == pytest.approx(1, abs=1e-6)
-    assert figures == json.loads((tmp_path / "out/figures.json").read_text())
+    assert figures == json.loads((tmp_path / "out/figures.json").read_text(encoding="utf-8"))
 
 
 def test_against_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,7 @@ def test_against_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     good, bad = found(tmp_path, 1), found(tmp_path, 8, name="bad.json")
     assert evaluate(tmp_path, truth, bad, "--against", good) == 1
     assert "against found.json: worse by more than 0.02" in capsys.readouterr().out
-    assert "Against found.json" in (tmp_path / "out/page.html").read_text()
+    assert "Against found.json" in (tmp_path / "out/page.html").read_text(encoding="utf-8")
     assert evaluate(tmp_path, truth, good, "--against", bad) == 0
     assert evaluate(tmp_path, truth, bad, "--against", good, "--margin", "1") == 0
     assert "nothing is worse by more than 1" in capsys.readouterr().out
@@ -143,7 +143,7 @@ def test_a_mistake_is_one_line(
             image.unlink()
     write(tmp_path / "few.json", [0.1])
     write(tmp_path / "nobody.json", table([annotation(person(), iscrowd=1)]))
-    (tmp_path / "Calib.qca.txt").write_text("<a>")
+    (tmp_path / "Calib.qca.txt").write_text("<a>", encoding="utf-8")
     assert evaluate(tmp_path, *words) == code
     error = capsys.readouterr().err.strip()
     assert line in error
@@ -185,7 +185,7 @@ def test_a_recording_of_a_folder_of_pictures(
 
 def test_a_recording_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = labels(tmp_path, 5)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     for i, image in enumerate(content["images"]):
         image.update(video="hall", frame_index=i)
     for row in content["annotations"]:
@@ -204,7 +204,7 @@ def test_a_recording_of_another_camera_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = labels(tmp_path, 4)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     for i, image in enumerate(content["images"]):
         image.update(video=f"hall{i // 2}", frame_index=i)
     write(path, content)
@@ -268,7 +268,7 @@ def test_cameras_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert evaluate(tmp_path, path, wrong) == 0
     shown = capsys.readouterr().out
     assert "the cameras disagree by 2" in shown or "the cameras disagree by 3" in shown
-    assert "do the cameras agree?" in (tmp_path / "out/page.html").read_text()
+    assert "do the cameras agree?" in (tmp_path / "out/page.html").read_text(encoding="utf-8")
 
 
 def test_a_rig_that_lacks_something_is_refused(
@@ -300,12 +300,12 @@ def test_the_networks_run_over_pictures(tmp_path: Path, capsys: pytest.CaptureFi
     content["images"][0].update(file_name="1.png", width=frame.shape[1], height=frame.shape[0])
     path = write(tmp_path / "labels.json", content)
     settings = tmp_path / "edge.toml"  # two runs are compared: both by the same runtime
-    settings.write_text('[runtime]\nprefer = "onnx"\n')
+    settings.write_text('[runtime]\nprefer = "onnx"\n', encoding="utf-8")
     run = ["--models", models, "--detect", "yolov4-tiny", "--frames", "3", "--json"]
     run += ["--config", settings]
     assert evaluate(tmp_path, path, *run) == 0
     capsys.readouterr()
-    rows = json.loads((tmp_path / "out/found.json").read_text())
+    rows = json.loads((tmp_path / "out/found.json").read_text(encoding="utf-8"))
     assert rows
     content["annotations"] = [
         {**annotation(np.array(r["keypoints"]).reshape(-1, 3)), "bbox": r["bbox"], "id": i}
@@ -326,7 +326,8 @@ def test_a_configuration_runs_and_what_its_model_lacks_is_left_out(
     settings = tmp_path / "edge.toml"
     settings.write_text(
         '[[cameras]]\nsource = "rtsp://nowhere/x"\n[detect]\nmodel = "yolov4-tiny"\n'
-        '[pose]\nskeleton = "halpe26"\n[publish]\nsinks = ["mqtt://nowhere"]\n'
+        '[pose]\nskeleton = "halpe26"\n[publish]\nsinks = ["mqtt://nowhere"]\n',
+        encoding="utf-8",
     )
     picture(tmp_path / "1.jpg")
     content = table([annotation(person(0, 14))])

@@ -236,7 +236,7 @@ def test_a_folder_with_one_label_file(tmp_path: Path) -> None:
 )
 def test_what_is_no_labels(tmp_path: Path, text: str, error: type, words: str) -> None:
     path = tmp_path / "a.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(error, match=words):
         open_truth(path)
 
@@ -345,8 +345,13 @@ def test_labelme_without_groups_is_one_person(tmp_path: Path) -> None:
 def test_a_wrong_shape_is_named_with_its_line(tmp_path: Path, second: Any, words: str) -> None:
     content = labelme([shape("nose", 1, 2, group=1), second])
     path = tmp_path / "1.json"
-    path.write_text(json.dumps(content, indent=1))
-    line = path.read_text()[: path.read_text().rindex('"label"')].count("\n") + 1
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    line = (
+        path.read_text(encoding="utf-8")[
+            : path.read_text(encoding="utf-8").rindex('"label"')
+        ].count("\n")
+        + 1
+    )
     with pytest.raises(DataError, match=rf"1\.json: line {line}: {words}"):
         open_truth(tmp_path, None, point_sets.named("coco17"))
 
@@ -378,7 +383,7 @@ VIDEO = """<annotations><meta><task><start_frame>10</start_frame>
 
 
 def test_cvat_for_images_goes_by_names(tmp_path: Path) -> None:
-    (tmp_path / "annotations.xml").write_text(IMAGES)
+    (tmp_path / "annotations.xml").write_text(IMAGES, encoding="utf-8")
     truth = open_truth(tmp_path)
     people, points = truth.pictures[0].people, truth.points
     nose, eye = points.index("nose"), points.index("left_eye")
@@ -388,7 +393,7 @@ def test_cvat_for_images_goes_by_names(tmp_path: Path) -> None:
 
 
 def test_cvat_for_video_is_played_between_keyframes(tmp_path: Path) -> None:
-    (tmp_path / "annotations.xml").write_text(VIDEO)
+    (tmp_path / "annotations.xml").write_text(VIDEO, encoding="utf-8")
     truth = open_truth(tmp_path)
     nose = truth.points.index("nose")
     frames = {p.index: p for p in truth.sequences()["walk"]}
@@ -403,7 +408,7 @@ def test_cvat_for_video_is_played_between_keyframes(tmp_path: Path) -> None:
 def test_cvat_points_that_are_numbers_count_from_one(tmp_path: Path) -> None:
     points = "".join(f'<points label="{i + 1}" points="{i},5"/>' for i in range(17))
     text = f'<annotations><image id="0" name="1.jpg"><skeleton>{points}</skeleton></image>'
-    (tmp_path / "annotations.xml").write_text(f"{text}</annotations>")
+    (tmp_path / "annotations.xml").write_text(f"{text}</annotations>", encoding="utf-8")
     truth = open_truth(tmp_path)
     assert truth.points.name == "coco17"
     assert truth.pictures[0].people.keypoints[0, :, 0].tolist() == list(range(17))
@@ -419,7 +424,7 @@ def test_cvat_points_that_are_numbers_count_from_one(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_export_of_cvat(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "annotations.xml").write_text(text)
+    (tmp_path / "annotations.xml").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=words):
         open_truth(tmp_path)
 
@@ -437,7 +442,7 @@ def clip(tmp_path: Path, people: Any) -> Path:
     }
     lines = [head, *({"frame": i, "t_ns": i, "people": people} for i in range(3))]
     path = tmp_path / "a.truth.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -462,7 +467,7 @@ def test_a_wrong_line_of_a_clip_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 2: a person needs id, box and 17 keypoints"):
         open_truth(clip(tmp_path, [{"id": 1}]))
     path = tmp_path / "a.truth.jsonl"
-    path.write_text("{}\n")
+    path.write_text("{}\n", encoding="utf-8")
     with pytest.raises(DataError, match="its first line has no schema 'edge-truth/1'"):
         open_truth(path)
 

@@ -68,6 +68,7 @@ def theirs() -> Any:
         text=True,
         timeout=GIVE_UP_S,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

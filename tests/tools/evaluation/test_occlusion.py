@@ -111,7 +111,7 @@ def test_the_command_writes_curves_and_a_plot(
     words = ["occlusion", str(labels), str(labels), "--out", str(tmp_path / "out")]
     assert main([*words, "--shares", "0", "0.5", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert json.loads((tmp_path / "out/occlusion.json").read_text()) == result
+    assert json.loads((tmp_path / "out/occlusion.json").read_text(encoding="utf-8")) == result
     assert (tmp_path / "out/occlusion.png").stat().st_size > 5000
     assert set(result["curves"]) == set(PARTS)
     assert result["pictures"] == 4

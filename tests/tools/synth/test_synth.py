@@ -48,7 +48,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_is_coco_wholebody(pictures: Path) -> None:
-    document = json.loads((pictures / "annotations.json").read_text())
+    document = json.loads((pictures / "annotations.json").read_text(encoding="utf-8"))
     assert len(document["images"]) == 6
     assert document["categories"][0]["keypoints"] == list(skeletons.get("coco17").names)
     ids = [a["id"] for a in document["annotations"]]
@@ -76,8 +76,8 @@ def test_a_folder_is_coco_wholebody(pictures: Path) -> None:
 
 def test_truth_in_space_reprojects_to_the_truth_in_pixels(pictures: Path) -> None:
     """By the camera as it is written, and nothing of ours."""
-    document = json.loads((pictures / "annotations.json").read_text())
-    lines = (pictures / "scenes.jsonl").read_text().splitlines()
+    document = json.loads((pictures / "annotations.json").read_text(encoding="utf-8"))
+    lines = (pictures / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
     errors: List[float] = []
     for image, line in zip(document["images"], lines):
         scene = json.loads(line)
@@ -143,7 +143,7 @@ def test_another_seed_or_split_gives_other_people(
 def test_closeups_show_head_and_shoulders(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     assert synth("rendered-closeups", "--count", 4, "--out", folder, *SMALL) == 0
-    rows = json.loads((folder / "annotations.json").read_text())["annotations"]
+    rows = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))["annotations"]
     body = np.array([row["keypoints"] for row in rows], np.float64).reshape(-1, 17, 3)
     inside = body[..., 2] > 0
     assert len(rows) == 4
@@ -156,7 +156,7 @@ def test_closeups_show_head_and_shoulders(tmp_path: Path) -> None:
 def test_nobody_is_in_an_empty_set(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     assert synth("rendered-empty", "--count", 2, "--out", folder, *SMALL) == 0
-    document = json.loads((folder / "annotations.json").read_text())
+    document = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
     assert len(document["images"]) == 2
     assert document["annotations"] == []
 
@@ -166,7 +166,7 @@ def test_a_set_is_made_again_in_its_folder(tmp_path: Path) -> None:
     for count in (2, 1):
         assert synth("rendered-clean", "--count", count, "--out", folder, *SMALL) == 0
         assert len(list((folder / "images").iterdir())) == count
-    assert json.loads((folder / "synth.json").read_text())["recipe"]["count"] == 1
+    assert json.loads((folder / "synth.json").read_text(encoding="utf-8"))["recipe"]["count"] == 1
 
 
 def test_files_of_others_are_not_taken_away(
@@ -199,7 +199,8 @@ def test_a_clip_plays_like_any_recording(clip: Path) -> None:
 
 def test_a_clip_has_the_truth_of_each_frame(clip: Path) -> None:
     lines = [
-        json.loads(x) for x in (clip / "rendered-falls-000.truth.jsonl").read_text().splitlines()
+        json.loads(x)
+        for x in (clip / "rendered-falls-000.truth.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     head, frames = lines[0], lines[1:]
     assert head["schema"] == "edge-truth/1"
@@ -226,7 +227,8 @@ def test_a_clip_has_the_truth_of_each_frame(clip: Path) -> None:
 
 def test_people_of_a_clip_keep_their_bodies(clip: Path) -> None:
     lines = [
-        json.loads(x) for x in (clip / "rendered-falls-000.truth.jsonl").read_text().splitlines()
+        json.loads(x)
+        for x in (clip / "rendered-falls-000.truth.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     thighs: Dict[int, List[float]] = {0: [], 1: []}
     for frame in lines[1:]:
@@ -298,7 +300,7 @@ def test_a_panorama_gives_light_from_where_it_is_bright() -> None:
 def test_environments_are_photographs_of_places(tmp_path: Path) -> None:
     assert len(environment.files()) == 18
     own = tmp_path / "mine.toml"
-    own.write_text('description = "x"\ncount = 2\nbackdrops = ["environment"]\n')
+    own.write_text('description = "x"\ncount = 2\nbackdrops = ["environment"]\n', encoding="utf-8")
     assert synth(own, "--out", tmp_path / "set", *SMALL) == 0
     for path in (tmp_path / "set/images").iterdir():
         assert cv2.imread(str(path)).std() > 5
@@ -319,7 +321,7 @@ def test_a_set_by_name_is_made_once(tmp_path: Path) -> None:
     own = tmp_path / "mine"
     own.mkdir()
     text = 'description = "x"\ncount = 2\n[view]\nwidth = 96\nheight = 96\n'
-    (own / "recipe.toml").write_text(text)
+    (own / "recipe.toml").write_text(text, encoding="utf-8")
     folder = ensure_rendered("mine", "tune", tmp_path, quiet=True)
     assert folder == own / "tune"
     first = content(folder)
@@ -327,10 +329,13 @@ def test_a_set_by_name_is_made_once(tmp_path: Path) -> None:
     assert ensure_rendered("mine", "tune", tmp_path, quiet=True) == folder
     assert (folder / "annotations.json").stat().st_mtime_ns == stamp, "it was all there"
     record = folder / "synth.json"
-    record.write_text(record.read_text().replace('"finished": true', '"finished": false'))
+    record.write_text(
+        record.read_text(encoding="utf-8").replace('"finished": true', '"finished": false'),
+        encoding="utf-8",
+    )
     ensure_rendered("mine", "tune", tmp_path, quiet=True)
     assert content(folder) == first, "an unfinished set is made again"
-    (own / "recipe.toml").write_text(text.replace("count = 2", "count = 1"))
+    (own / "recipe.toml").write_text(text.replace("count = 2", "count = 1"), encoding="utf-8")
     ensure_rendered("mine", "tune", tmp_path, quiet=True)
     assert len(list((folder / "images").iterdir())) == 1
     assert ensure_rendered("mine", "report", tmp_path, quiet=True) == own / "report"
@@ -344,13 +349,17 @@ def test_an_interrupted_set_is_not_finished(
 
     monkeypatch.setattr(make, "labels_of", fail)
     assert synth("rendered-clean", "--count", 1, "--out", tmp_path / "set", *SMALL) == 130
-    assert json.loads((tmp_path / "set/synth.json").read_text())["finished"] is False
+    assert (
+        json.loads((tmp_path / "set/synth.json").read_text(encoding="utf-8"))["finished"] is False
+    )
 
 
 def test_a_crowd_is_drawn_and_hides_itself(tmp_path: Path) -> None:
     words = ["rendered-crowds", "--count", 1, "--people", 30, "--size", 320, 240, "--workers", 1]
     assert synth(*words, "--out", tmp_path / "set") == 0
-    rows = json.loads((tmp_path / "set/annotations.json").read_text())["annotations"]
+    rows = json.loads((tmp_path / "set/annotations.json").read_text(encoding="utf-8"))[
+        "annotations"
+    ]
     assert 12 <= len(rows) <= 30
     visible = np.array([row["keypoints"][2::3] for row in rows])
     assert (visible == 1).mean() > 0.1
@@ -359,7 +368,8 @@ def test_a_crowd_is_drawn_and_hides_itself(tmp_path: Path) -> None:
 def test_a_recipe_of_one_s_own(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(
-        'description = "x"\ncount = 1\nmotions = ["sit"]\n[view]\nwidth = 96\nheight = 64\n'
+        'description = "x"\ncount = 1\nmotions = ["sit"]\n[view]\nwidth = 96\nheight = 64\n',
+        encoding="utf-8",
     )
     assert synth(own, "--out", tmp_path / "set", "--workers", 1) == 0
     assert cv2.imread(str(tmp_path / "set/images/000000.jpg")).shape == (64, 96, 3)
@@ -404,7 +414,7 @@ def test_a_mistake_is_one_line(
 def test_a_background_that_is_no_picture_is_named(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "hall.png").write_text(text)
+    (tmp_path / "hall.png").write_text(text, encoding="utf-8")
     words = ["rendered-clean", "--background", tmp_path / "hall.png", "--out", tmp_path / "set"]
     assert synth(*words, "--json") in (65, 66)
     told = capsys.readouterr().err
@@ -424,7 +434,7 @@ def test_a_wrong_recipe_names_file_and_key(
         ("description = ", "recipe.toml"),
     ):
         path = tmp_path / "recipe.toml"
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         assert synth(path, "--out", tmp_path / "set") == 78
         told = capsys.readouterr().err
         assert said in told
@@ -434,7 +444,9 @@ def test_a_wrong_recipe_names_file_and_key(
 def test_it_runs_as_a_program(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools", "synth", "rendered-clinic", "--count", "3"]
     command += ["--size", "96", "96", "--out", str(tmp_path / "set"), "--workers", "2", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=GIVE_UP_S)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=GIVE_UP_S, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["pictures"] == 3
@@ -465,7 +477,7 @@ def test_our_networks_read_clean_renders_as_they_read_photographs(tmp_path: Path
         name: open_runner(place / network.file, shapes[name], RunnerOptions(1, 1))
         for name, network in model.networks.items()
     }
-    document = json.loads((folder / "annotations.json").read_text())
+    document = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
     scores = []
     for image, row in zip(document["images"], document["annotations"]):
         pose: Any = load_model(model, runners, ModelOptions(0.0))

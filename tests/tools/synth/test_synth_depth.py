@@ -22,7 +22,9 @@ def test_a_clip_has_depth_images_that_the_program_reads(tmp_path: Path) -> None:
     folder = tmp_path / "rendered-exercises-000.depth"
     assert sorted(p.name for p in folder.glob("*.png")) == [f"{i:06d}.png" for i in range(4)]
     source = depth.open_depth(depth.check(f"file://{folder}", "x"))
-    truth = (tmp_path / "rendered-exercises-000.truth.jsonl").read_text().splitlines()
+    truth = (
+        (tmp_path / "rendered-exercises-000.truth.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     camera = json.loads(truth[0])["camera"]
     assert source.camera.fx == pytest.approx(camera["focal_px"])
     image = source.image(2, 0)

@@ -66,7 +66,9 @@ def test_a_fight_of_two_is_one_label(tmp_path: Path) -> None:
     blow = {"kind": "strike", "start_s": 2, "end_s": 2.5}
     people = [{"events": [fight, blow]}, {"events": [fight, {**blow, "start_s": 2.2}]}]
     path = tmp_path / "c.truth.jsonl"
-    path.write_text(json.dumps({"schema": "edge-truth/1", "people": people}) + "\n")
+    path.write_text(
+        json.dumps({"schema": "edge-truth/1", "people": people}) + "\n", encoding="utf-8"
+    )
     found = load(path)
     assert found.count(Label("fight", 1, 5, "")) == 1
     assert sum(label.kind == "strike" for label in found) == 2

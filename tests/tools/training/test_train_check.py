@@ -26,8 +26,8 @@ def check(tmp_path: Path, *paths: Path, code: int, more: Any = ()) -> Dict[str, 
     out = tmp_path / "out"
     words = ["train", *map(str, paths), "--check", "--out", str(out), "--json", *map(str, more)]
     assert main(words) == code
-    found: Dict[str, Any] = json.loads((out / "check.json").read_text())
-    page = (out / "check.html").read_text()
+    found: Dict[str, Any] = json.loads((out / "check.json").read_text(encoding="utf-8"))
+    page = (out / "check.html").read_text(encoding="utf-8")
     assert all(f"<h2>{kind}: {count}" in page for kind, count in found["counts"].items())
     return found
 
@@ -77,9 +77,9 @@ def test_a_box_mostly_outside_the_picture(tmp_path: Path) -> None:
 
 def test_one_person_labelled_twice(tmp_path: Path) -> None:
     path = labels(tmp_path / "l", frames=5)
-    table = json.loads(path.read_text())
+    table = json.loads(path.read_text(encoding="utf-8"))
     table["annotations"].append({**table["annotations"][3], "id": 99})
-    path.write_text(json.dumps(table))
+    path.write_text(json.dumps(table), encoding="utf-8")
     found = check(tmp_path, path, code=1, more=NO_MODEL)
     assert found["counts"] == {"twice": 1}
     assert "person 2" in found["faults"][0]["where"]
@@ -126,7 +126,7 @@ def test_labels_of_the_other_turn(said: bool, tmp_path: Path) -> None:
     ]
     size = {"imageWidth": 320, "imageHeight": 240} if said else {}
     table = {"shapes": shapes, "imagePath": "a.jpg", **size}
-    (tmp_path / "a.json").write_text(json.dumps(table))
+    (tmp_path / "a.json").write_text(json.dumps(table), encoding="utf-8")
     found = check(tmp_path, tmp_path, code=1, more=NO_MODEL)
     assert found["counts"]["turn"] == 1
 

@@ -67,7 +67,7 @@ def test_own_labels_to_a_signed_bundle(
         "model.toml",
         "trained_on.json",
     ]
-    page = (tmp_path / "run" / "page.html").read_text()
+    page = (tmp_path / "run" / "page.html").read_text(encoding="utf-8")
     assert "Held-out recordings" in page
     assert "Joint angles in the picture" in page
     assert page.count("data:image/") >= 2  # the curve, and a picture
@@ -142,7 +142,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(
     program = [sys.executable, "-m", "tools", *command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
     metrics = tmp_path / "run" / "metrics.jsonl"
     try:

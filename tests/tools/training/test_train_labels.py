@@ -105,7 +105,7 @@ def test_the_task_of_cvat_has_the_same_points(recording: Path, tmp_path: Path) -
     out = tmp_path / "labels"
     words = ["export-labels", str(recording), "--videos", str(tmp_path / "hall.mp4")]
     assert main([*words, "--points", "feet", "--out", str(out)]) == 0
-    task = json.loads((out / "cvat_task.json").read_text())
+    task = json.loads((out / "cvat_task.json").read_text(encoding="utf-8"))
     names = [s["name"] for s in task[0]["sublabels"]]
     assert names == list(skeletons.get("wholebody133").names[:23])
     svg = ElementTree.fromstring(f"<svg>{task[0]['svg']}</svg>")
@@ -125,7 +125,7 @@ def test_mistakes_of_export_are_one_line(
     assert main([*words, "--out", str(out)]) == ConfigError.exit_code
     assert "is not empty; corrected labels may be in it" in capsys.readouterr().err
     bad = tmp_path / "picked.json"
-    bad.write_text("{}")
+    bad.write_text("{}", encoding="utf-8")
     more = ["--picked", str(bad), "--out", str(tmp_path / "new")]
     assert main([*words, *more]) == DataError.exit_code
     assert "is no file of `edge-tools pick`" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_the_frame_in_which_a_pose_jumps_is_picked(
     picked = tmp_path / "picked.json"
     words = ["pick", str(recording), "--every", "2", "--count", "2", "--out", str(picked), "--json"]
     assert main(words) == 0
-    found = json.loads(picked.read_text())
+    found = json.loads(picked.read_text(encoding="utf-8"))
     assert found["looked_at"] == FRAMES / 2
     assert (found["frames"][0]["camera"], found["frames"][0]["frame"]) == ("hall", 6)
     assert found["frames"][0]["reason"] == "frames"

@@ -78,7 +78,10 @@ def test_training_lowers_the_error(coco: Path, tmp_path: Path) -> None:
     assert last.done
     assert after == pytest.approx(last.best_error, rel=1e-5)
     assert after < 0.7 * before
-    rows = [json.loads(row) for row in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(row)
+        for row in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert rows[0]["loss"] > rows[-2]["loss"]
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -113,7 +116,7 @@ def test_a_run_that_was_killed_gives_the_same_weights(
     again = tiny_run(tmp_path / "cut", coco, 24, plan=plan)
     loop.fit(again)
     assert_same(weights(whole), weights(again))
-    texts = [(tmp_path / n / "metrics.jsonl").read_text() for n in ("whole", "cut")]
+    texts = [(tmp_path / n / "metrics.jsonl").read_text(encoding="utf-8") for n in ("whole", "cut")]
     assert texts[0] == texts[1]
 
 

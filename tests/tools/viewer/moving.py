@@ -60,7 +60,7 @@ def state(camera: str, word: str = "ok", detail: str = "") -> CameraState:
 
 def settings(folder: Path, text: str = RULES) -> config.Config:
     path = folder / "edge.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return config.load(path)
 
 

@@ -101,6 +101,7 @@ def test_it_prints_a_link_and_ends_well(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     first = process.stdout.readline()

@@ -157,7 +157,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoInputError):
         Replay(tmp_path / "none.jsonl")
     for name, error in (("a.poses", "not a recording"), ("a.jsonl", "not a file of messages")):
-        (tmp_path / name).write_text("something else\n" * 9)
+        (tmp_path / name).write_text("something else\n" * 9, encoding="utf-8")
         with pytest.raises(DataError, match=error):
             Replay(tmp_path / name)
 
@@ -176,7 +176,7 @@ def test_a_file_of_messages_is_a_recording(tmp_path: Path, folder: bool) -> None
 
 def test_broken_lines_are_counted_and_the_rest_is_shown(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "messages.jsonl")
-    good = path.read_text().splitlines()
+    good = path.read_text(encoding="utf-8").splitlines()
     bad = [
         *("{", "[]", "null", '{"topic": 3, "payload": {}}', '{"topic": "x"}'),
         '{"topic": "poses/v1/hall/door/frame", "payload": []}',
@@ -184,7 +184,7 @@ def test_broken_lines_are_counted_and_the_rest_is_shown(tmp_path: Path) -> None:
         '{"topic": "poses/v1/hall/do\\u000aor/event/fall", "payload": {"boot_id": "", "seq": 1}}',
         '{"topic": "poses/v1/hall/door/event/fall", "payload": {"seq": "x"}}',
     ]
-    path.write_text("\n".join(good[:10] + bad + good[10:]) + '\n{"topic": "poses')
+    path.write_text("\n".join(good[:10] + bad + good[10:]) + '\n{"topic": "poses', encoding="utf-8")
     replay, told, events = read(path)
     assert told["notes"] == ["8 lines are no messages"]
     assert len(events) == 1

@@ -27,7 +27,12 @@ def train(message: Message, context: Context) -> Message:
         np.save(given, step)
         command = [*shlex.split(str(context.node_config["train"])), str(given), str(moved)]
         done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ}
+            command,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ},
+            encoding="utf-8",
         )
         move = np.load(moved, allow_pickle=False)
     if move.shape != step.shape or not np.isfinite(move).all():
