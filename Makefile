@@ -51,6 +51,7 @@ $(VENV)/.docs: $(VENV)/.setup
 	@touch $@
 
 setup: $(VENV)/.setup ## make .venv with edge and edge-tools in it
+	@echo "$(BIN)/edge and $(BIN)/edge-tools are ready; the networks: $(BIN)/edge-tools get hybrid blazepose"
 
 DEMO_DETECT := hybrid-tall# as in tools/demos/cameras.py; a set made for another is made again
 
