@@ -12,6 +12,7 @@ from edge.errors import DataError
 from edge.structures import Poses
 
 HEAD = struct.Struct("<qqqIIIIBB")  # t_ns utc_offset_ns index width height N K, two lengths
+_F32, _I64 = np.dtype("<f4"), np.dtype("<i8")
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,22 @@ def unpack(payload: bytes) -> RecordedFrame:
         skeleton = payload[at + names[0] : at + sum(names)].decode("ascii")
         at += sum(names)
         arrays = []
-        for shape, kind in (
-            ((n, k, 2), "<f4"),
-            ((n, k), "<f4"),
-            ((n, 4), "<f4"),
-            ((n,), "<i8"),
-            ((n,), "<f4"),
+        for count, shape, kind in (
+            (2 * n * k, (n, k, 2), _F32),
+            (n * k, (n, k), _F32),
+            (4 * n, (n, 4), _F32),
+            (n, (n,), _I64),
+            (n, (n,), _F32),
         ):
-            count = int(np.prod(shape))
             arrays.append(np.frombuffer(payload, kind, count, at).reshape(shape).copy())
-            at += count * np.dtype(kind).itemsize
+            at += count * kind.itemsize
         world = None
         if n and len(payload) - at == 16 * n * k:
-            world = np.frombuffer(payload, "<f4", 4 * n * k, at).reshape(n, k, 4).copy()
+            world = np.frombuffer(payload, _F32, 4 * n * k, at).reshape(n, k, 4).copy()
         elif at != len(payload):
             raise ValueError("too long")
         keypoints, scores, boxes, ids, person_scores = arrays
         poses = Poses(keypoints, scores, boxes, ids, person_scores, skeleton, world=world)
         return RecordedFrame(camera, index, t_ns, offset_ns, (width, height), poses)
-    except (struct.error, ValueError, UnicodeDecodeError) as error:
+    except (struct.error, ValueError, OverflowError, UnicodeDecodeError) as error:
         raise DataError(f"not a record of poses: {error}") from error

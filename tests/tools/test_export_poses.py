@@ -25,7 +25,9 @@ from edge.structures import Frame, Poses
 from tools.__main__ import main
 from tools.exporting.c3d import header
 from tools.exporting.choice import parse_time
+from tools.exporting.coco import Writer as Coco
 from tools.exporting.markers import markers
+from tools.exporting.openpose import Writer as Openpose
 from tools.exporting.sight import Sight, of_recording
 from tools.exporting.timeline import Timeline, with_rate
 from tools.exporting.trc import OPEN_FILES
@@ -474,6 +476,30 @@ def test_more_people_than_files_may_be_open(tmp_path: Path) -> None:
     writer.close()
     assert len(list(tmp_path.iterdir())) == count
     assert read_trc(tmp_path / "cam0_person0.trc")[1] == [1, 2]
+
+
+@pytest.mark.parametrize("to", ["openpose", "coco"])
+def test_frames_written_together_are_those_written_alone(
+    tmp_path: Path, to: str, monkeypatch: Any
+) -> None:
+    """Frames without people, with several, and of another skeleton in between."""
+    found = [told for told in frames(9) if told.camera == "cam0"]
+    sights = [of_recording(told, "hall", "b") for told in found]
+    sights.insert(5, dataclasses.replace(moving(4.5), ids=np.array([7])))
+    sights[0] = sights[0].of(np.zeros(1, bool))
+    sights[3] = sights[3].of(np.zeros(2, bool))
+    made = []
+    for together in (1, 3, 32):
+        monkeypatch.setattr("tools.exporting.together.FRAMES", together)
+        out = tmp_path / str(together)
+        timeline = Timeline(50.0)
+        writer = Openpose(out, timeline, True) if to == "openpose" else Coco(out, timeline)
+        for sight in sights:
+            writer.add(sight)
+        writer.close()
+        made.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*.json")})
+    assert made[0] == made[1] == made[2]
+    assert len(made[0]) == (10 if to == "openpose" else 2)
 
 
 @pytest.mark.parametrize("skeleton", skeletons.names())

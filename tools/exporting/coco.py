@@ -6,7 +6,7 @@ The keypoints are COCO's 17. People with a whole body have the lists of COCO-Who
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List
+from typing import Any, BinaryIO, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from edge import codec, skeletons
 from tools.exporting.openpose import triplets
 from tools.exporting.sight import Sight
 from tools.exporting.timeline import Timeline
+from tools.exporting.together import Together
 
 PARTS = {"foot": "feet", "face": "face", "lefthand": "left_hand", "righthand": "right_hand"}
 _WHOLE = "wholebody133"
@@ -30,6 +31,7 @@ class Writer:
     def __init__(self, folder: Path, timeline: Timeline) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._timeline = folder, timeline
+        self._frames: Together[int] = Together(self._write)
         self._results = _List(folder / "results.json", b"[", b"]\n")
         categories = codec.to_json({"categories": [_category()]})[1:-1]
         self._images = _List(
@@ -37,29 +39,33 @@ class Writer:
         )
 
     def add(self, sight: Sight) -> None:
-        """Write one frame and its people."""
+        """Write one frame, and its people as soon as there are some more frames."""
         number = self._images.count + 1
         label = self._timeline.label(sight)
-        self._images.add(
-            {
-                "id": number,
-                "file_name": f"{label}/{self._timeline.number(sight):012d}.jpg",
-                "width": sight.size[0],
-                "height": sight.size[1],
-                "camera": sight.camera,
-                "seq": sight.seq,
-                "t_utc_ns": sight.t_utc_ns,
-            }
-        )
-        for result in _results(sight):
-            self._results.add({"image_id": number, **result})
+        image = {
+            "id": number,
+            "file_name": f"{label}/{self._timeline.number(sight):012d}.jpg",
+            "width": sight.size[0],
+            "height": sight.size[1],
+            "camera": sight.camera,
+            "seq": sight.seq,
+            "t_utc_ns": sight.t_utc_ns,
+        }
+        self._images.add([image])
+        self._frames.add(number, sight)
 
     def close(self) -> List[str]:
         """Complete the files; notes for the user."""
+        self._frames.flush()
         self._results.close()
         self._images.close()
         counts = f"{self._results.count} people in {self._images.count} frames"
         return [f"{counts}: {self._folder}/results.json, images.json"]
+
+    def _write(self, frames: Sequence[Tuple[int, Sight]], people: Sight) -> None:
+        numbers = [number for number, sight in frames for _ in range(len(sight))]
+        if numbers:
+            self._results.add(_results(people, numbers))
 
 
 class _List:
@@ -71,9 +77,10 @@ class _List:
         self._end = end
         self.count = 0
 
-    def add(self, item: Dict[str, Any]) -> None:
-        self._file.write((b",\n" if self.count else b"\n") + codec.to_json(item))
-        self.count += 1
+    def add(self, items: List[Dict[str, Any]]) -> None:
+        text = b",\n".join([codec.to_json(item) for item in items])
+        self._file.write((b",\n" if self.count else b"\n") + text)
+        self.count += len(items)
 
     def close(self) -> None:
         if not self._file.closed:
@@ -92,24 +99,24 @@ def _category() -> Dict[str, Any]:
     }
 
 
-def _results(sight: Sight) -> List[Dict[str, Any]]:
-    if not len(sight):
-        return []
-    boxes = np.round(sight.boxes.astype(np.float64), 2)
+def _results(people: Sight, images: Sequence[int]) -> List[Dict[str, Any]]:
+    """One result a person; `images` has the number of the image of each."""
+    boxes = np.round(people.boxes.astype(np.float64), 2)
     boxes[:, 2:] = np.round(boxes[:, 2:] - boxes[:, :2], 2)
-    columns = {"keypoints": triplets(sight.converted("coco17"))}
-    if sight.skeleton == _WHOLE:
-        flat = triplets(sight)
+    columns = {"keypoints": triplets(people.converted("coco17"))}
+    if people.skeleton == _WHOLE:
+        flat = triplets(people)
         for name, part in PARTS.items():
             which = skeletons.get(_WHOLE).parts[part][:, None] * 3 + np.arange(3)
             columns[f"{name}_kpts"] = np.ascontiguousarray(flat[:, which.ravel()])
-    scores = np.round(sight.person_scores.astype(np.float64), 4).tolist()
+    scores = np.round(people.person_scores.astype(np.float64), 4).tolist()
     return [
         {
+            "image_id": image,
             "category_id": 1,
             "bbox": boxes[i],
             "score": scores[i],
             **{name: rows[i] for name, rows in columns.items()},
         }
-        for i in range(len(sight))
+        for i, image in enumerate(images)
     ]

@@ -10,13 +10,14 @@ COCO_133, COCO_17).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
 from edge import codec, skeletons
 from tools.exporting.sight import Sight
 from tools.exporting.timeline import Timeline
+from tools.exporting.together import Together
 
 BODY = "openpose25"
 VERSION = 1.3  # of the format that is written
@@ -35,43 +36,51 @@ class Writer:
     def __init__(self, folder: Path, timeline: Timeline, body_25: bool) -> None:
         self._folder, self._timeline, self._body_25 = folder, timeline, body_25
         self._made: Set[str] = set()
+        self._frames: Together[str] = Together(self._write)
         self.files = 0
 
     def add(self, sight: Sight) -> None:
-        """Write one frame."""
+        """Write one frame, as soon as there are some more."""
         number, label = self._timeline.number(sight), self._timeline.label(sight)
         folder = f"{self._folder}/{label}_json"
         if folder not in self._made:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self._made.add(folder)
-        body = codec.to_json({"version": VERSION, "people": self._people(sight)})
-        with open(f"{folder}/{label}_{number:012d}_keypoints.json", "wb") as file:  # noqa: PTH123
-            file.write(body)
-        self.files += 1
+        self._frames.add(f"{folder}/{label}_{number:012d}_keypoints.json", sight)
 
     def close(self) -> List[str]:
-        """Notes for the user."""
+        """Write the last frames; notes for the user."""
+        self._frames.flush()
         return [f"{self.files} files in {self._folder}"]
 
-    def _people(self, sight: Sight) -> List[Dict[str, Any]]:
-        if not len(sight):
-            return []
-        pose = sight.converted(BODY) if self._body_25 else sight
-        flat = triplets(sight)
-        rows = {
-            "pose": triplets(pose) if self._body_25 else flat,
-            "face": self._part(sight, flat, "face"),
-            "hand_left": self._part(sight, flat, "left_hand"),
-            "hand_right": self._part(sight, flat, "right_hand"),
+    def _write(self, frames: Sequence[Tuple[str, Sight]], people: Sight) -> None:
+        rows = self._rows(people)
+        ids, first = people.ids.tolist(), 0
+        for path, sight in frames:
+            end = first + len(sight)
+            told = [
+                {
+                    "person_id": [ids[i]],
+                    **{f"{part}_keypoints_2d": rows[part][i] for part in rows},
+                    **{f"{part}_keypoints_3d": [] for part in rows},
+                }
+                for i in range(first, end)
+            ]
+            body = codec.to_json({"version": VERSION, "people": told})
+            with open(path, "wb") as file:  # noqa: PTH123
+                file.write(body)
+            first = end
+        self.files += len(frames)
+
+    def _rows(self, people: Sight) -> Dict[str, np.ndarray]:
+        """The numbers of each list [N,3*points]."""
+        flat = triplets(people)
+        return {
+            "pose": triplets(people.converted(BODY)) if self._body_25 else flat,
+            "face": self._part(people, flat, "face"),
+            "hand_left": self._part(people, flat, "left_hand"),
+            "hand_right": self._part(people, flat, "right_hand"),
         }
-        return [
-            {
-                "person_id": [who],
-                **{f"{part}_keypoints_2d": rows[part][i] for part in rows},
-                **{f"{part}_keypoints_3d": [] for part in rows},
-            }
-            for i, who in enumerate(sight.ids.tolist())
-        ]
 
     def _part(self, sight: Sight, flat: np.ndarray, part: str) -> np.ndarray:
         which = skeletons.get(sight.skeleton).parts[part]
@@ -83,9 +92,9 @@ class Writer:
 
 def triplets(sight: Sight) -> np.ndarray:
     """Return x y score of each point [N,K*3] f64, to 0.01 px; a missing point is 0 0 0."""
-    there = sight.scores > 0
-    flat = np.zeros((*sight.scores.shape, 3))
-    flat[..., :2] = np.where(there[..., None], np.round(sight.points, 2), 0)
-    flat[..., 2] = np.where(there, np.round(sight.scores, 3), 0)
+    flat = np.empty((*sight.scores.shape, 3))
+    flat[..., :2] = np.round(sight.points, 2)
+    flat[..., 2] = np.round(sight.scores, 3)
+    flat[~(sight.scores > 0)] = 0
     # f32 has digits that mean nothing: 0.1 is 0.10000000149
-    return np.round(flat, 3).reshape(len(sight), -1)
+    return np.round(flat, 3, out=flat).reshape(len(sight), 3 * sight.scores.shape[1])

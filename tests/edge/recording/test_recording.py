@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as npst
 
 from edge.errors import DataError, NoInputError
 from edge.messages import Builder
-from edge.recording.record import RecordedFrame, pack, unpack
+from edge.recording.record import HEAD, RecordedFrame, pack, unpack
 from edge.recording.ring import MAGIC, Recorder, Ring, read_segment
 from edge.settings import config
 from edge.structures import Frame, Poses
@@ -74,6 +74,7 @@ def test_every_bit_of_poses_survives(
 
 
 @given(st.binary(max_size=200))
+@example(HEAD.pack(0, 0, 0, 640, 480, 2**32 - 1, 2**32 - 1, 0, 0))
 def test_what_is_no_record_is_refused(payload: bytes) -> None:
     with pytest.raises(DataError):
         unpack(payload)
