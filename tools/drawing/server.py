@@ -10,10 +10,12 @@ from typing import Any, Callable, Dict, List, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from edge.errors import ConfigError, EdgeError, UnavailableError
+from tools import viewer
 from tools.drawing.still import Still
 from tools.viewer.guard import HEADERS, Guard
 
 PAGE = Path(__file__).parent / "page"
+ICON = Path(viewer.__file__).parent / "page/icon.svg"  # without one, a browser logs an error
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MOST_BYTES = 1 << 20
 LOCKED = "This page opens with the link that the terminal shows; each link works once.\n"
@@ -108,6 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         file = PAGE / (path.lstrip("/") or "index.html")
         if path == "/still.jpg":
             self._answer(200, self.server.still.jpeg, "image/jpeg")
+        elif path == "/icon.svg":
+            self._answer(200, ICON.read_bytes(), "image/svg+xml")
         elif path == "/about.json":
             self._json(200, self.server.about)
         elif file.parent == PAGE and file.suffix in KINDS and file.is_file():

@@ -181,6 +181,11 @@ function onKey(event) {
 }
 
 async function save() {
+  if (state.open.length) finish(); // who saves has drawn all of it
+  if (state.open.length) {
+    tell(`Not saved: a ${kind()} needs ${state.about.least[kind()]} points. Add points, or undo.`);
+    return;
+  }
   tell("Saving.");
   let answer;
   try {
