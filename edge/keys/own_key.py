@@ -33,12 +33,14 @@ def request(key: Path, device: str) -> bytes:
     return builder.sign(load_key(key), hashes.SHA256()).public_bytes(PEM)
 
 
-def request_name(path: Path) -> str:
-    """Return the common name of a certificate request; "" if the file is not one."""
+def is_request(path: Path, key: Path, device: str) -> bool:
+    """Whether a file is a certificate request with this key and the device as common name."""
     try:
-        return _common_name(x509.load_pem_x509_csr(path.read_bytes()).subject)
-    except ValueError:
-        return ""
+        found = x509.load_pem_x509_csr(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    own = found.public_key() == load_key(key).public_key()
+    return own and _common_name(found.subject) == device
 
 
 def load_key(path: Path) -> Any:

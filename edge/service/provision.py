@@ -6,6 +6,7 @@ again: it keeps what is there, makes what is missing, and prints the next step.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,12 +15,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from edge import publish
 from edge.durable import save
-from edge.errors import ConfigError, DataError, NoInputError, TempError
-from edge.keys.own_key import certificate_problem, is_authority, new_key, request, request_name
+from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
+from edge.keys.own_key import certificate_problem, is_authority, is_request, new_key, request
 from edge.settings import config
 from edge.settings.config import Config
 from edge.settings.credentials import SCHEME
@@ -67,6 +68,7 @@ class Box:
         self.certificate = self.credentials / FILES["cert_file"]
         self.authority = self.credentials / FILES["ca_file"]
         self.request = self.folder / "device.csr"
+        self.unfinished = self.folder / ".unfinished"
         self.drop_in = root / "etc/systemd/system/edge.service.d/10-credentials.conf"
         self.machine_id = root / "etc/machine-id"
 
@@ -114,15 +116,32 @@ def provision(order: Order, systemd: int = 0) -> List[str]:
         raise ConfigError(f"--device {device!r}: {name_problem(device)}")
     broker = broker_uri(order.broker or ("" if before.publish.sinks else answers.broker))
     try:
-        lines = make_keys(box, device, order.new_key)
-        lines += take_certificates(box, device, order)
-        lines += write_config(box, device, broker)
-        lines += protect(box, systemd)
+        with unfinished(box):
+            lines = make_keys(box, device, order.new_key)
+            lines += take_certificates(box, device, order)
+            lines += write_config(box, device, broker)
+            lines += protect(box, systemd)
         return [*lines, next_step(box, device)]
     except OSError as error:
         raise TempError(
             f"{error.filename}: {error.strerror}; run this as root, on a disk that can be written"
         ) from error
+
+
+@contextlib.contextmanager
+def unfinished(box: Box) -> Iterator[None]:
+    """Keep a file while the steps are done: after a power cut the next boot does the rest.
+
+    Each step is whole, but settings may name a certificate that was removed a step before, and then
+    the service would not start. systemd/setup looks for the file.
+    """
+    save(box.unfinished, b"")
+    try:
+        yield
+    except EdgeError:
+        box.unfinished.unlink()  # a person reads the error
+        raise
+    box.unfinished.unlink()
 
 
 def read(box: Box) -> Config:
@@ -163,9 +182,8 @@ def make_keys(box: Box, device: str, fresh: bool) -> List[str]:
     box.credentials.mkdir(mode=0o750, parents=True, exist_ok=True)
     if fresh or not box.key.is_file():
         save(box.key, new_key())
-        box.request.unlink() if box.request.is_file() else None
         lines.append(f"{box.key}: made on this box")
-    if not box.request.is_file() or request_name(box.request) != device:
+    if not is_request(box.request, box.key, device):
         save(box.request, request(box.key, device))
         box.request.chmod(0o644)
         lines.append(f"{box.request}: request for a certificate with the name {device}")

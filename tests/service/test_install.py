@@ -163,7 +163,9 @@ def test_a_python_without_wheels_is_told(tmp_path: Path) -> None:
     assert not (folder / "venv").exists()
 
 
-def test_the_environment_is_on_the_disk_before_its_stamp(tmp_path: Path) -> None:
+def test_an_environment_of_the_newest_wheels_is_written_before_its_stamp(
+    tmp_path: Path,
+) -> None:
     """A power cut must not leave a stamp that vouches for files which were never written."""
     stub = """case "$*" in
       "-m venv"*) for venv; do :; done; mkdir -p "$venv/bin"
@@ -177,10 +179,13 @@ def test_the_environment_is_on_the_disk_before_its_stamp(tmp_path: Path) -> None
         (tmp_path / name).chmod(0o755)
     place = tmp_path / "edge/wheels" / python_here()
     place.mkdir(parents=True)
-    for wheel in (place / "pip-1.whl", place / "numpy-1.whl", place.parent / "edge_pose-1.whl"):
-        wheel.touch()
+    for wheel in ("pip-1.whl", "numpy-1.whl", "../edge_pose-0.9.whl", "../edge_pose-0.10.whl"):
+        (place / wheel).touch()
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = script("make-venv", str(tmp_path / "edge"), PYTHON=str(tmp_path / "stub"), PATH=path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "edge/venv/.made").exists()
     assert (tmp_path / "synced").read_text("utf-8") == f"-f {tmp_path}/edge/venv 1\n"
+    stamp = (tmp_path / "edge/venv/.made").read_text("utf-8")
+    assert "/edge_pose-0.10.whl" in stamp
+    assert "/edge_pose-0.9.whl" not in stamp, "a power cut in an upgrade left both"

@@ -10,6 +10,8 @@ from typing import List
 import pytest
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
+PLACES = ("/usr/share/edge", "/usr/lib/edge", "/var/lib/edge", "/etc/edge", "/run/systemd")
+KEY = "credentials/device.key"
 RECIPE = 'family = "simcc"\n'
 # Answers as `systemctl is-enabled` does, and writes down what else it is asked.
 SYSTEMCTL = """#!/bin/sh
@@ -30,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 def run(root: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
     text = (SYSTEMD / name).read_text(encoding="utf-8")
-    for place in ("/usr/share/edge", "/usr/lib/edge", "/var/lib/edge", "/run/systemd"):
+    for place in PLACES:
         text = text.replace(place, f"{root}{place}")
     environment = {**os.environ, "PATH": f"{root}/bin:{os.environ['PATH']}"}
     return subprocess.run(
@@ -82,3 +84,25 @@ def test_a_recipe_that_a_power_cut_left_empty_is_put_there_again(root: Path) -> 
         texts = [(own / model / "model.toml").read_text(encoding="utf-8") for model in "abc"]
         assert texts == [RECIPE, "# mine\n", RECIPE]
         assert len([p for p in own.rglob("*") if p.is_file()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("there", "times"),
+    [((), 1), (("credentials/device.key",), 0), (("credentials/device.key", ".unfinished"), 1)],
+)
+def test_a_boot_provisions_if_the_key_lacks_or_the_power_was_cut(
+    root: Path, there: List[str], times: int
+) -> None:
+    for name in ("bin/systemd-sysusers", "bin/systemd-tmpfiles", "usr/lib/edge/make-venv"):
+        (root / name).write_text("#!/bin/sh\n", encoding="utf-8")
+        (root / name).chmod(0o755)
+    program = root / "usr/lib/edge/venv/bin/edge"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\necho "edge $*" >>{root}/said\n', encoding="utf-8")
+    program.chmod(0o755)
+    (root / "etc/edge/credentials").mkdir(parents=True)
+    for name in there:
+        (root / "etc/edge" / name).touch()
+    assert run(root, "setup").returncode == 0
+    lines = said(root) if (root / "said").exists() else []
+    assert lines == ["edge provision", "daemon-reload"] * times

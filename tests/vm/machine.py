@@ -99,8 +99,12 @@ class Machine:
         """Power on and wait for a login; gives the seconds."""
         begun_s = time.monotonic()
         self.start()
-        self.until(lambda: self.sh("true", check=False, limit_s=30).returncode == 0, "a login")
+        self.await_login()
         return time.monotonic() - begun_s
+
+    def await_login(self) -> None:
+        """Wait until a login is possible; after `start`."""
+        self.until(lambda: self.sh("true", check=False, limit_s=30).returncode == 0, "a login")
 
     def until(self, true: Callable[[], Any], what: str, every_s: float = 1.0) -> float:
         """Wait until something holds while the machine runs; gives the seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -121,6 +123,13 @@ class Trial:
 
 
 Case = Callable[[Trial], None]
+
+
+def tools(folder: Path, words: str) -> None:
+    """Run a command of edge-tools on this machine, in a folder."""
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    line = f"{sys.executable} -m tools {words}"
+    subprocess.run(["sh", "-c", line], cwd=folder, check=True, env=environment)
 
 
 def property_of(machine: Machine, name: str) -> str:

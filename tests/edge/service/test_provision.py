@@ -12,7 +12,9 @@ from typing import Any, List
 
 import pytest
 
+from edge.durable import save
 from edge.errors import ConfigError, DataError, EdgeError, NoInputError, TempError
+from edge.keys.own_key import certificate_problem, is_request
 from edge.service.provision import Box, Order, derived_name, provision
 from edge.settings import config, toml_edit
 from edge.settings.credentials import FOLDER, path_of
@@ -243,6 +245,71 @@ def test_a_certificate_of_the_old_name_goes_with_it(box: Box, tmp_path: Path) ->
 
 def test_names_without_a_machine_id_differ(tmp_path: Path) -> None:
     assert derived_name(tmp_path / "none") != derived_name(tmp_path / "none")
+
+
+class PowerCut(BaseException):
+    """The machine is off: nothing after it is done."""
+
+
+@pytest.mark.parametrize(
+    "order", [{"device": "gate"}, {"new_key": True}, {"device": "gate", "new_key": True}]
+)
+def test_a_power_cut_between_two_steps_heals_at_the_next_boot(
+    box: Box, tmp_path: Path, monkeypatch: Any, order: Any
+) -> None:
+    """A box with a certificate; the power goes before each change of the disk in turn."""
+    run(box, device="hall")
+    run(box, certificate=signed(box, tmp_path))
+    whole = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    healed = 0
+    for left in range(100):
+        for path in [*box.folder.rglob("*"), box.drop_in]:
+            path.unlink() if path.is_file() else None
+        for path, data in whole.items():
+            path.write_bytes(data)
+        try:
+            with monkeypatch.context() as patch:
+                _cut_after(left, patch)
+                run(box, **order)
+        except PowerCut:
+            healed += box.unfinished.exists()
+            run(box) if box.unfinished.exists() else None
+            _agrees(box)
+            continue
+        break
+    assert not box.unfinished.exists()
+    assert healed >= 4
+
+
+def _cut_after(left: int, patch: Any) -> None:
+    """Raise PowerCut instead of the change after so many."""
+
+    def counted(change: Any) -> Any:
+        def maybe(*words: Any, **more: Any) -> Any:
+            nonlocal left
+            if not left:
+                raise PowerCut
+            left -= 1
+            return change(*words, **more)
+
+        return maybe
+
+    patch.setattr("edge.service.provision.save", counted(save))
+    for name in ("unlink", "chmod"):
+        patch.setattr(Path, name, counted(getattr(Path, name)))
+
+
+def _agrees(box: Box) -> None:
+    """Settings, credentials and request belong together, and systemd finds what it gives."""
+    settings = config.load(box.config)
+    assert is_request(box.request, box.key, settings.device)
+    for line in box.drop_in.read_text(encoding="utf-8").splitlines():
+        if line.startswith("LoadCredential="):
+            assert (box.credentials / line.rpartition("/")[2]).is_file(), line
+    named = settings.mqtt.cert_file != ""
+    assert named == box.certificate.is_file()
+    if named:
+        assert not certificate_problem(box.certificate, box.key, settings.device, box.authority)
 
 
 def test_the_command_line(box: Box) -> None:

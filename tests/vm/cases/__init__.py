@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict
 
 from tests.vm.cases.box import box
+from tests.vm.cases.changes import changes
 from tests.vm.cases.disk import disk
 from tests.vm.cases.kernel import kernel
 from tests.vm.cases.power import power
@@ -15,6 +16,7 @@ CASES: Dict[str, Case] = {
     "box": box,
     "process": process,
     "power": power,
+    "changes": changes,
     "kernel": kernel,
     "disk": disk,
 }

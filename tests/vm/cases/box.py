@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 
 from tests.vm import page
-from tests.vm.image import ROOT
 from tests.vm.machine import Machine
-from tests.vm.trial import GOLDEN, SYNTHETIC, Trial, property_of
+from tests.vm.newer import newer_package
+from tests.vm.trial import GOLDEN, SYNTHETIC, Trial, property_of, tools
 
 PLACE = "/root/box"
 NO_NETWORKS = 69  # `edge doctor` before the networks are there
@@ -60,10 +59,11 @@ def networks(trial: Trial, machine: Machine) -> None:
     workstation = trial.place / "workstation"
     shutil.copytree(GOLDEN, workstation / "engines")
     for line in page.blocks()["on a workstation"]:
-        if " get " not in line:
-            words = line.replace("edge-tools", f"{sys.executable} -m tools", 1)
-            environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-            subprocess.run(["sh", "-c", words], cwd=workstation, check=True, env=environment)
+        program, _, words = line.partition(" ")
+        if program != "edge-tools":
+            subprocess.run(["sh", "-c", line], cwd=workstation, check=True)
+        elif not words.startswith("get "):
+            tools(workstation, words)
     for name in ("networks.tar", "operator.pub"):
         machine.put(workstation / name, f"{PLACE}/{name}")
     adjust(machine)
@@ -111,15 +111,15 @@ def security(trial: Trial, machine: Machine) -> None:
 
 
 def upgrade(trial: Trial, machine: Machine) -> None:
-    """The same package as a newer version: other name, same files."""
-    machine.sh(
-        f"cd {PLACE} && dpkg-deb -R edge-pose.deb newer && sed -i 's/^Version: .*/&+1/' "
-        "newer/DEBIAN/control && dpkg-deb --root-owner-group -Znone -b newer newer.deb >/dev/null"
-    )
+    """A newer version of the package."""
+    package, version = newer_package(trial.image.package, 1, trial.place)
+    machine.put(package, f"{PLACE}/newer.deb")
     before = machine.out("cksum /etc/edge/edge.toml /etc/edge/credentials/*")
     begun_s = time.monotonic()
     machine.sh(f"DEBIAN_FRONTEND=noninteractive apt-get install -y {PLACE}/newer.deb")
     trial.row("package upgraded, then online", trial.online(machine, begun_s))
+    runs = machine.out("edge --version")
+    trial.check(runs.endswith(version), f"{runs} after the upgrade to {version}")
     after = machine.out("cksum /etc/edge/edge.toml /etc/edge/credentials/*")
     trial.check(before == after, f"an upgrade changed settings or keys: {before} {after}")
 
