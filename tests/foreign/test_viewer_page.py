@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from pathlib import Path
@@ -30,6 +31,9 @@ class Box:
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        raw = self._client.socket()
+        assert raw is not None
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as a real box does
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.send(self._build.online(version="1", cameras=list(CAMERAS), engines={}, clock={}))

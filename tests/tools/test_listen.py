@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List
 
 import numpy as np
@@ -21,6 +23,7 @@ from edge import codec
 from edge.health import Health
 from edge.messages import Builder, Message
 from edge.publish import Publisher
+from edge.publish._address import parse
 from edge.settings.config import Camera, Config
 from edge.settings.publishing import Mqtt, Publish
 from edge.structures import CameraState, Frame, PoseEvent, Poses
@@ -28,7 +31,7 @@ from tests.waiting import GIVE_UP_S
 from tools.listen import JsonLines
 from tools.mqtt.broker import Broker, free_port
 from tools.mqtt.figures import Figures, Screen
-from tools.mqtt.subscriber import Received
+from tools.mqtt.subscriber import Received, Subscriber
 
 ROOT = Path(__file__).resolve().parents[2]
 MORE: Dict[str, Any] = {"runs": {}, "reconnects": {}, "dropped": {"cam0": 4, "cam1": 1}}
@@ -287,3 +290,23 @@ def test_content_type_is_told_by_the_first_byte_where_the_protocol_has_none() ->
     message = builder.frame(frame(), people(1))
     assert Received(message.topic, message.body).content_type == codec.CBOR
     assert Received(message.topic, message.json).content_type == codec.JSON
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_came_is_acknowledged_at_once(broken: bool) -> None:
+    """A broker with Nagle's algorithm holds the next message back until then."""
+    options: List[Any] = []
+
+    def setsockopt(*option: int) -> None:
+        options.append(option)
+        if broken:
+            raise OSError("closed")
+
+    listener = Subscriber(parse("mqtt://h", Mqtt()))
+    client = SimpleNamespace(socket=lambda: SimpleNamespace(setsockopt=setsockopt))
+    message = SimpleNamespace(topic="poses/v1/box/door/frame", payload=b"{}", properties=None)
+    listener._on_message(client, None, message)
+    listener._on_message(SimpleNamespace(socket=lambda: None), None, message)
+    assert options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+    messages = listener.messages(0.0)
+    assert [next(messages) is not None for _ in range(3)] == [True, True, False]
