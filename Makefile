@@ -35,7 +35,7 @@ $(VENV)/.setup: $(VENV)/.made setup.py
 $(VENV)/.dev: $(VENV)/.setup
 	@echo "installing what the tests need into $(VENV)"
 	@$(BIN)/python -m pip install --editable '.[dev]' $(QUIET)
-	@$(BIN)/python -m pip install '$(TORCH)' $(QUIET)
+	@$(BIN)/python -m pip install '$(TORCH)' --editable '.[torch]' $(QUIET)
 	@touch $@
 
 $(VENV)/.synth: $(VENV)/.setup

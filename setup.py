@@ -49,7 +49,8 @@ FLEET = ["duckdb>=1.2,<3"]
 EXPORT = ["pyarrow>=15", "rerun-sdk>=0.23"]
 # `make docs`: pages as HTML.
 DOCS = ['sphinx>=7,<10; python_version >= "3.9"', "myst-parser>=3", "furo>=2024.1"]
-TORCH = ["torch>=2.0"]
+# `edge-tools train`, `distill`, `export`; `prune` follows layers with torch-pruning (MIT).
+TORCH = ["torch>=2.0", "torch-pruning>=1.6,<2"]
 # What tests/edge needs beside the program, on every Python of a box.
 EDGETEST = [
     "pytest>=7.3",

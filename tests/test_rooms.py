@@ -98,6 +98,7 @@ ONE_PLACE = {
     # The sink, and the doctor's one connection under another name.
     "paho": ("edge/publish/_paho.py", "edge/publish/_probe.py", "tools/", "examples/"),
     "torch": ("tools/",),
+    "torch_pruning": ("tools/training/pruning/channels.py",),
     "numba": ("tools/render/",),
     "OpenEXR": ("tools/render/scene/environment.py",),
     "duckdb": ("tools/landing/",),

@@ -27,6 +27,7 @@ WORKSTATION = (
         "occlusion",
         "pick",
         "predict",
+        "prune",
         "quantize",
         "rules-test",
         "sbom",

@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"stopped at {step}; the same command goes on from there")
         return INTERRUPTED
     if not result.refused:
-        _install(out / MODEL, arguments.models / arguments.name)
+        install(out / MODEL, arguments.models / arguments.name)
     told = text.of(result.figures, out, arguments.models / arguments.name)
     print(json.dumps(result.figures) if arguments.json else told)
     return REFUSED if result.refused else 0
@@ -186,11 +186,12 @@ def _require_options(arguments: argparse.Namespace) -> None:
     if (arguments.arch == "student") != (_recipe_name(arguments) == "student"):
         raise ConfigError("--arch student and --recipe student go together")
     folder = arguments.models / arguments.name
-    if folder.exists() and not (arguments.force and _is_own(folder)):
+    if folder.exists() and not (arguments.force and is_own(folder)):
         raise ConfigError(f"{folder}: exists already; choose another --name, or add --force")
 
 
-def _is_own(folder: Path) -> bool:
+def is_own(folder: Path) -> bool:
+    """Whether a model folder was made here: nothing can fetch its weights again."""
     return not any(n.weights for n in load_recipe(folder).networks.values())
 
 
@@ -286,7 +287,7 @@ def _order(arguments: argparse.Namespace, out: Path) -> Any:
     )
 
 
-def _install(model: Path, folder: Path) -> None:
+def install(model: Path, folder: Path) -> None:
     """Copy the model into the models folder; an older one is replaced as a whole."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for place in (new, old):

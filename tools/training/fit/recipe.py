@@ -65,6 +65,11 @@ RECIPES: Dict[str, TrainRecipe] = {
             "a light detector on a trained trunk: the trunk's coarse layers learn a tenth as fast",
             *("adamw", 2e-3, 16, 12, 0.02, 50, 0.0, 0.02, 10.0, 0.99, 0.1, False, 12),
         ),
+        TrainRecipe(
+            "prune",
+            "a pruned network learns the old answers; a short run on crops without labels",
+            *("adamw", 1e-4, 16, 1, 0.0, 10, 0.0, 0.02, 1.0, 0.9, 1.0, False, 0),
+        ),
         # Rate and frozen statistics of a longer trial (docs/training.md); the rate stays, so that
         # the averaged weights of any moment can be used.
         TrainRecipe(

@@ -21,6 +21,13 @@ def milliseconds(
         files: name -> ONNX files of one image input, each with the number of images of a look.
         rounds: of all, in turns.
     """
+    return {name: float(np.median(v)) for name, v in each_round_ms(files, rounds).items()}
+
+
+def each_round_ms(
+    files: Mapping[str, Sequence[Tuple[Path, int]]], rounds: int = ROUNDS
+) -> Dict[str, List[float]]:
+    """As `milliseconds`: CPU times of all rounds, whose numbers are those of one moment."""
     ready = {name: [_opened(*one) for one in some] for name, some in files.items()}
     spent: Dict[str, List[float]] = {name: [] for name in files}
     for round_number in range(rounds + 1):
@@ -30,7 +37,7 @@ def milliseconds(
                 session.run(None, given)
             if round_number:  # the first warms up
                 spent[name].append((time.process_time() - start_s) * 1e3)
-    return {name: float(np.median(values)) for name, values in spent.items()}
+    return spent
 
 
 def _opened(path: Path, images: int) -> Tuple[onnxruntime.InferenceSession, Dict[str, np.ndarray]]:

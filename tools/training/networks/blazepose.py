@@ -29,7 +29,7 @@ from tools.training.networks.onnx_graph import OnnxGraph
 from tools.training.networks.trainee import Goal, Losses, Outputs, Region, Trainee, mean_over
 
 LABELLED = 33  # of the 39 landmarks
-_STEM_LAYERS = 14  # those on maps of 128 and 64 cells
+STEM_LAYERS = 14  # those on maps of 128 and 64 cells
 _BETA_PX = 3.0  # errors below count by their square
 # The mean heatmap of the untrained network around a place that it refines has this form.
 _PEAK, _BELL_CELLS = 0.85, 1.5
@@ -60,6 +60,7 @@ class BlazePoseBody(Trainee):
         # On a CPU a step takes .85 of the time in this order of the axes.
         self.module = self.graph.to(memory_format=torch.channels_last)
         self.trained = True
+        self.about = f"{folder.name}, its body network trained on own labels"
         self._shared = False  # whether the first layers are those of the old network
         self.points = point_sets.named("blazepose33")
         self.flip = skeletons.get("blazepose33").flip
@@ -95,7 +96,7 @@ class BlazePoseBody(Trainee):
 
     def freeze_stem(self) -> None:
         """Keep the layers on large maps: half of the time, and edges that need no training."""
-        self.graph.freeze(_STEM_LAYERS)
+        self.graph.freeze(STEM_LAYERS)
         self._shared = True
 
     def freeze_trunk(self) -> None:
@@ -153,8 +154,7 @@ class BlazePoseBody(Trainee):
                 shutil.copyfile(source, folder / network.file)
                 digest = hashlib.sha256(source.read_bytes()).hexdigest()
                 networks[name] = dataclasses.replace(network, weights=None, sha256=digest)
-        about = f"{self.folder.name}, its body network trained on own labels"
-        recipe = dataclasses.replace(self.recipe, networks=networks, description=about)
+        recipe = dataclasses.replace(self.recipe, networks=networks, description=self.about)
         (folder / "model.toml").write_text(to_toml(recipe), "utf-8")
 
 

@@ -147,17 +147,49 @@ class OnnxGraph(nn.Module):
 
     def stem(self, images: Tensor) -> Dict[str, Tensor]:
         """What the rest of the graph needs of the frozen part; the rest of a copy takes it, too."""
-        values: Dict[str, Tensor] = {self.input: images}
         with torch.no_grad():
-            self._compute(values, self._nodes[: self._frozen])
-        later = {n for node in self._nodes[self._frozen :] for n in node[1]} | {*self.output_names}
-        return {name: value for name, value in values.items() if name in later}
+            return self.advance({self.input: images}, 0, self._frozen)
 
     def tail(self, stem: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         """All outputs by name, after `stem`."""
         values = dict(stem)
         self._compute(values, self._nodes[self._frozen :])
         return {name: values[name] for name in self.output_names}
+
+    def place(self, name: str) -> int:
+        """The number of the node that makes a value; -1 for the input."""
+        return next((i for i, node in enumerate(self._nodes) if node[2] == name), -1)
+
+    def advance(
+        self, values: Mapping[str, Tensor], first: int, last: int, wanted: Sequence[str] = ()
+    ) -> Dict[str, Tensor]:
+        """Compute some nodes.
+
+        Args:
+            values: what they need.
+            first: the number of the first node.
+            last: the number behind the last node.
+            wanted: names of values to give; empty: all that later nodes need.
+        """
+        now = dict(values)
+        self._compute(now, self._nodes[first:last])
+        later = {n for node in self._nodes[last:] for n in node[1]} | {*self.output_names}
+        kept = set(wanted) or later
+        return {name: value for name, value in now.items() if name in kept}
+
+    def sums(self) -> List[str]:
+        """Names of what blocks add up: outputs of Add that a further convolution reads."""
+        read = {name for node in self._nodes if node[4] for name in node[1]}
+        return [node[2] for node in self._nodes if node[0] == "Add" and node[2] in read]
+
+    def around(self, layer: str) -> Tuple[str, str, str]:
+        """Names of a layer's input and output, and of what is added to the output; or ''."""
+        node = next(n for n in self._nodes if n[4] == layer)
+        users = [n for n in self._nodes if node[2] in n[1]]
+        added = ""
+        if [n[0] for n in users] == ["Add"]:
+            added = next((n for n in users[0][1] if n != node[2]), "")
+        return node[1][0], node[2], added
 
     def _compute(self, values: Dict[str, Tensor], nodes: Sequence[Node]) -> None:
         for operator, inputs, output, options, layer in nodes:
@@ -192,9 +224,22 @@ class OnnxGraph(nn.Module):
                 weight.CopyFrom(
                     numpy_helper.from_array(arrays[weight.name].astype(kind), weight.name)
                 )
+        self._write_groups(model)
         known = {p.key: p.value for p in model.metadata_props}
         onnx.helper.set_model_props(model, {**known, **notes})
         return bytes(model.SerializeToString())
+
+    def _write_groups(self, model: Any) -> None:
+        """A convolution of each channel for itself has as many groups as channels now."""
+        groups = {
+            names[0]: layer.groups
+            for key, names in self._weight_names.items()
+            if isinstance(layer := self.layers[key], nn.Conv2d)
+        }
+        for node in model.graph.node:
+            for option in node.attribute:
+                if node.op_type == "Conv" and option.name == "group":
+                    option.i = groups.get(node.input[1], option.i)
 
 
 def _layer(
