@@ -15,17 +15,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import NoInputError
 from edge.publish import Publisher
-from edge.settings.publishing import Outbox
+from edge.publish._address import parse
+from edge.settings.publishing import Mqtt, Outbox
 from tests.faults.mqtt_consumer import config, event
 from tests.waiting import GIVE_UP_S, until
 from tools.__main__ import main
-from tools.landing import tables
+from tools.landing import lander, tables
+from tools.mqtt.broker import Broker
 
 
-def start(uri: str, folder: Path) -> Any:
+def start(uri: str, folder: Path, *more: str) -> Any:
     """A lander that has subscribed."""
-    command = [sys.executable, "-m", "tools", "land", uri, str(folder), "--every", "0.2"]
-    child = subprocess.Popen([*command, "--client-id", "lander"], stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "tools", "land", uri, str(folder), "--client-id", "lander"]
+    child = subprocess.Popen([*command, *more], stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline().startswith(b"landing in "), "it ended at once"
     return child
@@ -49,7 +51,7 @@ def test_kills_of_lander_broker_and_join_lose_no_event(broker: Any, tmp_path: Pa
     folder = tmp_path / "landing"
     outbox = Outbox(path=str(tmp_path / "outbox.db"), ack="consumer", max_mb=4, answer_s=0.5)
     publisher = Publisher(dataclasses.replace(config(broker.uri), outbox=outbox))
-    child, sent = start(broker.uri, folder), 0
+    child, sent = start(broker.uri, folder, "--every", "0.2"), 0
     try:
         for killed in ("lander", "broker", "lander", "nothing"):
             for _ in range(30):
@@ -61,7 +63,7 @@ def test_kills_of_lander_broker_and_join_lose_no_event(broker: Any, tmp_path: Pa
                 broker.start()
             elif killed == "lander":
                 end(child)
-                child = start(broker.uri, folder)
+                child = start(broker.uri, folder, "--every", "0.2")
             tables.join(folder, 0, quiet=True)
         until(lambda: publisher.report()[0]["waiting"] == 0, "answers to the box")
         _until_landed(folder, sent - 1)
@@ -71,6 +73,26 @@ def test_kills_of_lander_broker_and_join_lose_no_event(broker: Any, tmp_path: Pa
         end(child)
         publisher.close(1.0)
     assert numbers(folder) == list(range(sent)), "each once"
+
+
+def test_a_backlog_waits_at_the_broker_not_in_memory() -> None:
+    sender = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    wanted, got = 3 * lander.IN_FLIGHT, 0
+    with Broker("mosquitto", extra=["max_queued_messages 0"]) as broker:
+        sender.connect("127.0.0.1", broker.port)
+        sender.loop_start()
+        with lander.Lander(parse(broker.uri, Mqtt()), "lander") as one:
+            assert one.batch(0.0, 500).arrived == []
+            for number in range(wanted):
+                info = sender.publish("poses/v1/box/cam/event/zone", str(number), 1)
+            info.wait_for_publish(GIVE_UP_S)
+            while got < wanted - lander.IN_FLIGHT:
+                until(lambda: len(one._arrived) == lander.IN_FLIGHT, "a full hand")
+                batch = one.batch(0.0, 500)
+                one.acknowledge(batch)
+                got += len(batch.arrived)
+            until(lambda: len(one._arrived) == lander.IN_FLIGHT, "a full hand")
+        sender.loop_stop()
 
 
 def _until_landed(folder: Path, more_than: int) -> None:
@@ -87,7 +109,7 @@ def test_a_full_disk_acknowledges_nothing_and_what_is_no_event_is_kept(
     sender.loop_start()
     day = folder / "landed" / "day=2026-11-30"
     day.write_text("in the way, as a disk that refuses", encoding="utf-8")
-    child = start(broker.uri, folder)
+    child = start(broker.uri, folder, "--every", "0.2")
     try:
         body = {"device": "box", "camera": "cam", "kind": "zone", "boot_id": "0" * 16, "seq": 1}
         body.update(t_utc_ns=1_796_040_000 * 10**9, person=1, score=50, data={"number": 0})

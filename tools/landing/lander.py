@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import queue
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Deque, Dict, List, Optional, Set
@@ -26,7 +27,8 @@ FRAMES = f"{ROOT}/+/+/frame"
 IN_FLIGHT = 1000  # messages that the broker may send before one is acknowledged
 SESSION_S = 7 * 24 * 3600  # the broker keeps events for a lander that is away for so long
 HEARTBEAT_S = 60.0
-_REMEMBERED = 50_000  # keys of rows that were landed last
+ROOM_S = 1.0  # between two looks whether there is room for more
+_REMEMBERED = 20_000  # keys of rows that were landed last; 2 MB
 
 
 @dataclass
@@ -67,7 +69,10 @@ class Lander(Listener):
         self._heat = heat
         self._client_id = client_id
         self._connection = 0
-        self._arrived: queue.Queue[Arrived] = queue.Queue()
+        self._arrived: Deque[Arrived] = collections.deque()
+        self._most = 0
+        self._enough, self._room = threading.Event(), threading.Event()
+        self._closing = False
         self._known: Set[Key] = set()
         self._order: Deque[Key] = collections.deque()
         self._alive_ns: Dict[str, int] = {}
@@ -83,6 +88,7 @@ class Lander(Listener):
         )
 
     def _connect(self, client: Client) -> None:
+        self._closing = False
         if not self.v5:
             client.connect(self._broker.host, self._broker.port)
             return
@@ -93,25 +99,39 @@ class Lander(Listener):
             self._broker.host, self._broker.port, clean_start=False, properties=properties
         )
 
+    def close(self) -> None:
+        """Disconnect from the broker, which keeps what is not acknowledged."""
+        self._closing = True
+        self._room.set()
+        super().close()
+
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
         self._connection += 1
         super()._on_connect(client, data, flags, reason, more)
 
     def received(self, message: Any) -> None:
         """Queue the message. Its place in the flight is free only after `acknowledge`."""
-        if Received(message.topic, b"").kind == "frame":
+        topic = message.topic  # paho decodes it at each look
+        if self._heat is not None and Received(topic, b"").kind == "frame":
             self._count(message)
             return
         properties = getattr(message, "properties", None)
         arrived = Arrived(
-            Received(message.topic, message.payload, getattr(properties, "ContentType", None)),
+            Received(topic, message.payload, getattr(properties, "ContentType", None)),
             self._connection,
             message.mid,
             message.qos,
             getattr(properties, "ResponseTopic", None),
             getattr(properties, "CorrelationData", b""),
         )
-        self._arrived.put(arrived)
+        self._arrived.append(arrived)
+        if len(self._arrived) >= self._most:
+            self._enough.set()
+        # mosquitto 2.0 sends a long backlog at once, whatever IN_FLIGHT says; so TCP makes it wait,
+        # but not before the first batch: the answer to `subscribe` comes after the backlog.
+        while self._most and len(self._arrived) >= IN_FLIGHT and not self._closing:
+            self._room.clear()
+            self._room.wait(ROOM_S)
 
     def _count(self, message: Any) -> None:
         """Count a frame. It is acknowledged at once: a lost one costs half a second of a count."""
@@ -124,14 +144,13 @@ class Lander(Listener):
 
     def batch(self, wait_s: float, most: int) -> Batch:
         """What came within a time, or earlier if it is much."""
-        end_s = time.monotonic() + wait_s
-        arrived: List[Arrived] = []
-        while len(arrived) < most:
-            left_s = end_s - time.monotonic()
-            try:
-                arrived.append(self._arrived.get(timeout=max(left_s, 0.001)))
-            except queue.Empty:
-                break
+        # Not woken for each message: that would cost as much as the rest of the work.
+        self._most = most
+        self._enough.clear()
+        if len(self._arrived) < most:
+            self._enough.wait(wait_s)
+        arrived = [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+        self._room.set()
         found = Batch(arrived, [], [], 0)
         for one in arrived:
             self._read(one.received, found)
@@ -153,7 +172,8 @@ class Lander(Listener):
         except DataError as error:
             found.refused.append(refused_row(message.topic, message.body, str(error), now_ns))
             return
-        key = key_of(row)
+        topic, boot_id, seq = key_of(row)
+        key = (sys.intern(topic), sys.intern(boot_id), seq)
         if key in self._known:
             found.repeated += 1
             return
@@ -162,11 +182,13 @@ class Lander(Listener):
 
     def acknowledge(self, batch: Batch) -> None:
         """Tell boxes and broker that a batch is on the disk."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for one in batch.arrived:
             if one.answer_to:
-                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+                # QoS 0 costs half, and paho has written the properties when it returns. A box whose
+                # answer is lost with its connection sends the event again, and is answered again.
                 properties.CorrelationData = one.correlation
-                self._client.publish(one.answer_to, b"", qos=1, properties=properties)
+                self._client.publish(one.answer_to, b"", qos=0, properties=properties)
             # The number of a message means another one after a new connection. The broker sends
             # what was not acknowledged again.
             if one.qos and one.connection == self._connection:
