@@ -101,6 +101,7 @@ soak: $(VENV)/.dev ## promises and the INT8 chain in full length (hours); figure
 	@touch $@
 
 .venv-flower/.made: | $(VENV)/.made
+	@PYTHON="$(PYTHON)" bash tests/system.sh flower
 	@$(PYTHON) -m venv .venv-flower
 	@.venv-flower/bin/python -m pip install 'flwr>=1.42,<1.43' numpy $(QUIET)
 	@touch $@

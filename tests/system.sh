@@ -6,6 +6,7 @@
 #   system.sh check     what `make check` needs
 #   system.sh test      what `make test` needs
 #   system.sh spark     what `make spark-test` needs
+#   system.sh flower    what `make flower-test` needs
 #   system.sh vm        what `make vm` and `make vm-test` need
 set -euo pipefail
 
@@ -46,7 +47,7 @@ environments() { # whether both Pythons that make environments can
 }
 
 case $level in
-  venv | check | test | spark) need python3-venv environments ;;&
+  venv | check | test | spark | flower) need python3-venv environments ;;&
   check | test) need shellcheck have shellcheck ;;&
   test)
     need g++ have g++
@@ -66,6 +67,7 @@ case $level in
     )
     ;;
   spark) need default-jre-headless have java ;;
+  flower) need openssl have openssl ;;
   vm)
     need mmdebstrap have mmdebstrap
     need qemu-system-x86 have qemu-system-x86_64
@@ -78,7 +80,7 @@ case $level in
     ;;
   venv | check) ;;
   *)
-    echo "usage: system.sh venv | check | test | spark | vm" >&2
+    echo "usage: system.sh venv | check | test | spark | flower | vm" >&2
     exit 78
     ;;
 esac
