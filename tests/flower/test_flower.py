@@ -1,4 +1,6 @@
-"""The app of examples/fleet/flower on loopback: four sites, three rounds: `make flower-test`.
+"""The app of examples/fleet/flower on loopback: `make flower-test`.
+
+Four sites of a few numbers in three rounds, and two that run `edge-tools train`.
 
 Flower runs on the Python of .venv-flower; this test only starts it. Nothing here has a time limit:
 the SuperLink waits ten minutes for each process of Flower to start.
@@ -9,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List, Sequence
 
 import numpy as np
 import pytest
@@ -22,7 +25,11 @@ from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.flower.site_trainer import WEIGHTS, examples, move
+from tests.flower.test_site_train import HEAD_WEIGHTS, command
+from tests.tools.training.training_cases import drawn
 from tests.waiting import GIVE_UP_S, until
+from tools.federated import weights
+from tools.fetch.by_name import ensure_model
 from tools.mqtt.broker import free_port, listens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,10 +63,15 @@ def certificates(folder: Path) -> None:
 
 
 class Federation:
-    """A SuperLink and four SuperNodes of the example, each a process group of its own."""
+    """A SuperLink and SuperNodes of the example, each a process group of its own.
 
-    def __init__(self, place: Path) -> None:
-        self.place, self.port = place, free_port()
+    Args:
+        place: folder for all files.
+        trains: the training command of each site.
+    """
+
+    def __init__(self, place: Path, trains: Sequence[str]) -> None:
+        self.place, self.trains, self.port = place, trains, free_port()
         self.processes: List[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
@@ -118,11 +130,10 @@ class Federation:
         self.start("superlink", "superlink", *tls, "--port", self.port)
         here = ("127.0.0.1", self.port)
         until(lambda: self.alive() and listens(*here), "the SuperLink", every_s=0.2)
-        for site in range(SITES):
+        for site, train in enumerate(self.trains):
             key = ec.generate_private_key(ec.SECP384R1())
             path = written(place / f"node{site}.key", key)
             self.command("flwr", "supernode", "register", path.with_suffix(".pub"), "trial")
-            train = f"{sys.executable} {TRAINER} {site}"
             words: List[Any] = [
                 "--superlink",
                 f"127.0.0.1:{self.port}",
@@ -157,9 +168,9 @@ class Federation:
         file.unlink()
         return folder
 
-    def run(self, app: Path, out: Path) -> None:
+    def run(self, app: Path, out: Path, weights: int, rounds: int) -> None:
         """Ask the SuperLink to run an app."""
-        settings = f'weights={WEIGHTS} rounds={ROUNDS} sites={SITES} out="{out}"'
+        settings = f'weights={weights} rounds={rounds} sites={len(self.trains)} out="{out}"'
         self.command("flwr", "run", app, "trial", "--run-config", settings)
 
     def close(self) -> None:
@@ -181,13 +192,18 @@ def descendants(pid: int) -> List[int]:
 
 
 @pytest.fixture
-def federation(tmp_path: Path) -> Iterator[Federation]:
-    made = Federation(tmp_path)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.close()
+def federation(tmp_path: Path) -> Iterator[Callable[[Sequence[str]], Federation]]:
+    """Starts a federation of sites with these training commands, and ends it with the test."""
+    started: List[Federation] = []
+
+    def start(trains: Sequence[str]) -> Federation:
+        started.append(Federation(tmp_path, trains))
+        started[-1].up()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 def averaged() -> np.ndarray:
@@ -200,19 +216,55 @@ def averaged() -> np.ndarray:
     return step
 
 
-def test_four_sites_average_in_three_rounds(federation: Federation) -> None:
-    out = federation.place / "step.npy"
-    federation.run(federation.app("signed", True), out)
-    until(lambda: federation.alive() and out.is_file(), "the average", every_s=0.5)
+def test_four_sites_average_in_three_rounds(federation: Any, tmp_path: Path) -> None:
+    sites = federation([f"{sys.executable} {TRAINER} {site}" for site in range(SITES)])
+    out = tmp_path / "step.npy"
+    sites.run(sites.app("signed", True), out, WEIGHTS, ROUNDS)
+    until(lambda: sites.alive() and out.is_file(), "the average", every_s=0.5)
     np.testing.assert_allclose(np.load(out), averaged(), atol=1e-5)
-    assert not list(federation.place.glob("*.new.npy"))
+    assert not list(tmp_path.glob("*.new.npy"))
     # What nobody has reviewed runs nowhere: each node says so, and no average comes of it.
-    never = federation.place / "never.npy"
-    federation.run(federation.app("unsigned", False), never)
+    never = tmp_path / "never.npy"
+    sites.run(sites.app("unsigned", False), never, WEIGHTS, ROUNDS)
 
     def refused() -> bool:
-        logs = [(federation.place / f"node{i}.log").read_text("utf-8") for i in range(SITES)]
-        return federation.alive() and all("could not be verified" in log for log in logs)
+        logs = [(tmp_path / f"node{i}.log").read_text("utf-8") for i in range(SITES)]
+        return sites.alive() and all("could not be verified" in log for log in logs)
 
     until(refused, "all nodes refuse", every_s=0.5)
     assert not never.exists()
+
+
+def test_two_sites_train_the_real_network(federation: Any, tmp_path: Path) -> None:
+    """The average is that of the moves which the same commands make without Flower."""
+    words = [
+        command(drawn(tmp_path / name, recordings=tuple(recordings)))
+        for name, recordings in (("north", "abc"), ("south", "abcd"))
+    ]
+    np.save(tmp_path / "start.npy", np.zeros(HEAD_WEIGHTS, np.float32))
+    moves, people = [], []
+    for number, site in enumerate(words):
+        moved = tmp_path / f"moved{number}.npy"
+        files = [str(tmp_path / "start.npy"), str(moved)]
+        done = subprocess.run([*site, *files], check=True, stdout=subprocess.PIPE)
+        moves.append(np.load(moved))
+        people.append(int(done.stdout.split()[-1]))
+    assert people[0] != people[1]
+    assert not np.array_equal(*moves)
+    sites = federation([shlex.join(site) for site in words])
+    out = tmp_path / "step.npy"
+    sites.run(sites.app("signed", True), out, HEAD_WEIGHTS, 1)
+    until(lambda: sites.alive() and out.is_file(), "the average", every_s=0.5)
+    wanted = np.average(moves, axis=0, weights=people)
+    np.testing.assert_allclose(np.load(out), wanted, atol=1e-7)
+    assert np.abs(wanted).max() > 1e-5
+    models = tmp_path / "engines"
+    shutil.copytree(ensure_model("blazepose"), models / "blazepose")
+    words = [str(out), "--name", "together", "--models", str(models)]
+    subprocess.run([sys.executable, str(APP / "model_of.py"), *words], check=True)
+    pair = [models / name / "body.onnx" for name in ("blazepose", "together")]
+    moved = weights.moves(*(weights.load(path)[0] for path in pair))
+    assert np.concatenate([step.ravel() for step in moved.values()]).size <= HEAD_WEIGHTS
+    assert max(np.abs(step).max() for step in moved.values()) == pytest.approx(
+        np.abs(wanted).max(), rel=1e-2
+    )

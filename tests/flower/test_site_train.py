@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import List
 
 import numpy as np
 import pytest
@@ -14,20 +15,23 @@ from tools.fetch.by_name import ensure_model
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / "examples/fleet/flower/site_train.py"
-WEIGHTS = 1626448  # as in the app's pyproject.toml
+HEAD_WEIGHTS = 1626448  # as in the app's pyproject.toml
 
 pytestmark = pytest.mark.soak
 
 
+def command(labels: Path) -> List[str]:
+    """A site's training command: two small steps."""
+    words = [sys.executable, str(COMMAND), "--labels", str(labels), "--steps", "2"]
+    words += ["--models", str(ensure_model("blazepose").parent)]
+    return [*words, "--more", f"--hold --threads 1 --batch 2 --reference {labels}"]
+
+
 def test_a_site_moves_the_head_from_the_step_of_all(tmp_path: Path) -> None:
-    base = ensure_model("blazepose")
-    labels = drawn(tmp_path / "labels", recordings=("a", "b", "c"))
-    np.save(tmp_path / "step.npy", np.full(WEIGHTS, 1e-5, np.float32))
-    words = ["--labels", str(labels), "--models", str(base.parent), "--steps", "2"]
-    words += ["--more", f"--hold --threads 1 --batch 2 --reference {labels}"]
-    words += [str(tmp_path / "step.npy"), str(tmp_path / "moved.npy")]
+    words = command(drawn(tmp_path / "labels", recordings=("a", "b", "c")))
+    np.save(tmp_path / "step.npy", np.full(HEAD_WEIGHTS, 1e-5, np.float32))
     done = subprocess.run(
-        [sys.executable, str(COMMAND), *words],
+        [*words, str(tmp_path / "step.npy"), str(tmp_path / "moved.npy")],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -37,8 +41,8 @@ def test_a_site_moves_the_head_from_the_step_of_all(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     moved = np.load(tmp_path / "moved.npy")
-    assert moved.shape == (WEIGHTS,)
+    assert moved.shape == (HEAD_WEIGHTS,)
     assert 0 < np.abs(moved).max() < 0.01
     assert int(done.stdout.split()[-1]) > 0
     app = (COMMAND.parent / "pyproject.toml").read_text("utf-8")
-    assert f"weights = {WEIGHTS} " in app
+    assert f"weights = {HEAD_WEIGHTS} " in app

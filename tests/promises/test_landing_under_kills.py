@@ -143,18 +143,22 @@ def test_ten_kills_of_each_lose_nothing(
 def killed_join(folder: Path, chance: random.Random) -> None:
     """Kill a `join` after some of its tables, or while it starts; never after its end."""
     for _ in range(100):
-        before = len(list((folder / "landed").rglob("*.jsonl")))
-        run = join(folder)
-        tables = chance.randrange(20)
-        part = before - before * tables // 20
+        before = landed(folder)
+        run, share = join(folder), chance.random()
 
-        def far(run: Any = run, part: int = part) -> bool:
-            left = len(list((folder / "landed").rglob("*.jsonl")))
-            return run.poll() is not None or left <= part
+        def far(run: Any = run, before: Set[str] = before, share: float = share) -> bool:
+            left = len(before & landed(folder))
+            return run.poll() is not None or left <= share * len(before)
 
-        until(far, "join", every_s=0.02)
+        until(far, "join", every_s=0.1)
         run.kill()
         run.communicate()
         if run.returncode == -signal.SIGKILL:
             return
     raise AssertionError("join was always faster")
+
+
+def landed(folder: Path) -> Set[str]:
+    """Names of the landed files."""
+    places = (folder / "landed").glob("day=*/device=*")
+    return {f"{place.name}/{path.name}" for place in places for path in place.iterdir()}
