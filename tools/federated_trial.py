@@ -19,6 +19,7 @@ from edge.errors import ConfigError, TempError
 from edge.keys.trust import load_key
 from tools.__main__ import main
 from tools.federated import model
+from tools.federated.averaging import METHODS
 from tools.federated.file import read, write
 from tools.federated.trial import bars, poison
 from tools.federated.trial.sites import HELD_OUT, PARTS, SITES, public, recordings, rooms
@@ -114,11 +115,13 @@ class Trial:
         for name in [*NAMES, "evil"]:
             self.step(self.keys / f"{name}.pub", f"{name}: key", "keygen", self.keys / name)
 
-    def train(self, name: str, sites: Sequence[str], base: str, steps: int, *more: Any) -> None:
+    def train(
+        self, name: str, sites: Sequence[str], base: str, steps: int, *more: Any, seed: int = 1
+    ) -> None:
         """Fine-tune the head of a model on recordings of sites."""
         folders = [self.out / site / "train" for site in sites]
         words = ["train", *folders, "--name", name, "--model", base, "--models", self.models]
-        words += ["--out", self.out / "runs" / name, "--only-head", "--threads", 1, "--seed", 1]
+        words += ["--out", self.out / "runs" / name, "--only-head", "--threads", 1, "--seed", seed]
         words += ["--hold-out", *HELD_OUT, "--hold", self.out / "hold"]
         words += ["--reference", self.out / "reference", "--steps", steps, "--rate", self.rate]
         done = self.models / name
@@ -136,9 +139,10 @@ class Trial:
         files = []
         for site in NAMES:
             name = f"{site}-{number}"
-            self.train(name, [site], base, self.steps)
+            self.train(name, [site], base, self.steps, seed=number)  # other batches each round
             files.append(self.share(name, site, base, self.out / f"round-{number}"))
-        for method in ("mean", "median", "trimmed"):
+        # Only plain averages are gone on from; the others are compared at the end.
+        for method in METHODS if number == self.rounds else METHODS[:1]:
             name = f"{method}-{number}"
             self.average(name, files, base, "--method", method)
 
