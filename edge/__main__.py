@@ -23,6 +23,8 @@ from edge.settings.cameras import Camera
 if TYPE_CHECKING:
     from edge.service.paths import Plan
 
+log = logging.getLogger(__name__)
+
 EPILOG = (
     "exit codes: 0 success, 2 wrong option, 65 wrong data, 66 a file or camera is missing, "
     "69 a package or service is missing, 70 a bug of this program, 75 temporary failure, "
@@ -187,15 +189,15 @@ def merged(arguments: argparse.Namespace, plan: Optional[Plan] = None) -> config
     base = _of_file(arguments)
     if plan is not None:
         base = dataclasses.replace(base, cameras=plan.cameras)
-        if plan.only_files and not arguments.config and stdout.is_terminal(sys.stdout):
-            # Somebody who looks at pictures does not want their keypoints over the screen.
-            base = dataclasses.replace(base, publish=dataclasses.replace(base.publish, sinks=[]))
     elif arguments.source:
         cameras = [Camera(source=uri) for uri in arguments.source]
         base = dataclasses.replace(base, cameras=cameras)
-    if arguments.sink:
-        publish = dataclasses.replace(base.publish, sinks=arguments.sink)
-        base = dataclasses.replace(base, publish=publish)
+    sinks = base.publish.sinks
+    tried = not arguments.config and bool(plan or arguments.source)
+    if tried and stdout.is_terminal(sys.stdout):
+        sinks = []  # somebody who tries a camera does not want keypoints over the screen
+    sinks = arguments.sink or sinks
+    base = dataclasses.replace(base, publish=dataclasses.replace(base.publish, sinks=sinks))
     if arguments.models:
         base = dataclasses.replace(base, models=config.Models(dir=arguments.models))
     return config.complete(base)
@@ -266,6 +268,10 @@ def _dispatch(arguments: argparse.Namespace, handler: logs.Handler) -> int:
         return 0
     from edge.service import rounds
 
+    if not settings.publish.sinks and not (plan and plan.only_files):
+        log.info(
+            "nothing is published: add --sink mqtt://HOST, or --sink jsonl:- for this terminal"
+        )
     read_again = (lambda: merged(arguments)) if arguments.config and plan is None else None
     order = rounds.Order(arguments.max_frames, arguments.annotate, read_again)
     return rounds.run(settings, order, handler, plan)

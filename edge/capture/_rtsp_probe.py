@@ -66,8 +66,8 @@ def _ask(plain: socket.socket, url: str, where: str) -> str:
     if code == "401":
         return (
             "it refuses the user or the password"
-            if "@" in parts.netloc
-            else "it wants a login: write USER:PASSWORD@ before its host"
+            if parts.password
+            else "it wants a user and a password: write USER:PASSWORD@ before its host"
         )
     odd = _oddity(head, code) or _unknown_codec(head, code)
     if odd:

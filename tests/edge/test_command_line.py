@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -47,6 +48,27 @@ def test_what_ends_a_command_is_an_exit_code(
     monkeypatch.setattr("edge.service.logs.start", lambda level, form: None)
     assert command_line.main(["check", "x.toml"]) == code
     assert capsys.readouterr().err == ("edge: x\n" if code == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("words", "sinks"),
+    [
+        (["rtsp://h/live"], []),
+        (["--source", "rtsp://h/live"], []),
+        (["--source", "rtsp://h/live", "--sink", "jsonl:-"], ["jsonl:-"]),
+        (["--config", "{file}", "--source", "rtsp://h/live"], ["jsonl:-"]),
+    ],
+)
+def test_a_terminal_gets_messages_only_if_somebody_asks(
+    tmp_path: Path, monkeypatch: Any, words: List[str], sinks: List[str]
+) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text("", encoding="utf-8")
+    arguments = command_line.parser().parse_args(["run", *(w.format(file=file) for w in words)])
+    plan = command_line._planned(arguments)
+    assert command_line.merged(arguments, plan).publish.sinks == ["jsonl:-"]
+    monkeypatch.setattr(command_line.stdout, "is_terminal", lambda stream: True)
+    assert command_line.merged(arguments, plan).publish.sinks == sinks
 
 
 def test_a_negative_number_of_steps_is_refused(capsys: Any) -> None:

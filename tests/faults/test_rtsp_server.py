@@ -161,7 +161,7 @@ def test_password_is_used_and_never_shown(rtsp_server, until, caplog) -> None:
     ) as watch:
         assert until(watch.more("good"))
         assert until(lambda: "refuses the user or the password" in watch.state("bad").detail)
-        assert until(lambda: "wants a login" in watch.state("none").detail)
+        assert until(lambda: "wants a user and a password" in watch.state("none").detail)
         assert until(watch.is_("raw", "failed"))
         assert "%2F for /" in watch.state("raw").detail
         details = [s.detail for s in watch.cameras.states()]

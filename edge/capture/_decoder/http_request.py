@@ -123,10 +123,10 @@ class Request:
         )
 
     def _reason(self, status: int) -> str:
-        if status == 401 and self._login is not None and self._is_ours():
+        if status == 401 and self._login is not None and self._login[1] and self._is_ours():
             return "it refuses the user or the password"
         if status == 401:
-            return "it wants a user and a password; write both before the host, with a colon"
+            return "it wants a user and a password: write USER:PASSWORD@ before its host"
         return _ANSWERS.get(status, f"it answers with HTTP status {status}")
 
     def close(self) -> None:

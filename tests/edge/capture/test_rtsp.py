@@ -292,6 +292,14 @@ def test_reason_is_asked_of_the_camera(capture: Any, reply: bytes, words: str) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("user", ["", "viewer@"])
+def test_a_missing_password_is_told(capture: Any, user: str) -> None:
+    capture.is_open = False
+    reply = b"RTSP/1.0 401 Unauthorized\r\n\r\n"
+    with pytest.raises(TempError, match="wants a user and a password: write USER:PASSWORD@"):
+        open_source(f"rtsp://{user}{answering(reply)}/live", OPTIONS)
+
+
 def test_reason_of_a_server_without_tls() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
