@@ -1,6 +1,6 @@
 // The health of each box, from its status and metrics.
 
-import { number, span, t } from "./words.js";
+import { number, rate, span, t } from "./words.js";
 
 const total = (table) => Object.values(table ?? {}).reduce((a, b) => a + (Number(b) || 0), 0);
 
@@ -10,7 +10,7 @@ function rows(status, metrics) {
   const add = (key, value, bad = false) => value !== undefined && found.push([t(key), value, bad]);
   if (metrics) {
     const rates = Object.values(metrics.fps ?? {});
-    add("framerate", rates.length ? t("fps", rates.map((v) => number(v, 0)).join(" · ")) : t("none"));
+    add("framerate", rates.length ? t("fps", rates.map(rate).join(" · ")) : t("none"));
     const p95 = metrics.latency_ms?.p95;
     add("latency", p95 === undefined ? t("none") : `${number(p95)} ms`);
     const degrees = Object.values(metrics.temperatures_c ?? {});

@@ -3,7 +3,7 @@
 import { paint } from "./paint.js";
 import { RoomView } from "./room.js";
 import { chip, figures } from "./sayings.js";
-import { number, people, t } from "./words.js";
+import { people, rate, t } from "./words.js";
 
 const QUIET_MS = 3000; // without a frame; then the tile says so
 const FADE_MS = 15000; // then old people are no longer shown
@@ -116,7 +116,7 @@ class Tile {
     this.say(this.note, note);
     const count = this.frame?.people.length ?? 0;
     const seen = this.frame ? people(count) : "";
-    this.say(this.facts, [seen, well && fps && !this.compact ? t("fps", number(fps, 0)) : ""].filter(Boolean).join(" · "));
+    this.say(this.facts, [seen, well && fps && !this.compact ? t("fps", rate(fps)) : ""].filter(Boolean).join(" · "));
     this.say(this.canvas, [this.title, word, seen].filter(Boolean).join(", "), "aria-label");
     this.say(this.open, this.title);
     this.say(this.open, t("enlarge", this.title), "title");

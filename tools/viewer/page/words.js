@@ -103,6 +103,9 @@ export const clock = (ms) =>
 export const number = (value, digits = 0) =>
   Number(value).toLocaleString(locale(), { maximumFractionDigits: digits, minimumFractionDigits: digits });
 
+/** A frame rate; a slow one is not 0. */
+export const rate = (fps) => number(fps, fps < 9.95 ? 1 : 0);
+
 /** A time span in its two largest units. */
 export function span(s) {
   const parts = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
