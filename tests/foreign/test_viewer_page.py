@@ -32,7 +32,7 @@ class Box:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         raw = self._client.socket()
-        assert raw is not None
+        assert isinstance(raw, socket.socket)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as a real box does
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
