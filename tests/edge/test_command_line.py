@@ -67,7 +67,7 @@ def test_a_terminal_gets_messages_only_if_somebody_asks(
     arguments = command_line.parser().parse_args(["run", *(w.format(file=file) for w in words)])
     plan = command_line._planned(arguments)
     assert command_line.merged(arguments, plan).publish.sinks == ["jsonl:-"]
-    monkeypatch.setattr(command_line.stdout, "is_terminal", lambda stream: True)
+    monkeypatch.setattr("edge.service.stdout.is_terminal", lambda stream: True)
     assert command_line.merged(arguments, plan).publish.sinks == sinks
 
 
