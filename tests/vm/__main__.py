@@ -73,19 +73,19 @@ def run(made: image.Image, names: List[str], resume: bool, rounds: int) -> int:
     place.mkdir(parents=True)
     results = table.load()
     content = made.box.stem
-    with ExitStack() as stack:
-        broker = Broker(place / "broker")
-        stack.callback(broker.stop)
-        broker.start()
-        listener = Listener(broker)
-        stack.callback(listener.close)
-        for name in names:
-            before = results.get(name, {})
-            if resume and before.get("content") == content and not before.get("error"):
-                print(f"{name}: green already")
-                continue
+    for name in names:
+        before = results.get(name, {})
+        if resume and before.get("content") == content and not before.get("error"):
+            print(f"{name}: green already")
+            continue
+        with ExitStack() as stack:  # an authority signs a name once: each case has its own
+            broker = Broker(place / name)
+            stack.callback(broker.stop)
+            broker.start()
+            listener = Listener(broker)
+            stack.callback(listener.close)
             results[name] = one(Trial(name, made, place, broker, listener, rounds), content)
-            table.save({**table.load(), name: results[name]})  # another run may go on beside this
+        table.save({**table.load(), name: results[name]})  # another run may go on beside this
     print(table.markdown({name: results[name] for name in names}))
     red = [name for name in names if results[name]["error"]]
     if not red:  # else consoles and logs stay

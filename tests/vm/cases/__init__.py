@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict
 
 from tests.vm.cases.box import box
-from tests.vm.cases.changes import changes
+from tests.vm.cases.changes import bundle, provision, upgrade
 from tests.vm.cases.disk import disk
 from tests.vm.cases.kernel import kernel
 from tests.vm.cases.power import power
@@ -16,7 +16,9 @@ CASES: Dict[str, Case] = {
     "box": box,
     "process": process,
     "power": power,
-    "changes": changes,
+    "bundle": bundle,
+    "provision": provision,
+    "upgrade": upgrade,
     "kernel": kernel,
     "disk": disk,
 }

@@ -12,7 +12,7 @@ import shlex
 import shutil
 import time
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from tests.vm.machine import Machine
 from tests.vm.newer import newer_package
@@ -31,13 +31,12 @@ confirm_frames = 4
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -y /root/newer.deb"
 
 
-def changes(trial: Trial) -> None:
+def begin(trial: Trial) -> Tuple[Machine, random.Random]:
+    """A box with a certificate, and moments for its cuts."""
     machine = trial.machine()
     trial.provision(machine)
-    chance = random.Random(11)
-    bundles(trial, machine, chance)
-    names(trial, machine, chance)
-    packages(trial, machine, chance)
+    trial.settings(machine)
+    return machine, random.Random(11)
 
 
 def cut_in(machine: Machine, command: str, whole_s: float, chance: random.Random) -> float:
@@ -57,8 +56,9 @@ def timed(machine: Machine, command: str) -> float:
     return time.monotonic() - begun_s
 
 
-def bundles(trial: Trial, machine: Machine, chance: random.Random) -> None:
+def bundle(trial: Trial) -> None:
     """`edge-tools bundle install`: the old or the new bundle is in use, whole."""
+    machine, chance = begin(trial)
     workstation = trial.place / "bundles"
     shutil.copytree(GOLDEN, workstation / "engines")
     (workstation / "engines/standing/spare.cache").write_bytes(chance.randbytes(SPARE_BYTES))
@@ -121,10 +121,9 @@ def use(trial: Trial, machine: Machine, version: int) -> None:
     machine.until(confirmed, f"bundle {version} confirmed")
 
 
-def names(trial: Trial, machine: Machine, chance: random.Random) -> None:
+def provision(trial: Trial) -> None:
     """`edge provision` with a new name and key, then with the certificate."""
-    trial.settings(machine)
-    machine.sh("rm /etc/edge/credentials/operator.pub; edge provision; systemctl daemon-reload")
+    machine, chance = begin(trial)
     whole_s = timed(machine, "edge provision --device first --new-key")
     certify(trial, machine)
     trial.restart(machine)
@@ -166,8 +165,9 @@ def running(machine: Machine, begun_s: float) -> float:
     return time.monotonic() - begun_s
 
 
-def packages(trial: Trial, machine: Machine, chance: random.Random) -> None:
-    """`apt-get install` of a newer package: its wheels have other names, as those of a release."""
+def upgrade(trial: Trial) -> None:
+    """`apt-get install` of a newer package: its wheel has another name, as that of a release."""
+    machine, chance = begin(trial)
     bring(trial, machine, 1)
     begun_s = time.monotonic()
     machine.sh(INSTALL)
