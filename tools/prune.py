@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="people that say which channels count",
     )
     parser.add_argument("--steps", type=int, default=600, metavar="N", help="of the distillation")
-    parser.add_argument("--rate", type=float, metavar="X", help="the largest learning rate (1e-4)")
+    parser.add_argument("--rate", type=float, metavar="X", help="the largest learning rate (1e-5)")
     parser.add_argument("--batch", type=int, metavar="N", help="people in a batch (16)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all lots")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 = one for each core")

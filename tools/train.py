@@ -211,6 +211,7 @@ def _trained(arguments: argparse.Namespace, out: Path) -> Any:
             arguments.seed,
             getattr(arguments, "teacher", None),  # of `distill`
             getattr(arguments, "teacher_checkpoint", None),
+            getattr(arguments, "stage", 1),
         )
         return session.run(order, make)
     from tools.export import pixels

@@ -17,6 +17,7 @@ def make(
     seed: int,
     teacher: Optional[str] = None,
     teacher_checkpoint: Optional[Path] = None,
+    stage: int = 1,
 ) -> Trainee:
     """Build the network.
 
@@ -28,6 +29,7 @@ def make(
         seed: of random weights.
         teacher: architecture whose answers `arch` learns, too; None: there is none.
         teacher_checkpoint: its weights.
+        stage: 2: the weights of `checkpoint` teach a new head on their own trunk.
 
     Raises:
         EdgeError: there is no such network, or its weights do not fit.
@@ -40,6 +42,10 @@ def make(
         return Student(model, seed, checkpoint)
     from tools.training.networks.simcc import SimccTrainee
 
+    if stage == 2 and checkpoint is not None:
+        from tools.training.networks.distilled import OwnHeadSimcc
+
+        return OwnHeadSimcc(arch, checkpoint, skeleton, seed)
     if teacher is None:
         return SimccTrainee(arch, checkpoint, skeleton, seed)
     from tools.training.networks.distilled import DistilledSimcc

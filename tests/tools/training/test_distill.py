@@ -13,7 +13,8 @@ import torch
 from edge.errors import ConfigError
 from tests.tools.training.training_cases import drawn
 from tools.__main__ import main
-from tools.training.networks.distilled import DistilledSimcc
+from tools.training.fit import loop, state
+from tools.training.networks.distilled import DistilledSimcc, OwnHeadSimcc
 from tools.training.networks.simcc import SimccTrainee
 from tools.training.networks.trainee import Goal
 
@@ -57,6 +58,33 @@ def test_a_teacher_must_read_the_same_crops() -> None:
         DistilledSimcc(STUDENT, None, SimccTrainee("rtmpose-m-body17-384x288", None))
 
 
+def test_in_the_second_stage_a_new_head_learns_from_the_old_one(tmp_path: Path) -> None:
+    first = SimccTrainee(STUDENT, None, seed=3)
+    # As a first stage saves it: beside the student there is the projection.
+    weights = {f"network.{k}": v for k, v in first.module.state_dict().items()}
+    state.save(tmp_path, state.State({}, average={**weights, "projection.bias": torch.ones(1)}))
+    student = OwnHeadSimcc(STUDENT, tmp_path / state.FILE, seed=4)
+    loop.training(student)
+    crops = np.random.default_rng(0).integers(0, 256, (1, 256, 192, 3), np.uint8)
+    image = student.input_of(crops)
+    goal = Goal(*(torch.zeros(s) for s in ((1, 17, 2), (1, 17), (1, 17), (1, 17), (1,))))
+    some = [p for p in student.module.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(some, 1e-3)
+    losses = []
+    for _ in range(4):
+        (loss,) = student.losses(student.forward(image), {}, goal).values()
+        losses.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert losses[-1] < losses[0]
+    now = student.module.state_dict()
+    trunk = {k: v for k, v in first.module.state_dict().items() if not k.startswith("head.")}
+    head = [k for k in now if k.startswith("head.")]
+    assert all(torch.equal(now[k], v) for k, v in trunk.items() if "num_batches" not in k)
+    assert not all(torch.equal(now[k], first.module.state_dict()[k]) for k in head)
+
+
 def test_distill_goes_from_labels_to_a_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +95,8 @@ def test_distill_goes_from_labels_to_a_model(
     words += ["--models", str(tmp_path), "--out", str(tmp_path / "run"), "--batch", "2"]
     assert main(words) == ConfigError.exit_code
     assert "--teacher: is missing" in capsys.readouterr().err
+    assert main([*words, "--stage", "2"]) == ConfigError.exit_code
+    assert "--checkpoint: is missing" in capsys.readouterr().err
     more = ["--teacher", TEACHER, "--teacher-checkpoint", str(weights), "--threads", "1"]
     assert main([*words, *more]) in (0, 1)
     assert (tmp_path / "run" / "model" / "network.onnx").is_file()

@@ -68,7 +68,7 @@ RECIPES: Dict[str, TrainRecipe] = {
         TrainRecipe(
             "prune",
             "a pruned network learns the old answers; a short run on crops without labels",
-            *("adamw", 1e-4, 16, 1, 0.0, 10, 0.0, 0.02, 1.0, 0.9, 1.0, False, 0),
+            *("adamw", 1e-5, 16, 1, 0.0, 10, 0.0, 0.02, 1.0, 0.9, 1.0, False, 0),
         ),
         # Rate and frozen statistics of a longer trial (docs/training.md); the rate stays, so that
         # the averaged weights of any moment can be used.

@@ -1,11 +1,13 @@
 """A SimCC student that learns from a SimCC teacher: its outputs, and its last feature map.
 
 The two losses of DWPose's first stage (arXiv 2307.15880): the student's features, after a 1 x 1
-convolution, shall be the teacher's; its distributions shall be the teacher's, labelled or not.
+convolution, shall be the teacher's; its distributions shall be the teacher's, labelled or not. In
+the second stage the trained student teaches a new head on its own trunk, by distributions alone.
 """
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import ConfigError
+from tools import checkpoint
 from tools.evaluation import point_sets
+from tools.training.fit import state
 from tools.training.networks.simcc import SHARPER, SimccTrainee, divergence
 from tools.training.networks.trainee import Goal, Losses, Outputs
 
@@ -83,16 +87,72 @@ class DistilledSimcc(SimccTrainee):
             axes = dict(zip(("simcc_x", "simcc_y"), self.teacher.network.head(maps)))
         gap = functional.mse_loss(outputs["features"], maps[-1].float())
         parts["features"] = _FEATURES * gap
-        total = torch.zeros((), device=goal.points.device)
-        ones = torch.ones(len(goal.points), len(self._rows), device=goal.points.device)
-        for name, theirs in axes.items():
-            wanted = functional.softmax(theirs[:, self._theirs].float() * SHARPER, -1)
-            logits = functional.log_softmax(outputs[name][:, self._rows] * SHARPER, -1)
-            total = total + divergence(logits, wanted, ones)
-        parts["outputs"] = _OUTPUTS * total
+        rows = {n: outputs[n][:, self._rows] for n in axes}
+        theirs = {n: logits[:, self._theirs] for n, logits in axes.items()}
+        parts["outputs"] = _OUTPUTS * _from_distributions(rows, theirs)
         return parts
 
     def groups(self, trunk_share: float) -> List[Dict[str, Any]]:
         """Those of the student, and the projection."""
         some = {"params": list(self.projection.parameters()), "share": 1.0}
         return [*super().groups(trunk_share), some]
+
+
+class OwnHeadSimcc(SimccTrainee):
+    """A trained student whose trunk stays, and whose new head learns from the old head.
+
+    Args:
+        arch: of the student.
+        weights: `state.pt` of its run, or a checkpoint.
+        skeleton, seed: of the student, as in SimccTrainee.
+
+    Raises:
+        EdgeError: the weights cannot be read, or do not fit.
+    """
+
+    def __init__(self, arch: str, weights: Path, skeleton: str = "", seed: int = 0) -> None:
+        super().__init__(arch, None, skeleton, seed)
+        new_head = copy.deepcopy(self.network.head)
+        checkpoint.fit(self.network, _student(weights), f"{weights}: does not fit {arch}: ")
+        self._old_head = self.network.head.eval().requires_grad_(False)
+        self.network.head = new_head
+        self.trained = True
+        self.freeze_trunk()
+
+    def forward(self, images: Tensor) -> Outputs:
+        """The new head's outputs, and in training those of the old head."""
+        with torch.no_grad():
+            maps = self.network.features(images)
+        names = ("simcc_x", "simcc_y")
+        found: Dict[str, Tensor] = dict(zip(names, self.network.head(maps)))
+        if self.module.training:
+            with torch.no_grad():
+                theirs = self._old_head.to(images.device)(maps)
+            found.update(zip(("old_x", "old_y"), theirs))
+        return found
+
+    def losses(self, outputs: Outputs, old: Outputs, goal: Goal) -> Losses:
+        """Divergence from the old head; labels do not count."""
+        rows = {n: outputs[n] for n in ("simcc_x", "simcc_y")}
+        theirs = {"simcc_x": outputs["old_x"], "simcc_y": outputs["old_y"]}
+        return {"outputs": _OUTPUTS * _from_distributions(rows, theirs)}
+
+
+def _from_distributions(found: Dict[str, Tensor], theirs: Dict[str, Tensor]) -> Tensor:
+    """Divergence of logits [B,K,bins] from the teacher's, of both axes."""
+    parts = []
+    for name, given in theirs.items():
+        wanted = functional.softmax(given.float() * SHARPER, -1)
+        logits = functional.log_softmax(found[name] * SHARPER, -1)
+        parts.append(divergence(logits, wanted, torch.ones(logits.shape[:2], device=logits.device)))
+    return torch.stack(parts).sum()
+
+
+def _student(path: Path) -> Dict[str, Tensor]:
+    """Weights of a student by the names of its network."""
+    if path.name != state.FILE:
+        return dict(checkpoint.read_state(path))
+    known, begin = state.averaged(path), "network."
+    if not any(name.startswith(begin) for name in known):
+        return known
+    return {name[len(begin) :]: w for name, w in known.items() if name.startswith(begin)}

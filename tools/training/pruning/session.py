@@ -33,6 +33,7 @@ from tools.training.session import AUDIT, FIGURES, MODEL, PAGE, Interruption, Re
 
 CUT = "cut"  # model folder in OUT: channels are out, nothing is learnt yet
 HELD_FRAMES = 30  # of each clip
+CHECKED = 4  # batches that say whether learning helped
 BODY = "body.onnx"
 
 
@@ -82,14 +83,15 @@ def run(order: Order) -> Result:
         plan=_plan(order, there),
         quiet=order.quiet,
     )
-    spent_s = 0.0
+    made: Dict[str, Any] = {"channels": told, "spent_s": 0, "learnt": False}
     if order.steps:
         with Interruption() as asked:
             last = loop.fit(dataclasses.replace(job, stop=asked.yes))
         if not last.done:
             return Result(False, {"step": last.step, "steps": order.steps})
-        spent_s = last.spent_s
-    return _judged(order, new, {"channels": told, "spent_s": round(spent_s)})
+        made["spent_s"] = round(last.spent_s)
+        made["learnt"] = _keep_better(order, job)
+    return _judged(order, new, made)
 
 
 def _people(order: Order, whole: BlazePoseBody) -> crops.Crops:
@@ -135,6 +137,30 @@ def _cut(order: Order, whole: BlazePoseBody, feed: Unlabelled) -> Dict[str, List
     return channels
 
 
+def _keep_better(order: Order, job: loop.Run) -> bool:
+    """Give the network its weights before learning again, if these are nearer to the old answers.
+
+    A short run at a rate that is too large does harm. Judged on batches that it has not learnt.
+    """
+    assert job.old is not None
+    weights = [job.trainee.module.state_dict(), PrunedBody(order.out / CUT).module.state_dict()]
+    losses = []
+    for some in [{k: v.clone() for k, v in w.items()} for w in weights]:
+        job.trainee.module.load_state_dict(some)
+        job.trainee.module.eval()
+        total = 0.0
+        for number in range(order.steps, order.steps + CHECKED):
+            images, goal = job.batches(number)
+            with torch.no_grad():
+                outputs, before = job.trainee.both(job.old, images, goal)
+                parts = job.trainee.losses(outputs, before, goal)
+            total += float(torch.stack(list(parts.values())).sum())
+        losses.append((total, some))
+    best = min(losses, key=lambda one: one[0])
+    job.trainee.module.load_state_dict(best[1])
+    return best is losses[0]
+
+
 def _sum(order: Order) -> str:
     return hashlib.sha256((order.model / BODY).read_bytes()).hexdigest()
 
@@ -169,7 +195,9 @@ def _judged(order: Order, new: PrunedBody, audit: Dict[str, Any]) -> Result:
     (folder / AUDIT).write_text(json.dumps(audit, indent=1), "utf-8")
     clips = _references(order)
     judged = verdict.compare(order.model, folder, clips, "distilled", order.quiet)
-    halfway = verdict.compare(None, order.out / CUT, clips, "channels out", order.quiet)
+    halfway = judged
+    if audit["learnt"]:
+        halfway = verdict.compare(None, order.out / CUT, clips, "channels out", order.quiet)
     lost = {
         "cut": verdict.lost(halfway._replace(before=judged.before)),
         "distilled": verdict.lost(judged),
