@@ -18,7 +18,6 @@ _BATCH = 16
 Values = List[Dict[str, Tensor]]  # of the graph, for each batch of pictures
 
 
-@torch.no_grad()
 def cut(
     new: OnnxGraph, old: OnnxGraph, images: Tensor, ratio: float, seed: int, quiet: bool
 ) -> Dict[str, Tuple[int, int]]:
@@ -44,7 +43,7 @@ def cut(
     walks = (_Walk(new, batches), _Walk(old, batches))
     told: Dict[str, Tuple[int, int]] = {}
     insides = channels.insides()
-    with Progress("taking channels out", len(insides), "blocks", quiet) as bar:
+    with torch.no_grad(), Progress("taking channels out", len(insides), "blocks", quiet) as bar:
         for inside in insides:
             keep = kept_count(inside.count, ratio)
             if keep < inside.count:

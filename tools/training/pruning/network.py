@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Tuple
+from typing import List, Tuple
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ class Unlabelled:
 
 def pictures(feed: Unlabelled, count: int) -> Tensor:
     """Normalised images [count,3,H,W] of the first batches."""
-    found = []
-    while sum(map(len, found)) < count:
+    found: List[Tensor] = []
+    while sum(len(images) for images in found) < count:
         found.append(feed(len(found))[0])
     return torch.cat(found)[:count]
