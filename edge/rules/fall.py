@@ -47,6 +47,7 @@ _HEIGHT_HOLD_S = 10.0  # standing heights are remembered, because a body seen en
 _BLINK_S = 0.3  # lying for less than this does not interrupt getting up
 _FLICKER_S = 0.4  # bad poses may interrupt lying for this long
 _RESTLESS = 4.0  # a person who moves is reported as down after this many times `still_s`
+_UNSEEN_S = 1.5  # people who fell are reported though they have not been seen for so long
 _LOST_S = 10.0
 _LEVEL = {"fall": "alarm", "lying": "warning", "lost": "warning"}
 
@@ -107,7 +108,7 @@ class Fall:
         people["body"][rows], people["seen"][rows] = body, visible
         people["score"][rows], people["new"][rows] = seen.person_scores, False
         away_s = people.note_seen(rows, t_ns)
-        events = self._report(away_s == 0, camera, t_ns)
+        events = self._report(away_s, camera, t_ns)
         gone = away_s > _LOST_S
         for row in np.flatnonzero(gone & (people["reported"] > UP)):
             events += self._event("lost", int(row), camera, t_ns)
@@ -234,12 +235,17 @@ class Fall:
         lying_s = since_s(people["lying_ns"][rows], t_ns)
         people["up_ns"][rows[lies & (lying_s >= _BLINK_S)]] = -1
 
-    def _report(self, here: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
-        """Events of people in view, who are noted as reported."""
+    def _report(self, away_s: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
+        """Events of people in view, or who fell and are not seen since; they are noted as reported.
+
+        Args:
+            away_s: [N] for how long each person has not been seen, 0 = in view.
+        """
         people, options = self._people, self._options
+        here = away_s == 0
         late = people["fell_ns"] - people["down_ns"] <= _LATE_S * 1e9
         new = (people["reported"] == UP) | people["fell"] & late & (people["reported"] == LYING)
-        down = here & new & (people["down_ns"] >= 0)
+        down = (here | people["fell"] & (away_s <= _UNSEEN_S)) & new & (people["down_ns"] >= 0)
         still = (people["still_ns"] >= 0) & (since_s(people["still_ns"], t_ns) >= options.still_s)
         down_s = since_s(people["down_ns"], t_ns)
         sure = still | (down_s >= _RESTLESS * options.still_s)

@@ -18,6 +18,7 @@ _GROWN = 0.2  # a box is grown by this share of its size on each side
 _INSIDE = 0.6  # least share of the visible body, by score, inside the grown box
 _LEAST_IOU = 0.2  # of the box and the visible body; 99.5 % of poses have more than 0.37
 _CUT_OFF = 0.25  # share of a body's keypoints outside the frame from which it is cut off
+_STEADY = 0.12  # median distance from the expected body within which the box need not fit
 _JUMP = 0.4  # most median distance from the expected body, in longer sides of the box
 _DUPLICATE = 0.08  # median distance of two bodies, in the same unit, below which they are one
 _DUPLICATE_IOU = 0.3  # of two bodies; pairs that overlap less are not compared
@@ -39,13 +40,15 @@ def accepted(
     fits = np.maximum(
         pair_iou(around, batch.boxes), pair_iou(_in_view(keypoints, batch), batch.boxes)
     )
-    # A sighting of the same frame tells better than the box whose body was found.
-    good = (fits >= _LEAST_IOU) & (_share_inside(batch.boxes, body, seen) >= _INSIDE)
-    good = np.where(batch.sighted, sightings.agreeing(batch, body, seen), good)
-    good &= person_scores >= sightings.LEAST_SCORE
     both = (seen > VISIBLE) & (batch.scores[:, points.BODY] > VISIBLE)
     jump = median_apart(body, batch.keypoints[:, points.BODY], both) / long
     known = both.any(1)
+    # The box of somebody who falls is still tall when the body lies flat: keypoints tell better.
+    good = (fits >= _LEAST_IOU) | (known & (jump <= _STEADY))
+    good &= _share_inside(batch.boxes, body, seen) >= _INSIDE
+    # A sighting of the same frame tells better than the box whose body was found.
+    good = np.where(batch.sighted, sightings.agreeing(batch, body, seen), good)
+    good &= person_scores >= sightings.LEAST_SCORE
     good &= ~known | (jump <= _JUMP)
     # Of two candidates for one body, a known person in the expected place comes before a new box.
     claims = np.where(known, 2 - np.minimum(jump, 1), fits) * good
