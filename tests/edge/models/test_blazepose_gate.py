@@ -94,6 +94,15 @@ def test_a_body_must_fill_a_fifth_of_its_box(part: float, stays: bool) -> None:
     assert accepted(one, found) == [stays]
 
 
+@pytest.mark.parametrize(("moved", "stays"), [(0.11, True), (0.13, False)])
+def test_a_known_body_in_its_place_may_lie_flat_in_a_tall_box(moved: float, stays: bool) -> None:
+    """Somebody who falls: the box that the tracker predicts is taller than the body is now."""
+    one = batch((300, 300))
+    one.keypoints[0, :23, 1] = 500 + (one.keypoints[0, :23, 1] - 500) * 0.1
+    found = one.keypoints[:, :23] + np.float32([0, moved * LONG])
+    assert accepted(one, found) == [stays]
+
+
 def test_of_two_candidates_with_one_body_the_one_closer_to_it_keeps_it() -> None:
     pair = batch((300, 300), (330, 300))
     found = np.repeat(pair.keypoints[1:, :23], 2, 0)

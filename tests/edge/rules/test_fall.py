@@ -148,6 +148,22 @@ def test_a_person_on_the_ground_who_disappears_is_lost_once():
     assert lost[0].person == 1
 
 
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_a_person_who_fell_and_is_not_seen_since_fell(way):
+    """The networks may lose a body as soon as it lies on the ground."""
+    rule = fall.build(fall.Options())
+    frames = list(act(FALLS[way]))
+    told_ns = events_of(fall.build(fall.Options()), frames)[0].t_ns
+    last_ns = told_ns - round(0.2e9)
+    events = [
+        event
+        for poses, t_ns in frames
+        for event in rule(poses if t_ns < last_ns else Poses.empty(17, "coco17"), "cam0", t_ns)
+    ]
+    assert [e.data["action"] for e in events] == ["fall"]
+    assert events[0].t_ns <= told_ns
+
+
 def test_the_size_of_people_does_not_matter():
     for tall in (40.0, 900.0):
         assert watch(FALLS["backward"], tall=tall) == ["fall"]
