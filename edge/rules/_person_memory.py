@@ -18,6 +18,9 @@ from edge.structures import Poses
 _REACH = 0.5
 _REACH_PER_S = 1.0
 _REACH_MAX = 1.0
+# A box that shrinks is remembered larger for about so long: the last box of somebody who falls and
+# is lost may hold half the body.
+_SIZE_S = 2.0
 
 
 class PersonMemory:
@@ -68,7 +71,9 @@ class PersonMemory:
         """
         places, sizes = _centres_and_sizes(people.boxes)
         rows = self._known_rows(people, places, t_ns)
-        self._places[rows], self._sizes[rows] = places, sizes
+        gone_s = np.maximum(t_ns - self.seen_ns[rows], 0) * 1e-9
+        before = self._sizes[rows] * np.exp(gone_s / -_SIZE_S)
+        self._places[rows], self._sizes[rows] = places, np.maximum(sizes, before)
         return rows
 
     def _known_rows(self, people: Poses, places: np.ndarray, t_ns: int) -> np.ndarray:

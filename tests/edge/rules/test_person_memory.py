@@ -50,6 +50,19 @@ def test_a_row_is_inherited_close_to_where_its_person_disappeared():
         assert (len(kept) == 1) == inherited, (x, t_ns)
 
 
+@pytest.mark.parametrize(("shrinks_s", "inherited"), [(0.1, True), (4.0, False)])
+def test_the_size_of_a_moment_ago_counts(shrinks_s, inherited):
+    """A box that holds half the body just before the person is lost does not shorten the reach."""
+    kept = memory()
+    seen(kept, {7: HERE}, 0)
+    half = people({7: HERE})
+    half.boxes[:, 1] = half.boxes[:, 3] - 60
+    kept.note_seen(kept.rows_of(half, int(shrinks_s * S)), int(shrinks_s * S))
+    (x, y) = (half.boxes[0, :2] + half.boxes[0, 2:]) / 2
+    seen(kept, {8: (x + 80, y + 100)}, int((shrinks_s + 0.1) * S))
+    assert (len(kept) == 1) == inherited
+
+
 def test_the_row_of_a_person_in_view_is_not_inherited():
     kept = memory()
     seen(kept, {7: HERE}, 0)
