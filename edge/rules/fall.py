@@ -236,7 +236,7 @@ class Fall:
         people["up_ns"][rows[lies & (lying_s >= _BLINK_S)]] = -1
 
     def _report(self, away_s: np.ndarray, camera: str, t_ns: int) -> List[PoseEvent]:
-        """Events of people in view, or who fell and are not seen since; they are noted as reported.
+        """Events of people in view, or who fell and are not seen since; notes them as reported.
 
         Args:
             away_s: [N] for how long each person has not been seen, 0 = in view.
