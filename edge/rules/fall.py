@@ -240,6 +240,8 @@ class Fall:
 
         Args:
             away_s: [N] for how long each person has not been seen, 0 = in view.
+            camera: of the events.
+            t_ns: time of the frame.
         """
         people, options = self._people, self._options
         here = away_s == 0
