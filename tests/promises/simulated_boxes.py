@@ -114,8 +114,10 @@ class SimulatedBoxes:
         seq = self._seq.get((device, camera, kind), -1) + 1
         self._seq[device, camera, kind] = seq
         late = rng.random() < LATE
-        record = {"device": device, "camera": camera, "kind": kind, "boot_id": f"{1:016x}"}
-        record.update(seq=seq, t_utc_ns=time.time_ns(), t_mono_ns=time.monotonic_ns())
+        record: Dict[str, Any] = {"device": device, "camera": camera, "kind": kind}
+        record.update(
+            boot_id=f"{1:016x}", seq=seq, t_utc_ns=time.time_ns(), t_mono_ns=time.monotonic_ns()
+        )
         record.update(person=rng.randrange(50), score=80, data={"action": action, "number": number})
         if late:
             record["historical"] = True
