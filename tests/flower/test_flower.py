@@ -251,7 +251,8 @@ def test_two_sites_train_the_real_network(federation: Any, tmp_path: Path) -> No
         people.append(int(done.stdout.split()[-1]))
     assert people[0] != people[1]
     assert not np.array_equal(*moves)
-    sites = federation([shlex.join(site) for site in words])
+    # Flower's option has the single quotes of TOML around it.
+    sites = federation([shlex.join(site).replace("'", '"') for site in words])
     out = tmp_path / "step.npy"
     sites.run(sites.app("signed", True), out, HEAD_WEIGHTS, 1)
     until(lambda: sites.alive() and out.is_file(), "the average", every_s=0.5)
