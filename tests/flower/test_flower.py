@@ -261,11 +261,11 @@ def test_two_sites_train_the_real_network(federation: Any, tmp_path: Path) -> No
     assert np.abs(wanted).max() > 1e-5
     models = tmp_path / "engines"
     shutil.copytree(ensure_model("blazepose"), models / "blazepose")
-    words = [str(out), "--name", "together", "--models", str(models)]
-    subprocess.run([sys.executable, str(APP / "model_of.py"), *words], check=True)
+    given = [str(out), "--name", "together", "--models", str(models)]
+    subprocess.run([sys.executable, str(APP / "model_of.py"), *given], check=True)
     pair = [models / name / "body.onnx" for name in ("blazepose", "together")]
-    moved = weights.moves(*(weights.load(path)[0] for path in pair))
-    assert np.concatenate([step.ravel() for step in moved.values()]).size <= HEAD_WEIGHTS
-    assert max(np.abs(step).max() for step in moved.values()) == pytest.approx(
+    steps = weights.moves(*(weights.load(path)[0] for path in pair))
+    assert np.concatenate([step.ravel() for step in steps.values()]).size <= HEAD_WEIGHTS
+    assert max(np.abs(step).max() for step in steps.values()) == pytest.approx(
         np.abs(wanted).max(), rel=1e-2
     )

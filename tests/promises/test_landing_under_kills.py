@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Set, Tuple
 
@@ -49,13 +50,19 @@ def joined(folder: Path) -> None:
 
 def recount(folder: Path) -> Tuple[int, Set[Key]]:
     """Rows of events in the tables and their keys, read without the program's own SQL."""
-    rows, keys = 0, set()
+    rows = 0
+    keys: Set[Key] = set()
     for path in (folder / "events").glob("day=*/device=*/events.parquet"):
         names = ["device", "camera", "kind", "boot_id", "seq"]
         table = parquet.ParquetFile(path).read(names).to_pydict()
         rows += len(table["seq"])
         keys.update(zip(*(table[name] for name in names)))
     return rows, keys
+
+
+def reached(boxes: SimulatedBoxes, events: int) -> bool:
+    """Whether so many events were made."""
+    return len(boxes.given) >= events
 
 
 def settled(boxes: SimulatedBoxes) -> bool:
@@ -105,7 +112,8 @@ def test_ten_kills_of_each_lose_nothing(
         with SimulatedBoxes(broker.port, BOXES, CAMERAS, RATE_HZ, SECONDS) as boxes:
             for number, what in enumerate(order):
                 due_s = (number + chance.uniform(0.5, 1.0)) * SECONDS / (len(order) + 1)
-                until(lambda due=due_s: len(boxes.given) >= due * RATE_HZ, "events", every_s=0.2)
+                due = round(due_s * RATE_HZ)
+                until(partial(reached, boxes, due), "events", every_s=0.2)
                 if what == "lander":
                     peaks.append(cost(child.pid)[1])
                     end(child)
