@@ -99,7 +99,8 @@ def test_a_known_body_in_its_place_may_lie_flat_in_a_tall_box(moved: float, stay
     """Somebody who falls: the box that the tracker predicts is taller than the body is now."""
     one = batch((300, 300))
     one.keypoints[0, :23, 1] = 500 + (one.keypoints[0, :23, 1] - 500) * 0.1
-    found = one.keypoints[:, :23] + np.float32([0, moved * LONG])
+    found = one.keypoints[:, :23].copy()
+    found[..., 1] += moved * LONG
     assert accepted(one, found) == [stays]
 
 
