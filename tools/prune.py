@@ -15,7 +15,7 @@ from edge.settings.schema import name_problem
 from tools import places
 from tools.train import MODEL, REFUSED, install, is_own
 
-HELP = "take channels out of a pose network: less time, almost the same answers"
+HELP = "take channels out of a pose network; refused if it loses too much"
 MOST_RATIO = 0.75
 # OKS that the reference clips may lose, up to a ratio of .25 and above it.
 MOST_LOST, MOST_LOST_ABOVE, USUAL_RATIO = 0.02, 0.05, 0.25

@@ -19,7 +19,8 @@ from tools.fetch.by_name import ensure_model
 from tools.training.fit.recipe import named, trunk_factor
 from tools.training.judging import bars
 from tools.training.judging.looks import opened_pose
-from tools.training.networks.student import FILE, Student
+from tools.training.networks.model_folder import FILE
+from tools.training.networks.student import Student
 from tools.training.networks.trainee import Goal
 
 

@@ -7,7 +7,6 @@ five times the loss of the box, here 1 - GIoU. Neither has YOLOX's L1 loss of th
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -17,20 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge import geometry
-from edge.recipe import Network, Recipe
 from tools.arch import Architecture
 from tools.arch.detector import STRIDES, Detector
 from tools.arch.network import join_levels
 from tools.arch.priors import boxes_of_distances, boxes_of_offsets
 from tools.arch.to_onnx import to_onnx
 from tools.arch.yolox import Yolox
-from tools.importing.recipe import to_toml
 from tools.training.boxes.assign import Assigned, Cells, dynamic_soft, sim_ota
 from tools.training.boxes.batches import BoxGoal
 from tools.training.boxes.losses import box_loss, quality_focal
+from tools.training.networks import model_folder
 from tools.training.networks.trainee import Losses, Outputs, Trainee
 
-FILE = "network.onnx"
 _BOX_OF_RTMDET, _BOX_OF_YOLOX = 2.0, 5.0  # weights of the loss of boxes
 _SCORE, _NMS_IOU, _FOUND_IOU = 0.05, 0.5, 0.5  # of the error on the stop recordings
 
@@ -167,22 +164,8 @@ class DetectorTrainee(Trainee):
         family = self.arch.family
         about = {**notes, "architecture": self.arch.name, "family": family, "form": "raw"}
         data = to_onnx(self.network, "raw", about).SerializeToString()
-        (folder / FILE).write_bytes(data)
-        network = Network(
-            file=FILE,
-            width=self.size[0],
-            height=self.size[1],
-            channels=self.channels,
-            mean=list(self.mean),
-            std=list(self.std),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        recipe = Recipe(
-            family=family,
-            networks={"main": network},
-            description=f"{self.arch.name}, trained on own labels: boxes of people",
-        )
-        (folder / "model.toml").write_text(to_toml(recipe), "utf-8")
+        description = f"{self.arch.name}, trained on own labels: boxes of people"
+        model_folder.write(folder, self, data, family, description)
 
 
 def _error(boxes: np.ndarray, scores: np.ndarray, people: np.ndarray, ignored: np.ndarray) -> float:

@@ -18,7 +18,8 @@ from tools.training.data.samples import Sample
 from tools.training.data.sources import open_all
 from tools.training.judging import bars, pace, reference
 from tools.training.judging.bars import Bar
-from tools.training.networks.student import FILE, Student
+from tools.training.networks.model_folder import FILE
+from tools.training.networks.student import Student
 
 WALKER = ("walker",)  # nobody trains on it
 MISSED = 1

@@ -8,7 +8,6 @@ are copied.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -19,16 +18,14 @@ from torch.nn import functional
 
 from edge import geometry, skeletons
 from edge.errors import ConfigError, DataError
-from edge.recipe import Network, Recipe
 from tools import checkpoint
 from tools.arch import describe, random_weights
 from tools.arch.simcc import BINS_PER_PX, SimccNetwork
 from tools.arch.to_onnx import to_onnx
 from tools.evaluation import point_sets
-from tools.importing.recipe import to_toml
+from tools.training.networks import model_folder
 from tools.training.networks.trainee import Goal, Losses, Outputs, Region, Trainee
 
-FILE = "network.onnx"
 SHARPER = 10.0  # factor on the logits, and on the labels (mmpose, KLDiscretLoss: beta)
 # Sigma of the labels in bins over the square root of the input's side in px (mmpose's RTMPose:
 # 4.9 and 5.66 bins for 192 x 256 px, 6 and 6.93 for 288 x 384).
@@ -140,23 +137,8 @@ class SimccTrainee(Trainee):
             "form": "decoded",
         }
         data = to_onnx(self.network, "decoded", about).SerializeToString()
-        (folder / FILE).write_bytes(data)
-        network = Network(
-            file=FILE,
-            width=self.size[0],
-            height=self.size[1],
-            channels=self.channels,
-            mean=list(self.mean),
-            std=list(self.std),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        recipe = Recipe(
-            family="simcc",
-            networks={"main": network},
-            skeleton=self.skeleton,
-            description=f"{self.arch.name}, trained on own labels",
-        )
-        (folder / "model.toml").write_text(to_toml(recipe), "utf-8")
+        description = f"{self.arch.name}, trained on own labels"
+        model_folder.write(folder, self, data, "simcc", description, self.skeleton)
 
 
 def divergence(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

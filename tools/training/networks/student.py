@@ -8,7 +8,6 @@ ones: a trial without it lost the feet of real people (docs/training.md).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -19,13 +18,13 @@ from torch.nn import functional
 from edge import geometry, skeletons
 from edge.errors import ConfigError
 from edge.models._blazepose.points import BODY_FEET_SOURCE, RAW_POINTS, SMALL_TOES
-from edge.recipe import Network, Recipe, load_recipe
+from edge.recipe import load_recipe
 from tools import checkpoint
 from tools.arch import network as arch
 from tools.arch.to_onnx import to_onnx
 from tools.evaluation import point_sets
-from tools.importing.recipe import to_toml
 from tools.training.fit import state
+from tools.training.networks import model_folder
 from tools.training.networks.onnx_graph import OnnxGraph
 from tools.training.networks.trainee import (
     Goal,
@@ -37,7 +36,7 @@ from tools.training.networks.trainee import (
 )
 from tools.training.networks.whole_head import CELLS, WholeHead
 
-ARCH, FILE = "student", "network.onnx"
+ARCH = "student"
 _STEM_LAYERS = 14  # those on maps of 128 and 64 cells: half of the time, and edges
 _FINE = ("add_15", "add_109")  # maps of 64 x 64 cells, before and after the trunk
 _DEEP = "add_95"  # of 8 x 8 cells
@@ -172,23 +171,8 @@ class Student(Trainee):
         about = {**notes, "architecture": ARCH, "family": "simcc", "skeleton": self.points.name}
         whole = _Finished(self).eval()
         data = to_onnx(whole, "decoded", about).SerializeToString()
-        (folder / FILE).write_bytes(data)
-        network = Network(
-            file=FILE,
-            width=self.size[0],
-            height=self.size[1],
-            channels=self.channels,
-            mean=list(self.mean),
-            std=list(self.std),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        recipe = Recipe(
-            family="simcc",
-            networks={"main": network},
-            skeleton=self.points.name,
-            description="133 points from one look, trained on rendered people",
-        )
-        (folder / "model.toml").write_text(to_toml(recipe), "utf-8")
+        description = "133 points from one look, trained on rendered people"
+        model_folder.write(folder, self, data, "simcc", description, self.points.name)
 
 
 class _Finished(arch.Network):
